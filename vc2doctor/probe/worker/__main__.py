@@ -1,0 +1,34 @@
+"""Entry point: ``TARGET_PYTHON -B path/to/worker --events FD …``.
+
+The worker's folder is taken off ``sys.path`` and loaded as a package of its own, so that neither its modules can
+shadow a library of the target, nor the doctor's package has to be importable there.
+"""
+
+import importlib.util
+import os
+import sys
+
+
+def _load_package(name, folder):
+    # type: (str, str) -> None
+    spec = importlib.util.spec_from_file_location(
+        name, os.path.join(folder, "__init__.py"), submodule_search_locations=[folder]
+    )
+    if spec is None or spec.loader is None:
+        raise ImportError("cannot load the probe worker from %s" % folder)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+
+
+def _main():
+    # type: () -> int
+    folder = os.path.dirname(os.path.abspath(__file__))
+    sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry or os.curdir) != folder]
+    _load_package("vc2doctor_probe_worker", folder)
+    run = importlib.import_module("vc2doctor_probe_worker.run")
+    return int(run.main(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    sys.exit(_main())
