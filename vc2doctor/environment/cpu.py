@@ -1,0 +1,40 @@
+"""The processor, from ``/proc`` or ``platform``; the flags are those with which bfloat16 is fast on a CPU."""
+
+import contextlib
+import os
+import platform
+from pathlib import Path
+
+from vc2doctor.environment.model import Cpu
+
+FLAGS = ("avx2", "avx512f", "avx512_bf16", "avx512_fp16", "amx_bf16", "amx_fp16", "bf16", "asimdhp")
+"""x86 names, then Arm's; https://www.kernel.org/doc/html/latest/arch/arm64/elf_hwcaps.html."""
+
+
+def observe(source: Path = Path("/proc/cpuinfo")) -> Cpu:
+    """Return the processor of this machine; what cannot be read is ``None`` or empty."""
+    fields: dict[str, str] = {}
+    with contextlib.suppress(OSError):
+        for line in source.read_text(encoding="utf-8", errors="replace").splitlines():
+            name, colon, value = line.partition(":")
+            if colon:
+                fields.setdefault(name.strip().lower(), value.strip())
+    present = set((fields.get("flags") or fields.get("features") or "").split())
+    return Cpu(
+        model=fields.get("model name") or platform.processor() or None,
+        cores=_cores(),
+        flags=tuple(flag for flag in FLAGS if flag in present),
+        memory=_memory(),
+    )
+
+
+def _cores() -> int:
+    # A container or Slurm may leave fewer cores than the machine has.
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def _memory() -> int | None:
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return None
