@@ -96,18 +96,16 @@ def run(
         code = child.wait()
         listener.drain()
         listener.close()
-    if ending == "exit" and code < 0:
-        ending = "signal"
-    return ChildRun(
-        ending=ending,
-        code=code if code >= 0 else None,
-        signal=_signal_name(-code) if code < 0 else None,
-        seconds=round(listener.seconds, 3),
-        output=listener.tail(child.stdout),
-        errors=listener.tail(child.stderr),
-        rubbish=listener.rubbish,
-        out_of_memory=_memory_kills() > killed,
-    )
+        return ChildRun(
+            ending="signal" if ending == "exit" and code < 0 else ending,
+            code=code if code >= 0 else None,
+            signal=_signal_name(-code) if code < 0 else None,
+            seconds=round(listener.seconds, 3),
+            output=listener.tail(child.stdout),
+            errors=listener.tail(child.stderr),
+            rubbish=listener.rubbish,
+            out_of_memory=_memory_kills() > killed,
+        )
 
 
 class _Listener:
