@@ -1,0 +1,1 @@
+"""What is known: profiles, known issues and measured cells, as data. It never looks at the machine."""

@@ -1,0 +1,103 @@
+"""Reads a matrix directory; what is wrong in it is told with file, line and key."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from vc2doctor.data import Data
+from vc2doctor.errors import DoctorError
+from vc2doctor.matrix.model import EvidenceLine, KnownIssue, Matrix, Profile
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_Entry = TypeVar("_Entry", bound=Data)
+
+
+class MatrixError(DoctorError):
+    """A file of the matrix cannot be used."""
+
+
+def shipped() -> Path:
+    """Return the matrix that came with the doctor: inside the package, or beside it in a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    inside = package / "matrices"
+    return inside if inside.is_dir() else package.parent / "matrices"
+
+
+def load(folder: Path) -> Matrix:
+    """Return the matrix in ``folder``.
+
+    Raises:
+        MatrixError: the folder is not a matrix, or one of its files is wrong.
+    """
+    if not (folder / "profiles").is_dir():
+        message = f"{folder}: not a matrix; it needs the folders profiles, known_issues and evidence"
+        raise MatrixError(message)
+    profiles = {entry.name: entry for entry in _tomls(folder / "profiles", Profile, "name")}
+    issues = tuple(_tomls(folder / "known_issues", KnownIssue, "id"))
+    evidence = tuple(line for path in sorted((folder / "evidence").glob("*.jsonl")) for line in evidence_lines(path))
+    return Matrix(profiles=profiles, issues=issues, evidence=evidence)
+
+
+def profile(matrix: Matrix, name: str) -> Profile:
+    """Return the profile called ``name``.
+
+    Raises:
+        MatrixError: there is none.
+    """
+    try:
+        return matrix.profiles[name]
+    except KeyError:
+        message = f"there is no profile {name!r}; the matrix has {', '.join(sorted(matrix.profiles)) or 'none'}"
+        raise MatrixError(message) from None
+
+
+def evidence_lines(path: Path) -> Iterator[EvidenceLine]:
+    """Yield the lines of one evidence file.
+
+    Raises:
+        MatrixError: a line is not a measured cell.
+    """
+    for number, line in enumerate(_text(path).splitlines(), start=1):
+        if line.strip():
+            try:
+                yield EvidenceLine.model_validate_json(line)
+            except ValidationError as error:
+                raise MatrixError(_explain(f"{path}:{number}", error)) from error
+
+
+def _tomls(folder: Path, kind: type[_Entry], key: str) -> Iterator[_Entry]:
+    for path in sorted(folder.glob("*.toml")):
+        try:
+            entry = kind.model_validate(tomllib.loads(_text(path)))
+        except tomllib.TOMLDecodeError as error:
+            message = f"{path}: not TOML: {error}"
+            raise MatrixError(message) from error
+        except ValidationError as error:
+            raise MatrixError(_explain(str(path), error)) from error
+        if getattr(entry, key) != path.stem:
+            message = f"{path}: {key} is {getattr(entry, key)!r}; it must be the file's name, {path.stem!r}"
+            raise MatrixError(message)
+        yield entry
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        message = f"{path}: cannot be read: {error}"
+        raise MatrixError(message) from error
+
+
+def _explain(place: str, error: ValidationError) -> str:
+    faults = []
+    for fault in error.errors():
+        key = ".".join(str(part) for part in fault["loc"]) or "(the whole entry)"
+        faults.append(f"{place}: {key}: {fault['msg'].removeprefix('Value error, ')}")
+    return "\n".join(faults)

@@ -1,0 +1,15 @@
+"""JSON Schemas of the files of a matrix, for editors."""
+
+from typing import Any
+
+from vc2doctor.data import Data
+from vc2doctor.matrix.model import EvidenceLine, KnownIssue, Profile
+
+KINDS: dict[str, type[Data]] = {"profile": Profile, "known_issue": KnownIssue, "evidence": EvidenceLine}
+"""What a schema is exported of, by the name of its file."""
+
+
+def schema(kind: str) -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of ``kind``, one of ``KINDS``."""
+    made = KINDS[kind].model_json_schema(by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made}
