@@ -130,6 +130,8 @@ class KnownIssue(Data):
     """A regular expression that finds the defect's message in what was raised."""
     recipes: tuple[RecipeName, ...] = ()
     """The recipes that it spoils; none named means all of them."""
+    probe_sees: bool = True
+    """Whether the probe runs into it: then a probe that trains outweighs a report."""
     when: tuple[dict[Name, Specifier], ...] = Field(min_length=1)
     """Alternatives; in one, every named distribution is installed in the named versions."""
     fix: tuple[tuple[RequirementText, ...], ...] = Field(min_length=1)

@@ -4,8 +4,10 @@ The worker's folder is taken off ``sys.path`` and loaded as a package of its own
 shadow a library of the target, nor the doctor's package has to be importable there.
 """
 
+import faulthandler
 import importlib.util
 import os
+import signal
 import sys
 
 
@@ -23,6 +25,9 @@ def _load_package(name, folder):
 
 def _main():
     # type: () -> int
+    # A crash leaves the stack on stderr; so does the doctor's SIGTERM when time is up, which says where it hung.
+    faulthandler.enable()
+    faulthandler.register(signal.SIGTERM, chain=True)
     folder = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry or os.curdir) != folder]
     _load_package("vc2doctor_probe_worker", folder)

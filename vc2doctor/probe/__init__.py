@@ -1,0 +1,1 @@
+"""What happens: a short real training in the target interpreter. The worker reports, ``outcome`` judges."""

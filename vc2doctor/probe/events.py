@@ -1,0 +1,142 @@
+"""Folds the worker's events into facts. An event that makes no sense is counted, and changes nothing."""
+
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from vc2doctor.child import ChildRun
+from vc2doctor.matrix.model import Failure
+from vc2doctor.probe.model import AdapterRun, Adapters, Device, Ending, Imported, ProbeRun, RecipeFailure, RecipeRun, Step
+from vc2doctor.probe.worker.protocol import PROTOCOL
+
+_Event = dict[str, Any]
+_MOST_STEPS = 1000
+_STRICT = TypeAdapter(int)
+
+
+class Fold:
+    """The facts so far; ``take`` events in order, then ask for the ``run``."""
+
+    def __init__(self) -> None:
+        self.doing = "starting"
+        self._rubbish = 0
+        self._worker: str | None = None
+        self._protocol: int | None = None
+        self._ended = False
+        self._facts: dict[str, Any] = {}
+        self._imports: list[Imported] = []
+        self._recipes: dict[str, dict[str, Any]] = {}
+        self._takers: dict[str, Callable[[_Event], None]] = {
+            "start": self._start,
+            "importing": self._importing,
+            "import": self._import,
+            "import-failed": self._import_failed,
+            "device": self._device,
+            "device-failed": self._device_failed,
+            "recipe": self._recipe,
+            "adapters": self._adapters,
+            "step": self._step,
+            "movement": self._movement,
+            "recipe-unsupported": self._unsupported,
+            "recipe-failed": self._failed,
+            "recipe-end": self._recipe_end,
+            "adapter": self._adapter,
+            "end": self._end,
+        }
+
+    def take(self, event: _Event) -> None:
+        """Take one event in."""
+        kind = event.get("event")
+        taker = self._takers.get(kind) if isinstance(kind, str) else None
+        fields = {name: value for name, value in event.items() if name != "event"}
+        try:
+            if taker is None:
+                raise KeyError(kind)  # noqa: TRY301 - the same fate as an event without its fields
+            taker(fields)
+        except (KeyError, TypeError, ValidationError):
+            self._rubbish += 1
+
+    def run(self, child: ChildRun) -> ProbeRun:
+        """Return the facts, given how the process went."""
+        return ProbeRun(
+            ending=self._ending(child),
+            worker=self._worker,
+            doing=self.doing,
+            imports=tuple(self._imports),
+            recipes=tuple(RecipeRun(**fields) for fields in self._recipes.values()),
+            child=child,
+            rubbish=self._rubbish + child.rubbish,
+            **self._facts,
+        )
+
+    def _ending(self, child: ChildRun) -> Ending:
+        if child.ending in ("interrupted", "flood"):
+            return "interrupted" if child.ending == "interrupted" else "flood"
+        if self._worker is None:
+            return "silent" if child.ending != "timeout" else "timeout"
+        if self._protocol != PROTOCOL:
+            return "protocol"
+        if child.ending == "signal" and child.signal == "SIGKILL" and child.out_of_memory:
+            return "out-of-memory"
+        if child.ending in ("timeout", "signal"):
+            return "timeout" if child.ending == "timeout" else "signal"
+        return "finished" if self._ended and child.code == 0 else "exit"
+
+    def _start(self, fields: _Event) -> None:
+        self._protocol, self._worker = _STRICT.validate_python(fields["protocol"]), str(fields["worker"])
+
+    def _importing(self, fields: _Event) -> None:
+        self.doing = f"importing {str(fields['package'])[:40]}"
+
+    def _import(self, fields: _Event) -> None:
+        self._imports.append(Imported(**fields))
+
+    def _import_failed(self, fields: _Event) -> None:
+        self._facts["import_failure"] = Failure(**fields["error"])
+        self._facts["import_package"] = str(fields["package"])
+
+    def _device(self, fields: _Event) -> None:
+        self._facts["device"] = Device(**fields)
+
+    def _device_failed(self, fields: _Event) -> None:
+        self._facts["device_failure"] = Failure(**fields["error"])
+
+    def _recipe(self, fields: _Event) -> None:
+        name = str(fields["recipe"])
+        self._recipes[name] = RecipeRun(recipe=name).model_dump()
+        self.doing = f"training under {name}"
+
+    def _adapters(self, fields: _Event) -> None:
+        name = fields.pop("recipe")
+        self._recipes[name]["adapters"] = Adapters(**fields)
+
+    def _step(self, fields: _Event) -> None:
+        recipe = self._recipes[fields.pop("recipe")]
+        step = Step(**fields)
+        if len(recipe["steps"]) < _MOST_STEPS:
+            recipe["steps"] = (*recipe["steps"], step)
+
+    def _movement(self, fields: _Event) -> None:
+        # Checked as part of a whole, so that a lie cannot spoil the facts around it.
+        share = RecipeRun(recipe=fields["recipe"], moved=fields["share"]).moved
+        self._recipes[fields["recipe"]]["moved"] = share
+
+    def _unsupported(self, fields: _Event) -> None:
+        self._recipes[fields["recipe"]]["unsupported"] = str(fields["reason"])
+
+    def _failed(self, fields: _Event) -> None:
+        name = fields.pop("recipe")
+        self._recipes[name]["failure"] = RecipeFailure(**fields)
+
+    def _recipe_end(self, fields: _Event) -> None:
+        seconds = RecipeRun(recipe=fields["recipe"], seconds=fields["seconds"]).seconds
+        self._recipes[fields["recipe"]].update(finished=True, seconds=seconds)
+        self.doing = "saving, reloading and generating"
+
+    def _adapter(self, fields: _Event) -> None:
+        self._facts["adapter"] = AdapterRun(**fields)
+
+    def _end(self, _: _Event) -> None:
+        self._ended = True
+        self.doing = "done"

@@ -1,0 +1,58 @@
+"""The parent's side of the probe: starts the worker in the target interpreter and folds what it says."""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from vc2doctor import child
+from vc2doctor.environment import interpreter
+from vc2doctor.probe.events import Fold
+from vc2doctor.probe.model import ProbeRun
+
+_WORKER = Path(__file__).with_name("worker")
+
+OFFLINE = {
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "DISABLE_TELEMETRY": "1",
+    "DO_NOT_TRACK": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "WANDB_MODE": "disabled",
+}
+"""No download, no telemetry, no thread pools that outlive the worker."""
+
+
+def probe(
+    python: str, device: str, recipes: Sequence[str], timeout: float, on_progress: Callable[[str], None]
+) -> ProbeRun:
+    """Train under ``recipes`` on ``device`` in the interpreter at ``python`` for at most ``timeout`` seconds.
+
+    ``on_progress`` is told, in words, what the worker has begun.
+
+    Raises:
+        TargetError: the interpreter cannot be started.
+    """
+    fold = Fold()
+
+    def on_event(event: dict[str, Any]) -> None:
+        before = fold.doing
+        fold.take(event)
+        if fold.doing != before:
+            on_progress(fold.doing)
+
+    with tempfile.TemporaryDirectory(prefix="vc2doctor-", ignore_cleanup_errors=True) as scratch:
+        caches = {"HF_HOME": scratch, "TMPDIR": scratch, "TORCHINDUCTOR_CACHE_DIR": scratch, "TRITON_CACHE_DIR": scratch}
+        done = child.run(
+            lambda descriptor: _command(python, descriptor, device, recipes),
+            interpreter.variables({**OFFLINE, **caches}),
+            timeout,
+            on_event,
+        )
+    return fold.run(done)
+
+
+def _command(python: str, descriptor: int, device: str, recipes: Sequence[str]) -> list[str]:
+    options = ["--events", str(descriptor), "--device", device, "--recipes", ",".join(recipes)]
+    return [python, "-B", str(_WORKER), *options]
