@@ -132,7 +132,8 @@ class Fold:
     def _recipe_end(self, fields: _Event) -> None:
         seconds = RecipeRun(recipe=fields["recipe"], seconds=fields["seconds"]).seconds
         self._recipes[fields["recipe"]].update(finished=True, seconds=seconds)
-        self.doing = "saving, reloading and generating"
+        if "adapter" not in self._facts:
+            self.doing = "saving, reloading and generating"
 
     def _adapter(self, fields: _Event) -> None:
         self._facts["adapter"] = AdapterRun(**fields)

@@ -1,0 +1,80 @@
+"""What every check looks at, and the few questions that several of them ask of it."""
+
+from functools import cached_property
+
+from packaging.version import InvalidVersion, Version
+
+from vc2doctor.data import Data
+from vc2doctor.environment.model import STACK, Environment
+from vc2doctor.findings import Plan
+from vc2doctor.matrix.judge import Combination, Judgement, judge, strikes
+from vc2doctor.matrix.model import KnownIssue, Matrix, Profile
+from vc2doctor.probe.model import ProbeRun
+from vc2doctor.probe.outcome import RecipeOutcome, outcomes
+
+
+class Examination(Data):
+    """All facts, and what the user means to do."""
+
+    environment: Environment
+    matrix: Matrix
+    profile: Profile
+    plan: Plan
+    probe: ProbeRun | None = None
+    explicit_profile: bool = False
+    """The user named the profile; otherwise it only says which precision decides."""
+
+    @cached_property
+    def versions(self) -> dict[str, str]:
+        """Installed versions by canonical name; those that are not PEP 440 versions are left out."""
+        found: dict[str, str] = {}
+        for distribution in self.environment.distributions:
+            if distribution.version and _is_version(distribution.version):
+                found.setdefault(distribution.name, distribution.version)
+        return found
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The packages of the stack that are not installed, or whose version cannot be read."""
+        return tuple(name for name in STACK if name not in self.versions)
+
+    @cached_property
+    def judgement(self) -> Judgement | None:
+        """The matrix's verdict on the combination; ``None`` where a package of the stack is missing."""
+        if self.missing:
+            return None
+        return judge(self.combination, self.matrix, self.plan.precision)
+
+    @property
+    def combination(self) -> Combination:
+        """What is installed together, as far as the matrix cares."""
+        return Combination(python=self.environment.interpreter.minor, versions=self.versions)
+
+    @cached_property
+    def outcomes(self) -> tuple[RecipeOutcome, ...]:
+        """The outcome of every recipe that the probe began."""
+        return outcomes(self.probe) if self.probe else ()
+
+    def outcome(self, recipe: str) -> RecipeOutcome | None:
+        """Return the outcome of one recipe."""
+        return next((found for found in self.outcomes if found.recipe == recipe), None)
+
+    @property
+    def issues(self) -> tuple[KnownIssue, ...]:
+        """The known issues that apply to what is installed."""
+        return tuple(issue for issue in self.matrix.issues if strikes(issue, self.versions))
+
+    @property
+    def trained(self) -> bool:
+        """Whether the probe trained under the recipe that decides, here, to the end."""
+        control, wanted = self.outcome("fp32"), self.outcome(self.plan.precision)
+        finite = all(found is not None and found.outcome == "finite" for found in (control, wanted))
+        return finite and self.probe is not None and self.probe.adapter is not None and self.probe.adapter.same
+
+
+def _is_version(text: str) -> bool:
+    try:
+        Version(text)
+    except InvalidVersion:
+        return False
+    return True

@@ -1,0 +1,64 @@
+"""A reported defect applies to what is installed.
+
+The defects are files of the matrix: each names the versions between which it strikes, how it shows, what mends it and
+where it was reported. One that spoils only other precisions than the one that decides is a note. One that the probe
+would have run into, but did not, becomes a warning: what trained here outweighs a report.
+"""
+
+from collections.abc import Iterator
+
+from vc2doctor.checks import remedies
+from vc2doctor.checks.examination import Examination
+from vc2doctor.checks.symptoms import explained_by
+from vc2doctor.findings import Finding, Severity
+from vc2doctor.matrix.judge import spoils
+from vc2doctor.matrix.model import KnownIssue
+from vc2doctor.prescribe import commands
+from vc2doctor.prescribe.nearest import mends
+
+
+def check(examination: Examination) -> Iterator[Finding]:
+    """Find reported defects that apply."""
+    for issue in examination.issues:
+        yield _finding(examination, issue)
+
+
+def _finding(examination: Examination, issue: KnownIssue) -> Finding:
+    names = sorted({name for alternative in issue.when for name in alternative})
+    involved = [f"{name} {examination.versions[name]}" for name in names if name in examination.versions]
+    seen = explained_by(examination, issue)
+    severity = _severity(examination, issue)
+    evidence = [f"installed: {', '.join(involved)}", *seen]
+    if severity is Severity.WARNING and issue.severity == "error":
+        evidence.append(f"yet the probe trained here under {examination.plan.precision}")
+    evidence += [issue.explanation, issue.evidence]
+    remedy, ways = _mend(examination, issue)
+    return Finding(
+        id="VC005",
+        severity=severity,
+        message=f"{' with '.join(involved)}: {issue.title}",
+        evidence=tuple(evidence),
+        remedy=remedy,
+        commands=ways,
+        url=issue.sources[0],
+    )
+
+
+def _severity(examination: Examination, issue: KnownIssue) -> Severity:
+    severity = Severity(issue.severity)
+    if severity is not Severity.ERROR:
+        return severity
+    if not spoils(issue, examination.plan.precision):
+        return Severity.NOTE
+    return Severity.WARNING if issue.probe_sees and examination.trained else severity
+
+
+def _mend(examination: Examination, issue: KnownIssue) -> tuple[str, tuple[str, ...]]:
+    interpreter = examination.environment.interpreter
+    fix = mends(issue, interpreter.minor, examination.versions, examination.matrix, examination.plan.precision)
+    plain = commands.install(interpreter, fix)
+    nearest = remedies.nearest(examination)
+    if nearest is None or not spoils(issue, examination.plan.precision):
+        return "Change the versions.", (plain,)
+    measured = commands.install(interpreter, nearest.requirements)
+    return f"Install a set that works ({nearest.ground}), or change only what is in the way.", (measured, plain)

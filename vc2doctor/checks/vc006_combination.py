@@ -1,0 +1,53 @@
+"""The matrix's verdict on the combination of versions.
+
+``verified``: exactly this was measured and trains. ``compatible``: inferred from measured neighbours. ``incompatible``:
+measured or reported to fail. ``unverified``: there is no ground to say. What the probe shows here outweighs what was
+measured elsewhere; without a probe the verdict stands alone.
+"""
+
+from collections.abc import Iterator
+
+from vc2doctor.checks import remedies
+from vc2doctor.checks.examination import Examination
+from vc2doctor.findings import Finding, Severity
+from vc2doctor.matrix.judge import Verdict
+
+_URL = "https://github.com/huggingface/peft/releases"
+
+
+def check(examination: Examination) -> Iterator[Finding]:
+    """Find combinations that are known to fail, or of which nothing is known."""
+    judgement = examination.judgement
+    if judgement is None or judgement.issues:
+        # A missing package is VC001's, a reported defect VC005's.
+        return
+    stack = ", ".join(f"{name} {examination.versions[name]}" for name in ("torch", "transformers", "peft"))
+    if judgement.verdict is Verdict.INCOMPATIBLE:
+        yield from _incompatible(examination, stack, judgement.ground)
+    elif judgement.verdict is Verdict.UNVERIFIED and not examination.trained:
+        remedy, commands = remedies.install_nearest(examination)
+        yield Finding(
+            id="VC006",
+            severity=Severity.WARNING,
+            message=f"no ground to say whether {stack} train together",
+            evidence=(judgement.ground,),
+            remedy=f"Run the probe: `vc2doctor check` without --no-probe. Or: {remedy[0].lower()}{remedy[1:]}",
+            commands=commands,
+            url=_URL,
+        )
+
+
+def _incompatible(examination: Examination, stack: str, ground: str) -> Iterator[Finding]:
+    if examination.probe is not None and not examination.trained:
+        # The probe saw it fail here, and says how.
+        return
+    remedy, commands = remedies.install_nearest(examination)
+    yield Finding(
+        id="VC006",
+        severity=Severity.WARNING if examination.trained else Severity.ERROR,
+        message=f"{stack} do not train together under {examination.plan.precision}",
+        evidence=(ground, *(("yet the probe trained here",) if examination.trained else ())),
+        remedy=remedy,
+        commands=commands,
+        url=_URL,
+    )

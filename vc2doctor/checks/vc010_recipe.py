@@ -1,0 +1,79 @@
+"""The probe's training under a precision does not end well.
+
+The recipe that decides (``--precision``, else the profile's) and the control in float32 decide: any outcome but
+``finite`` is an error there (``weak`` a warning). If the control fails, precision is not the cause. The other recipes
+are information; a bad outcome of theirs is a note. ``unsupported`` was not measured and is never called fit.
+"""
+
+from collections.abc import Iterator
+
+from vc2doctor.checks import remedies
+from vc2doctor.checks.examination import Examination
+from vc2doctor.checks.symptoms import is_explained
+from vc2doctor.findings import Finding, Severity
+from vc2doctor.probe.outcome import RecipeOutcome
+from vc2doctor.probe.worker.recipes import CONTROL, RECIPES
+
+_URL = "https://pytorch.org/docs/stable/notes/amp_examples.html"
+
+
+def check(examination: Examination) -> Iterator[Finding]:
+    """Find recipes that do not train."""
+    for outcome in examination.outcomes:
+        if outcome.outcome in ("finite", None):
+            continue
+        decides = outcome.recipe in (CONTROL, examination.plan.precision)
+        if outcome.outcome == "unsupported":
+            if decides:
+                yield _unsupported(outcome)
+        elif not _known(examination, outcome):
+            yield _bad(examination, outcome, decides=decides)
+
+
+def _known(examination: Examination, outcome: RecipeOutcome) -> bool:
+    """Return whether a known issue has said it already."""
+    if any(outcome.recipe in issue.recipes for issue in examination.issues):
+        return True
+    run = examination.probe.recipe(outcome.recipe) if examination.probe else None
+    return run is not None and run.failure is not None and is_explained(examination, run.failure.error)
+
+
+def _unsupported(outcome: RecipeOutcome) -> Finding:
+    return Finding(
+        id="VC010",
+        severity=Severity.WARNING,
+        message=f"{outcome.recipe} cannot run on this device, so it was not measured",
+        evidence=(outcome.told,),
+        remedy="Run it on the machine that trains.",
+        commands=(f"vc2doctor check --precision {outcome.recipe} --require gpu",),
+        url=_URL,
+    )
+
+
+def _bad(examination: Examination, outcome: RecipeOutcome, *, decides: bool) -> Finding:
+    evidence = [f"{outcome.recipe}: {RECIPES[outcome.recipe].summary}", outcome.told]
+    if outcome.adapters:
+        evidence.append(f"trainable parameters are {' and '.join(outcome.adapters)}")
+    if examination.judgement is not None:
+        evidence.append(f"matrix: {examination.judgement.verdict.value}; {examination.judgement.ground}")
+    good = [found.recipe for found in examination.outcomes if found.outcome == "finite" and found.recipe != CONTROL]
+    if outcome.recipe == CONTROL:
+        remedy, ways = remedies.install_nearest(examination)
+        remedy = f"float32 fails as well, so precision is not the cause. {remedy}"
+    elif good:
+        remedy = f"Train in a precision that works here: {', '.join(good)}."
+        ways = (f"vc2doctor check --precision {good[0]}",)
+    else:
+        remedy, ways = remedies.install_nearest(examination)
+    severity = Severity.NOTE
+    if decides:
+        severity = Severity.WARNING if outcome.outcome == "weak" else Severity.ERROR
+    return Finding(
+        id="VC010",
+        severity=severity,
+        message=f"{outcome.recipe} does not train: {outcome.outcome}",
+        evidence=tuple(evidence),
+        remedy=remedy,
+        commands=ways,
+        url=_URL,
+    )

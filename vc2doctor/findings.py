@@ -1,0 +1,78 @@
+"""What the examination ends in: findings, and the report that holds them."""
+
+from enum import Enum
+from typing import Literal
+
+from pydantic import Field
+
+from vc2doctor.data import Data
+from vc2doctor.environment.model import Environment
+from vc2doctor.matrix.judge import Judgement
+from vc2doctor.probe.model import ProbeRun
+from vc2doctor.probe.outcome import RecipeOutcome
+
+
+class Severity(str, Enum):
+    """How much a finding weighs; ``rank`` orders them."""
+
+    NOTE = "note"
+    WARNING = "warning"
+    ERROR = "error"
+
+    @property
+    def rank(self) -> int:
+        """0 for a note, 2 for an error."""
+        return list(Severity).index(self)
+
+
+class Finding(Data):
+    """One thing that is wrong or worth knowing, with its evidence and what mends it."""
+
+    id: str = Field(pattern=r"^VC\d{3}$")
+    severity: Severity
+    message: str
+    evidence: tuple[str, ...]
+    """What was seen, each a sentence or a quotation."""
+    remedy: str
+    """What to do, in words."""
+    commands: tuple[str, ...] = ()
+    """Commands to paste that do it; where there are several, each is an alternative."""
+    url: str
+    path: str | None = None
+    line: int | None = None
+
+
+FinalVerdict = Literal["fit", "unfit", "unproven", "incomplete"]
+"""``unproven``: no fault was found, but neither a probe nor a measurement shows that it trains;
+``incomplete``: the doctor could not finish its examination."""
+
+
+class Plan(Data):
+    """What the user means to do, which is what the examination decides by."""
+
+    profile: str
+    precision: str
+    """The recipe that decides."""
+    device: str
+    require_gpu: bool
+    probe: bool
+    fail_on: Severity
+
+
+class Report(Data):
+    """A whole examination."""
+
+    schema_: Literal[1] = Field(default=1, serialization_alias="schema")
+    doctor: str
+    """Version of vc2doctor."""
+    verdict: FinalVerdict
+    exit_code: int
+    plan: Plan
+    environment: Environment
+    combination: Judgement | None
+    """``None``: a package of the stack is missing."""
+    probe: ProbeRun | None
+    outcomes: tuple[RecipeOutcome, ...]
+    findings: tuple[Finding, ...]
+    """The heaviest first, then by id."""
+    seconds: float

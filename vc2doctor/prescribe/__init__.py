@@ -1,0 +1,1 @@
+"""What to do: the nearest set that is known to work, and the command that installs it."""
