@@ -8,7 +8,8 @@ from pydantic import Field
 from vc2doctor.data import Data
 from vc2doctor.environment.model import Environment
 from vc2doctor.matrix.judge import Judgement
-from vc2doctor.probe.model import ProbeRun
+from vc2doctor.matrix.model import Failure
+from vc2doctor.probe.model import AdapterRun, Device, Ending, Imported
 from vc2doctor.probe.outcome import RecipeOutcome
 
 
@@ -59,10 +60,30 @@ class Plan(Data):
     fail_on: Severity
 
 
-class Report(Data):
-    """A whole examination."""
+class ProbeReport(Data):
+    """The probe as the report tells it."""
 
-    schema_: Literal[1] = Field(default=1, serialization_alias="schema")
+    ending: Ending
+    doing: str
+    """What it was at when it ended."""
+    seconds: float
+    worker: str | None
+    imports: tuple[Imported, ...]
+    import_package: str | None
+    """The package whose import failed."""
+    import_failure: Failure | None
+    device: Device | None
+    device_failure: Failure | None
+    recipes: tuple[RecipeOutcome, ...]
+    adapter: AdapterRun | None
+    rubbish: int
+    """Events that made no sense."""
+
+
+class Report(Data):
+    """A whole examination; its JSON form is versioned by ``schema``."""
+
+    schema_: Literal[1] = Field(default=1, alias="schema")
     doctor: str
     """Version of vc2doctor."""
     verdict: FinalVerdict
@@ -71,8 +92,8 @@ class Report(Data):
     environment: Environment
     combination: Judgement | None
     """``None``: a package of the stack is missing."""
-    probe: ProbeRun | None
-    outcomes: tuple[RecipeOutcome, ...]
+    probe: ProbeReport | None
+    """``None``: none was run."""
     findings: tuple[Finding, ...]
     """The heaviest first, then by id."""
     seconds: float

@@ -2,7 +2,7 @@
 
 from vc2doctor.checks.examination import Examination
 from vc2doctor.prescribe import commands
-from vc2doctor.prescribe.nearest import Prescription, prescribe
+from vc2doctor.prescribe.nearest import prescribe
 from vc2doctor.probe.worker.recipes import RECIPES
 
 HALF_ALTERNATIVES = (
@@ -12,24 +12,15 @@ HALF_ALTERNATIVES = (
 """What to train in where bfloat16 is not native."""
 
 
-def nearest(examination: Examination) -> Prescription | None:
-    """Return the nearest measured set that trains under the recipe that decides."""
-    return prescribe(
-        examination.environment.interpreter.minor,
-        examination.versions,
-        examination.matrix,
-        examination.plan.precision,
-    )
-
-
 def install_nearest(examination: Examination) -> tuple[str, tuple[str, ...]]:
-    """Return, in words and as a command, how to get to the nearest measured set."""
-    found = nearest(examination)
-    if found is None:
-        python = examination.environment.interpreter.minor
-        return f"No set was measured under Python {python} yet; see `vc2doctor check --format json` for details.", ()
-    command = commands.install(examination.environment.interpreter, found.requirements)
-    return f"Install a set that works ({found.ground}).", (command,)
+    """Return, in words and as commands, how to get to the nearest measured sets."""
+    interpreter = examination.environment.interpreter
+    ways = prescribe(interpreter.minor, examination.versions, examination.matrix, examination.plan.precision)
+    if not ways:
+        return "No measured set is near; `vc2doctor check` with the probe says what works here.", ()
+    grounds = "; or ".join(way.ground for way in ways)
+    installs = tuple(commands.install(interpreter, way.requirements) for way in ways)
+    return f"Install a set that was measured to train ({grounds}).", installs
 
 
 def wants_bf16(examination: Examination) -> bool:

@@ -54,11 +54,10 @@ def _severity(examination: Examination, issue: KnownIssue) -> Severity:
 
 
 def _mend(examination: Examination, issue: KnownIssue) -> tuple[str, tuple[str, ...]]:
-    interpreter = examination.environment.interpreter
-    fix = mends(issue, interpreter.minor, examination.versions, examination.matrix, examination.plan.precision)
-    plain = commands.install(interpreter, fix)
-    nearest = remedies.nearest(examination)
-    if nearest is None or not spoils(issue, examination.plan.precision):
-        return "Change the versions.", (plain,)
-    measured = commands.install(interpreter, nearest.requirements)
-    return f"Install a set that works ({nearest.ground}), or change only what is in the way.", (measured, plain)
+    precision = examination.plan.precision
+    fix = mends(issue, examination.versions, examination.matrix, precision)
+    plain = commands.install(examination.environment.interpreter, fix)
+    remedy, measured = remedies.install_nearest(examination)
+    if not measured or not spoils(issue, precision):
+        return "Change what is in the way.", (plain,)
+    return f"{remedy} Or change only what is in the way.", (*measured, plain)

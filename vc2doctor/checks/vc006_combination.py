@@ -12,7 +12,7 @@ from vc2doctor.checks.examination import Examination
 from vc2doctor.findings import Finding, Severity
 from vc2doctor.matrix.judge import Verdict
 
-_URL = "https://github.com/huggingface/peft/releases"
+_URL = "https://github.com/huggingface/peft/blob/main/docs/source/install.md"
 
 
 def check(examination: Examination) -> Iterator[Finding]:
@@ -31,8 +31,8 @@ def check(examination: Examination) -> Iterator[Finding]:
             severity=Severity.WARNING,
             message=f"no ground to say whether {stack} train together",
             evidence=(judgement.ground,),
-            remedy=f"Run the probe: `vc2doctor check` without --no-probe. Or: {remedy[0].lower()}{remedy[1:]}",
-            commands=commands,
+            remedy=f"The probe can say. {remedy}",
+            commands=("vc2doctor check", *commands),
             url=_URL,
         )
 

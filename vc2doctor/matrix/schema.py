@@ -1,11 +1,12 @@
-"""JSON Schemas of the files of a matrix, for editors."""
+"""JSON Schemas of the files of a matrix, for editors, and of the JSON report, for programs that read it."""
 
 from typing import Any
 
 from vc2doctor.data import Data
+from vc2doctor.findings import Report
 from vc2doctor.matrix.model import EvidenceLine, KnownIssue, Profile
 
-KINDS: dict[str, type[Data]] = {"profile": Profile, "known_issue": KnownIssue, "evidence": EvidenceLine}
+KINDS: dict[str, type[Data]] = {"profile": Profile, "known_issue": KnownIssue, "evidence": EvidenceLine, "report": Report}
 """What a schema is exported of, by the name of its file."""
 
 

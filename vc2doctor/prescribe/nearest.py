@@ -1,6 +1,6 @@
 """The nearest measured set that trains: a pure function over what is known."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from packaging.requirements import Requirement
 from packaging.version import Version
@@ -18,32 +18,42 @@ class Prescription(Data):
     ground: str
 
 
-def prescribe(python: str, versions: Mapping[str, str], matrix: Matrix, recipe: str) -> Prescription | None:
-    """Return the fewest changes to ``versions`` that end in a measured set under ``python``, or ``None``.
+def prescribe(
+    python: str, versions: Mapping[str, str], matrix: Matrix, recipe: str, most: int = 2
+) -> tuple[Prescription, ...]:
+    """Return up to ``most`` ways to change ``versions`` into a measured set, the fewest changes first.
 
-    Of equally few changes, those that leave torch alone come first (it is the largest, and tied to the driver), then
-    the newest versions.
+    Sets measured under the same Python come first, then those that leave torch alone (it is the largest, and tied to
+    the driver), then the newest. The ways differ in the packages that they change: raise one, or lower the other.
     """
-    cells = [line for line in matrix.evidence if line.cell.python == python and line.trains(recipe)]
-    candidates = [(line, _changes(line, versions, matrix, recipe)) for line in cells]
-    wanted = [(line, changes) for line, changes in candidates if changes]
-    if not wanted:
-        return None
-    line, changes = min(wanted, key=lambda pair: (*_cost(pair[1]), *_age(pair[0])))
-    return Prescription(
-        requirements=tuple(f"{name}=={version}" for name, version in changes.items()),
-        ground=f"cell {line.name}, measured on {line.date} on {line.device}: it trains under {recipe}",
-    )
+    found: dict[tuple[str, ...], Prescription] = {}
+    for line, changes in sorted(_candidates(versions, matrix, recipe), key=lambda pair: _cost(python, *pair)):
+        ground = f"cell {line.name}, measured on {line.date} on {line.device} under Python {line.cell.python}"
+        requirements = tuple(f"{name}=={version}" for name, version in changes.items())
+        found.setdefault(tuple(changes), Prescription(requirements=requirements, ground=ground))
+    ways = [way for packages, way in found.items() if not any(set(other) < set(packages) for other in found)]
+    return tuple(ways[:most])
 
 
-def mends(issue: KnownIssue, python: str, versions: Mapping[str, str], matrix: Matrix, recipe: str) -> list[str]:
-    """Return the first of the issue's fixes that runs into no other known issue, as requirements."""
-    for fix in issue.fix:
-        after = {**versions, **_lowest(fix)}
-        others = [other for other in matrix.issues if other.id != issue.id and spoils(other, recipe)]
-        if not any(strikes(other, after) and not strikes(other, versions) for other in others):
-            return list(fix)
-    return list(issue.fix[0])
+def mends(issue: KnownIssue, versions: Mapping[str, str], matrix: Matrix, recipe: str) -> tuple[str, ...]:
+    """Return the first of the issue's fixes that ends in no known issue; failing that, in no new one."""
+    others = [other for other in matrix.issues if other.id != issue.id and spoils(other, recipe)]
+    for known in ((), tuple(other for other in others if strikes(other, versions))):
+        for fix in issue.fix:
+            after = {**versions, **_lowest(fix)}
+            if not any(strikes(other, after) and other not in known for other in others):
+                return fix
+    return issue.fix[0]
+
+
+def _candidates(
+    versions: Mapping[str, str], matrix: Matrix, recipe: str
+) -> Iterator[tuple[EvidenceLine, dict[str, str]]]:
+    for line in matrix.evidence:
+        if line.trains(recipe):
+            changes = _changes(line, versions, matrix, recipe)
+            if changes:
+                yield line, changes
 
 
 def _lowest(fix: tuple[str, ...]) -> dict[str, str]:
@@ -58,30 +68,20 @@ def _lowest(fix: tuple[str, ...]) -> dict[str, str]:
 
 
 def _changes(line: EvidenceLine, versions: Mapping[str, str], matrix: Matrix, recipe: str) -> dict[str, str]:
-    changes = {}
+    changes: dict[str, str] = {}
     for axis in AXES:
-        wanted = getattr(line.cell, axis)
-        if axis not in versions or Version(Version(versions[axis]).public) != Version(Version(wanted).public):
-            changes[axis] = str(Version(wanted).public)
-    # pip leaves the rest as it is where that is allowed; what is then in the way is changed as well.
+        wanted = Version(getattr(line.cell, axis)).public
+        if axis not in versions or Version(Version(versions[axis]).public) != Version(wanted):
+            changes[axis] = wanted
+    # pip leaves the rest as it is where that is allowed; what is then in the way has to change as well.
     for name, version in line.resolved.items():
         after = {**versions, **changes}
-        if name in after and any(
-            spoils(issue, recipe) and name in alternative and strikes(issue, after)
-            for issue in matrix.issues
-            for alternative in issue.when
-        ):
+        struck = [issue for issue in matrix.issues if spoils(issue, recipe) and strikes(issue, after)]
+        if name in after and any(name in alternative for issue in struck for alternative in issue.when):
             changes[name] = version
     return changes
 
 
-def _cost(changes: Mapping[str, str]) -> tuple[bool, int]:
-    return "torch" in changes, len(changes)
-
-
-def _age(line: EvidenceLine) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    return (
-        tuple(-part for part in Version(line.cell.transformers).release),
-        tuple(-part for part in Version(line.cell.peft).release),
-    )
-
+def _cost(python: str, line: EvidenceLine, changes: Mapping[str, str]) -> tuple[bool, bool, int, list[int], list[int]]:
+    newest = [[-part for part in Version(version).release] for version in (line.cell.transformers, line.cell.peft)]
+    return line.cell.python != python, "torch" in changes, len(changes), newest[0], newest[1]

@@ -1,0 +1,99 @@
+"""How this project is worked on: ``nox -l`` lists it, ``nox`` runs lint, types and tests."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+from typing import NamedTuple
+
+import nox
+
+nox.needs_version = ">=2024.4.15"
+nox.options.default_venv_backend = "uv"
+nox.options.sessions = ["lint", "types", "tests"]
+nox.options.error_on_missing_interpreters = False
+
+_PROJECT = nox.project.load_toml("pyproject.toml")
+_EVIDENCE = Path("matrices/evidence/cells.jsonl")
+
+
+def uv_settings() -> dict[str, str]:
+    """Return what pip is told by environment variables, in the names that uv knows; uv's own win."""
+    translated = {
+        "UV_FIND_LINKS": ",".join(shlex.split(os.environ.get("PIP_FIND_LINKS", ""))),
+        "UV_DEFAULT_INDEX": os.environ.get("PIP_INDEX_URL", ""),
+        "UV_INDEX": " ".join(shlex.split(os.environ.get("PIP_EXTRA_INDEX_URL", ""))),
+        "SSL_CERT_FILE": os.environ.get("PIP_CERT", ""),
+    }
+    return {name: value for name, value in translated.items() if value and name not in os.environ}
+
+
+class NamedCell(NamedTuple):
+    """A combination worth measuring; ``requirements`` are what a user would ask pip for."""
+
+    name: str
+    python: str
+    requirements: tuple[str, ...]
+
+
+CELLS = (
+    NamedCell(
+        "upstream-pins",
+        "3.10",
+        ("torch==1.13.1", "transformers==4.40.1", "peft==0.4.0", "tokenizers==0.19.1", "numpy==1.24.4"),
+    ),
+    NamedCell("peft-0.4.0", "3.11", ("torch==2.13.0", "transformers==4.40.1", "peft==0.4.0")),
+    NamedCell("peft-0.10.0", "3.11", ("torch==2.13.0", "transformers==4.40.1", "peft==0.10.0")),
+    NamedCell("peft-0.21.2", "3.11", ("torch==2.13.0", "transformers==5.23.0", "peft==0.21.2")),
+    NamedCell("known-broken", "3.11", ("torch==2.13.0", "transformers==4.36.2", "peft==0.17.0")),
+    NamedCell("old-transformers", "3.11", ("torch==2.13.0", "transformers==4.36.2", "peft==0.13.2")),
+    NamedCell("last-transformers-4", "3.11", ("torch==2.13.0", "transformers==4.57.6", "peft==0.17.0")),
+)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Ruff, everything on, and its format."""
+    session.install(*nox.project.dependency_groups(_PROJECT, "lint"), env=uv_settings())
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Mypy, strict."""
+    needed = nox.project.dependency_groups(_PROJECT, "types", "test")
+    session.install("-e", ".", "nox", *needed, env=uv_settings())
+    session.run("mypy")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """The tests, with real environments and the real stack; ``nox -s tests -- -k name`` for some of them."""
+    session.install("-e", ".", "nox", *nox.project.dependency_groups(_PROJECT, "test"), env=uv_settings())
+    session.run("pytest", *session.posargs, env=uv_settings())
+
+
+@nox.session
+def check(session: nox.Session) -> None:
+    """``vc2doctor check`` on the verified set."""
+    session.install(".[stack]", env=uv_settings())
+    session.run("vc2doctor", "check", *session.posargs)
+
+
+@nox.session
+@nox.parametrize("cell", [nox.param(cell, id=cell.name) for cell in CELLS])
+def cells(session: nox.Session, cell: NamedCell) -> None:
+    """Measure a named cell in a fresh environment and add it to the evidence: ``nox -s "cells(peft-0.10.0)"``."""
+    session.install("-e", ".", env=uv_settings())
+    target = Path(session.create_tmp()).resolve() / "target"
+    session.run("uv", "venv", "--quiet", "--clear", "--python", cell.python, str(target), external=True)
+    install = ["uv", "pip", "install", "--quiet", "--python", str(target / "bin" / "python"), *cell.requirements]
+    session.run(*install, external=True, env=uv_settings())
+    try:
+        session.run(
+            "vc2doctor", "measure", "--python", str(target), "--name", cell.name, "--append", str(_EVIDENCE)
+        )
+    finally:
+        session.run("rm", "-rf", str(target), external=True)

@@ -1,0 +1,164 @@
+"""The command line: parse, call one function, render, exit code. No logic."""
+
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vc2doctor import __version__, files, settings
+from vc2doctor.errors import DoctorError
+from vc2doctor.probe.worker.recipes import RECIPES
+
+_ALIASES = {"fp16": "fp16-scaled"}
+_UNFINISHED = 3
+
+
+class _Device(click.ParamType):
+    name = "auto|cpu|cuda:N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ANN401
+        text = "cuda:0" if value == "cuda" else str(value)
+        if text in ("auto", "cpu") or (text.startswith("cuda:") and text[5:].isdecimal()):
+            return text
+        self.fail(f"{value!r} is not one of auto, cpu, cuda:0, cuda:1, …", param, ctx)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="vc2doctor")
+@click.pass_context
+def cli(context: click.Context) -> None:
+    """Say whether this environment will fine-tune with a finite, falling loss; if not, why, and what mends it."""
+    context.default_map = {"check": settings.read(Path.cwd())}
+
+
+@cli.command()
+@click.option("--python", metavar="PATH", help="Interpreter (or venv folder) to examine; default: the doctor's own.")
+@click.option("--profile", metavar="NAME", help="Project whose settings decide; default: videochat2-mistral.")
+@click.option(
+    "--precision",
+    type=click.Choice([*RECIPES, *_ALIASES]),
+    help="Recipe you mean to train in; it decides, the rest is information. Default: the profile's.",
+)
+@click.option("--device", type=_Device(), default="auto", show_default=True, help="Where the probe trains.")
+@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=300.0, show_default=True,
+              metavar="S", help="Seconds that the probe may take.")
+@click.option("--require", type=click.Choice(["gpu"]), help="Make the lack of it an error, for gates.")
+@click.option("--probe/--no-probe", default=True, help="Train a few steps, or judge by versions alone.")
+@click.option("--fail-on", type=click.Choice(["note", "warning", "error"]), default="error", show_default=True,
+              help="Lowest severity that ends 1.")
+@click.option("--matrix", type=click.Path(path_type=Path), help="Folder of another known-good matrix.")
+@click.option("--format", "format", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="File to write the report to.")
+def check(  # noqa: PLR0913 - one parameter an option
+    python: str | None,
+    profile: str | None,
+    precision: str | None,
+    device: str,
+    timeout: float,
+    require: str | None,
+    fail_on: str,
+    matrix: Path | None,
+    format: str,  # noqa: A002 - the option's name, and the setting's
+    output: Path | None,
+    *,
+    probe: bool,
+) -> None:
+    """Examine an environment, train a few real steps in it, and say whether it is fit.
+
+    Exit codes: 0 fit; 1 findings at or above --fail-on; 2 wrong usage; 3 the examination could not be finished, or
+    nothing shows that it trains.
+    """
+    from vc2doctor.examine import Request, examine  # noqa: PLC0415 - `--help` needs none of it
+    from vc2doctor.findings import Severity  # noqa: PLC0415
+
+    request = Request(
+        python=python,
+        profile=profile,
+        precision=_ALIASES.get(precision, precision) if precision else None,
+        device=device,
+        timeout=timeout,
+        require_gpu=require == "gpu",
+        probe=probe,
+        fail_on=Severity(fail_on),
+        matrix=matrix,
+    )
+    with _progress() as on_progress:
+        report = examine(request, Path.cwd(), on_progress)
+    _tell(report, format, output)
+    sys.exit(report.exit_code)
+
+
+@cli.command()
+@click.option("--python", metavar="PATH", required=True, help="Interpreter (or venv folder) to measure.")
+@click.option("--name", required=True, help="Of the cell, as the evidence tells it.")
+@click.option("--device", type=_Device(), default="auto", show_default=True)
+@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=600.0, show_default=True, metavar="S")
+@click.option("--append", "file", type=click.Path(dir_okay=False, path_type=Path), help="Evidence file to add it to.")
+def measure(python: str, name: str, device: str, timeout: float, file: Path | None) -> None:
+    """Probe an environment and print what came out as one line of evidence."""
+    from vc2doctor import evidence  # noqa: PLC0415
+
+    line = evidence.measure(python, name, device, timeout)
+    click.echo(line.model_dump_json(by_alias=True, exclude_none=True))
+    if file is not None and not evidence.append(file, line):
+        click.echo(f"{file} holds the same measurement already", err=True)
+
+
+@cli.command()
+@click.argument("kind", type=click.Choice(["profile", "known_issue", "evidence", "report"]))
+def schema(kind: str) -> None:
+    """Print the JSON Schema of a file of the matrix, or of the JSON report."""
+    import json  # noqa: PLC0415
+
+    from vc2doctor.matrix.schema import schema as schema_of  # noqa: PLC0415
+
+    click.echo(json.dumps(schema_of(kind), indent=2, ensure_ascii=False))
+
+
+def main() -> None:
+    """Run the command; bad input ends 2 with one message, a fault of the doctor's own ends 3."""
+    try:
+        cli(standalone_mode=True)
+    except DoctorError as error:
+        click.echo(f"vc2doctor: {error}", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        click.echo("vc2doctor: interrupted", err=True)
+        sys.exit(_UNFINISHED)
+    except Exception:  # noqa: BLE001 - exit code 1 would accuse the environment
+        traceback.print_exc()
+        click.echo("vc2doctor: this is a fault of the doctor, not of your environment; please report it", err=True)
+        sys.exit(_UNFINISHED)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str], None]]:
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console  # noqa: PLC0415
+
+    with Console(stderr=True).status("starting") as status:
+        yield lambda text: status.update(text)
+
+
+def _tell(report: Any, format: str, output: Path | None) -> None:  # noqa: A002, ANN401 - imported lazily
+    from vc2doctor.report import json, text  # noqa: PLC0415
+
+    if format == "json":
+        rendered = json.render(report)
+    elif output is None:
+        from rich.console import Console  # noqa: PLC0415
+
+        text.show(report, Console())
+        return
+    else:
+        rendered = "".join(f"{line.text.plain}\n" for line in text.render(report))
+    if output is None:
+        click.echo(rendered, nl=False)
+    else:
+        files.replace(output, rendered)

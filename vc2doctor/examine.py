@@ -1,0 +1,86 @@
+"""One examination from start to end: facts, probe, checks, report."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from vc2doctor import __version__, checks, verdict
+from vc2doctor.checks.examination import Examination
+from vc2doctor.data import Data
+from vc2doctor.environment import interpreter
+from vc2doctor.environment.gather import gather
+from vc2doctor.findings import Plan, ProbeReport, Report, Severity
+from vc2doctor.matrix import load
+from vc2doctor.probe.model import ProbeRun
+from vc2doctor.probe.outcome import outcomes
+from vc2doctor.probe.runner import probe
+from vc2doctor.probe.worker.recipes import RECIPES
+
+DEFAULT_PROFILE = "videochat2-mistral"
+
+
+class Request(Data):
+    """What the user asked for."""
+
+    python: str | None = None
+    profile: str | None = None
+    precision: str | None = None
+    device: str = "auto"
+    timeout: float = 300.0
+    require_gpu: bool = False
+    probe: bool = True
+    fail_on: Severity = Severity.ERROR
+    matrix: Path | None = None
+
+
+def examine(request: Request, folder: Path, on_progress: Callable[[str], None]) -> Report:
+    """Examine an environment for training that is started in ``folder``; ``on_progress`` is told what is under way.
+
+    Raises:
+        MatrixError: a file of the matrix is wrong, or the profile does not exist.
+        TargetError: the target interpreter cannot be examined.
+    """
+    started = time.monotonic()
+    matrix = load.load(request.matrix or load.shipped())
+    profile = load.profile(matrix, request.profile or DEFAULT_PROFILE)
+    python = interpreter.find(request.python)
+    on_progress("reading what is installed")
+    examination = Examination(
+        environment=gather(python, folder),
+        matrix=matrix,
+        profile=profile,
+        explicit_profile=request.profile is not None,
+        plan=Plan(
+            profile=profile.name,
+            precision=request.precision or profile.precision.recommended,
+            device=request.device,
+            require_gpu=request.require_gpu,
+            probe=request.probe,
+            fail_on=request.fail_on,
+        ),
+    )
+    if request.probe and not examination.missing:
+        done = probe(python, request.device, list(RECIPES), request.timeout, on_progress)
+        examination = examination.model_copy(update={"probe": done})
+    return _report(examination, time.monotonic() - started)
+
+
+def _report(examination: Examination, seconds: float) -> Report:
+    findings = checks.run(examination)
+    found = verdict.verdict(examination, findings)
+    return Report(
+        doctor=__version__,
+        verdict=found,
+        exit_code=verdict.exit_code(found, findings, examination.plan.fail_on),
+        plan=examination.plan,
+        environment=examination.environment,
+        combination=examination.judgement,
+        probe=_probe_report(examination.probe) if examination.probe else None,
+        findings=findings,
+        seconds=round(seconds, 3),
+    )
+
+
+def _probe_report(run: ProbeRun) -> ProbeReport:
+    shared = {name: getattr(run, name) for name in ProbeReport.model_fields if name in ProbeRun.model_fields}
+    return ProbeReport(**{**shared, "recipes": outcomes(run)}, seconds=run.child.seconds)

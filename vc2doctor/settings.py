@@ -1,0 +1,66 @@
+"""Settings from ``[tool.vc2doctor]`` in the nearest pyproject.toml.
+
+``python`` is not among them: what a file found on the way names is never executed.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ConfigDict, Field, ValidationError
+
+from vc2doctor.data import Data
+from vc2doctor.errors import DoctorError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+class SettingsError(DoctorError):
+    """A settings file cannot be used."""
+
+
+class Settings(Data):
+    """The options of ``vc2doctor check``, under the names they have on the command line."""
+
+    model_config = ConfigDict(alias_generator=lambda name: name.replace("_", "-"))
+
+    profile: str | None = None
+    precision: str | None = None
+    device: str | None = None
+    timeout: float | None = Field(default=None, gt=0)
+    require: Literal["gpu"] | None = None
+    probe: bool | None = None
+    fail_on: Literal["note", "warning", "error"] | None = None
+    matrix: str | None = None
+    """A folder, relative to the file."""
+    format: Literal["text", "json"] | None = None
+    output: str | None = None
+    """A file, relative to the file of settings."""
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """Return the settings that hold in ``folder``, by the names of the command's parameters.
+
+    Raises:
+        SettingsError: the file is not TOML, or a key or value is wrong.
+    """
+    path = next((found for parent in (folder, *folder.parents) if (found := parent / "pyproject.toml").is_file()), None)
+    if path is None:
+        return {}
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {}).get("vc2doctor", {})
+        found = Settings.model_validate(table).model_dump(exclude_none=True)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        message = f"{path}: cannot be read: {error}"
+        raise SettingsError(message) from error
+    except ValidationError as error:
+        fault = error.errors()[0]
+        message = f"{path}: [tool.vc2doctor] {'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
+        raise SettingsError(message) from error
+    for name in ("matrix", "output"):
+        if name in found:
+            found[name] = str(path.parent / found[name])
+    return found

@@ -1,0 +1,45 @@
+"""The verdict on the whole, and the exit code: pure functions over the findings."""
+
+from collections.abc import Sequence
+
+from vc2doctor.checks.examination import Examination
+from vc2doctor.findings import FinalVerdict, Finding, Severity
+from vc2doctor.matrix.judge import Verdict
+
+FIT, FINDINGS, USAGE, UNFINISHED = 0, 1, 2, 3
+"""Exit codes. Nothing but ``fit`` ends 0."""
+
+_PROBE_ENDED = "VC011"
+_FAULTS = ("signal", "out-of-memory")
+
+
+def verdict(examination: Examination, findings: Sequence[Finding]) -> FinalVerdict:
+    """Return the verdict on an examination."""
+    errors = [finding for finding in findings if finding.severity is Severity.ERROR]
+    if _is_unfinished(examination) and all(finding.id == _PROBE_ENDED for finding in errors):
+        return "incomplete"
+    if errors:
+        return "unfit"
+    if examination.probe is not None:
+        return "fit" if examination.trained else "unproven"
+    judgement = examination.judgement
+    good = judgement is not None and judgement.verdict in (Verdict.VERIFIED, Verdict.COMPATIBLE)
+    return "fit" if good else "unproven"
+
+
+def exit_code(found: FinalVerdict, findings: Sequence[Finding], fail_on: Severity) -> int:
+    """Return the exit code: 0 fit, 1 findings at or above ``fail_on``, 3 not finished or not proven."""
+    if found == "incomplete":
+        return UNFINISHED
+    if any(finding.severity.rank >= fail_on.rank for finding in findings):
+        return FINDINGS
+    return FIT if found == "fit" else UNFINISHED
+
+
+def _is_unfinished(examination: Examination) -> bool:
+    probe = examination.probe
+    if probe is None or probe.ending == "finished":
+        return False
+    # A kill that memory does not explain came from outside, and says nothing of the environment.
+    killed = probe.ending == "signal" and probe.child.signal in ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP")
+    return killed or probe.ending not in _FAULTS
