@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,6 +28,13 @@ def uv_settings() -> dict[str, str]:
         "SSL_CERT_FILE": os.environ.get("PIP_CERT", ""),
     }
     return {name: value for name, value in translated.items() if value and name not in os.environ}
+
+
+def interpreter(version: str) -> str:
+    """Return the interpreter of a minor version: on ``PATH``, or pyenv's newest; else uv is left to find one."""
+    root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    builds = sorted(root.glob(f"versions/{version}.*/bin/python"), key=lambda path: int(path.parts[-3].split(".")[2]))
+    return shutil.which(f"python{version}") or (str(builds[-1]) if builds else version)
 
 
 class NamedCell(NamedTuple):
@@ -88,12 +96,11 @@ def cells(session: nox.Session, cell: NamedCell) -> None:
     """Measure a named cell in a fresh environment and add it to the evidence: ``nox -s "cells(peft-0.10.0)"``."""
     session.install("-e", ".", env=uv_settings())
     target = Path(session.create_tmp()).resolve() / "target"
-    session.run("uv", "venv", "--quiet", "--clear", "--python", cell.python, str(target), external=True)
+    python = interpreter(cell.python)
+    session.run("uv", "venv", "--quiet", "--clear", "--python", python, str(target), external=True)
     install = ["uv", "pip", "install", "--quiet", "--python", str(target / "bin" / "python"), *cell.requirements]
     session.run(*install, external=True, env=uv_settings())
     try:
-        session.run(
-            "vc2doctor", "measure", "--python", str(target), "--name", cell.name, "--append", str(_EVIDENCE)
-        )
+        session.run("vc2doctor", "measure", "--python", str(target), "--name", cell.name, "--append", str(_EVIDENCE))
     finally:
         session.run("rm", "-rf", str(target), external=True)

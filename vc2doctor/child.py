@@ -111,7 +111,9 @@ def run(
 class _Listener:
     """Reads the three pipes of a child without ever waiting for ever on one."""
 
-    def __init__(self, child: "subprocess.Popen[bytes]", reader: int, on_event: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(
+        self, child: "subprocess.Popen[bytes]", reader: int, on_event: Callable[[dict[str, Any]], None]
+    ) -> None:
         self.rubbish = 0
         self._child = child
         self._reader = reader

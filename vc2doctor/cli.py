@@ -1,5 +1,6 @@
 """The command line: parse, call one function, render, exit code. No logic."""
 
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -11,9 +12,8 @@ import click
 
 from vc2doctor import __version__, files, settings
 from vc2doctor.errors import DoctorError
-from vc2doctor.probe.worker.recipes import RECIPES
+from vc2doctor.probe.worker.recipes import ALIASES, RECIPES
 
-_ALIASES = {"fp16": "fp16-scaled"}
 _UNFINISHED = 3
 
 
@@ -24,7 +24,7 @@ class _Device(click.ParamType):
         text = "cuda:0" if value == "cuda" else str(value)
         if text in ("auto", "cpu") or (text.startswith("cuda:") and text[5:].isdecimal()):
             return text
-        self.fail(f"{value!r} is not one of auto, cpu, cuda:0, cuda:1, …", param, ctx)
+        return self.fail(f"{value!r} is not one of auto, cpu, cuda:0, cuda:1, …", param, ctx)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -32,7 +32,8 @@ class _Device(click.ParamType):
 @click.pass_context
 def cli(context: click.Context) -> None:
     """Say whether this environment will fine-tune with a finite, falling loss; if not, why, and what mends it."""
-    context.default_map = {"check": settings.read(Path.cwd())}
+    if context.invoked_subcommand == "check":
+        context.default_map = {"check": settings.read(Path.cwd())}
 
 
 @cli.command()
@@ -40,20 +41,31 @@ def cli(context: click.Context) -> None:
 @click.option("--profile", metavar="NAME", help="Project whose settings decide; default: videochat2-mistral.")
 @click.option(
     "--precision",
-    type=click.Choice([*RECIPES, *_ALIASES]),
+    type=click.Choice([*RECIPES, *ALIASES]),
     help="Recipe you mean to train in; it decides, the rest is information. Default: the profile's.",
 )
 @click.option("--device", type=_Device(), default="auto", show_default=True, help="Where the probe trains.")
-@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=300.0, show_default=True,
-              metavar="S", help="Seconds that the probe may take.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=300.0,
+    show_default=True,
+    metavar="S",
+    help="Seconds that the probe may take.",
+)
 @click.option("--require", type=click.Choice(["gpu"]), help="Make the lack of it an error, for gates.")
 @click.option("--probe/--no-probe", default=True, help="Train a few steps, or judge by versions alone.")
-@click.option("--fail-on", type=click.Choice(["note", "warning", "error"]), default="error", show_default=True,
-              help="Lowest severity that ends 1.")
+@click.option(
+    "--fail-on",
+    type=click.Choice(["note", "warning", "error"]),
+    default="error",
+    show_default=True,
+    help="Lowest severity that ends 1.",
+)
 @click.option("--matrix", type=click.Path(path_type=Path), help="Folder of another known-good matrix.")
 @click.option("--format", "format", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="File to write the report to.")
-def check(  # noqa: PLR0913 - one parameter an option
+def check(  # noqa: PLR0913, PLR0917 - one parameter an option
     python: str | None,
     profile: str | None,
     precision: str | None,
@@ -78,7 +90,7 @@ def check(  # noqa: PLR0913 - one parameter an option
     request = Request(
         python=python,
         profile=profile,
-        precision=_ALIASES.get(precision, precision) if precision else None,
+        precision=ALIASES.get(precision, precision) if precision else None,
         device=device,
         timeout=timeout,
         require_gpu=require == "gpu",
@@ -121,12 +133,17 @@ def schema(kind: str) -> None:
 
 def main() -> None:
     """Run the command; bad input ends 2 with one message, a fault of the doctor's own ends 3."""
+    # A job that is cancelled takes its probe with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        cli(standalone_mode=True)
+        sys.exit(cli(standalone_mode=False))
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
     except DoctorError as error:
         click.echo(f"vc2doctor: {error}", err=True)
         sys.exit(2)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, click.Abort):
         click.echo("vc2doctor: interrupted", err=True)
         sys.exit(_UNFINISHED)
     except Exception:  # noqa: BLE001 - exit code 1 would accuse the environment
@@ -143,7 +160,7 @@ def _progress() -> Iterator[Callable[[str], None]]:
     from rich.console import Console  # noqa: PLC0415
 
     with Console(stderr=True).status("starting") as status:
-        yield lambda text: status.update(text)
+        yield status.update
 
 
 def _tell(report: Any, format: str, output: Path | None) -> None:  # noqa: A002, ANN401 - imported lazily

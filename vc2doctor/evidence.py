@@ -115,4 +115,3 @@ def _adapter(run: ProbeRun) -> Literal["same", "different", "error", "not reache
     if run.adapter.error is not None:
         return "error"
     return "same" if run.adapter.same else "different"
-

@@ -5,12 +5,13 @@
 
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError
 
 from vc2doctor.data import Data
 from vc2doctor.errors import DoctorError
+from vc2doctor.probe.worker.recipes import ALIASES, RECIPES
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -22,14 +23,21 @@ class SettingsError(DoctorError):
     """A settings file cannot be used."""
 
 
+def _precision(value: str) -> str:
+    if value not in (*RECIPES, *ALIASES):
+        message = f"{value!r} is not one of {', '.join((*RECIPES, *ALIASES))}"
+        raise ValueError(message)
+    return value
+
+
 class Settings(Data):
     """The options of ``vc2doctor check``, under the names they have on the command line."""
 
     model_config = ConfigDict(alias_generator=lambda name: name.replace("_", "-"))
 
     profile: str | None = None
-    precision: str | None = None
-    device: str | None = None
+    precision: Annotated[str, AfterValidator(_precision)] | None = None
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] | None = None
     timeout: float | None = Field(default=None, gt=0)
     require: Literal["gpu"] | None = None
     probe: bool | None = None

@@ -1,8 +1,8 @@
 """A declared requirement of an installed distribution is not met.
 
 Markers are evaluated for the target interpreter. A requirement of an extra counts only for the extras that another
-installed distribution asks for by name. Between the packages of the stack and what they lean on it is an error: transformers checks
-its requirements when it is imported, and refuses. Elsewhere it is a note.
+installed distribution asks for by name. Of the packages of the stack and what they lean on it is an error: transformers
+checks its requirements when it is imported, and refuses. Elsewhere it is a note.
 """
 
 from collections.abc import Iterator

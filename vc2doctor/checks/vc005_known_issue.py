@@ -15,6 +15,7 @@ from vc2doctor.matrix.judge import spoils
 from vc2doctor.matrix.model import KnownIssue
 from vc2doctor.prescribe import commands
 from vc2doctor.prescribe.nearest import mends
+from vc2doctor.probe.worker.recipes import CONTROL
 
 
 def check(examination: Examination) -> Iterator[Finding]:
@@ -31,7 +32,9 @@ def _finding(examination: Examination, issue: KnownIssue) -> Finding:
     evidence = [f"installed: {', '.join(involved)}", *seen]
     if severity is Severity.WARNING and issue.severity == "error":
         evidence.append(f"yet the probe trained here under {examination.plan.precision}")
-    evidence += [issue.explanation, issue.evidence]
+    evidence.append(issue.explanation)
+    if not seen:
+        evidence.append(issue.evidence)
     remedy, ways = _mend(examination, issue)
     return Finding(
         id="VC005",
@@ -60,4 +63,6 @@ def _mend(examination: Examination, issue: KnownIssue) -> tuple[str, tuple[str, 
     remedy, measured = remedies.install_nearest(examination)
     if not measured or not spoils(issue, precision):
         return "Change what is in the way.", (plain,)
-    return f"{remedy} Or change only what is in the way.", (*measured, plain)
+    good = [found.recipe for found in examination.outcomes if found.outcome == "finite" and found.recipe != CONTROL]
+    other = f" Or train in a precision that works here: {', '.join(good)}." if issue.recipes and good else ""
+    return f"{remedy} Or change only what is in the way.{other}", (*measured, plain)

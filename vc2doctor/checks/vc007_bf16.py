@@ -30,7 +30,8 @@ def check(examination: Examination) -> Iterator[Finding]:
                     "torch emulates it there, slowly; torch.cuda.is_bf16_supported() says True nevertheless",
                 ),
                 remedy=(
-                    f"Train on an Ampere or newer GPU (compute capability 8.0), or here with {remedies.HALF_ALTERNATIVES}."
+                    "Train on an Ampere or newer GPU (compute capability 8.0), or here with"
+                    f" {remedies.HALF_ALTERNATIVES}."
                 ),
                 commands=("vc2doctor check --precision fp16-amp",),
                 url=_URL,

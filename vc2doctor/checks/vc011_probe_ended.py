@@ -1,7 +1,7 @@
 """The probe did not come to its end.
 
-It crashed by a signal, ran out of memory or time, ended without a word, flooded its pipe, or was interrupted. A crash or
-want of memory is a fault of this environment, and training would meet it too. The others leave the examination
+It crashed by a signal, ran out of memory or time, ended without a word, flooded its pipe, or was interrupted. A crash
+or want of memory is a fault of this environment, and training would meet it too. The others leave the examination
 unfinished: exit code 3.
 """
 
@@ -38,12 +38,13 @@ def check(examination: Examination) -> Iterator[Finding]:
 
 def _told(probe: ProbeRun) -> str:
     child = probe.child
+    how = child.signal or f"exit code {child.code}"
     return {
         "timeout": f"its time was up after {child.seconds:.0f} s",
         "signal": f"it died of {child.signal}",
         "out-of-memory": "the kernel killed it for want of memory",
         "exit": f"it ended early with exit code {child.code}",
-        "silent": f"it said nothing and ended with {f'exit code {child.code}' if child.signal is None else child.signal}",
+        "silent": f"it said nothing and ended with {how}",
         "flood": "it flooded its pipe of events",
         "interrupted": "it was interrupted",
         "protocol": "its worker speaks another protocol",

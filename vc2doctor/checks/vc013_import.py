@@ -1,7 +1,8 @@
 """A package of the stack is installed and cannot be imported.
 
-The probe imports torch, transformers (with one model class) and peft, as a training script would. What was raised, where, and
-which symbol of which package was missing, is the evidence. A failure that a known issue explains is told by VC005.
+The probe imports torch, transformers (with one model class) and peft, as a training script would. What was raised,
+where, and which symbol of which package was missing, is the evidence. A failure that a known issue explains is told by
+VC005.
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """Installed versions differ from those that the project pins.
 
-Part of the cure is "the project's own versions": told only where the profile was named, and as a note, since what trains
-here outweighs what was pinned elsewhere.
+Part of the cure is "the project's own versions": told only where the profile was named, and as a note, since what
+trains here outweighs what was pinned elsewhere.
 """
 
 from collections.abc import Iterator
@@ -31,9 +31,7 @@ def check(examination: Examination) -> Iterator[Finding]:
         id="VC015",
         severity=Severity.NOTE,
         message=f"{len(different)} installed versions differ from what {profile.title} pins",
-        evidence=tuple(
-            f"{name} {versions[name]} is installed, {name}{specifier} is pinned" for name, specifier in different.items()
-        ),
+        evidence=tuple(f"{name} {versions[name]} is installed, {different[name]} is pinned" for name in different),
         remedy="To train exactly as the project does, install its versions in an environment of their own.",
         commands=(commands.install(examination.environment.interpreter, requirements),),
         url=profile.sources[0],

@@ -124,7 +124,7 @@ def _distribution(folder: str) -> Dict[str, Any]:
         problems.append("METADATA names no version")
     installer = _read(os.path.join(folder, "INSTALLER"))
     watched = _normal(name) in {_normal(module) for module in MODULES}
-    problems.extend(_record_problems(folder, installer, watched))
+    problems.extend(_record_problems(folder, installer, watched=watched))
     return {
         "name": name,
         "version": version,
@@ -148,7 +148,7 @@ def _headers(folder: str, problems: List[str]) -> Any:
     return None
 
 
-def _record_problems(folder: str, installer: Optional[str], watched: bool) -> List[str]:
+def _record_problems(folder: str, installer: Optional[str], *, watched: bool) -> List[str]:
     record = os.path.join(folder, "RECORD")
     if not os.path.exists(record):
         # conda and Linux distributions keep their own records.

@@ -148,7 +148,8 @@ def has_kernels(capability: tuple[int, int], architectures: tuple[str, ...]) -> 
         built = (int(match[1]), int(match[2]))
         if kind == "compute" and built <= capability and not match[3]:
             return True
-        if kind == "sm" and (built == capability or (built[0] == capability[0] and built <= capability and not match[3])):
+        within = built[0] == capability[0] and built <= capability and not match[3]
+        if kind == "sm" and (built == capability or within):
             return True
     return False
 

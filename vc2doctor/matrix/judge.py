@@ -77,14 +77,15 @@ def judge(combination: Combination, matrix: Matrix, recipe: str) -> Judgement:
     Raises:
         KeyError: ``combination`` lacks torch, transformers or peft.
     """
+    known = [issue for issue in matrix.issues if spoils(issue, recipe) and strikes(issue, combination.versions)]
     exact = [line for line in matrix.evidence if _is_exact(line, combination)]
     measured = [line for line in exact if line.trains(recipe) is not None]
     if measured:
         line = measured[-1]
         if line.trains(recipe):
             return Judgement(verdict=Verdict.VERIFIED, ground=f"{_told(line)}: it trains under {recipe}")
-        return Judgement(verdict=Verdict.INCOMPATIBLE, ground=f"{_told(line)}: {_failure(line, recipe)}")
-    known = [issue for issue in matrix.issues if spoils(issue, recipe) and strikes(issue, combination.versions)]
+        ground = f"{_told(line)}: {_failure(line, recipe)}"
+        return Judgement(verdict=Verdict.INCOMPATIBLE, ground=ground, issues=tuple(issue.id for issue in known))
     if known:
         titles = "; ".join(issue.title for issue in known)
         return Judgement(verdict=Verdict.INCOMPATIBLE, ground=titles, issues=tuple(issue.id for issue in known))
@@ -140,8 +141,9 @@ def _bracketed(
         others = tuple(other for other in AXES if other != axis)
         here = combination.public(axis)
         row = [line for line in lines if _is_same(line, combination, others)]
-        below = max((_version(line, axis) for line in good if line in row and _version(line, axis) < here), default=None)
-        above = min((_version(line, axis) for line in good if line in row and _version(line, axis) > here), default=None)
+        trained = [_version(line, axis) for line in row if line in good]
+        below = max((version for version in trained if version < here), default=None)
+        above = min((version for version in trained if version > here), default=None)
         if below is None or above is None or here.is_prerelease:
             continue
         if not any(below < _version(line, axis) < above and not line.trains(recipe) for line in row):
@@ -197,7 +199,8 @@ def _carries_over(line: EvidenceLine) -> bool:
 
 
 def _told(line: EvidenceLine) -> str:
-    return f"measured on {line.date} on {line.device} (cell {line.name})"
+    where = "" if line.device == "none" else f" on {line.device}"
+    return f"measured on {line.date}{where} (cell {line.name})"
 
 
 def _failure(line: EvidenceLine, recipe: str) -> str:

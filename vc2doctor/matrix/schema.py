@@ -6,7 +6,12 @@ from vc2doctor.data import Data
 from vc2doctor.findings import Report
 from vc2doctor.matrix.model import EvidenceLine, KnownIssue, Profile
 
-KINDS: dict[str, type[Data]] = {"profile": Profile, "known_issue": KnownIssue, "evidence": EvidenceLine, "report": Report}
+KINDS: dict[str, type[Data]] = {
+    "profile": Profile,
+    "known_issue": KnownIssue,
+    "evidence": EvidenceLine,
+    "report": Report,
+}
 """What a schema is exported of, by the name of its file."""
 
 

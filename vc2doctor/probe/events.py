@@ -1,14 +1,27 @@
 """Folds the worker's events into facts. An event that makes no sense is counted, and changes nothing."""
 
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from vc2doctor.child import ChildRun
 from vc2doctor.matrix.model import Failure
-from vc2doctor.probe.model import AdapterRun, Adapters, Device, Ending, Imported, ProbeRun, RecipeFailure, RecipeRun, Step
+from vc2doctor.probe.model import (
+    AdapterRun,
+    Adapters,
+    Device,
+    Ending,
+    Imported,
+    ProbeRun,
+    RecipeFailure,
+    RecipeRun,
+    Step,
+)
 from vc2doctor.probe.worker.protocol import PROTOCOL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vc2doctor.child import ChildRun
 
 _Event = dict[str, Any]
 _MOST_STEPS = 1000
@@ -57,7 +70,7 @@ class Fold:
         except (KeyError, TypeError, ValidationError):
             self._rubbish += 1
 
-    def run(self, child: ChildRun) -> ProbeRun:
+    def run(self, child: "ChildRun") -> ProbeRun:
         """Return the facts, given how the process went."""
         return ProbeRun(
             ending=self._ending(child),
@@ -70,7 +83,7 @@ class Fold:
             **self._facts,
         )
 
-    def _ending(self, child: ChildRun) -> Ending:
+    def _ending(self, child: "ChildRun") -> Ending:
         if child.ending in ("interrupted", "flood"):
             return "interrupted" if child.ending == "interrupted" else "flood"
         if self._worker is None:

@@ -10,9 +10,7 @@ from vc2doctor.matrix.model import Failure
 
 Count = Annotated[int, Field(ge=0)]
 
-Ending = Literal[
-    "finished", "timeout", "signal", "out-of-memory", "exit", "silent", "flood", "interrupted", "protocol"
-]
+Ending = Literal["finished", "timeout", "signal", "out-of-memory", "exit", "silent", "flood", "interrupted", "protocol"]
 """``exit``: the worker ended before its work was done; ``silent``: it ended, or was ended, without a word."""
 
 

@@ -7,7 +7,9 @@ from vc2doctor.matrix.model import Outcome
 from vc2doctor.probe.model import ProbeRun, RecipeRun, Step
 from vc2doctor.probe.worker.recipes import CONTROL
 
-_NOT_IMPLEMENTED = re.compile(r"not implemented for '(Half|BFloat16)'|does not support (bfloat16|float16|bf16|half)", re.I)
+_NOT_IMPLEMENTED = re.compile(
+    r"not implemented for '(Half|BFloat16)'|does not support (bfloat16|float16|bf16|half)", re.IGNORECASE
+)
 _LIMITED_DEVICES = ("cpu", "mps")
 _FEW = 0.1
 """Share of the tensors whose gradients may vanish, and of the elements that must move."""
@@ -122,6 +124,14 @@ def _finite(recipe: RecipeRun, control: RecipeRun | None) -> _Classified:
     if zero > _FEW * last.gradients.tensors:
         told = f"the gradients of {zero} of {last.gradients.tensors} tensors are all zero here, and not under {CONTROL}"
         return "underflow", told, last.step, "backward"
+    return _weak(recipe, last) or ("finite", _fallen(recipe, taken), None, None)
+
+
+def _fallen(recipe: RecipeRun, taken: int) -> str:
+    return f"loss {recipe.steps[0].loss:.4f} to {recipe.steps[-1].loss:.4f} in {taken} steps"
+
+
+def _weak(recipe: RecipeRun, last: Step) -> _Classified | None:
     if last.gradients.missing:
         counted = f"{last.gradients.missing} of {last.gradients.tensors}"
         return "weak", f"{counted} trainable tensors get no gradient", last.step, "backward"
@@ -130,7 +140,7 @@ def _finite(recipe: RecipeRun, control: RecipeRun | None) -> _Classified:
     losses = [step.loss for step in recipe.steps if step.loss is not None]
     if losses[-1] >= losses[0]:
         return "weak", f"the loss did not fall: {losses[0]:.4f} to {losses[-1]:.4f}", None, None
-    return "finite", f"loss {losses[0]:.4f} to {losses[-1]:.4f} in {taken} steps", None, None
+    return None
 
 
 def _taken(recipe: RecipeRun) -> int:

@@ -24,6 +24,9 @@ OFFLINE = {
 """No download, no telemetry, no thread pools that outlive the worker."""
 
 
+_CACHES = ("HF_HOME", "TMPDIR", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
+
+
 def probe(
     python: str, device: str, recipes: Sequence[str], timeout: float, on_progress: Callable[[str], None]
 ) -> ProbeRun:
@@ -43,7 +46,7 @@ def probe(
             on_progress(fold.doing)
 
     with tempfile.TemporaryDirectory(prefix="vc2doctor-", ignore_cleanup_errors=True) as scratch:
-        caches = {"HF_HOME": scratch, "TMPDIR": scratch, "TORCHINDUCTOR_CACHE_DIR": scratch, "TRITON_CACHE_DIR": scratch}
+        caches = dict.fromkeys(_CACHES, scratch)
         done = child.run(
             lambda descriptor: _command(python, descriptor, device, recipes),
             interpreter.variables({**OFFLINE, **caches}),

@@ -11,7 +11,7 @@ from vc2doctor.environment.model import LEANED_ON, STACK, Environment
 from vc2doctor.findings import Finding, ProbeReport, Report, Severity
 from vc2doctor.probe.outcome import RecipeOutcome
 
-_MARKS = {"good": ("✓", "ok"), "bad": ("✗", "X"), "none": ("–", "-"), "warn": ("!", "!"), "note": ("·", ".")}
+_MARKS = {"good": ("✓", "ok"), "bad": ("✗", "X"), "none": ("-", "-"), "warn": ("!", "!"), "note": ("·", ".")}
 _STYLES = {"good": "green", "bad": "bold red", "none": "dim", "warn": "yellow", "note": "dim"}
 _OF_SEVERITY = {Severity.ERROR: "bad", Severity.WARNING: "warn", Severity.NOTE: "note"}
 _LABEL, _GIB = 14, 1024**3
@@ -52,9 +52,11 @@ def render(report: Report, *, ascii_only: bool = False) -> Iterator[Line]:
     if report.probe is not None:
         yield Line(Text())
         yield from _probe(report.probe, plan.precision, marks)
+    before: Finding | None = None
     for finding in report.findings:
         yield Line(Text())
-        yield from _finding(finding, marks)
+        yield from _finding(finding, marks, before)
+        before = finding
     yield Line(Text())
     yield _verdict(report, marks)
 
@@ -69,8 +71,10 @@ class _Marks:
 
 def plain(text: str) -> str:
     """Return ``text`` without the control characters that a terminal would obey."""
-    kept = (character if character in "\n\t" or unicodedata.category(character)[0] != "C" else "�" for character in text)
-    return "".join(kept)
+    return "".join(
+        character if character in "\n\t" or unicodedata.category(character)[0] != "C" else "\N{REPLACEMENT CHARACTER}"
+        for character in text
+    )
 
 
 def _labelled(label: str, text: str) -> Line:
@@ -124,7 +128,7 @@ def _row(mark: tuple[str, str], name: str, outcome: str, told: str) -> Line:
     return Line(Text.assemble("    ", (f"{mark[0]:<2}", mark[1]), start, first), hang=6 + len(start))
 
 
-def _finding(finding: Finding, marks: _Marks) -> Iterator[Line]:
+def _finding(finding: Finding, marks: _Marks, before: Finding | None) -> Iterator[Line]:
     # A note is information: its evidence is in the JSON report.
     mark, style = marks(_OF_SEVERITY[finding.severity])
     head = f"{mark} {finding.id} {finding.severity.value}"
@@ -134,9 +138,12 @@ def _finding(finding: Finding, marks: _Marks) -> Iterator[Line]:
     for evidence in () if finding.severity is Severity.NOTE else finding.evidence:
         for text in plain(evidence).splitlines():
             yield Line(Text(f"      {text}", "dim"), hang=6)
-    yield Line(Text(f"      {plain(finding.remedy)}"), hang=6)
-    for command in finding.commands:
-        yield Line(Text.assemble("        ", (plain(command), "cyan")), is_command=True)
+    if before is not None and (before.remedy, before.commands) == (finding.remedy, finding.commands):
+        yield Line(Text("      The same change mends it."), hang=6)
+    else:
+        yield Line(Text(f"      {plain(finding.remedy)}"), hang=6)
+        for command in finding.commands:
+            yield Line(Text.assemble("        ", (plain(command), "cyan")), is_command=True)
     yield Line(Text(f"      {plain(finding.url)}", "dim"), is_command=True)
 
 

@@ -11,8 +11,7 @@ import signal
 import sys
 
 
-def _load_package(name, folder):
-    # type: (str, str) -> None
+def _load_package(name: str, folder: str) -> None:
     spec = importlib.util.spec_from_file_location(
         name, os.path.join(folder, "__init__.py"), submodule_search_locations=[folder]
     )
@@ -23,8 +22,7 @@ def _load_package(name, folder):
     spec.loader.exec_module(module)
 
 
-def _main():
-    # type: () -> int
+def _main() -> int:
     # A crash leaves the stack on stderr; so does the doctor's SIGTERM when time is up, which says where it hung.
     faulthandler.enable()
     faulthandler.register(signal.SIGTERM, chain=True)

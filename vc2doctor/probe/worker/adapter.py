@@ -53,4 +53,4 @@ def _difference(torch: Any, trained: Any, reloaded: Any, made: models.Batch) -> 
         expected = trained(input_ids=made.ids, attention_mask=made.mask).logits.float()
         found = reloaded(input_ids=made.ids, attention_mask=made.mask).logits.float()
     worst = float((expected - found)[made.mask.bool()].abs().max())
-    return round(worst, 6) if worst == worst else None
+    return round(worst, 6) if abs(worst) < float("inf") else None

@@ -75,7 +75,7 @@ def batch(torch: Any, device: Any) -> Batch:
 
 def inputs(model: Any, made: Batch) -> Dict[str, Any]:
     """Return the forward arguments: ``inputs_embeds`` that need a gradient, as a projected video has."""
-    embedded = model.get_input_embeddings()(made.ids).detach().requires_grad_(True)
+    embedded = model.get_input_embeddings()(made.ids).detach().requires_grad_()
     return {"inputs_embeds": embedded, "attention_mask": made.mask, "labels": made.labels}
 
 

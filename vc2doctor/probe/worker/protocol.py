@@ -15,7 +15,7 @@ class Events:
     """
 
     def __init__(self, descriptor: int) -> None:
-        os.set_inheritable(descriptor, False)
+        os.set_inheritable(descriptor, False)  # noqa: FBT003 - takes no keyword
         self._descriptor = descriptor
 
     def emit(self, event: str, **fields: Any) -> None:

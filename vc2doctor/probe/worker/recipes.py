@@ -26,25 +26,41 @@ class Recipe(NamedTuple):
 
 
 _TABLE = (
-    Recipe("fp32", "float32", None, None, False, "the control: float32 throughout"),
-    Recipe("bf16", "bfloat16", "bfloat16", None, False, "bfloat16 weights and autocast, no loss scaling"),
-    Recipe("bf16-scaled", "bfloat16", "bfloat16", None, True, "the same with loss scaling left on (fp16=True kept)"),
-    Recipe("bf16-amp", "float32", "bfloat16", None, False, "float32 weights, bfloat16 autocast"),
-    Recipe("fp16-scaled", "float16", "float16", None, True, "float16 weights and autocast, loss scaling"),
-    Recipe("fp16-unscaled", "float16", "float16", None, False, "the same with loss scaling off"),
-    Recipe("fp16-amp", "float32", "float16", None, True, "float32 weights, float16 autocast, loss scaling"),
+    Recipe("fp32", "float32", None, None, scaled=False, summary="the control: float32 throughout"),
+    Recipe(
+        "bf16", "bfloat16", "bfloat16", None, scaled=False, summary="bfloat16 weights and autocast, no loss scaling"
+    ),
+    Recipe(
+        "bf16-scaled",
+        "bfloat16",
+        "bfloat16",
+        None,
+        scaled=True,
+        summary="the same with loss scaling left on (fp16=True kept)",
+    ),
+    Recipe("bf16-amp", "float32", "bfloat16", None, scaled=False, summary="float32 weights, bfloat16 autocast"),
+    Recipe(
+        "fp16-scaled", "float16", "float16", None, scaled=True, summary="float16 weights and autocast, loss scaling"
+    ),
+    Recipe("fp16-unscaled", "float16", "float16", None, scaled=False, summary="the same with loss scaling off"),
+    Recipe(
+        "fp16-amp", "float32", "float16", None, scaled=True, summary="float32 weights, float16 autocast, loss scaling"
+    ),
     Recipe(
         "bf16-in-fp16-autocast",
         "bfloat16",
         "bfloat16",
         "float16",
-        False,
-        "bfloat16 weights, a nested float16 autocast: the half-made cure",
+        scaled=False,
+        summary="bfloat16 weights, a nested float16 autocast: the half-made cure",
     ),
 )
 
 RECIPES: Dict[str, Recipe] = {recipe.name: recipe for recipe in _TABLE}
 """The table, in the order in which the probe runs it; the control comes first."""
+
+ALIASES = {"fp16": "fp16-scaled"}
+"""Other names under which people ask for a recipe."""
 
 CONTROL = "fp32"
 """If this recipe fails, the cause is not precision."""

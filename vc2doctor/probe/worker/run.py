@@ -21,9 +21,7 @@ def main(arguments: List[str]) -> int:
     """Run the probe as the command line asks; whatever goes wrong in the target becomes an event."""
     options = _parse(arguments)
     events = Events(options.events)
-    events.emit(
-        "start", protocol=PROTOCOL, worker=WORKER_VERSION, python=platform.python_version(), pid=os.getpid()
-    )
+    events.emit("start", protocol=PROTOCOL, worker=WORKER_VERSION, python=platform.python_version(), pid=os.getpid())
     packages = _import(events)
     if packages is not None:
         _measure(events, packages, options)
@@ -50,7 +48,7 @@ def _import(events: Events) -> Optional[Dict[str, Any]]:
             version = str(module.__version__)
             if name == "transformers":
                 _load_lazy(module)
-        except BaseException as error:  # noqa: BLE001 - a target may raise SystemExit at import as well
+        except BaseException as error:  # a target may raise SystemExit at import as well
             if isinstance(error, KeyboardInterrupt):
                 raise
             events.emit("import-failed", package=name, error=describe(error))
