@@ -31,10 +31,11 @@ def uv_settings() -> dict[str, str]:
 
 
 def interpreter(version: str) -> str:
-    """Return the interpreter of a minor version: on ``PATH``, or pyenv's newest; else uv is left to find one."""
+    """Return the interpreter of a minor version: pyenv's newest, or the one on ``PATH``; else uv is left to find one."""
     root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
-    builds = sorted(root.glob(f"versions/{version}.*/bin/python"), key=lambda path: int(path.parts[-3].split(".")[2]))
-    return shutil.which(f"python{version}") or (str(builds[-1]) if builds else version)
+    builds = sorted(root.glob(f"versions/{version}.*/bin/python"))
+    # A shim of pyenv's stands on PATH even for versions that it then refuses to start.
+    return str(builds[-1]) if builds else shutil.which(f"python{version}") or version
 
 
 class NamedCell(NamedTuple):
@@ -72,14 +73,14 @@ def lint(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     """Mypy, strict."""
     needed = nox.project.dependency_groups(_PROJECT, "types", "test")
-    session.install("-e", ".", "nox", *needed, env=uv_settings())
+    session.install("-e", ".", *needed, env=uv_settings())
     session.run("mypy")
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
     """The tests, with real environments and the real stack; ``nox -s tests -- -k name`` for some of them."""
-    session.install("-e", ".", "nox", *nox.project.dependency_groups(_PROJECT, "test"), env=uv_settings())
+    session.install("-e", ".", *nox.project.dependency_groups(_PROJECT, "test"), env=uv_settings())
     session.run("pytest", *session.posargs, env=uv_settings())
 
 

@@ -21,7 +21,7 @@ from vc2doctor.errors import DoctorError
 
 _TAIL = 16 * 1024
 _LONGEST_LINE = 1024 * 1024
-_MOST_EVENTS = 32 * 1024 * 1024
+_MOST_EVENTS = 4 * 1024 * 1024
 _GRACE = 1.0
 _CHUNK = 65536
 

@@ -17,14 +17,12 @@ from vc2doctor.probe.worker.recipes import ALIASES, RECIPES
 _UNFINISHED = 3
 
 
-class _Device(click.ParamType):
-    name = "auto|cpu|cuda:N"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ANN401
-        text = "cuda:0" if value == "cuda" else str(value)
-        if text in ("auto", "cpu") or (text.startswith("cuda:") and text[5:].isdecimal()):
-            return text
-        return self.fail(f"{value!r} is not one of auto, cpu, cuda:0, cuda:1, …", param, ctx)
+def _device(value: str) -> str:
+    text = "cuda:0" if value == "cuda" else value
+    if text in ("auto", "cpu") or (text.startswith("cuda:") and text[5:].isdecimal()):
+        return text
+    message = f"{value!r} is not one of auto, cpu, cuda:0, cuda:1, …"
+    raise click.BadParameter(message)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -44,7 +42,14 @@ def cli(context: click.Context) -> None:
     type=click.Choice([*RECIPES, *ALIASES]),
     help="Recipe you mean to train in; it decides, the rest is information. Default: the profile's.",
 )
-@click.option("--device", type=_Device(), default="auto", show_default=True, help="Where the probe trains.")
+@click.option(
+    "--device",
+    type=_device,
+    metavar="auto|cpu|cuda:N",
+    default="auto",
+    show_default=True,
+    help="Where the probe trains.",
+)
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0, min_open=True),
@@ -107,7 +112,7 @@ def check(  # noqa: PLR0913, PLR0917 - one parameter an option
 @cli.command()
 @click.option("--python", metavar="PATH", required=True, help="Interpreter (or venv folder) to measure.")
 @click.option("--name", required=True, help="Of the cell, as the evidence tells it.")
-@click.option("--device", type=_Device(), default="auto", show_default=True)
+@click.option("--device", type=_device, metavar="auto|cpu|cuda:N", default="auto", show_default=True)
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=600.0, show_default=True, metavar="S")
 @click.option("--append", "file", type=click.Path(dir_okay=False, path_type=Path), help="Evidence file to add it to.")
 def measure(python: str, name: str, device: str, timeout: float, file: Path | None) -> None:

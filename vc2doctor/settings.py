@@ -55,20 +55,21 @@ def read(folder: Path) -> dict[str, Any]:
     Raises:
         SettingsError: the file is not TOML, or a key or value is wrong.
     """
-    path = next((found for parent in (folder, *folder.parents) if (found := parent / "pyproject.toml").is_file()), None)
+    candidates = (parent / "pyproject.toml" for parent in (folder, *folder.parents))
+    path = next((candidate for candidate in candidates if candidate.is_file()), None)
     if path is None:
         return {}
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {}).get("vc2doctor", {})
-        found = Settings.model_validate(table).model_dump(exclude_none=True)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        message = f"{path}: cannot be read: {error}"
-        raise SettingsError(message) from error
+        settings = Settings.model_validate(table).model_dump(exclude_none=True)
     except ValidationError as error:
         fault = error.errors()[0]
         message = f"{path}: [tool.vc2doctor] {'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
         raise SettingsError(message) from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, AttributeError) as error:
+        message = f"{path}: cannot be read: {error}"
+        raise SettingsError(message) from error
     for name in ("matrix", "output"):
-        if name in found:
-            found[name] = str(path.parent / found[name])
-    return found
+        if name in settings:
+            settings[name] = str(path.parent / settings[name])
+    return settings

@@ -75,7 +75,7 @@ def observe(path: str, timeout: float = _TIMEOUT) -> TargetFacts:
     answer = next((event for event in events if event.get("event") == "facts"), None)
     if answer is None or done.code != 0:
         last = (done.errors or done.output or "nothing").splitlines()[-1][:300]
-        how = f"exit code {done.code}" if done.ending == "exit" else done.signal or done.ending
+        how = f"exit code {done.code}" if done.ending == "exit" else f"{done.ending} {done.signal or ''}".strip()
         message = f"{path} did not tell its facts ({how}); its last words: {last}. Is it a Python of 3.8 or newer?"
         raise TargetError(message)
     try:

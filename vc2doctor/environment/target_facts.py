@@ -91,15 +91,25 @@ def _module(name: str) -> Dict[str, Any]:
     return {"name": name, "found": found, "origin": origin}
 
 
+def _ask(finder: Any, name: str) -> Any:
+    # An editable installation may bring a finder of its own; any finder may be broken.
+    try:
+        return finder.find_spec(name, None)
+    except Exception:  # noqa: BLE001 - somebody else's code
+        return None
+
+
 def _distributions() -> List[Dict[str, Any]]:
-    found = []
-    for folder in _folders():
-        try:
-            found.append(_distribution(folder))
-        except Exception as error:  # noqa: BLE001 - one broken folder must not hide all the others
-            name = re.split(r"-\d", os.path.basename(folder))[0].rsplit(".", 1)[0]
-            found.append({"name": name, "version": None, "path": folder, "problems": ["unreadable: %s" % error]})
-    return found
+    return [_distribution_or_ruin(folder) for folder in _folders()]
+
+
+def _distribution_or_ruin(folder: str) -> Dict[str, Any]:
+    # One broken folder must not hide all the others.
+    try:
+        return _distribution(folder)
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with it
+        name = re.split(r"-\d", os.path.basename(folder))[0].rsplit(".", 1)[0]
+        return {"name": name, "version": None, "path": folder, "problems": ["unreadable: %s" % error]}
 
 
 def _folders() -> List[str]:

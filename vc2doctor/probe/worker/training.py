@@ -136,7 +136,7 @@ class _Training:
 
     def _moved(self, before: List[Any]) -> float:
         moved = sum(int((p.detach() != b).sum()) for p, b in zip(self._parameters, before))
-        return round(moved / max(1, sum(b.numel() for b in before)), 6)
+        return float(round(moved / max(1, sum(b.numel() for b in before)), 6))
 
 
 class _Calls:

@@ -1,0 +1,138 @@
+"""Real environments: small ones made of written dist-info folders, and the real stack, built once a session."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import noxfile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@dataclass
+class Venv:
+    """A real virtual environment into which distributions are written by hand."""
+
+    root: Path
+    packages: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.packages = next((self.root / "lib").glob("python*/site-packages"))
+
+    @property
+    def python(self) -> str:
+        return str(self.root / "bin" / "python")
+
+    def add(self, name: str, version: str, *, requires: tuple[str, ...] = (), module: str | None = "") -> Path:
+        """Write a distribution: its dist-info folder, and a module with ``module`` as source unless ``None``."""
+        info = self.packages / f"{name.replace('-', '_')}-{version}.dist-info"
+        info.mkdir()
+        lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
+        lines += [f"Requires-Dist: {requirement}" for requirement in requires]
+        (info / "METADATA").write_text("\n".join(lines) + "\n\nA description.\n", encoding="utf-8")
+        (info / "INSTALLER").write_text("pip\n", encoding="utf-8")
+        record = [f"{info.name}/METADATA,,", f"{info.name}/RECORD,,"]
+        if module is not None:
+            folder = self.packages / name.replace("-", "_")
+            folder.mkdir(exist_ok=True)
+            source = f'__version__ = "{version}"\n{module}\n'
+            (folder / "__init__.py").write_text(source, encoding="utf-8")
+            record.append(f"{folder.name}/__init__.py,,")
+        (info / "RECORD").write_text("\n".join(record) + "\n", encoding="utf-8")
+        return info
+
+    def add_stack(self, *, torch: str = "", transformers: str = "", peft: str = "") -> None:
+        """Write a stack of modules with these sources, in versions that were measured to train."""
+        self.add("torch", "2.13.0+cpu", module=torch)
+        self.add("transformers", "4.40.1", module=transformers)
+        self.add("peft", "0.10.0", module=peft)
+
+
+def make_venv(root: Path, python: str = sys.executable) -> Venv:
+    subprocess.run([python, "-m", "venv", "--without-pip", str(root)], check=True, capture_output=True)
+    return Venv(root)
+
+
+@pytest.fixture
+def venv(tmp_path: Path) -> Venv:
+    """An empty environment of the running Python."""
+    return make_venv(tmp_path / "venv")
+
+
+@pytest.fixture
+def venv_of(tmp_path: Path) -> Callable[[str], Venv]:
+    """Make an empty environment of another Python; skip where it is not installed."""
+
+    def make(version: str) -> Venv:
+        python = noxfile.interpreter(version)
+        if not Path(python).is_file():
+            pytest.skip(f"there is no Python {version} here")
+        return make_venv(tmp_path / f"venv{version}", python)
+
+    return make
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a run of the command gave."""
+
+    code: int
+    out: str
+    err: str
+
+
+def run_doctor(*arguments: str, cwd: Path, **variables: str) -> Ran:
+    """Run the command as a user does, in ``cwd``."""
+    done = subprocess.run(
+        [sys.executable, "-m", "vc2doctor", *arguments],
+        cwd=cwd,
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    return Ran(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture
+def doctor(tmp_path: Path) -> Callable[..., Ran]:
+    """Run the command in an empty folder."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+
+    def run(*arguments: str, cwd: Path = folder, **variables: str) -> Ran:
+        return run_doctor(*arguments, cwd=cwd, **variables)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def stack_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Make an environment with real packages, as a user would; the same requirements give the same environment."""
+    made: dict[tuple[str, ...], Path] = {}
+
+    def make(*requirements: str) -> Path:
+        if requirements not in made:
+            made[requirements] = _install(tmp_path_factory.mktemp("stack"), requirements)
+        return made[requirements]
+
+    return make
+
+
+def _install(root: Path, requirements: tuple[str, ...]) -> Path:
+    environment = {**os.environ, **noxfile.uv_settings()}
+    for command in (
+        ["uv", "venv", "--quiet", "--python", sys.executable, "--clear", str(root)],
+        ["uv", "pip", "install", "--quiet", "--python", str(root / "bin" / "python"), *requirements],
+    ):
+        subprocess.run([sys.executable, "-m", *command], check=True, env=environment)
+    return root

@@ -1,0 +1,174 @@
+"""What a torch build can do on real GPUs, from Kepler to Blackwell."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.facts import cuda_device, distribution
+from vc2doctor.matrix.hardware import Bf16, TorchBuild, build_of, has_kernels, support
+
+CU117 = ("sm_37", "sm_50", "sm_60", "sm_70", "sm_75", "sm_80", "sm_86")
+CU124 = ("sm_50", "sm_60", "sm_70", "sm_75", "sm_80", "sm_86", "sm_90")
+CU128 = ("sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120")
+
+# name, compute capability (https://developer.nvidia.com/cuda-gpus and /cuda-legacy-gpus), native bfloat16,
+# and whether wheels of CUDA 11.7 (torch 1.13), 12.4 (torch 2.5) and 12.8 (torch 2.7) carry kernels for it.
+GPUS = [
+    ("Tesla K40", (3, 5), False, False, False, False),
+    ("Tesla K80", (3, 7), False, True, False, False),
+    ("GeForce GTX 980", (5, 2), False, True, True, False),
+    ("Tesla M40", (5, 2), False, True, True, False),
+    ("Tesla P100", (6, 0), False, True, True, False),
+    ("GeForce GTX 1080 Ti", (6, 1), False, True, True, False),
+    ("Tesla P40", (6, 1), False, True, True, False),
+    ("TITAN Xp", (6, 1), False, True, True, False),
+    ("Tesla V100", (7, 0), False, True, True, False),
+    ("TITAN V", (7, 0), False, True, True, False),
+    ("Jetson AGX Xavier", (7, 2), False, True, True, False),
+    ("Tesla T4", (7, 5), False, True, True, True),
+    ("GeForce GTX 1660 Ti", (7, 5), False, True, True, True),
+    ("GeForce RTX 2080 Ti", (7, 5), False, True, True, True),
+    ("Quadro RTX 5000", (7, 5), False, True, True, True),
+    ("TITAN RTX", (7, 5), False, True, True, True),
+    ("A100", (8, 0), True, True, True, True),
+    ("A30", (8, 0), True, True, True, True),
+    ("A10", (8, 6), True, True, True, True),
+    ("A40", (8, 6), True, True, True, True),
+    ("RTX A6000", (8, 6), True, True, True, True),
+    ("GeForce RTX 3060", (8, 6), True, True, True, True),
+    ("GeForce RTX 3090", (8, 6), True, True, True, True),
+    ("Jetson AGX Orin", (8, 7), True, True, True, True),
+    ("L4", (8, 9), True, True, True, True),
+    ("L40S", (8, 9), True, True, True, True),
+    ("GeForce RTX 4090", (8, 9), True, True, True, True),
+    ("RTX 6000 Ada", (8, 9), True, True, True, True),
+    ("H100", (9, 0), True, False, True, True),
+    ("H200", (9, 0), True, False, True, True),
+    ("GH200", (9, 0), True, False, True, True),
+    ("B200", (10, 0), True, False, False, True),
+    ("GB200", (10, 0), True, False, False, True),
+    ("B300", (10, 3), True, False, False, True),
+    ("GeForce RTX 5070", (12, 0), True, False, False, True),
+    ("GeForce RTX 5090", (12, 0), True, False, False, True),
+    ("RTX PRO 6000 Blackwell", (12, 0), True, False, False, True),
+    ("DGX Spark", (12, 1), True, False, False, True),
+]
+
+
+@pytest.mark.parametrize(("name", "capability", "native", "on_117", "on_124", "on_128"), GPUS)
+def test_real_gpus(  # noqa: PLR0913, PLR0917 - one column each
+    name: str, capability: tuple[int, int], native: bool, on_117: bool, on_124: bool, on_128: bool  # noqa: FBT001
+) -> None:
+    for architectures, cuda, usable in ((CU117, (11, 7), on_117), (CU124, (12, 4), on_124), (CU128, (12, 8), on_128)):
+        build = TorchBuild(cuda=cuda, architectures=architectures, inferred=False)
+        found = support("nvidia", capability, build, "580.95.05")
+        assert found.bf16 is (Bf16.NATIVE if native else Bf16.EMULATED), name
+        assert found.usable is usable, f"{name} on CUDA {cuda}: {found.reason}"
+        if not usable:
+            assert "no kernel image" in found.reason
+
+
+def test_the_table_is_as_long_as_promised() -> None:
+    assert len(GPUS) >= 30
+
+
+def test_a_new_card_on_an_old_wheel() -> None:
+    found = support("nvidia", (12, 0), TorchBuild(cuda=(12, 4), architectures=CU124), "570.124.06")
+    assert not found.usable
+    assert found.reason.startswith("no kernel image: compute capability 12.0 is sm_120, and this torch carries sm_50")
+
+
+def test_ptx_runs_on_anything_newer() -> None:
+    assert has_kernels((12, 0), ("sm_90", "compute_90"))
+    assert not has_kernels((8, 0), ("compute_90",))
+
+
+def test_architecture_specific_code_runs_only_there() -> None:
+    assert has_kernels((9, 0), ("sm_90a",))
+    assert not has_kernels((10, 3), ("sm_100a",))
+    assert not has_kernels((10, 3), ("compute_100a",))
+
+
+def test_a_cpu_build_cannot_use_a_gpu() -> None:
+    found = support("nvidia", (9, 0), TorchBuild(cpu_only=True), "580.95.05")
+    assert (found.usable, found.reason) == (False, "this torch is a CPU build")
+
+
+@pytest.mark.parametrize(
+    ("cuda", "driver", "usable"),
+    [
+        ((13, 0), "575.57.08", False),
+        ((13, 0), "580.65.06", True),
+        ((12, 8), "520.61.05", False),
+        ((12, 8), "535.183.01", True),
+        ((11, 8), "450.36.06", False),
+        ((11, 8), "470.82.01", True),
+    ],
+)
+def test_the_driver_must_serve_the_builds_cuda(cuda: tuple[int, int], driver: str, *, usable: bool) -> None:
+    build = TorchBuild(cuda=cuda, architectures=("sm_80",))
+    found = support("nvidia", (8, 0), build, driver)
+    assert found.usable is usable
+    if not usable:
+        assert f"here is {driver}" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("architecture", "bf16"),
+    [
+        ("gfx942:sramecc+:xnack-", Bf16.NATIVE),
+        ("gfx950", Bf16.NATIVE),
+        ("gfx90a", Bf16.NATIVE),
+        ("gfx908", Bf16.NATIVE),
+        ("gfx1100", Bf16.NATIVE),
+        ("gfx1201", Bf16.NATIVE),
+        ("gfx1030", Bf16.EMULATED),
+        ("gfx906", Bf16.EMULATED),
+        (None, Bf16.UNKNOWN),
+    ],
+)
+def test_amd(architecture: str | None, bf16: Bf16) -> None:
+    assert support("amd", None, TorchBuild(hip=True), None, architecture).bf16 is bf16
+
+
+def test_apple_is_left_to_the_probe() -> None:
+    assert support("apple", None, TorchBuild(), None).bf16 is Bf16.UNKNOWN
+
+
+def test_an_unknown_capability_is_unknown() -> None:
+    assert support("nvidia", None, TorchBuild(), None).bf16 is Bf16.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("version", "requires", "cuda"),
+    [
+        ("1.13.1+cu117", (), (11, 7)),
+        ("2.5.0+cu118", (), (11, 8)),
+        ("2.7.0+cu128", (), (12, 8)),
+        ("1.13.1", ('nvidia-cuda-runtime-cu11 (==11.7.99) ; platform_system == "Linux"',), (11, 7)),
+        ("2.5.1", ("nvidia-cuda-runtime-cu12==12.4.127; platform_system == 'Linux'",), (12, 4)),
+        ("2.11.0", ("nvidia-cuda-runtime==13.0.48",), (13, 0)),
+        ("2.5.1", ("filelock",), None),
+        ("2.4.0a0+07cecf4168.nv24.05", (), None),
+    ],
+)
+def test_the_build_is_read_from_metadata(version: str, requires: tuple[str, ...], cuda: tuple[int, int] | None) -> None:
+    assert build_of(distribution("torch", version, requires=requires), None).cuda == cuda
+
+
+def test_builds_without_cuda() -> None:
+    assert build_of(distribution("torch", "2.13.0+cpu"), None).cpu_only
+    assert build_of(distribution("torch", "2.5.0+rocm6.2"), None).hip
+    assert build_of(None, None) == TorchBuild()
+
+
+def test_torch_itself_outweighs_metadata() -> None:
+    found = build_of(distribution("torch", "2.7.0+cu128"), cuda_device(architectures=("sm_80",)))
+    assert (found.architectures, found.inferred) == (("sm_80",), False)
+
+
+@given(st.tuples(st.integers(3, 13), st.integers(0, 9)), st.lists(st.text(max_size=8), max_size=5))
+def test_no_list_of_architectures_breaks_the_rule(capability: tuple[int, int], architectures: list[str]) -> None:
+    has_kernels(capability, tuple(architectures))
