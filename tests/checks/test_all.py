@@ -1,0 +1,75 @@
+"""What holds of every check."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+
+import pytest
+
+from tests.facts import MISSING_SYMBOL, examination, failed, failure, gpu, probe_run
+from vc2doctor import checks
+from vc2doctor.checks.examination import Examination
+from vc2doctor.environment.model import Nvidia, Shadow
+from vc2doctor.findings import Severity
+
+CASES = {
+    "good": examination(probe=probe_run()),
+    "nothing installed": examination({}),
+    "not probed": examination(planned={"probe": False}),
+    "broken": examination(
+        {"torch": "2.13.0", "transformers": "4.36.2", "peft": "0.17.0", "numpy": "2.0.0"},
+        probe=probe_run(recipes=(), adapter=None, import_package="peft", import_failure=MISSING_SYMBOL),
+    ),
+    "turing": examination(
+        probe=probe_run(failed("fp32", failure())),
+        nvidia=Nvidia(driver="580.95.05", gpus=(gpu("Tesla T4", (7, 5)),)),
+        shadows=(Shadow(module="torch", path="/work/torch.py"),),
+    ),
+}
+
+
+def test_every_check_has_a_page_that_says_more_than_its_title() -> None:
+    for module in checks.modules():
+        page = module.__doc__ or ""
+        assert "\n\n" in page.strip(), f"{module.__name__} has no paragraph below its title"
+        assert page.strip().splitlines()[0].endswith(".")
+
+
+def test_every_number_is_used_once_and_is_the_one_that_is_found() -> None:
+    numbers = [re.search(r"vc(\d{3})", module.__name__) for module in checks.modules()]
+    assert len(numbers) == len({match[1] for match in numbers if match}) >= 16
+    for module in checks.modules():
+        number = module.__name__.rsplit(".", 1)[1][2:5]
+        named = {
+            keyword.value.value
+            for node in ast.walk(ast.parse(inspect.getsource(module)))
+            if isinstance(node, ast.Call)
+            for keyword in node.keywords
+            if keyword.arg == "id" and isinstance(keyword.value, ast.Constant)
+        }
+        assert named == {f"VC{number}"}, module.__name__
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
+def test_findings_are_complete_and_in_order(case: Examination) -> None:
+    found = checks.run(case)
+    assert [f.severity.rank for f in found] == sorted((f.severity.rank for f in found), reverse=True)
+    for finding in found:
+        assert finding.message
+        assert all(finding.evidence), finding.id
+        assert len(finding.evidence) >= 1, finding.id
+        assert finding.remedy.endswith("."), finding.id
+        assert finding.url.startswith("https://"), finding.id
+        assert finding.commands or finding.id in {"VC002", "VC012", "VC013"}, finding.id
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
+def test_checks_are_pure(case: Examination) -> None:
+    assert checks.run(case) == checks.run(case)
+
+
+def test_a_good_environment_without_gpu_has_one_warning() -> None:
+    found = checks.run(CASES["good"])
+    assert [(f.id, f.severity) for f in found if f.severity is not Severity.NOTE] == [("VC009", Severity.WARNING)]

@@ -1,0 +1,36 @@
+"""Adapters that do not come back as they were."""
+
+from __future__ import annotations
+
+from tests.checks import found_by
+from tests.facts import examination, failure, probe_run
+from vc2doctor.checks import vc012_adapter as check
+from vc2doctor.probe.model import AdapterRun
+
+
+def adapter(**fields: object) -> AdapterRun:
+    told: dict[str, object] = {
+        "recipe": "fp32",
+        "done": ("save", "reload", "generate"),
+        "difference": 0.0,
+        "same": True,
+        "error": None,
+        "seconds": 0.1,
+    }
+    return AdapterRun.model_validate({**told, **fields})
+
+
+def test_the_same_model_came_back() -> None:
+    assert found_by(check, examination(probe=probe_run())) == []
+
+
+def test_the_phase_that_fails_is_named() -> None:
+    broken = adapter(done=("save",), same=False, difference=None, error=failure("no such key"))
+    (finding,) = found_by(check, examination(probe=probe_run(adapter=broken)))
+    assert finding.message == "the trained adapter cannot be used: reload fails"
+    assert "RuntimeError at torch/x.py:7: no such key" in finding.evidence
+
+
+def test_another_model_came_back() -> None:
+    (finding,) = found_by(check, examination(probe=probe_run(adapter=adapter(same=False, difference=3.5))))
+    assert finding.evidence[0] == "largest difference of the logits: 3.5"

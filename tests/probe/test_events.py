@@ -1,0 +1,127 @@
+"""Folding events, true and false ones."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.facts import child
+from vc2doctor.probe.events import Fold
+from vc2doctor.probe.model import ProbeRun
+from vc2doctor.probe.outcome import outcomes
+
+GRADIENTS = {"tensors": 3, "missing": 0, "non_finite": 0, "zero": 0}
+START = {"event": "start", "protocol": 1, "worker": "1", "python": "3.11.7", "pid": 5}
+RECIPE = {"event": "recipe", "recipe": "bf16"}
+
+
+def step_event(**fields: Any) -> dict[str, Any]:  # noqa: ANN401
+    told = {"step": 0, "loss": 4.5, "taken": True, "scale": None, "gradients": GRADIENTS, "parameters_finite": True}
+    return {"event": "step", "recipe": "bf16", **told, **fields}
+
+
+def fold(*events: dict[str, Any], **fields: Any) -> ProbeRun:  # noqa: ANN401
+    folded = Fold()
+    for event in events:
+        folded.take(dict(event))
+    return folded.run(child(**fields))
+
+
+def test_a_whole_recipe() -> None:
+    run = fold(
+        START,
+        {"event": "importing", "package": "torch"},
+        {"event": "import", "package": "torch", "version": "2.13.0", "file": None, "seconds": 1.5},
+        RECIPE,
+        {"event": "adapters", "recipe": "bf16", "dtypes": ["float32"], "tensors": 3, "elements": 9},
+        step_event(),
+        {"event": "movement", "recipe": "bf16", "share": 1.0},
+        {"event": "recipe-end", "recipe": "bf16", "seconds": 0.2},
+        {"event": "end"},
+    )
+    assert (run.ending, run.rubbish, run.worker) == ("finished", 0, "1")
+    found = run.recipe("bf16")
+    assert found is not None
+    assert (found.finished, len(found.steps), found.moved) == (True, 1, 1.0)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {},
+        {"event": "unheard-of"},
+        {"event": ["step"]},
+        step_event(loss="low"),
+        step_event(loss=math.nan),
+        step_event(step=-1),
+        step_event(surprise=1),
+        step_event(recipe="never begun"),
+        step_event(recipe=[1]),
+        {"event": "step", "recipe": "bf16"},
+        {"event": "movement", "recipe": "bf16", "share": math.inf},
+        {"event": "recipe-end", "recipe": "bf16", "seconds": "long"},
+        {"event": "recipe-failed", "recipe": "bf16", "phase": "forward", "error": "it broke", "memory": False},
+        {"event": "import-failed", "package": "torch", "error": []},
+        {"event": "start", "protocol": "one", "worker": "1"},
+        {"event": "adapter"},
+    ],
+)
+def test_what_makes_no_sense_is_counted_and_changes_nothing(event: dict[str, Any]) -> None:
+    plain = fold(START, RECIPE, step_event())
+    spoiled = fold(START, RECIPE, event, step_event())
+    assert spoiled.rubbish == 1
+    assert spoiled.model_copy(update={"rubbish": 0}) == plain
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+kinds = st.sampled_from(
+    ["start", "importing", "import", "import-failed", "device", "device-failed", "recipe", "adapters", "step"]
+    + ["movement", "recipe-unsupported", "recipe-failed", "recipe-end", "adapter", "end"]
+)
+names = st.sampled_from(
+    ["recipe", "loss", "step", "package", "error", "protocol", "worker", "seconds", "share", "reason", "dtypes"]
+)
+events = st.builds(
+    lambda kind, fields: {**fields, "event": kind}, kinds, st.dictionaries(names, values | st.just("bf16"), max_size=5)
+)
+
+
+@given(st.lists(events, max_size=12))
+def test_no_lie_breaks_the_fold(told: list[dict[str, Any]]) -> None:
+    run = fold(*told)
+    outcomes(run)
+    assert run.model_dump_json()
+
+
+def test_no_word_at_all() -> None:
+    assert fold(code=0).ending == "silent"
+    assert fold(ending="signal", code=None, signal="SIGSEGV").ending == "silent"
+
+
+def test_another_protocol() -> None:
+    assert fold({**START, "protocol": 99}).ending == "protocol"
+
+
+def test_an_early_end() -> None:
+    assert fold(START, code=3).ending == "exit"
+    assert fold(START, code=0).ending == "exit"
+    assert fold(START, {"event": "end"}, code=1).ending == "exit"
+
+
+def test_a_kill_for_memory() -> None:
+    killed = {"ending": "signal", "code": None, "signal": "SIGKILL"}
+    assert fold(START, **killed, out_of_memory=True).ending == "out-of-memory"
+    assert fold(START, **killed).ending == "signal"
+
+
+def test_what_it_was_doing() -> None:
+    assert fold(START, {"event": "importing", "package": "peft"}).doing == "importing peft"
+    assert fold(START, RECIPE).doing == "training under bf16"

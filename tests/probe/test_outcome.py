@@ -1,0 +1,132 @@
+"""The outcome of a recipe, from what was seen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.facts import child, cuda_device, failed, failure, falling, probe_run, recipe, step
+from vc2doctor.probe.model import Gradients, ProbeRun, RecipeRun
+from vc2doctor.probe.outcome import RecipeOutcome, outcomes
+
+
+def outcome(run: RecipeRun, **fields: Any) -> RecipeOutcome:  # noqa: ANN401
+    probe = probe_run(run, **fields)
+    return next(found for found in outcomes(probe) if found.recipe == run.recipe)
+
+
+def grads(**counts: int) -> Gradients:
+    return Gradients(**{"tensors": 10, "missing": 0, "non_finite": 0, "zero": 0, **counts})
+
+
+def test_finite() -> None:
+    found = outcome(recipe("bf16"))
+    assert found.outcome == "finite"
+    assert found.told == "loss 4.5000 to 4.0000 in 6 steps"
+    assert (found.first_loss, found.last_loss, found.steps_taken) == (4.5, 4.0, 6)
+
+
+def test_poisoned_after_a_finite_loss() -> None:
+    found = outcome(recipe("fp16-unscaled", steps=(step(0, 4.557, parameters_finite=False),)))
+    assert (found.outcome, found.step, found.phase) == ("poisoned", 0, "optimizer")
+    assert "after a finite loss of 4.5570 (trainable parameters in float32)" in found.told
+
+
+def test_a_loss_that_is_not_finite() -> None:
+    found = outcome(recipe("bf16", steps=(step(0, 4.5), step(1, None, parameters_finite=False))))
+    assert (found.outcome, found.step, found.phase) == ("non-finite", 1, "forward")
+
+
+def test_a_finite_loss_with_gradients_that_are_not() -> None:
+    found = outcome(recipe("bf16", steps=(step(0, 4.5, gradients=grads(non_finite=3), parameters_finite=False),)))
+    assert (found.outcome, found.phase) == ("non-finite", "backward")
+    assert "3 of 10 tensors" in found.told
+
+
+def skipped(number: int, scale: float) -> dict[str, Any]:
+    return {"taken": False, "scale": scale, "gradients": grads(non_finite=10)}
+
+
+def test_a_scaler_may_skip_its_first_steps() -> None:
+    steps = (step(0, 4.5, **skipped(0, 65536.0)), step(1, 4.5, **skipped(1, 32768.0)))
+    steps += tuple(step(n, 4.5 - n / 10, scale=16384.0) for n in range(2, 8))
+    assert outcome(recipe("fp16-amp", steps=steps)).outcome == "finite"
+
+
+def test_frozen_where_no_step_is_taken() -> None:
+    steps = tuple(step(n, 4.9086, **skipped(n, 65536.0 / 2**n)) for n in range(18))
+    found = outcome(recipe("fp16-scaled", steps=steps))
+    assert (found.outcome, found.steps_taken) == ("frozen", 0)
+    assert "none of 18 steps was taken" in found.told
+
+
+def test_underflow_against_the_control() -> None:
+    steps = tuple(step(n, 4.5 - n / 10, gradients=grads(zero=9)) for n in range(6))
+    assert outcome(recipe("fp16-unscaled", steps=steps)).outcome == "underflow"
+
+
+def test_no_underflow_where_the_control_is_as_empty() -> None:
+    steps = tuple(step(n, 4.5 - n / 10, gradients=grads(zero=9)) for n in range(6))
+    probe = probe_run(recipe("fp32", steps=steps), recipe("bf16", steps=steps))
+    assert {found.outcome for found in outcomes(probe) if found.recipe in {"fp32", "bf16"}} == {"finite"}
+
+
+def test_weak_where_a_tensor_gets_no_gradient() -> None:
+    steps = tuple(step(n, 4.5 - n / 10, gradients=grads(missing=2)) for n in range(6))
+    assert outcome(recipe("bf16", steps=steps)).told == "2 of 10 trainable tensors get no gradient"
+
+
+def test_weak_where_hardly_anything_moves() -> None:
+    assert outcome(recipe("bf16", moved=0.03)).outcome == "weak"
+
+
+@pytest.mark.parametrize("last", [4.5, 4.6])
+def test_weak_where_the_loss_does_not_fall(last: float) -> None:
+    assert outcome(recipe("bf16", steps=(step(0, 4.5), step(1, last)))).outcome == "weak"
+
+
+def test_an_error_says_where() -> None:
+    found = outcome(failed("fp16-scaled", failure("Attempting to unscale FP16 gradients.", type="ValueError")))
+    assert found.outcome == "error"
+    assert found.told == "ValueError: Attempting to unscale FP16 gradients., raised at torch/x.py:7"
+
+
+HALF = '"addmm_impl_cpu_" not implemented for \'Half\''
+
+
+def test_what_a_cpu_cannot_do_is_unsupported() -> None:
+    assert outcome(failed("fp16-scaled", failure(HALF))).outcome == "unsupported"
+
+
+def test_the_same_on_a_gpu_is_an_error() -> None:
+    assert outcome(failed("fp16-scaled", failure(HALF)), device=cuda_device()).outcome == "error"
+
+
+def test_what_the_worker_calls_unsupported() -> None:
+    found = outcome(recipe("fp16-scaled", steps=(), unsupported="no GradScaler here"))
+    assert (found.outcome, found.told) == ("unsupported", "no GradScaler here")
+
+
+def cut_off(**fields: Any) -> ProbeRun:  # noqa: ANN401
+    begun = recipe("bf16", finished=False, seconds=None, moved=None, steps=falling(2))
+    return probe_run(recipes=(recipe("fp32"), begun), **fields)
+
+
+def test_a_crash_during_a_recipe_is_its_error() -> None:
+    found = outcomes(cut_off(ending="signal", child=child(ending="signal", code=None, signal="SIGSEGV")))[1]
+    assert (found.outcome, found.step) == ("error", 2)
+    assert "SIGSEGV" in found.told
+
+
+def test_want_of_memory_is_its_error() -> None:
+    assert "want of memory" in outcomes(cut_off(ending="out-of-memory"))[1].told
+
+
+@pytest.mark.parametrize("ending", ["timeout", "interrupted", "flood", "exit"])
+def test_what_was_cut_off_is_not_measured(ending: str) -> None:
+    assert outcomes(cut_off(ending=ending))[1].outcome is None
+
+
+def test_a_recipe_that_ends_without_a_step_is_not_fit() -> None:
+    assert outcome(recipe("bf16", steps=())).outcome is None
