@@ -31,7 +31,7 @@ def uv_settings() -> dict[str, str]:
 
 
 def interpreter(version: str) -> str:
-    """Return the interpreter of a minor version: pyenv's newest, or the one on ``PATH``; else uv is left to find one."""
+    """Return the interpreter of a minor version: pyenv's newest, or the one on ``PATH``; else uv has to find one."""
     root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     builds = sorted(root.glob(f"versions/{version}.*/bin/python"))
     # A shim of pyenv's stands on PATH even for versions that it then refuses to start.

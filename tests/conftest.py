@@ -90,11 +90,11 @@ class Ran:
 
 
 def run_doctor(*arguments: str, cwd: Path, **variables: str) -> Ran:
-    """Run the command as a user does, in ``cwd``."""
+    """Run the command as a user does, in ``cwd``; a GPU of this machine is hidden, as tests must not need one."""
     done = subprocess.run(
         [sys.executable, "-m", "vc2doctor", *arguments],
         cwd=cwd,
-        env={**os.environ, **variables},
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1", **variables},
         capture_output=True,
         text=True,
         timeout=300,

@@ -62,10 +62,11 @@ def examine(request: Request, folder: Path, on_progress: Callable[[str], None]) 
     if request.probe and not examination.missing:
         done = probe(python, request.device, list(RECIPES), request.timeout, on_progress)
         examination = examination.model_copy(update={"probe": done})
-    return _report(examination, time.monotonic() - started)
+    return report_on(examination, time.monotonic() - started)
 
 
-def _report(examination: Examination, seconds: float) -> Report:
+def report_on(examination: Examination, seconds: float) -> Report:
+    """Return the report on an examination that took ``seconds``."""
     findings = checks.run(examination)
     found = verdict.verdict(examination, findings)
     return Report(

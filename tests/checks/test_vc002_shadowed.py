@@ -22,7 +22,9 @@ def test_a_file_in_the_way() -> None:
 def test_shadowed_is_told_apart_from_missing() -> None:
     there = examination(shadows=(Shadow(module="peft", path="/work/peft"),))
     assert found_by(vc001_missing, there) == []
-    assert found_by(vc002_shadowed, there)[0].message.startswith("a script started in this directory imports /work/peft")
+    assert found_by(vc002_shadowed, there)[0].message.startswith(
+        "a script started in this directory imports /work/peft"
+    )
 
 
 def test_the_checkout_that_is_installed_shadows_nothing() -> None:

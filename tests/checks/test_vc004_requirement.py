@@ -17,7 +17,9 @@ def found(*extra: Distribution) -> list[Finding]:
 
 
 def test_met() -> None:
-    assert found(distribution("safetensors", "0.4", requires=("numpy>=1.17", "torch", "peft<1; python_version>'3'"))) == []
+    assert (
+        found(distribution("safetensors", "0.4", requires=("numpy>=1.17", "torch", "peft<1; python_version>'3'"))) == []
+    )
 
 
 def test_another_version() -> None:
@@ -67,5 +69,7 @@ def test_no_metadata_breaks_the_check(texts: list[str]) -> None:
 
 
 def test_a_missing_package_of_the_stack_is_told_once() -> None:
-    made = examination({"transformers": "4.40.1"}, distributions=(distribution("accelerate", "1", requires=("torch",)),))
+    made = examination(
+        {"transformers": "4.40.1"}, distributions=(distribution("accelerate", "1", requires=("torch",)),)
+    )
     assert found_by(check, made) == []

@@ -28,9 +28,7 @@ def test_the_recipe_that_decides() -> None:
 
 
 def test_another_recipe_is_information() -> None:
-    assert found(recipe("fp16-unscaled", steps=POISONED)) == [
-        ("fp16-unscaled does not train: poisoned", Severity.NOTE)
-    ]
+    assert found(recipe("fp16-unscaled", steps=POISONED)) == [("fp16-unscaled does not train: poisoned", Severity.NOTE)]
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16-amp"])

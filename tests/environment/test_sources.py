@@ -77,7 +77,8 @@ def test_visible_devices_never_invents_one(visible: str) -> None:
 
 def test_mig_slices_are_chosen_by_their_identifier() -> None:
     parts = [
-        (f"MIG-{n}", Gpu(index=0, name="slice", capability=(9, 0), memory_total=1, memory_free=1, mig=True)) for n in "ab"
+        (f"MIG-{n}", Gpu(index=0, name="slice", capability=(9, 0), memory_total=1, memory_free=1, mig=True))
+        for n in "ab"
     ]
     assert nvidia.select(parts, "MIG-b") == parts[1:]
     assert nvidia.select(parts, "0") == parts[:1]

@@ -59,7 +59,12 @@ GPUS = [
 
 @pytest.mark.parametrize(("name", "capability", "native", "on_117", "on_124", "on_128"), GPUS)
 def test_real_gpus(  # noqa: PLR0913, PLR0917 - one column each
-    name: str, capability: tuple[int, int], native: bool, on_117: bool, on_124: bool, on_128: bool  # noqa: FBT001
+    name: str,
+    capability: tuple[int, int],
+    native: bool,
+    on_117: bool,
+    on_124: bool,
+    on_128: bool,
 ) -> None:
     for architectures, cuda, usable in ((CU117, (11, 7), on_117), (CU124, (12, 4), on_124), (CU128, (12, 8), on_128)):
         build = TorchBuild(cuda=cuda, architectures=architectures, inferred=False)

@@ -176,7 +176,11 @@ def test_nothing_measured_to_fail_is_called_compatible(
     lines = [cell(t, f, p, **({} if good else IMPORT_FAILS)) for t, f, p, good in measured]
     known = matrix(*lines)
     found = verdict(known, torch, transformers, peft)
-    here = [line for line in lines if (line.cell.torch, line.cell.transformers, line.cell.peft) == (torch, transformers, peft)]
+    here = [
+        line
+        for line in lines
+        if (line.cell.torch, line.cell.transformers, line.cell.peft) == (torch, transformers, peft)
+    ]
     if here:
         expected = Verdict.VERIFIED if here[-1].trains("bf16") else Verdict.INCOMPATIBLE
         assert found is expected

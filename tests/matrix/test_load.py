@@ -88,7 +88,7 @@ def test_no_such_profile() -> None:
     ("old", "new", "message"),
     [
         ('peft = "==0.4.0"', 'peft = "0.4.0"', "pins.peft: '0.4.0' is not a version specifier"),
-        ('flash-attn = ', 'flash_attn = ', "write 'flash-attn'"),
+        ("flash-attn = ", "flash_attn = ", "write 'flash-attn'"),
         ('trains = "fp16-scaled"', 'trains = "fp8"', "precision.trains: 'fp8' is not a recipe"),
         ("[lora]", "[lora]\nrank = 1", "lora.rank: Extra inputs are not permitted"),
         ("weight_decay = 0.02", "", "training.weight_decay: Field required"),

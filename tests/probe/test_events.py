@@ -82,10 +82,7 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=6,
 )
-kinds = st.sampled_from(
-    ["start", "importing", "import", "import-failed", "device", "device-failed", "recipe", "adapters", "step"]
-    + ["movement", "recipe-unsupported", "recipe-failed", "recipe-end", "adapter", "end"]
-)
+kinds = st.sampled_from(list(Fold().takers))
 names = st.sampled_from(
     ["recipe", "loss", "step", "package", "error", "protocol", "worker", "seconds", "share", "reason", "dtypes"]
 )

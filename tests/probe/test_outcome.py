@@ -44,18 +44,18 @@ def test_a_finite_loss_with_gradients_that_are_not() -> None:
     assert "3 of 10 tensors" in found.told
 
 
-def skipped(number: int, scale: float) -> dict[str, Any]:
+def skipped(scale: float) -> dict[str, Any]:
     return {"taken": False, "scale": scale, "gradients": grads(non_finite=10)}
 
 
 def test_a_scaler_may_skip_its_first_steps() -> None:
-    steps = (step(0, 4.5, **skipped(0, 65536.0)), step(1, 4.5, **skipped(1, 32768.0)))
-    steps += tuple(step(n, 4.5 - n / 10, scale=16384.0) for n in range(2, 8))
+    calibrating = (step(0, 4.5, **skipped(65536.0)), step(1, 4.5, **skipped(32768.0)))
+    steps = (*calibrating, *(step(n, 4.5 - n / 10, scale=16384.0) for n in range(2, 8)))
     assert outcome(recipe("fp16-amp", steps=steps)).outcome == "finite"
 
 
 def test_frozen_where_no_step_is_taken() -> None:
-    steps = tuple(step(n, 4.9086, **skipped(n, 65536.0 / 2**n)) for n in range(18))
+    steps = tuple(step(n, 4.9086, **skipped(65536.0 / 2**n)) for n in range(18))
     found = outcome(recipe("fp16-scaled", steps=steps))
     assert (found.outcome, found.steps_taken) == ("frozen", 0)
     assert "none of 18 steps was taken" in found.told
@@ -92,7 +92,7 @@ def test_an_error_says_where() -> None:
     assert found.told == "ValueError: Attempting to unscale FP16 gradients., raised at torch/x.py:7"
 
 
-HALF = '"addmm_impl_cpu_" not implemented for \'Half\''
+HALF = "\"addmm_impl_cpu_\" not implemented for 'Half'"
 
 
 def test_what_a_cpu_cannot_do_is_unsupported() -> None:

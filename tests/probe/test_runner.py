@@ -99,9 +99,9 @@ class device:
 
 def test_nothing_is_written_into_the_environment(venv: Venv) -> None:
     venv.add_stack(torch="raise ImportError('no')")
-    before = {path for path in venv.root.rglob("*")}
+    before = set(venv.root.rglob("*"))
     run(venv)
-    assert {path for path in venv.root.rglob("*")} == before
+    assert set(venv.root.rglob("*")) == before
 
 
 def test_progress_is_told(venv: Venv) -> None:
@@ -112,7 +112,9 @@ def test_progress_is_told(venv: Venv) -> None:
 
 
 def test_the_target_is_offline(venv: Venv) -> None:
-    venv.add_stack(torch="import os; raise ImportError(os.environ['HF_HUB_OFFLINE'] + os.environ['TRANSFORMERS_OFFLINE'])")
+    venv.add_stack(
+        torch="import os; raise ImportError(os.environ['HF_HUB_OFFLINE'] + os.environ['TRANSFORMERS_OFFLINE'])"
+    )
     found = run(venv).import_failure
     assert found is not None
     assert found.message == "11"

@@ -40,7 +40,7 @@ class Fold:
         self._facts: dict[str, Any] = {}
         self._imports: list[Imported] = []
         self._recipes: dict[str, dict[str, Any]] = {}
-        self._takers: dict[str, Callable[[_Event], None]] = {
+        self.takers: dict[str, Callable[[_Event], None]] = {
             "start": self._start,
             "importing": self._importing,
             "import": self._import,
@@ -61,7 +61,7 @@ class Fold:
     def take(self, event: _Event) -> None:
         """Take one event in."""
         kind = event.get("event")
-        taker = self._takers.get(kind) if isinstance(kind, str) else None
+        taker = self.takers.get(kind) if isinstance(kind, str) else None
         fields = {name: value for name, value in event.items() if name != "event"}
         try:
             if taker is None:

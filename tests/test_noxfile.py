@@ -1,0 +1,53 @@
+"""The settings that sessions hand to uv, and the named cells."""
+
+from __future__ import annotations
+
+import pytest
+from packaging.requirements import Requirement
+
+import noxfile
+from tests.facts import SHIPPED
+
+PIP = ("PIP_FIND_LINKS", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_CERT")
+UV = ("UV_FIND_LINKS", "UV_DEFAULT_INDEX", "UV_INDEX", "SSL_CERT_FILE")
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (*PIP, *UV):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_nothing_told_nothing_handed_on() -> None:
+    assert noxfile.uv_settings() == {}
+
+
+def test_what_pip_is_told_uv_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIP_FIND_LINKS", "/wheels https://example.org/wheels")
+    monkeypatch.setenv("PIP_INDEX_URL", "https://example.org/simple")
+    monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "https://a.example https://b.example")
+    monkeypatch.setenv("PIP_CERT", "/cert.pem")
+    assert noxfile.uv_settings() == {
+        "UV_FIND_LINKS": "/wheels,https://example.org/wheels",
+        "UV_DEFAULT_INDEX": "https://example.org/simple",
+        "UV_INDEX": "https://a.example https://b.example",
+        "SSL_CERT_FILE": "/cert.pem",
+    }
+
+
+def test_what_uv_is_told_itself_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIP_INDEX_URL", "https://pip.example")
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "https://uv.example")
+    assert noxfile.uv_settings() == {}
+
+
+def test_every_named_cell_was_measured_as_it_is_named() -> None:
+    for cell in noxfile.CELLS:
+        lines = [line for line in SHIPPED.evidence if line.name == cell.name]
+        assert lines, f"{cell.name} was never measured: nox -s 'cells({cell.name})'"
+        for line in lines:
+            versions = {**line.cell.model_dump(), **line.resolved}
+            assert line.cell.python == cell.python
+            for text in cell.requirements:
+                requirement = Requirement(text)
+                assert requirement.specifier.contains(versions[requirement.name]), f"{cell.name}: {text}"
