@@ -139,6 +139,14 @@ def test_schemas_are_exported(doctor: Doctor, kind: str) -> None:
     assert json.loads(doctor("schema", kind).out)["$schema"].startswith("https://json-schema.org")
 
 
+def test_every_check_explains_itself(doctor: Doctor) -> None:
+    ran = doctor("explain", "vc005")
+    assert (ran.code, ran.out.splitlines()[0]) == (0, "A reported defect applies to what is installed.")
+    unknown = doctor("explain", "VC999")
+    assert unknown.code == 2
+    assert "there are VC001, VC002" in unknown.err
+
+
 def test_help_and_version(doctor: Doctor) -> None:
     assert "--fail-on" in doctor("check", "--help").out
     assert doctor("--version").out.startswith("vc2doctor, version ")

@@ -126,6 +126,20 @@ def measure(python: str, name: str, device: str, timeout: float, file: Path | No
 
 
 @cli.command()
+@click.argument("check_id", metavar="ID")
+def explain(check_id: str) -> None:
+    """Print the page of a check: `vc2doctor explain VC005`."""
+    from vc2doctor import checks  # noqa: PLC0415
+
+    pages = checks.pages()
+    page = pages.get(check_id.upper())
+    if page is None:
+        message = f"there is no check {check_id!r}; there are {', '.join(pages)}"
+        raise click.BadParameter(message)
+    click.echo(page)
+
+
+@cli.command()
 @click.argument("kind", type=click.Choice(["profile", "known_issue", "evidence", "report"]))
 def schema(kind: str) -> None:
     """Print the JSON Schema of a file of the matrix, or of the JSON report."""

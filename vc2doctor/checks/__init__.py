@@ -5,6 +5,7 @@ why that matters, what to do. Adding the file is all that is needed.
 """
 
 import importlib
+import inspect
 import pkgutil
 import re
 from collections.abc import Callable, Iterator
@@ -22,6 +23,13 @@ def modules() -> tuple[ModuleType, ...]:
     """Return every check's module, by number."""
     names = sorted(found.name for found in pkgutil.iter_modules(__path__) if _NAME.fullmatch(found.name))
     return tuple(importlib.import_module(f"{__name__}.{name}") for name in names)
+
+
+def pages() -> dict[str, str]:
+    """Return the page of every check, by id."""
+    return {
+        f"VC{module.__name__.rsplit('.', 1)[1][2:5]}": inspect.cleandoc(module.__doc__ or "") for module in modules()
+    }
 
 
 def run(examination: Examination) -> tuple[Finding, ...]:
