@@ -107,6 +107,8 @@ def _versions(environment: Environment, names: tuple[str, ...]) -> str:
 def _probe(probe: ProbeReport, precision: str, marks: _Marks) -> Iterator[Line]:
     where = f" on {probe.device.name or probe.device.device}" if probe.device else ""
     yield Line(Text(plain(f"  Probe{where}: {probe.ending}, {probe.seconds:.1f} s"), "bold"))
+    if probe.import_failure is not None:
+        yield _row(marks("bad"), f"import {probe.import_package}", "error", probe.import_failure.message)
     for outcome in probe.recipes:
         yield _recipe(outcome, marks, decides=outcome.recipe == precision)
     adapter = probe.adapter
