@@ -25,7 +25,7 @@ CASES = {
     "turing": examination(
         probe=probe_run(failed("fp32", failure())),
         nvidia=Nvidia(driver="580.95.05", gpus=(gpu("Tesla T4", (7, 5)),)),
-        shadows=(Shadow(module="torch", path="/work/torch.py"),),
+        shadows=(Shadow(module="torch", path="/project/torch.py"),),
     ),
 }
 

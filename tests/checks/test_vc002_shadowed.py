@@ -14,16 +14,16 @@ def test_nothing_is_shadowed() -> None:
 
 
 def test_a_file_in_the_way() -> None:
-    (finding,) = found_by(vc002_shadowed, examination(shadows=(Shadow(module="torch", path="/work/torch.py"),)))
-    assert (finding.severity, finding.path) == (Severity.ERROR, "/work/torch.py")
+    (finding,) = found_by(vc002_shadowed, examination(shadows=(Shadow(module="torch", path="/project/torch.py"),)))
+    assert (finding.severity, finding.path) == (Severity.ERROR, "/project/torch.py")
     assert finding.evidence == (f"the installed torch is {SITE}/torch/__init__.py",)
 
 
 def test_shadowed_is_told_apart_from_missing() -> None:
-    there = examination(shadows=(Shadow(module="peft", path="/work/peft"),))
+    there = examination(shadows=(Shadow(module="peft", path="/project/peft"),))
     assert found_by(vc001_missing, there) == []
     assert found_by(vc002_shadowed, there)[0].message.startswith(
-        "a script started in this directory imports /work/peft"
+        "a script started in this directory imports /project/peft"
     )
 
 

@@ -11,6 +11,7 @@ from vc2doctor.matrix.judge import Combination, Judgement, judge, strikes
 from vc2doctor.matrix.model import KnownIssue, Matrix, Profile
 from vc2doctor.probe.model import ProbeRun
 from vc2doctor.probe.outcome import RecipeOutcome, outcomes
+from vc2doctor.probe.worker.recipes import CONTROL
 
 
 class Examination(Data):
@@ -60,6 +61,11 @@ class Examination(Data):
         return next((found for found in self.outcomes if found.recipe == recipe), None)
 
     @property
+    def good_recipes(self) -> tuple[str, ...]:
+        """The recipes, but for the control, that trained here."""
+        return tuple(f.recipe for f in self.outcomes if f.outcome == "finite" and f.recipe != CONTROL)
+
+    @property
     def issues(self) -> tuple[KnownIssue, ...]:
         """The known issues that apply to what is installed."""
         return tuple(issue for issue in self.matrix.issues if strikes(issue, self.versions))
@@ -67,7 +73,7 @@ class Examination(Data):
     @property
     def trained(self) -> bool:
         """Whether the probe trained under the recipe that decides, here, to the end."""
-        control, wanted = self.outcome("fp32"), self.outcome(self.plan.precision)
+        control, wanted = self.outcome(CONTROL), self.outcome(self.plan.precision)
         finite = all(found is not None and found.outcome == "finite" for found in (control, wanted))
         return finite and self.probe is not None and self.probe.adapter is not None and self.probe.adapter.same
 

@@ -15,7 +15,6 @@ from vc2doctor.matrix.judge import spoils
 from vc2doctor.matrix.model import KnownIssue
 from vc2doctor.prescribe import commands
 from vc2doctor.prescribe.nearest import mends
-from vc2doctor.probe.worker.recipes import CONTROL
 
 
 def check(examination: Examination) -> Iterator[Finding]:
@@ -63,6 +62,6 @@ def _mend(examination: Examination, issue: KnownIssue) -> tuple[str, tuple[str, 
     remedy, measured = remedies.install_nearest(examination)
     if not measured or not spoils(issue, precision):
         return "Change what is in the way.", (plain,)
-    good = [found.recipe for found in examination.outcomes if found.outcome == "finite" and found.recipe != CONTROL]
+    good = examination.good_recipes
     other = f" Or train in a precision that works here: {', '.join(good)}." if issue.recipes and good else ""
     return f"{remedy} Or change only what is in the way.{other}", (*measured, plain)

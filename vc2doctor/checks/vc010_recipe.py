@@ -56,7 +56,7 @@ def _bad(examination: Examination, outcome: RecipeOutcome, *, decides: bool) -> 
         evidence.append(f"trainable parameters are {' and '.join(outcome.adapters)}")
     if examination.judgement is not None:
         evidence.append(f"matrix: {examination.judgement.verdict.value}; {examination.judgement.ground}")
-    good = [found.recipe for found in examination.outcomes if found.outcome == "finite" and found.recipe != CONTROL]
+    good = examination.good_recipes
     if outcome.recipe == CONTROL:
         remedy, ways = remedies.install_nearest(examination)
         remedy = f"float32 fails as well, so precision is not the cause. {remedy}"

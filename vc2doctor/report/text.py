@@ -14,7 +14,7 @@ from vc2doctor.probe.outcome import RecipeOutcome
 _MARKS = {"good": ("✓", "ok"), "bad": ("✗", "X"), "none": ("-", "-"), "warn": ("!", "!"), "note": ("·", ".")}
 _STYLES = {"good": "green", "bad": "bold red", "none": "dim", "warn": "yellow", "note": "dim"}
 _OF_SEVERITY = {Severity.ERROR: "bad", Severity.WARNING: "warn", Severity.NOTE: "note"}
-_LABEL, _GIB = 14, 1024**3
+_LABEL, _NARROWEST, _GIB = 14, 24, 1024**3
 
 
 class Line(NamedTuple):
@@ -32,8 +32,10 @@ def show(report: Report, console: Console) -> None:
         if line.is_command or not console.is_terminal:
             console.print(line.text, soft_wrap=True, highlight=False)
             continue
-        indent = " " * line.hang
-        first, *rest = line.text.wrap(console, max(20, console.width - line.hang))
+        # On a narrow terminal a deep indent would leave no room for words.
+        hang = line.hang if console.width - line.hang >= _NARROWEST else 6
+        indent = " " * hang
+        first, *rest = line.text.wrap(console, max(_NARROWEST, console.width - hang))
         console.print(first, soft_wrap=True, highlight=False)
         for part in rest:
             console.print(Text(indent) + part, soft_wrap=True, highlight=False)
