@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.checks import found_by
-from tests.facts import SITE, distribution, environment, examination, interpreter
+from tests.facts import SITE, distribution, environment, examination, interpreter, probe_run
 from vc2doctor.checks import vc003_broken_installation as check
 from vc2doctor.environment.model import Distribution
 from vc2doctor.findings import Finding, Severity
@@ -30,6 +30,12 @@ def test_damage_elsewhere_is_a_warning() -> None:
     (finding,) = found(distribution("tqdm", None, problems=("METADATA is missing or empty",)))
     assert finding.severity is Severity.WARNING
     assert finding.commands[0].endswith(" tqdm")
+
+
+def test_what_trained_all_the_same_is_a_warning() -> None:
+    distributions = (*environment().distributions, distribution("tokenizers", "1", problems=("RECORD is missing",)))
+    (finding,) = found_by(check, examination(distributions=distributions, probe=probe_run()))
+    assert finding.severity is Severity.WARNING
 
 
 def test_two_in_one_folder() -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.checks import found_by
-from tests.facts import distribution, environment, examination
+from tests.facts import distribution, environment, examination, probe_run
 from vc2doctor.checks import vc004_requirement as check
 from vc2doctor.environment.model import Distribution
 from vc2doctor.findings import Finding, Severity
@@ -36,6 +36,13 @@ def hub(version: str) -> Distribution:
 def test_not_installed() -> None:
     (finding,) = found(distribution("safetensors", "0.4", requires=("Some_Package>=2",)))
     assert finding.message == "safetensors 0.4 requires Some_Package>=2, which is not installed"
+
+
+def test_what_trained_all_the_same_is_a_warning() -> None:
+    needy = distribution("safetensors", "0.4", requires=("triton",))
+    distributions = (*environment().distributions, needy)
+    (finding,) = found_by(check, examination(distributions=distributions, probe=probe_run()))
+    assert finding.severity is Severity.WARNING
 
 
 def test_elsewhere_it_is_a_note() -> None:

@@ -40,6 +40,14 @@ def test_a_driver_that_is_too_old() -> None:
     assert "CUDA 13.0 needs driver 580.65 or newer, here is 535.183.01" in finding.message
 
 
+def test_another_card_of_the_machine_is_only_told_of() -> None:
+    both = H200.model_copy(update={"gpus": (gpu("GeForce GT 1030", (6, 1)), gpu("NVIDIA H200", (9, 0), 1))})
+    made = examination({**GOOD, "torch": "2.13.0+cu128"}, nvidia=both, probe=probe_run(device=cuda_device()))
+    (finding,) = found_by(check, made)
+    assert finding.severity is Severity.WARNING
+    assert "GeForce GT 1030" in finding.message
+
+
 def test_all_is_well() -> None:
     made = examination({**GOOD, "torch": "2.13.0+cu128"}, nvidia=H200, probe=probe_run(device=cuda_device()))
     assert found_by(check, made) == []

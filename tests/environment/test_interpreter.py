@@ -163,6 +163,12 @@ class TestDamage:
             record.write("peft/gone.py,,\n")
         assert self.only(venv) == ("1 of the 2 modules in RECORD are not on disk, e.g. peft/gone.py",)
 
+    def test_tests_that_a_slim_image_leaves_out_are_not_missed(self, venv: Venv) -> None:
+        info = venv.add("peft", "0.10.0")
+        with (info / "RECORD").open("a") as record:
+            record.write("peft/tests/test_lora.py,,\n")
+        assert self.only(venv) == ()
+
     def test_two_of_one_package(self, venv: Venv) -> None:
         venv.add("peft", "0.10.0")
         venv.add("peft", "0.4.0")

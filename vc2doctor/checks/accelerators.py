@@ -13,6 +13,8 @@ class Accelerator(Data):
     """Capability or architecture, in words."""
     support: Support
     seen_by_torch: bool
+    decides: bool
+    """It is the one that training would use; another card of the machine is only told of."""
 
 
 def build(examination: Examination) -> TorchBuild:
@@ -33,8 +35,10 @@ def accelerators(examination: Examination) -> tuple[Accelerator, ...]:
         if examination.plan.device.startswith("cuda:"):
             index = int(examination.plan.device.partition(":")[2])
             gpus = gpus[index : index + 1]
+        used = [gpu for gpu in gpus if device is not None and device.name == gpu.name]
         return tuple(
             Accelerator(
+                decides=not used or gpu in used,
                 name=gpu.name,
                 told=f"compute capability {gpu.capability[0]}.{gpu.capability[1]}" if gpu.capability else "unknown",
                 support=support("nvidia", gpu.capability, made, nvidia.driver),
@@ -51,4 +55,4 @@ def accelerators(examination: Examination) -> tuple[Accelerator, ...]:
     else:
         vendor, told = "nvidia", f"compute capability {device.capability}"
     found = support(vendor, device.capability, made, nvidia.driver, device.architecture)
-    return (Accelerator(name=device.name or device.device, told=told, support=found, seen_by_torch=True),)
+    return (Accelerator(name=device.name or device.device, told=told, support=found, seen_by_torch=True, decides=True),)

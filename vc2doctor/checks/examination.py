@@ -6,7 +6,7 @@ from packaging.version import InvalidVersion, Version
 
 from vc2doctor.data import Data
 from vc2doctor.environment.model import STACK, Environment
-from vc2doctor.findings import Plan
+from vc2doctor.findings import Plan, Severity
 from vc2doctor.matrix.judge import Combination, Judgement, judge, strikes
 from vc2doctor.matrix.model import KnownIssue, Matrix, Profile
 from vc2doctor.probe.model import ProbeRun
@@ -59,6 +59,10 @@ class Examination(Data):
     def outcome(self, recipe: str) -> RecipeOutcome | None:
         """Return the outcome of one recipe."""
         return next((found for found in self.outcomes if found.recipe == recipe), None)
+
+    def unless_trained(self, severity: Severity) -> Severity:
+        """Return ``severity``, or at most a warning where the probe trained here: a deed outweighs a sign."""
+        return min(severity, Severity.WARNING, key=lambda one: one.rank) if self.trained else severity
 
     @property
     def good_recipes(self) -> tuple[str, ...]:

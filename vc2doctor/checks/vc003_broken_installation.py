@@ -1,7 +1,8 @@
 """An installation is damaged: metadata missing, RECORD unreadable, files lost, or one package installed twice.
 
 It comes of an interrupted or doubled ``pip install``, or of two tools that manage one environment. What pip lists and
-what Python imports then differ. For a package of the stack, or one that the stack leans on, that is an error.
+what Python imports then differ. For a package of the stack, or one that the stack leans on, that is an error; a
+warning, where the probe trained all the same.
 """
 
 from collections import defaultdict
@@ -32,7 +33,7 @@ def _damaged(examination: Examination, distribution: Distribution) -> Finding:
     version = f"=={distribution.version}" if distribution.version else ""
     return Finding(
         id="VC003",
-        severity=_severity(distribution.name, Severity.WARNING),
+        severity=_severity(examination, distribution.name),
         message=f"the installation of {distribution.name} is damaged",
         evidence=distribution.problems,
         remedy="Install it anew.",
@@ -48,7 +49,7 @@ def _doubled(examination: Examination, name: str, found: list[Distribution]) -> 
     evidence = tuple(f"{name} {distribution.version} in {distribution.path}" for distribution in found)
     if in_one_folder:
         message = f"{name} is installed twice in one folder, as {first.version} and {second.version}"
-        severity = _severity(name, Severity.WARNING)
+        severity = _severity(examination, name)
     else:
         message = f"{name} {first.version} hides {name} {second.version} further down the path"
         severity = Severity.NOTE
@@ -69,5 +70,5 @@ def _anew(examination: Examination, requirement: str) -> str:
     return commands.install(examination.environment.interpreter, [requirement], option, "--no-deps")
 
 
-def _severity(name: str, otherwise: Severity) -> Severity:
-    return Severity.ERROR if name in (*STACK, *LEANED_ON) else otherwise
+def _severity(examination: Examination, name: str) -> Severity:
+    return examination.unless_trained(Severity.ERROR) if name in (*STACK, *LEANED_ON) else Severity.WARNING

@@ -2,7 +2,8 @@
 
 Markers are evaluated for the target interpreter. A requirement of an extra counts only for the extras that another
 installed distribution asks for by name. Of the packages of the stack and what they lean on it is an error: transformers
-checks its requirements when it is imported, and refuses. Elsewhere it is a note.
+checks its requirements when it is imported, and refuses. Where the probe trained all the same it is a warning, and of
+other distributions a note.
 """
 
 from collections.abc import Iterator
@@ -72,7 +73,7 @@ def _unmet(examination: Examination, distribution: Distribution, requirement: Re
     wanted = f"{requirement.name}{requirement.specifier}"
     return Finding(
         id="VC004",
-        severity=Severity.ERROR if distribution.name in watched else Severity.NOTE,
+        severity=examination.unless_trained(Severity.ERROR) if distribution.name in watched else Severity.NOTE,
         message=f"{distribution.name} {distribution.version} requires {wanted}, {state}",
         evidence=(f"Requires-Dist: {requirement}",),
         remedy="Install what it requires.",

@@ -52,7 +52,7 @@ def _severity(examination: Examination, issue: KnownIssue) -> Severity:
         return severity
     if not spoils(issue, examination.plan.precision):
         return Severity.NOTE
-    return Severity.WARNING if issue.probe_sees and examination.trained else severity
+    return examination.unless_trained(severity) if issue.probe_sees else severity
 
 
 def _mend(examination: Examination, issue: KnownIssue) -> tuple[str, tuple[str, ...]]:

@@ -44,7 +44,7 @@ def _incompatible(examination: Examination, stack: str, ground: str) -> Iterator
     remedy, commands = remedies.install_nearest(examination)
     yield Finding(
         id="VC006",
-        severity=Severity.WARNING if examination.trained else Severity.ERROR,
+        severity=examination.unless_trained(Severity.ERROR),
         message=f"{stack} do not train together under {examination.plan.precision}",
         evidence=(ground, *(("yet the probe trained here",) if examination.trained else ())),
         remedy=remedy,

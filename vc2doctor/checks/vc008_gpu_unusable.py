@@ -42,14 +42,17 @@ def _unusable(examination: Examination, accelerator: Accelerator) -> Finding:
     if "kernel image" in accelerator.support.reason:
         evidence.append(f"the list of architectures is {source}")
     message = f"the installed torch cannot use {accelerator.name}: {accelerator.support.reason}"
-    return _finding(examination, message, tuple(evidence))
+    severity = Severity.ERROR if accelerator.decides else Severity.WARNING
+    return _finding(examination, message, tuple(evidence), severity)
 
 
-def _finding(examination: Examination, message: str, evidence: tuple[str, ...]) -> Finding:
+def _finding(
+    examination: Examination, message: str, evidence: tuple[str, ...], severity: Severity = Severity.ERROR
+) -> Finding:
     reinstall = commands.install(examination.environment.interpreter, ["torch"], "--upgrade")
     return Finding(
         id="VC008",
-        severity=Severity.ERROR,
+        severity=severity,
         message=message,
         evidence=evidence,
         remedy=(

@@ -1,7 +1,8 @@
 """The version that is imported is not the one that is installed.
 
 Metadata says one version, the imported module another: a shadowing copy, a half-finished upgrade, or an environment
-variable such as PYTHONPATH. Everything concluded from versions is then about the wrong package.
+variable such as PYTHONPATH. Everything concluded from versions is then about the wrong package. An editable checkout
+that moved on without being installed anew is a note.
 """
 
 from collections.abc import Iterator
@@ -19,10 +20,12 @@ def check(examination: Examination) -> Iterator[Finding]:
         installed = examination.versions.get(imported.package)
         if installed is None or _agree(installed, imported.version):
             continue
+        source = examination.environment.distribution(imported.package)
+        editable = source is not None and source.editable
         requirement = f"{imported.package}=={Version(installed).public}"
         yield Finding(
             id="VC016",
-            severity=Severity.ERROR,
+            severity=Severity.NOTE if editable else Severity.ERROR,
             message=f"{imported.package} {installed} is installed, and {imported.version} is imported",
             evidence=(f"imported from {imported.file or 'an unknown place'}",),
             remedy="Remove the other copy (look at PYTHONPATH), then install it anew.",
@@ -33,7 +36,7 @@ def check(examination: Examination) -> Iterator[Finding]:
 
 
 def _agree(installed: str, imported: str) -> bool:
-    # An editable checkout moves on without its metadata; the local part differs between builds.
+    # The local part differs between builds, and some leave it out.
     try:
         return Version(Version(installed).public).base_version == Version(imported).base_version
     except InvalidVersion:
