@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from vc2doctor import __version__, checks, verdict
 from vc2doctor.checks.examination import Examination
@@ -11,6 +12,7 @@ from vc2doctor.environment import interpreter
 from vc2doctor.environment.gather import gather
 from vc2doctor.findings import Plan, ProbeReport, Report, Severity
 from vc2doctor.matrix import load
+from vc2doctor.matrix.model import Profile
 from vc2doctor.probe.model import ProbeRun
 from vc2doctor.probe.outcome import outcomes
 from vc2doctor.probe.runner import probe
@@ -60,9 +62,24 @@ def examine(request: Request, folder: Path, on_progress: Callable[[str], None]) 
         ),
     )
     if request.probe and not examination.missing:
-        done = probe(python, request.device, list(RECIPES), request.timeout, on_progress)
+        done = probe(python, request.device, list(RECIPES), request.timeout, on_progress, spec_of(profile))
         examination = examination.model_copy(update={"probe": done})
     return report_on(examination, time.monotonic() - started)
+
+
+def spec_of(profile: Profile) -> dict[str, Any]:
+    """Return what the worker is told of ``profile``: the keys of its ``spec.py``."""
+    return {
+        "model": profile.subject,
+        "r": profile.lora.r,
+        "alpha": profile.lora.alpha,
+        "dropout": profile.lora.dropout,
+        "targets": profile.lora.targets,
+        "learning_rate": profile.training.learning_rate,
+        "betas": profile.training.betas,
+        "weight_decay": profile.training.weight_decay,
+        "fan_in": profile.fan_in,
+    }
 
 
 def report_on(examination: Examination, seconds: float) -> Report:

@@ -9,7 +9,7 @@ from vc2doctor.data import Data
 from vc2doctor.environment.model import Environment
 from vc2doctor.matrix.judge import Judgement
 from vc2doctor.matrix.model import Failure
-from vc2doctor.probe.model import AdapterRun, Device, Ending, Imported
+from vc2doctor.probe.model import AdapterRun, Device, Ending, Headroom, Imported, Inspection, SelfTest
 from vc2doctor.probe.outcome import RecipeOutcome
 
 
@@ -74,6 +74,10 @@ class ProbeReport(Data):
     import_failure: Failure | None
     device: Device | None
     device_failure: Failure | None
+    self_test: SelfTest | None
+    """``None``: the worker did not come so far."""
+    inspection: Inspection | None
+    headroom: Headroom | None
     recipes: tuple[RecipeOutcome, ...]
     adapter: AdapterRun | None
     rubbish: int

@@ -9,14 +9,14 @@ from vc2doctor.matrix.judge import Verdict
 FIT, FINDINGS, USAGE, UNFINISHED = 0, 1, 2, 3
 """Exit codes. Nothing but ``fit`` ends 0."""
 
-_PROBE_ENDED = "VC011"
+_UNFINISHED_IDS = ("VC011", "VC017")
 _FAULTS = ("signal", "out-of-memory")
 
 
 def verdict(examination: Examination, findings: Sequence[Finding]) -> FinalVerdict:
     """Return the verdict on an examination."""
     errors = [finding for finding in findings if finding.severity is Severity.ERROR]
-    if _is_unfinished(examination) and all(finding.id == _PROBE_ENDED for finding in errors):
+    if _is_unfinished(examination) and all(finding.id in _UNFINISHED_IDS for finding in errors):
         return "incomplete"
     if errors:
         return "unfit"
@@ -38,7 +38,11 @@ def exit_code(found: FinalVerdict, findings: Sequence[Finding], fail_on: Severit
 
 def _is_unfinished(examination: Examination) -> bool:
     probe = examination.probe
-    if probe is None or probe.ending == "finished":
+    if probe is None:
+        return False
+    if probe.self_test is not None and not (probe.self_test.seen and probe.self_test.passed):
+        return True
+    if probe.ending == "finished":
         return False
     # A kill that memory does not explain came from outside, and says nothing of the environment.
     killed = probe.ending == "signal" and probe.child.signal in ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP")

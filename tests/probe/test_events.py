@@ -13,9 +13,10 @@ from tests.facts import child
 from vc2doctor.probe.events import Fold
 from vc2doctor.probe.model import ProbeRun
 from vc2doctor.probe.outcome import outcomes
+from vc2doctor.probe.worker.protocol import PROTOCOL
 
 GRADIENTS = {"tensors": 3, "missing": 0, "non_finite": 0, "zero": 0}
-START = {"event": "start", "protocol": 1, "worker": "1", "python": "3.11.7", "pid": 5}
+START = {"event": "start", "protocol": PROTOCOL, "worker": "1", "python": "3.11.7", "pid": 5}
 RECIPE = {"event": "recipe", "recipe": "bf16"}
 
 

@@ -52,6 +52,7 @@ def _unsupported(outcome: RecipeOutcome) -> Finding:
 
 def _bad(examination: Examination, outcome: RecipeOutcome, *, decides: bool) -> Finding:
     evidence = [f"{outcome.recipe}: {RECIPES[outcome.recipe].summary}", outcome.told]
+    evidence.append(f"why: {outcome.cause.told}" if outcome.cause else "why: no test decides")
     if outcome.adapters:
         evidence.append(f"trainable parameters are {' and '.join(outcome.adapters)}")
     if examination.judgement is not None:

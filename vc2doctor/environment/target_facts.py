@@ -76,7 +76,7 @@ def _platform() -> Dict[str, Any]:
 
 
 def _module(name: str) -> Dict[str, Any]:
-    origin = None  # type: Optional[str]
+    origin: Optional[str] = None
     found = False
     for finder in sys.meta_path:
         # An editable installation may bring a finder of its own; any finder may be broken.
@@ -114,7 +114,7 @@ def _distribution_or_ruin(folder: str) -> Dict[str, Any]:
 
 def _folders() -> List[str]:
     """Return every metadata folder (or egg-info file) on the path, in import order, each once."""
-    found = []  # type: List[str]
+    found: List[str] = []
     for distribution in metadata.distributions():
         folder = getattr(distribution, "_path", None)
         if folder is not None and str(folder) not in found:
@@ -123,7 +123,7 @@ def _folders() -> List[str]:
 
 
 def _distribution(folder: str) -> Dict[str, Any]:
-    problems = []  # type: List[str]
+    problems: List[str] = []
     headers = _headers(folder, problems)
     name = headers["Name"] if headers is not None else None
     stem = os.path.basename(folder).rsplit(".", 1)[0]

@@ -117,6 +117,10 @@ class Profile(Data):
     precision: Precision
     training: Training
     lora: Lora
+    subject: Literal["videochat2", "language"] = "videochat2"
+    """What the probe builds in miniature: VideoChat2's wiring of video and language model, or the latter alone."""
+    fan_in: tuple[int, ...] = (4096, 14336)
+    """Input widths of the adapted layers at full size."""
 
 
 class KnownIssue(Data):

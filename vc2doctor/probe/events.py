@@ -10,10 +10,14 @@ from vc2doctor.probe.model import (
     Adapters,
     Device,
     Ending,
+    Headroom,
     Imported,
+    Inspection,
+    Located,
     ProbeRun,
     RecipeFailure,
     RecipeRun,
+    SelfTest,
     Step,
 )
 from vc2doctor.probe.worker.protocol import PROTOCOL
@@ -55,6 +59,14 @@ class Fold:
             "recipe-failed": self._failed,
             "recipe-end": self._recipe_end,
             "adapter": self._adapter,
+            "headroom": self._headroom,
+            "warm": self._warm,
+            "headroom-failed": lambda _: None,
+            "self-test": self._self_test,
+            "inspection": self._inspection,
+            "located": self._located,
+            "locate-failed": lambda _: None,
+            "experiment": self._experiment,
             "end": self._end,
         }
 
@@ -150,6 +162,27 @@ class Fold:
 
     def _adapter(self, fields: _Event) -> None:
         self._facts["adapter"] = AdapterRun(**fields)
+
+    def _warm(self, fields: _Event) -> None:
+        self._facts["warm_up"] = RecipeRun(recipe="warm-up", seconds=fields["seconds"]).seconds
+
+    def _headroom(self, fields: _Event) -> None:
+        self._facts["headroom"] = Headroom(**fields)
+
+    def _self_test(self, fields: _Event) -> None:
+        self._facts["self_test"] = SelfTest(**fields)
+
+    def _inspection(self, fields: _Event) -> None:
+        self._facts["inspection"] = Inspection(**fields)
+
+    def _located(self, fields: _Event) -> None:
+        name = fields.pop("recipe")
+        self._recipes[name]["located"] = Located(**fields)
+
+    def _experiment(self, fields: _Event) -> None:
+        recipe = self._recipes[fields["recipe"]]
+        made = RecipeRun(recipe=fields["recipe"], experiments={fields["change"]: fields["mended"]})
+        recipe["experiments"] = {**recipe["experiments"], **made.experiments}
 
     def _end(self, _: _Event) -> None:
         self._ended = True

@@ -22,6 +22,8 @@ class Gradients(Data):
     """No gradient at all: the loss does not depend on it."""
     non_finite: Count
     zero: Count
+    zero_share: FiniteFloat = 0.0
+    """Share of all elements that are exactly zero."""
 
 
 class Step(Data):
@@ -36,14 +38,82 @@ class Step(Data):
     """Of the GradScaler, before the step."""
     gradients: Gradients
     parameters_finite: bool
+    batch: Count = 0
+    """Which batch; they take turns."""
+    spoiled: str | None = None
+    """The first parameter that is not finite."""
 
 
 class Adapters(Data):
-    """The trainable parameters as peft made them."""
+    """The adapters as peft made them (all trainable parameters, where there are none), and their optimiser."""
 
     dtypes: tuple[str, ...]
     tensors: Count
     elements: Count
+    would_move: dict[str, dict[int, FiniteFloat]] = Field(default_factory=dict)
+    """By dtype and fan-in: the share of weights that one AdamW step at the project's learning rate would change."""
+    optimizer: str = "AdamW"
+    learning_rate: FiniteFloat | None = None
+    eps: FiniteFloat | None = None
+
+
+class Broken(Data):
+    """The first operation with finite inputs and an output that is not finite."""
+
+    module: str
+    """Empty outside every module: in the backward pass, or in the optimiser."""
+    op: str
+    dtype: str
+    largest: tuple[FiniteFloat | None, ...]
+    """Largest absolute value of each input."""
+    ignored_rows_only: bool | None
+    """Whether it broke only in rows that the mask ignores; ``None``: that cannot be told."""
+
+
+class Located(Data):
+    """Where a step went wrong, seen when it was repeated under watch."""
+
+    step: Count
+    phase: str
+    broken: Broken | None
+    parameter: str | None
+    """The first parameter that is not finite afterwards."""
+
+
+class Place(Data):
+    """The largest absolute value that one operation of one module computes."""
+
+    module: str
+    op: str
+    largest: Annotated[FiniteFloat, Field(gt=0)]
+
+
+class Headroom(Data):
+    """The range of the activations in one float32 forward pass."""
+
+    tightest: Place
+    layers: dict[str, Annotated[FiniteFloat, Field(gt=0)]]
+    """Largest absolute value by layer."""
+
+
+class SelfTest(Data):
+    """Whether the instrument saw a planted fault, and passed its clean twin."""
+
+    fault: str
+    seen: bool
+    passed: bool
+
+
+class Inspection(Data):
+    """Data and weights before any training."""
+
+    targets: tuple[Count, ...]
+    """Positions that the loss counts, by batch."""
+    masked_rows: Count
+    """Rows in which the attention mask leaves nothing."""
+    bad_input: str | None
+    bad_weight: str | None
+    attention: str | None
 
 
 class RecipeFailure(Data):
@@ -67,6 +137,9 @@ class RecipeRun(Data):
     moved: FiniteFloat | None = None
     """Share of the trainable elements that differ from where they began."""
     failure: RecipeFailure | None = None
+    located: Located | None = None
+    experiments: dict[str, bool] = Field(default_factory=dict)
+    """Whether a change lets the training pass the bad step."""
 
 
 class AdapterRun(Data):
@@ -123,6 +196,11 @@ class ProbeRun(Data):
     device_failure: Failure | None = None
     recipes: tuple[RecipeRun, ...] = ()
     adapter: AdapterRun | None = None
+    warm_up: FiniteFloat | None = None
+    """Seconds that torch took to import what it puts off until an optimiser is first used."""
+    headroom: Headroom | None = None
+    self_test: SelfTest | None = None
+    inspection: Inspection | None = None
     child: ChildRun
     rubbish: int = 0
     """Events that make no sense."""

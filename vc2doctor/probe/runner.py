@@ -1,7 +1,8 @@
 """The parent's side of the probe: starts the worker in the target interpreter and folds what it says."""
 
+import json
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,18 @@ OFFLINE = {
 _CACHES = ("HF_HOME", "TMPDIR", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
 
 
-def probe(
-    python: str, device: str, recipes: Sequence[str], timeout: float, on_progress: Callable[[str], None]
+def probe(  # noqa: PLR0913, PLR0917 - what is run, where, for how long
+    python: str,
+    device: str,
+    recipes: Sequence[str],
+    timeout: float,
+    on_progress: Callable[[str], None],
+    spec: Mapping[str, Any] | None = None,
 ) -> ProbeRun:
     """Train under ``recipes`` on ``device`` in the interpreter at ``python`` for at most ``timeout`` seconds.
 
-    ``on_progress`` is told, in words, what the worker has begun.
+    ``on_progress`` is told, in words, what the worker has begun; ``spec`` says what is trained (the worker's
+    ``spec.py``).
 
     Raises:
         TargetError: the interpreter cannot be started.
@@ -48,7 +55,7 @@ def probe(
     with tempfile.TemporaryDirectory(prefix="vc2doctor-", ignore_cleanup_errors=True) as scratch:
         caches = dict.fromkeys(_CACHES, scratch)
         done = child.run(
-            lambda descriptor: _command(python, descriptor, device, recipes),
+            lambda descriptor: _command(python, descriptor, device, recipes, spec or {}),
             interpreter.variables({**OFFLINE, **caches}),
             timeout,
             on_event,
@@ -56,6 +63,7 @@ def probe(
     return fold.run(done)
 
 
-def _command(python: str, descriptor: int, device: str, recipes: Sequence[str]) -> list[str]:
+def _command(python: str, descriptor: int, device: str, recipes: Sequence[str], spec: Mapping[str, Any]) -> list[str]:
     options = ["--events", str(descriptor), "--device", device, "--recipes", ",".join(recipes)]
+    options += ["--spec", json.dumps(dict(spec))]
     return [python, "-B", str(_WORKER), *options]

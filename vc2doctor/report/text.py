@@ -1,5 +1,6 @@
 """The report for people: one screen, calm when all is well."""
 
+import math
 import unicodedata
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -14,6 +15,7 @@ from vc2doctor.probe.outcome import RecipeOutcome
 _MARKS = {"good": ("✓", "ok"), "bad": ("✗", "X"), "none": ("-", "-"), "warn": ("!", "!"), "note": ("·", ".")}
 _STYLES = {"good": "green", "bad": "bold red", "none": "dim", "warn": "yellow", "note": "dim"}
 _OF_SEVERITY = {Severity.ERROR: "bad", Severity.WARNING: "warn", Severity.NOTE: "note"}
+_FLOAT16 = 65504.0
 _LABEL, _NARROWEST, _GIB = 14, 24, 1024**3
 
 
@@ -109,6 +111,13 @@ def _versions(environment: Environment, names: tuple[str, ...]) -> str:
 def _probe(probe: ProbeReport, precision: str, marks: _Marks) -> Iterator[Line]:
     where = f" on {probe.device.name or probe.device.device}" if probe.device else ""
     yield Line(Text(plain(f"  Probe{where}: {probe.ending}, {probe.seconds:.1f} s"), "bold"))
+    if probe.headroom is not None:
+        tightest = probe.headroom.tightest
+        bits = math.log2(_FLOAT16 / tightest.largest)
+        told = (
+            f"{bits:.1f} bits in the miniature: |x| up to {tightest.largest:.4g} in {tightest.module} ({tightest.op})"
+        )
+        yield _row(marks("note"), "float16 headroom", "", told)
     if probe.import_failure is not None:
         yield _row(marks("bad"), f"import {probe.import_package}", "error", probe.import_failure.message)
     for outcome in probe.recipes:
@@ -123,7 +132,8 @@ def _probe(probe: ProbeReport, precision: str, marks: _Marks) -> Iterator[Line]:
 def _recipe(outcome: RecipeOutcome, marks: _Marks, *, decides: bool) -> Line:
     kind = {"finite": "good", "unsupported": "none", None: "none", "weak": "warn"}.get(outcome.outcome, "bad")
     name = f"{outcome.recipe} (decides)" if decides else outcome.recipe
-    return _row(marks(kind), name, outcome.outcome or "not measured", outcome.told)
+    told = f"{outcome.told}; {outcome.cause.told}" if outcome.cause else outcome.told
+    return _row(marks(kind), name, outcome.outcome or "not measured", told)
 
 
 def _row(mark: tuple[str, str], name: str, outcome: str, told: str) -> Line:

@@ -8,13 +8,13 @@ from . import model as models
 from .errors import describe
 from .protocol import Events
 from .recipes import Recipe
-from .training import Stack
+from .spec import Spec
 
 _NEW_TOKENS = 4
 _TOLERANCE = 1e-2
 
 
-def run(events: Events, stack: Stack, recipe: Recipe, trained: Any) -> None:
+def run(events: Events, stack: Any, spec: Spec, recipe: Recipe, trained: Any) -> None:
     """Emit one ``adapter`` event: the phases that went well, the largest difference of the logits, any error."""
     started = time.perf_counter()
     done = []
@@ -24,10 +24,10 @@ def run(events: Events, stack: Stack, recipe: Recipe, trained: Any) -> None:
         with tempfile.TemporaryDirectory(prefix="vc2doctor-adapter-") as folder:
             trained.save_pretrained(folder)
             done.append("save")
-            base = models.base_model(stack.torch, stack.transformers, stack.device, recipe.base)
+            base = models.base_model(stack, spec, recipe.base)
             reloaded = stack.peft.PeftModel.from_pretrained(base, folder)
             done.append("reload")
-        made = models.batch(stack.torch, stack.device)
+        made = models.batches(stack, spec)[-1]
         difference = _difference(stack.torch, trained, reloaded, made)
         reloaded.generate(
             input_ids=made.ids[:1], attention_mask=made.mask[:1], max_new_tokens=_NEW_TOKENS, do_sample=False

@@ -27,7 +27,7 @@ def choose(torch: Any, wanted: str) -> Any:
 
 def describe(torch: Any, device: Any) -> Dict[str, Any]:
     """Return what torch itself says of its build and of ``device``; AMD and Apple are known only this way."""
-    facts = {
+    facts: Dict[str, Any] = {
         "type": device.type,
         "device": str(device),
         "name": None,
@@ -37,7 +37,7 @@ def describe(torch: Any, device: Any) -> Dict[str, Any]:
         "torch_hip": getattr(torch.version, "hip", None),
         "architectures": [],
         "gpus": _gpus(torch),
-    }  # type: Dict[str, Any]
+    }
     if torch.version.cuda or facts["torch_hip"]:
         with contextlib.suppress(Exception):
             facts["architectures"] = list(torch.cuda.get_arch_list())
@@ -72,12 +72,12 @@ def scaler_class(torch: Any, device: Any) -> Optional[Any]:
 
 
 @contextlib.contextmanager
-def autocast_regions(torch: Any, device: Any, recipe: Recipe) -> Iterator[None]:
-    """Enter the recipe's autocast regions, the outer one first."""
-    with contextlib.ExitStack() as stack:
-        for name in (recipe.outer, recipe.inner):
-            if name is not None:
-                stack.enter_context(torch.autocast(device.type, dtype=getattr(torch, name)))
+def autocast_region(torch: Any, device: Any, dtype: Optional[str]) -> Iterator[None]:
+    """Enter autocast to ``dtype``, or nothing for ``None``."""
+    if dtype is None:
+        yield
+        return
+    with torch.autocast(device.type, dtype=getattr(torch, dtype)):
         yield
 
 
@@ -92,6 +92,11 @@ def _autocast_limit(torch: Any, device: Any, dtype: str) -> Optional[str]:
     if found != getattr(torch, dtype):
         return "autocast on %s does not take %s in torch %s" % (device.type, dtype, torch.__version__)
     return None
+
+
+def is_unsupported(error: BaseException) -> bool:
+    """Return whether ``error`` says that this device has no such operation in this dtype."""
+    return "not implemented for" in str(error) or isinstance(error, NotImplementedError)
 
 
 def _gpus(torch: Any) -> int:

@@ -1,10 +1,9 @@
-"""A tiny Mistral with LoRA adapters and one padded batch, both from the installed transformers and peft."""
+"""The base model, its adapters and the batches, all from the installed transformers and peft."""
 
 from typing import Any, Dict, List, NamedTuple
 
-SEED = 0
-TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj", "lm_head")
-"""LoRA targets of VideoChat2-Mistral, stage 3 (``models/videochat_mistra/videochat2_it_mistral.py``)."""
+from .spec import Spec
+
 _SHAPE = {
     "vocab_size": 96,
     "hidden_size": 64,
@@ -18,67 +17,80 @@ _SHAPE = {
     "bos_token_id": 1,
     "eos_token_id": 2,
 }
-_ROWS, _LENGTH, _PROMPT, _PADDING = 2, 24, 8, 6
+HIDDEN = 64
+FRAMES, CHANNELS, SIZE = 2, 3, 16
+"""Of the video; the words of its question are ``TEXT`` of ``WORDS``."""
+TEXT, WORDS = 5, 64
+_ROWS, _LENGTH, _PROMPT, _PADDING = 2, 26, 10, 6
 _IGNORED = -100
 
 
 class Batch(NamedTuple):
-    """Token ids, attention mask and labels, all of shape (rows, length); one row is padded on the right."""
+    """One batch: token ids, attention mask and labels of shape (rows, length), and the video with its question.
 
+    ``video`` is (rows, frames, channels, height, width); ``text`` and ``text_mask`` are (rows, words).
+    """
+
+    name: str
     ids: Any
     mask: Any
     labels: Any
+    video: Any
+    text: Any
+    text_mask: Any
 
 
-def build(torch: Any, transformers: Any, peft: Any, device: Any, base: str) -> Any:
-    """Return the adapted model in training mode; ``base`` is the dtype of the frozen weights."""
-    model = base_model(torch, transformers, device, base)
+def adapted(stack: Any, spec: Spec, base: str) -> Any:
+    """Return the language model with adapters, in training mode; ``base`` is the dtype of its frozen weights."""
+    model = base_model(stack, spec, base)
     model.gradient_checkpointing_enable()
     model.config.use_cache = False
-    settings = peft.LoraConfig(
-        task_type=peft.TaskType.CAUSAL_LM,
+    settings = stack.peft.LoraConfig(
+        task_type=stack.peft.TaskType.CAUSAL_LM,
         inference_mode=False,
-        r=16,
-        lora_alpha=32,
-        lora_dropout=0.1,
-        target_modules=list(TARGETS),
+        r=spec.r,
+        lora_alpha=spec.alpha,
+        lora_dropout=spec.dropout,
+        target_modules=list(spec.targets),
     )
-    adapted = peft.get_peft_model(model, settings)
-    adapted.train()
-    return adapted
+    made = stack.peft.get_peft_model(model, settings)
+    made.train()
+    return made
 
 
-def base_model(torch: Any, transformers: Any, device: Any, base: str) -> Any:
-    """Return the seeded base model in ``base``, on ``device``: the same weights at every call."""
-    torch.manual_seed(SEED)
-    prefix = "Mistral" if hasattr(transformers, "MistralConfig") else "Llama"
-    shape = dict(_SHAPE)
+def base_model(stack: Any, spec: Spec, base: str) -> Any:
+    """Return the seeded base model in ``base``: the same weights at every call."""
+    stack.torch.manual_seed(spec.seed)
+    prefix = "Mistral" if hasattr(stack.transformers, "MistralConfig") else "Llama"
+    shape: Dict[str, Any] = dict(_SHAPE)
     if prefix == "Llama":
         shape.pop("num_key_value_heads")
-    config = getattr(transformers, prefix + "Config")(**shape)
-    model = getattr(transformers, prefix + "ForCausalLM")(config)
-    return model.to(device=device, dtype=getattr(torch, base))
+    if spec.attention != "default":
+        shape["attn_implementation"] = spec.attention
+    config = getattr(stack.transformers, prefix + "Config")(**shape)
+    model = getattr(stack.transformers, prefix + "ForCausalLM")(config)
+    return model.to(device=stack.device, dtype=getattr(stack.torch, base))
 
 
-def batch(torch: Any, device: Any) -> Batch:
-    """Return the batch: prompt and padding are ignored by the loss, as in instruction tuning."""
-    generator = torch.Generator().manual_seed(SEED)
-    ids = torch.randint(3, _SHAPE["vocab_size"], (_ROWS, _LENGTH), generator=generator)
-    mask = torch.ones_like(ids)
-    mask[-1, -_PADDING:] = 0
-    ids[mask == 0] = 0
-    labels = ids.clone()
-    labels[:, :_PROMPT] = _IGNORED
-    labels[mask == 0] = _IGNORED
-    return Batch(ids.to(device), mask.to(device), labels.to(device))
+def batches(stack: Any, spec: Spec) -> List[Batch]:
+    """Return two batches, one without padding and one padded on the right, as upstream really pads.
 
-
-def inputs(model: Any, made: Batch) -> Dict[str, Any]:
-    """Return the forward arguments: ``inputs_embeds`` that need a gradient, as a projected video has."""
-    embedded = model.get_input_embeddings()(made.ids).detach().requires_grad_()
-    return {"inputs_embeds": embedded, "attention_mask": made.mask, "labels": made.labels}
-
-
-def trainable(model: Any) -> List[Any]:
-    """Return the parameters that the optimiser gets."""
-    return [parameter for parameter in model.parameters() if parameter.requires_grad]
+    Prompt and padding are ignored by the loss, as in instruction tuning.
+    """
+    torch = stack.torch
+    generator = torch.Generator().manual_seed(spec.seed)
+    made = []
+    for name, padding in (("unpadded", 0), ("padded", _PADDING)):
+        ids = torch.randint(3, _SHAPE["vocab_size"], (_ROWS, _LENGTH), generator=generator)
+        mask = torch.ones_like(ids)
+        if padding:
+            mask[-1, -padding:] = 0
+        ids[mask == 0] = 0
+        labels = ids.clone()
+        labels[:, :_PROMPT] = _IGNORED
+        labels[mask == 0] = _IGNORED
+        video = torch.rand((_ROWS, FRAMES, CHANNELS, SIZE, SIZE), generator=generator)
+        text = torch.randint(0, WORDS, (_ROWS, TEXT), generator=generator)
+        tensors = (ids, mask, labels, video, text, torch.ones_like(text))
+        made.append(Batch(name, *(tensor.to(stack.device) for tensor in tensors)))
+    return made

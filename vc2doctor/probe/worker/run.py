@@ -8,11 +8,13 @@ import sys
 import time
 from typing import Any, Dict, List, Optional
 
-from . import WORKER_VERSION, adapter, training
+from . import WORKER_VERSION, adapter, headroom, inspect_data, locate, selftest, training
 from . import device as devices
 from .errors import describe
 from .protocol import PROTOCOL, Events
-from .recipes import RECIPES
+from .recipes import RECIPES, Recipe
+from .spec import Spec, parse
+from .subject import Subject
 
 _PACKAGES = ("torch", "transformers", "peft")
 
@@ -34,6 +36,7 @@ def _parse(arguments: List[str]) -> argparse.Namespace:
     parser.add_argument("--events", type=int, required=True, help="file descriptor that takes the events")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--recipes", default=",".join(RECIPES))
+    parser.add_argument("--spec", default="{}", help="JSON object: what to train, see spec.py")
     return parser.parse_args(arguments)
 
 
@@ -75,12 +78,70 @@ def _measure(events: Events, packages: Dict[str, Any], options: argparse.Namespa
         events.emit("device-failed", device=options.device, error=describe(error))
         return
     stack = training.Stack(torch, packages["transformers"], packages["peft"], device)
-    adapter_done = False
+    _warm_up(events, torch)
+    spec = parse(options.spec)
+    selftest.run(events, stack)
+    _headroom(events, stack, spec)
+    adapter_done = inspected = False
     for name in options.recipes.split(","):
         recipe = RECIPES[name]
         events.emit("recipe", recipe=name)
-        trained = training.run(events, stack, recipe)
-        if trained is not None and not adapter_done:
-            adapter.run(events, stack, recipe, trained)
+        watched = _Watched(events, stack, inspected=inspected)
+        loop = training.run(watched, stack, spec, recipe)
+        inspected = watched.inspected
+        if watched.bad_step is not None:
+            _locate(events, stack, spec, recipe, watched.bad_step)
+        elif loop is not None and loop.made.language is not None and not adapter_done:
+            adapter.run(events, stack, spec, recipe, loop.made.language)
             adapter_done = True
     sys.stdout.flush()
+
+
+def _warm_up(events: Events, torch: Any) -> None:
+    """Make torch import what it puts off until an optimiser is first used: seconds, and no part of the training."""
+    started = time.perf_counter()
+    events.emit("importing", package="what torch.optim needs")
+    torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=0.1).step()
+    events.emit("warm", seconds=round(time.perf_counter() - started, 3))
+
+
+class _Watched(training.Told):
+    """Passes events on, remembers the first bad step, and looks at the first subject before it is trained."""
+
+    def __init__(self, events: Events, stack: training.Stack, *, inspected: bool) -> None:
+        self.bad_step: Optional[int] = None
+        self.inspected = inspected
+        self._events = events
+        self._stack = stack
+        self._taken = False
+
+    def built(self, made: Subject) -> None:
+        """Look at a subject that was just built."""
+        if not self.inspected:
+            inspect_data.run(self._events, self._stack, made)
+            self.inspected = True
+
+    def emit(self, event: str, **fields: Any) -> None:
+        """Emit one event."""
+        self._events.emit(event, **fields)
+        if event == "step":
+            self._taken = self._taken or fields["taken"]
+            if self.bad_step is None and (fields["loss"] is None or not fields["parameters_finite"]):
+                self.bad_step = fields["step"]
+        elif event == "movement" and self.bad_step is None and not self._taken:
+            # Frozen: every step was skipped, and the first shows why.
+            self.bad_step = 0
+
+
+def _headroom(events: Events, stack: training.Stack, spec: Spec) -> None:
+    try:
+        headroom.run(events, stack, spec)
+    except Exception as error:  # noqa: BLE001 - the recipes tell what is wrong; this is only a number less
+        events.emit("headroom-failed", error=describe(error))
+
+
+def _locate(events: Events, stack: training.Stack, spec: Spec, recipe: Recipe, step: int) -> None:
+    try:
+        locate.run(events, stack, spec, recipe, step)
+    except Exception as error:  # noqa: BLE001 - the outcome stands; only its place is not found
+        events.emit("locate-failed", recipe=recipe.name, error=describe(error))

@@ -1,19 +1,19 @@
-"""Real training steps under one recipe, reported as they happen; no judgement."""
+"""Real training steps under one recipe; no judgement."""
 
 import time
 from typing import Any, Dict, List, Optional
 
 from . import device as devices
-from . import model as models
+from . import movement, subject
 from .errors import describe
 from .protocol import Events
 from .recipes import Recipe
+from .spec import Spec
 
 STEPS = 6
 """Optimiser steps to be taken; enough for the loss to fall by far more than bfloat16 rounds."""
 TRIES = 18
 """Attempts that loss scaling is given to take its first step (down from 65536 by halves)."""
-_LEARNING_RATE = 1e-3
 _HOPELESS = 3
 
 
@@ -27,116 +27,157 @@ class Stack:
         self.device = device
 
 
-def run(events: Events, stack: Stack, recipe: Recipe) -> Optional[Any]:
-    """Run ``recipe``, emit every step, and return the trained model, or ``None`` where it could not be trained."""
+class Loop:
+    """The training of one subject, one step at a time; ``phase`` says what it was doing when something was raised."""
+
+    def __init__(self, stack: Stack, spec: Spec, recipe: Recipe, made: subject.Subject, clip: float = 0.0) -> None:
+        self.phase = "build"
+        self.made = made
+        self.parameters = made.parameters()
+        self._stack, self._spec, self._recipe, self._clip = stack, spec, recipe, clip
+        self._optimizer = made.optimizer or self._adamw()
+        make_scaler = devices.scaler_class(stack.torch, stack.device) if recipe.scaled else None
+        self._scaler = make_scaler() if make_scaler else None
+
+    @property
+    def scaled(self) -> bool:
+        """Whether loss scaling is on."""
+        return self._scaler is not None
+
+    def optimizer_facts(self) -> Dict[str, Any]:
+        """Return what the optimiser is, and its ``eps`` as the trainable dtypes hold it."""
+        group = self._optimizer.param_groups[0]
+        return {
+            "optimizer": type(self._optimizer).__name__,
+            "learning_rate": float(group["lr"]),
+            "eps": float(group["eps"]) if "eps" in group else None,
+        }
+
+    def batch(self, number: int) -> Any:
+        """Return the batch of step ``number``; they take turns."""
+        return self.made.batches[number % len(self.made.batches)]
+
+    def loss(self, number: int) -> Any:
+        """Return the loss of step ``number``, with its graph."""
+        # The same dropout mask every time: the loss of one batch must then fall, whatever the seed.
+        self._stack.torch.manual_seed(self._spec.seed)
+        with devices.autocast_region(self._stack.torch, self._stack.device, self._recipe.outer):
+            return self.made.loss(self.batch(number))
+
+    def step(self, number: int) -> Dict[str, Any]:
+        """Take step ``number`` and return what was seen."""
+        scaler, optimizer = self._scaler, self._optimizer
+        optimizer.zero_grad()
+        self.phase = "forward"
+        loss = self.loss(number)
+        self.phase = "backward"
+        (scaler.scale(loss) if scaler else loss).backward()
+        scale = scaler.get_scale() if scaler else None
+        gradients = self._gradients()
+        self.phase = "optimizer"
+        # What the optimiser's own hook sees is what happened: a scaler skips a step without saying so.
+        calls = _Calls(optimizer)
+        self._apply()
+        calls.remove()
+        value = float(loss.detach())
+        spoiled = self.spoiled()
+        return {
+            "step": number,
+            "batch": number % len(self.made.batches),
+            "loss": value if abs(value) < float("inf") else None,
+            "taken": bool(calls.count),
+            "scale": scale if scale is None or abs(scale) < float("inf") else None,
+            "gradients": gradients,
+            "parameters_finite": spoiled is None,
+            "spoiled": spoiled,
+        }
+
+    def spoiled(self) -> Optional[str]:
+        """Return the name of the first trainable parameter that is not finite."""
+        isfinite = self._stack.torch.isfinite
+        return next((name for name, p in self.parameters.items() if not bool(isfinite(p.detach()).all())), None)
+
+    def _adamw(self) -> Any:
+        adamw = self._stack.torch.optim.AdamW
+        spec = self._spec
+        return adamw(
+            list(self.parameters.values()), lr=spec.probe_rate, betas=spec.betas, weight_decay=spec.weight_decay
+        )
+
+    def _apply(self) -> None:
+        scaler, optimizer = self._scaler, self._optimizer
+        if scaler and self._clip:
+            scaler.unscale_(optimizer)
+        if self._clip:
+            self._stack.torch.nn.utils.clip_grad_norm_(list(self.parameters.values()), self._clip)
+        if scaler:
+            scaler.step(optimizer)
+            scaler.update()
+        else:
+            optimizer.step()
+
+    def _gradients(self) -> Dict[str, Any]:
+        torch = self._stack.torch
+        found = [p.grad.detach() for p in self.parameters.values() if p.grad is not None]
+        elements = sum(g.numel() for g in found)
+        return {
+            "tensors": len(self.parameters),
+            "missing": len(self.parameters) - len(found),
+            "non_finite": sum(not bool(torch.isfinite(g).all()) for g in found),
+            "zero": sum(not bool((g != 0).any()) for g in found),
+            "zero_share": round(sum(int((g == 0).sum()) for g in found) / max(1, elements), 6),
+        }
+
+
+class Told(Events):
+    """Events, and a word when a subject has been built."""
+
+    def built(self, made: subject.Subject) -> None:
+        """Hear of a subject that is about to be trained."""
+
+
+def run(events: Told, stack: Stack, spec: Spec, recipe: Recipe) -> Optional[Loop]:
+    """Run ``recipe``, emit every step, and return the loop, or ``None`` where it could not be trained."""
     started = time.perf_counter()
     phase = "build"
-    model = None
+    loop: Optional[Loop] = None
+    trained = False
     try:
         reason = devices.limit(stack.torch, stack.device, recipe)
         if reason:
             events.emit("recipe-unsupported", recipe=recipe.name, reason=reason)
             return None
-        model = models.build(stack.torch, stack.transformers, stack.peft, stack.device, recipe.base)
-        training = _Training(events, stack, recipe, model)
-        try:
-            training.loop()
-        except Exception:
-            phase = training.phase
-            raise
+        made = subject.build(stack, spec, recipe)
+        events.built(made)
+        loop = Loop(stack, spec, recipe, made)
+        _train(events, stack, spec, recipe, loop)
+        trained = True
     except Exception as error:  # noqa: BLE001 - whatever the target raises is what there is to report
+        phase = loop.phase if loop else phase
         events.emit("recipe-failed", recipe=recipe.name, phase=phase, error=describe(error), memory=_is_memory(error))
-        model = None
     finally:
         events.emit("recipe-end", recipe=recipe.name, seconds=round(time.perf_counter() - started, 3))
-    return model
+    return loop if trained else None
+
+
+def _train(events: Events, stack: Stack, spec: Spec, recipe: Recipe, loop: Loop) -> None:
+    before = {name: p.detach().clone() for name, p in loop.parameters.items()}
+    facts = movement.adapters(stack.torch, spec, loop.parameters)
+    events.emit("adapters", recipe=recipe.name, **dict(facts, **loop.optimizer_facts()))
+    taken = hopeless = 0
+    for number in range(TRIES + STEPS):
+        seen = loop.step(number)
+        events.emit("step", recipe=recipe.name, **seen)
+        taken += seen["taken"]
+        hopeless = 0 if seen["loss"] is not None else hopeless + 1
+        never = not taken and number + 1 >= (TRIES if loop.scaled else STEPS)
+        if taken >= STEPS or never or not seen["parameters_finite"] or hopeless >= _HOPELESS:
+            break
+    events.emit("movement", recipe=recipe.name, share=movement.moved(before, loop.parameters))
 
 
 def _is_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or "out of memory" in str(error).lower()
-
-
-class _Training:
-    """The loop of one recipe; ``phase`` says what it was doing when something was raised."""
-
-    def __init__(self, events: Events, stack: Stack, recipe: Recipe, model: Any) -> None:
-        self.phase = "build"
-        self._events = events
-        self._stack = stack
-        self._recipe = recipe
-        self._model = model
-        self._parameters = models.trainable(model)  # type: List[Any]
-        self._batch = models.batch(stack.torch, stack.device)
-        self._optimizer = stack.torch.optim.AdamW(
-            self._parameters, lr=_LEARNING_RATE, betas=(0.9, 0.999), weight_decay=0.02
-        )
-        make_scaler = devices.scaler_class(stack.torch, stack.device) if recipe.scaled else None
-        self._scaler = make_scaler() if make_scaler else None
-
-    def loop(self) -> None:
-        """Step until enough steps were taken, or nothing more can be learnt."""
-        before = [parameter.detach().clone() for parameter in self._parameters]
-        self._events.emit("adapters", recipe=self._recipe.name, **self._adapters())
-        taken = hopeless = 0
-        for number in range(TRIES + STEPS):
-            step = self._step(number)
-            taken += step["taken"]
-            hopeless = 0 if step["loss"] is not None else hopeless + 1
-            never = not taken and number + 1 >= (TRIES if self._scaler else STEPS)
-            if taken >= STEPS or never or not step["parameters_finite"] or hopeless >= _HOPELESS:
-                break
-        self._events.emit("movement", recipe=self._recipe.name, share=self._moved(before))
-
-    def _step(self, number: int) -> Dict[str, Any]:
-        torch, scaler = self._stack.torch, self._scaler
-        # The same dropout mask every time: the loss of one batch must then fall, whatever the seed.
-        torch.manual_seed(models.SEED)
-        self._optimizer.zero_grad()
-        self.phase = "forward"
-        with devices.autocast_regions(torch, self._stack.device, self._recipe):
-            loss = self._model(**models.inputs(self._model, self._batch)).loss
-        self.phase = "backward"
-        (scaler.scale(loss) if scaler else loss).backward()
-        gradients = self._gradients()
-        scale = scaler.get_scale() if scaler else None
-        self.phase = "optimizer"
-        # What the optimiser's own hook sees is what happened: a scaler skips a step without saying so.
-        calls = _Calls(self._optimizer)
-        if scaler:
-            scaler.step(self._optimizer)
-            scaler.update()
-        else:
-            self._optimizer.step()
-        calls.remove()
-        value = float(loss.detach())
-        step = {
-            "step": number,
-            "loss": value if abs(value) < float("inf") else None,
-            "taken": bool(calls.count),
-            "scale": scale,
-            "gradients": gradients,
-            "parameters_finite": all(bool(torch.isfinite(p.detach()).all()) for p in self._parameters),
-        }
-        self._events.emit("step", recipe=self._recipe.name, **step)
-        return step
-
-    def _adapters(self) -> Dict[str, Any]:
-        kinds = sorted({str(parameter.dtype).replace("torch.", "") for parameter in self._parameters})
-        return {"dtypes": kinds, "tensors": len(self._parameters), "elements": sum(p.numel() for p in self._parameters)}
-
-    def _gradients(self) -> Dict[str, int]:
-        torch = self._stack.torch
-        found = [p.grad.detach() for p in self._parameters if p.grad is not None]
-        return {
-            "tensors": len(self._parameters),
-            "missing": len(self._parameters) - len(found),
-            "non_finite": sum(not bool(torch.isfinite(g).all()) for g in found),
-            "zero": sum(not bool((g != 0).any()) for g in found),
-        }
-
-    def _moved(self, before: List[Any]) -> float:
-        moved = sum(int((p.detach() != b).sum()) for p, b in zip(self._parameters, before))
-        return float(round(moved / max(1, sum(b.numel() for b in before)), 6))
 
 
 class _Calls:
@@ -156,3 +197,13 @@ class _Calls:
     def remove(self) -> None:
         """Give the optimiser its own ``step`` back."""
         del self._optimizer.step
+
+
+def steps_of(loop: Loop, count: int) -> List[Dict[str, Any]]:
+    """Take ``count`` steps, or fewer where one is bad, and return what was seen."""
+    seen = []
+    for number in range(count):
+        seen.append(loop.step(number))
+        if seen[-1]["loss"] is None or not seen[-1]["parameters_finite"]:
+            break
+    return seen

@@ -1,0 +1,226 @@
+"""Why a recipe went wrong: named causes, each decided by evidence. What no evidence decides stays unknown."""
+
+import re
+from collections.abc import Callable
+
+from packaging.version import InvalidVersion, Version
+
+from vc2doctor.data import Data
+from vc2doctor.probe.model import ProbeRun, RecipeRun
+from vc2doctor.probe.worker.recipes import CONTROL, RECIPES, Recipe
+
+LARGEST = {"float16": 65504.0, "bfloat16": 3.3895e38}
+_SMALLEST = {"float16": 2.0**-24, "bfloat16": 9.2e-41}
+"""Smallest positive number, subnormals included; half of it and less rounds to 0."""
+_HUGE_SCALE = 2.0**30
+_MASKED_NAN = (Version("2.1"), Version("2.5"))
+"""torch versions whose sdpa makes NaN of rows that are masked entirely:
+https://github.com/pytorch/pytorch/issues/110213."""
+
+
+class Cause(Data):
+    """One named cause and what shows that it is the one."""
+
+    id: str
+    told: str
+
+
+class Case(Data):
+    """Everything known of one recipe that went wrong."""
+
+    run: RecipeRun
+    recipe: Recipe
+    probe: ProbeRun
+
+    @property
+    def torch(self) -> Version | None:
+        """The torch that was imported."""
+        found = next((one.version for one in self.probe.imports if one.package == "torch"), None)
+        try:
+            return Version(found) if found else None
+        except InvalidVersion:
+            return None
+
+    @property
+    def control_is_good(self) -> bool:
+        """Whether float32 trained: then the cause has to do with precision."""
+        control = self.probe.recipe(CONTROL)
+        return control is not None and all(s.loss is not None and s.parameters_finite for s in control.steps)
+
+    @property
+    def error(self) -> str:
+        """What was raised, or nothing."""
+        return self.run.failure.error.message if self.run.failure else ""
+
+    def mended_by(self, change: str) -> bool:
+        """Return whether this change lets the training pass the bad step."""
+        return self.run.experiments.get(change, False)
+
+
+def diagnose(run: RecipeRun, probe: ProbeRun) -> Cause | None:
+    """Return the cause of a bad outcome, or ``None`` where nothing decides."""
+    case = Case(run=run, recipe=RECIPES[run.recipe], probe=probe)
+    for test in _TESTS:
+        told = test(case)
+        if told is not None:
+            return Cause(id=test.__name__.strip("_").replace("_", "-"), told=told)
+    return None
+
+
+def _data_not_finite(case: Case) -> str | None:
+    seen = case.probe.inspection
+    return f"the batch is not finite before any training: {seen.bad_input}" if seen and seen.bad_input else None
+
+
+def _weight_not_finite(case: Case) -> str | None:
+    seen = case.probe.inspection
+    return f"a weight is not finite before any training: {seen.bad_weight}" if seen and seen.bad_weight else None
+
+
+def _all_labels_ignored(case: Case) -> str | None:
+    seen = case.probe.inspection
+    if seen is None or not seen.targets or min(seen.targets) > 0 or case.run.failure:
+        return None
+    return "a batch has no target: all its labels are -100, and the mean over nothing is NaN in every precision"
+
+
+def _fully_masked_row(case: Case) -> str | None:
+    seen = case.probe.inspection
+    if seen is None or not seen.masked_rows or case.run.failure:
+        return None
+    torch = case.torch
+    old = torch is not None and _MASKED_NAN[0] <= torch < _MASKED_NAN[1]
+    version = "; sdpa of torch 2.1 to 2.4 makes NaN of such rows, torch 2.5 does not" if old else ""
+    return f"{seen.masked_rows} rows are masked entirely, and a softmax over nothing is NaN{version}"
+
+
+def _unscale_half_parameters(case: Case) -> str | None:
+    if "Attempting to unscale FP16 gradients" not in case.error:
+        return None
+    return "the trainable parameters are float16, and a GradScaler refuses to unscale their gradients"
+
+
+def _autocast_dtype_clash(case: Case) -> str | None:
+    if not re.search(r"autocast::prioritize|expected .*(Half|BFloat16)|same dtype|must match.*dtype", case.error):
+        return None
+    nested = case.recipe.inner is not None and case.recipe.inner != case.recipe.base
+    regions = f" (a nested {case.recipe.inner} autocast meets {case.recipe.base} weights)" if nested else ""
+    return f"two half precisions meet in one operation{regions}: {case.error}"
+
+
+def _half_parameters_under_adam(case: Case) -> str | None:
+    adapters = case.run.adapters
+    if adapters is None or "float16" not in adapters.dtypes or "Adam" not in adapters.optimizer:
+        return None
+    eps = adapters.eps or 0.0
+    spoiled = [step for step in case.run.steps if not step.parameters_finite]
+    if not spoiled or spoiled[0].loss is None or spoiled[0].gradients.non_finite or eps > _SMALLEST["float16"] / 2:
+        return None
+    mended = ", and float32 adapters mend it" if case.mended_by("float32-adapters") else ""
+    return f"the trainable parameters are float16, in which {adapters.optimizer}'s eps of {eps:g} is 0{mended}"
+
+
+def _scale_driven_to_zero(case: Case) -> str | None:
+    zero = any(step.scale == 0.0 for step in case.run.steps)
+    return "the scaler halved its scale to 0, and the next good batch is divided by it" if zero else None
+
+
+def _scale_too_large(case: Case) -> str | None:
+    scales = [step.scale for step in case.run.steps if step.scale is not None]
+    taken = any(step.taken for step in case.run.steps)
+    finite = all(step.loss is not None for step in case.run.steps)
+    if not scales or taken or not finite or scales[0] < _HUGE_SCALE:
+        return None
+    return f"the scaler began at {scales[0]:g}, so large that every gradient overflows in all its tries"
+
+
+def _overflow_in_ignored_rows(case: Case) -> str | None:
+    located = case.run.located
+    if located is None or located.broken is None or not located.broken.ignored_rows_only:
+        return None
+    broken = located.broken
+    return (
+        f"{broken.dtype} overflows in {broken.module or 'the model'} ({broken.op}) only in rows that the mask ignores:"
+        " the loss may stay finite, and 0 * inf spoils the gradients"
+    )
+
+
+def _forward_overflow(case: Case) -> str | None:
+    located = case.run.located
+    if located is None or located.broken is None or located.phase != "forward":
+        return None
+    broken = located.broken
+    largest = LARGEST.get(broken.dtype)
+    if largest is None or not case.control_is_good:
+        return None
+    sizes = " and ".join(f"{size:.4g}" for size in broken.largest if size is not None)
+    nested = case.recipe.inner is not None and case.recipe.inner != case.recipe.outer
+    override = f"; the nested autocast overrides the outer {case.recipe.outer}" if nested else ""
+    return f"{broken.op} in {broken.module} exceeds {largest:g} in {broken.dtype} (inputs up to {sizes}){override}"
+
+
+def _backward_overflow(case: Case) -> str | None:
+    bad = [step for step in case.run.steps if step.gradients.non_finite]
+    if not bad or not case.control_is_good or any(step.loss is None for step in case.run.steps):
+        return None
+    scale = f" at a scale of {bad[0].scale:g}" if bad[0].scale else ""
+    return f"the loss is finite and the gradients are not{scale}: the backward pass overflows"
+
+
+def _exploding_rate(case: Case) -> str | None:
+    if case.control_is_good and not case.mended_by("clip-1.0"):
+        return None
+    losses = [step.loss for step in case.run.steps if step.loss is not None]
+    grows = len(losses) > 1 and losses[-1] > losses[0]
+    rate = case.run.adapters.learning_rate if case.run.adapters else None
+    if not case.mended_by("clip-1.0") or not (grows or len(losses) == 1):
+        return None
+    return f"the loss explodes from step to step at a learning rate of {rate:g}, and clipping at 1.0 stops it"
+
+
+def _gradients_underflow(case: Case) -> str | None:
+    control = case.probe.recipe(CONTROL)
+    if control is None or not control.steps or not case.run.steps or case.recipe.scaled:
+        return None
+    here, there = case.run.steps[-1].gradients.zero_share, control.steps[-1].gradients.zero_share
+    if here - there < 0.1:  # noqa: PLR2004 - a tenth of all elements
+        return None
+    return (
+        f"{here:.0%} of all gradient elements are 0 here and {there:.0%} in float32, with no loss scaling to lift them"
+    )
+
+
+def _untouched_parameters(case: Case) -> str | None:
+    missing = max((step.gradients.missing for step in case.run.steps), default=0)
+    if not missing:
+        return None
+    return f"the loss does not depend on {missing} of {case.run.steps[-1].gradients.tensors} trainable tensors"
+
+
+def _updates_too_small(case: Case) -> str | None:
+    adapters = case.run.adapters
+    shares = [share for widths in (adapters.would_move if adapters else {}).values() for share in widths.values()]
+    if not shares or min(shares) > 0.45:  # noqa: PLR2004 - as in outcome.py
+        return None
+    return f"at the project's learning rate only {min(shares):.0%} of the adapter weights change in one step"
+
+
+_TESTS: tuple[Callable[[Case], str | None], ...] = (
+    _data_not_finite,
+    _weight_not_finite,
+    _all_labels_ignored,
+    _unscale_half_parameters,
+    _autocast_dtype_clash,
+    _half_parameters_under_adam,
+    _scale_driven_to_zero,
+    _scale_too_large,
+    _exploding_rate,
+    _fully_masked_row,
+    _overflow_in_ignored_rows,
+    _forward_overflow,
+    _backward_overflow,
+    _gradients_underflow,
+    _untouched_parameters,
+    _updates_too_small,
+)
+"""In the order in which they are asked: what is certain first."""

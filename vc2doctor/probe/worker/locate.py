@@ -1,0 +1,72 @@
+"""Repeats a step that went wrong, once, under watch: which operation broke first, and what would have mended it."""
+
+from typing import Any, Dict, Optional
+
+from . import subject, training
+from .protocol import Events
+from .recipes import Recipe
+from .spec import Spec
+
+_MOST_REPLAYED = 24
+
+
+def run(events: Events, stack: Any, spec: Spec, recipe: Recipe, bad_step: int) -> None:
+    """Emit one ``located`` event for step ``bad_step`` of ``recipe``, and one ``experiment`` event a remedy tried."""
+    events.emit("located", recipe=recipe.name, step=bad_step, **_located(stack, spec, recipe, bad_step))
+    for change in ("float32-adapters", "clip-1.0", "unpadded", "float32"):
+        mended = _mends(stack, spec, recipe, bad_step, change)
+        if mended is not None:
+            events.emit("experiment", recipe=recipe.name, change=change, mended=mended)
+
+
+def _located(stack: Any, spec: Spec, recipe: Recipe, bad_step: int) -> Dict[str, Any]:
+    from .watch import Watch  # noqa: PLC0415 - imports torch, which has to be imported under watch first
+
+    loop = training.Loop(stack, spec, recipe, subject.build(stack, spec, recipe))
+    for number in range(min(bad_step, _MOST_REPLAYED)):
+        loop.step(number)
+    batch = loop.batch(bad_step)
+    mask = batch.get("attention_mask") if isinstance(batch, dict) else getattr(batch, "mask", None)
+    watch = Watch(loop.made.module, mask)
+    try:
+        with watch:
+            loop.step(bad_step)
+    except Exception:  # noqa: BLE001, S110 - what is raised was told already; where it broke is what is wanted
+        pass
+    finally:
+        watch.close()
+    phase = loop.phase
+    if watch.broken is not None:
+        # The order of phases is the order of operations: what broke first tells the phase.
+        phase = "forward" if watch.broken["module"] else phase
+    return {"phase": phase, "broken": watch.broken, "parameter": loop.spoiled()}
+
+
+def _mends(stack: Any, spec: Spec, recipe: Recipe, bad_step: int, change: str) -> Optional[bool]:
+    """Return whether ``change`` lets the training pass the bad step; ``None`` where it changes nothing."""
+    changed = recipe
+    if change == "float32":
+        changed = recipe._replace(base="float32", outer=None, inner=None, scaled=False)
+    try:
+        made = subject.build(stack, spec, changed)
+        if change == "float32-adapters" and not _to_float32(stack.torch, made):
+            return None
+        if change == "unpadded":
+            if len(made.batches) == 1 or spec.entry:
+                return None
+            made.batches = made.batches[:1]
+        loop = training.Loop(stack, spec, changed, made, clip=1.0 if change == "clip-1.0" else 0.0)
+        seen = training.steps_of(loop, bad_step + 3)
+    except Exception:  # noqa: BLE001 - a change that raises does not mend
+        return False
+    good = all(step["loss"] is not None and step["parameters_finite"] for step in seen)
+    return good and any(step["taken"] for step in seen)
+
+
+def _to_float32(torch: Any, made: subject.Subject) -> bool:
+    changed = False
+    for parameter in made.parameters().values():
+        if parameter.dtype != torch.float32:
+            parameter.data = parameter.data.float()
+            changed = True
+    return changed

@@ -1,0 +1,118 @@
+"""What is trained: a module, its batches, and how a loss comes of them. One builder a kind of subject."""
+
+import importlib
+import inspect
+import sys
+from typing import Any, Callable, Dict, List, Optional
+
+from . import device as devices
+from . import model as models
+from .recipes import Recipe
+from .spec import Spec
+
+
+class Subject:
+    """One freshly built thing to train under one recipe."""
+
+    def __init__(self, module: Any, batches: List[Any], loss: Callable[[Any], Any]) -> None:
+        self.module = module
+        self.batches = batches
+        self.loss = loss
+        self.language: Optional[Any] = None
+        self.optimizer: Optional[Any] = None
+
+    def parameters(self) -> Dict[str, Any]:
+        """Return the trainable parameters, by name."""
+        return {name: p for name, p in self.module.named_parameters() if p.requires_grad}
+
+
+def build(stack: Any, spec: Spec, recipe: Recipe) -> Subject:
+    """Return the subject that ``spec`` names, for ``recipe``."""
+    if spec.entry:
+        return _entry(stack, spec, recipe)
+    return _BUILDERS[spec.model](stack, spec, recipe)
+
+
+def _language(stack: Any, spec: Spec, recipe: Recipe) -> Subject:
+    model = models.adapted(stack, spec, recipe.base)
+
+    def loss(batch: Any) -> Any:
+        embeds = model.get_input_embeddings()(batch.ids).detach().requires_grad_()
+        with _inner(stack, recipe):
+            return model(inputs_embeds=embeds, attention_mask=batch.mask, labels=batch.labels).loss
+
+    made = Subject(model, models.batches(stack, spec), loss)
+    made.language = model
+    return made
+
+
+def _videochat2(stack: Any, spec: Spec, recipe: Recipe) -> Subject:
+    from . import vision  # noqa: PLC0415 - imports torch, which has to be imported under watch first
+
+    language = models.adapted(stack, spec, recipe.base)
+    stack.torch.manual_seed(spec.seed + 1)
+    module = vision.VideoChat2(language, models.HIDDEN)
+    module.to(stack.device)
+    module.train()
+
+    def loss(batch: Any) -> Any:
+        return module(batch, lambda: _inner(stack, recipe))
+
+    made = Subject(module, models.batches(stack, spec), loss)
+    made.language = language
+    return made
+
+
+_BUILDERS = {"language": _language, "videochat2": _videochat2}
+
+
+def _inner(stack: Any, recipe: Recipe) -> Any:
+    """Return upstream's ``maybe_autocast()``: a region of the recipe's inner dtype, else of its outer one."""
+    return devices.autocast_region(stack.torch, stack.device, recipe.inner or recipe.outer)
+
+
+def _entry(stack: Any, spec: Spec, recipe: Recipe) -> Subject:
+    """Call the user's function, which returns ``(model, batch)`` or ``(model, batch, optimizer)``.
+
+    It may take the base dtype as its one argument. Without one, frozen parameters are cast to the recipe's base dtype
+    (all of them, where none is frozen); trainable ones stay as the function made them.
+    """
+    place, _, name = spec.entry.partition(":")
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    function = getattr(importlib.import_module(place), name)
+    dtype = getattr(stack.torch, recipe.base)
+    stack.torch.manual_seed(spec.seed)
+    takes_dtype = bool(inspect.signature(function).parameters)
+    model, batch, *rest = function(dtype) if takes_dtype else function()
+    if not takes_dtype:
+        _cast_frozen(stack.torch, model, dtype)
+    model.to(stack.device)
+    model.train()
+    given = list(batch) if isinstance(batch, (list, tuple)) else [batch]
+
+    def loss(one: Any) -> Any:
+        with _inner(stack, recipe):
+            made = model(**one) if isinstance(one, dict) else model(one)
+        if isinstance(made, dict):
+            return made["loss"]
+        return getattr(made, "loss", made)
+
+    moved = [_moved(one, stack.device) for one in given]
+    subject = Subject(model, moved, loss)
+    subject.optimizer = rest[0] if rest else None
+    return subject
+
+
+def _cast_frozen(torch: Any, model: Any, dtype: Any) -> None:
+    parameters = [p for p in model.parameters() if p.is_floating_point()]
+    frozen = [p for p in parameters if not p.requires_grad] or parameters
+    with torch.no_grad():
+        for parameter in frozen:
+            parameter.data = parameter.data.to(dtype)
+
+
+def _moved(value: Any, device: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _moved(part, device) for name, part in value.items()}
+    return value.to(device) if hasattr(value, "to") else value
