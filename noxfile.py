@@ -91,17 +91,54 @@ def check(session: nox.Session) -> None:
     session.run("vc2doctor", "check", *session.posargs)
 
 
+TRUTH_CELLS = (
+    NamedCell("2.13.0", "3.11", ("torch==2.13.0", "transformers==5.23.0", "peft==0.21.2")),
+    NamedCell("2.5.1", "3.11", ("torch==2.5.1", "transformers==4.48.3", "peft==0.14.0")),
+    NamedCell("2.1.2", "3.11", ("torch==2.1.2", "transformers==4.40.1", "peft==0.12.0", "numpy<2")),
+    NamedCell("1.13.1", "3.10", CELLS[0].requirements),
+)
+"""The environments of ``probe-truth``, named by their torch."""
+
+
+def build(session: nox.Session, name: str, python: str, requirements: tuple[str, ...]) -> Path:
+    """Build a fresh environment in the session's folder, as a user would, and return its folder."""
+    target = Path(session.create_tmp()).resolve() / name
+    session.run("uv", "venv", "--quiet", "--clear", "--python", interpreter(python), str(target), external=True)
+    install = ["uv", "pip", "install", "--quiet", "--python", str(target / "bin" / "python"), *requirements]
+    session.run(*install, external=True, env=uv_settings())
+    return target
+
+
+@nox.session(name="probe-truth")
+def probe_truth(session: nox.Session) -> None:
+    """Every planted fault and its clean twin on four torch releases: ``nox -s probe-truth [-- --write] [2.13.0 …]``."""
+    from tests.faults.table import ENVIRONMENT_FAULTS  # noqa: PLC0415 - needs packaging, which only this session does
+
+    session.install("-e", ".", env=uv_settings())
+    wanted = [word for word in session.posargs if word != "--write"]
+    rows = Path(session.create_tmp()).resolve() / "rows.jsonl"
+    rows.unlink(missing_ok=True)
+    faults = ["python", "-m", "tests.faults", "--rows", str(rows)]
+    for cell in TRUTH_CELLS:
+        if not wanted or cell.name in wanted:
+            target = build(session, f"torch-{cell.name}", cell.python, cell.requirements)
+            session.run(*faults, "--torch", cell.name, "--python", str(target))
+            # The next one is as large.
+            shutil.rmtree(target)
+    for fault in ENVIRONMENT_FAULTS if not wanted or "2.13.0" in wanted else ():
+        faulty = build(session, "faulty", "3.11", fault.faulty)
+        clean = build(session, "clean", "3.11", fault.clean)
+        session.run(*faults, "--environment", fault.name, "--python", str(faulty), "--clean", str(clean))
+    session.run(*faults, *(["--page", "docs/probe-truth.md"] if "--write" in session.posargs else []))
+
+
 @nox.session
 @nox.parametrize("cell", [nox.param(cell, id=cell.name) for cell in CELLS])
 def cells(session: nox.Session, cell: NamedCell) -> None:
     """Measure a named cell in a fresh environment and add it to the evidence: ``nox -s "cells(peft-0.10.0)"``."""
     session.install("-e", ".", env=uv_settings())
-    target = Path(session.create_tmp()).resolve() / "target"
-    python = interpreter(cell.python)
-    session.run("uv", "venv", "--quiet", "--clear", "--python", python, str(target), external=True)
-    install = ["uv", "pip", "install", "--quiet", "--python", str(target / "bin" / "python"), *cell.requirements]
-    session.run(*install, external=True, env=uv_settings())
+    target = build(session, "target", cell.python, cell.requirements)
     try:
         session.run("vc2doctor", "measure", "--python", str(target), "--name", cell.name, "--append", str(_EVIDENCE))
     finally:
-        session.run("rm", "-rf", str(target), external=True)
+        shutil.rmtree(target)

@@ -30,82 +30,105 @@ def _device(value: str) -> str:
 @click.pass_context
 def cli(context: click.Context) -> None:
     """Say whether this environment will fine-tune with a finite, falling loss; if not, why, and what mends it."""
-    if context.invoked_subcommand == "check":
-        context.default_map = {"check": settings.read(Path.cwd())}
+    if context.invoked_subcommand in {"check", "probe"}:
+        told = settings.read(Path.cwd())
+        context.default_map = {"check": told, "probe": {name: told[name] for name in told if name != "probe"}}
+
+
+def _options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that every examination has."""
+    told = (
+        click.option(
+            "--python", metavar="PATH", help="Interpreter (or venv folder) to examine; default: the doctor's."
+        ),
+        click.option("--profile", metavar="NAME", help="Project whose settings decide; default: videochat2-mistral."),
+        click.option(
+            "--precision",
+            type=click.Choice([*RECIPES, *ALIASES]),
+            help="Recipe you mean to train in; it decides, the rest is information. Default: the profile's.",
+        ),
+        click.option(
+            "--device",
+            type=_device,
+            metavar="auto|cpu|cuda:N",
+            default="auto",
+            show_default=True,
+            help="Where the probe trains.",
+        ),
+        click.option(
+            "--timeout",
+            type=click.FloatRange(min=0, min_open=True),
+            default=300.0,
+            show_default=True,
+            metavar="S",
+            help="Seconds that the probe may take.",
+        ),
+        click.option("--require", type=click.Choice(["gpu"]), help="Make the lack of it an error, for gates."),
+        click.option(
+            "--fail-on",
+            type=click.Choice(["note", "warning", "error"]),
+            default="error",
+            show_default=True,
+            help="Lowest severity that ends 1.",
+        ),
+        click.option("--matrix", type=click.Path(path_type=Path), help="Folder of another known-good matrix."),
+        click.option("--format", type=click.Choice(["text", "json"]), default="text", show_default=True),
+        click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="File to write the report to."),
+    )
+    for option in reversed(told):
+        command = option(command)
+    return command
 
 
 @cli.command()
-@click.option("--python", metavar="PATH", help="Interpreter (or venv folder) to examine; default: the doctor's own.")
-@click.option("--profile", metavar="NAME", help="Project whose settings decide; default: videochat2-mistral.")
-@click.option(
-    "--precision",
-    type=click.Choice([*RECIPES, *ALIASES]),
-    help="Recipe you mean to train in; it decides, the rest is information. Default: the profile's.",
-)
-@click.option(
-    "--device",
-    type=_device,
-    metavar="auto|cpu|cuda:N",
-    default="auto",
-    show_default=True,
-    help="Where the probe trains.",
-)
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    default=300.0,
-    show_default=True,
-    metavar="S",
-    help="Seconds that the probe may take.",
-)
-@click.option("--require", type=click.Choice(["gpu"]), help="Make the lack of it an error, for gates.")
 @click.option("--probe/--no-probe", default=True, help="Train a few steps, or judge by versions alone.")
-@click.option(
-    "--fail-on",
-    type=click.Choice(["note", "warning", "error"]),
-    default="error",
-    show_default=True,
-    help="Lowest severity that ends 1.",
-)
-@click.option("--matrix", type=click.Path(path_type=Path), help="Folder of another known-good matrix.")
-@click.option("--format", "format", type=click.Choice(["text", "json"]), default="text", show_default=True)
-@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="File to write the report to.")
-def check(  # noqa: PLR0913, PLR0917 - one parameter an option
-    python: str | None,
-    profile: str | None,
-    precision: str | None,
-    device: str,
-    timeout: float,
-    require: str | None,
-    fail_on: str,
-    matrix: Path | None,
-    format: str,  # noqa: A002 - the option's name, and the setting's
-    output: Path | None,
-    *,
-    probe: bool,
-) -> None:
+@_options
+def check(**options: Any) -> None:  # noqa: ANN401 - click passes one keyword an option
     """Examine an environment, train a few real steps in it, and say whether it is fit.
 
     Exit codes: 0 fit; 1 findings at or above --fail-on; 2 wrong usage; 3 the examination could not be finished, or
     nothing shows that it trains.
     """
-    from vc2doctor.examine import Request, examine  # noqa: PLC0415 - `--help` needs none of it
-    from vc2doctor.findings import Severity  # noqa: PLC0415
+    _examine(options)
 
+
+@cli.command()
+@click.option(
+    "--entry", metavar="MODULE:FUNCTION", required=True, help="Function that gives (model, batch[, optimizer])."
+)
+@click.option("--recipes", metavar="NAME,…", default=",".join(RECIPES), help="Which to run; default: all.")
+@_options
+def probe(recipes: str, **options: Any) -> None:  # noqa: ANN401
+    """Train what your own function gives under each precision, and say what goes wrong, where and why.
+
+    The function is imported in the target interpreter with the current directory on its path, and called once a recipe.
+    It may take the recipe's base dtype; if it takes nothing, frozen parameters are cast to it. The batch is a dict
+    (passed by keyword), a tensor, or a list of such; the model returns a loss, or something with a loss.
+    """
+    names = tuple(recipes.split(","))
+    unknown = [name for name in names if name not in RECIPES]
+    if unknown:
+        message = f"{', '.join(unknown)}: no such recipe; there are {', '.join(RECIPES)}"
+        raise click.BadParameter(message, param_hint="--recipes")
+    if ":" not in options["entry"]:
+        message = f"{options['entry']!r} is not MODULE:FUNCTION, such as my_training:build"
+        raise click.BadParameter(message, param_hint="--entry")
+    _examine({**options, "recipes": names})
+
+
+def _examine(options: dict[str, Any]) -> None:
+    from vc2doctor.examine import Request, examine  # noqa: PLC0415 - `--help` needs none of it
+
+    form, output = options.pop("format"), options.pop("output")
+    precision = options.pop("precision")
     request = Request(
-        python=python,
-        profile=profile,
-        precision=ALIASES.get(precision, precision) if precision else None,
-        device=device,
-        timeout=timeout,
-        require_gpu=require == "gpu",
-        probe=probe,
-        fail_on=Severity(fail_on),
-        matrix=matrix,
+        precision=ALIASES.get(precision, precision),
+        require_gpu=options.pop("require") == "gpu",
+        **options,
     )
     with _progress() as on_progress:
         report = examine(request, Path.cwd(), on_progress)
-    _tell(report, format, output)
+    _tell(report, form, output)
     sys.exit(report.exit_code)
 
 

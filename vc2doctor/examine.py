@@ -33,6 +33,9 @@ class Request(Data):
     probe: bool = True
     fail_on: Severity = Severity.ERROR
     matrix: Path | None = None
+    entry: str | None = None
+    """``module:function`` of the user's own, to be trained instead of the miniature."""
+    recipes: tuple[str, ...] = tuple(RECIPES)
 
 
 def examine(request: Request, folder: Path, on_progress: Callable[[str], None]) -> Report:
@@ -59,10 +62,12 @@ def examine(request: Request, folder: Path, on_progress: Callable[[str], None]) 
             require_gpu=request.require_gpu,
             probe=request.probe,
             fail_on=request.fail_on,
+            entry=request.entry,
         ),
     )
     if request.probe and not examination.missing:
-        done = probe(python, request.device, list(RECIPES), request.timeout, on_progress, spec_of(profile))
+        spec = {**spec_of(profile), **({"entry": request.entry} if request.entry else {})}
+        done = probe(python, request.device, request.recipes, request.timeout, on_progress, spec)
         examination = examination.model_copy(update={"probe": done})
     return report_on(examination, time.monotonic() - started)
 

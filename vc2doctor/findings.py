@@ -58,6 +58,8 @@ class Plan(Data):
     require_gpu: bool
     probe: bool
     fail_on: Severity
+    entry: str | None = None
+    """The user's function that gives what is trained; ``None``: the profile's miniature."""
 
 
 class ProbeReport(Data):

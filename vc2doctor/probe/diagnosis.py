@@ -6,13 +6,13 @@ from collections.abc import Callable
 from packaging.version import InvalidVersion, Version
 
 from vc2doctor.data import Data
-from vc2doctor.probe.model import ProbeRun, RecipeRun
+from vc2doctor.probe.model import Broken, ProbeRun, RecipeRun
 from vc2doctor.probe.worker.recipes import CONTROL, RECIPES, Recipe
 
 LARGEST = {"float16": 65504.0, "bfloat16": 3.3895e38}
 _SMALLEST = {"float16": 2.0**-24, "bfloat16": 9.2e-41}
 """Smallest positive number, subnormals included; half of it and less rounds to 0."""
-_HUGE_SCALE = 2.0**30
+_HUGE_SCALE, _LARGE, _ROUNDED = 2.0**30, 1e15, 0.02
 _MASKED_NAN = (Version("2.1"), Version("2.5"))
 """torch versions whose sdpa makes NaN of rows that are masked entirely:
 https://github.com/pytorch/pytorch/issues/110213."""
@@ -47,6 +47,11 @@ class Case(Data):
         control = self.probe.recipe(CONTROL)
         return control is not None and all(s.loss is not None and s.parameters_finite for s in control.steps)
 
+    @staticmethod
+    def first_loss(run: RecipeRun) -> float | None:
+        """Return the loss before any step, if it is finite."""
+        return run.steps[0].loss if run.steps else None
+
     @property
     def error(self) -> str:
         """What was raised, or nothing."""
@@ -55,6 +60,10 @@ class Case(Data):
     def mended_by(self, change: str) -> bool:
         """Return whether this change lets the training pass the bad step."""
         return self.run.experiments.get(change, False)
+
+
+def _place(broken: Broken) -> str:
+    return f"{broken.op} in {broken.module or 'the model itself'}"
 
 
 def diagnose(run: RecipeRun, probe: ProbeRun) -> Cause | None:
@@ -108,6 +117,19 @@ def _autocast_dtype_clash(case: Case) -> str | None:
     return f"two half precisions meet in one operation{regions}: {case.error}"
 
 
+def _nothing_trainable(case: Case) -> str | None:
+    if "empty parameter list" not in case.error and "does not require grad" not in case.error:
+        return None
+    return "no parameter that the loss depends on requires a gradient"
+
+
+def _parameters_not_in_optimizer(case: Case) -> str | None:
+    taken = any(step.taken for step in case.run.steps)
+    if not taken or case.run.moved != 0.0 or any(step.gradients.missing for step in case.run.steps):
+        return None
+    return "steps were taken and no trainable parameter moved: the optimiser holds other tensors, or its rate is 0"
+
+
 def _half_parameters_under_adam(case: Case) -> str | None:
     adapters = case.run.adapters
     if adapters is None or "float16" not in adapters.dtypes or "Adam" not in adapters.optimizer:
@@ -140,8 +162,29 @@ def _overflow_in_ignored_rows(case: Case) -> str | None:
         return None
     broken = located.broken
     return (
-        f"{broken.dtype} overflows in {broken.module or 'the model'} ({broken.op}) only in rows that the mask ignores:"
+        f"{broken.dtype} overflows in {_place(broken)} only in rows that the mask ignores:"
         " the loss may stay finite, and 0 * inf spoils the gradients"
+    )
+
+
+def _bfloat16_checkpoint_in_float16(case: Case) -> str | None:
+    seen, overflow = case.probe.inspection, _forward_overflow(case)
+    broken = case.run.located.broken if case.run.located else None
+    if seen is None or seen.stored != "bfloat16" or broken is None or broken.dtype != "float16" or overflow is None:
+        return None
+    return f"the weights are exactly bfloat16's, and a model trained in its range need not fit float16's: {overflow}"
+
+
+def _float16_checkpoint_in_bfloat16(case: Case) -> str | None:
+    seen, control = case.probe.inspection, case.probe.recipe(CONTROL)
+    if seen is None or seen.stored != "float16" or case.recipe.base != "bfloat16" or control is None:
+        return None
+    here, there = case.first_loss(case.run), case.first_loss(control)
+    if here is None or there is None or abs(here - there) <= _ROUNDED * abs(there):
+        return None
+    return (
+        f"the weights hold float16's 11 bits, of which bfloat16 keeps 8: the first loss is {here:.4g} instead of"
+        f" {there:.4g}"
     )
 
 
@@ -156,7 +199,7 @@ def _forward_overflow(case: Case) -> str | None:
     sizes = " and ".join(f"{size:.4g}" for size in broken.largest if size is not None)
     nested = case.recipe.inner is not None and case.recipe.inner != case.recipe.outer
     override = f"; the nested autocast overrides the outer {case.recipe.outer}" if nested else ""
-    return f"{broken.op} in {broken.module} exceeds {largest:g} in {broken.dtype} (inputs up to {sizes}){override}"
+    return f"{_place(broken)} exceeds {largest:g} in {broken.dtype} (inputs up to {sizes}){override}"
 
 
 def _backward_overflow(case: Case) -> str | None:
@@ -165,6 +208,23 @@ def _backward_overflow(case: Case) -> str | None:
         return None
     scale = f" at a scale of {bad[0].scale:g}" if bad[0].scale else ""
     return f"the loss is finite and the gradients are not{scale}: the backward pass overflows"
+
+
+def _overflow_in_every_precision(case: Case) -> str | None:
+    broken = case.run.located.broken if case.run.located else None
+    if broken is None or case.control_is_good or broken.phase != "forward":
+        return None
+    sizes = [size for size in broken.largest if size is not None]
+    if not sizes or max(sizes) < _LARGE:
+        return None
+    return f"{_place(broken)} exceeds {broken.dtype} with inputs up to {max(sizes):.4g}, in float32 as well"
+
+
+def _undefined_operation(case: Case) -> str | None:
+    broken = case.run.located.broken if case.run.located else None
+    if broken is None or case.control_is_good:
+        return None
+    return f"{_place(broken)} makes a number that is not finite of finite inputs, in float32 as well"
 
 
 def _exploding_rate(case: Case) -> str | None:
@@ -200,6 +260,9 @@ def _untouched_parameters(case: Case) -> str | None:
 def _updates_too_small(case: Case) -> str | None:
     adapters = case.run.adapters
     shares = [share for widths in (adapters.would_move if adapters else {}).values() for share in widths.values()]
+    moved = case.run.moved
+    if moved is not None and moved < 0.1:  # noqa: PLR2004 - as in outcome.py
+        return f"only {moved:.1%} of the trainable parameters changed: the steps are smaller than their dtype can hold"
     if not shares or min(shares) > 0.45:  # noqa: PLR2004 - as in outcome.py
         return None
     return f"at the project's learning rate only {min(shares):.0%} of the adapter weights change in one step"
@@ -211,16 +274,22 @@ _TESTS: tuple[Callable[[Case], str | None], ...] = (
     _all_labels_ignored,
     _unscale_half_parameters,
     _autocast_dtype_clash,
+    _nothing_trainable,
     _half_parameters_under_adam,
     _scale_driven_to_zero,
     _scale_too_large,
     _exploding_rate,
     _fully_masked_row,
     _overflow_in_ignored_rows,
+    _bfloat16_checkpoint_in_float16,
     _forward_overflow,
     _backward_overflow,
+    _overflow_in_every_precision,
+    _undefined_operation,
+    _float16_checkpoint_in_bfloat16,
     _gradients_underflow,
     _untouched_parameters,
+    _parameters_not_in_optimizer,
     _updates_too_small,
 )
 """In the order in which they are asked: what is certain first."""

@@ -60,8 +60,10 @@ class Adapters(Data):
 class Broken(Data):
     """The first operation with finite inputs and an output that is not finite."""
 
+    phase: str
+    """``forward``, ``backward`` or ``optimizer``."""
     module: str
-    """Empty outside every module: in the backward pass, or in the optimiser."""
+    """Empty in the model's own ``forward``, and outside every module."""
     op: str
     dtype: str
     largest: tuple[FiniteFloat | None, ...]
@@ -113,6 +115,8 @@ class Inspection(Data):
     """Rows in which the attention mask leaves nothing."""
     bad_input: str | None
     bad_weight: str | None
+    stored: str = "float32"
+    """Narrowest dtype that holds the frozen weights exactly: what the checkpoint was saved in."""
     attention: str | None
 
 

@@ -34,4 +34,8 @@ def _main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(_main())
+    code = _main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Taking torch down again costs most of a second, and tells nothing about training.
+    os._exit(code)

@@ -21,8 +21,26 @@ def run(events: Events, stack: Any, made: Subject) -> None:
         masked_rows=sum(row["masked_rows"] for row in rows),
         bad_input=next((row["bad_input"] for row in rows if row["bad_input"]), None),
         bad_weight=names[0] if names else None,
+        stored=_stored(torch, made.module),
         attention=getattr(getattr(made.module, "config", None), "_attn_implementation", None),
     )
+
+
+def _stored(torch: Any, module: Any) -> str:
+    """Return the narrowest dtype that holds the frozen weights exactly (all weights, where none is frozen).
+
+    A checkpoint that was saved in half precision shows it after it has been cast up.
+    """
+    weights = [p.detach() for p in module.parameters() if p.is_floating_point()]
+    frozen = [p.detach() for p in module.parameters() if p.is_floating_point() and not p.requires_grad]
+    for kind in (torch.bfloat16, torch.float16):
+        if all(_holds(p, kind) for p in frozen or weights):
+            return str(kind).replace("torch.", "")
+    return "float32"
+
+
+def _holds(weight: Any, kind: Any) -> bool:
+    return bool((weight.to(kind).to(weight.dtype) == weight).all())
 
 
 def _look(torch: Any, batch: Any) -> Dict[str, Any]:

@@ -27,7 +27,7 @@ def _located(stack: Any, spec: Spec, recipe: Recipe, bad_step: int) -> Dict[str,
         loop.step(number)
     batch = loop.batch(bad_step)
     mask = batch.get("attention_mask") if isinstance(batch, dict) else getattr(batch, "mask", None)
-    watch = Watch(loop.made.module, mask)
+    watch = Watch(loop.made.module, mask, lambda: loop.phase)
     try:
         with watch:
             loop.step(bad_step)
@@ -35,10 +35,7 @@ def _located(stack: Any, spec: Spec, recipe: Recipe, bad_step: int) -> Dict[str,
         pass
     finally:
         watch.close()
-    phase = loop.phase
-    if watch.broken is not None:
-        # The order of phases is the order of operations: what broke first tells the phase.
-        phase = "forward" if watch.broken["module"] else phase
+    phase = watch.broken["phase"] if watch.broken else loop.phase
     return {"phase": phase, "broken": watch.broken, "parameter": loop.spoiled()}
 
 

@@ -74,8 +74,8 @@ def _inner(stack: Any, recipe: Recipe) -> Any:
 def _entry(stack: Any, spec: Spec, recipe: Recipe) -> Subject:
     """Call the user's function, which returns ``(model, batch)`` or ``(model, batch, optimizer)``.
 
-    It may take the base dtype as its one argument. Without one, frozen parameters are cast to the recipe's base dtype
-    (all of them, where none is frozen); trainable ones stay as the function made them.
+    It may take the base dtype, as an argument that it requires or that it calls ``dtype``. Else frozen parameters are
+    cast to the recipe's base dtype (all of them, where none is frozen); trainable ones stay as they were made.
     """
     place, _, name = spec.entry.partition(":")
     if "" not in sys.path:
@@ -83,7 +83,7 @@ def _entry(stack: Any, spec: Spec, recipe: Recipe) -> Subject:
     function = getattr(importlib.import_module(place), name)
     dtype = getattr(stack.torch, recipe.base)
     stack.torch.manual_seed(spec.seed)
-    takes_dtype = bool(inspect.signature(function).parameters)
+    takes_dtype = _takes_dtype(function)
     model, batch, *rest = function(dtype) if takes_dtype else function()
     if not takes_dtype:
         _cast_frozen(stack.torch, model, dtype)
@@ -102,6 +102,14 @@ def _entry(stack: Any, spec: Spec, recipe: Recipe) -> Subject:
     subject = Subject(model, moved, loss)
     subject.optimizer = rest[0] if rest else None
     return subject
+
+
+def _takes_dtype(function: Callable[..., Any]) -> bool:
+    taken = list(inspect.signature(function).parameters.values())[:1]
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return any(
+        one.kind in positional and (one.default is inspect.Parameter.empty or one.name == "dtype") for one in taken
+    )
 
 
 def _cast_frozen(torch: Any, model: Any, dtype: Any) -> None:

@@ -3,7 +3,7 @@
 A dispatch mode sees what no hook on a module boundary sees: products between modules, and the backward pass.
 """
 
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -19,8 +19,9 @@ _MASKED = -1e30
 class Watch(TorchDispatchMode):
     """Keeps, by module and operation, the largest absolute output; and the first finite-in, non-finite-out."""
 
-    def __init__(self, module: Any, mask: Any = None) -> None:
+    def __init__(self, module: Any, mask: Any = None, phase: Callable[[], str] = lambda: "forward") -> None:
         super().__init__()
+        self._phase = phase
         self.largest: Dict[Tuple[str, str], float] = {}
         self.broken: Optional[Dict[str, Any]] = None
         self._path = [""]
@@ -71,6 +72,7 @@ class Watch(TorchDispatchMode):
             if low < _MASKED or low == -float("inf"):
                 return
         self.broken = {
+            "phase": self._phase(),
             "module": self._path[-1],
             "op": name,
             "dtype": str(value.dtype).replace("torch.", ""),
