@@ -15,6 +15,8 @@ from vc2doctor.errors import DoctorError
 from vc2doctor.probe.worker.recipes import ALIASES, RECIPES
 
 _UNFINISHED = 3
+_PATH = click.Path(exists=True, path_type=Path)
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 def _device(value: str) -> str:
@@ -93,27 +95,45 @@ def check(**options: Any) -> None:  # noqa: ANN401 - click passes one keyword an
 
 
 @cli.command()
-@click.option(
-    "--entry", metavar="MODULE:FUNCTION", required=True, help="Function that gives (model, batch[, optimizer])."
-)
+@click.option("--entry", metavar="MODULE:FUNCTION", help="Your own function that gives (model, batch[, optimizer]).")
+@click.option("--model", "checkpoint", type=_PATH, help="A checkpoint: folder with safetensors, or .gguf file.")
+@click.option("--text", "texts", metavar="TEXT", multiple=True, help="What the checkpoint reads; may be repeated.")
+@click.option("--data", type=_FILE, help="File of texts: JSON Lines with a key `text`, or one text a line.")
+@click.option("--train", is_flag=True, help="Run the recipes on the checkpoint, too; default: measure its range.")
+@click.option("--stress", is_flag=True, help="Plant outliers of documented size into the miniature: a margin table.")
 @click.option("--recipes", metavar="NAME,…", default=",".join(RECIPES), help="Which to run; default: all.")
 @_options
-def probe(recipes: str, **options: Any) -> None:  # noqa: ANN401
-    """Train what your own function gives under each precision, and say what goes wrong, where and why.
+def probe(recipes: str, data: Path | None, **options: Any) -> None:  # noqa: ANN401
+    """Train under each precision, and say what goes wrong, where and why.
 
-    The function is imported in the target interpreter with the current directory on its path, and called once a recipe.
-    It may take the recipe's base dtype; if it takes nothing, frozen parameters are cast to it. The batch is a dict
-    (passed by keyword), a tensor, or a list of such; the model returns a loss, or something with a loss.
+    What is trained is the profile's model in miniature; with --entry, what your own function gives; with --model, real
+    weights, whose range is measured first. The function is imported in the target interpreter with the current
+    directory on its path, and called once a recipe. It may take the recipe's base dtype; if it takes nothing, frozen
+    parameters are cast to it. The batch is a dict (passed by keyword), a tensor, or a list of such; the model returns a
+    loss, or something with a loss.
     """
-    names = tuple(recipes.split(","))
-    unknown = [name for name in names if name not in RECIPES]
-    if unknown:
-        message = f"{', '.join(unknown)}: no such recipe; there are {', '.join(RECIPES)}"
-        raise click.BadParameter(message, param_hint="--recipes")
-    if ":" not in options["entry"]:
-        message = f"{options['entry']!r} is not MODULE:FUNCTION, such as my_training:build"
-        raise click.BadParameter(message, param_hint="--entry")
-    _examine({**options, "recipes": names})
+    from vc2doctor import asked  # noqa: PLC0415 - only this verb needs it
+
+    try:
+        _examine(asked.probe(recipes, data, options))
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+
+
+@cli.command()
+@click.argument("model", nargs=-1)
+@click.option("--matrix", type=click.Path(path_type=Path), help="Folder of another known-good matrix.")
+def headroom(model: tuple[str, ...], matrix: Path | None) -> None:
+    """Say from what is known whether float16 holds a MODEL: `vc2doctor headroom gemma 3 27b`; default: all of them."""
+    from vc2doctor.matrix import load, maxima  # noqa: PLC0415
+
+    known = load.load(matrix or load.shipped())
+    found = maxima.find(known, " ".join(model)) if model else maxima.known(known)
+    if not found:
+        message = f"nothing is known of {' '.join(model)!r}; measure it: vc2doctor probe --model PATH"
+        raise click.UsageError(message)
+    for maximum in found:
+        click.echo(f"{maxima.told(maximum)} {maximum.source}")
 
 
 def _examine(options: dict[str, Any]) -> None:

@@ -14,8 +14,10 @@ from vc2doctor.findings import Plan, ProbeReport, Report, Severity
 from vc2doctor.matrix import load
 from vc2doctor.matrix.model import Profile
 from vc2doctor.probe.model import ProbeRun
-from vc2doctor.probe.outcome import outcomes
+from vc2doctor.probe.outcome import not_measured, outcomes, self_test, stress
 from vc2doctor.probe.runner import probe
+from vc2doctor.probe.texts import TEXTS
+from vc2doctor.probe.worker.plants import PLANTS
 from vc2doctor.probe.worker.recipes import RECIPES
 
 DEFAULT_PROFILE = "videochat2-mistral"
@@ -36,6 +38,13 @@ class Request(Data):
     entry: str | None = None
     """``module:function`` of the user's own, to be trained instead of the miniature."""
     recipes: tuple[str, ...] = tuple(RECIPES)
+    checkpoint: Path | None = None
+    """A folder with safetensors, or a GGUF file, to be looked at instead of the miniature."""
+    texts: tuple[str, ...] = ()
+    train: bool = True
+    """Whether the recipes are run; only a checkpoint can do without."""
+    stress: bool = False
+    """Whether planted outliers show the margins."""
 
 
 def examine(request: Request, folder: Path, on_progress: Callable[[str], None]) -> Report:
@@ -63,11 +72,14 @@ def examine(request: Request, folder: Path, on_progress: Callable[[str], None]) 
             probe=request.probe,
             fail_on=request.fail_on,
             entry=request.entry,
+            checkpoint=str(request.checkpoint) if request.checkpoint else None,
+            trains=request.train,
         ),
     )
     if request.probe and not examination.missing:
-        spec = {**spec_of(profile), **({"entry": request.entry} if request.entry else {})}
-        done = probe(python, request.device, request.recipes, request.timeout, on_progress, spec)
+        recipes = request.recipes if request.train else ()
+        spec = {**spec_of(profile), **_asked(request)}
+        done = probe(python, request.device, recipes, request.timeout, on_progress, spec)
         examination = examination.model_copy(update={"probe": done})
     return report_on(examination, time.monotonic() - started)
 
@@ -84,6 +96,18 @@ def spec_of(profile: Profile) -> dict[str, Any]:
         "betas": profile.training.betas,
         "weight_decay": profile.training.weight_decay,
         "fan_in": profile.fan_in,
+        "checkpointing": profile.training.gradient_checkpointing,
+        "shape": profile.miniature.model_dump(),
+    }
+
+
+def _asked(request: Request) -> dict[str, Any]:
+    """Return what the worker is told beside the profile."""
+    return {
+        "entry": request.entry or "",
+        "weights": str(request.checkpoint) if request.checkpoint else "",
+        "texts": request.texts or TEXTS,
+        "stress": tuple(PLANTS) if request.stress else (),
     }
 
 
@@ -106,4 +130,10 @@ def report_on(examination: Examination, seconds: float) -> Report:
 
 def _probe_report(run: ProbeRun) -> ProbeReport:
     shared = {name: getattr(run, name) for name in ProbeReport.model_fields if name in ProbeRun.model_fields}
-    return ProbeReport(**{**shared, "recipes": outcomes(run)}, seconds=run.child.seconds)
+    judged = {
+        "recipes": outcomes(run),
+        "self_test": self_test(run),
+        "stress": stress(run),
+        "not_measured": not_measured(run),
+    }
+    return ProbeReport(**{**shared, **judged}, seconds=run.child.seconds)

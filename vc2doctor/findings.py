@@ -9,8 +9,8 @@ from vc2doctor.data import Data
 from vc2doctor.environment.model import Environment
 from vc2doctor.matrix.judge import Judgement
 from vc2doctor.matrix.model import Failure
-from vc2doctor.probe.model import AdapterRun, Device, Ending, Headroom, Imported, Inspection, SelfTest
-from vc2doctor.probe.outcome import RecipeOutcome
+from vc2doctor.probe.model import AdapterRun, Device, Ending, Headroom, Imported, Inspection, Loaded, Measure
+from vc2doctor.probe.outcome import RecipeOutcome, SelfTest, Stress
 
 
 class Severity(str, Enum):
@@ -43,8 +43,9 @@ class Finding(Data):
     line: int | None = None
 
 
-FinalVerdict = Literal["fit", "unfit", "unproven", "incomplete"]
-"""``unproven``: no fault was found, but neither a probe nor a measurement shows that it trains;
+FinalVerdict = Literal["fit", "unfit", "measured", "unproven", "incomplete"]
+"""``measured``: no training was asked for, and what was measured shows no fault;
+``unproven``: no fault was found, but neither a probe nor a measurement shows that it trains;
 ``incomplete``: the doctor could not finish its examination."""
 
 
@@ -60,6 +61,10 @@ class Plan(Data):
     fail_on: Severity
     entry: str | None = None
     """The user's function that gives what is trained; ``None``: the profile's miniature."""
+    checkpoint: str | None = None
+    """Weights on disk that are looked at instead of the miniature."""
+    trains: bool = True
+    """Whether steps are taken; a checkpoint's range can be measured without."""
 
 
 class ProbeReport(Data):
@@ -78,9 +83,18 @@ class ProbeReport(Data):
     device_failure: Failure | None
     self_test: SelfTest | None
     """``None``: the worker did not come so far."""
+    loaded: Loaded | None
+    """The checkpoint, where one was loaded."""
+    load_failure: Failure | None
     inspection: Inspection | None
     headroom: Headroom | None
     recipes: tuple[RecipeOutcome, ...]
+    stress: tuple[Stress, ...]
+    """Planted outliers of documented size: margins, never the environment's verdict."""
+    measures: tuple[Measure, ...]
+    """What was asked of the GPU itself."""
+    not_measured: tuple[str, ...]
+    """What only a GPU can say, where the probe ran on none."""
     adapter: AdapterRun | None
     rubbish: int
     """Events that made no sense."""

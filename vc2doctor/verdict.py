@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from vc2doctor.checks.examination import Examination
 from vc2doctor.findings import FinalVerdict, Finding, Severity
 from vc2doctor.matrix.judge import Verdict
+from vc2doctor.probe.outcome import self_test
 
 FIT, FINDINGS, USAGE, UNFINISHED = 0, 1, 2, 3
-"""Exit codes. Nothing but ``fit`` ends 0."""
+"""Exit codes. Nothing but ``fit``, and a measurement that was all that was asked for, ends 0."""
 
 _UNFINISHED_IDS = ("VC011", "VC017")
 _FAULTS = ("signal", "out-of-memory")
@@ -20,6 +21,8 @@ def verdict(examination: Examination, findings: Sequence[Finding]) -> FinalVerdi
         return "incomplete"
     if errors:
         return "unfit"
+    if not examination.plan.trains:
+        return "measured" if examination.probe and examination.probe.headroom else "unproven"
     if examination.probe is not None:
         return "fit" if examination.trained else "unproven"
     judgement = examination.judgement
@@ -33,14 +36,15 @@ def exit_code(found: FinalVerdict, findings: Sequence[Finding], fail_on: Severit
         return UNFINISHED
     if any(finding.severity.rank >= fail_on.rank for finding in findings):
         return FINDINGS
-    return FIT if found == "fit" else UNFINISHED
+    return FIT if found in ("fit", "measured") else UNFINISHED
 
 
 def _is_unfinished(examination: Examination) -> bool:
     probe = examination.probe
     if probe is None:
         return False
-    if probe.self_test is not None and not (probe.self_test.seen and probe.self_test.passed):
+    test = self_test(probe)
+    if test is not None and not (test.seen and test.passed):
         return True
     if probe.ending == "finished":
         return False

@@ -5,20 +5,26 @@ from __future__ import annotations
 import pytest
 
 from tests.checks import found_by
-from tests.facts import examination, probe_run
+from tests.facts import examination, probe_run, recipe, step
 from vc2doctor import checks, verdict
 from vc2doctor.checks import vc017_self_test as check
-from vc2doctor.probe.model import SelfTest
+from vc2doctor.probe.model import RecipeRun, SelfTestRun
+
+GOOD, POISONED = recipe("self-test"), recipe("self-test", steps=(step(0, 1.0, parameters_finite=False),))
+
+
+def run(faulty: RecipeRun, clean: RecipeRun) -> SelfTestRun:
+    return SelfTestRun(fault="a fault", faulty=faulty, clean=clean)
 
 
 def test_a_sound_instrument() -> None:
-    sound = SelfTest(fault="x", seen=True, passed=True)
-    assert found_by(check, examination(probe=probe_run(self_test=sound))) == []
+    assert found_by(check, examination(probe=probe_run(self_test=run(POISONED, GOOD)))) == []
 
 
-@pytest.mark.parametrize(("seen", "passed"), [(False, True), (True, False), (False, False)])
-def test_a_broken_one_ends_the_examination(seen: bool, passed: bool) -> None:
-    made = examination(probe=probe_run(self_test=SelfTest(fault="a fault", seen=seen, passed=passed)))
+@pytest.mark.parametrize(("faulty", "clean"), [(GOOD, GOOD), (POISONED, POISONED), (GOOD, POISONED)])
+def test_a_broken_one_ends_the_examination(faulty: RecipeRun, clean: RecipeRun) -> None:
+    made = examination(probe=probe_run(self_test=run(faulty, clean)))
     (finding,) = found_by(check, made)
-    assert ("the planted fault was not seen: a fault" in finding.evidence) is not seen
+    assert ("the planted fault was not seen: a fault" in finding.evidence) is (faulty is GOOD)
+    assert ("two float32 matrices did not train" in finding.evidence) is (clean is POISONED)
     assert verdict.verdict(made, checks.run(made)) == "incomplete"

@@ -35,6 +35,7 @@ class EnvironmentFault(NamedTuple):
     outcome: str
     cause: str | None
     told: str
+    profile: str = "videochat2-mistral"
     torch: str = "2.13.0"
 
 
@@ -68,6 +69,7 @@ ENVIRONMENT_FAULTS = (
         "error",
         "autocast-dtype-clash",
         "peft 0.4.0 on transformers 4.40.1: bfloat16 weights in a nested float16 autocast",
+        profile="causal-lm",
     ),
 )
 
@@ -80,8 +82,15 @@ FAULTS = (
         "nested_overflow",
         "bf16-in-fp16-autocast",
         "non-finite",
-        "forward-overflow",
+        "nested-autocast-overrides",
         "a square beyond 65504 in a float16 autocast nested in a bfloat16 one",
+    ),
+    Fault(
+        "own_autocast",
+        "bf16-amp",
+        "non-finite",
+        "nested-autocast-overrides",
+        "a model that enters a float16 autocast of its own under a bfloat16 one",
     ),
     Fault(
         "padded_rows_overflow",
@@ -130,7 +139,7 @@ FAULTS = (
         "an all-bfloat16 model that joins tensors in a float16 autocast",
     ),
     Fault("cast_cache", "fp16-amp", "error", "autocast-dtype-clash", "one weight under two autocast dtypes"),
-    Fault("huge_scale", "fp16-amp", "frozen", "scale-too-large", "a GradScaler that begins at 2^60"),
+    Fault("huge_scale", "fp16-amp", "frozen", "scale-too-large", "a GradScaler that begins at 2^40"),
     Fault("scale_at_zero", "fp16-amp", "non-finite", "scale-driven-to-zero", "a scale that was halved to 0"),
     Fault("underflow", "fp16-unscaled", "underflow", "gradients-underflow", "gradients too small for float16"),
     Fault("small_steps", "bf16", "weak", "updates-too-small", "steps smaller than bfloat16 can hold"),

@@ -88,7 +88,7 @@ def rows(python: str, torch: str, faults: Sequence[Fault] = FAULTS) -> Iterable[
 
 def environment_row(fault: EnvironmentFault, faulty: str, clean: str) -> Row:
     """Check a faulty environment and its twin."""
-    seen, twin = (see(python, fault.recipe, "check") for python in (faulty, clean))
+    seen, twin = (see(python, fault.recipe, "check", "--profile", fault.profile) for python in (faulty, clean))
     return Row(fault, fault.torch, seen, twin)
 
 

@@ -80,7 +80,7 @@ def test_not_a_matrix(tmp_path: Path) -> None:
 
 
 def test_no_such_profile() -> None:
-    with pytest.raises(MatrixError, match="there is no profile 'nobody'; the matrix has videochat2-mistral"):
+    with pytest.raises(MatrixError, match="there is no profile 'nobody'; the matrix has causal-lm, videochat2-mistral"):
         load.profile(SHIPPED, "nobody")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.facts import child, cuda_device, failed, failure, falling, probe_run, recipe, step
-from vc2doctor.probe.model import Gradients, ProbeRun, RecipeRun
+from vc2doctor.probe.model import Adapters, Gradients, ProbeRun, RecipeRun
 from vc2doctor.probe.outcome import RecipeOutcome, outcomes
 
 
@@ -16,7 +16,7 @@ def outcome(run: RecipeRun, **fields: Any) -> RecipeOutcome:  # noqa: ANN401
     return next(found for found in outcomes(probe) if found.recipe == run.recipe)
 
 
-def grads(**counts: int) -> Gradients:
+def grads(**counts: Any) -> Gradients:  # noqa: ANN401
     return Gradients(**{"tensors": 10, "missing": 0, "non_finite": 0, "zero": 0, **counts})
 
 
@@ -51,7 +51,10 @@ def skipped(scale: float) -> dict[str, Any]:
 def test_a_scaler_may_skip_its_first_steps() -> None:
     calibrating = (step(0, 4.5, **skipped(65536.0)), step(1, 4.5, **skipped(32768.0)))
     steps = (*calibrating, *(step(n, 4.5 - n / 10, scale=16384.0) for n in range(2, 8)))
-    assert outcome(recipe("fp16-amp", steps=steps)).outcome == "finite"
+    found = outcome(recipe("fp16-amp", steps=steps))
+    assert found.outcome == "finite"
+    assert found.told == "loss 4.5000 to 3.8000 in 6 steps, after 2 skipped (scale 65536 to 16384)"
+    assert (found.steps_skipped, found.scales[:3]) == (2, (65536.0, 32768.0, 16384.0))
 
 
 def test_frozen_where_no_step_is_taken() -> None:
@@ -73,8 +76,37 @@ def test_no_underflow_where_the_control_is_as_empty() -> None:
 
 
 def test_weak_where_a_tensor_gets_no_gradient() -> None:
-    steps = tuple(step(n, 4.5 - n / 10, gradients=grads(missing=2)) for n in range(6))
-    assert outcome(recipe("bf16", steps=steps)).told == "2 of 10 trainable tensors get no gradient"
+    seen = grads(missing=2, first_missing="added.weight")
+    found = outcome(recipe("bf16", steps=tuple(step(n, 4.5 - n / 10, gradients=seen) for n in range(6))))
+    assert found.outcome == "weak"
+    assert found.told == "2 of 10 trainable tensors get no gradient, added.weight first"
+
+
+def test_one_adapter_without_a_gradient_is_weak_and_one_other_tensor_is_not() -> None:
+    def with_missing(**counts: Any) -> RecipeOutcome:  # noqa: ANN401
+        seen = grads(tensors=100, missing=1, first_missing="x", **counts)
+        return outcome(recipe("bf16", steps=tuple(step(n, 4.5 - n / 10, gradients=seen) for n in range(6))))
+
+    assert with_missing(missing_adapters=1).outcome == "weak"
+    found = with_missing()
+    assert found.outcome == "finite"
+    assert "1 of 100 trainable tensors get no gradient" in found.told
+
+
+def test_gradients_that_vanish_against_the_control() -> None:
+    assert outcome(recipe("fp16-unscaled", vanished=0.6)).outcome == "underflow"
+    found = outcome(recipe("fp16-unscaled", vanished=0.14))
+    assert (found.outcome, found.vanished) == ("finite", 0.14)
+    assert "14% of the gradients vanish" in found.told
+
+
+def test_adapters_of_which_half_would_move_are_told_of() -> None:
+    adapters = Adapters(dtypes=("bfloat16",), tensors=1, elements=1, would_move={"bfloat16": {4096: 0.51, 14336: 0.9}})
+    found = outcome(recipe("bf16", adapters=adapters))
+    assert (found.outcome, found.would_move) == ("finite", 0.51)
+    assert "would move 51% of the adapters" in found.told
+    few = adapters.model_copy(update={"would_move": {"bfloat16": {4096: 0.07}}})
+    assert outcome(recipe("bf16", adapters=few)).outcome == "weak"
 
 
 def test_weak_where_hardly_anything_moves() -> None:

@@ -11,7 +11,7 @@ from vc2doctor.matrix.judge import Combination, Judgement, judge, strikes
 from vc2doctor.matrix.model import KnownIssue, Matrix, Profile
 from vc2doctor.probe.model import ProbeRun
 from vc2doctor.probe.outcome import RecipeOutcome, outcomes
-from vc2doctor.probe.worker.recipes import CONTROL
+from vc2doctor.probe.worker.recipes import CONTROL, RECIPES
 
 
 class Examination(Data):
@@ -66,8 +66,9 @@ class Examination(Data):
 
     @property
     def good_recipes(self) -> tuple[str, ...]:
-        """The recipes, but for the control, that trained here."""
-        return tuple(f.recipe for f in self.outcomes if f.outcome == "finite" and f.recipe != CONTROL)
+        """The recipes, but for the control and for those that contradict themselves, that trained here."""
+        good = (found.recipe for found in self.outcomes if found.outcome == "finite" and found.recipe != CONTROL)
+        return tuple(name for name in good if not RECIPES[name].contradicts)
 
     @property
     def issues(self) -> tuple[KnownIssue, ...]:
@@ -80,8 +81,9 @@ class Examination(Data):
         control, wanted = self.outcome(CONTROL), self.outcome(self.plan.precision)
         finite = all(found is not None and found.outcome == "finite" for found in (control, wanted))
         adapter = self.probe.adapter if self.probe else None
-        # What a user's own function gives has no adapter that the worker could save.
-        return finite and (self.plan.entry is not None or (adapter is not None and adapter.same))
+        # What a user's own function gives has no adapter that the worker could save, and a checkpoint's is not saved.
+        own = self.plan.entry is not None or self.plan.checkpoint is not None
+        return finite and (own or (adapter is not None and adapter.same))
 
 
 def _is_version(text: str) -> bool:

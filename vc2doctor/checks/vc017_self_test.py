@@ -9,11 +9,12 @@ from collections.abc import Iterator
 
 from vc2doctor.checks.examination import Examination
 from vc2doctor.findings import Finding, Severity
+from vc2doctor.probe.outcome import self_test
 
 
 def check(examination: Examination) -> Iterator[Finding]:
     """Find that the probe could not have failed, or could not have passed."""
-    test = examination.probe.self_test if examination.probe else None
+    test = self_test(examination.probe) if examination.probe else None
     if test is None or (test.seen and test.passed):
         return
     evidence = []

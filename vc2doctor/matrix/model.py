@@ -1,5 +1,6 @@
 """The three kinds of entry in a matrix, as data."""
 
+import math
 import re
 from typing import Annotated, Literal
 
@@ -7,7 +8,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from vc2doctor.data import Data
 from vc2doctor.probe.worker.recipes import RECIPES
@@ -69,6 +70,8 @@ VersionText = Annotated[str, AfterValidator(_version)]
 RecipeName = Annotated[str, AfterValidator(_recipe)]
 RequirementText = Annotated[str, AfterValidator(_requirement)]
 Url = Annotated[str, Field(pattern=r"^https://\S+$")]
+FLOAT16 = 65504.0
+"""Float16's largest number."""
 Outcome = Literal["error", "poisoned", "non-finite", "frozen", "underflow", "weak", "finite", "unsupported"]
 """Of one recipe, worst first; ``unsupported`` was not measured and is neither good nor bad."""
 
@@ -106,6 +109,53 @@ class Lora(Data):
     targets: tuple[str, ...]
 
 
+class Miniature(Data):
+    """The widths to which the probe scales the project's model down: the structure stays."""
+
+    hidden: int = Field(default=64, gt=0)
+    intermediate: int = Field(default=128, gt=0)
+    layers: int = Field(default=2, gt=0)
+    heads: int = Field(default=4, gt=0)
+    kv_heads: int = Field(default=2, gt=0)
+    vocabulary: int = Field(default=96, ge=8)
+    vision_width: int = Field(default=32, gt=0, multiple_of=4)
+    vision_blocks: int = Field(default=2, gt=0)
+    frames: int = Field(default=2, gt=0)
+    image: int = Field(default=16, gt=0)
+    patch: int = Field(default=8, gt=0)
+    queries: int = Field(default=4, gt=0)
+    extra_queries: int = Field(default=4, gt=0)
+    qformer_blocks: int = Field(default=2, gt=0)
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Miniature":
+        for whole, part in (("hidden", "heads"), ("heads", "kv_heads"), ("image", "patch")):
+            if getattr(self, whole) % getattr(self, part):
+                message = f"{whole} is not a multiple of {part}"
+                raise ValueError(message)
+        if self.hidden // self.heads % 2:
+            message = "hidden / heads is odd; rotary positions need pairs"
+            raise ValueError(message)
+        return self
+
+
+class Maximum(Data):
+    """The largest absolute activation that was found in a model: published, or measured here."""
+
+    model: str
+    """As its publisher calls it: ``google/gemma-3-27b-it``."""
+    largest: float = Field(gt=0)
+    where: str
+    source: Url
+    """Of the number, or of the tool that measured it here."""
+    note: str = ""
+
+    @property
+    def bits(self) -> float:
+        """Headroom in float16: negative where it overflows."""
+        return math.log2(FLOAT16 / self.largest)
+
+
 class Profile(Data):
     """What one project pins and trains with."""
 
@@ -121,6 +171,11 @@ class Profile(Data):
     """What the probe builds in miniature: VideoChat2's wiring of video and language model, or the latter alone."""
     fan_in: tuple[int, ...] = (4096, 14336)
     """Input widths of the adapted layers at full size."""
+    miniature: Miniature = Miniature()
+    base_model: str | None = None
+    """The language model that is trained, as its publisher calls it."""
+    maxima: tuple[Maximum, ...] = ()
+    """What is known of the range of this project's models, and of others."""
 
 
 class KnownIssue(Data):

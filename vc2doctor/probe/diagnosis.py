@@ -16,6 +16,8 @@ _HUGE_SCALE, _LARGE, _ROUNDED = 2.0**30, 1e15, 0.02
 _MASKED_NAN = (Version("2.1"), Version("2.5"))
 """torch versions whose sdpa makes NaN of rows that are masked entirely:
 https://github.com/pytorch/pytorch/issues/110213."""
+_HALF_ADAPTERS = (Version("0.7"), Version("0.12"))
+"""peft versions that make adapters in the dtype of the base model: matrices/known_issues/peft-half-adapters.toml."""
 
 
 class Cause(Data):
@@ -32,10 +34,9 @@ class Case(Data):
     recipe: Recipe
     probe: ProbeRun
 
-    @property
-    def torch(self) -> Version | None:
-        """The torch that was imported."""
-        found = next((one.version for one in self.probe.imports if one.package == "torch"), None)
+    def version(self, package: str) -> Version | None:
+        """Return the version of ``package`` that was imported."""
+        found = next((one.version for one in self.probe.imports if one.package == package), None)
         try:
             return Version(found) if found else None
         except InvalidVersion:
@@ -95,9 +96,10 @@ def _all_labels_ignored(case: Case) -> str | None:
 
 def _fully_masked_row(case: Case) -> str | None:
     seen = case.probe.inspection
-    if seen is None or not seen.masked_rows or case.run.failure:
+    broken = case.run.located.broken if case.run.located else None
+    if seen is None or not seen.masked_rows or broken is None or not re.search("softmax|attention", broken.op):
         return None
-    torch = case.torch
+    torch = case.version("torch")
     old = torch is not None and _MASKED_NAN[0] <= torch < _MASKED_NAN[1]
     version = "; sdpa of torch 2.1 to 2.4 makes NaN of such rows, torch 2.5 does not" if old else ""
     return f"{seen.masked_rows} rows are masked entirely, and a softmax over nothing is NaN{version}"
@@ -106,15 +108,16 @@ def _fully_masked_row(case: Case) -> str | None:
 def _unscale_half_parameters(case: Case) -> str | None:
     if "Attempting to unscale FP16 gradients" not in case.error:
         return None
-    return "the trainable parameters are float16, and a GradScaler refuses to unscale their gradients"
+    told = "the trainable parameters are float16, and a GradScaler refuses to unscale their gradients"
+    return told + _who_made_them(case)
 
 
 def _autocast_dtype_clash(case: Case) -> str | None:
     if not re.search(r"autocast::prioritize|expected .*(Half|BFloat16)|same dtype|must match.*dtype", case.error):
         return None
     nested = case.recipe.inner is not None and case.recipe.inner != case.recipe.base
-    regions = f" (a nested {case.recipe.inner} autocast meets {case.recipe.base} weights)" if nested else ""
-    return f"two half precisions meet in one operation{regions}: {case.error}"
+    regions = f": a nested {case.recipe.inner} autocast meets {case.recipe.base} weights" if nested else ""
+    return f"two half precisions meet in one operation{regions}"
 
 
 def _nothing_trainable(case: Case) -> str | None:
@@ -139,7 +142,16 @@ def _half_parameters_under_adam(case: Case) -> str | None:
     if not spoiled or spoiled[0].loss is None or spoiled[0].gradients.non_finite or eps > _SMALLEST["float16"] / 2:
         return None
     mended = ", and float32 adapters mend it" if case.mended_by("float32-adapters") else ""
-    return f"the trainable parameters are float16, in which {adapters.optimizer}'s eps of {eps:g} is 0{mended}"
+    told = f"the trainable parameters are float16, in which {adapters.optimizer}'s eps of {eps:g} is 0{mended}"
+    return told + _who_made_them(case)
+
+
+def _who_made_them(case: Case) -> str:
+    """Return which peft makes half adapters, where it is the one that was imported."""
+    peft = case.version("peft")
+    if case.recipe.base != "float16" or peft is None or not _HALF_ADAPTERS[0] <= peft < _HALF_ADAPTERS[1]:
+        return ""
+    return f"; peft {peft} makes adapters in the dtype of the base model, as 0.7 to 0.11 do"
 
 
 def _scale_driven_to_zero(case: Case) -> str | None:
@@ -188,6 +200,18 @@ def _float16_checkpoint_in_bfloat16(case: Case) -> str | None:
     )
 
 
+def _nested_autocast_overrides(case: Case) -> str | None:
+    broken = case.run.located.broken if case.run.located else None
+    overflow = _forward_overflow(case)
+    if broken is None or broken.dtype != "float16" or overflow is None:
+        return None
+    if case.recipe.inner == "float16" and case.recipe.outer != "float16":
+        return f"the nested float16 autocast overrides the outer {case.recipe.outer or 'float32'}: {overflow}"
+    if "float16" not in case.recipe.dtypes:
+        return f"{case.recipe.name} has no float16, so the model's own code enters a float16 autocast: {overflow}"
+    return None
+
+
 def _forward_overflow(case: Case) -> str | None:
     located = case.run.located
     if located is None or located.broken is None or located.phase != "forward":
@@ -197,9 +221,7 @@ def _forward_overflow(case: Case) -> str | None:
     if largest is None or not case.control_is_good:
         return None
     sizes = " and ".join(f"{size:.4g}" for size in broken.largest if size is not None)
-    nested = case.recipe.inner is not None and case.recipe.inner != case.recipe.outer
-    override = f"; the nested autocast overrides the outer {case.recipe.outer}" if nested else ""
-    return f"{_place(broken)} exceeds {largest:g} in {broken.dtype} (inputs up to {sizes}){override}"
+    return f"{_place(broken)} exceeds {largest:g} in {broken.dtype} (inputs up to {sizes})"
 
 
 def _backward_overflow(case: Case) -> str | None:
@@ -239,22 +261,17 @@ def _exploding_rate(case: Case) -> str | None:
 
 
 def _gradients_underflow(case: Case) -> str | None:
-    control = case.probe.recipe(CONTROL)
-    if control is None or not control.steps or not case.run.steps or case.recipe.scaled:
+    share = case.run.vanished
+    if share is None or share < 0.1 or case.recipe.scaled:  # noqa: PLR2004 - a tenth of all elements
         return None
-    here, there = case.run.steps[-1].gradients.zero_share, control.steps[-1].gradients.zero_share
-    if here - there < 0.1:  # noqa: PLR2004 - a tenth of all elements
-        return None
-    return (
-        f"{here:.0%} of all gradient elements are 0 here and {there:.0%} in float32, with no loss scaling to lift them"
-    )
+    return f"{share:.0%} of the gradients that float32 has are 0 here, with no loss scaling to lift them"
 
 
 def _untouched_parameters(case: Case) -> str | None:
-    missing = max((step.gradients.missing for step in case.run.steps), default=0)
-    if not missing:
+    last = case.run.steps[-1].gradients if case.run.steps else None
+    if last is None or not last.missing:
         return None
-    return f"the loss does not depend on {missing} of {case.run.steps[-1].gradients.tensors} trainable tensors"
+    return f"the loss does not depend on {last.missing} of {last.tensors} trainable tensors, {last.first_missing} first"
 
 
 def _updates_too_small(case: Case) -> str | None:
@@ -281,6 +298,7 @@ _TESTS: tuple[Callable[[Case], str | None], ...] = (
     _exploding_rate,
     _fully_masked_row,
     _overflow_in_ignored_rows,
+    _nested_autocast_overrides,
     _bfloat16_checkpoint_in_float16,
     _forward_overflow,
     _backward_overflow,

@@ -13,14 +13,18 @@ from vc2doctor.probe.model import (
     Headroom,
     Imported,
     Inspection,
+    Loaded,
     Located,
+    Measure,
     ProbeRun,
     RecipeFailure,
     RecipeRun,
-    SelfTest,
+    SelfTestRun,
     Step,
+    StressRun,
 )
 from vc2doctor.probe.worker.protocol import PROTOCOL
+from vc2doctor.probe.worker.recipes import RECIPES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +32,7 @@ if TYPE_CHECKING:
     from vc2doctor.child import ChildRun
 
 _Event = dict[str, Any]
-_MOST_STEPS = 1000
+_MOST_STEPS, _MOST_STRESS, _MOST_MEASURES = 1000, 20, 200
 _STRICT = TypeAdapter(int)
 
 
@@ -43,7 +47,11 @@ class Fold:
         self._ended = False
         self._facts: dict[str, Any] = {}
         self._imports: list[Imported] = []
-        self._recipes: dict[str, dict[str, Any]] = {}
+        self._plain: dict[str, dict[str, Any]] = {}
+        self._recipes = self._plain
+        """Those that events are about: of the plain subject, or of the one with planted outliers."""
+        self._stress: list[dict[str, Any]] = []
+        self._measures: list[Measure] = []
         self.takers: dict[str, Callable[[_Event], None]] = {
             "start": self._start,
             "importing": self._importing,
@@ -51,6 +59,9 @@ class Fold:
             "import-failed": self._import_failed,
             "device": self._device,
             "device-failed": self._device_failed,
+            "loading": self._loading,
+            "loaded": self._loaded,
+            "load-failed": self._load_failed,
             "recipe": self._recipe,
             "adapters": self._adapters,
             "step": self._step,
@@ -67,6 +78,10 @@ class Fold:
             "located": self._located,
             "locate-failed": lambda _: None,
             "experiment": self._experiment,
+            "stress": self._stress_begins,
+            "stress-end": self._stress_ends,
+            "measuring": self._measuring,
+            "measure": self._measure,
             "end": self._end,
         }
 
@@ -89,7 +104,9 @@ class Fold:
             worker=self._worker,
             doing=self.doing,
             imports=tuple(self._imports),
-            recipes=tuple(RecipeRun(**fields) for fields in self._recipes.values()),
+            recipes=_runs(self._plain),
+            stress=tuple(StressRun(**{**fields, "recipes": _runs(fields["recipes"])}) for fields in self._stress),
+            measures=tuple(self._measures),
             child=child,
             rubbish=self._rubbish + child.rubbish,
             **self._facts,
@@ -127,10 +144,23 @@ class Fold:
     def _device_failed(self, fields: _Event) -> None:
         self._facts["device_failure"] = Failure(**fields["error"])
 
+    def _loading(self, _: _Event) -> None:
+        self.doing = "loading the checkpoint"
+
+    def _loaded(self, fields: _Event) -> None:
+        self._facts["loaded"] = Loaded(**fields)
+        self.doing = "measuring its range"
+
+    def _load_failed(self, fields: _Event) -> None:
+        self._facts["load_failure"] = Failure(**fields["error"])
+
     def _recipe(self, fields: _Event) -> None:
         name = str(fields["recipe"])
+        if name not in RECIPES:
+            raise KeyError(name)
         self._recipes[name] = RecipeRun(recipe=name).model_dump()
-        self.doing = f"training under {name}"
+        planted = f" with {self._stress[-1]['plant']}" if self._stress else ""
+        self.doing = f"training under {name}{planted}"
 
     def _adapters(self, fields: _Event) -> None:
         name = fields.pop("recipe")
@@ -144,8 +174,8 @@ class Fold:
 
     def _movement(self, fields: _Event) -> None:
         # Checked as part of a whole, so that a lie cannot spoil the facts around it.
-        share = RecipeRun(recipe=fields["recipe"], moved=fields["share"]).moved
-        self._recipes[fields["recipe"]]["moved"] = share
+        made = RecipeRun(recipe=fields["recipe"], moved=fields["share"], vanished=fields.get("vanished"))
+        self._recipes[fields["recipe"]].update(moved=made.moved, vanished=made.vanished)
 
     def _unsupported(self, fields: _Event) -> None:
         self._recipes[fields["recipe"]]["unsupported"] = str(fields["reason"])
@@ -167,10 +197,30 @@ class Fold:
         self._facts["warm_up"] = RecipeRun(recipe="warm-up", seconds=fields["seconds"]).seconds
 
     def _headroom(self, fields: _Event) -> None:
-        self._facts["headroom"] = Headroom(**fields)
+        facts = self._stress[-1] if self._recipes is not self._plain else self._facts
+        facts["headroom"] = Headroom(**fields)
 
     def _self_test(self, fields: _Event) -> None:
-        self._facts["self_test"] = SelfTest(**fields)
+        whole = {"recipe": "self-test", "finished": True}
+        faulty, clean = (RecipeRun(**{**fields[name], **whole}) for name in ("faulty", "clean"))
+        self._facts["self_test"] = SelfTestRun(fault=fields["fault"], faulty=faulty, clean=clean)
+
+    def _stress_begins(self, fields: _Event) -> None:
+        begun = StressRun(**fields)
+        if len(self._stress) < _MOST_STRESS:
+            self._recipes = {}
+            self._stress.append({"plant": begun.plant, "recipes": self._recipes})
+
+    def _stress_ends(self, _: _Event) -> None:
+        self._recipes = self._plain
+
+    def _measuring(self, fields: _Event) -> None:
+        self.doing = f"measuring {str(fields['name'])[:40]}"
+
+    def _measure(self, fields: _Event) -> None:
+        measure = Measure(**fields)
+        if len(self._measures) < _MOST_MEASURES:
+            self._measures.append(measure)
 
     def _inspection(self, fields: _Event) -> None:
         self._facts["inspection"] = Inspection(**fields)
@@ -187,3 +237,7 @@ class Fold:
     def _end(self, _: _Event) -> None:
         self._ended = True
         self.doing = "done"
+
+
+def _runs(recipes: dict[str, dict[str, Any]]) -> tuple[RecipeRun, ...]:
+    return tuple(RecipeRun(**fields) for fields in recipes.values())

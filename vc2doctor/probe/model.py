@@ -20,10 +20,11 @@ class Gradients(Data):
     tensors: Count
     missing: Count
     """No gradient at all: the loss does not depend on it."""
+    missing_adapters: Count = 0
+    first_missing: str | None = None
     non_finite: Count
     zero: Count
-    zero_share: FiniteFloat = 0.0
-    """Share of all elements that are exactly zero."""
+    """Every element is exactly zero."""
 
 
 class Step(Data):
@@ -98,14 +99,6 @@ class Headroom(Data):
     """Largest absolute value by layer."""
 
 
-class SelfTest(Data):
-    """Whether the instrument saw a planted fault, and passed its clean twin."""
-
-    fault: str
-    seen: bool
-    passed: bool
-
-
 class Inspection(Data):
     """Data and weights before any training."""
 
@@ -140,10 +133,48 @@ class RecipeRun(Data):
     steps: tuple[Step, ...] = ()
     moved: FiniteFloat | None = None
     """Share of the trainable elements that differ from where they began."""
+    vanished: FiniteFloat | None = None
+    """Share of the elements with a gradient in float32 whose gradient is exactly zero here, at every step."""
     failure: RecipeFailure | None = None
     located: Located | None = None
     experiments: dict[str, bool] = Field(default_factory=dict)
     """Whether a change lets the training pass the bad step."""
+
+
+class SelfTestRun(Data):
+    """What was seen of a planted fault, and of its clean twin, by which the instrument is judged."""
+
+    fault: str
+    faulty: RecipeRun
+    clean: RecipeRun
+
+
+class StressRun(Data):
+    """The recipes on a miniature with planted outliers of documented size: a margin, never a verdict."""
+
+    plant: str
+    headroom: Headroom | None = None
+    recipes: tuple[RecipeRun, ...] = ()
+
+
+class Loaded(Data):
+    """A checkpoint that was loaded from disk."""
+
+    architecture: str
+    parameters: Count
+    dtype: str
+    """``bfloat16`` where float32 does not fit into memory."""
+    seconds: FiniteFloat
+
+
+class Measure(Data):
+    """One question that only a device can answer, and its answer."""
+
+    name: str
+    status: Literal["measured", "unsupported", "failed"]
+    value: FiniteFloat | None = None
+    unit: str = ""
+    told: str = ""
 
 
 class AdapterRun(Data):
@@ -200,11 +231,15 @@ class ProbeRun(Data):
     device_failure: Failure | None = None
     recipes: tuple[RecipeRun, ...] = ()
     adapter: AdapterRun | None = None
+    loaded: Loaded | None = None
+    load_failure: Failure | None = None
     warm_up: FiniteFloat | None = None
     """Seconds that torch took to import what it puts off until an optimiser is first used."""
     headroom: Headroom | None = None
-    self_test: SelfTest | None = None
+    self_test: SelfTestRun | None = None
     inspection: Inspection | None = None
+    stress: tuple[StressRun, ...] = ()
+    measures: tuple[Measure, ...] = ()
     child: ChildRun
     rubbish: int = 0
     """Events that make no sense."""

@@ -5,7 +5,7 @@ import re
 from vc2doctor.data import Data
 from vc2doctor.matrix.model import Outcome
 from vc2doctor.probe.diagnosis import Cause, diagnose
-from vc2doctor.probe.model import Broken, ProbeRun, RecipeRun, Step
+from vc2doctor.probe.model import Broken, Headroom, ProbeRun, RecipeRun, Step, StressRun
 from vc2doctor.probe.worker.recipes import CONTROL
 
 _NOT_IMPLEMENTED = re.compile(
@@ -16,7 +16,20 @@ _ENOUGH = 0.45
 """Share of the adapters that one step should move at the project's own width and learning rate; bfloat16 adapters at
 2e-5 and width 4096 sit at a half."""
 _FEW = 0.1
-"""Share of the tensors whose gradients may vanish, and of the elements that must move."""
+"""Share of the tensors whose gradients may vanish or be missing, and of the elements that must move."""
+_MOST_VANISHED = 0.5
+"""Share of the gradient elements that may vanish: a miniature with outliers of documented size trains on with 14 %
+gone (``vc2doctor probe --stress``, fp16-unscaled)."""
+_WORTH_TELLING = 0.01
+
+
+_ONLY_A_GPU = (
+    "its own float16 and bfloat16 kernels, and their speed",
+    "CUDA's list of what autocast leaves in float32",
+    "foreach and fused optimisers",
+    "flash-attention",
+    "memory",
+)
 
 
 class RecipeOutcome(Data):
@@ -29,6 +42,14 @@ class RecipeOutcome(Data):
     first_loss: float | None = None
     last_loss: float | None = None
     steps_taken: int = 0
+    steps_skipped: int = 0
+    """Attempts in which a GradScaler kept the optimiser from stepping."""
+    scales: tuple[float, ...] = ()
+    """The scaler's course: its scale before each attempt."""
+    vanished: float | None = None
+    """Share of the gradient elements that are exactly zero here and not in float32."""
+    would_move: float | None = None
+    """Share of the adapters' weights that one step at the project's width and learning rate changes."""
     step: int | None = None
     """Where it went wrong."""
     phase: str | None = None
@@ -39,6 +60,49 @@ class RecipeOutcome(Data):
     where: Broken | None = None
     """The first operation that broke."""
     seconds: float | None = None
+
+
+class SelfTest(Data):
+    """Whether the instrument saw a planted fault, and passed its clean twin."""
+
+    fault: str
+    seen: bool
+    passed: bool
+
+
+class Stress(Data):
+    """What planted outliers of documented size do to the recipes: the same on every machine."""
+
+    plant: str
+    headroom: Headroom | None
+    recipes: tuple[RecipeOutcome, ...]
+
+
+def self_test(run: ProbeRun) -> SelfTest | None:
+    """Return how the instrument did, judged as any recipe is; ``None``: the worker did not come so far."""
+    test = run.self_test
+    if test is None:
+        return None
+    seen = _classify(test.faulty, None, run)[0] in ("poisoned", "non-finite")
+    return SelfTest(fault=test.fault, seen=seen, passed=_classify(test.clean, None, run)[0] == "finite")
+
+
+def stress(run: ProbeRun) -> tuple[Stress, ...]:
+    """Return what each plant did."""
+    return tuple(
+        Stress(plant=one.plant, headroom=one.headroom, recipes=outcomes(_planted(run, one))) for one in run.stress
+    )
+
+
+def _planted(run: ProbeRun, stressed: StressRun) -> ProbeRun:
+    return run.model_copy(update={"recipes": stressed.recipes, "headroom": stressed.headroom})
+
+
+def not_measured(run: ProbeRun) -> tuple[str, ...]:
+    """Return what only a GPU can say, where the probe ran on none."""
+    if run.device is None or run.device.type == "cuda":
+        return ()
+    return _ONLY_A_GPU
 
 
 def outcomes(run: ProbeRun) -> tuple[RecipeOutcome, ...]:
@@ -60,6 +124,10 @@ def _outcome(recipe: RecipeRun, control: RecipeRun | None, run: ProbeRun) -> Rec
         first_loss=losses[0] if losses else None,
         last_loss=losses[-1] if losses else None,
         steps_taken=_taken(recipe),
+        steps_skipped=sum(attempt.scale is not None and not attempt.taken for attempt in recipe.steps),
+        scales=tuple(attempt.scale for attempt in recipe.steps if attempt.scale is not None),
+        vanished=recipe.vanished,
+        would_move=_would_move(recipe),
         step=step,
         phase=phase,
         adapters=recipe.adapters.dtypes if recipe.adapters else (),
@@ -126,34 +194,55 @@ def _cut_off(recipe: RecipeRun, run: ProbeRun) -> _Classified:
 def _finite(recipe: RecipeRun, control: RecipeRun | None) -> _Classified:
     if not recipe.steps:
         return None, "not measured: the worker reported no step", None, None
-    taken = _taken(recipe)
-    attempts = len(recipe.steps)
-    if not taken:
-        return "frozen", f"the loss is finite, but none of {attempts} steps was taken", None, "optimizer"
+    if not _taken(recipe):
+        told = f"the loss is finite, but none of {len(recipe.steps)} steps was taken{_course(recipe)}"
+        return "frozen", told, None, "optimizer"
     last = recipe.steps[-1]
+    return _underflow(recipe, control, last) or _weak(recipe, last) or ("finite", _fallen(recipe), None, None)
+
+
+def _fallen(recipe: RecipeRun) -> str:
+    first, last = _ends(recipe)
+    told = f"loss {first:.4f} to {last:.4f} in {_taken(recipe)} steps"
+    skipped = len(recipe.steps) - _taken(recipe)
+    if skipped:
+        told += f", after {skipped} skipped{_course(recipe)}"
+    gradients = recipe.steps[-1].gradients
+    if gradients.missing:
+        told += f"; {gradients.missing} of {gradients.tensors} trainable tensors get no gradient"
+    if recipe.vanished is not None and recipe.vanished >= _WORTH_TELLING:
+        told += f"; {recipe.vanished:.0%} of the gradients vanish"
+    share = _would_move(recipe)
+    if share is not None and share < 1 - _FEW:
+        told += f"; one step at the project's rate would move {share:.0%} of the adapters"
+    return told
+
+
+def _course(recipe: RecipeRun) -> str:
+    """Return the scaler's course in words."""
+    scales = [step.scale for step in recipe.steps if step.scale is not None]
+    return f" (scale {scales[0]:g} to {scales[-1]:g})" if scales else ""
+
+
+def _underflow(recipe: RecipeRun, control: RecipeRun | None, last: Step) -> _Classified | None:
     zero = last.gradients.zero - (control.steps[-1].gradients.zero if control and control.steps else 0)
     if zero > _FEW * last.gradients.tensors:
         told = f"the gradients of {zero} of {last.gradients.tensors} tensors are all zero here, and not under {CONTROL}"
         return "underflow", told, last.step, "backward"
-    return _weak(recipe, last) or ("finite", _fallen(recipe, taken), None, None)
-
-
-def _fallen(recipe: RecipeRun, taken: int) -> str:
-    first, last = _ends(recipe)
-    return f"loss {first:.4f} to {last:.4f} in {taken} steps"
+    if recipe.vanished is not None and recipe.vanished > _MOST_VANISHED:
+        told = f"{recipe.vanished:.0%} of the gradients that are other than zero under {CONTROL} are zero here"
+        return "underflow", told, last.step, "backward"
+    return None
 
 
 def _weak(recipe: RecipeRun, last: Step) -> _Classified | None:
-    if last.gradients.missing:
-        counted = f"{last.gradients.missing} of {last.gradients.tensors}"
-        return "weak", f"{counted} trainable tensors get no gradient", last.step, "backward"
-    shares = [
-        share
-        for widths in (recipe.adapters.would_move if recipe.adapters else {}).values()
-        for share in widths.values()
-    ]
-    if shares and min(shares) < _ENOUGH:
-        told = f"at the project's learning rate one step would move {min(shares):.0%} of the adapter weights"
+    seen = last.gradients
+    if seen.missing_adapters or seen.missing > _FEW * seen.tensors:
+        told = f"{seen.missing} of {seen.tensors} trainable tensors get no gradient, {seen.first_missing} first"
+        return "weak", told, last.step, "backward"
+    share = _would_move(recipe)
+    if share is not None and share < _ENOUGH:
+        told = f"at the project's learning rate one step would move {share:.0%} of the adapter weights"
         return "weak", told, None, "optimizer"
     if recipe.moved is not None and recipe.moved < _FEW:
         return "weak", f"only {recipe.moved:.1%} of the trainable parameters moved", None, "optimizer"
@@ -161,6 +250,11 @@ def _weak(recipe: RecipeRun, last: Step) -> _Classified | None:
     if later >= first:
         return "weak", f"the loss did not fall: {first:.4f} to {later:.4f}", None, None
     return None
+
+
+def _would_move(recipe: RecipeRun) -> float | None:
+    widths = recipe.adapters.would_move.values() if recipe.adapters else ()
+    return min((share for shares in widths for share in shares.values()), default=None)
 
 
 def _ends(recipe: RecipeRun) -> tuple[float, float]:

@@ -54,8 +54,11 @@ def probe(  # noqa: PLR0913, PLR0917 - what is run, where, for how long
 
     with tempfile.TemporaryDirectory(prefix="vc2doctor-", ignore_cleanup_errors=True) as scratch:
         caches = dict.fromkeys(_CACHES, scratch)
+        # A file and no argument: texts to train on may be longer than a command line.
+        told = Path(scratch, "spec.json")
+        told.write_text(json.dumps(dict(spec or {})), encoding="utf-8")
         done = child.run(
-            lambda descriptor: _command(python, descriptor, device, recipes, spec or {}),
+            lambda descriptor: _command(python, descriptor, device, recipes, told),
             interpreter.variables({**OFFLINE, **caches}),
             timeout,
             on_event,
@@ -63,7 +66,6 @@ def probe(  # noqa: PLR0913, PLR0917 - what is run, where, for how long
     return fold.run(done)
 
 
-def _command(python: str, descriptor: int, device: str, recipes: Sequence[str], spec: Mapping[str, Any]) -> list[str]:
-    options = ["--events", str(descriptor), "--device", device, "--recipes", ",".join(recipes)]
-    options += ["--spec", json.dumps(dict(spec))]
+def _command(python: str, descriptor: int, device: str, recipes: Sequence[str], spec: Path) -> list[str]:
+    options = ["--events", str(descriptor), "--device", device, "--recipes", ",".join(recipes), "--spec", str(spec)]
     return [python, "-B", str(_WORKER), *options]

@@ -1,30 +1,17 @@
 """The report for people: one screen, calm when all is well."""
 
-import math
-import unicodedata
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from rich.console import Console
 from rich.text import Text
 
 from vc2doctor.environment.model import LEANED_ON, STACK, Environment
-from vc2doctor.findings import Finding, ProbeReport, Report, Severity
-from vc2doctor.probe.outcome import RecipeOutcome
+from vc2doctor.findings import Finding, Report, Severity
+from vc2doctor.report import probe
+from vc2doctor.report.lines import Line, Marks, labelled, plain
 
-_MARKS = {"good": ("✓", "ok"), "bad": ("✗", "X"), "none": ("-", "-"), "warn": ("!", "!"), "note": ("·", ".")}
-_STYLES = {"good": "green", "bad": "bold red", "none": "dim", "warn": "yellow", "note": "dim"}
 _OF_SEVERITY = {Severity.ERROR: "bad", Severity.WARNING: "warn", Severity.NOTE: "note"}
-_FLOAT16 = 65504.0
-_LABEL, _NARROWEST, _GIB = 14, 24, 1024**3
-
-
-class Line(NamedTuple):
-    """One line before wrapping: ``hang`` is the indent of its continuations; a command is never wrapped."""
-
-    text: Text
-    hang: int = 0
-    is_command: bool = False
+_NARROWEST, _GIB = 24, 1024**3
 
 
 def show(report: Report, console: Console) -> None:
@@ -45,17 +32,17 @@ def show(report: Report, console: Console) -> None:
 
 def render(report: Report, *, ascii_only: bool = False) -> Iterator[Line]:
     """Yield the report's lines."""
-    marks = _Marks(ascii_only=ascii_only)
+    marks = Marks(ascii_only=ascii_only)
     plan = report.plan
     yield Line(Text(f"vc2doctor {report.doctor}: profile {plan.profile}, precision {plan.precision}", "bold"))
     yield Line(Text())
     yield from _environment(report.environment)
     if report.combination is not None:
         told = f"{report.combination.verdict.value}: {report.combination.ground}"
-        yield _labelled("Combination", told)
+        yield labelled("Combination", told)
     if report.probe is not None:
         yield Line(Text())
-        yield from _probe(report.probe, plan.precision, marks)
+        yield from probe.render(report.probe, plan, marks)
     before: Finding | None = None
     for finding in report.findings:
         yield Line(Text())
@@ -65,42 +52,22 @@ def render(report: Report, *, ascii_only: bool = False) -> Iterator[Line]:
     yield _verdict(report, marks)
 
 
-class _Marks:
-    def __init__(self, *, ascii_only: bool) -> None:
-        self._column = 1 if ascii_only else 0
-
-    def __call__(self, kind: str) -> tuple[str, str]:
-        return _MARKS[kind][self._column], _STYLES[kind]
-
-
-def plain(text: str) -> str:
-    """Return ``text`` without the control characters that a terminal would obey."""
-    return "".join(
-        character if character in "\n\t" or unicodedata.category(character)[0] != "C" else "\N{REPLACEMENT CHARACTER}"
-        for character in text
-    )
-
-
-def _labelled(label: str, text: str) -> Line:
-    return Line(Text.assemble((f"  {label:<{_LABEL}}", "bold"), plain(text)), hang=_LABEL + 2)
-
-
 def _environment(environment: Environment) -> Iterator[Line]:
     interpreter = environment.interpreter
-    yield _labelled("Python", f"{interpreter.version} ({interpreter.kind}), {interpreter.path}")
-    yield _labelled("Stack", _versions(environment, STACK))
-    yield _labelled("Leaning on", _versions(environment, LEANED_ON))
+    yield labelled("Python", f"{interpreter.version} ({interpreter.kind}), {interpreter.path}")
+    yield labelled("Stack", _versions(environment, STACK))
+    yield labelled("Leaning on", _versions(environment, LEANED_ON))
     nvidia = environment.nvidia
     for gpu in nvidia.gpus:
         memory = f", {gpu.memory_total / _GIB:.0f} GiB" if gpu.memory_total else ""
         capability = f", compute capability {gpu.capability[0]}.{gpu.capability[1]}" if gpu.capability else ""
         cuda = f", driver {nvidia.driver} (CUDA {nvidia.cuda[0]}.{nvidia.cuda[1]})" if nvidia.cuda else ""
-        yield _labelled(f"GPU {gpu.index}", f"{gpu.name}{' (MIG)' if gpu.mig else ''}{capability}{memory}{cuda}")
+        yield labelled(f"GPU {gpu.index}", f"{gpu.name}{' (MIG)' if gpu.mig else ''}{capability}{memory}{cuda}")
     if not nvidia.gpus:
-        yield _labelled("GPU", nvidia.note or f"none visible (CUDA_VISIBLE_DEVICES={nvidia.visible})")
+        yield labelled("GPU", nvidia.note or f"none visible (CUDA_VISIBLE_DEVICES={nvidia.visible})")
     cpu = environment.cpu
     bf16 = [flag for flag in cpu.flags if "bf16" in flag]
-    yield _labelled("CPU", f"{cpu.model or 'unknown'}, {cpu.cores} cores, {' '.join(bf16) or 'no bf16 instructions'}")
+    yield labelled("CPU", f"{cpu.model or 'unknown'}, {cpu.cores} cores, {' '.join(bf16) or 'no bf16 instructions'}")
 
 
 def _versions(environment: Environment, names: tuple[str, ...]) -> str:
@@ -108,41 +75,7 @@ def _versions(environment: Environment, names: tuple[str, ...]) -> str:
     return ", ".join(f"{name} {made.version if made else '(missing)'}" for name, made in found.items())
 
 
-def _probe(probe: ProbeReport, precision: str, marks: _Marks) -> Iterator[Line]:
-    where = f" on {probe.device.name or probe.device.device}" if probe.device else ""
-    yield Line(Text(plain(f"  Probe{where}: {probe.ending}, {probe.seconds:.1f} s"), "bold"))
-    if probe.headroom is not None:
-        tightest = probe.headroom.tightest
-        bits = math.log2(_FLOAT16 / tightest.largest)
-        told = (
-            f"{bits:.1f} bits in the miniature: |x| up to {tightest.largest:.4g} in {tightest.module} ({tightest.op})"
-        )
-        yield _row(marks("note"), "float16 headroom", "", told)
-    if probe.import_failure is not None:
-        yield _row(marks("bad"), f"import {probe.import_package}", "error", probe.import_failure.message)
-    for outcome in probe.recipes:
-        yield _recipe(outcome, marks, decides=outcome.recipe == precision)
-    adapter = probe.adapter
-    if adapter is not None:
-        kind = "good" if adapter.same and adapter.error is None else "bad"
-        told = "the same model" if kind == "good" else (adapter.error.message if adapter.error else "another model")
-        yield _row(marks(kind), "save, reload, generate", "", told)
-
-
-def _recipe(outcome: RecipeOutcome, marks: _Marks, *, decides: bool) -> Line:
-    kind = {"finite": "good", "unsupported": "none", None: "none", "weak": "warn"}.get(outcome.outcome, "bad")
-    name = f"{outcome.recipe} (decides)" if decides else outcome.recipe
-    told = f"{outcome.told}; {outcome.cause.told}" if outcome.cause else outcome.told
-    return _row(marks(kind), name, outcome.outcome or "not measured", told)
-
-
-def _row(mark: tuple[str, str], name: str, outcome: str, told: str) -> Line:
-    start = f" {name:<23} {outcome:<12} "
-    first = plain(told).replace("\n", " ")
-    return Line(Text.assemble("    ", (f"{mark[0]:<2}", mark[1]), start, first), hang=6 + len(start))
-
-
-def _finding(finding: Finding, marks: _Marks, before: Finding | None) -> Iterator[Line]:
+def _finding(finding: Finding, marks: Marks, before: Finding | None) -> Iterator[Line]:
     # A note is information: its evidence is in the JSON report.
     mark, style = marks(_OF_SEVERITY[finding.severity])
     head = f"{mark} {finding.id} {finding.severity.value}"
@@ -161,11 +94,12 @@ def _finding(finding: Finding, marks: _Marks, before: Finding | None) -> Iterato
     yield Line(Text(f"      {plain(finding.url)}", "dim"), is_command=True)
 
 
-def _verdict(report: Report, marks: _Marks) -> Line:
+def _verdict(report: Report, marks: Marks) -> Line:
     precision = report.plan.precision
     sentence, kind = {
         "fit": (f"Fit to train under {precision}.", "good"),
         "unfit": (f"Not fit to train under {precision}.", "bad"),
+        "measured": (f"Measured; nothing speaks against {precision}, and nothing was trained.", "good"),
         "unproven": (f"No fault found, but nothing shows that it trains under {precision}.", "warn"),
         "incomplete": ("The examination could not be finished.", "warn"),
     }[report.verdict]

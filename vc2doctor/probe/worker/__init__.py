@@ -5,5 +5,5 @@ starts it by path (see ``__main__.py``) and never imports the modules that need 
 need nothing and are shared by both sides.
 """
 
-WORKER_VERSION = "2"
+WORKER_VERSION = "3"
 """Raised whenever a measurement could come out differently; written into every evidence line."""

@@ -10,6 +10,8 @@ _CANNOT_IMPORT = re.compile(r"cannot import name '([^']+)' from (?:partially ini
 _NO_MODULE = re.compile(r"No module named '([^']+)'")
 _NO_ATTRIBUTE = re.compile(r"module '([^']+)' has no attribute '([^']+)'")
 _LONGEST = 2000
+_OWN = os.path.dirname(os.path.abspath(__file__))
+"""The worker's folder. ``vision.py`` in it is no machinery: it stands for the code of VideoChat2."""
 
 
 def describe(error: BaseException) -> Dict[str, Any]:
@@ -30,6 +32,8 @@ def describe(error: BaseException) -> Dict[str, Any]:
 
 def relative(path: str) -> str:
     """Return ``path`` below the import root that holds it, with forward slashes: ``peft/peft_model.py``."""
+    if path.startswith(_OWN):
+        return "vc2doctor/probe/worker/" + os.path.basename(path)
     best = ""
     for entry in sys.path:
         folder = os.path.abspath(entry) + os.sep
@@ -67,5 +71,5 @@ def _missing(error: BaseException) -> Optional[Dict[str, Optional[str]]]:
 
 
 def _is_machinery(filename: str) -> bool:
-    own = os.path.dirname(os.path.abspath(__file__))
-    return filename.startswith(("<frozen ", own)) or os.sep + "importlib" + os.sep in filename
+    own = filename.startswith(_OWN) and os.path.basename(filename) != "vision.py"
+    return own or filename.startswith("<frozen ") or os.sep + "importlib" + os.sep in filename

@@ -1,4 +1,8 @@
-"""How far the activations are from float16's largest number, from one float32 forward pass."""
+"""How far the activations are from float16's largest number, from forward passes without a gradient.
+
+One pass in bfloat16, which has float32's range, shows which operations compute in half precision at all: norms,
+positions and losses do not. One in float32 shows how large their results are.
+"""
 
 from typing import Any, Dict, List
 
@@ -7,32 +11,43 @@ from .protocol import Events
 from .recipes import CONTROL, RECIPES
 from .spec import Spec
 
+_HALF = ("bfloat16", "float16")
+
 
 def run(events: Events, stack: Any, spec: Spec) -> None:
-    """Emit one ``headroom`` event: the largest absolute value by module, and the tightest operation of all."""
-    from .watch import Watch  # noqa: PLC0415 - imports torch, which has to be imported under watch first
-
-    recipe = RECIPES[CONTROL]
-    loop = training.Loop(stack, spec, recipe, subject.build(stack, spec, recipe))
-    loop.made.module.eval()
-    watch = Watch(loop.made.module)
-    try:
-        with stack.torch.no_grad(), watch:
-            for number in range(len(loop.made.batches)):
-                loop.loss(number)
-    finally:
-        watch.close()
+    """Emit one ``headroom`` event: the largest absolute value by layer, and the tightest operation of all."""
+    # Where only a bfloat16 copy fits into memory, its own sizes have to do: they are rounded to 8 bits.
+    rounded = stack.loaded is not None and stack.loaded.dtype != "float32"
+    half = _ranges(stack, spec, "bf16", sizes=rounded)
+    exact = half if rounded else _ranges(stack, spec, CONTROL, sizes=True)
     places: List[Dict[str, Any]] = [
-        {"module": module, "op": op, "largest": round(size, 6)} for (module, op), size in watch.largest.items() if size
+        {"module": call[0], "op": call[1], "largest": size}
+        for call, (_, size) in exact.items()
+        if half.get(call, ("", 0.0))[0] in _HALF and 0.0 < size < float("inf")
     ]
     if not places:
         return
-    places.sort(key=lambda place: -float(place["largest"]))
     layers: Dict[str, float] = {}
     for place in places:
         layer = _layer(str(place["module"]))
-        layers[layer] = max(float(place["largest"]), layers.get(layer, 0.0))
-    events.emit("headroom", tightest=places[0], layers=layers)
+        layers[layer] = max(place["largest"], layers.get(layer, 0.0))
+    events.emit("headroom", tightest=max(places, key=lambda place: float(place["largest"])), layers=layers)
+
+
+def _ranges(stack: Any, spec: Spec, name: str, *, sizes: bool) -> Any:
+    from .watch import Ranges  # noqa: PLC0415 - imports torch, which has to be imported under watch first
+
+    recipe = RECIPES[name]
+    made = subject.build(stack, spec, recipe, trains=False)
+    made.module.eval()
+    watch = Ranges(made.module, sizes=sizes)
+    try:
+        with stack.torch.no_grad(), watch:
+            for batch in made.batches:
+                training.loss_of(stack, spec, recipe, made, batch)
+    finally:
+        watch.close()
+    return watch.seen
 
 
 def _layer(module: str) -> str:

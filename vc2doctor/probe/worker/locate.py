@@ -20,14 +20,14 @@ def run(events: Events, stack: Any, spec: Spec, recipe: Recipe, bad_step: int) -
 
 
 def _located(stack: Any, spec: Spec, recipe: Recipe, bad_step: int) -> Dict[str, Any]:
-    from .watch import Watch  # noqa: PLC0415 - imports torch, which has to be imported under watch first
+    from .watch import FirstBreak  # noqa: PLC0415 - imports torch, which has to be imported under watch first
 
     loop = training.Loop(stack, spec, recipe, subject.build(stack, spec, recipe))
     for number in range(min(bad_step, _MOST_REPLAYED)):
         loop.step(number)
     batch = loop.batch(bad_step)
     mask = batch.get("attention_mask") if isinstance(batch, dict) else getattr(batch, "mask", None)
-    watch = Watch(loop.made.module, mask, lambda: loop.phase)
+    watch = FirstBreak(loop.made.module, mask, lambda: loop.phase)
     try:
         with watch:
             loop.step(bad_step)

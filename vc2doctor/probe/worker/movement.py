@@ -1,10 +1,12 @@
 """Which parameters are trained, what moved, and what would move at the project's own width and learning rate."""
 
-from typing import Any, Dict
+from typing import Any, Dict, Optional
 
 from .spec import Spec
 
 _SAMPLE = 20000
+_MOST_TOUCHED = 50_000_000
+"""Elements whose gradients are remembered one by one; more would take too much memory."""
 
 
 def adapters(torch: Any, spec: Spec, parameters: Dict[str, Any]) -> Dict[str, Any]:
@@ -30,6 +32,29 @@ def moved(before: Dict[str, Any], after: Dict[str, Any]) -> float:
     """Return the share of all elements that differ."""
     different = sum(int((after[name].detach() != value).sum()) for name, value in before.items())
     return float(round(different / max(1, sum(value.numel() for value in before.values())), 6))
+
+
+def touch(touched: Dict[str, Any], parameters: Dict[str, Any]) -> int:
+    """Add to ``touched`` the elements whose gradient is not exactly zero; return how many tensors have none."""
+    remembers = sum(p.numel() for p in parameters.values()) <= _MOST_TOUCHED
+    zero = 0
+    for name, parameter in parameters.items():
+        if parameter.grad is None:
+            continue
+        here = parameter.grad.detach() != 0
+        zero += not bool(here.any())
+        if remembers:
+            touched[name] = touched[name] | here if name in touched else here
+    return zero
+
+
+def vanished(control: Dict[str, Any], touched: Dict[str, Any]) -> Optional[float]:
+    """Return the share of the elements with a gradient in float32 that never have one here."""
+    both = [name for name in control if name in touched and control[name].shape == touched[name].shape]
+    found = sum(int(control[name].sum()) for name in both)
+    if not found:
+        return None
+    return round(sum(int((control[name] & ~touched[name]).sum()) for name in both) / found, 6)
 
 
 def _would_move(torch: Any, kind: str, fan_in: int, rate: float) -> float:

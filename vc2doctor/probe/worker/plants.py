@@ -49,6 +49,8 @@ RECIPES = ("fp32", "bf16", "fp16-amp", "fp16-unscaled")
 
 def plant(torch: Any, name: str, language: Any, batches: List[Any], run: Any) -> None:
     """Plant the outliers ``name`` into the float32 model ``language``; ``run(batch)`` must send a batch through it."""
+    if name == "none":
+        return
     mlp = _mlps(language)[_LAYER]
     states, first, padding = _calibrate(torch, mlp, batches, run)
     for channel, outlier in enumerate(PLANTS[name]):
@@ -82,11 +84,9 @@ def _calibrate(torch: Any, mlp: Any, batches: List[Any], run: Any) -> Tuple[Any,
     finally:
         hook.remove()
     masks = [batch.mask for batch in batches]
-    first = [
-        torch.zeros_like(mask).index_fill_(1, torch.zeros(1, dtype=torch.long, device=mask.device), 1) for mask in masks
-    ]
     flat = torch.cat([states.reshape(-1, states.shape[-1]) for states in seen])
-    return flat, torch.cat([one.reshape(-1) for one in first]).bool(), torch.cat([m.reshape(-1) for m in masks]) == 0
+    first = torch.cat([(torch.arange(mask.numel(), device=mask.device) % mask.shape[1]) == 0 for mask in masks])
+    return flat, first, torch.cat([mask.reshape(-1) for mask in masks]) == 0
 
 
 def _direction(torch: Any, states: Any, rows: Any) -> Any:

@@ -4,7 +4,7 @@ import json
 import os
 from typing import Any, Dict
 
-PROTOCOL = 2
+PROTOCOL = 3
 """Version of the event format; the doctor refuses to read another one."""
 
 

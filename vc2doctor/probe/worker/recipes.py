@@ -24,6 +24,11 @@ class Recipe(NamedTuple):
         named = (self.base, self.outer, self.inner)
         return tuple(sorted({dtype for dtype in named if dtype is not None and dtype != "float32"}))
 
+    @property
+    def contradicts(self) -> bool:
+        """Whether its two regions contradict each other: nobody should train so, and it shows what happens."""
+        return self.inner is not None and self.inner != self.outer
+
 
 _TABLE = (
     Recipe("fp32", "float32", None, None, scaled=False, summary="the control: float32 throughout"),

@@ -6,13 +6,13 @@ import os
 import platform
 import sys
 import time
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, Iterable, List, Optional
 
-from . import WORKER_VERSION, adapter, headroom, inspect_data, locate, selftest, training
+from . import WORKER_VERSION, adapter, headroom, inspect_data, locate, measures, plants, selftest, training, weights
 from . import device as devices
 from .errors import describe
 from .protocol import PROTOCOL, Events
-from .recipes import RECIPES, Recipe
+from .recipes import CONTROL, RECIPES, Recipe
 from .spec import Spec, parse
 from .subject import Subject
 
@@ -36,7 +36,7 @@ def _parse(arguments: List[str]) -> argparse.Namespace:
     parser.add_argument("--events", type=int, required=True, help="file descriptor that takes the events")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--recipes", default=",".join(RECIPES))
-    parser.add_argument("--spec", default="{}", help="JSON object: what to train, see spec.py")
+    parser.add_argument("--spec", default=os.devnull, help="file of a JSON object: what to train, see spec.py")
     return parser.parse_args(arguments)
 
 
@@ -79,22 +79,54 @@ def _measure(events: Events, packages: Dict[str, Any], options: argparse.Namespa
         return
     stack = training.Stack(torch, packages["transformers"], packages["peft"], device)
     _warm_up(events, torch)
-    spec = parse(options.spec)
+    with open(options.spec, encoding="utf-8") as file:
+        spec = parse(file.read())
     selftest.run(events, stack)
+    if spec.weights and not _load(events, stack, spec, trains=bool(options.recipes)):
+        return
     _headroom(events, stack, spec)
-    adapter_done = inspected = False
-    for name in options.recipes.split(","):
+    _recipes(events, stack, spec, options.recipes.split(",") if options.recipes else [])
+    for name in spec.stress:
+        events.emit("stress", plant=name)
+        planted = spec._replace(plant=name)
+        _headroom(events, stack, planted)
+        _recipes(events, stack, planted, plants.RECIPES)
+        events.emit("stress-end")
+    measures.run(events, stack)
+    sys.stdout.flush()
+
+
+def _load(events: Events, stack: training.Stack, spec: Spec, *, trains: bool) -> bool:
+    events.emit("loading", path=spec.weights)
+    started = time.perf_counter()
+    try:
+        stack.loaded = weights.load(stack, spec, trains=trains)
+    except Exception as error:  # noqa: BLE001 - whatever a checkpoint brings about is a fact about it
+        events.emit("load-failed", error=describe(error))
+        return False
+    seconds = round(time.perf_counter() - started, 3)
+    count = sum(p.numel() for p in stack.loaded.model.parameters())
+    name = type(stack.loaded.model).__name__
+    events.emit("loaded", architecture=name, parameters=count, dtype=stack.loaded.dtype, seconds=seconds)
+    return True
+
+
+def _recipes(events: Events, stack: training.Stack, spec: Spec, names: Iterable[str]) -> None:
+    adapter_done = inspected = spec.plant != "none"
+    control: Dict[str, Any] = {}
+    for name in names:
         recipe = RECIPES[name]
         events.emit("recipe", recipe=name)
         watched = _Watched(events, stack, inspected=inspected)
-        loop = training.run(watched, stack, spec, recipe)
+        loop = training.run(watched, stack, spec, recipe, control)
         inspected = watched.inspected
+        if loop is not None and name == CONTROL:
+            control = loop.touched
         if watched.bad_step is not None:
             _locate(events, stack, spec, recipe, watched.bad_step)
         elif loop is not None and loop.made.language is not None and not adapter_done:
             adapter.run(events, stack, spec, recipe, loop.made.language)
             adapter_done = True
-    sys.stdout.flush()
 
 
 def _warm_up(events: Events, torch: Any) -> None:

@@ -25,6 +25,16 @@ class Stack:
         self.transformers = transformers
         self.peft = peft
         self.device = device
+        self.loaded: Any = None
+        """A checkpoint from disk, where one is what is trained."""
+
+
+def loss_of(stack: Stack, spec: Spec, recipe: Recipe, made: subject.Subject, batch: Any) -> Any:
+    """Return the loss of ``made`` on ``batch`` under the recipe's outer autocast region, with its graph."""
+    # The same dropout mask every time: the loss of one batch must then fall, whatever the seed.
+    stack.torch.manual_seed(spec.seed)
+    with devices.autocast_region(stack.torch, stack.device, recipe.outer):
+        return made.loss(batch)
 
 
 class Loop:
@@ -34,6 +44,7 @@ class Loop:
         self.phase = "build"
         self.made = made
         self.parameters = made.parameters()
+        self.touched: Dict[str, Any] = {}
         self._stack, self._spec, self._recipe, self._clip = stack, spec, recipe, clip
         self._optimizer = made.optimizer or self._adamw()
         make_scaler = devices.scaler_class(stack.torch, stack.device) if recipe.scaled else None
@@ -57,19 +68,12 @@ class Loop:
         """Return the batch of step ``number``; they take turns."""
         return self.made.batches[number % len(self.made.batches)]
 
-    def loss(self, number: int) -> Any:
-        """Return the loss of step ``number``, with its graph."""
-        # The same dropout mask every time: the loss of one batch must then fall, whatever the seed.
-        self._stack.torch.manual_seed(self._spec.seed)
-        with devices.autocast_region(self._stack.torch, self._stack.device, self._recipe.outer):
-            return self.made.loss(self.batch(number))
-
     def step(self, number: int) -> Dict[str, Any]:
         """Take step ``number`` and return what was seen."""
         scaler, optimizer = self._scaler, self._optimizer
         optimizer.zero_grad()
         self.phase = "forward"
-        loss = self.loss(number)
+        loss = loss_of(self._stack, self._spec, self._recipe, self.made, self.batch(number))
         self.phase = "backward"
         (scaler.scale(loss) if scaler else loss).backward()
         scale = scaler.get_scale() if scaler else None
@@ -119,13 +123,14 @@ class Loop:
     def _gradients(self) -> Dict[str, Any]:
         torch = self._stack.torch
         found = [p.grad.detach() for p in self.parameters.values() if p.grad is not None]
-        elements = sum(g.numel() for g in found)
+        missing = [name for name, p in self.parameters.items() if p.grad is None]
         return {
             "tensors": len(self.parameters),
-            "missing": len(self.parameters) - len(found),
+            "missing": len(missing),
+            "missing_adapters": sum("lora_" in name for name in missing),
+            "first_missing": missing[0] if missing else None,
             "non_finite": sum(not bool(torch.isfinite(g).all()) for g in found),
-            "zero": sum(not bool((g != 0).any()) for g in found),
-            "zero_share": round(sum(int((g == 0).sum()) for g in found) / max(1, elements), 6),
+            "zero": movement.touch(self.touched, self.parameters),
         }
 
 
@@ -136,8 +141,13 @@ class Told(Events):
         """Hear of a subject that is about to be trained."""
 
 
-def run(events: Told, stack: Stack, spec: Spec, recipe: Recipe) -> Optional[Loop]:
-    """Run ``recipe``, emit every step, and return the loop, or ``None`` where it could not be trained."""
+def run(
+    events: Told, stack: Stack, spec: Spec, recipe: Recipe, control: Optional[Dict[str, Any]] = None
+) -> Optional[Loop]:
+    """Run ``recipe``, emit every step, and return the loop, or ``None`` where it could not be trained.
+
+    ``control`` are the elements whose gradients float32 found to be other than zero, by parameter.
+    """
     started = time.perf_counter()
     phase = "build"
     loop: Optional[Loop] = None
@@ -150,7 +160,7 @@ def run(events: Told, stack: Stack, spec: Spec, recipe: Recipe) -> Optional[Loop
         made = subject.build(stack, spec, recipe)
         events.built(made)
         loop = Loop(stack, spec, recipe, made)
-        _train(events, stack, spec, recipe, loop)
+        train(events, stack, spec, recipe, loop, control or {})
         trained = True
     except Exception as error:  # noqa: BLE001 - whatever the target raises is what there is to report
         phase = loop.phase if loop else phase
@@ -160,7 +170,10 @@ def run(events: Told, stack: Stack, spec: Spec, recipe: Recipe) -> Optional[Loop
     return loop if trained else None
 
 
-def _train(events: Events, stack: Stack, spec: Spec, recipe: Recipe, loop: Loop) -> None:
+def train(  # noqa: PLR0913, PLR0917 - all of it is one training
+    events: Any, stack: Stack, spec: Spec, recipe: Recipe, loop: Loop, control: Dict[str, Any]
+) -> None:
+    """Take steps until enough were taken or more would be in vain; emit what was seen."""
     before = {name: p.detach().clone() for name, p in loop.parameters.items()}
     facts = movement.adapters(stack.torch, spec, loop.parameters)
     events.emit("adapters", recipe=recipe.name, **dict(facts, **loop.optimizer_facts()))
@@ -173,7 +186,12 @@ def _train(events: Events, stack: Stack, spec: Spec, recipe: Recipe, loop: Loop)
         never = not taken and number + 1 >= (TRIES if loop.scaled else STEPS)
         if taken >= STEPS or never or not seen["parameters_finite"] or hopeless >= _HOPELESS:
             break
-    events.emit("movement", recipe=recipe.name, share=movement.moved(before, loop.parameters))
+    events.emit(
+        "movement",
+        recipe=recipe.name,
+        share=movement.moved(before, loop.parameters),
+        vanished=movement.vanished(control, loop.touched),
+    )
 
 
 def _is_memory(error: BaseException) -> bool:

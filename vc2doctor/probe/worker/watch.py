@@ -10,22 +10,23 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
 _UNSET = ("empty", "new_empty", "empty_like", "empty_strided", "new_empty_strided")
-_EXACT = ("rsqrt", "sqrt", "pow", "mean", "sum", "exp", "log", "var", "var_mean", "reciprocal", "arange", "cumsum")
-"""Parts of norms, softmax and losses, which compute in float32 whatever the recipe."""
 _MASKING = ("masked_fill", "full", "where", "scalar_tensor", "full_like", "fill_", "masked_fill_", "new_full", "triu")
+_COPIES = ("_to_copy", "clone", "copy_", "copy", "expand", "view", "detach", "t", "transpose", "lift_fresh", "arange")
+_UPCAST = ("rsqrt", "pow", "sum", "exp", "log", "reciprocal", "cumsum", "_softmax", "_log_softmax", "nll_loss_forward")
+"""Whatever computes in float32 under CUDA's autocast and not under a CPU's:
+https://pytorch.org/docs/stable/amp.html#cuda-ops-that-can-autocast-to-float32."""
+_EXEMPT = (*_MASKING, *_COPIES, *_UPCAST)
 _MASKED = -1e30
+_LEAST_MASK = -1000.0
+"""Additive masks add at least so little; -10000 is BERT's."""
 
 
 class Watch(TorchDispatchMode):
-    """Keeps, by module and operation, the largest absolute output; and the first finite-in, non-finite-out."""
+    """Follows every operation and the module it is part of; subclasses look at the outputs."""
 
-    def __init__(self, module: Any, mask: Any = None, phase: Callable[[], str] = lambda: "forward") -> None:
+    def __init__(self, module: Any) -> None:
         super().__init__()
-        self._phase = phase
-        self.largest: Dict[Tuple[str, str], float] = {}
-        self.broken: Optional[Dict[str, Any]] = None
-        self._path = [""]
-        self._mask = mask
+        self.path = [""]
         self._hooks = [hook for name, part in module.named_modules() if name for hook in self._follow(part, name)]
 
     def close(self) -> None:
@@ -33,13 +34,17 @@ class Watch(TorchDispatchMode):
         for hook in self._hooks:
             hook.remove()
 
+    def see(self, name: str, value: Any, given: Any) -> None:
+        """Look at one floating-point output of the operation ``name`` on ``given``."""
+        raise NotImplementedError
+
     def _follow(self, part: Any, name: str) -> List[Any]:
         def enter(_module: Any, _inputs: Any) -> None:
-            self._path.append(name)
+            self.path.append(name)
 
         def leave(_module: Any, _inputs: Any, _output: Any) -> None:
-            if self._path[-1] == name:
-                self._path.pop()
+            if self.path[-1] == name:
+                self.path.pop()
 
         return [part.register_forward_pre_hook(enter), part.register_forward_hook(leave)]
 
@@ -50,30 +55,62 @@ class Watch(TorchDispatchMode):
             # The second output of a norm is its scale, which stays in float32.
             first = made[0] if isinstance(made, tuple) and "norm" in name else made
             for output in (value for value in tree_flatten(first)[0] if _is_float(value)):
-                self._see(name, output, (args, kwargs or {}))
+                self.see(name, output.detach(), (args, kwargs or {}))
         return made
 
-    def _see(self, name: str, output: Any, given: Any) -> None:
-        value = output.detach()
-        size = float(value.abs().max()) if value.numel() else 0.0
-        if size < float("inf"):
-            key = (self._path[-1], name)
-            if name not in (*_MASKING, *_EXACT) and size < -_MASKED:
-                self.largest[key] = max(size, self.largest.get(key, 0.0))
-        elif self.broken is None and name not in _MASKING:
-            inputs = [part.detach() for part in tree_flatten(given)[0] if _is_float(part)]
+
+Call = Tuple[str, str, int]
+"""A module, an operation, and which of its calls there."""
+
+
+class Ranges(Watch):
+    """Keeps the dtype, and with ``sizes`` the largest absolute value, of every operation's output."""
+
+    def __init__(self, module: Any, *, sizes: bool) -> None:
+        super().__init__(module)
+        self._sizes = sizes
+        self.seen: Dict[Call, Tuple[str, float]] = {}
+        self._counts: Dict[Tuple[str, str], int] = {}
+
+    def see(self, name: str, value: Any, given: Any) -> None:
+        """Keep what this output spans; a copy or a constant makes no value of its own."""
+        if name in _EXEMPT or not value.numel():
+            return
+        place = (self.path[-1], name)
+        number = self._counts.get(place, 0)
+        self._counts[place] = number + 1
+        size = float(value.abs().max()) if self._sizes else 0.0
+        if size >= -_LEAST_MASK:
+            size = _unmasked(value, size, given)
+        self.seen[place[0], place[1], number] = (str(value.dtype).replace("torch.", ""), size)
+
+
+class FirstBreak(Watch):
+    """Finds the first operation whose inputs are finite and whose output is not."""
+
+    def __init__(self, module: Any, mask: Any, phase: Callable[[], str]) -> None:
+        super().__init__(module)
+        self.broken: Optional[Dict[str, Any]] = None
+        self._mask = mask
+        self._phase = phase
+
+    def see(self, name: str, value: Any, given: Any) -> None:
+        """Remember the first break."""
+        if self.broken is None and name not in _MASKING and value.numel() and not bool(torch.isfinite(value).all()):
+            inputs = _floats(given)
             if not any(_is_broken(part) for part in inputs):
                 self._break(name, value, inputs)
 
     def _break(self, name: str, value: Any, inputs: List[Any]) -> None:
-        # An additive mask cast down becomes -inf, which is what it means.
-        if not bool(torch.isnan(value).any()) and not bool((value == float("inf")).any()):
+        # An additive mask that was cast down, or has a score added to it, becomes -inf, which is what it means.
+        if not _is_broken(value):
             low = min((float(part.min()) for part in inputs if part.numel()), default=0.0)
-            if low < _MASKED or low == -float("inf"):
+            lowest = max((torch.finfo(part.dtype).min for part in inputs), default=_MASKED)
+            if low < _MASKED or low <= lowest:
                 return
         self.broken = {
             "phase": self._phase(),
-            "module": self._path[-1],
+            "module": self.path[-1],
             "op": name,
             "dtype": str(value.dtype).replace("torch.", ""),
             "largest": [_size(part) for part in inputs[:4]],
@@ -93,6 +130,29 @@ class Watch(TorchDispatchMode):
         bad = (~torch.isfinite(rows)).any(dim=1)
         kept = mask.reshape(-1).bool()
         return bool(bad[~kept].any()) and not bool(bad[kept].any())
+
+
+def _unmasked(value: Any, size: float, given: Any) -> float:
+    """Return the largest absolute value of ``value``, less what an additive mask put there."""
+    low = float(value.min())
+    if low > _LEAST_MASK or -low < size:
+        return size
+    if _is_mask(value, low):
+        return 0.0
+    for part in _floats(given):
+        if part.numel() and _is_mask(part, float(part.min())):
+            left = value[(part == 0).expand_as(value)] if part.dim() <= value.dim() else value
+            return float(left.abs().max()) if left.numel() else 0.0
+    return size if low > _MASKED else 0.0
+
+
+def _is_mask(value: Any, low: float) -> bool:
+    """Return whether ``value`` is an additive mask: 0 here, and the same very negative number there."""
+    return low <= _LEAST_MASK and bool(((value == 0) | (value == low)).all())
+
+
+def _floats(given: Any) -> List[Any]:
+    return [part.detach() for part in tree_flatten(given)[0] if _is_float(part)]
 
 
 def _is_float(value: Any) -> bool:

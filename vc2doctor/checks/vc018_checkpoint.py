@@ -1,0 +1,28 @@
+"""The checkpoint cannot be loaded in the target environment.
+
+``vc2doctor probe --model PATH`` loads safetensors or GGUF with the installed transformers, offline, without running
+code that came with the weights, and only where they fit into memory. What was raised is the evidence: an architecture
+that this transformers does not know, a damaged file, a package that is missing, or a model that is too large here.
+"""
+
+from collections.abc import Iterator
+
+from vc2doctor.checks.examination import Examination
+from vc2doctor.checks.symptoms import describe
+from vc2doctor.findings import Finding, Severity
+
+
+def check(examination: Examination) -> Iterator[Finding]:
+    """Find a checkpoint that was not loaded."""
+    failure = examination.probe.load_failure if examination.probe else None
+    if failure is None:
+        return
+    yield Finding(
+        id="VC018",
+        severity=Severity.ERROR,
+        message=f"{examination.plan.checkpoint} cannot be loaded",
+        evidence=(describe(failure),),
+        remedy="Mend what it names; for a model that is too large, use a machine with more memory.",
+        commands=(f"vc2doctor probe --model {examination.plan.checkpoint}",),
+        url="https://huggingface.co/docs/transformers/main_classes/model",
+    )

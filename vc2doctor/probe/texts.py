@@ -1,0 +1,20 @@
+"""What a checkpoint reads where the user gives nothing: prose, code, numbers, other scripts, and a short line."""
+
+_PROSE = """The first token of a text, its full stops and its line breaks are where a language model keeps large
+numbers. Whoever measures a range needs some of each.
+
+Here is a second paragraph, and it ends as the first one does.
+"""
+
+_CODE = """def mean(values):
+    total = 0.0
+    for value in values:
+        total += value
+    return total / len(values)
+"""
+
+_SCRIPTS = """1, 2, 3, 5, 8, 13, 21, 34, 55, 89. Question: what comes next? Answer: 144.
+Wie geht es weiter? Et ensuite? Что дальше? 你好。
+"""
+
+TEXTS = (_PROSE, _CODE, _SCRIPTS, "Yes.")

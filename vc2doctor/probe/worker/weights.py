@@ -1,0 +1,216 @@
+"""A real checkpoint from disk: never from the network, never code that came with it, never more than memory holds."""
+
+import copy
+import glob
+import json
+import math
+import os
+import struct
+from typing import Any, Dict, List, NamedTuple, Optional
+
+from .model import adapted
+from .recipes import Recipe
+from .spec import Spec
+
+_SLACK = 1 << 30
+"""Bytes for activations, gradients and adapters."""
+_ROWS = 2
+_IGNORED = -100
+_LONGEST_HEADER = 100_000_000
+"""Of a safetensors file: its own limit, https://github.com/huggingface/safetensors#format."""
+
+
+class CheckpointError(Exception):
+    """What the path names is no checkpoint that can be loaded here."""
+
+
+class Loaded(NamedTuple):
+    """A checkpoint in memory: frozen, in ``dtype``, on the device that trains."""
+
+    model: Any
+    tokenizer: Any
+    dtype: str
+
+
+class Batch(NamedTuple):
+    """Token ids, attention mask and labels, of shape (rows, length)."""
+
+    ids: Any
+    mask: Any
+    labels: Any
+
+
+def load(stack: Any, spec: Spec, *, trains: bool) -> Loaded:
+    """Load the checkpoint at ``spec.weights``: in float32, or in bfloat16 where only that fits and nothing is trained.
+
+    Raises:
+        CheckpointError: it is not a safetensors folder or a GGUF file, or needs code of its own.
+        MemoryError: it does not fit.
+    """
+    place = _place(spec.weights)
+    count = _count(spec.weights)
+    dtype = _fitting(stack, count, trains=trains)
+    _refuse_code(place)
+    settings: Dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    if "gguf_file" not in place:
+        settings["use_safetensors"] = True
+    settings[_dtype_key(stack.transformers)] = getattr(stack.torch, dtype)
+    folder = place.pop("folder")
+    model = _class(stack.transformers, folder, place).from_pretrained(folder, **place, **settings)
+    tokenizer = stack.transformers.AutoTokenizer.from_pretrained(
+        folder, local_files_only=True, trust_remote_code=False, **place
+    )
+    model.requires_grad_(False)  # noqa: FBT003 - torch's own signature
+    # Not every loader keeps to the dtype that it was asked for.
+    return Loaded(model.to(device=stack.device, dtype=getattr(stack.torch, dtype)), tokenizer, dtype)
+
+
+def ranged(stack: Any, loaded: Loaded, recipe: Recipe) -> Any:
+    """Return the model in ``recipe``'s base dtype, without adapters: the loaded one itself where it is in that."""
+    if recipe.base == loaded.dtype:
+        return loaded.model
+    return copy.deepcopy(loaded.model).to(getattr(stack.torch, recipe.base))
+
+
+def trainable(stack: Any, loaded: Loaded, spec: Spec, recipe: Recipe) -> Any:
+    """Return a copy of the model in ``recipe``'s base dtype, with adapters on those of the targets that it has.
+
+    Raises:
+        CheckpointError: it has none of the targets.
+    """
+    made = copy.deepcopy(loaded.model).to(getattr(stack.torch, recipe.base))
+    names = {name.rsplit(".", 1)[-1] for name, _ in made.named_modules()}
+    targets = tuple(target for target in spec.targets if target in names)
+    if not targets:
+        raise CheckpointError("the model has none of the profile's LoRA targets: %s" % ", ".join(spec.targets))
+    return adapted(stack, spec._replace(targets=targets), made)
+
+
+def batches(stack: Any, loaded: Loaded, spec: Spec) -> List[Batch]:
+    """Return the texts as batches of two rows, padded on the right; padding is ignored by the loss."""
+    torch = stack.torch
+    rows = [loaded.tokenizer(text)["input_ids"][: spec.longest] for text in spec.texts]
+    rows = [row for row in rows if len(row) > 1]
+    if not rows:
+        raise CheckpointError("none of %d texts is longer than one token" % len(spec.texts))
+    made = []
+    for start in range(0, len(rows), _ROWS):
+        part = rows[start : start + _ROWS]
+        length = max(len(row) for row in part)
+        padding = loaded.tokenizer.pad_token_id or loaded.tokenizer.eos_token_id or 0
+        ids = torch.tensor([row + [padding] * (length - len(row)) for row in part])
+        mask = torch.tensor([[1] * len(row) + [0] * (length - len(row)) for row in part])
+        labels = ids.masked_fill(mask == 0, _IGNORED)
+        made.append(Batch(*(one.to(stack.device) for one in (ids, mask, labels))))
+    return made
+
+
+def _place(path: str) -> Dict[str, str]:
+    if os.path.isdir(path):
+        if not glob.glob(os.path.join(glob.escape(path), "*.safetensors")):
+            raise CheckpointError("%s has no .safetensors file; pickled weights are not loaded" % path)
+        return {"folder": path}
+    if path.endswith(".gguf"):
+        return {"folder": os.path.dirname(path), "gguf_file": os.path.basename(path)}
+    raise CheckpointError("%s is neither a folder with .safetensors files nor a .gguf file" % path)
+
+
+def _refuse_code(place: Dict[str, str]) -> None:
+    config = _config(place["folder"]) if "gguf_file" not in place else {}
+    if "auto_map" in config and not config.get("model_type"):
+        raise CheckpointError("%s needs code that came with it, which is never run" % place["folder"])
+
+
+def _config(folder: str) -> Dict[str, Any]:
+    path = os.path.join(folder, "config.json")
+    try:
+        with open(path, encoding="utf-8") as file:
+            found = json.load(file)
+    except (OSError, ValueError) as error:
+        raise CheckpointError("%s cannot be read: %s" % (path, error)) from None
+    if not isinstance(found, dict):
+        raise CheckpointError("%s is not a JSON object" % path)
+    return found
+
+
+def _class(transformers: Any, folder: str, place: Dict[str, str]) -> Any:
+    """Return the class that the checkpoint names, so that a vision-language model is one here as well."""
+    names = () if place else _config(folder).get("architectures") or ()
+    found = (getattr(transformers, str(name), None) for name in names)
+    return next((one for one in found if hasattr(one, "from_pretrained")), transformers.AutoModelForCausalLM)
+
+
+def _dtype_key(transformers: Any) -> str:
+    major, minor = (int(part) for part in transformers.__version__.split(".")[:2])
+    # https://github.com/huggingface/transformers/pull/39782 renamed it.
+    return "dtype" if (major, minor) >= (4, 56) else "torch_dtype"
+
+
+def _count(path: str) -> int:
+    """Return how many numbers the checkpoint holds, from the headers of its files."""
+    if path.endswith(".gguf"):
+        try:
+            import gguf  # noqa: PLC0415 - transformers needs it for this as well
+        except ImportError:
+            raise CheckpointError("%s needs the package gguf in the target environment" % path) from None
+        return sum(int(tensor.n_elements) for tensor in gguf.GGUFReader(path).tensors)
+    return sum(_count_safetensors(name) for name in glob.glob(os.path.join(glob.escape(path), "*.safetensors")))
+
+
+def _count_safetensors(name: str) -> int:
+    try:
+        header = _header(name)
+        return sum(math.prod(tensor["shape"]) for key, tensor in header.items() if key != "__metadata__")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
+        raise CheckpointError("%s is not a safetensors file: %s" % (name, error)) from None
+
+
+def _header(name: str) -> Any:
+    with open(name, "rb") as file:
+        length = struct.unpack("<Q", file.read(8))[0]
+        if length > _LONGEST_HEADER:
+            raise ValueError("its header is %d bytes long" % length)
+        return json.loads(file.read(length))
+
+
+def _fitting(stack: Any, count: int, *, trains: bool) -> str:
+    """Return the dtype in which a model of ``count`` numbers fits, with the copies that are made of it."""
+    free = _free(stack)
+    exact = count * (8 if trains else 6) + _SLACK
+    if free is None or exact <= free:
+        return "float32"
+    half = count * 2 + _SLACK
+    if not trains and half <= free:
+        return "bfloat16"
+    need = exact if trains else half
+    raise MemoryError(
+        "the checkpoint has %.3g billion weights and needs %.1f GiB; %.1f GiB are free on %s"
+        % (count / 1e9, need / 2**30, free / 2**30, stack.device)
+    )
+
+
+def _free(stack: Any) -> Optional[int]:
+    if stack.device.type == "cuda":
+        return min(int(stack.torch.cuda.mem_get_info(stack.device)[0]), _free_memory() or 1 << 62)
+    return _free_memory()
+
+
+def _free_memory() -> Optional[int]:
+    """Return the bytes that this process can still take, by the kernel and by its control group."""
+    found = []
+    try:
+        with open("/proc/meminfo", encoding="ascii") as file:
+            found += [int(line.split()[1]) * 1024 for line in file if line.startswith("MemAvailable:")]
+    except OSError:
+        return None
+    try:
+        limit, used = (_number("/sys/fs/cgroup/" + name) for name in ("memory.max", "memory.current"))
+        found.append(limit - used)
+    except (OSError, ValueError):
+        pass
+    return min(found) if found else None
+
+
+def _number(path: str) -> int:
+    with open(path, encoding="ascii") as file:
+        return int(file.read())

@@ -1,0 +1,49 @@
+"""What a line of the report for people is made of."""
+
+import unicodedata
+from typing import NamedTuple
+
+from rich.text import Text
+
+_MARKS = {"good": ("✓", "ok"), "bad": ("✗", "X"), "none": ("-", "-"), "warn": ("!", "!"), "note": ("·", ".")}
+_STYLES = {"good": "green", "bad": "bold red", "none": "dim", "warn": "yellow", "note": "dim"}
+_LABEL = 14
+
+
+class Line(NamedTuple):
+    """One line before wrapping: ``hang`` is the indent of its continuations; a command is never wrapped."""
+
+    text: Text
+    hang: int = 0
+    is_command: bool = False
+
+
+class Marks:
+    """The signs before a line, as a terminal can show them."""
+
+    def __init__(self, *, ascii_only: bool) -> None:
+        self._column = 1 if ascii_only else 0
+
+    def __call__(self, kind: str) -> tuple[str, str]:
+        """Return sign and style of ``kind``: good, bad, none, warn or note."""
+        return _MARKS[kind][self._column], _STYLES[kind]
+
+
+def plain(text: str) -> str:
+    """Return ``text`` without the control characters that a terminal would obey."""
+    return "".join(
+        character if character in "\n\t" or unicodedata.category(character)[0] != "C" else "\N{REPLACEMENT CHARACTER}"
+        for character in text
+    )
+
+
+def labelled(label: str, text: str) -> Line:
+    """Return a line of the head: a label in bold, and what stands there."""
+    return Line(Text.assemble((f"  {label:<{_LABEL}}", "bold"), plain(text)), hang=_LABEL + 2)
+
+
+def row(mark: tuple[str, str], name: str, outcome: str, told: str) -> Line:
+    """Return a row of the probe."""
+    start = f" {name:<23} {outcome:<12} "
+    first = plain(told).replace("\n", " ")
+    return Line(Text.assemble("    ", (f"{mark[0]:<2}", mark[1]), start, first), hang=6 + len(start))

@@ -1,0 +1,95 @@
+"""The probe's part of the report for people."""
+
+import math
+from collections.abc import Iterator
+
+from rich.text import Text
+
+from vc2doctor.findings import Plan, ProbeReport
+from vc2doctor.matrix.model import FLOAT16
+from vc2doctor.probe.model import Headroom
+from vc2doctor.probe.outcome import RecipeOutcome, Stress
+from vc2doctor.probe.worker.recipes import RECIPES
+from vc2doctor.report.lines import Line, Marks, plain, row
+
+_KINDS = {"finite": "good", "unsupported": "none", None: "none", "weak": "warn"}
+_BAR, _MOST_BITS = 20, 16.0
+_MEASURES = {"measured": "note", "unsupported": "none", "failed": "bad"}
+
+
+def render(probe: ProbeReport, plan: Plan, marks: Marks) -> Iterator[Line]:
+    """Yield the lines on the probe."""
+    where = f" on {probe.device.name or probe.device.device}" if probe.device else ""
+    yield Line(Text(plain(f"  Probe{where}: {probe.ending}, {probe.seconds:.1f} s"), "bold"))
+    if probe.loaded is not None:
+        loaded = probe.loaded
+        told = f"{loaded.architecture}, {loaded.parameters / 1e6:.4g} million weights, in {loaded.dtype}"
+        yield row(marks("note"), "checkpoint", "", told)
+    if probe.headroom is not None:
+        yield row(marks("note"), "float16 headroom", "", _headroom(probe.headroom, plan))
+        if plan.checkpoint is not None:
+            yield from _layers(probe.headroom, marks)
+    if probe.import_failure is not None:
+        yield row(marks("bad"), f"import {probe.import_package}", "error", probe.import_failure.message)
+    if probe.load_failure is not None:
+        yield row(marks("bad"), "checkpoint", "error", probe.load_failure.message)
+    for outcome in probe.recipes:
+        yield _recipe(outcome, marks, decides=outcome.recipe == plan.precision)
+    adapter = probe.adapter
+    if adapter is not None:
+        kind = "good" if adapter.same and adapter.error is None else "bad"
+        told = "the same model" if kind == "good" else (adapter.error.message if adapter.error else "another model")
+        yield row(marks(kind), "save, reload, generate", "", told)
+    yield from _measures(probe, marks)
+    yield from _stress(probe.stress, marks)
+
+
+def _headroom(headroom: Headroom, plan: Plan) -> str:
+    tightest = headroom.tightest
+    bits = math.log2(FLOAT16 / tightest.largest)
+    own = plan.checkpoint is not None or plan.entry is not None
+    where = "" if own else " in the miniature, whose weights are random"
+    place = f"{tightest.module or 'the model itself'} ({tightest.op})"
+    return f"{bits:.1f} bits{where}: |x| up to {tightest.largest:.5g} in {place}"
+
+
+def _layers(headroom: Headroom, marks: Marks) -> Iterator[Line]:
+    for layer, largest in headroom.layers.items():
+        bits = math.log2(FLOAT16 / largest)
+        kind = "bad" if bits < 0 else "none"
+        bar = "#" * round(_BAR * (1 - max(0.0, min(bits, _MOST_BITS)) / _MOST_BITS))
+        yield row(marks(kind), f"  {layer}", f"{bits:.1f} bits", f"{bar:<{_BAR}} |x| up to {largest:.5g}")
+
+
+def _recipe(outcome: RecipeOutcome, marks: Marks, *, decides: bool) -> Line:
+    kind = _KINDS.get(outcome.outcome, "bad")
+    if RECIPES[outcome.recipe].contradicts and not decides:
+        kind = "note"
+    name = f"{outcome.recipe} (decides)" if decides else outcome.recipe
+    told = f"{outcome.told}; {outcome.cause.told}" if outcome.cause else outcome.told
+    return row(marks(kind), name, outcome.outcome or "not measured", told)
+
+
+def _measures(probe: ProbeReport, marks: Marks) -> Iterator[Line]:
+    if probe.not_measured:
+        if probe.recipes:
+            told = (
+                f"{'; '.join(probe.not_measured)}. Finite in float16 means here: no defect of versions or configuration"
+            )
+            yield row(marks("none"), "what only a GPU can say", "not measured", told)
+        return
+    for measure in probe.measures:
+        yield row(marks(_MEASURES[measure.status]), measure.name, measure.status, measure.told)
+
+
+def _stress(stress: tuple[Stress, ...], marks: Marks) -> Iterator[Line]:
+    if not stress:
+        return
+    yield Line(Text())
+    yield Line(
+        Text("  Planted outliers of documented size: a margin, the same on every machine, and no verdict", "bold")
+    )
+    for one in stress:
+        bits = math.log2(FLOAT16 / one.headroom.tightest.largest) if one.headroom else None
+        found = ", ".join(f"{outcome.recipe} {outcome.outcome or 'not measured'}" for outcome in one.recipes)
+        yield row(marks("note"), one.plant, f"{bits:.2f} bits" if bits is not None else "", found)
