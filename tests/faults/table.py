@@ -91,6 +91,8 @@ FAULTS = (
         "non-finite",
         "nested-autocast-overrides",
         "a model that enters a float16 autocast of its own under a bfloat16 one",
+        # Older ones ignore float16 in a CPU's autocast.
+        torch=">=2.5",
     ),
     Fault(
         "padded_rows_overflow",
@@ -145,6 +147,7 @@ FAULTS = (
     Fault("small_steps", "bf16", "weak", "updates-too-small", "steps smaller than bfloat16 can hold"),
     Fault("stale_optimizer", "fp32", "weak", "parameters-not-in-optimizer", "an optimiser made before the parameters"),
     Fault("nothing_trainable", "fp32", "error", "nothing-trainable", "every parameter frozen"),
+    Fault("disabled_adapters", "bf16", "error", "nothing-trainable", "adapters that are disabled while it trains"),
     Fault("overflow_everywhere", "fp32", "non-finite", "overflow-in-every-precision", "a square beyond float32"),
     Fault("logarithm_of_zero", "fp32", "non-finite", "undefined-operation", "a logarithm of zero"),
     Fault("divide_by_zero", "fp32", "non-finite", "undefined-operation", "a division by a norm of zero"),

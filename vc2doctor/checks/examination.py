@@ -66,9 +66,9 @@ class Examination(Data):
 
     @property
     def good_recipes(self) -> tuple[str, ...]:
-        """The recipes, but for the control and for those that contradict themselves, that trained here."""
+        """The recipes that trained here and may be recommended; the control is none."""
         good = (found.recipe for found in self.outcomes if found.outcome == "finite" and found.recipe != CONTROL)
-        return tuple(name for name in good if not RECIPES[name].contradicts)
+        return tuple(name for name in good if RECIPES[name].advised)
 
     @property
     def issues(self) -> tuple[KnownIssue, ...]:

@@ -5,6 +5,7 @@ The recipe that decides (``--precision``, else the profile's) and the control in
 are information; a bad outcome of theirs is a note. ``unsupported`` was not measured and is never called fit.
 """
 
+import shlex
 from collections.abc import Iterator
 
 from vc2doctor.checks import remedies
@@ -35,7 +36,8 @@ def check(examination: Examination) -> Iterator[Finding]:
 
 def _known(examination: Examination, outcome: RecipeOutcome) -> bool:
     """Return whether a known issue has said it already."""
-    if any(outcome.recipe in issue.recipes for issue in examination.issues):
+    own = examination.plan.entry is not None or examination.plan.checkpoint is not None
+    if not own and any(outcome.recipe in issue.recipes for issue in examination.issues):
         return True
     run = examination.probe.recipe(outcome.recipe) if examination.probe else None
     return run is not None and run.failure is not None and is_explained(examination, run.failure.error)
@@ -53,6 +55,32 @@ def _unsupported(outcome: RecipeOutcome) -> Finding:
     )
 
 
+def _mend(examination: Examination, outcome: RecipeOutcome) -> tuple[str, tuple[str, ...]]:
+    own = examination.plan.entry is not None or examination.plan.checkpoint is not None
+    good = examination.good_recipes
+    mend = f"{outcome.cause.mend} " if outcome.cause else ""
+    if outcome.recipe != CONTROL and good:
+        remedy = f"{mend}{'Or train' if mend else 'Train'} in a precision that works here: {', '.join(good)}."
+        return remedy, (_again(examination, good[0]),)
+    failed = "float32 fails as well, so precision is not the cause. " if outcome.recipe == CONTROL else ""
+    if own:
+        # What is installed trained elsewhere; the fault is in what was given.
+        return f"{failed}{mend or 'No test decides why: look at the place that is named.'}".strip(), (
+            _again(examination, examination.plan.precision),
+        )
+    remedy, ways = remedies.install_nearest(examination)
+    return f"{failed}{mend}{remedy}", ways
+
+
+def _again(examination: Examination, precision: str) -> str:
+    plan = examination.plan
+    if plan.entry is not None:
+        return f"vc2doctor probe --entry {plan.entry} --precision {precision}"
+    if plan.checkpoint is not None:
+        return f"vc2doctor probe --model {shlex.quote(plan.checkpoint)} --train --precision {precision}"
+    return f"vc2doctor check --precision {precision}"
+
+
 def _bad(examination: Examination, outcome: RecipeOutcome, *, decides: bool) -> Finding:
     evidence = [f"{outcome.recipe}: {RECIPES[outcome.recipe].summary}", outcome.told]
     evidence.append(f"why: {outcome.cause.told}" if outcome.cause else "why: no test decides")
@@ -60,15 +88,7 @@ def _bad(examination: Examination, outcome: RecipeOutcome, *, decides: bool) -> 
         evidence.append(f"trainable parameters are {' and '.join(outcome.adapters)}")
     if examination.judgement is not None:
         evidence.append(f"matrix: {examination.judgement.verdict.value}; {examination.judgement.ground}")
-    good = examination.good_recipes
-    if outcome.recipe == CONTROL:
-        remedy, ways = remedies.install_nearest(examination)
-        remedy = f"float32 fails as well, so precision is not the cause. {remedy}"
-    elif good:
-        remedy = f"Train in a precision that works here: {', '.join(good)}."
-        ways = (f"vc2doctor check --precision {good[0]}",)
-    else:
-        remedy, ways = remedies.install_nearest(examination)
+    remedy, ways = _mend(examination, outcome)
     severity = Severity.NOTE
     if decides:
         severity = Severity.WARNING if outcome.outcome == "weak" else Severity.ERROR

@@ -69,6 +69,8 @@ class Broken(Data):
     dtype: str
     largest: tuple[FiniteFloat | None, ...]
     """Largest absolute value of each input."""
+    exact: FiniteFloat | None = None
+    """Largest absolute value of the same operation on the same inputs in a wider dtype; ``None``: it has none."""
     ignored_rows_only: bool | None
     """Whether it broke only in rows that the mask ignores; ``None``: that cannot be told."""
 

@@ -4,7 +4,8 @@ import re
 
 from vc2doctor.data import Data
 from vc2doctor.matrix.model import Outcome
-from vc2doctor.probe.diagnosis import Cause, diagnose
+from vc2doctor.probe.case import Cause
+from vc2doctor.probe.diagnosis import diagnose
 from vc2doctor.probe.model import Broken, Headroom, ProbeRun, RecipeRun, Step, StressRun
 from vc2doctor.probe.worker.recipes import CONTROL
 

@@ -29,6 +29,11 @@ class Recipe(NamedTuple):
         """Whether its two regions contradict each other: nobody should train so, and it shows what happens."""
         return self.inner is not None and self.inner != self.outer
 
+    @property
+    def advised(self) -> bool:
+        """Whether it may be recommended: float16 without loss scaling loses small gradients even where it is finite."""
+        return not self.contradicts and (self.scaled or "float16" not in self.dtypes)
+
 
 _TABLE = (
     Recipe("fp32", "float32", None, None, scaled=False, summary="the control: float32 throughout"),

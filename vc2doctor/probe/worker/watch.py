@@ -3,11 +3,11 @@
 A dispatch mode sees what no hook on a module boundary sees: products between modules, and the backward pass.
 """
 
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_flatten
+from torch.utils._pytree import tree_flatten, tree_unflatten
 
 _UNSET = ("empty", "new_empty", "empty_like", "empty_strided", "new_empty_strided")
 _MASKING = ("masked_fill", "full", "where", "scalar_tensor", "full_like", "fill_", "masked_fill_", "new_full", "triu")
@@ -19,6 +19,31 @@ _EXEMPT = (*_MASKING, *_COPIES, *_UPCAST)
 _MASKED = -1e30
 _LEAST_MASK = -1000.0
 """Additive masks add at least so little; -10000 is BERT's."""
+
+
+class Done(NamedTuple):
+    """One operation that was computed."""
+
+    func: Any
+    name: str
+    args: Any
+    kwargs: Dict[str, Any]
+
+    def floats(self) -> List[Any]:
+        """Return the floating-point tensors that went in."""
+        return [part.detach() for part in tree_flatten((self.args, self.kwargs))[0] if _is_float(part)]
+
+    def exact(self) -> Optional[float]:
+        """Return the largest absolute value of the same operation in a wider dtype, or ``None`` where it has none."""
+        leaves, structure = tree_flatten((self.args, self.kwargs))
+        args, kwargs = tree_unflatten([_widened(one) for one in leaves], structure)
+        try:
+            made = self.func(*args, **kwargs)
+        except (RuntimeError, TypeError, NotImplementedError):
+            return None
+        sizes = [float(one.abs().max()) for one in tree_flatten(made)[0] if _is_float(one) and one.numel()]
+        size = max(sizes, default=float("inf"))
+        return size if size < float("inf") else None
 
 
 class Watch(TorchDispatchMode):
@@ -34,8 +59,8 @@ class Watch(TorchDispatchMode):
         for hook in self._hooks:
             hook.remove()
 
-    def see(self, name: str, value: Any, given: Any) -> None:
-        """Look at one floating-point output of the operation ``name`` on ``given``."""
+    def see(self, done: "Done", value: Any) -> None:
+        """Look at ``value``, one floating-point output of an operation."""
         raise NotImplementedError
 
     def _follow(self, part: Any, name: str) -> List[Any]:
@@ -55,7 +80,7 @@ class Watch(TorchDispatchMode):
             # The second output of a norm is its scale, which stays in float32.
             first = made[0] if isinstance(made, tuple) and "norm" in name else made
             for output in (value for value in tree_flatten(first)[0] if _is_float(value)):
-                self.see(name, output.detach(), (args, kwargs or {}))
+                self.see(Done(func, name, args, kwargs or {}), output.detach())
         return made
 
 
@@ -72,16 +97,16 @@ class Ranges(Watch):
         self.seen: Dict[Call, Tuple[str, float]] = {}
         self._counts: Dict[Tuple[str, str], int] = {}
 
-    def see(self, name: str, value: Any, given: Any) -> None:
+    def see(self, done: Done, value: Any) -> None:
         """Keep what this output spans; a copy or a constant makes no value of its own."""
-        if name in _EXEMPT or not value.numel():
+        if done.name in _EXEMPT or not value.numel():
             return
-        place = (self.path[-1], name)
+        place = (self.path[-1], done.name)
         number = self._counts.get(place, 0)
         self._counts[place] = number + 1
         size = float(value.abs().max()) if self._sizes else 0.0
         if size >= -_LEAST_MASK:
-            size = _unmasked(value, size, given)
+            size = _unmasked(value, size, done)
         self.seen[place[0], place[1], number] = (str(value.dtype).replace("torch.", ""), size)
 
 
@@ -94,14 +119,16 @@ class FirstBreak(Watch):
         self._mask = mask
         self._phase = phase
 
-    def see(self, name: str, value: Any, given: Any) -> None:
+    def see(self, done: Done, value: Any) -> None:
         """Remember the first break."""
-        if self.broken is None and name not in _MASKING and value.numel() and not bool(torch.isfinite(value).all()):
-            inputs = _floats(given)
+        if self.broken is not None or done.name in _MASKING or not value.numel():
+            return
+        if not bool(torch.isfinite(value).all()):
+            inputs = done.floats()
             if not any(_is_broken(part) for part in inputs):
-                self._break(name, value, inputs)
+                self._break(done, value, inputs)
 
-    def _break(self, name: str, value: Any, inputs: List[Any]) -> None:
+    def _break(self, done: Done, value: Any, inputs: List[Any]) -> None:
         # An additive mask that was cast down, or has a score added to it, becomes -inf, which is what it means.
         if not _is_broken(value):
             low = min((float(part.min()) for part in inputs if part.numel()), default=0.0)
@@ -111,9 +138,10 @@ class FirstBreak(Watch):
         self.broken = {
             "phase": self._phase(),
             "module": self.path[-1],
-            "op": name,
+            "op": done.name,
             "dtype": str(value.dtype).replace("torch.", ""),
             "largest": [_size(part) for part in inputs[:4]],
+            "exact": done.exact(),
             "ignored_rows_only": self._is_confined(value),
         }
 
@@ -132,14 +160,14 @@ class FirstBreak(Watch):
         return bool(bad[~kept].any()) and not bool(bad[kept].any())
 
 
-def _unmasked(value: Any, size: float, given: Any) -> float:
+def _unmasked(value: Any, size: float, done: Done) -> float:
     """Return the largest absolute value of ``value``, less what an additive mask put there."""
     low = float(value.min())
     if low > _LEAST_MASK or -low < size:
         return size
     if _is_mask(value, low):
         return 0.0
-    for part in _floats(given):
+    for part in done.floats():
         if part.numel() and _is_mask(part, float(part.min())):
             left = value[(part == 0).expand_as(value)] if part.dim() <= value.dim() else value
             return float(left.abs().max()) if left.numel() else 0.0
@@ -151,8 +179,12 @@ def _is_mask(value: Any, low: float) -> bool:
     return low <= _LEAST_MASK and bool(((value == 0) | (value == low)).all())
 
 
-def _floats(given: Any) -> List[Any]:
-    return [part.detach() for part in tree_flatten(given)[0] if _is_float(part)]
+def _widened(leaf: Any) -> Any:
+    """Return a copy of a tensor in a wider dtype, and the wider one of a dtype that is asked for."""
+    half = (torch.float16, torch.bfloat16)
+    if _is_float(leaf):
+        return leaf.detach().to(torch.float32 if leaf.dtype in half else torch.float64, copy=True)
+    return torch.float32 if isinstance(leaf, torch.dtype) and leaf in half else leaf
 
 
 def _is_float(value: Any) -> bool:

@@ -1,0 +1,1 @@
+"""The probe on real weights; ``nox -s real-weights`` makes the environment."""
