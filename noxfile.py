@@ -123,6 +123,8 @@ def probe_truth(session: nox.Session) -> None:
         if not wanted or cell.name in wanted:
             target = build(session, f"torch-{cell.name}", cell.python, cell.requirements)
             session.run(*faults, "--torch", cell.name, "--python", str(target))
+            if cell is TRUTH_CELLS[0]:
+                session.run(*faults, "--seeds", "--python", str(target))
             # The next one is as large.
             shutil.rmtree(target)
     for fault in ENVIRONMENT_FAULTS if not wanted or "2.13.0" in wanted else ():

@@ -101,6 +101,8 @@ def check(**options: Any) -> None:  # noqa: ANN401 - click passes one keyword an
 @click.option("--data", type=_FILE, help="File of texts: JSON Lines with a key `text`, or one text a line.")
 @click.option("--train", is_flag=True, help="Run the recipes on the checkpoint, too; default: measure its range.")
 @click.option("--stress", is_flag=True, help="Plant outliers of documented size into the miniature: a margin table.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, help="Of the miniature's weights and batches.")
+@click.option("--attention", type=click.Choice(["eager", "sdpa"]), help="Default: what transformers chooses.")
 @click.option("--recipes", metavar="NAME,…", default=",".join(RECIPES), help="Which to run; default: all.")
 @_options
 def probe(recipes: str, data: Path | None, **options: Any) -> None:  # noqa: ANN401

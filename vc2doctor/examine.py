@@ -45,6 +45,8 @@ class Request(Data):
     """Whether the recipes are run; only a checkpoint can do without."""
     stress: bool = False
     """Whether planted outliers show the margins."""
+    seed: int = 0
+    attention: str | None = None
 
 
 def examine(request: Request, folder: Path, on_progress: Callable[[str], None]) -> Report:
@@ -108,6 +110,8 @@ def _asked(request: Request) -> dict[str, Any]:
         "weights": str(request.checkpoint) if request.checkpoint else "",
         "texts": request.texts or TEXTS,
         "stress": tuple(PLANTS) if request.stress else (),
+        "seed": request.seed,
+        "attention": request.attention or "default",
     }
 
 

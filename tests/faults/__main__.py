@@ -29,11 +29,14 @@ def main() -> int:
     parser.add_argument("--python")
     parser.add_argument("--environment", help="name of an environment fault: --python is the faulty one")
     parser.add_argument("--clean", help="interpreter of the clean environment")
+    parser.add_argument("--seeds", action="store_true", help="compare seeds 0 to 4, eager and sdpa, in --python")
     parser.add_argument("--page", type=Path, help="file to write the table to")
     options = parser.parse_args()
     if options.environment:
         fault = next(one for one in ENVIRONMENT_FAULTS if one.name == options.environment)
         return _keep([truth.environment_row(fault, options.python, options.clean)], options.rows)
+    if options.seeds:
+        return _seeds(options.python)
     if options.torch:
         return _keep(truth.rows(options.python, options.torch), options.rows)
     return _table(options.rows, options.page)
@@ -46,6 +49,15 @@ def _keep(rows: Iterable[truth.Row], file: Path) -> int:
         with file.open("a", encoding="utf-8") as kept:
             kept.write(json.dumps(record) + "\n")
     return 0
+
+
+def _seeds(python: str) -> int:
+    found = {(seed, kind): truth.verdicts(python, seed, kind) for kind in truth.ATTENTIONS for seed in truth.SEEDS}
+    first = found[0, truth.ATTENTIONS[0]]
+    for name, outcome in first.items():
+        others = {verdicts[name] for verdicts in found.values()}
+        print(f"{'same' if others == {outcome} else 'DIFFERENT':<10} {name:<32} {', '.join(sorted(others))}")
+    return int(any(verdicts != first for verdicts in found.values()))
 
 
 def _table(file: Path, page: Path | None) -> int:

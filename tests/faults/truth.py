@@ -92,6 +92,27 @@ def environment_row(fault: EnvironmentFault, faulty: str, clean: str) -> Row:
     return Row(fault, fault.torch, seen, twin)
 
 
+SEEDS, ATTENTIONS = range(5), ("eager", "sdpa")
+
+
+def verdicts(python: str, seed: int, attention: str) -> dict[str, str]:
+    """Return the outcome of every recipe, plain and with every plant, for one seed and attention."""
+    command = [sys.executable, "-m", "vc2doctor", "probe", "--python", python, "--device", "cpu", "--stress"]
+    done = subprocess.run(
+        [*command, "--seed", str(seed), "--attention", attention, "--format", "json"],
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    report = json.loads(done.stdout)["probe"]
+    found = {one["recipe"]: str(one["outcome"]) for one in report["recipes"]}
+    for plant in report["stress"]:
+        found |= {f"{plant['plant']}: {one['recipe']}": str(one["outcome"]) for one in plant["recipes"]}
+    return found
+
+
 def line(one: Row) -> str:
     """Return one row for a terminal."""
     expected = f"  expected {one.fault.outcome}, {one.fault.cause}; {one.seen}; {one.twin}"

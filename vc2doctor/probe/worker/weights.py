@@ -55,6 +55,8 @@ def load(stack: Any, spec: Spec, *, trains: bool) -> Loaded:
     if "gguf_file" not in place:
         settings["use_safetensors"] = True
     settings[_dtype_key(stack.transformers)] = getattr(stack.torch, dtype)
+    if spec.attention != "default":
+        settings["attn_implementation"] = spec.attention
     folder = place.pop("folder")
     model = _class(stack.transformers, folder, place).from_pretrained(folder, **place, **settings)
     tokenizer = stack.transformers.AutoTokenizer.from_pretrained(

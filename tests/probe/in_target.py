@@ -1,0 +1,149 @@
+"""What holds of the worker's own parts, run in a target interpreter: ``PYTHON -B in_target.py WORKER_FOLDER FOLDER``.
+
+Prints one JSON object; ``test_worker.py`` says what has to be in it.
+"""
+
+import importlib
+import importlib.util
+import json
+import os
+import sys
+from typing import Any, Dict, List
+from unittest import mock
+
+import peft
+import torch
+import transformers
+
+
+def _package(folder: str) -> Any:
+    place = os.path.join(folder, "__init__.py")
+    spec = importlib.util.spec_from_file_location("worker", place, submodule_search_locations=[folder])
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["worker"] = module
+    spec.loader.exec_module(module)
+
+
+_package(sys.argv[1])
+device, headroom, measures, plants, subject, training, weights = (
+    importlib.import_module("worker." + name)
+    for name in ("device", "headroom", "measures", "plants", "subject", "training", "weights")
+)
+recipes, specs, watch = (importlib.import_module("worker." + name) for name in ("recipes", "spec", "watch"))
+STACK = training.Stack(torch, transformers, peft, torch.device("cpu"))
+
+
+class Kept:
+    """Keeps events."""
+
+    def __init__(self) -> None:
+        self.events: List[Dict[str, Any]] = []
+
+    def emit(self, event: str, **fields: Any) -> None:
+        """Keep one event."""
+        self.events.append(dict(fields, event=event))
+
+
+def ladder() -> Dict[str, List[Any]]:
+    """Return, for a planted product of growing size, the measured largest value and whether each recipe is finite."""
+    found: Dict[str, List[Any]] = {}
+    # A product within a few percent of the limit is a coin toss: float16 rounds what is multiplied.
+    for times in (0.25, 0.5, 0.7, 1.2, 2.0, 64.0):
+        plants.PLANTS["rung"] = (plants.Outlier("padding", 255.9 * times**0.5, 255.9 * times**0.5, 1000.0),)
+        spec = specs.Spec(plant="rung")
+        kept = Kept()
+        headroom.run(kept, STACK, spec)
+        row = [kept.events[0]["tightest"]["largest"]]
+        for name in ("fp32", "bf16", "fp16-amp"):
+            recipe = recipes.RECIPES[name]
+            loop = training.Loop(STACK, spec, recipe, subject.build(STACK, spec, recipe))
+            # The second batch is the padded one, where the product is planted.
+            row.append(loop.step(1)["loss"] is not None)
+        found[str(times)] = row
+    return found
+
+
+def answers() -> Dict[str, Any]:
+    """Return what the questions for a GPU give on a CPU."""
+    return {name: _answer(ask) for name, ask in measures.QUESTIONS.items()}
+
+
+def _answer(ask: Any) -> List[Any]:
+    try:
+        value, _, told = ask(STACK)
+    except Exception as error:  # noqa: BLE001 - that it cannot be asked is an answer
+        return [None, type(error).__name__]
+    return [value, told]
+
+
+def masks() -> Dict[str, float]:
+    """Return the largest value that is counted of scores to which masks are added."""
+    scores = torch.full((1, 1, 4, 4), 7.0)
+    found = {}
+    for name, low in (("bert", -10000.0), ("finfo", torch.finfo(torch.float32).min), ("none", 0.0)):
+        mask = torch.zeros(1, 1, 1, 4)
+        mask[..., -1] = low
+        ranges = watch.Ranges(torch.nn.Identity(), sizes=True)
+        with ranges:
+            scores + mask
+        ranges.close()
+        found[name] = max(size for _, size in ranges.seen.values())
+    return found
+
+
+def checkpoint(folder: str) -> str:
+    """Save a tiny checkpoint with a tokenizer, as safetensors."""
+    from tokenizers import Tokenizer, models, pre_tokenizers  # noqa: PLC0415 - this part alone needs them
+
+    words = {word: number for number, word in enumerate(["<unk>", "</s>", "a", "b", "c", "d", "e", "f", "g", "h"])}
+    tokenizer = Tokenizer(models.WordLevel(words, unk_token="<unk>"))  # noqa: S106 - a token of text
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    fast = transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>", eos_token="</s>")  # noqa: S106
+    config = transformers.LlamaConfig(
+        vocab_size=len(words), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2
+    )
+    torch.manual_seed(0)
+    place = os.path.join(folder, "tiny")
+    transformers.LlamaForCausalLM(config).save_pretrained(place, safe_serialization=True)
+    fast.save_pretrained(place)
+    return place
+
+
+def refusals(place: str) -> Dict[str, str]:
+    """Return how checkpoints are refused that do not fit, that are pickled, or that bring code."""
+    spec = specs.Spec(weights=place)
+    found = {}
+    for name, size in (("no room", 1000), ("room for bfloat16", (1 << 30) + 60000)):
+        # The machine's memory is what is another one here.
+        with mock.patch.object(weights, "_free", return_value=size):
+            try:
+                found[name] = weights.load(STACK, spec, trains=False).dtype
+            except MemoryError as error:
+                found[name] = str(error)
+    for name, files in (
+        ("pickled", {"pytorch_model.bin": "x", "config.json": "{}"}),
+        ("code", {"x.safetensors": "", "config.json": '{"auto_map": {"AutoModel": "evil.Model"}}'}),
+        ("damaged", {"x.safetensors": "\1\0", "config.json": "{}"}),
+    ):
+        folder = os.path.join(os.path.dirname(place), name)
+        os.mkdir(folder)
+        for file, text in files.items():
+            with open(os.path.join(folder, file), "w", encoding="utf-8") as written:
+                written.write(text or "\2\0\0\0\0\0\0\0{}")
+        try:
+            found[name] = str(weights.load(STACK, specs.Spec(weights=folder), trains=False))
+        except weights.CheckpointError as error:
+            found[name] = str(error)
+    return found
+
+
+def main() -> None:
+    """Print what was found."""
+    place = checkpoint(sys.argv[2])
+    found = {"ladder": ladder(), "answers": answers(), "masks": masks(), "refusals": refusals(place), "place": place}
+    sys.stdout.write(json.dumps(found) + "\n")
+
+
+main()

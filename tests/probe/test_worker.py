@@ -1,0 +1,122 @@
+"""The worker's parts on the real stack: what is measured has to be what is there."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import noxfile
+from tests.conftest import Ran
+from tests.faults import truth
+from tests.faults.table import FAULTS
+from vc2doctor.matrix.model import FLOAT16
+from vc2doctor.probe import runner
+
+pytestmark = pytest.mark.stack
+
+Doctor = Callable[..., Ran]
+StackOf = Callable[..., Path]
+NEWEST = noxfile.TRUTH_CELLS[0]
+IN_CI = ("half_adapters", "padded_rows_overflow", "labels_ignored", "own_autocast", "untouched_adapters", "nan_weight")
+"""Faults of the table that every run of the tests plants; ``nox -s probe-truth`` plants them all."""
+
+
+@pytest.fixture(scope="module")
+def target(stack_of: StackOf) -> Path:
+    return stack_of(*NEWEST.requirements)
+
+
+@pytest.fixture(scope="module")
+def found(target: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("in-target")
+    worker = Path(runner.__file__).with_name("worker")
+    command = [str(target / "bin" / "python"), "-B", str(Path(__file__).with_name("in_target.py"))]
+    done = subprocess.run([*command, str(worker), str(folder)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    made: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return made
+
+
+def test_float16_breaks_where_headroom_says_so_and_nothing_else_breaks(found: dict[str, Any]) -> None:
+    signs = set()
+    for largest, fp32, bf16, fp16 in found["ladder"].values():
+        bits = math.log2(FLOAT16 / largest)
+        signs.add(bits > 0)
+        assert (fp32, bf16) == (True, True)
+        assert fp16 is (bits > 0), f"at {bits:.2f} bits"
+    assert signs == {True, False}
+
+
+def test_an_additive_mask_is_no_activation(found: dict[str, Any]) -> None:
+    assert found["masks"] == {"bert": 7.0, "finfo": 7.0, "none": 7.0}
+
+
+def test_the_questions_for_a_gpu_are_answered_by_value(found: dict[str, Any]) -> None:
+    answers = found["answers"]
+    for name in ("bf16 product", "fp16 product", "fp32 product", "bf16 conv3d", "bf16 sdpa"):
+        assert 0 < answers[name][0] < 0.01, name
+    assert [answers[f"fp16 AdamW, {form}"][0] for form in ("foreach", "for-loop", "fused")] == [0.0, 0.0, 1.0]
+    assert "Attempting to unscale FP16 gradients" in answers["GradScaler on fp16 parameters"][1]
+    assert answers["sdpa, masked row"][0] == 1.0
+    assert answers["bf16 speed"][0] > 0
+    assert answers["flash-attention"] == [None, "ModuleNotFoundError"]
+
+
+def test_what_does_not_fit_or_is_not_safe_is_refused(found: dict[str, Any]) -> None:
+    refusals = found["refusals"]
+    assert "GiB are free on cpu" in refusals["no room"]
+    assert refusals["room for bfloat16"] == "bfloat16"
+    assert "pickled weights are not loaded" in refusals["pickled"]
+    assert "code that came with it, which is never run" in refusals["code"]
+    assert "is not a safetensors file" in refusals["damaged"]
+
+
+def probed(doctor: Doctor, target: Path, *options: str) -> dict[str, Any]:
+    ran = doctor("probe", "--python", str(target), "--device", "cpu", "--format", "json", *options)
+    assert ran.out, ran.err
+    told: dict[str, Any] = json.loads(ran.out)
+    return told
+
+
+def test_a_checkpoint_is_measured_and_trained(doctor: Doctor, target: Path, found: dict[str, Any]) -> None:
+    options = ("--model", found["place"], "--text", "a b c d e f g h", "--text", "h g f", "--profile", "causal-lm")
+    told = probed(doctor, target, *options)
+    assert (told["verdict"], told["exit_code"]) == ("measured", 0)
+    layers = told["probe"]["headroom"]["layers"]
+    assert {"model.layers.0", "model.layers.1", "lm_head"} <= set(layers)
+    told = probed(doctor, target, *options, "--train", "--recipes", "fp32,bf16")
+    assert (told["verdict"], told["exit_code"]) == ("fit", 0)
+    assert [one["outcome"] for one in told["probe"]["recipes"]] == ["finite", "finite"]
+
+
+def test_stress_shows_margins_and_leaves_the_verdict_alone(doctor: Doctor, target: Path) -> None:
+    told = probed(doctor, target, "--stress", "--seed", "3", "--attention", "eager")
+    assert told["verdict"] == "fit"
+    bits, fates = {}, {}
+    for plant in told["probe"]["stress"]:
+        bits[plant["plant"]] = math.log2(FLOAT16 / plant["headroom"]["tightest"]["largest"])
+        fates[plant["plant"]] = {one["recipe"]: one["outcome"] for one in plant["recipes"]}
+    assert bits == pytest.approx({"sink": 4.64, "smollm": 1.39, "stress": -0.03, "stress4x": -2.03}, abs=0.05)
+    assert {fates[plant][name] for plant in fates for name in ("fp32", "bf16")} == {"finite"}
+    assert [fates[plant]["fp16-amp"] for plant in fates] == ["finite", "finite", "non-finite", "non-finite"]
+
+
+def test_on_a_cpu_what_only_a_gpu_can_say_is_listed(doctor: Doctor, target: Path) -> None:
+    told = probed(doctor, target, "--recipes", "fp32,fp16-scaled")["probe"]
+    assert "memory" in told["not_measured"]
+    assert {measure["status"] for measure in told["measures"]} == {"unsupported"}
+    assert (told["self_test"]["seen"], told["self_test"]["passed"]) == (True, True)
+    assert all(one["seconds"] > 0 for one in told["recipes"])
+
+
+def test_planted_faults_are_named_and_their_twins_pass(target: Path) -> None:
+    planted = [fault for fault in FAULTS if fault.name in IN_CI]
+    rows = list(truth.rows(str(target), NEWEST.name, planted))
+    assert len(rows) >= len(IN_CI)
+    assert [truth.line(row) for row in rows if row.verdict != "right"] == []
