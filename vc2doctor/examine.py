@@ -18,7 +18,7 @@ from vc2doctor.probe.outcome import not_measured, outcomes, self_test, stress
 from vc2doctor.probe.runner import probe
 from vc2doctor.probe.texts import TEXTS
 from vc2doctor.probe.worker.plants import PLANTS
-from vc2doctor.probe.worker.recipes import RECIPES
+from vc2doctor.probe.worker.recipes import CONTROL, RECIPES
 
 DEFAULT_PROFILE = "videochat2-mistral"
 
@@ -79,7 +79,8 @@ def examine(request: Request, folder: Path, on_progress: Callable[[str], None]) 
         ),
     )
     if request.probe and not examination.missing:
-        recipes = request.recipes if request.train else ()
+        wanted = {CONTROL, examination.plan.precision, *request.recipes} if request.train else set()
+        recipes = [name for name in RECIPES if name in wanted]
         spec = {**spec_of(profile), **_asked(request)}
         done = probe(python, request.device, recipes, request.timeout, on_progress, spec)
         examination = examination.model_copy(update={"probe": done})

@@ -74,6 +74,8 @@ class ProbeReport(Data):
     doing: str
     """What it was at when it ended."""
     seconds: float
+    warm_up: float | None
+    """Seconds that torch took to import what it puts off until an optimiser is first used."""
     worker: str | None
     imports: tuple[Imported, ...]
     import_package: str | None

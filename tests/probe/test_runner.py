@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.conftest import Venv
+from vc2doctor.probe import runner
 from vc2doctor.probe.model import ProbeRun
 from vc2doctor.probe.runner import probe
 from vc2doctor.probe.worker.recipes import RECIPES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 
 def run(venv: Venv, timeout: float = 30.0) -> ProbeRun:
@@ -126,6 +128,14 @@ def test_the_worker_starts_on_every_python(version: str, venv_of: Callable[[str]
     other.add_stack(torch="raise ImportError('as far as this')")
     found = run(other)
     assert (found.ending, found.import_package) == ("finished", "torch")
+
+
+@pytest.mark.parametrize("version", ["3.8", "3.13"])
+def test_the_worker_compiles_on_the_oldest_and_newest_python(version: str, venv_of: Callable[[str], Venv]) -> None:
+    sources = sorted(str(path) for path in (Path(runner.__file__).parent / "worker").glob("*.py"))
+    check = "import ast, sys; [ast.parse(open(name, encoding='utf-8').read(), name) for name in sys.argv[1:]]"
+    done = subprocess.run([venv_of(version).python, "-c", check, *sources], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_folder_of_the_current_directory_does_not_reach_the_probe(

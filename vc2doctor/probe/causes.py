@@ -1,5 +1,6 @@
 """The named causes, one function each: what shows that it is the one, or nothing. The docstring is what mends it."""
 
+import inspect
 import re
 from collections.abc import Callable
 
@@ -304,3 +305,18 @@ CAUSES: tuple[Callable[[Case], str | None], ...] = (
     updates_too_small,
 )
 """In the order in which they are asked: what is certain first. The docstring of each is what mends it."""
+
+
+def name_of(cause: Callable[[Case], str | None]) -> str:
+    """Return the name under which reports tell of a cause: ``forward-overflow``."""
+    return cause.__name__.replace("_", "-")
+
+
+def mend_of(cause: Callable[[Case], str | None]) -> str:
+    """Return what mends a cause, as one paragraph."""
+    return " ".join(inspect.cleandoc(cause.__doc__ or "").split())
+
+
+def pages() -> dict[str, str]:
+    """Return what mends each cause, by its name."""
+    return {name_of(cause): mend_of(cause) for cause in CAUSES}

@@ -1,9 +1,7 @@
 """Why a recipe went wrong: named causes, each decided by evidence. What no evidence decides stays unknown."""
 
-import inspect
-
 from vc2doctor.probe.case import Case, Cause
-from vc2doctor.probe.causes import CAUSES
+from vc2doctor.probe.causes import CAUSES, mend_of, name_of
 from vc2doctor.probe.model import ProbeRun, RecipeRun
 from vc2doctor.probe.worker.recipes import RECIPES
 
@@ -14,6 +12,5 @@ def diagnose(run: RecipeRun, probe: ProbeRun) -> Cause | None:
     for test in CAUSES:
         told = test(case)
         if told is not None:
-            mend = " ".join(inspect.cleandoc(test.__doc__ or "").split())
-            return Cause(id=test.__name__.replace("_", "-"), told=told, mend=mend)
+            return Cause(id=name_of(test), told=told, mend=mend_of(test))
     return None

@@ -13,7 +13,7 @@ _MOST_REPLAYED = 24
 def run(events: Events, stack: Any, spec: Spec, recipe: Recipe, bad_step: int) -> None:
     """Emit one ``located`` event for step ``bad_step`` of ``recipe``, and one ``experiment`` event a remedy tried."""
     events.emit("located", recipe=recipe.name, step=bad_step, **_located(stack, spec, recipe, bad_step))
-    for change in ("float32-adapters", "clip-1.0", "unpadded", "float32"):
+    for change in ("float32-adapters", "clip-1.0"):
         mended = _mends(stack, spec, recipe, bad_step, change)
         if mended is not None:
             events.emit("experiment", recipe=recipe.name, change=change, mended=mended)
@@ -41,18 +41,11 @@ def _located(stack: Any, spec: Spec, recipe: Recipe, bad_step: int) -> Dict[str,
 
 def _mends(stack: Any, spec: Spec, recipe: Recipe, bad_step: int, change: str) -> Optional[bool]:
     """Return whether ``change`` lets the training pass the bad step; ``None`` where it changes nothing."""
-    changed = recipe
-    if change == "float32":
-        changed = recipe._replace(base="float32", outer=None, inner=None, scaled=False)
     try:
-        made = subject.build(stack, spec, changed)
+        made = subject.build(stack, spec, recipe)
         if change == "float32-adapters" and not _to_float32(stack.torch, made):
             return None
-        if change == "unpadded":
-            if len(made.batches) == 1 or spec.entry:
-                return None
-            made.batches = made.batches[:1]
-        loop = training.Loop(stack, spec, changed, made, clip=1.0 if change == "clip-1.0" else 0.0)
+        loop = training.Loop(stack, spec, recipe, made, clip=1.0 if change == "clip-1.0" else 0.0)
         seen = training.steps_of(loop, bad_step + 3)
     except Exception:  # noqa: BLE001 - a change that raises does not mend
         return False
