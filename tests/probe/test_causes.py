@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import noxfile
 from tests.facts import CPU_DEVICE, cuda_device, failed, failure, probe_run, recipe, step
-from vc2doctor.probe.causes import CAUSES
+from vc2doctor.probe.causes import CAUSES, pages
 from vc2doctor.probe.diagnosis import diagnose
 from vc2doctor.probe.model import (
     Adapters,
@@ -186,3 +188,9 @@ def test_a_float16_region_of_the_models_own() -> None:
 def test_causes_do_not_depend_on_the_device(device: Any) -> None:  # noqa: ANN401
     for name, (run, facts) in CASES.items():
         assert cause(run, device=device, **facts) == name
+
+
+def test_the_documentation_says_what_mends_each_cause() -> None:
+    page = Path(noxfile.__file__).with_name("docs").joinpath("probe.md").read_text(encoding="utf-8")
+    for name, mend in pages().items():
+        assert f"| `{name}` | {mend} |" in page
