@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import shutil
@@ -112,8 +113,6 @@ def build(session: nox.Session, name: str, python: str, requirements: tuple[str,
 @nox.session(name="probe-truth")
 def probe_truth(session: nox.Session) -> None:
     """Every planted fault and its clean twin on four torch releases: ``nox -s probe-truth [-- --write] [2.13.0 …]``."""
-    from tests.faults.table import ENVIRONMENT_FAULTS  # noqa: PLC0415 - needs packaging, which only this session does
-
     session.install("-e", ".", env=uv_settings())
     wanted = [word for word in session.posargs if word != "--write"]
     rows = Path(session.create_tmp()).resolve() / "rows.jsonl"
@@ -127,10 +126,11 @@ def probe_truth(session: nox.Session) -> None:
                 session.run(*faults, "--seeds", "--python", str(target))
             # The next one is as large.
             shutil.rmtree(target)
-    for fault in ENVIRONMENT_FAULTS if not wanted or "2.13.0" in wanted else ():
-        faulty = build(session, "faulty", "3.11", fault.faulty)
-        clean = build(session, "clean", "3.11", fault.clean)
-        session.run(*faults, "--environment", fault.name, "--python", str(faulty), "--clean", str(clean))
+    if not wanted or TRUTH_CELLS[0].name in wanted:
+        for fault in json.loads(session.run(*faults, "--environments", silent=True, log=False) or "[]"):
+            faulty = build(session, "faulty", "3.11", tuple(fault["faulty"]))
+            clean = build(session, "clean", "3.11", tuple(fault["clean"]))
+            session.run(*faults, "--environment", fault["name"], "--python", str(faulty), "--clean", str(clean))
     session.run(*faults, *(["--page", "docs/probe-truth.md"] if "--write" in session.posargs else []))
 
 

@@ -27,11 +27,15 @@ def main() -> int:
     parser.add_argument("--rows", type=Path, required=True, help="JSON Lines file that keeps the rows")
     parser.add_argument("--torch", help="release of torch in --python: run all faults there")
     parser.add_argument("--python")
+    parser.add_argument("--environments", action="store_true", help="print the environment faults as JSON")
     parser.add_argument("--environment", help="name of an environment fault: --python is the faulty one")
     parser.add_argument("--clean", help="interpreter of the clean environment")
     parser.add_argument("--seeds", action="store_true", help="compare seeds 0 to 4, eager and sdpa, in --python")
     parser.add_argument("--page", type=Path, help="file to write the table to")
     options = parser.parse_args()
+    if options.environments:
+        print(json.dumps([fault._asdict() for fault in ENVIRONMENT_FAULTS]))
+        return 0
     if options.environment:
         fault = next(one for one in ENVIRONMENT_FAULTS if one.name == options.environment)
         return _keep([truth.environment_row(fault, options.python, options.clean)], options.rows)
