@@ -37,3 +37,9 @@ def test_any_gpu_will_do() -> None:
     assert found_by(check, examination(probe=probe_run(device=amd))) == []
     apple = cuda_device(type="mps", device="mps", capability=None, torch_cuda=None)
     assert found_by(check, examination(probe=probe_run(device=apple))) == []
+
+
+def test_what_a_cpu_cannot_say_is_listed() -> None:
+    (finding,) = found_by(check, examination(probe=probe_run()))
+    assert any("flash-attention; memory" in told for told in finding.evidence)
+    assert finding.evidence[-1] == "finite in float16 means here: no defect of versions or configuration"

@@ -121,7 +121,7 @@ def test_weak_where_the_loss_does_not_fall(last: float) -> None:
 def test_an_error_says_where() -> None:
     found = outcome(failed("fp16-scaled", failure("Attempting to unscale FP16 gradients.", type="ValueError")))
     assert found.outcome == "error"
-    assert found.told == "ValueError: Attempting to unscale FP16 gradients., raised at torch/x.py:7"
+    assert found.told == "ValueError: Attempting to unscale FP16 gradients, raised at torch/x.py:7"
 
 
 HALF = "\"addmm_impl_cpu_\" not implemented for 'Half'"

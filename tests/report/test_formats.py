@@ -10,12 +10,13 @@ import jsonschema
 import pytest
 from rich.console import Console
 
-from tests.facts import MISSING_SYMBOL, child, examination, gpu, probe_run, recipe, step
+from tests.facts import MISSING_SYMBOL, child, cuda_device, examination, gpu, probe_run, recipe, step
 from vc2doctor.checks.examination import Examination
 from vc2doctor.environment.model import Nvidia
 from vc2doctor.examine import report_on
 from vc2doctor.findings import Report
 from vc2doctor.matrix.schema import schema
+from vc2doctor.probe.model import Headroom, Measure, Place, StressRun
 from vc2doctor.report import json as json_format
 from vc2doctor.report import text as text_format
 
@@ -130,3 +131,46 @@ class TestJson:
 
 def probe_recipes() -> list[str]:
     return [run.recipe for run in probe_run().recipes]
+
+
+class TestProbe:
+    """The probe's part."""
+
+    HEADROOM = Headroom(
+        tightest=Place(module="layers.11", op="add", largest=131008.0), layers={"layers.0": 8.0, "layers.11": 131008.0}
+    )
+
+    def test_the_miniatures_range_is_not_shown(self) -> None:
+        assert "headroom" not in plain(report(examination(probe=probe_run(headroom=self.HEADROOM))))
+
+    def test_a_checkpoints_range_by_layer(self) -> None:
+        probe = probe_run(recipes=(), adapter=None, headroom=self.HEADROOM)
+        planned = {"checkpoint": "/models/mine", "trains": False, "precision": "fp16-amp"}
+        told = plain(report(examination(probe=probe, planned=planned)))
+        assert "float16 headroom                     -1.0 bits: |x| up to 1.3101e+05 in layers.11 (add)" in told
+        assert "  layers.0              13.0 bits    ####" in told
+        assert told.splitlines()[-1].startswith("✗ Not fit to train under fp16-amp.")
+
+    def test_measures_of_a_gpu(self) -> None:
+        measures = (
+            Measure(name="bf16 speed", status="measured", value=0.98, told="bfloat16 700 TFLOP/s"),
+            Measure(name="flash-attention", status="unsupported", told="No module named 'flash_attn'"),
+        )
+        told = plain(report(examination(probe=probe_run(device=cuda_device(), measures=measures))))
+        assert "·  bf16 speed              measured     bfloat16 700 TFLOP/s" in told
+        assert "-  flash-attention         unsupported  No module named 'flash_attn'" in told
+        assert "bf16 speed" not in plain(report(examination(probe=probe_run(measures=measures))))
+
+    def test_margins(self) -> None:
+        overflowing = recipe("fp16-amp", steps=(step(0, None, parameters_finite=False),))
+        stress = StressRun(plant="stress4x", headroom=self.HEADROOM, recipes=(recipe("fp32"), overflowing))
+        told = plain(report(examination(probe=probe_run(stress=(stress,)))))
+        assert "stress4x                -1.00 bits   fp32 finite, fp16-amp non-finite" in told
+        assert "Fit to train under bf16." in told, "a margin is no verdict"
+
+    def test_a_row_is_wrapped_beside_its_name(self) -> None:
+        broken = recipe("fp16-amp", steps=(step(0, None, parameters_finite=False),))
+        lines = plain(report(examination(probe=probe_run(broken))), 80, terminal=True, color_system=None).splitlines()
+        assert all(len(line) <= 80 for line in lines if "https://" not in line and " -m pip " not in line)
+        row = next(line for line in lines if "fp16-amp " in line and "non-finite" in line)
+        assert "the loss of step 0 is not finite" in row

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from vc2doctor.checks.accelerators import accelerators
 from vc2doctor.checks.examination import Examination
 from vc2doctor.findings import Finding, Severity
+from vc2doctor.probe.outcome import not_measured
 
 
 def check(examination: Examination) -> Iterator[Finding]:
@@ -21,6 +22,10 @@ def check(examination: Examination) -> Iterator[Finding]:
         evidence = ["--device cpu was asked for"]
     elif nvidia.hidden:
         evidence.append(f"CUDA_VISIBLE_DEVICES={nvidia.visible} hides {nvidia.hidden}")
+    unmeasured = not_measured(examination.probe) if examination.probe else ()
+    if unmeasured and examination.probe and examination.probe.recipes:
+        evidence.append(f"not measured: {'; '.join(unmeasured)}")
+        evidence.append("finite in float16 means here: no defect of versions or configuration")
     required = examination.plan.require_gpu
     yield Finding(
         id="VC009",

@@ -156,7 +156,7 @@ def _classify(recipe: RecipeRun, control: RecipeRun | None, run: ProbeRun) -> _C
 def _raised(recipe: RecipeRun, run: ProbeRun) -> _Classified:
     failure = recipe.failure
     assert failure is not None  # noqa: S101 - the caller looked
-    message = f"{failure.error.type}: {failure.error.message}"
+    message = f"{failure.error.type}: {failure.error.message.rstrip('.')}"
     device = run.device.type if run.device else "cpu"
     if device in _LIMITED_DEVICES and _NOT_IMPLEMENTED.search(message):
         return "unsupported", f"{message} (on {device})", None, failure.phase

@@ -24,8 +24,10 @@ def show(report: Report, console: Console) -> None:
         # On a narrow terminal a deep indent would leave no room for words.
         hang = line.hang if console.width - line.hang >= _NARROWEST else 6
         indent = " " * hang
-        first, *rest = line.text.wrap(console, max(_NARROWEST, console.width - hang))
-        console.print(first, soft_wrap=True, highlight=False)
+        # What stands in the indent belongs to the first line only.
+        head, body = line.text[:hang], line.text[hang:]
+        first, *rest = body.wrap(console, max(_NARROWEST, console.width - hang)) or [Text()]
+        console.print(head + first, soft_wrap=True, highlight=False)
         for part in rest:
             console.print(Text(indent) + part, soft_wrap=True, highlight=False)
 
