@@ -64,6 +64,8 @@ def _seen(stack: Any, dtype: str, *, plant: bool = False) -> Dict[str, Any]:
         return ((module(batch) - 1) ** 2).float().mean()
 
     made = subject.Subject(module, [given], loss)
+    # The form that every torch has, on every device; a fused one computes in float32 and hides the fault.
+    made.optimizer = torch.optim.AdamW(module.parameters(), lr=Spec().probe_rate, foreach=False)
     recipe = Recipe("self-test", dtype, None, None, scaled=False, summary="")
     kept = _Kept()
     training.train(kept, stack, Spec(), recipe, training.Loop(stack, Spec(), recipe, made), {})
