@@ -27,9 +27,9 @@ def _package(folder: str) -> Any:
 
 
 _package(sys.argv[1])
-device, headroom, measures, plants, subject, training, weights = (
+entry, headroom, measures, plants, subject, training, weights = (
     importlib.import_module("worker." + name)
-    for name in ("device", "headroom", "measures", "plants", "subject", "training", "weights")
+    for name in ("entry", "headroom", "measures", "plants", "subject", "training", "weights")
 )
 recipes, specs, watch = (importlib.import_module("worker." + name) for name in ("recipes", "spec", "watch"))
 STACK = training.Stack(torch, transformers, peft, torch.device("cpu"))
@@ -139,10 +139,47 @@ def refusals(place: str) -> Dict[str, str]:
     return found
 
 
+_GIVEN = """
+import torch
+def nothing(): return None
+def number(): return 3, 4
+def vectors(): return torch.nn.Linear(2, 2), torch.ones(2, 2)
+class Logits(torch.nn.Linear):
+    def forward(self, given): return {"logits": super().forward(given)}
+def logits(): return Logits(2, 2), torch.ones(2, 2)
+class One(torch.nn.Linear):
+    def forward(self, given): return {"loss": super().forward(given).mean().reshape(1)}
+def good(dtype=None): return One(2, 2).to(dtype), [torch.ones(2, 2)]
+"""
+
+
+def entries(folder: str) -> Dict[str, str]:
+    """Return what is said of functions that give something else than they should."""
+    with open(os.path.join(folder, "given_by_user.py"), "w", encoding="utf-8") as written:
+        written.write(_GIVEN)
+    sys.path.insert(0, folder)
+    return {
+        name: _said(specs.Spec(entry="given_by_user:" + name))
+        for name in ("missing", "nothing", "number", "vectors", "logits", "good")
+    }
+
+
+def _said(spec: Any) -> str:
+    recipe = recipes.RECIPES["bf16"]
+    try:
+        made = subject.build(STACK, spec, recipe)
+        loss = training.loss_of(STACK, spec, recipe, made, made.batches[0])
+    except entry.EntryError as error:
+        return str(error)
+    kinds = {str(parameter.dtype) for parameter in made.parameters().values()}
+    return " ".join((*kinds, str(tuple(loss.shape))))
+
+
 def main() -> None:
     """Print what was found."""
     place = checkpoint(sys.argv[2])
-    found = {"ladder": ladder(), "answers": answers(), "masks": masks(), "refusals": refusals(place), "place": place}
+    found: Dict[str, Any] = {"ladder": ladder(), "answers": answers(), "masks": masks(), "place": place}
+    found.update(refusals=refusals(place), entries=entries(sys.argv[2]))
     sys.stdout.write(json.dumps(found) + "\n")
 
 

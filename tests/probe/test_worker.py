@@ -77,6 +77,16 @@ def test_what_does_not_fit_or_is_not_safe_is_refused(found: dict[str, Any]) -> N
     assert "is not a safetensors file" in refusals["damaged"]
 
 
+def test_a_function_that_gives_something_else_is_told_so(found: dict[str, Any]) -> None:
+    entries = found["entries"]
+    assert entries["missing"].endswith("the module given_by_user has no function missing")
+    assert "returned a NoneType; it must return (model, batch)" in entries["nothing"]
+    assert "returned a int as its model" in entries["number"]
+    assert entries["vectors"] == "the model returned a loss of shape (2, 2); it must be one number"
+    assert entries["logits"] == "the model returned a dict without a loss; does the batch hold labels?"
+    assert entries["good"] == "torch.bfloat16 ()", "the dtype is handed in, and a loss of one number is one"
+
+
 def probed(doctor: Doctor, target: Path, *options: str) -> dict[str, Any]:
     ran = doctor("probe", "--python", str(target), "--device", "cpu", "--format", "json", *options)
     assert ran.out, ran.err
@@ -93,6 +103,13 @@ def test_a_checkpoint_is_measured_and_trained(doctor: Doctor, target: Path, foun
     told = probed(doctor, target, *options, "--train", "--recipes", "fp32,bf16")
     assert (told["verdict"], told["exit_code"]) == ("fit", 0)
     assert [one["outcome"] for one in told["probe"]["recipes"]] == ["finite", "finite"]
+
+
+def test_a_module_that_is_not_there_is_one_finding(doctor: Doctor, target: Path) -> None:
+    told = probed(doctor, target, "--entry", "nowhere:build")
+    assert told["exit_code"] == 1
+    errors = [(one["id"], one["message"]) for one in told["findings"] if one["severity"] == "error"]
+    assert errors == [("VC018", "nowhere:build cannot be loaded")]
 
 
 def test_stress_shows_margins_and_leaves_the_verdict_alone(doctor: Doctor, target: Path) -> None:

@@ -1,10 +1,12 @@
-"""The checkpoint cannot be loaded in the target environment.
+"""The checkpoint, or the user's own function, cannot be loaded in the target environment.
 
 ``vc2doctor probe --model PATH`` loads safetensors or GGUF with the installed transformers, offline, without running
 code that came with the weights, and only where they fit into memory. What was raised is the evidence: an architecture
 that this transformers does not know, a damaged file, a package that is missing, or a model that is too large here.
+``--entry module:function`` imports the module in the target interpreter, with the current directory on its path.
 """
 
+import shlex
 from collections.abc import Iterator
 
 from vc2doctor.checks.examination import Examination
@@ -13,16 +15,18 @@ from vc2doctor.findings import Finding, Severity
 
 
 def check(examination: Examination) -> Iterator[Finding]:
-    """Find a checkpoint that was not loaded."""
+    """Find what was named and not loaded."""
     failure = examination.probe.load_failure if examination.probe else None
     if failure is None:
         return
+    plan = examination.plan
+    option = f"--entry {plan.entry}" if plan.entry else f"--model {shlex.quote(plan.checkpoint or '')}"
     yield Finding(
         id="VC018",
         severity=Severity.ERROR,
-        message=f"{examination.plan.checkpoint} cannot be loaded",
+        message=f"{plan.entry or plan.checkpoint} cannot be loaded",
         evidence=(describe(failure),),
         remedy="Mend what it names; for a model that is too large, use a machine with more memory.",
-        commands=(f"vc2doctor probe --model {examination.plan.checkpoint}",),
+        commands=(f"vc2doctor probe {option}",),
         url="https://huggingface.co/docs/transformers/main_classes/model",
     )

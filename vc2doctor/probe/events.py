@@ -145,7 +145,7 @@ class Fold:
         self._facts["device_failure"] = Failure(**fields["error"])
 
     def _loading(self, _: _Event) -> None:
-        self.doing = "loading the checkpoint"
+        self.doing = "loading what was named"
 
     def _loaded(self, fields: _Event) -> None:
         self._facts["loaded"] = Loaded(**fields)

@@ -33,7 +33,7 @@ def render(probe: ProbeReport, plan: Plan, marks: Marks) -> Iterator[Line]:
     if probe.import_failure is not None:
         yield row(marks("bad"), f"import {probe.import_package}", "error", probe.import_failure.message)
     if probe.load_failure is not None:
-        yield row(marks("bad"), "checkpoint", "error", probe.load_failure.message)
+        yield row(marks("bad"), "what was named", "error", probe.load_failure.message)
     for outcome in probe.recipes:
         yield _recipe(outcome, marks, decides=outcome.recipe == plan.precision)
     adapter = probe.adapter

@@ -8,7 +8,19 @@ import sys
 import time
 from typing import Any, Dict, Iterable, List, Optional
 
-from . import WORKER_VERSION, adapter, headroom, inspect_data, locate, measures, plants, selftest, training, weights
+from . import (
+    WORKER_VERSION,
+    adapter,
+    entry,
+    headroom,
+    inspect_data,
+    locate,
+    measures,
+    plants,
+    selftest,
+    training,
+    weights,
+)
 from . import device as devices
 from .errors import describe
 from .protocol import PROTOCOL, Events
@@ -82,7 +94,7 @@ def _measure(events: Events, packages: Dict[str, Any], options: argparse.Namespa
     with open(options.spec, encoding="utf-8") as file:
         spec = parse(file.read())
     selftest.run(events, stack)
-    if spec.weights and not _load(events, stack, spec, trains=bool(options.recipes)):
+    if not _load(events, stack, spec, trains=bool(options.recipes)):
         return
     _headroom(events, stack, spec)
     _recipes(events, stack, spec, options.recipes.split(",") if options.recipes else [])
@@ -97,11 +109,19 @@ def _measure(events: Events, packages: Dict[str, Any], options: argparse.Namespa
 
 
 def _load(events: Events, stack: training.Stack, spec: Spec, *, trains: bool) -> bool:
-    events.emit("loading", path=spec.weights)
+    """Load what the user named, if anything; return whether there is something to train."""
+    if not spec.weights and not spec.entry:
+        return True
+    events.emit("loading", path=spec.weights or spec.entry)
     started = time.perf_counter()
     try:
+        if spec.entry:
+            entry.find(spec)
+            return True
         stack.loaded = weights.load(stack, spec, trains=trains)
-    except Exception as error:  # noqa: BLE001 - whatever a checkpoint brings about is a fact about it
+    except BaseException as error:  # a user's module may raise SystemExit at import
+        if isinstance(error, KeyboardInterrupt):
+            raise
         events.emit("load-failed", error=describe(error))
         return False
     seconds = round(time.perf_counter() - started, 3)

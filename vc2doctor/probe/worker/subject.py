@@ -1,14 +1,11 @@
 """What is trained: a module, its batches, and how a loss comes of them. One builder a kind of subject."""
 
 import contextlib
-import importlib
-import inspect
-import sys
 from typing import Any, Callable, Dict, List, Optional
 
 from . import device as devices
+from . import entry, plants, weights
 from . import model as models
-from . import plants, weights
 from .recipes import Recipe
 from .spec import Spec
 
@@ -90,55 +87,12 @@ def _inner(stack: Any, recipe: Recipe) -> Any:
 
 
 def _entry(stack: Any, spec: Spec, recipe: Recipe) -> Subject:
-    """Call the user's function, which returns ``(model, batch)`` or ``(model, batch, optimizer)``.
-
-    It may take the base dtype, as an argument that it requires or that it calls ``dtype``. Else frozen parameters are
-    cast to the recipe's base dtype (all of them, where none is frozen); trainable ones stay as they were made.
-    """
-    place, _, name = spec.entry.partition(":")
-    if "" not in sys.path:
-        sys.path.insert(0, "")
-    function = getattr(importlib.import_module(place), name)
-    dtype = getattr(stack.torch, recipe.base)
-    stack.torch.manual_seed(spec.seed)
-    takes_dtype = _takes_dtype(function)
-    model, batch, *rest = function(dtype) if takes_dtype else function()
-    if not takes_dtype:
-        _cast_frozen(stack.torch, model, dtype)
-    model.to(stack.device)
-    model.train()
-    given = list(batch) if isinstance(batch, (list, tuple)) else [batch]
+    model, given, optimizer = entry.call(stack, spec, recipe)
 
     def loss(one: Any) -> Any:
         with _inner(stack, recipe):
-            made = model(**one) if isinstance(one, dict) else model(one)
-        if isinstance(made, dict):
-            return made["loss"]
-        return getattr(made, "loss", made)
+            return entry.loss_of(model, one)
 
-    moved = [_moved(one, stack.device) for one in given]
-    subject = Subject(model, moved, loss)
-    subject.optimizer = rest[0] if rest else None
-    return subject
-
-
-def _takes_dtype(function: Callable[..., Any]) -> bool:
-    taken = list(inspect.signature(function).parameters.values())[:1]
-    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return any(
-        one.kind in positional and (one.default is inspect.Parameter.empty or one.name == "dtype") for one in taken
-    )
-
-
-def _cast_frozen(torch: Any, model: Any, dtype: Any) -> None:
-    parameters = [p for p in model.parameters() if p.is_floating_point()]
-    frozen = [p for p in parameters if not p.requires_grad] or parameters
-    with torch.no_grad():
-        for parameter in frozen:
-            parameter.data = parameter.data.to(dtype)
-
-
-def _moved(value: Any, device: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _moved(part, device) for name, part in value.items()}
-    return value.to(device) if hasattr(value, "to") else value
+    made = Subject(model, given, loss)
+    made.optimizer = optimizer
+    return made
