@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.checks import found_by
 from tests.facts import examination, failure, probe_run
 from vc2doctor.checks import vc012_adapter as check
+from vc2doctor.matrix.model import Missing
 from vc2doctor.probe.model import AdapterRun
 
 
@@ -34,3 +35,20 @@ def test_the_phase_that_fails_is_named() -> None:
 def test_another_model_came_back() -> None:
     (finding,) = found_by(check, examination(probe=probe_run(adapter=adapter(same=False, difference=3.5))))
     assert finding.evidence[0] == "largest difference of the logits: 3.5"
+
+
+def test_a_module_that_nobody_declares_is_what_mends_it() -> None:
+    error = failure("Please install it with `pip install Jinja2`.", missing=Missing(module="Jinja2"))
+    broken = adapter(done=(), same=False, difference=None, error=error)
+    (finding,) = found_by(check, examination(probe=probe_run(adapter=broken)))
+    assert finding.commands == ("/env/bin/python -m pip install Jinja2",)
+    assert finding.remedy.startswith("Install Jinja2:")
+
+
+def test_a_module_of_a_package_that_is_there_is_another_version() -> None:
+    error = failure(
+        "No module named 'transformers.modeling_layers'", missing=Missing(module="transformers.modeling_layers")
+    )
+    broken = adapter(done=(), same=False, difference=None, error=error)
+    (finding,) = found_by(check, examination(probe=probe_run(adapter=broken)))
+    assert finding.remedy.startswith("Install a set that was measured to train")

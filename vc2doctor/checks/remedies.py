@@ -1,6 +1,9 @@
 """Remedies that several checks give."""
 
+from packaging.utils import canonicalize_name
+
 from vc2doctor.checks.examination import Examination
+from vc2doctor.matrix.model import Failure
 from vc2doctor.prescribe import commands
 from vc2doctor.prescribe.nearest import prescribe
 from vc2doctor.probe.worker.recipes import RECIPES
@@ -21,6 +24,18 @@ def install_nearest(examination: Examination) -> tuple[str, tuple[str, ...]]:
     grounds = "; or ".join(way.ground for way in ways)
     installs = tuple(commands.install(interpreter, way.requirements) for way in ways)
     return f"Install a set that was measured to train ({grounds}).", installs
+
+
+def install_what_fails(examination: Examination, failure: Failure) -> tuple[str, tuple[str, ...]]:
+    """Return how to mend ``failure``: by a module that nobody declares, where one is missing, or by a set."""
+    missing = failure.missing
+    if missing is None or missing.symbol is not None:
+        return install_nearest(examination)
+    name = missing.module.partition(".")[0]
+    if canonicalize_name(name) in examination.versions:
+        return install_nearest(examination)
+    command = commands.install(examination.environment.interpreter, [name])
+    return f"Install {name}: it is needed here, and nothing that is installed brings it.", (command,)
 
 
 def wants_bf16(examination: Examination) -> bool:

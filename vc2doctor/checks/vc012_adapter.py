@@ -22,10 +22,11 @@ def check(examination: Examination) -> Iterator[Finding]:
         failed = next((phase for phase in phases if phase not in adapter.done), "generate")
         message = f"the trained adapter cannot be used: {failed} fails"
         evidence = describe(adapter.error)
+        remedy, commands = remedies.install_what_fails(examination, adapter.error)
     else:
         message = "the reloaded adapter does not give what the trained one gave"
         evidence = f"largest difference of the logits: {adapter.difference}"
-    remedy, commands = remedies.install_nearest(examination)
+        remedy, commands = remedies.install_nearest(examination)
     yield Finding(
         id="VC012",
         severity=Severity.ERROR,

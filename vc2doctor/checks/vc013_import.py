@@ -18,7 +18,7 @@ def check(examination: Examination) -> Iterator[Finding]:
     probe = examination.probe
     if probe is None or probe.import_failure is None or is_explained(examination, probe.import_failure):
         return
-    remedy, commands = remedies.install_nearest(examination)
+    remedy, commands = remedies.install_what_fails(examination, probe.import_failure)
     evidence = [describe(probe.import_failure)]
     if examination.judgement is not None:
         evidence.append(f"matrix: {examination.judgement.verdict.value}; {examination.judgement.ground}")

@@ -8,6 +8,7 @@ from typing import Any, Dict, List, Optional
 
 _CANNOT_IMPORT = re.compile(r"cannot import name '([^']+)' from (?:partially initialized module )?'([^']+)'")
 _NO_MODULE = re.compile(r"No module named '([^']+)'")
+_TO_INSTALL = re.compile(r"`pip install ([A-Za-z0-9._-]+)`")
 _NO_ATTRIBUTE = re.compile(r"module '([^']+)' has no attribute '([^']+)'")
 _LONGEST = 2000
 _OWN = os.path.dirname(os.path.abspath(__file__))
@@ -64,7 +65,7 @@ def _missing(error: BaseException) -> Optional[Dict[str, Optional[str]]]:
     match = _NO_ATTRIBUTE.search(text)
     if match:
         return {"module": match.group(1), "symbol": match.group(2)}
-    match = _NO_MODULE.search(text)
+    match = _NO_MODULE.search(text) or _TO_INSTALL.search(text)
     if match:
         return {"module": match.group(1), "symbol": None}
     return None
