@@ -31,6 +31,8 @@ def test_poisoned_after_a_finite_loss() -> None:
     found = outcome(recipe("fp16-unscaled", steps=(step(0, 4.557, parameters_finite=False),)))
     assert (found.outcome, found.step, found.phase) == ("poisoned", 0, "optimizer")
     assert "after a finite loss of 4.5570 (trainable parameters in float32)" in found.told
+    spoiled = step(0, 4.557, parameters_finite=False, spoiled="layers.0.q_proj.lora_A")
+    assert outcome(recipe("fp16-unscaled", steps=(spoiled,))).told.endswith(", layers.0.q_proj.lora_A first")
 
 
 def test_a_loss_that_is_not_finite() -> None:
@@ -42,6 +44,9 @@ def test_a_finite_loss_with_gradients_that_are_not() -> None:
     found = outcome(recipe("bf16", steps=(step(0, 4.5, gradients=grads(non_finite=3), parameters_finite=False),)))
     assert (found.outcome, found.phase) == ("non-finite", "backward")
     assert "3 of 10 tensors" in found.told
+    seen = grads(non_finite=3, first_non_finite="patch.weight")
+    named = outcome(recipe("bf16", steps=(step(0, 4.5, gradients=seen, parameters_finite=False),)))
+    assert named.told.endswith("are not finite, patch.weight first")
 
 
 def skipped(scale: float) -> dict[str, Any]:

@@ -23,6 +23,7 @@ class Gradients(Data):
     missing_adapters: Count = 0
     first_missing: str | None = None
     non_finite: Count
+    first_non_finite: str | None = None
     zero: Count
     """Every element is exactly zero."""
 

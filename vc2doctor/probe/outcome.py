@@ -172,7 +172,8 @@ def _first_bad(recipe: RecipeRun) -> _Classified | None:
             return "non-finite", f"the loss of step {step.step} is not finite", step.step, "forward"
         if step.gradients.non_finite and not (scaled and not step.taken):
             counted = f"{step.gradients.non_finite} of {step.gradients.tensors}"
-            return "non-finite", f"the gradients of {counted} tensors are not finite", step.step, "backward"
+            first = f", {step.gradients.first_non_finite} first" if step.gradients.first_non_finite else ""
+            return "non-finite", f"the gradients of {counted} tensors are not finite{first}", step.step, "backward"
         if not step.parameters_finite:
             return "poisoned", _poisoned(recipe, step), step.step, "optimizer"
     return None
@@ -181,7 +182,8 @@ def _first_bad(recipe: RecipeRun) -> _Classified | None:
 def _poisoned(recipe: RecipeRun, step: Step) -> str:
     kinds = " and ".join(recipe.adapters.dtypes) if recipe.adapters else "unknown"
     told = f"the optimiser made parameters non-finite at step {step.step}, after a finite loss of {step.loss:.4f}"
-    return f"{told} (trainable parameters in {kinds})"
+    first = f", {step.spoiled} first" if step.spoiled else ""
+    return f"{told} (trainable parameters in {kinds}){first}"
 
 
 def _cut_off(recipe: RecipeRun, run: ProbeRun) -> _Classified:

@@ -122,14 +122,16 @@ class Loop:
 
     def _gradients(self) -> Dict[str, Any]:
         torch = self._stack.torch
-        found = [p.grad.detach() for p in self.parameters.values() if p.grad is not None]
-        missing = [name for name, p in self.parameters.items() if p.grad is None]
+        found = {name: p.grad.detach() for name, p in self.parameters.items() if p.grad is not None}
+        missing = [name for name in self.parameters if name not in found]
+        broken = [name for name, gradient in found.items() if not bool(torch.isfinite(gradient).all())]
         return {
             "tensors": len(self.parameters),
             "missing": len(missing),
             "missing_adapters": sum("lora_" in name for name in missing),
             "first_missing": missing[0] if missing else None,
-            "non_finite": sum(not bool(torch.isfinite(g).all()) for g in found),
+            "non_finite": len(broken),
+            "first_non_finite": broken[0] if broken else None,
             "zero": movement.touch(self.touched, self.parameters),
         }
 
