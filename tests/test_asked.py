@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import Ran, Venv
-from vc2doctor import asked
+from vc2doctor import asked, cli
 from vc2doctor.asked import DataError
 
 Doctor = Callable[..., Ran]
@@ -111,3 +112,18 @@ def test_a_model_that_is_not(doctor: Doctor) -> None:
     ran = doctor("headroom", "my-own-model")
     assert ran.code == 2
     assert "vc2doctor probe --model PATH" in ran.err
+
+
+def test_a_fault_of_the_doctor_is_not_wrong_usage(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object) -> None:
+        message = "a fault of its own"
+        raise ValueError(message)
+
+    monkeypatch.setattr("vc2doctor.examine.examine", broken)
+    monkeypatch.setattr(sys, "argv", ["vc2doctor", "probe"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 3
+    assert "this is a fault of the doctor" in capsys.readouterr().err

@@ -28,10 +28,9 @@ def probe(recipes: str, data: Path | None, options: Mapping[str, Any]) -> dict[s
         message = f"--recipes: {', '.join(unknown)}: no such recipe; there are {', '.join(RECIPES)}"
         raise ValueError(message)
     _agree(data, options)
-    asked = {name: value for name, value in options.items() if name != "checkpoint"}
     checkpoint = options["checkpoint"]
     return {
-        **asked,
+        **options,
         "recipes": names,
         "checkpoint": checkpoint and checkpoint.resolve(),
         "texts": (*options["texts"], *(texts(data) if data else ())),

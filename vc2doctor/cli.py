@@ -122,9 +122,10 @@ def probe(recipes: str, data: Path | None, **options: Any) -> None:  # noqa: ANN
     from vc2doctor import asked  # noqa: PLC0415 - only this verb needs it
 
     try:
-        _examine(asked.probe(recipes, data, options))
+        request = asked.probe(recipes, data, options)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
+    _examine(request)
 
 
 @cli.command()

@@ -66,6 +66,11 @@ class Plan(Data):
     trains: bool = True
     """Whether steps are taken; a checkpoint's range can be measured without."""
 
+    @property
+    def own(self) -> str | None:
+        """What the user named to be looked at instead of the miniature."""
+        return self.entry or self.checkpoint
+
 
 class ProbeReport(Data):
     """The probe as the report tells it."""

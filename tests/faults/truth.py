@@ -45,11 +45,11 @@ class Row(NamedTuple):
         return "right" if named and self.twin[:2] == _CLEAN else "wrong"
 
 
-def see(python: str, recipe: str, *what: str) -> Seen:
-    """Return what ``vc2doctor probe`` (or ``check``) says of ``recipe`` in the environment of ``python``."""
-    command = [sys.executable, "-m", "vc2doctor", *what, "--python", python, "--device", "cpu"]
-    done = subprocess.run(
-        [*command, "--precision", recipe, "--format", "json"],
+def told(python: str, *what: str) -> subprocess.CompletedProcess[str]:
+    """Run ``vc2doctor`` on the environment of ``python``, on its CPU, for a report as JSON."""
+    command = [sys.executable, "-m", "vc2doctor", *what, "--python", python, "--device", "cpu", "--format", "json"]
+    return subprocess.run(
+        command,
         cwd=_HERE,
         env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"},
         capture_output=True,
@@ -57,6 +57,11 @@ def see(python: str, recipe: str, *what: str) -> Seen:
         timeout=600,
         check=False,
     )
+
+
+def see(python: str, recipe: str, *what: str) -> Seen:
+    """Return what ``vc2doctor probe`` (or ``check``) says of ``recipe`` in the environment of ``python``."""
+    done = told(python, *what, "--precision", recipe)
     if not done.stdout:
         return Seen(None, None, done.stderr[-500:])
     report = json.loads(done.stdout)
@@ -97,15 +102,7 @@ SEEDS, ATTENTIONS = range(5), ("eager", "sdpa")
 
 def verdicts(python: str, seed: int, attention: str) -> dict[str, str]:
     """Return the outcome of every recipe, plain and with every plant, for one seed and attention."""
-    command = [sys.executable, "-m", "vc2doctor", "probe", "--python", python, "--device", "cpu", "--stress"]
-    done = subprocess.run(
-        [*command, "--seed", str(seed), "--attention", attention, "--format", "json"],
-        env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"},
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
+    done = told(python, "probe", "--stress", "--seed", str(seed), "--attention", attention)
     report = json.loads(done.stdout)["probe"]
     found = {one["recipe"]: str(one["outcome"]) for one in report["recipes"]}
     for plant in report["stress"]:

@@ -82,8 +82,7 @@ class Examination(Data):
         finite = all(found is not None and found.outcome == "finite" for found in (control, wanted))
         adapter = self.probe.adapter if self.probe else None
         # What a user's own function gives has no adapter that the worker could save, and a checkpoint's is not saved.
-        own = self.plan.entry is not None or self.plan.checkpoint is not None
-        return finite and (own or (adapter is not None and adapter.same))
+        return finite and (self.plan.own is not None or (adapter is not None and adapter.same))
 
 
 def _is_version(text: str) -> bool:

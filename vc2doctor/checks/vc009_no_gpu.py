@@ -22,9 +22,9 @@ def check(examination: Examination) -> Iterator[Finding]:
         evidence = ["--device cpu was asked for"]
     elif nvidia.hidden:
         evidence.append(f"CUDA_VISIBLE_DEVICES={nvidia.visible} hides {nvidia.hidden}")
-    unmeasured = not_measured(examination.probe) if examination.probe else ()
-    if unmeasured and examination.probe and examination.probe.recipes:
-        evidence.append(f"not measured: {'; '.join(unmeasured)}")
+    probe = examination.probe
+    if probe is not None and probe.recipes and not_measured(probe):
+        evidence.append(f"not measured: {'; '.join(not_measured(probe))}")
         evidence.append("finite in float16 means here: no defect of versions or configuration")
     required = examination.plan.require_gpu
     yield Finding(

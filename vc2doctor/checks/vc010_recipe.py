@@ -36,8 +36,7 @@ def check(examination: Examination) -> Iterator[Finding]:
 
 def _known(examination: Examination, outcome: RecipeOutcome) -> bool:
     """Return whether a known issue has said it already."""
-    own = examination.plan.entry is not None or examination.plan.checkpoint is not None
-    if not own and any(outcome.recipe in issue.recipes for issue in examination.issues):
+    if examination.plan.own is None and any(outcome.recipe in issue.recipes for issue in examination.issues):
         return True
     run = examination.probe.recipe(outcome.recipe) if examination.probe else None
     return run is not None and run.failure is not None and is_explained(examination, run.failure.error)
@@ -56,18 +55,16 @@ def _unsupported(outcome: RecipeOutcome) -> Finding:
 
 
 def _mend(examination: Examination, outcome: RecipeOutcome) -> tuple[str, tuple[str, ...]]:
-    own = examination.plan.entry is not None or examination.plan.checkpoint is not None
     good = examination.good_recipes
     mend = f"{outcome.cause.mend} " if outcome.cause else ""
     if outcome.recipe != CONTROL and good:
         remedy = f"{mend}{'Or train' if mend else 'Train'} in a precision that works here: {', '.join(good)}."
         return remedy, (_again(examination, good[0]),)
     failed = "float32 fails as well, so precision is not the cause. " if outcome.recipe == CONTROL else ""
-    if own:
+    if examination.plan.own is not None:
         # What is installed trained elsewhere; the fault is in what was given.
-        return f"{failed}{mend or 'No test decides why: look at the place that is named.'}".strip(), (
-            _again(examination, examination.plan.precision),
-        )
+        remedy = f"{failed}{mend or 'No test decides why: look at the place that is named.'}".strip()
+        return remedy, (_again(examination, examination.plan.precision),)
     remedy, ways = remedies.install_nearest(examination)
     return f"{failed}{mend}{remedy}", ways
 

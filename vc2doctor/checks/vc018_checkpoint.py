@@ -24,7 +24,7 @@ def check(examination: Examination) -> Iterator[Finding]:
     yield Finding(
         id="VC018",
         severity=Severity.ERROR,
-        message=f"{plan.entry or plan.checkpoint} cannot be loaded",
+        message=f"{plan.own} cannot be loaded",
         evidence=(describe(failure),),
         remedy="Mend what it names; for a model that is too large, use a machine with more memory.",
         commands=(f"vc2doctor probe {option}",),

@@ -7,7 +7,6 @@ one float32 forward pass; for well-known models it was published (``vc2doctor he
 given texts reach: others may reach further, so less than one bit is a warning.
 """
 
-import math
 from collections.abc import Iterator
 
 from vc2doctor.checks.examination import Examination
@@ -24,7 +23,7 @@ def check(examination: Examination) -> Iterator[Finding]:
     """Find a model that float16 cannot hold, or hardly can."""
     yield from _measured(examination)
     profile = examination.profile
-    if profile.base_model is not None and examination.plan.checkpoint is None and examination.plan.entry is None:
+    if profile.base_model is not None and examination.plan.own is None:
         for maximum in maxima.find(examination.matrix, profile.base_model):
             evidence = (maxima.told(maximum), f"published: {maximum.source}")
             yield from _finding(examination, profile.base_model, maximum.bits, evidence, maximum.source)
@@ -32,14 +31,13 @@ def check(examination: Examination) -> Iterator[Finding]:
 
 def _measured(examination: Examination) -> Iterator[Finding]:
     headroom = examination.probe.headroom if examination.probe else None
-    subject = examination.plan.checkpoint or examination.plan.entry
+    subject = examination.plan.own
     if headroom is None or subject is None:
         # The miniature's range is that of its own random weights.
         return
     tightest = headroom.tightest
-    bits = math.log2(FLOAT16 / tightest.largest)
-    evidence = (f"|x| up to {tightest.largest:.5g} in {tightest.module or 'the model itself'} ({tightest.op})",)
-    yield from _finding(examination, subject, bits, evidence, _URL)
+    evidence = (f"|x| up to {tightest.largest:.5g} in {tightest.told}",)
+    yield from _finding(examination, subject, tightest.bits, evidence, _URL)
 
 
 def _finding(

@@ -12,6 +12,9 @@ from pydantic import AfterValidator, Field, model_validator
 
 from vc2doctor.data import Data
 from vc2doctor.probe.worker.recipes import RECIPES
+from vc2doctor.probe.worker.spec import Shape
+
+_SHAPE = Shape()
 
 
 def _name(value: str) -> str:
@@ -76,6 +79,11 @@ Outcome = Literal["error", "poisoned", "non-finite", "frozen", "underflow", "wea
 """Of one recipe, worst first; ``unsupported`` was not measured and is neither good nor bad."""
 
 
+def bits_of(largest: float) -> float:
+    """Return the headroom of float16 above ``largest``, in bits: negative where it overflows."""
+    return math.log2(FLOAT16 / largest)
+
+
 class Precision(Data):
     """What a project trains in, and what it should."""
 
@@ -112,20 +120,20 @@ class Lora(Data):
 class Miniature(Data):
     """The widths to which the probe scales the project's model down: the structure stays."""
 
-    hidden: int = Field(default=64, gt=0)
-    intermediate: int = Field(default=128, gt=0)
-    layers: int = Field(default=2, gt=0)
-    heads: int = Field(default=4, gt=0)
-    kv_heads: int = Field(default=2, gt=0)
-    vocabulary: int = Field(default=96, ge=8)
-    vision_width: int = Field(default=32, gt=0, multiple_of=4)
-    vision_blocks: int = Field(default=2, gt=0)
-    frames: int = Field(default=2, gt=0)
-    image: int = Field(default=16, gt=0)
-    patch: int = Field(default=8, gt=0)
-    queries: int = Field(default=4, gt=0)
-    extra_queries: int = Field(default=4, gt=0)
-    qformer_blocks: int = Field(default=2, gt=0)
+    hidden: int = Field(default=_SHAPE.hidden, gt=0)
+    intermediate: int = Field(default=_SHAPE.intermediate, gt=0)
+    layers: int = Field(default=_SHAPE.layers, gt=0)
+    heads: int = Field(default=_SHAPE.heads, gt=0)
+    kv_heads: int = Field(default=_SHAPE.kv_heads, gt=0)
+    vocabulary: int = Field(default=_SHAPE.vocabulary, ge=8)
+    vision_width: int = Field(default=_SHAPE.vision_width, gt=0, multiple_of=4)
+    vision_blocks: int = Field(default=_SHAPE.vision_blocks, gt=0)
+    frames: int = Field(default=_SHAPE.frames, gt=0)
+    image: int = Field(default=_SHAPE.image, gt=0)
+    patch: int = Field(default=_SHAPE.patch, gt=0)
+    queries: int = Field(default=_SHAPE.queries, gt=0)
+    extra_queries: int = Field(default=_SHAPE.extra_queries, gt=0)
+    qformer_blocks: int = Field(default=_SHAPE.qformer_blocks, gt=0)
 
     @model_validator(mode="after")
     def _fits(self) -> "Miniature":
@@ -153,7 +161,7 @@ class Maximum(Data):
     @property
     def bits(self) -> float:
         """Headroom in float16: negative where it overflows."""
-        return math.log2(FLOAT16 / self.largest)
+        return bits_of(self.largest)
 
 
 class Profile(Data):

@@ -6,13 +6,14 @@ from collections.abc import Callable
 
 from packaging.version import Version
 
-from vc2doctor.probe.case import Case
+from vc2doctor.matrix.model import FLOAT16
+from vc2doctor.probe.case import ENOUGH, FEW, Case
 from vc2doctor.probe.model import Broken
 from vc2doctor.probe.worker.recipes import CONTROL
 
-LARGEST = {"float16": 65504.0, "bfloat16": 3.3895e38, "float32": 3.4028e38}
+_LARGEST = {"float16": FLOAT16, "bfloat16": 3.3895e38, "float32": 3.4028e38}
 _HALF = ("float16", "bfloat16")
-_SMALLEST = {"float16": 2.0**-24, "bfloat16": 9.2e-41}
+_SMALLEST_FLOAT16 = 2.0**-24
 """Smallest positive number, subnormals included; half of it and less rounds to 0."""
 _HUGE_SCALE, _ROUNDED = 2.0**30, 0.02
 _MASKED_NAN = (Version("2.0"), Version("2.5"))
@@ -116,7 +117,7 @@ def half_parameters_under_adam(case: Case) -> str | None:
         return None
     eps = adapters.eps or 0.0
     spoiled = [step for step in case.run.steps if not step.parameters_finite]
-    if not spoiled or spoiled[0].loss is None or spoiled[0].gradients.non_finite or eps > _SMALLEST["float16"] / 2:
+    if not spoiled or spoiled[0].loss is None or spoiled[0].gradients.non_finite or eps > _SMALLEST_FLOAT16 / 2:
         return None
     mended = ", and float32 adapters mend it" if case.mended_by("float32-adapters") else ""
     told = f"the trainable parameters are float16, in which {adapters.optimizer}'s eps of {eps:g} is 0{mended}"
@@ -206,7 +207,7 @@ def forward_overflow(case: Case) -> str | None:
 
 def _overflow(broken: Broken) -> str | None:
     """Return what overflowed, where the same operation on the same inputs fits into a wider dtype."""
-    largest = LARGEST.get(broken.dtype)
+    largest = _LARGEST.get(broken.dtype)
     if largest is None or broken.exact is None or broken.exact <= largest:
         return None
     sizes = " and ".join(f"{size:.4g}" for size in broken.largest if size is not None)
@@ -240,8 +241,6 @@ def undefined_operation(case: Case) -> str | None:
 
 def exploding_rate(case: Case) -> str | None:
     """Lower the learning rate, or clip gradients: `torch.nn.utils.clip_grad_norm_(parameters, 1.0)`."""
-    if case.control_is_good and not case.mended_by("clip-1.0"):
-        return None
     losses = [step.loss for step in case.run.steps if step.loss is not None]
     grows = len(losses) > 1 and losses[-1] > losses[0]
     rate = case.run.adapters.learning_rate if case.run.adapters else None
@@ -253,7 +252,7 @@ def exploding_rate(case: Case) -> str | None:
 def gradients_underflow(case: Case) -> str | None:
     """Use a GradScaler, or train in bfloat16."""
     share = case.run.vanished
-    if share is None or share < 0.1 or case.recipe.scaled:  # noqa: PLR2004 - a tenth of all elements
+    if share is None or share < FEW or case.recipe.scaled:
         return None
     return f"{share:.0%} of the gradients that float32 has are 0 here, with no loss scaling to lift them"
 
@@ -268,14 +267,12 @@ def untouched_parameters(case: Case) -> str | None:
 
 def updates_too_small(case: Case) -> str | None:
     """Keep the trainable parameters in float32, or raise the learning rate."""
-    adapters = case.run.adapters
-    shares = [share for widths in (adapters.would_move if adapters else {}).values() for share in widths.values()]
-    moved = case.run.moved
-    if moved is not None and moved < 0.1:  # noqa: PLR2004 - as in outcome.py
+    share, moved = case.run.would_move, case.run.moved
+    if moved is not None and moved < FEW:
         return f"only {moved:.1%} of the trainable parameters changed: the steps are smaller than their dtype can hold"
-    if not shares or min(shares) > 0.45:  # noqa: PLR2004 - as in outcome.py
+    if share is None or share > ENOUGH:
         return None
-    return f"at the project's learning rate only {min(shares):.0%} of the adapter weights change in one step"
+    return f"at the project's learning rate only {share:.0%} of the adapter weights change in one step"
 
 
 CAUSES: tuple[Callable[[Case], str | None], ...] = (

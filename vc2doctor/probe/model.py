@@ -6,7 +6,7 @@ from pydantic import Field, FiniteFloat
 
 from vc2doctor.child import ChildRun
 from vc2doctor.data import Data
-from vc2doctor.matrix.model import Failure
+from vc2doctor.matrix.model import Failure, bits_of
 
 Count = Annotated[int, Field(ge=0)]
 
@@ -93,6 +93,16 @@ class Place(Data):
     op: str
     largest: Annotated[FiniteFloat, Field(gt=0)]
 
+    @property
+    def bits(self) -> float:
+        """Headroom in float16: negative where it overflows."""
+        return bits_of(self.largest)
+
+    @property
+    def told(self) -> str:
+        """Where it is, in words."""
+        return f"{self.module or 'the model itself'} ({self.op})"
+
 
 class Headroom(Data):
     """The range of the activations in one float32 forward pass."""
@@ -142,6 +152,12 @@ class RecipeRun(Data):
     located: Located | None = None
     experiments: dict[str, bool] = Field(default_factory=dict)
     """Whether a change lets the training pass the bad step."""
+
+    @property
+    def would_move(self) -> float | None:
+        """The least share of the adapters that one step at the project's own width and learning rate would move."""
+        widths = self.adapters.would_move.values() if self.adapters else ()
+        return min((share for shares in widths for share in shares.values()), default=None)
 
 
 class SelfTestRun(Data):

@@ -4,7 +4,7 @@ import re
 
 from vc2doctor.data import Data
 from vc2doctor.matrix.model import Outcome
-from vc2doctor.probe.case import Cause
+from vc2doctor.probe.case import ENOUGH, FEW, Cause
 from vc2doctor.probe.diagnosis import diagnose
 from vc2doctor.probe.model import Broken, Headroom, ProbeRun, RecipeRun, Step, StressRun
 from vc2doctor.probe.worker.recipes import CONTROL
@@ -13,11 +13,6 @@ _NOT_IMPLEMENTED = re.compile(
     r"not implemented for '(Half|BFloat16)'|does not support (bfloat16|float16|bf16|half)", re.IGNORECASE
 )
 _LIMITED_DEVICES = ("cpu", "mps")
-_ENOUGH = 0.45
-"""Share of the adapters that one step should move at the project's own width and learning rate; bfloat16 adapters at
-2e-5 and width 4096 sit at a half."""
-_FEW = 0.1
-"""Share of the tensors that may get no gradient, and of the elements that must move."""
 _MOST_ZERO, _MOST_VANISHED = 0.25, 0.5
 """Share of the tensors, and of the elements, whose gradients may be exactly zero and are not in float32. Miniatures
 with outliers of documented size train on with 11 % of the tensors and 14 % of the elements gone (``vc2doctor probe
@@ -129,7 +124,7 @@ def _outcome(recipe: RecipeRun, control: RecipeRun | None, run: ProbeRun) -> Rec
         steps_skipped=sum(attempt.scale is not None and not attempt.taken for attempt in recipe.steps),
         scales=tuple(attempt.scale for attempt in recipe.steps if attempt.scale is not None),
         vanished=recipe.vanished,
-        would_move=_would_move(recipe),
+        would_move=recipe.would_move,
         step=step,
         phase=phase,
         adapters=recipe.adapters.dtypes if recipe.adapters else (),
@@ -216,8 +211,8 @@ def _fallen(recipe: RecipeRun) -> str:
         told += f"; {gradients.missing} of {gradients.tensors} trainable tensors get no gradient"
     if recipe.vanished is not None and recipe.vanished >= _WORTH_TELLING:
         told += f"; {recipe.vanished:.0%} of the gradients vanish"
-    share = _would_move(recipe)
-    if share is not None and share < 1 - _FEW:
+    share = recipe.would_move
+    if share is not None and share < 1 - FEW:
         told += f"; one step at the project's rate would move {share:.0%} of the adapters"
     return told
 
@@ -241,24 +236,19 @@ def _underflow(recipe: RecipeRun, control: RecipeRun | None, last: Step) -> _Cla
 
 def _weak(recipe: RecipeRun, last: Step) -> _Classified | None:
     seen = last.gradients
-    if seen.missing_adapters or seen.missing > _FEW * seen.tensors:
+    if seen.missing_adapters or seen.missing > FEW * seen.tensors:
         told = f"{seen.missing} of {seen.tensors} trainable tensors get no gradient, {seen.first_missing} first"
         return "weak", told, last.step, "backward"
-    share = _would_move(recipe)
-    if share is not None and share < _ENOUGH:
+    share = recipe.would_move
+    if share is not None and share < ENOUGH:
         told = f"at the project's learning rate one step would move {share:.0%} of the adapter weights"
         return "weak", told, None, "optimizer"
-    if recipe.moved is not None and recipe.moved < _FEW:
+    if recipe.moved is not None and recipe.moved < FEW:
         return "weak", f"only {recipe.moved:.1%} of the trainable parameters moved", None, "optimizer"
     first, later = _ends(recipe)
     if later >= first:
         return "weak", f"the loss did not fall: {first:.4f} to {later:.4f}", None, None
     return None
-
-
-def _would_move(recipe: RecipeRun) -> float | None:
-    widths = recipe.adapters.would_move.values() if recipe.adapters else ()
-    return min((share for shares in widths for share in shares.values()), default=None)
 
 
 def _ends(recipe: RecipeRun) -> tuple[float, float]:

@@ -1,12 +1,11 @@
 """The probe's part of the report for people."""
 
-import math
 from collections.abc import Iterator
 
 from rich.text import Text
 
 from vc2doctor.findings import Plan, ProbeReport
-from vc2doctor.matrix.model import FLOAT16
+from vc2doctor.matrix.model import bits_of
 from vc2doctor.probe.model import Headroom
 from vc2doctor.probe.outcome import RecipeOutcome, Stress
 from vc2doctor.probe.worker.recipes import RECIPES
@@ -26,7 +25,7 @@ def render(probe: ProbeReport, plan: Plan, marks: Marks) -> Iterator[Line]:
         told = f"{loaded.architecture}, {loaded.parameters / 1e6:.4g} million weights, in {loaded.dtype}"
         yield row(marks("note"), "checkpoint", "", told)
     # The miniature's weights are random: its range says nothing to a reader.
-    if probe.headroom is not None and (plan.checkpoint or plan.entry):
+    if probe.headroom is not None and plan.own:
         yield row(marks("note"), "float16 headroom", "", _headroom(probe.headroom))
     if probe.headroom is not None and plan.checkpoint:
         yield from _layers(probe.headroom, marks)
@@ -47,14 +46,12 @@ def render(probe: ProbeReport, plan: Plan, marks: Marks) -> Iterator[Line]:
 
 def _headroom(headroom: Headroom) -> str:
     tightest = headroom.tightest
-    bits = math.log2(FLOAT16 / tightest.largest)
-    place = f"{tightest.module or 'the model itself'} ({tightest.op})"
-    return f"{bits:.1f} bits: |x| up to {tightest.largest:.5g} in {place}"
+    return f"{tightest.bits:.1f} bits: |x| up to {tightest.largest:.5g} in {tightest.told}"
 
 
 def _layers(headroom: Headroom, marks: Marks) -> Iterator[Line]:
     for layer, largest in headroom.layers.items():
-        bits = math.log2(FLOAT16 / largest)
+        bits = bits_of(largest)
         kind = "bad" if bits < 0 else "none"
         bar = "#" * round(_BAR * (1 - max(0.0, min(bits, _MOST_BITS)) / _MOST_BITS))
         yield row(marks(kind), f"  {layer}", f"{bits:.1f} bits", f"{bar:<{_BAR}} |x| up to {largest:.5g}")
@@ -83,6 +80,6 @@ def _stress(stress: tuple[Stress, ...], marks: Marks) -> Iterator[Line]:
         Text("  Planted outliers of documented size: a margin, the same on every machine, and no verdict", "bold")
     )
     for one in stress:
-        bits = math.log2(FLOAT16 / one.headroom.tightest.largest) if one.headroom else None
+        bits = f"{one.headroom.tightest.bits:.2f} bits" if one.headroom else ""
         found = ", ".join(f"{outcome.recipe} {outcome.outcome or 'not measured'}" for outcome in one.recipes)
-        yield row(marks("note"), one.plant, f"{bits:.2f} bits" if bits is not None else "", found)
+        yield row(marks("note"), one.plant, bits, found)

@@ -5,6 +5,7 @@ import inspect
 import sys
 from typing import Any, Callable
 
+from . import movement
 from .recipes import Recipe
 from .spec import Spec
 
@@ -51,7 +52,8 @@ def call(stack: Any, spec: Spec, recipe: Recipe) -> Any:
     if not isinstance(model, stack.torch.nn.Module):
         raise EntryError("%s returned a %s as its model; %s" % (spec.entry, type(model).__name__, _WANTED))
     if not takes_dtype:
-        _cast_frozen(stack.torch, model, dtype)
+        for parameter in movement.frozen(model):
+            parameter.data = parameter.data.to(dtype)
     model.to(stack.device)
     model.train()
     given = list(batch) if isinstance(batch, (list, tuple)) else [batch]
@@ -79,14 +81,6 @@ def _takes_dtype(function: Callable[..., Any]) -> bool:
     return any(
         one.kind in positional and (one.default is inspect.Parameter.empty or one.name == "dtype") for one in taken
     )
-
-
-def _cast_frozen(torch: Any, model: Any, dtype: Any) -> None:
-    parameters = [p for p in model.parameters() if p.is_floating_point()]
-    frozen = [p for p in parameters if not p.requires_grad] or parameters
-    with torch.no_grad():
-        for parameter in frozen:
-            parameter.data = parameter.data.to(dtype)
 
 
 def _moved(value: Any, device: Any) -> Any:

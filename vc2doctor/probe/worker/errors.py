@@ -11,7 +11,7 @@ _NO_MODULE = re.compile(r"No module named '([^']+)'")
 _TO_INSTALL = re.compile(r"`pip install ([A-Za-z0-9._-]+)`")
 _NO_ATTRIBUTE = re.compile(r"module '([^']+)' has no attribute '([^']+)'")
 _LONGEST = 2000
-_OWN = os.path.dirname(os.path.abspath(__file__))
+_OWN = os.path.dirname(os.path.abspath(__file__)) + os.sep
 """The worker's folder. ``vision.py`` in it is no machinery: it stands for the code of VideoChat2."""
 
 

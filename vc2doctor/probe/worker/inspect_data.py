@@ -2,6 +2,7 @@
 
 from typing import Any, Dict, Optional
 
+from . import movement
 from .protocol import Events
 from .subject import Subject
 
@@ -31,10 +32,8 @@ def _stored(torch: Any, module: Any) -> str:
 
     A checkpoint that was saved in half precision shows it after it has been cast up.
     """
-    weights = [p.detach() for p in module.parameters() if p.is_floating_point()]
-    frozen = [p.detach() for p in module.parameters() if p.is_floating_point() and not p.requires_grad]
     for kind in (torch.bfloat16, torch.float16):
-        if all(_holds(p, kind) for p in frozen or weights):
+        if all(_holds(p.detach(), kind) for p in movement.frozen(module)):
             return str(kind).replace("torch.", "")
     return "float32"
 

@@ -7,6 +7,7 @@ code can be tried on a CPU; ``run`` asks them of CUDA alone.
 import time
 from typing import Any, Callable, Dict, List, Tuple
 
+from . import device as devices
 from .errors import describe
 from .protocol import Events
 
@@ -60,14 +61,9 @@ def _product(dtype: str) -> Callable[[Any], Answer]:
     """Return the question how exact a matrix product in ``dtype`` is."""
 
     def ask(stack: Any) -> Answer:
-        torch = stack.torch
-        left, right = _pair(torch, stack.device, dtype)
-        found = (left @ right).double()
+        left, right = _pair(stack.torch, stack.device, dtype)
         exact = left.double().cpu() @ right.double().cpu()
-        error = float((found.cpu() - exact).abs().max() / exact.abs().max())
-        if not error <= _TOLERANCE[dtype]:
-            raise ArithmeticError("a product in %s is off by %.3g of its largest element" % (dtype, error))
-        return error, "", "a product is right to %.2g of its largest element" % error
+        return _compared(left @ right, exact, dtype, "a product")
 
     return ask
 
@@ -126,8 +122,6 @@ def _unscale(dtype: str) -> Callable[[Any], Answer]:
     """Return the question whether a GradScaler takes parameters in ``dtype``."""
 
     def ask(stack: Any) -> Answer:
-        from . import device as devices  # noqa: PLC0415
-
         torch = stack.torch
         make = devices.scaler_class(torch, stack.device)
         if make is None:
@@ -152,7 +146,7 @@ def _conv3d(stack: Any) -> Answer:
     video = torch.rand(1, 3, 4, 56, 56)
     exact = patch(video)
     half = patch.to(device=stack.device, dtype=torch.bfloat16)(video.to(device=stack.device, dtype=torch.bfloat16))
-    return _compared(half, exact, "the patch embedding of a ViT")
+    return _compared(half, exact, "bfloat16", "the patch embedding of a ViT")
 
 
 def _attention(stack: Any) -> Answer:
@@ -162,7 +156,7 @@ def _attention(stack: Any) -> Answer:
     attend = torch.nn.functional.scaled_dot_product_attention
     exact = attend(*parts, is_causal=True)
     half = attend(*[one.to(device=stack.device, dtype=torch.bfloat16) for one in parts], is_causal=True)
-    return _compared(half, exact, "scaled_dot_product_attention")
+    return _compared(half, exact, "bfloat16", "scaled_dot_product_attention")
 
 
 def _masked_row(stack: Any) -> Answer:
@@ -175,10 +169,10 @@ def _masked_row(stack: Any) -> Answer:
     return float(finite), "", "sdpa gives %s for a row that is masked entirely" % ("numbers" if finite else "NaN")
 
 
-def _compared(half: Any, exact: Any, what: str) -> Answer:
-    error = float((half.float().cpu() - exact).abs().max() / exact.abs().max())
-    if not error <= _TOLERANCE["bfloat16"]:
-        raise ArithmeticError("%s in bfloat16 is off by %.3g of its largest element" % (what, error))
+def _compared(found: Any, exact: Any, dtype: str, what: str) -> Answer:
+    error = float((found.double().cpu() - exact.double()).abs().max() / exact.abs().max())
+    if not error <= _TOLERANCE[dtype]:
+        raise ArithmeticError("%s in %s is off by %.3g of its largest element" % (what, dtype, error))
     return error, "", "%s is right to %.2g of its largest element" % (what, error)
 
 

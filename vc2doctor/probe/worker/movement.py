@@ -1,6 +1,6 @@
 """Which parameters are trained, what moved, and what would move at the project's own width and learning rate."""
 
-from typing import Any, Dict, Optional
+from typing import Any, Dict, List, Optional
 
 from .spec import Spec
 
@@ -26,6 +26,12 @@ def adapters(torch: Any, spec: Spec, parameters: Dict[str, Any]) -> Dict[str, An
             for kind in kinds
         },
     }
+
+
+def frozen(module: Any) -> List[Any]:
+    """Return the frozen weights of ``module``, or all of them where none is frozen."""
+    parameters = [p for p in module.parameters() if p.is_floating_point()]
+    return [p for p in parameters if not p.requires_grad] or parameters
 
 
 def moved(before: Dict[str, Any], after: Dict[str, Any]) -> float:

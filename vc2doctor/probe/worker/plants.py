@@ -48,7 +48,7 @@ RECIPES = ("fp32", "bf16", "fp16-amp", "fp16-unscaled")
 
 
 def plant(torch: Any, name: str, language: Any, batches: List[Any], run: Any) -> None:
-    """Plant the outliers ``name`` into the float32 model ``language``; ``run(batch)`` must send a batch through it."""
+    """Plant the outliers ``name`` into the float32 base model ``language``; ``run(batch)`` sends a batch through it."""
     if name == "none":
         return
     mlp = _mlps(language)[_LAYER]
@@ -56,7 +56,7 @@ def plant(torch: Any, name: str, language: Any, batches: List[Any], run: Any) ->
     for channel, outlier in enumerate(PLANTS[name]):
         rows = first if outlier.where == "first" else padding
         direction = _direction(torch, states, rows)
-        gate, up, down = (_weight(getattr(mlp, part)) for part in ("gate_proj", "up_proj", "down_proj"))
+        gate, up, down = (getattr(mlp, part).weight for part in ("gate_proj", "up_proj", "down_proj"))
         with torch.no_grad():
             gate[channel] = outlier.gate * direction
             up[channel] = outlier.up * direction
@@ -66,11 +66,6 @@ def plant(torch: Any, name: str, language: Any, batches: List[Any], run: Any) ->
 
 def _mlps(language: Any) -> List[Any]:
     return [part for name, part in language.named_modules() if name.split(".")[-1] == "mlp"]
-
-
-def _weight(projection: Any) -> Any:
-    """Return the base weight of a projection that peft may have wrapped."""
-    return getattr(projection, "base_layer", projection).weight
 
 
 def _calibrate(torch: Any, mlp: Any, batches: List[Any], run: Any) -> Tuple[Any, Any, Any]:
