@@ -20,6 +20,14 @@ def test_what_was_raised_is_the_evidence() -> None:
     assert verdict.verdict(made, checks.run(made)) == "unfit"
 
 
+def test_a_forward_pass_that_fails_is_told_where_nothing_is_trained() -> None:
+    probe = probe_run(recipes=(), adapter=None, headroom_failure=failure("index out of range"))
+    (finding,) = found_by(check, examination(probe=probe, planned=PLANNED))
+    assert finding.message == "/models/mine was loaded, and its range cannot be measured"
+    assert "index out of range" in finding.evidence[0]
+    assert found_by(check, examination(probe=probe, planned={**PLANNED, "trains": True})) == []
+
+
 def test_nothing_to_load_nothing_found() -> None:
     assert found_by(check, examination(probe=probe_run())) == []
     assert found_by(check, examination()) == []

@@ -72,7 +72,7 @@ class Fold:
             "adapter": self._adapter,
             "headroom": self._headroom,
             "warm": self._warm,
-            "headroom-failed": lambda _: None,
+            "headroom-failed": self._headroom_failed,
             "self-test": self._self_test,
             "inspection": self._inspection,
             "located": self._located,
@@ -199,6 +199,11 @@ class Fold:
     def _headroom(self, fields: _Event) -> None:
         facts = self._stress[-1] if self._recipes is not self._plain else self._facts
         facts["headroom"] = Headroom(**fields)
+
+    def _headroom_failed(self, fields: _Event) -> None:
+        failure = Failure(**fields["error"])
+        if self._recipes is self._plain:
+            self._facts["headroom_failure"] = failure
 
     def _self_test(self, fields: _Event) -> None:
         whole = {"recipe": "self-test", "finished": True}

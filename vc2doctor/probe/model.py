@@ -255,6 +255,7 @@ class ProbeRun(Data):
     warm_up: FiniteFloat | None = None
     """Seconds that torch took to import what it puts off until an optimiser is first used."""
     headroom: Headroom | None = None
+    headroom_failure: Failure | None = None
     self_test: SelfTestRun | None = None
     inspection: Inspection | None = None
     stress: tuple[StressRun, ...] = ()
