@@ -18,6 +18,8 @@ nox.options.error_on_missing_interpreters = False
 
 _PROJECT = nox.project.load_toml("pyproject.toml")
 _EVIDENCE = Path("matrices/evidence/cells.jsonl")
+_GRID = Path("matrices/evidence/grid.jsonl")
+_PYTHONS = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13")
 
 
 def uv_settings() -> dict[str, str]:
@@ -164,3 +166,52 @@ def cells(session: nox.Session, cell: NamedCell) -> None:
         session.run("vc2doctor", "measure", "--python", str(target), "--name", cell.name, "--append", str(_EVIDENCE))
     finally:
         shutil.rmtree(target)
+
+
+@nox.session
+def grid(session: nox.Session) -> None:
+    """Measure cells in fresh environments, several side by side: ``nox -s grid -- --file CELLS --jobs 2``.
+
+    A cell is a line such as ``python=3.11 torch=2.13.0 transformers=4.40.1 peft=0.10.0 numpy<2``; ``--plan 40`` takes
+    those that ``vc2doctor matrix plan`` prints. What was measured before is skipped, so an interrupted run resumes.
+    """
+    session.install("-e", ".", "uv", env=uv_settings())
+    words = list(session.posargs)
+    if "--plan" in words:
+        place = words.index("--plan")
+        count = words[place + 1]
+        planned = Path(session.create_tmp()).resolve() / "planned.cells"
+        told = session.run("vc2doctor", "matrix", "plan", "--cells", count, silent=True) or ""
+        planned.write_text(told, encoding="utf-8")
+        words[place : place + 2] = ["--file", str(planned)]
+    if "--into" not in words:
+        words += ["--into", str(_GRID)]
+    interpreters = json.dumps({version: interpreter(version) for version in _PYTHONS})
+    session.run("python", "-m", "vc2doctor.grid", "measure", "--interpreters", interpreters, *words, env=uv_settings())
+
+
+@nox.session(name="matrix-accuracy")
+def matrix_accuracy(session: nox.Session) -> None:
+    """How often the matrix is right about cells nobody measured: ``nox -s matrix-accuracy -- --cells 30 --seed S``."""
+    session.install("-e", ".", "uv", env=uv_settings())
+    there = {version: interpreter(version) for version in _PYTHONS if Path(interpreter(version)).exists()}
+    session.run(
+        *("python", "-m", "vc2doctor.grid", "accuracy", "--interpreters", json.dumps(there), *session.posargs),
+        env=uv_settings(),
+    )
+
+
+@nox.session
+def wheels(session: nox.Session) -> None:
+    """Read the released wheels anew, and compile what they say: about 2 GB are fetched."""
+    session.install("-e", ".", env=uv_settings())
+    cache = str(Path(session.cache_dir).resolve() / "wheels")
+    session.run("python", "-m", "vc2doctor.wheels", "--into", "matrices/releases.json", "--cache", cache)
+    session.run("vc2doctor", "matrix", "compile")
+
+
+@nox.session(name="matrix-growth")
+def matrix_growth(session: nox.Session) -> None:
+    """How many cells the plan measures on ever more releases; writes the plot of docs/matrix.md."""
+    session.install("-e", ".", "matplotlib", env=uv_settings())
+    session.run("python", "-m", "tests.benchmarks.matrix_growth", *session.posargs)

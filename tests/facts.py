@@ -12,11 +12,14 @@ from vc2doctor.child import ChildRun
 from vc2doctor.environment.model import Cpu, Distribution, Environment, Gpu, Interpreter, Module, Nvidia, Platform
 from vc2doctor.findings import Plan, Severity
 from vc2doctor.matrix import load
+from vc2doctor.matrix.compile import compile_matrix
 from vc2doctor.matrix.model import EvidenceLine, Failure, Matrix, Missing
+from vc2doctor.matrix.releases import Wheels
 from vc2doctor.probe.model import AdapterRun, Adapters, Device, Gradients, ProbeRun, RecipeFailure, RecipeRun, Step
 from vc2doctor.probe.worker.recipes import RECIPES
 
 SHIPPED = load.load(load.shipped())
+EVIDENCE = load.evidence(load.shipped())
 GOOD = {"torch": "2.13.0+cpu", "transformers": "4.40.1", "peft": "0.13.0", "numpy": "2.4.6", "accelerate": "1.15.0"}
 SITE = "/env/lib/python3.11/site-packages"
 FOUND_NOWHERE = Nvidia(note="no NVIDIA driver: NVML Shared Library Not Found")
@@ -197,7 +200,8 @@ def cell(torch: str, transformers: str, peft: str, **fields: Any) -> EvidenceLin
 
 
 def matrix(*lines: EvidenceLine) -> Matrix:
-    return Matrix(profiles=SHIPPED.profiles, issues=(), evidence=lines)
+    wheels = Wheels(date="", releases={}, needs=(), has=())
+    return Matrix(profiles=SHIPPED.profiles, issues=(), verdicts=compile_matrix(lines, (), wheels))
 
 
 RUNNING_MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"

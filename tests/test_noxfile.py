@@ -6,7 +6,7 @@ import pytest
 from packaging.requirements import Requirement
 
 import noxfile
-from tests.facts import SHIPPED
+from tests.facts import EVIDENCE
 
 PIP = ("PIP_FIND_LINKS", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_CERT")
 UV = ("UV_FIND_LINKS", "UV_DEFAULT_INDEX", "UV_INDEX", "SSL_CERT_FILE")
@@ -43,7 +43,7 @@ def test_what_uv_is_told_itself_wins(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_named_cell_was_measured_as_it_is_named() -> None:
     for cell in noxfile.CELLS:
-        lines = [line for line in SHIPPED.evidence if line.name == cell.name]
+        lines = [line for line in EVIDENCE if line.name == cell.name]
         assert lines, f"{cell.name} was never measured: nox -s 'cells({cell.name})'"
         for line in lines:
             versions = {**line.cell.model_dump(), **line.resolved}

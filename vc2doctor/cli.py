@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from vc2doctor import __version__, files, settings
+from vc2doctor.cli_matrix import matrix
 from vc2doctor.errors import DoctorError
 from vc2doctor.probe.worker.recipes import ALIASES, RECIPES
 
@@ -200,6 +201,9 @@ def schema(kind: str) -> None:
     from vc2doctor.matrix.schema import schema as schema_of  # noqa: PLC0415
 
     click.echo(json.dumps(schema_of(kind), indent=2, ensure_ascii=False))
+
+
+cli.add_command(matrix)
 
 
 def main() -> None:

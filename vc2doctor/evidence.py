@@ -68,6 +68,7 @@ def line_of(facts: TargetFacts, run: ProbeRun, name: str, date: str) -> Evidence
         recipes={outcome.recipe: outcome.outcome for outcome in found if outcome.outcome is not None},
         failures={outcome.recipe: _failure(run, outcome) for outcome in found if outcome.outcome == "error"},
         adapter=_adapter(run),
+        adapter_failure=_shortened(run.adapter.error) if run.adapter and run.adapter.error else None,
         seconds=run.child.seconds,
     )
 

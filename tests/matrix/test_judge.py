@@ -33,11 +33,12 @@ def verdict(known: Matrix, *versions: str, recipe: str = "bf16", **others: str) 
     return judge(combination(*versions, **others), known, recipe).verdict
 
 
-KNOWN = matrix(
+LINES = (
     cell("2.13.0", "4.40.1", "0.10.0"),
     cell("2.13.0", "4.48.3", "0.10.0"),
     cell("2.13.0", "4.36.2", "0.17.0", **IMPORT_FAILS),
 )
+KNOWN = matrix(*LINES)
 
 
 def test_what_was_measured_is_verified() -> None:
@@ -82,7 +83,7 @@ def test_between_two_measured_releases_is_compatible() -> None:
 
 
 def test_not_where_a_failure_lies_between() -> None:
-    known = matrix(*KNOWN.evidence, cell("2.13.0", "4.45.0", "0.10.0", **IMPORT_FAILS))
+    known = matrix(*LINES, cell("2.13.0", "4.45.0", "0.10.0", **IMPORT_FAILS))
     assert verdict(known, "2.13.0", "4.44.2", "0.10.0") is Verdict.UNVERIFIED
 
 
@@ -105,11 +106,11 @@ def test_beside_a_failure_nothing_is_inferred() -> None:
 def test_otherwise_there_is_no_ground(versions: tuple[str, str, str]) -> None:
     found = judge(combination(*versions), KNOWN, "bf16")
     assert found.verdict is Verdict.UNVERIFIED
-    assert "nearest measured cell" in found.ground
+    assert found.doubt
 
 
 def test_without_evidence_there_is_no_ground() -> None:
-    assert judge(combination("2.13.0", "5.0.0", "0.1"), matrix(), "bf16").ground == "nothing was measured under bf16"
+    assert judge(combination("2.13.0", "5.0.0", "0.1"), matrix(), "bf16").ground == "nothing was measured"
 
 
 def test_what_the_device_could_not_run_says_nothing() -> None:

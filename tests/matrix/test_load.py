@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 from packaging.requirements import Requirement
 
-from tests.facts import SHIPPED
+from tests.facts import EVIDENCE, SHIPPED
 from vc2doctor.matrix import load
 from vc2doctor.matrix.judge import spoils, strikes
 from vc2doctor.matrix.load import MatrixError
@@ -33,7 +33,7 @@ def test_the_shipped_matrix_has_something_of_everything() -> None:
     assert "videochat2-mistral" in SHIPPED.profiles
     assert len(SHIPPED.issues) >= 10
     assert {"upstream-pins", "peft-0.4.0", "peft-0.10.0", "peft-0.21.2", "known-broken"} <= {
-        line.name for line in SHIPPED.evidence
+        line.name for line in EVIDENCE
     }
 
 
@@ -47,7 +47,7 @@ def test_upstreams_pins() -> None:
 
 @pytest.mark.parametrize("recipe", list(RECIPES))
 def test_no_known_issue_contradicts_what_was_measured(recipe: str) -> None:
-    for line in SHIPPED.evidence:
+    for line in EVIDENCE:
         versions = {**line.cell.model_dump(exclude={"python"}), **line.resolved}
         striking = [issue.id for issue in SHIPPED.issues if spoils(issue, recipe) and strikes(issue, versions)]
         if line.trains(recipe):

@@ -51,7 +51,7 @@ def test_nothing_measured_nothing_prescribed() -> None:
 
 def test_what_is_in_the_way_changes_too() -> None:
     old = {**BROKEN, "accelerate": "0.30.0", "peft": "0.13.0"}
-    known = SHIPPED.model_copy(update={"evidence": (cell("2.13.0", "5.23.0", "0.21.2"),)})
+    known = matrix(cell("2.13.0", "5.23.0", "0.21.2")).model_copy(update={"issues": SHIPPED.issues})
     (way,) = prescribe("3.11", old, known, "bf16")
     assert way.requirements == ("transformers==5.23.0", "peft==0.21.2", "accelerate==1.15.0")
 

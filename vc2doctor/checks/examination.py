@@ -7,7 +7,7 @@ from packaging.version import InvalidVersion, Version
 from vc2doctor.data import Data
 from vc2doctor.environment.model import STACK, Environment
 from vc2doctor.findings import Plan, Severity
-from vc2doctor.matrix.judge import Combination, Judgement, judge, strikes
+from vc2doctor.matrix.judge import Combination, Judgement, judge, neighbours, strikes
 from vc2doctor.matrix.model import KnownIssue, Matrix, Profile
 from vc2doctor.probe.model import ProbeRun
 from vc2doctor.probe.outcome import RecipeOutcome, outcomes
@@ -45,6 +45,11 @@ class Examination(Data):
         if self.missing:
             return None
         return judge(self.combination, self.matrix, self.plan.precision)
+
+    @property
+    def neighbours(self) -> tuple[str, ...]:
+        """The nearest measured cells, in words; none where a package of the stack is missing."""
+        return tuple(neighbours(self.combination, self.matrix.verdicts, self.plan.precision))
 
     @property
     def combination(self) -> Combination:

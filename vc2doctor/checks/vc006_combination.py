@@ -30,7 +30,7 @@ def check(examination: Examination) -> Iterator[Finding]:
             id="VC006",
             severity=Severity.WARNING,
             message=f"no ground to say whether {stack} train together",
-            evidence=(judgement.ground,),
+            evidence=(judgement.ground, *(f"nearest measured: {text}" for text in examination.neighbours)),
             remedy=f"The probe can say. {remedy}",
             commands=("vc2doctor check", *commands),
             url=_URL,

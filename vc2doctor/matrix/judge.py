@@ -1,17 +1,14 @@
 """The verdict on a combination, and its ground: pure functions over what is known."""
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterable, Mapping
 from enum import Enum
-from typing import Literal
 
-from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from vc2doctor.data import Data
 from vc2doctor.matrix.model import EvidenceLine, KnownIssue, Matrix
-
-AXES: tuple[Literal["torch", "transformers", "peft"], ...] = ("torch", "transformers", "peft")
-_OWN_CODE = frozenset(AXES)
+from vc2doctor.matrix.verdicts import AXES, Constraint, Measured, Segment, Verdicts, contains, version
 
 
 class Verdict(str, Enum):
@@ -24,12 +21,19 @@ class Verdict(str, Enum):
 
 
 class Combination(Data):
-    """Versions that are installed together."""
+    """Versions that are installed together, or are to be."""
 
-    python: str
-    """Minor version, ``3.11``."""
+    python: str | None
+    """Minor version, ``3.11``; ``None``: not named."""
     versions: dict[str, str]
     """By canonical name: the stack and what it leans on, at least."""
+    installed: bool = True
+    """Whether all of it stands in an environment: then what is not named is not there, and no resolver has a say."""
+
+    @property
+    def named(self) -> dict[str, str]:
+        """``versions``, and Python among them."""
+        return self.versions if self.python is None else {**self.versions, "python": self.python}
 
     def version(self, name: str) -> Version:
         """Return the version of ``name``.
@@ -39,10 +43,6 @@ class Combination(Data):
         """
         return Version(self.versions[name])
 
-    def public(self, name: str) -> Version:
-        """Return the version of ``name`` less its local part: ``2.13.0`` of ``2.13.0+cpu``."""
-        return Version(self.version(name).public)
-
 
 class Judgement(Data):
     """A verdict and its ground."""
@@ -51,17 +51,27 @@ class Judgement(Data):
     ground: str
     issues: tuple[str, ...] = ()
     """Identifiers of the known issues that decide."""
+    constraints: tuple[str, ...] = ()
+    """Identifiers of the constraints that decide."""
+    depends: tuple[str, ...] = ()
+    """What would make it incompatible, of packages that were not named."""
+    doubt: str = ""
+    """Where it is unverified: what one measurement would settle for all combinations with the same text."""
 
 
 def strikes(issue: KnownIssue, versions: Mapping[str, str]) -> bool:
     """Return whether ``issue`` applies to a combination of installed ``versions``."""
-    return any(
-        all(
-            name in versions and SpecifierSet(specifier).contains(versions[name], prereleases=True)
-            for name, specifier in alternative.items()
-        )
-        for alternative in issue.when
-    )
+    return any(holds(alternative, versions) for alternative in issue.when)
+
+
+def holds(when: Mapping[str, str], versions: Mapping[str, str]) -> bool:
+    """Return whether every specifier of ``when`` holds for ``versions``; what is not named does not."""
+    return all(name in versions and contains(wanted, versions[name]) for name, wanted in when.items())
+
+
+def versions_of(line: EvidenceLine) -> dict[str, str]:
+    """Return the versions of a measured cell, Python among them."""
+    return {**line.resolved, **line.cell.model_dump()}
 
 
 def spoils(issue: KnownIssue, recipe: str) -> bool:
@@ -72,143 +82,206 @@ def spoils(issue: KnownIssue, recipe: str) -> bool:
 def judge(combination: Combination, matrix: Matrix, recipe: str) -> Judgement:
     """Return the verdict on training ``combination`` under ``recipe``.
 
-    A measurement of exactly this combination decides first, then a known issue, then measured neighbours.
-
-    Raises:
-        KeyError: ``combination`` lacks torch, transformers or peft.
+    A measurement of exactly this combination decides first, then known issues and constraints, then what was measured
+    around it.
     """
-    known = [issue for issue in matrix.issues if spoils(issue, recipe) and strikes(issue, combination.versions)]
-    exact = [line for line in matrix.evidence if _is_exact(line, combination)]
-    measured = [line for line in exact if line.trains(recipe) is not None]
-    if measured:
-        line = measured[-1]
-        if line.trains(recipe):
-            return Judgement(verdict=Verdict.VERIFIED, ground=f"{_told(line)}: it trains under {recipe}")
-        ground = f"{_told(line)}: {_failure(line, recipe)}"
-        return Judgement(verdict=Verdict.INCOMPATIBLE, ground=ground, issues=tuple(issue.id for issue in known))
-    if known:
-        titles = "; ".join(issue.title for issue in known)
-        return Judgement(verdict=Verdict.INCOMPATIBLE, ground=titles, issues=tuple(issue.id for issue in known))
-    return _from_neighbours(combination, matrix, recipe)
+    named = combination.named
+    known = [issue for issue in matrix.issues if spoils(issue, recipe) and strikes(issue, named)]
+    ids = tuple(issue.id for issue in known)
+    exact = _exact(combination, matrix.verdicts, recipe)
+    if exact is not None:
+        return exact.model_copy(update={"issues": ids}) if exact.verdict is Verdict.INCOMPATIBLE else exact
+    felled = [one for one in _constraints(combination, matrix.verdicts, recipe) if holds(one.when, named)]
+    if known or felled:
+        ground = "; ".join([*(issue.title for issue in known), *map(told, felled)][:2])
+        return Judgement(
+            verdict=Verdict.INCOMPATIBLE, ground=ground, issues=ids, constraints=tuple(one.id for one in felled)
+        )
+    depends = tuple(_depends(combination, matrix, recipe))
+    found = _inferred(combination, matrix.verdicts, recipe)
+    return found.model_copy(update={"depends": depends})
 
 
-def _from_neighbours(combination: Combination, matrix: Matrix, recipe: str) -> Judgement:
-    lines = [line for line in matrix.evidence if line.trains(recipe) is not None]
-    for line in lines:
-        if not line.trains(recipe) and _is_same(line, combination, AXES) and _carries_over(line):
-            ground = f"{_told(line)}: {_failure(line, recipe)}; nothing but these packages decided it"
-            return Judgement(verdict=Verdict.INCOMPATIBLE, ground=ground)
-    # Around a measured failure nothing is inferred to work.
-    if not any(not line.trains(recipe) and _is_near(line, combination) for line in lines):
-        good = [line for line in lines if line.trains(recipe)]
-        for infer in (_same_stack, _patch_release, _bracketed):
-            ground_found = infer(combination, good, lines, recipe)
-            if ground_found:
-                return Judgement(verdict=Verdict.COMPATIBLE, ground=ground_found)
-    return Judgement(verdict=Verdict.UNVERIFIED, ground=_nearest(combination, lines, recipe))
+def told(constraint: Constraint) -> str:
+    """Return a constraint in words, with what it was measured at."""
+    parts = [constraint.reason]
+    if constraint.failed:
+        parts.append(f"measured to fail at {' and at '.join(constraint.failed)}")
+    if constraint.works:
+        parts.append(f"to work at {' and at '.join(constraint.works)}")
+    return "; ".join(parts)
 
 
-def _same_stack(combination: Combination, good: list[EvidenceLine], _: list[EvidenceLine], recipe: str) -> str | None:
-    for line in good:
-        if _is_same(line, combination, AXES):
-            different = [
-                f"{name} {combination.versions.get(name, 'absent')} (measured: {version})"
-                for name, version in line.resolved.items()
-                if combination.versions.get(name) != version
-            ]
-            if line.cell.python != combination.python:
-                different.insert(0, f"Python {combination.python} (measured: {line.cell.python})")
-            return f"{_told(line)}: it trains under {recipe}; here differ only {', '.join(different)}"
-    return None
+def _constraints(combination: Combination, verdicts: Verdicts, recipe: str) -> list[Constraint]:
+    return [
+        one
+        for one in verdicts.constraints
+        if one.spoils(recipe) and not (one.kind == "install" and combination.installed)
+    ]
 
 
-def _patch_release(
-    combination: Combination, good: list[EvidenceLine], _: list[EvidenceLine], recipe: str
-) -> str | None:
-    for line in good:
-        for axis in AXES:
-            here, there = combination.public(axis), _version(line, axis)
-            others = tuple(other for other in AXES if other != axis)
-            if _is_same(line, combination, others) and _is_patch_of(here, there):
-                return f"{_told(line)}: it trains under {recipe}; {axis} {here} is of the same minor release"
-    return None
-
-
-def _bracketed(
-    combination: Combination, good: list[EvidenceLine], lines: list[EvidenceLine], recipe: str
-) -> str | None:
-    for axis in AXES:
-        others = tuple(other for other in AXES if other != axis)
-        here = combination.public(axis)
-        row = [line for line in lines if _is_same(line, combination, others)]
-        trained = [_version(line, axis) for line in row if line in good]
-        below = max((version for version in trained if version < here), default=None)
-        above = min((version for version in trained if version > here), default=None)
-        if below is None or above is None or here.is_prerelease:
+def _exact(combination: Combination, verdicts: Verdicts, recipe: str) -> Judgement | None:
+    for cell in reversed(_same_stack(combination, verdicts)):
+        how = verdicts.hows[cell.how]
+        leaned_on = {**verdicts.leaned_on[cell.leaned_on], "python": cell.python}
+        named = combination.named
+        agree = all(
+            named[name] == text if name in named else not combination.installed for name, text in leaned_on.items()
+        )
+        if not agree or (combination.installed and not leaned_on.keys() - {"python"}):
             continue
-        if not any(below < _version(line, axis) < above and not line.trains(recipe) for line in row):
-            return f"measured to train under {recipe} with {axis} {below} and with {axis} {above}, all else alike"
+        if recipe in how.trains:
+            return Judgement(verdict=Verdict.VERIFIED, ground=f"{_told(cell)}: it trains under {recipe}")
+        if recipe in how.fails:
+            return Judgement(verdict=Verdict.INCOMPATIBLE, ground=f"{_told(cell)}: {how.fails[recipe]}")
     return None
 
 
-def _nearest(combination: Combination, lines: list[EvidenceLine], recipe: str) -> str:
-    def shared(line: EvidenceLine) -> int:
-        return sum(_is_same(line, combination, (axis,)) for axis in AXES)
-
-    nearest = max(lines, key=shared, default=None)
-    if nearest is None:
-        return f"nothing was measured under {recipe}"
-    how = "trains" if nearest.trains(recipe) else "fails"
-    cell = nearest.cell
-    stack = f"torch {cell.torch}, transformers {cell.transformers}, peft {cell.peft}"
-    return f"nobody measured it; the nearest measured cell ({stack}) {how} under {recipe}"
+def _same_stack(combination: Combination, verdicts: Verdicts) -> list[Measured]:
+    if not all(axis in combination.versions for axis in AXES):
+        return []
+    return verdicts.by_stack.get(tuple(version(combination.versions[axis]) for axis in AXES), [])
 
 
-def _version(line: EvidenceLine, axis: Literal["torch", "transformers", "peft"]) -> Version:
-    return Version(Version(getattr(line.cell, axis)).public)
+def _inferred(combination: Combination, verdicts: Verdicts, recipe: str) -> Judgement:
+    missing = [axis for axis in AXES if axis not in combination.versions]
+    if missing:
+        ground = f"no version of {' and '.join(missing)} was named"
+        return Judgement(verdict=Verdict.UNVERIFIED, ground=ground, doubt="unnamed")
+    for cell in reversed(_same_stack(combination, verdicts)):
+        if recipe in verdicts.hows[cell.how].trains:
+            different = _differences(combination, cell, verdicts)
+            ground = f"{_told(cell)}: it trains under {recipe}; here differ only {', '.join(different)}"
+            return Judgement(verdict=Verdict.COMPATIBLE, ground=ground)
+    for doubt in (_pre_release, _outside, _beside):
+        found = doubt(combination, verdicts, recipe)
+        if found:
+            return Judgement(verdict=Verdict.UNVERIFIED, ground=found[0], doubt=found[1])
+    return _by_pairs(combination, verdicts, recipe)
 
 
-def _is_same(
-    line: EvidenceLine, combination: Combination, axes: tuple[Literal["torch", "transformers", "peft"], ...]
-) -> bool:
-    return all(_version(line, axis) == combination.public(axis) for axis in axes)
+def _differences(combination: Combination, cell: Measured, verdicts: Verdicts) -> list[str]:
+    there = {"python": cell.python, **verdicts.leaned_on[cell.leaned_on]}
+    named = combination.named
+    found = [
+        f"{name} {named.get(name, 'absent')} (measured: {text})"
+        for name, text in there.items()
+        if (name in named or combination.installed) and named.get(name) != text
+    ]
+    return [text.replace("python ", "Python ", 1) for text in found] or ["what was not named"]
 
 
-def _is_exact(line: EvidenceLine, combination: Combination) -> bool:
-    return (
-        line.cell.python == combination.python
-        and _is_same(line, combination, AXES)
-        and all(combination.versions.get(name) == version for name, version in line.resolved.items())
+_Doubt = tuple[str, str]
+"""A ground, and what is the same for all that one measurement would settle."""
+
+
+def _pre_release(combination: Combination, _: Verdicts, __: str) -> _Doubt | None:
+    early = [axis for axis in AXES if version(combination.versions[axis]).is_prerelease]
+    if early:
+        text = f"{early[0]} {combination.versions[early[0]]} is a pre-release, and nothing is inferred about those"
+        return text, "pre-release"
+    return None
+
+
+def _outside(combination: Combination, verdicts: Verdicts, _: str) -> _Doubt | None:
+    for axis in AXES:
+        found = verdicts.segments.get(axis, ())
+        text = combination.versions[axis]
+        if not found:
+            return "nothing was measured", "nothing"
+        if verdicts.segment(axis, text) is None:
+            side = "older" if version(text) < version(found[0].first) else "newer"
+            ground = f"{axis} {text} is {side} than what was measured, {found[0].first} to {found[-1].last}"
+            return ground, f"{axis} {side}"
+    return None
+
+
+def _beside(combination: Combination, verdicts: Verdicts, recipe: str) -> _Doubt | None:
+    for one in _constraints(combination, verdicts, recipe):
+        if one.doubts(combination.named):
+            return f"it lies between what fails and what works: {told(one)}", f"beside {one.id}"
+    return None
+
+
+def _by_pairs(combination: Combination, verdicts: Verdicts, recipe: str) -> Judgement:
+    where = {axis: verdicts.segment(axis, combination.versions[axis]) or 0 for axis in AXES}
+    ranges = {axis: _range(verdicts, axis, index) for axis, index in where.items()}
+    for one, other in itertools.permutations(AXES, 2):
+        here = combination.versions[one]
+        span = verdicts.spans[recipe][f"{one} {other}"][where[other]]
+        if span is None:
+            ground = f"no {ranges[other]} was measured to train under {recipe}"
+            return Judgement(verdict=Verdict.UNVERIFIED, ground=ground, doubt=f"{other} {where[other]}")
+        side = _side(here, span)
+        if side:
+            ground = (
+                f"{one} {here} is {side} than what was measured to train under {recipe} with {ranges[other]}: "
+                f"{span.first} to {span.last}"
+            )
+            doubt = f"{one} {side}, {other} {where[other]}"
+            return Judgement(verdict=Verdict.UNVERIFIED, ground=ground, doubt=doubt)
+    ground = (
+        f"each two of them lie between releases that were measured to train together under {recipe}, "
+        f"and nothing is known that parts them (releases that behave alike: {', '.join(ranges.values())})"
     )
+    return Judgement(verdict=Verdict.COMPATIBLE, ground=ground)
 
 
-def _is_patch_of(here: Version, there: Version) -> bool:
-    return here.release[:2] == there.release[:2] and not (here.is_prerelease or there.is_prerelease)
+def _side(text: str, span: Segment) -> str:
+    """Return on which side of ``span`` a version lies, or nothing: a patch release lies where its minor release does."""
+    here, first, last = version(text), version(span.first), version(span.last)
+    if here < first and here.release[:2] != first.release[:2]:
+        return "older"
+    return "newer" if here > last and here.release[:2] != last.release[:2] else ""
 
 
-def _is_near(line: EvidenceLine, combination: Combination) -> bool:
-    return all(_is_patch_of(combination.public(axis), _version(line, axis)) for axis in AXES)
+def _range(verdicts: Verdicts, axis: str, index: int) -> str:
+    found = verdicts.segments[axis][index]
+    return f"{axis} {found.first}" if found.first == found.last else f"{axis} {found.first} to {found.last}"
 
 
-def _carries_over(line: EvidenceLine) -> bool:
-    """Return whether the failure is between the packages of the stack themselves, whatever they lean on."""
-    failure = line.import_failure or next(iter(line.failures.values()), None)
-    if failure is None or failure.missing is None:
-        return False
-    return failure.package in _OWN_CODE and failure.missing.module.partition(".")[0] in _OWN_CODE
+def _depends(combination: Combination, matrix: Matrix, recipe: str) -> Iterable[str]:
+    """Yield what would decide, of packages that the combination does not name."""
+    if combination.installed:
+        return
+    named = combination.named
+    issues = [
+        (issue.title, alternative) for issue in matrix.issues if spoils(issue, recipe) for alternative in issue.when
+    ]
+    found = [(told(one), one.when) for one in _constraints(combination, matrix.verdicts, recipe)]
+    for title, when in [*issues, *found]:
+        missing = {name: wanted for name, wanted in when.items() if name not in named}
+        rest = {name: wanted for name, wanted in when.items() if name in named}
+        if missing and rest and holds(rest, named):
+            where = " and ".join(f"{name} {wanted or '(any)'}" for name, wanted in missing.items())
+            yield f"with {where} it is incompatible: {title}"
 
 
-def _told(line: EvidenceLine) -> str:
-    where = "" if line.device == "none" else f" on {line.device}"
-    return f"measured on {line.date}{where} (cell {line.name})"
+def neighbours(combination: Combination, verdicts: Verdicts, recipe: str, most: int = 3) -> list[str]:
+    """Return the nearest measured cells in words, the nearest first: by releases between, torch counting most."""
+    if not all(axis in combination.versions for axis in AXES):
+        return []
+    here = [verdicts.position(axis, combination.versions[axis]) for axis in AXES]
+
+    def distance(cell: Measured) -> tuple[int, bool]:
+        there = [verdicts.position(axis, getattr(cell, axis)) for axis in AXES]
+        apart = [abs(one - other) for one, other in zip(here, there, strict=True)]
+        return 4 * apart[0] + apart[1] + 2 * apart[2], cell.python != combination.python
+
+    judged = [cell for cell in verdicts.cells if _ended(cell, verdicts, recipe)]
+    near = sorted(judged, key=distance)[:most]
+    return [f"{_stack(cell)}: {_ended(cell, verdicts, recipe)}" for cell in near]
 
 
-def _failure(line: EvidenceLine, recipe: str) -> str:
-    if line.import_failure is not None:
-        return f"import fails: {line.import_failure.message}"
-    for name in ("fp32", recipe):
-        outcome = line.recipes.get(name)
-        if outcome not in ("finite", "unsupported", None):
-            message = f" ({line.failures[name].message})" if name in line.failures else ""
-            return f"{name} ends {outcome}{message}"
-    return f"save, reload and generate end {line.adapter}"
+def _ended(cell: Measured, verdicts: Verdicts, recipe: str) -> str:
+    how = verdicts.hows[cell.how]
+    return f"trains under {recipe}" if recipe in how.trains else how.fails.get(recipe, "")
+
+
+def _stack(cell: Measured) -> str:
+    return f"Python {cell.python}, torch {cell.torch}, transformers {cell.transformers}, peft {cell.peft}"
+
+
+def _told(cell: Measured) -> str:
+    where = "" if cell.device == "none" else f" on {cell.device}"
+    return f"measured on {cell.date}{where} (cell {cell.name})"

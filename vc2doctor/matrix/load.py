@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from vc2doctor.data import Data
 from vc2doctor.errors import DoctorError
 from vc2doctor.matrix.model import EvidenceLine, KnownIssue, Matrix, Profile
+from vc2doctor.matrix.verdicts import Verdicts
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -40,9 +41,41 @@ def load(folder: Path) -> Matrix:
         message = f"{folder}: not a matrix; it needs the folders profiles, known_issues and evidence"
         raise MatrixError(message)
     profiles = {entry.name: entry for entry in _tomls(folder / "profiles", Profile, "name")}
-    issues = tuple(_tomls(folder / "known_issues", KnownIssue, "id"))
-    evidence = tuple(line for path in sorted((folder / "evidence").glob("*.jsonl")) for line in evidence_lines(path))
-    return Matrix(profiles=profiles, issues=issues, evidence=evidence)
+    issues = known_issues(folder)
+    return Matrix(profiles=profiles, issues=issues, verdicts=_verdicts(folder, issues))
+
+
+def known_issues(folder: Path) -> tuple[KnownIssue, ...]:
+    """Return the known issues of the matrix in ``folder``.
+
+    Raises:
+        MatrixError: one of the files is wrong.
+    """
+    return tuple(_tomls(folder / "known_issues", KnownIssue, "id"))
+
+
+def evidence(folder: Path) -> tuple[EvidenceLine, ...]:
+    """Return all the evidence of the matrix in ``folder``.
+
+    Raises:
+        MatrixError: a line is not a measured cell.
+    """
+    return tuple(line for path in sorted((folder / "evidence").glob("*.jsonl")) for line in evidence_lines(path))
+
+
+def _verdicts(folder: Path, issues: tuple[KnownIssue, ...]) -> Verdicts:
+    """Return the compiled verdicts; where they are not there, or older than their sources, compile them now."""
+    from vc2doctor.matrix import compile as compiler  # noqa: PLC0415 - rarely needed, and slow to import
+
+    path = folder / "verdicts.json"
+    try:
+        found = Verdicts.model_validate_json(path.read_bytes()) if path.exists() else None
+    except (OSError, ValidationError) as error:
+        message = f"{path}: not compiled verdicts; write them anew: vc2doctor matrix compile"
+        raise MatrixError(message) from error
+    if found is not None and found.sources == compiler.digest(folder):
+        return found
+    return compiler.compile_folder(folder, evidence(folder), issues)
 
 
 def profile(matrix: Matrix, name: str) -> Profile:

@@ -11,6 +11,7 @@ from packaging.version import InvalidVersion, Version
 from pydantic import AfterValidator, Field, model_validator
 
 from vc2doctor.data import Data
+from vc2doctor.matrix.verdicts import Verdicts
 from vc2doctor.probe.worker.recipes import RECIPES
 from vc2doctor.probe.worker.spec import Shape
 
@@ -245,6 +246,11 @@ class EvidenceLine(Data):
     date: str = Field(pattern=r"^\d{4}-\d{2}-\d{2}$")
     worker: str
     cell: Cell
+    asked: tuple[RequirementText, ...] = ()
+    """What the resolver was asked for beside the cell's three packages: ``numpy<2``."""
+    install: Literal["installed", "unsatisfiable", "no-wheel", "build-failed"] = "installed"
+    install_message: str | None = None
+    """What the resolver said, where it installed nothing."""
     resolved: dict[Name, VersionText]
     """What the resolver chose for the distributions that the stack leans on."""
     platform: str
@@ -255,11 +261,13 @@ class EvidenceLine(Data):
     """Of the recipes whose outcome is ``error``."""
     adapter: Literal["same", "different", "error", "not reached"]
     """Whether save, reload and generate gave the trained model back."""
+    adapter_failure: Failure | None = None
+    """What save, reload or generate raised."""
     seconds: float
 
     def trains(self, recipe: str) -> bool | None:
         """Return whether this cell trains under ``recipe``; ``None``: it was not measured there."""
-        if self.import_failure is not None:
+        if self.import_failure is not None or self.install != "installed":
             return False
         outcomes = [self.recipes.get(name, "unsupported") for name in ("fp32", recipe)]
         if any(outcome not in ("finite", "unsupported") for outcome in outcomes):
@@ -274,4 +282,4 @@ class Matrix(Data):
 
     profiles: dict[str, Profile]
     issues: tuple[KnownIssue, ...]
-    evidence: tuple[EvidenceLine, ...]
+    verdicts: Verdicts

@@ -6,8 +6,9 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from vc2doctor.data import Data
-from vc2doctor.matrix.judge import AXES, spoils, strikes
-from vc2doctor.matrix.model import EvidenceLine, KnownIssue, Matrix
+from vc2doctor.matrix.judge import spoils, strikes
+from vc2doctor.matrix.model import KnownIssue, Matrix
+from vc2doctor.matrix.verdicts import AXES, Measured
 
 
 class Prescription(Data):
@@ -28,7 +29,7 @@ def prescribe(
     """
     found: dict[tuple[str, ...], Prescription] = {}
     for line, changes in sorted(_candidates(versions, matrix, recipe), key=lambda pair: _cost(python, *pair)):
-        ground = f"cell {line.name}, measured on {line.date} on {line.device} under Python {line.cell.python}"
+        ground = f"cell {line.name}, measured on {line.date} on {line.device} under Python {line.python}"
         requirements = tuple(f"{name}=={version}" for name, version in changes.items())
         found.setdefault(tuple(changes), Prescription(requirements=requirements, ground=ground))
     ways = [way for packages, way in found.items() if not any(set(other) < set(packages) for other in found)]
@@ -46,11 +47,10 @@ def mends(issue: KnownIssue, versions: Mapping[str, str], matrix: Matrix, recipe
     return issue.fix[0]
 
 
-def _candidates(
-    versions: Mapping[str, str], matrix: Matrix, recipe: str
-) -> Iterator[tuple[EvidenceLine, dict[str, str]]]:
-    for line in matrix.evidence:
-        if line.trains(recipe):
+def _candidates(versions: Mapping[str, str], matrix: Matrix, recipe: str) -> Iterator[tuple[Measured, dict[str, str]]]:
+    known = matrix.verdicts
+    for line in known.cells:
+        if recipe in known.hows[line.how].trains:
             changes = _changes(line, versions, matrix, recipe)
             if changes:
                 yield line, changes
@@ -67,14 +67,14 @@ def _lowest(fix: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
-def _changes(line: EvidenceLine, versions: Mapping[str, str], matrix: Matrix, recipe: str) -> dict[str, str]:
+def _changes(line: Measured, versions: Mapping[str, str], matrix: Matrix, recipe: str) -> dict[str, str]:
     changes: dict[str, str] = {}
     for axis in AXES:
-        wanted = Version(getattr(line.cell, axis)).public
+        wanted = Version(getattr(line, axis)).public
         if axis not in versions or Version(Version(versions[axis]).public) != Version(wanted):
             changes[axis] = wanted
     # pip leaves the rest as it is where that is allowed; what is then in the way has to change as well.
-    for name, version in line.resolved.items():
+    for name, version in matrix.verdicts.leaned_on[line.leaned_on].items():
         after = {**versions, **changes}
         struck = [issue for issue in matrix.issues if spoils(issue, recipe) and strikes(issue, after)]
         if name in after and any(name in alternative for issue in struck for alternative in issue.when):
@@ -82,6 +82,6 @@ def _changes(line: EvidenceLine, versions: Mapping[str, str], matrix: Matrix, re
     return changes
 
 
-def _cost(python: str, line: EvidenceLine, changes: Mapping[str, str]) -> tuple[bool, bool, int, list[int], list[int]]:
-    newest = [[-part for part in Version(version).release] for version in (line.cell.transformers, line.cell.peft)]
-    return line.cell.python != python, "torch" in changes, len(changes), newest[0], newest[1]
+def _cost(python: str, line: Measured, changes: Mapping[str, str]) -> tuple[bool, bool, int, list[int], list[int]]:
+    newest = [[-part for part in Version(version).release] for version in (line.transformers, line.peft)]
+    return line.python != python, "torch" in changes, len(changes), newest[0], newest[1]

@@ -1,0 +1,267 @@
+"""Regions where evidence fails: the fewest axes, and the fewest boxes along them, that part failures from successes.
+
+A failure is told apart by its signature: the stage that it stopped, whose code raised it, what was missing. For the
+lines of one signature every choice of up to three axes is tried; in the best, few boxes on few axes hold all the
+failures and no success. An axis that the failure itself names is preferred, so that what is found is a fact about two
+packages.
+"""
+
+import itertools
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from packaging.version import Version
+
+from vc2doctor.matrix.model import EvidenceLine, Failure
+from vc2doctor.matrix.verdicts import Constraint, version
+
+_CELL_AXES = ("torch", "transformers", "peft", "python")
+_MOST_AXES = 3
+_FEW_CELLS = 2
+
+Point = dict[str, Version]
+
+
+class Signature(NamedTuple):
+    """What makes failures one kind."""
+
+    stage: str
+    """``install``, ``import``, ``train``, ``save``, or a recipe."""
+    package: str
+    """Whose code failed."""
+    what: str
+    """What was missing, or the message less its numbers."""
+
+
+class Failed(NamedTuple):
+    """A line of evidence that failed, and how it was told."""
+
+    line: EvidenceLine
+    told: str
+    involved: frozenset[str]
+    """Packages that the failure names."""
+    between: bool
+    """Whether it is a fact about all of them: one has not what another wants."""
+
+
+class Box(NamedTuple):
+    """A hull of failing points: by axis, the lowest and the highest version."""
+
+    sides: dict[str, tuple[Version, Version]]
+
+    def holds(self, point: Point) -> bool:
+        """Return whether ``point`` lies inside."""
+        return all(axis in point and low <= point[axis] <= high for axis, (low, high) in self.sides.items())
+
+    def with_(self, point: Point) -> "Box":
+        """Return the hull of this box and ``point``."""
+        return Box({axis: (min(low, point[axis]), max(high, point[axis])) for axis, (low, high) in self.sides.items()})
+
+
+def point_of(line: EvidenceLine) -> Point:
+    """Return the versions of a line, by axis."""
+    found = {axis: version(getattr(line.cell, axis)) for axis in _CELL_AXES}
+    return {**found, **{name: version(text) for name, text in line.resolved.items()}}
+
+
+def constraints(lines: Sequence[EvidenceLine], explained: Sequence[Constraint]) -> list[Constraint]:
+    """Return the constraints that the failures of ``lines`` show, beyond those that are ``explained`` already."""
+    found: list[Constraint] = []
+    points = {id(line): point_of(line) for line in lines}
+    for signature, failed in _by_signature(lines, explained).items():
+        passed = [points[id(line)] for line in lines if passes(line, signature.stage)]
+        boxes = _part(failed, [points[id(entry.line)] for entry in failed], passed)
+        for number, box in enumerate(boxes, start=1):
+            inside = [entry for entry in failed if box.holds(points[id(entry.line)])]
+            found.append(_constraint(signature, number, box, inside, lines))
+    return found
+
+
+def passes(line: EvidenceLine, stage: str) -> bool:
+    """Return whether ``line`` got past ``stage``."""
+    reached = {
+        "install": line.install == "installed",
+        "import": line.install == "installed" and line.import_failure is None,
+        "train": line.recipes.get("fp32") == "finite",
+        "save": line.adapter == "same",
+    }
+    return reached[stage] if stage in reached else reached["train"] and line.recipes.get(stage) == "finite"
+
+
+def failures(line: EvidenceLine) -> Iterator[tuple[Signature, Failed]]:
+    """Yield how ``line`` failed: at the first stage that stopped it, or in single recipes."""
+    if line.install != "installed":
+        yield _not_installed(line)
+    elif line.import_failure is not None:
+        yield _failure("import", line, line.import_failure)
+    elif line.recipes.get("fp32", "unsupported") not in ("finite", "unsupported"):
+        yield _outcome("train", "fp32", line)
+    else:
+        if line.adapter in ("error", "different"):
+            failure = line.adapter_failure or Failure(type="Adapter", message=f"the reloaded model is {line.adapter}")
+            yield _failure("save", line, failure)
+        for recipe, outcome in line.recipes.items():
+            if recipe != "fp32" and outcome not in ("finite", "unsupported"):
+                yield _outcome(recipe, recipe, line)
+
+
+def _not_installed(line: EvidenceLine) -> tuple[Signature, Failed]:
+    told = line.install_message or line.install
+    named = {name for name in _NAMES if re.search(rf"\b{name}\b", told)}
+    built = _BUILT.search(told)
+    if line.install != "unsatisfiable":
+        # Wheels are made for a Python; what has none for it is built there.
+        named.add("python")
+    what = f"{line.install} {built[1]}" if built else line.install
+    return Signature("install", "", what), Failed(line, f"{line.install}: {told}", frozenset(named), between=True)
+
+
+_BUILT = re.compile(r"build `([^`]+)`")
+_NAMES = ("torch", "transformers", "peft", "python", "numpy", "tokenizers", "huggingface-hub", "accelerate")
+
+
+def _outcome(stage: str, recipe: str, line: EvidenceLine) -> tuple[Signature, Failed]:
+    if recipe in line.failures:
+        return _failure(stage, line, line.failures[recipe])
+    outcome = line.recipes[recipe]
+    return Signature(stage, "", outcome), Failed(line, f"{recipe} ends {outcome}", frozenset(), between=False)
+
+
+def _failure(stage: str, line: EvidenceLine, failure: Failure) -> tuple[Signature, Failed]:
+    package = (failure.package or "").replace("_", "-")
+    named = {package}
+    if failure.missing is not None:
+        named.add(failure.missing.module.partition(".")[0].replace("_", "-"))
+        what = f"{failure.missing.module}:{failure.missing.symbol or ''}"
+    else:
+        what = f"{failure.type}: {re.sub(r'[0-9]+', '#', failure.message)[:100]}"
+    involved = frozenset(name for name in named if name in _NAMES)
+    between = failure.missing is not None
+    return Signature(stage, package, what), Failed(line, f"{failure.type}: {failure.message}", involved, between)
+
+
+def _by_signature(lines: Iterable[EvidenceLine], explained: Sequence[Constraint]) -> dict[Signature, list[Failed]]:
+    found: dict[Signature, list[Failed]] = defaultdict(list)
+    for line in lines:
+        for signature, failed in failures(line):
+            if not (signature.stage == "import" and any(_strikes(constraint, line) for constraint in explained)):
+                found[signature].append(failed)
+    return dict(sorted(found.items()))
+
+
+def _strikes(constraint: Constraint, line: EvidenceLine) -> bool:
+    from vc2doctor.matrix.judge import holds, versions_of  # noqa: PLC0415 - judge needs nothing of the compiler
+
+    return holds(constraint.when, versions_of(line))
+
+
+def _part(failed: list[Failed], points: list[Point], passed: list[Point]) -> list[Box]:
+    if not passed and len(failed) > _FEW_CELLS:
+        return [Box({})]
+    involved = frozenset.intersection(*(entry.involved for entry in failed))
+    shared = sorted(set.intersection(*(set(point) for point in points)))
+    axes = [axis for axis in _CELL_AXES if axis in shared]
+    axes += [name for name in shared if name not in axes and name in involved]
+    demanded = involved.intersection(axes) if all(entry.between for entry in failed) else frozenset()
+    best: tuple[float, list[Box]] | None = None
+    for size in range(1, _MOST_AXES + 1):
+        for chosen in itertools.combinations(axes, size):
+            boxes = _boxes(chosen, points, passed) if demanded <= set(chosen) else None
+            if boxes is not None:
+                foreign = len(set(chosen) - involved)
+                cost = len(boxes) + 1.5 * size + 0.8 * foreign
+                if best is None or cost < best[0]:
+                    best = cost, boxes
+    if best is not None:
+        return best[1]
+    return [Box({axis: (point[axis], point[axis]) for axis in shared}) for point in points]
+
+
+def _boxes(axes: tuple[str, ...], points: list[Point], passed: list[Point]) -> list[Box] | None:
+    boxes: list[Box] = []
+    for point in sorted(points, key=lambda point: [point[axis] for axis in axes]):
+        if any(box.holds(point) for box in boxes):
+            continue
+        alone = Box({axis: (point[axis], point[axis]) for axis in axes})
+        if any(alone.holds(other) for other in passed):
+            return None
+        for index, box in enumerate(boxes):
+            wider = box.with_(point)
+            if not any(wider.holds(other) for other in passed):
+                boxes[index] = wider
+                break
+        else:
+            boxes.append(alone)
+    return boxes
+
+
+def _constraint(
+    signature: Signature,
+    number: int,
+    box: Box,
+    inside: list[Failed],
+    lines: Sequence[EvidenceLine],
+) -> Constraint:
+    good = [line for line in lines if passes(line, signature.stage)]
+    axes = tuple(box.sides)
+    beside, works = {}, []
+    for axis in axes:
+        low, high = box.sides[axis]
+        near = Box({other: side for other, side in box.sides.items() if other != axis})
+        row = [
+            (point_of(line)[axis], line.name) for line in good if axis in point_of(line) and near.holds(point_of(line))
+        ]
+        below = max((pair for pair in row if pair[0] < low), default=None)
+        above = min((pair for pair in row if pair[0] > high), default=None)
+        sides = [f">{below[0]}" if below else "", f"<{above[0]}" if above else ""]
+        beside[axis] = ",".join(side for side in sides if side)
+        works += [pair[1] for pair in (below, above) if pair]
+    ends = sorted(inside, key=lambda entry: [point_of(entry.line)[axis] for axis in axes])
+    told = ends[0].told
+    where = " and ".join(f"{axis} {_range(box.sides[axis])}" for axis in axes) or "every measured combination"
+    stage = _STAGES.get(signature.stage, f"training under {signature.stage} fails")
+    return Constraint(
+        id=_slug(f"{signature.stage}-{signature.package}-{signature.what}", number),
+        kind="install" if signature.stage == "install" else "behaviour",
+        reason=f"with {where} {stage}: {told}",
+        when={axis: _specifier(box.sides[axis]) for axis in axes},
+        beside=beside,
+        shields=tuple(_shields(box, [point_of(line) for line in good])),
+        recipes=() if signature.stage in _STAGES else (signature.stage,),
+        failed=tuple(dict.fromkeys((ends[0].line.name, ends[-1].line.name))),
+        works=tuple(dict.fromkeys(works)),
+    )
+
+
+def _shields(box: Box, passed: Iterable[Point]) -> Iterator[dict[str, str]]:
+    """Yield those of ``passed`` that no other hides from ``box``."""
+    axes = tuple(box.sides)
+    seen = {tuple(point[axis] for axis in axes) for point in passed if all(axis in point for axis in axes)}
+    points = [dict(zip(axes, values, strict=True)) for values in sorted(seen)]
+    hulls = [box.with_(point) for point in points]
+    for index, point in enumerate(points):
+        if not any(hulls[index].holds(other) for place, other in enumerate(points) if place != index):
+            yield {axis: str(found) for axis, found in point.items()}
+
+
+_STAGES = {
+    "install": "nothing can be installed",
+    "import": "the import fails",
+    "train": "training fails even in float32",
+    "save": "save, reload and generate fail",
+}
+
+
+def _range(side: tuple[Version, Version]) -> str:
+    return str(side[0]) if side[0] == side[1] else f"{side[0]} to {side[1]}"
+
+
+def _specifier(side: tuple[Version, Version]) -> str:
+    return f"=={side[0]}" if side[0] == side[1] else f">={side[0]},<={side[1]}"
+
+
+def _slug(text: str, number: int) -> str:
+    words = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    return f"{words[:60].rstrip('-')}-{number}"

@@ -1,0 +1,64 @@
+"""Ranges of releases that behave alike, and between which releases of one they train with another."""
+
+import itertools
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from packaging.version import Version
+
+from vc2doctor.matrix.model import EvidenceLine
+from vc2doctor.matrix.verdicts import AXES, Constraint, Segment, contains, version
+from vc2doctor.probe.worker.recipes import RECIPES
+
+
+def segments(
+    constraints: Iterable[Constraint], lines: Sequence[EvidenceLine], releases: dict[str, tuple[str, ...]]
+) -> dict[str, tuple[Segment, ...]]:
+    """Return, by package, the runs of measured-around releases between which no constraint begins or ends."""
+    parting = [constraint for constraint in constraints if _parts(constraint)]
+    found = {}
+    for axis in AXES:
+        measured = [version(getattr(line.cell, axis)) for line in lines if line.install == "installed"]
+        if not measured:
+            continue
+        known = {version(text) for text in releases.get(axis, ())} | set(measured)
+        ordered = sorted(release for release in known if min(measured) <= release <= max(measured))
+        sides = sorted({constraint.when[axis] for constraint in parting if axis in constraint.when})
+        signature = [tuple(contains(side, str(release)) for side in sides) for release in ordered]
+        found[axis] = tuple(_runs(ordered, signature))
+    return found
+
+
+def _parts(constraint: Constraint) -> bool:
+    """Return whether a constraint is about the stack alone and all recipes: the others are looked up by themselves."""
+    return not constraint.recipes and constraint.when.keys() <= set(AXES)
+
+
+def _runs(ordered: list[Version], signature: list[tuple[bool, ...]]) -> Iterable[Segment]:
+    for _, group in itertools.groupby(zip(ordered, signature, strict=True), key=lambda pair: pair[1]):
+        members = [release for release, _ in group]
+        yield Segment(first=str(members[0]), last=str(members[-1]))
+
+
+def index_of(found: Sequence[Segment], text: str) -> int:
+    """Return the index of the segment that a measured version lies in."""
+    return max(index for index, one in enumerate(found) if version(one.first) <= version(text))
+
+
+def spans(
+    lines: Sequence[EvidenceLine], found: dict[str, tuple[Segment, ...]]
+) -> dict[str, dict[str, tuple[Segment | None, ...]]]:
+    """Return between which releases of one package those of a segment of another were measured to train."""
+    result: dict[str, dict[str, tuple[Segment | None, ...]]] = {}
+    for recipe in RECIPES:
+        good = [line.cell for line in lines if line.trains(recipe)]
+        result[recipe] = {}
+        for one, other in itertools.permutations(AXES, 2):
+            trained: dict[int, list[Version]] = defaultdict(list)
+            for cell in good:
+                trained[index_of(found[other], getattr(cell, other))].append(version(getattr(cell, one)))
+            result[recipe][f"{one} {other}"] = tuple(
+                Segment(first=str(min(trained[index])), last=str(max(trained[index]))) if trained[index] else None
+                for index in range(len(found.get(other, ())))
+            )
+    return result

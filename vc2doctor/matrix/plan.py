@@ -1,0 +1,97 @@
+"""Which cells to measure next: those whose measurement settles the most combinations.
+
+Every unverified combination of the known releases carries a doubt; combinations with the same doubt are settled
+together. Between what fails and what works the middle is measured, so that a boundary is found in a logarithm of the
+releases between; where nothing is known beyond the last measurement, the far end is. What is implied is never measured.
+"""
+
+import itertools
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+from vc2doctor.data import Data
+from vc2doctor.matrix.judge import Combination, Verdict, judge
+from vc2doctor.matrix.model import Cell, Matrix
+from vc2doctor.matrix.verdicts import Verdicts, contains, version
+
+_OLD_NUMPY = "<2.3"
+"""Releases of torch that were built for NumPy 1: https://github.com/pytorch/pytorch/issues/107302."""
+
+
+class Wanted(Data):
+    """A cell that is worth measuring."""
+
+    cell: Cell
+    extras: tuple[str, ...]
+    settles: int
+    """Combinations of known releases that share its doubt."""
+    doubt: str
+
+    @property
+    def line(self) -> str:
+        """As ``nox -s grid`` reads it."""
+        axes = " ".join(f"{axis}={getattr(self.cell, axis)}" for axis in ("python", "torch", "transformers", "peft"))
+        return " ".join([axes, *self.extras])
+
+
+def plan(matrix: Matrix, recipe: str, torches: Sequence[str], most: int) -> list[Wanted]:
+    """Return up to ``most`` cells on the given releases of torch, those that settle most first."""
+    groups: dict[str, list[tuple[str, str, str]]] = defaultdict(list)
+    for torch in torches:
+        for stack, doubt in unverified(matrix, recipe, torch):
+            # A doubt about one pair of packages is the same on every torch; it is settled on the first.
+            groups[doubt].append(stack)
+    found = []
+    for doubt, stacks in sorted(groups.items(), key=lambda pair: -len(pair[1])):
+        torch, transformers, peft = _middle(stacks, doubt)
+        cell = Cell(python=_python(torch, matrix.verdicts), torch=torch, transformers=transformers, peft=peft)
+        extras = ("numpy<2",) if contains(_OLD_NUMPY, torch) else ()
+        found.append(Wanted(cell=cell, extras=extras, settles=len(stacks), doubt=doubt))
+    return found[:most]
+
+
+def unverified(matrix: Matrix, recipe: str, torch: str) -> Iterator[tuple[tuple[str, str, str], str]]:
+    """Yield the unverified stacks of known releases on one torch, each with its doubt."""
+    releases = matrix.verdicts.releases
+    for transformers, peft in itertools.product(releases["transformers"], releases["peft"]):
+        versions = {"torch": torch, "transformers": transformers, "peft": peft}
+        found = judge(Combination(python=None, versions=versions, installed=False), matrix, recipe)
+        if found.verdict is Verdict.UNVERIFIED:
+            yield (torch, transformers, peft), found.doubt
+
+
+def _middle(stacks: list[tuple[str, str, str]], doubt: str) -> tuple[str, str, str]:
+    """Return the stack to measure: the middle of a gap, or the far end of what lies outside."""
+    torch = stacks[0][0]
+    on_torch = [stack for stack in stacks if stack[0] == torch]
+    transformers = sorted({stack[1] for stack in on_torch}, key=version)
+    chosen = _one_of(transformers, doubt, "transformers")
+    pefts = sorted({stack[2] for stack in on_torch if stack[1] == chosen}, key=version)
+    return torch, chosen, _one_of(pefts, doubt, "peft")
+
+
+def _one_of(found: list[str], doubt: str, axis: str) -> str:
+    if doubt == "nothing" or f"{axis} newer" in doubt:
+        return found[-1]
+    if f"{axis} older" in doubt:
+        return found[0]
+    return found[len(found) // 2]
+
+
+def _python(torch: str, verdicts: Verdicts) -> str:
+    """Return the newest Python of the five that this torch was measured with, or that its time had."""
+    measured = [cell.python for cell in verdicts.cells if version(cell.torch) == version(torch)]
+    if measured:
+        return max(measured, key=lambda text: (measured.count(text), version(text)))
+    built = [
+        python
+        for python in ("3.12", "3.11", "3.10", "3.9", "3.8")
+        if not any(
+            one.kind == "install"
+            and contains(one.when.get("python", "<0"), python)
+            and contains(one.when["torch"], torch)
+            for one in verdicts.constraints
+            if "torch" in one.when and "python" in one.when
+        )
+    ]
+    return built[0] if built else "3.11"
