@@ -8,8 +8,8 @@ from vc2doctor.data import Data
 STACK = ("torch", "transformers", "peft")
 """What a fine-tune imports; without one of them there is nothing to examine."""
 
-LEANED_ON = ("numpy", "accelerate", "tokenizers", "huggingface-hub", "safetensors")
-"""What the stack leans on; their versions are part of a combination."""
+LEANED_ON = ("numpy", "accelerate", "tokenizers", "huggingface-hub", "safetensors", "setuptools", "jinja2")
+"""What the stack leans on; their versions are part of a combination. The last two are needed without being declared."""
 
 
 class Interpreter(Data):

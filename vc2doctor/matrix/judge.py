@@ -8,7 +8,7 @@ from packaging.version import Version
 
 from vc2doctor.data import Data
 from vc2doctor.matrix.model import EvidenceLine, KnownIssue, Matrix
-from vc2doctor.matrix.verdicts import AXES, Constraint, Measured, Segment, Verdicts, contains, version
+from vc2doctor.matrix.verdicts import ABSENT, AXES, Constraint, Measured, Segment, Verdicts, holds, version
 
 
 class Verdict(str, Enum):
@@ -55,6 +55,8 @@ class Judgement(Data):
     """Identifiers of the constraints that decide."""
     depends: tuple[str, ...] = ()
     """What would make it incompatible, of packages that were not named."""
+    conditions: tuple[str, ...] = ()
+    """Known issues of these versions that strike only where training does what no version shows."""
     doubt: str = ""
     """Where it is unverified: what one measurement would settle for all combinations with the same text."""
 
@@ -62,11 +64,6 @@ class Judgement(Data):
 def strikes(issue: KnownIssue, versions: Mapping[str, str]) -> bool:
     """Return whether ``issue`` applies to a combination of installed ``versions``."""
     return any(holds(alternative, versions) for alternative in issue.when)
-
-
-def holds(when: Mapping[str, str], versions: Mapping[str, str]) -> bool:
-    """Return whether every specifier of ``when`` holds for ``versions``; what is not named does not."""
-    return all(name in versions and contains(wanted, versions[name]) for name, wanted in when.items())
 
 
 def versions_of(line: EvidenceLine) -> dict[str, str]:
@@ -89,17 +86,17 @@ def judge(combination: Combination, matrix: Matrix, recipe: str) -> Judgement:
     known = [issue for issue in matrix.issues if spoils(issue, recipe) and strikes(issue, named)]
     ids = tuple(issue.id for issue in known)
     exact = _exact(combination, matrix.verdicts, recipe)
-    if exact is not None:
-        return exact.model_copy(update={"issues": ids}) if exact.verdict is Verdict.INCOMPATIBLE else exact
+    if exact is not None and exact.verdict is Verdict.INCOMPATIBLE:
+        return exact.model_copy(update={"issues": ids})
     felled = [one for one in _constraints(combination, matrix.verdicts, recipe) if holds(one.when, named)]
-    if known or felled:
+    if exact is None and (known or felled):
         ground = "; ".join([*(issue.title for issue in known), *map(told, felled)][:2])
         return Judgement(
             verdict=Verdict.INCOMPATIBLE, ground=ground, issues=ids, constraints=tuple(one.id for one in felled)
         )
-    depends = tuple(_depends(combination, matrix, recipe))
-    found = _inferred(combination, matrix.verdicts, recipe)
-    return found.model_copy(update={"depends": depends})
+    found = exact or _inferred(combination, matrix.verdicts, recipe)
+    depends = () if exact else tuple(_depends(combination, matrix, recipe))
+    return found.model_copy(update={"depends": depends, "conditions": tuple(_conditions(named, matrix, recipe))})
 
 
 def told(constraint: Constraint) -> str:
@@ -228,7 +225,7 @@ def _by_pairs(combination: Combination, verdicts: Verdicts, recipe: str) -> Judg
 
 
 def _side(text: str, span: Segment) -> str:
-    """Return on which side of ``span`` a version lies, or nothing: a patch release lies where its minor release does."""
+    """Return on which side of ``span`` a version lies; a patch release lies where its minor release does."""
     here, first, last = version(text), version(span.first), version(span.last)
     if here < first and here.release[:2] != first.release[:2]:
         return "older"
@@ -240,21 +237,31 @@ def _range(verdicts: Verdicts, axis: str, index: int) -> str:
     return f"{axis} {found.first}" if found.first == found.last else f"{axis} {found.first} to {found.last}"
 
 
+def _conditions(named: Mapping[str, str], matrix: Matrix, recipe: str) -> Iterable[str]:
+    for issue in matrix.issues:
+        if issue.severity == "warning" and _concerns(issue, recipe) and strikes(issue, named):
+            yield f"{issue.title}: {issue.explanation}"
+
+
+def _concerns(issue: KnownIssue, recipe: str) -> bool:
+    return issue.severity != "note" and (not issue.recipes or recipe in issue.recipes)
+
+
 def _depends(combination: Combination, matrix: Matrix, recipe: str) -> Iterable[str]:
     """Yield what would decide, of packages that the combination does not name."""
     if combination.installed:
         return
     named = combination.named
     issues = [
-        (issue.title, alternative) for issue in matrix.issues if spoils(issue, recipe) for alternative in issue.when
+        (issue.title, alternative) for issue in matrix.issues if _concerns(issue, recipe) for alternative in issue.when
     ]
     found = [(told(one), one.when) for one in _constraints(combination, matrix.verdicts, recipe)]
     for title, when in [*issues, *found]:
-        missing = {name: wanted for name, wanted in when.items() if name not in named}
+        missing = {name: wanted for name, wanted in when.items() if name not in named and wanted != ABSENT}
         rest = {name: wanted for name, wanted in when.items() if name in named}
         if missing and rest and holds(rest, named):
             where = " and ".join(f"{name} {wanted or '(any)'}" for name, wanted in missing.items())
-            yield f"with {where} it is incompatible: {title}"
+            yield f"with {where}: {title}"
 
 
 def neighbours(combination: Combination, verdicts: Verdicts, recipe: str, most: int = 3) -> list[str]:

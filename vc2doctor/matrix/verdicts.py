@@ -14,6 +14,8 @@ from vc2doctor.data import Data
 
 AXES = ("torch", "transformers", "peft")
 """The packages of the stack."""
+ABSENT = "absent"
+"""In place of a specifier: the distribution is not installed."""
 
 
 class Constraint(Data):
@@ -26,7 +28,8 @@ class Constraint(Data):
     ``behaviour``: measured only."""
     reason: str
     when: dict[str, str]
-    """Specifiers, by distribution (or ``python``); all of them hold where it fails. None: everywhere."""
+    """Specifiers, by distribution (or ``python``); all of them hold where it fails. None: everywhere. ``absent``: the
+    distribution is not there."""
     beside: dict[str, str] = Field(default_factory=dict)
     """The same, as wide as the nearest measured combinations that work in its row leave it."""
     shields: tuple[dict[str, str], ...] = ()
@@ -40,12 +43,12 @@ class Constraint(Data):
 
     def doubts(self, versions: Mapping[str, str]) -> bool:
         """Return whether ``versions`` lie beside the region, with no combination between that was measured to work."""
-        if not self.beside or not all(
-            name in versions and contains(wanted, versions[name]) for name, wanted in self.beside.items()
-        ):
+        if not self.beside or not holds(self.beside, versions):
             return False
         hull = {}
         for name, wanted in self.when.items():
+            if wanted == ABSENT:
+                continue
             low, high = ends(wanted)
             here = version(versions[name])
             hull[name] = min(low, here), max(high, here)
@@ -145,6 +148,14 @@ class Verdicts(Data):
     def position(self, axis: str, text: str) -> int:
         """Return where a version stands among the known releases."""
         return bisect_left(self.ordered.get(axis, []), version(text))
+
+
+def holds(when: Mapping[str, str], versions: Mapping[str, str]) -> bool:
+    """Return whether every specifier of ``when`` holds for ``versions``; of what is not there, only ``absent`` does."""
+    return all(
+        name not in versions if wanted == ABSENT else name in versions and contains(wanted, versions[name])
+        for name, wanted in when.items()
+    )
 
 
 @lru_cache(maxsize=65536)

@@ -31,7 +31,8 @@ def explained(found: Explained) -> str:
     told = found.judgement
     lines = [f"{told.verdict.value}: {told.ground}"]
     for title, entries in (
-        ("It depends on what was not named", told.depends),
+        ("Known to fail under conditions that no version shows", told.conditions),
+        ("It fails, depending on what was not named", told.depends),
         ("Nearest measured", found.neighbours),
         (
             "Measured to train",

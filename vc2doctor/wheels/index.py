@@ -4,6 +4,7 @@ import json
 import os
 import urllib.error
 import urllib.request
+from email.parser import HeaderParser
 from pathlib import Path
 
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
@@ -33,6 +34,8 @@ class Wheel(Data):
     tags: tuple[str, ...]
     """``cp311-cp311-manylinux_2_17_x86_64``."""
     yanked: bool
+    has_metadata: bool
+    """Whether the index gives its METADATA by itself (PEP 658)."""
 
 
 def wheels(name: str) -> list[Wheel]:
@@ -65,9 +68,24 @@ def wheels(name: str) -> list[Wheel]:
                     requires_python=file.get("requires-python"),
                     tags=tuple(sorted(map(str, tags))),
                     yanked=bool(file.get("yanked")),
+                    has_metadata=bool(file.get("core-metadata")),
                 )
             )
     return sorted(found, key=lambda wheel: Version(wheel.version))
+
+
+def declared(wheel: Wheel) -> list[str]:
+    """Return the requirements that a wheel declares, without fetching all of it; none where the index cannot say.
+
+    Raises:
+        ReleasesError: the index cannot be reached.
+    """
+    if not wheel.has_metadata:
+        return []
+    return (
+        HeaderParser().parsestr(_fetch(f"{wheel.url}.metadata").decode("utf-8", "replace")).get_all("Requires-Dist")
+        or []
+    )
 
 
 def download(wheel: Wheel, folder: Path) -> Path:
@@ -79,11 +97,15 @@ def download(wheel: Wheel, folder: Path) -> Path:
     path = folder / wheel.url.rpartition("/")[2]
     if not path.exists():
         partial = path.with_suffix(".part")
-        try:
-            with urllib.request.urlopen(wheel.url, timeout=_TIMEOUT) as answer:  # noqa: S310
-                partial.write_bytes(answer.read())
-        except OSError as error:
-            message = f"{wheel.url}: cannot be fetched: {error}"
-            raise ReleasesError(message) from error
+        partial.write_bytes(_fetch(wheel.url))
         partial.replace(path)
     return path
+
+
+def _fetch(url: str) -> bytes:
+    try:
+        with urllib.request.urlopen(url, timeout=_TIMEOUT) as answer:  # noqa: S310 - the index gave it
+            return bytes(answer.read())
+    except OSError as error:
+        message = f"{url}: cannot be fetched: {error}"
+        raise ReleasesError(message) from error

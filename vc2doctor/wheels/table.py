@@ -11,7 +11,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from vc2doctor.matrix.releases import Has, Need, Release, Wheels, runs
-from vc2doctor.wheels.index import Wheel, download, wheels
+from vc2doctor.wheels.index import Wheel, declared, download, wheels
 from vc2doctor.wheels.read import Contents, Reader
 
 
@@ -21,7 +21,7 @@ class Source(NamedTuple):
     name: str
     oldest: str
     entries: tuple[str, ...] = ()
-    """The modules that a training step imports; none: only its releases are listed."""
+    """The modules that a training step imports; none: only what its releases declare is read."""
 
 
 _MODELS = ("models.mistral.modeling_mistral", "models.llama.modeling_llama", "generation.utils", "modeling_utils")
@@ -31,6 +31,7 @@ SOURCES = (
     Source("accelerate", "0.20.0", ("accelerate",)),
     Source("huggingface-hub", "0.14.0", ("huggingface_hub",)),
     Source("torch", "1.13.1"),
+    Source("torchvision", "0.14.1"),
 )
 """Oldest releases: those from which on the matrix is measured, or that those can be installed with."""
 _MATTERS = frozenset({*(source.name for source in SOURCES), "tokenizers", "numpy", "safetensors"})
@@ -126,7 +127,7 @@ def _release(files: list[Wheel], reader: Reader | None) -> Release:
         date=min(file.uploaded for file in files),
         python=files[0].requires_python or "",
         built_for=_built_for(files),
-        requires=_requires(reader) if reader else {},
+        requires=_requires(reader.declared() if reader else declared(files[0])),
         yanked=all(file.yanked for file in files),
     )
 
@@ -141,9 +142,9 @@ def _built_for(files: Iterable[Wheel]) -> tuple[str, ...]:
     return tuple(sorted(found, key=Version))
 
 
-def _requires(reader: Reader) -> dict[str, str]:
+def _requires(texts: Iterable[str]) -> dict[str, str]:
     found: dict[str, str] = {}
-    for text in reader.declared():
+    for text in texts:
         try:
             requirement = Requirement(text)
         except InvalidRequirement:

@@ -1,6 +1,8 @@
 """Turns evidence, released wheels and known issues into what the doctor judges by."""
 
 import hashlib
+import itertools
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -8,10 +10,10 @@ from vc2doctor.errors import DoctorError
 from vc2doctor.matrix import releases as wheels_of
 from vc2doctor.matrix.compile import boundaries, declared
 from vc2doctor.matrix.compile.segments import segments, spans
-from vc2doctor.matrix.judge import holds, strikes, versions_of
+from vc2doctor.matrix.judge import strikes, versions_of
 from vc2doctor.matrix.model import EvidenceLine, KnownIssue
 from vc2doctor.matrix.releases import Wheels
-from vc2doctor.matrix.verdicts import AXES, Constraint, How, Measured, Verdicts, specifier, version
+from vc2doctor.matrix.verdicts import AXES, Constraint, How, Measured, Verdicts, holds, specifier, version
 from vc2doctor.probe.worker.recipes import RECIPES
 
 
@@ -50,13 +52,21 @@ def compile_matrix(
 
 
 def newest(evidence: Sequence[EvidenceLine]) -> list[EvidenceLine]:
-    """Return the lines that stand: where one cell was measured again in the same way, its last measurement."""
-    last: dict[tuple[object, ...], EvidenceLine] = {}
-    for line in sorted(evidence, key=lambda line: (int(line.worker) if line.worker.isdecimal() else 0, line.date)):
+    """Return the lines that stand: where a cell was measured again in the same way, its last measurement.
+
+    The same way means that the newer line resolved to all that the older one tells, and perhaps tells more.
+    """
+    groups: dict[tuple[object, ...], list[EvidenceLine]] = defaultdict(list)
+    for line in sorted(evidence, key=_age, reverse=True):
         stack = tuple(version(getattr(line.cell, axis)) for axis in AXES)
-        key = (line.cell.python, *stack, line.device, line.asked, *sorted(line.resolved.items()))
-        last[key] = line
-    return list(last.values())
+        group = groups[line.cell.python, stack, line.device, line.asked]
+        if not any(line.resolved.items() <= newer.resolved.items() for newer in group):
+            group.append(line)
+    return sorted(itertools.chain(*groups.values()), key=lambda line: (_age(line), line.name))
+
+
+def _age(line: EvidenceLine) -> tuple[int, str]:
+    return int(line.worker) if line.worker.isdecimal() else 0, line.date
 
 
 def digest(folder: Path) -> str:

@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from packaging.version import Version
 
-from vc2doctor.matrix.model import EvidenceLine, Failure
-from vc2doctor.matrix.verdicts import Constraint, version
+from vc2doctor.matrix.model import EvidenceLine, Failure, Missing
+from vc2doctor.matrix.verdicts import ABSENT, Constraint, holds, version
 
 _CELL_AXES = ("torch", "transformers", "peft", "python")
 _MOST_AXES = 3
@@ -44,6 +44,8 @@ class Failed(NamedTuple):
     """Packages that the failure names."""
     between: bool
     """Whether it is a fact about all of them: one has not what another wants."""
+    absent: str | None = None
+    """A distribution that is not there, and that nobody declares."""
 
 
 class Box(NamedTuple):
@@ -71,11 +73,14 @@ def constraints(lines: Sequence[EvidenceLine], explained: Sequence[Constraint]) 
     found: list[Constraint] = []
     points = {id(line): point_of(line) for line in lines}
     for signature, failed in _by_signature(lines, explained).items():
-        passed = [points[id(line)] for line in lines if passes(line, signature.stage)]
+        absent = failed[0].absent
+        # Where it is there, that it works says nothing of where it is not.
+        fair = [line for line in lines if absent is None or absent not in line.resolved]
+        passed = [points[id(line)] for line in fair if passes(line, signature.stage)]
         boxes = _part(failed, [points[id(entry.line)] for entry in failed], passed)
         for number, box in enumerate(boxes, start=1):
             inside = [entry for entry in failed if box.holds(points[id(entry.line)])]
-            found.append(_constraint(signature, number, box, inside, lines))
+            found.append(_constraint(signature, number, box, inside, fair))
     return found
 
 
@@ -138,8 +143,18 @@ def _failure(stage: str, line: EvidenceLine, failure: Failure) -> tuple[Signatur
     else:
         what = f"{failure.type}: {re.sub(r'[0-9]+', '#', failure.message)[:100]}"
     involved = frozenset(name for name in named if name in _NAMES)
-    between = failure.missing is not None
-    return Signature(stage, package, what), Failed(line, f"{failure.type}: {failure.message}", involved, between)
+    absent = _undeclared(failure.missing)
+    between = failure.missing is not None and absent is None
+    told = f"{failure.type}: {failure.message}"
+    return Signature(stage, package, what), Failed(line, told, involved, between, absent)
+
+
+def _undeclared(missing: Missing | None) -> str | None:
+    """Return the distribution that is not there at all, where that is what is missing."""
+    if missing is None or missing.symbol or "." in missing.module:
+        return None
+    name = missing.module.replace("_", "-").lower()
+    return None if name in _NAMES else name
 
 
 def _by_signature(lines: Iterable[EvidenceLine], explained: Sequence[Constraint]) -> dict[Signature, list[Failed]]:
@@ -152,9 +167,7 @@ def _by_signature(lines: Iterable[EvidenceLine], explained: Sequence[Constraint]
 
 
 def _strikes(constraint: Constraint, line: EvidenceLine) -> bool:
-    from vc2doctor.matrix.judge import holds, versions_of  # noqa: PLC0415 - judge needs nothing of the compiler
-
-    return holds(constraint.when, versions_of(line))
+    return holds(constraint.when, {**line.resolved, **line.cell.model_dump()})
 
 
 def _part(failed: list[Failed], points: list[Point], passed: list[Point]) -> list[Box]:
@@ -222,11 +235,15 @@ def _constraint(
     told = ends[0].told
     where = " and ".join(f"{axis} {_range(box.sides[axis])}" for axis in axes) or "every measured combination"
     stage = _STAGES.get(signature.stage, f"training under {signature.stage} fails")
+    when = {axis: _specifier(box.sides[axis]) for axis in axes}
+    if ends[0].absent:
+        when[ends[0].absent] = beside[ends[0].absent] = ABSENT
+        where += f" and no {ends[0].absent}"
     return Constraint(
         id=_slug(f"{signature.stage}-{signature.package}-{signature.what}", number),
         kind="install" if signature.stage == "install" else "behaviour",
         reason=f"with {where} {stage}: {told}",
-        when={axis: _specifier(box.sides[axis]) for axis in axes},
+        when=when,
         beside=beside,
         shields=tuple(_shields(box, [point_of(line) for line in good])),
         recipes=() if signature.stage in _STAGES else (signature.stage,),

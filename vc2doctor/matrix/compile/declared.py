@@ -9,8 +9,9 @@ from packaging.version import Version
 from vc2doctor.matrix.releases import Wheels, members, runs, specifier
 from vc2doctor.matrix.verdicts import Constraint
 
-_CHECKED = {"transformers": ("tokenizers", "huggingface-hub")}
-"""What a package compares with what it declares, when it is imported: ``transformers/dependency_versions_check.py``."""
+_CHECKED = {"transformers": ("tokenizers", "huggingface-hub"), "torchvision": ("torch",)}
+"""Whose declarations are enforced: ``transformers/dependency_versions_check.py`` compares them when it is imported;
+torchvision's operators are built against one torch (https://github.com/pytorch/vision#installation)."""
 _NEGATED = {">=": ("<",), ">": ("<=",), "<": (">=",), "<=": (">",), "==": ("<", ">"), "!=": ("==",)}
 _MOST_SYMBOLS = 3
 
@@ -84,7 +85,7 @@ def _checked(wheels: Wheels) -> Iterator[Constraint]:
                         yield Constraint(
                             id=_slug(package, ours, other, refused, "checked"),
                             kind="declared",
-                            reason=f"{package} {ours} checks for {other}{wanted} when it is imported",
+                            reason=f"{package} {ours} works with {other}{wanted} only, and says so when it is imported",
                             when={package: ours, other: refused},
                         )
 

@@ -1,0 +1,222 @@
+"""From evidence and wheels to constraints."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.facts import EVIDENCE, SHIPPED, cell
+from vc2doctor.matrix import load
+from vc2doctor.matrix.compile import CompileError, boundaries, compile_folder, compile_matrix, newest
+from vc2doctor.matrix.judge import Combination, Judgement, Verdict, judge, versions_of
+from vc2doctor.matrix.model import EvidenceLine, Matrix
+from vc2doctor.matrix.plan import plan
+from vc2doctor.matrix.releases import Has, Need, Release, Wheels
+from vc2doctor.matrix.verdicts import holds
+from vc2doctor.upkeep import text_of
+
+NOTHING = Wheels(date="", releases={}, needs=(), has=())
+
+
+def lacking(symbol: str = "X", **others: object) -> dict[str, object]:
+    failure = {
+        "type": "ImportError",
+        "message": f"cannot import name '{symbol}' from 'transformers'",
+        "package": "peft",
+        "missing": {"module": "transformers", "symbol": symbol},
+    }
+    return {"recipes": {}, "adapter": "not reached", "import_failure": failure, **others}
+
+
+def not_installed(outcome: str, message: str) -> dict[str, object]:
+    told = {"install": outcome, "install_message": message, "resolved": {}, "device": "none"}
+    return {**told, "recipes": {}, "adapter": "not reached"}
+
+
+def wheels(**releases: str) -> Wheels:
+    listed = {name: {text: Release(date="2024-01-01") for text in texts.split()} for name, texts in releases.items()}
+    return Wheels(date="", releases=listed, needs=(), has=())
+
+
+def known(lines: list[EvidenceLine], told: Wheels = NOTHING) -> Matrix:
+    return Matrix(profiles={}, issues=(), verdicts=compile_matrix(lines, (), told))
+
+
+def judged(matrix: Matrix, transformers: str, peft: str, recipe: str = "bf16", **others: str) -> Judgement:
+    versions = {"torch": "2.0.0", "transformers": transformers, "peft": peft, **others}
+    return judge(Combination(python="3.11", versions=versions, installed=False), matrix, recipe)
+
+
+WITH_SYMBOL = wheels(torch="2.0.0", transformers="4.1.0 4.2.0 4.3.0 5.0.0", peft="0.1.0 0.2.0 0.3.0").model_copy(
+    update={
+        "needs": (
+            Need(package="peft", module="transformers", symbol="X", file="peft/a.py", releases=(("0.2.0", "0.3.0"),)),
+        ),
+        "has": (Has(package="transformers", module="transformers", symbol="X", releases=(("4.2.0", "4.3.0"),)),),
+    }
+)
+
+
+def test_a_symbol_decides_about_releases_that_nobody_measured() -> None:
+    places = (("4.1.0", "0.1.0"), ("4.3.0", "0.1.0"), ("5.0.0", "0.1.0"), ("4.2.0", "0.3.0"))
+    lines = [cell("2.0.0", *place) for place in places]
+    matrix = known(lines, WITH_SYMBOL)
+    found = judged(matrix, "5.0.0", "0.2.0")
+    assert found.verdict is Verdict.INCOMPATIBLE
+    assert "imports X of transformers (in peft/a.py), which transformers has from 4.2.0 up to 4.3.0" in found.ground
+    assert "to work at 2.0.0-5.0.0-0.1.0 and at 2.0.0-4.2.0-0.3.0" in found.ground
+    assert judged(matrix, "4.1.0", "0.3.0").verdict is Verdict.INCOMPATIBLE
+    assert judged(matrix, "4.2.0", "0.2.0").verdict is Verdict.COMPATIBLE
+
+
+def test_wheels_that_contradict_a_measurement_end_the_compilation() -> None:
+    with pytest.raises(CompileError, match=r"peft >=0\.2\.0 imports X.*yet 2\.0\.0-5\.0\.0-0\.2\.0 trains under fp32"):
+        known([cell("2.0.0", "5.0.0", "0.2.0")], WITH_SYMBOL)
+
+
+def test_a_known_issue_that_contradicts_a_measurement_ends_it_too() -> None:
+    issue = SHIPPED.issues[0].model_copy(update={"id": "x", "when": ({"peft": "<1"},), "severity": "error"})
+    issue = issue.model_copy(update={"probe_sees": True, "recipes": ()})
+    with pytest.raises(CompileError, match=r"known issue x: .* trains under fp32"):
+        compile_matrix([cell("2.0.0", "4.0.0", "0.1.0")], [issue], NOTHING)
+
+
+def test_between_what_fails_and_what_works_nothing_is_claimed() -> None:
+    releases = wheels(torch="2.0.0", transformers="4.0.0", peft="0.1.0 0.2.0 0.3.0 0.4.0 0.5.0")
+    lines = [cell("2.0.0", "4.0.0", peft) for peft in ("0.1.0", "0.5.0")]
+    lines.append(cell("2.0.0", "4.0.0", "0.3.0", recipes={"fp32": "finite", "bf16": "poisoned"}))
+    matrix = known(lines, releases)
+    assert judged(matrix, "4.0.0", "0.3.0").verdict is Verdict.INCOMPATIBLE
+    for peft in ("0.2.0", "0.4.0"):
+        found = judged(matrix, "4.0.0", peft)
+        assert found.verdict is Verdict.UNVERIFIED
+        assert "it lies between what fails and what works" in found.ground
+    assert judged(matrix, "4.0.0", "0.2.0", "fp32").verdict is Verdict.COMPATIBLE
+
+
+def test_a_measured_boundary_is_a_fact_about_both_packages() -> None:
+    lines = [cell("2.0.0", one, "0.9.0", **lacking()) for one in ("4.0.0", "4.1.0")]
+    lines += [cell("2.0.0", "4.2.0", "0.9.0"), cell("2.0.0", "4.2.0", "0.8.0")]
+    (found,) = [one for one in known(lines).verdicts.constraints if one.kind == "behaviour"]
+    assert found.when == {"transformers": ">=4.0.0,<=4.1.0", "peft": "==0.9.0"}
+    assert judged(known(lines), "4.0.0", "0.8.0").verdict is Verdict.UNVERIFIED
+
+
+def test_failures_of_different_kinds_are_kept_apart() -> None:
+    lines = [cell("2.0.0", "4.0.0", "0.9.0", **lacking("A")), cell("2.0.0", "4.1.0", "0.9.0", **lacking("B"))]
+    lines.append(cell("2.0.0", "4.2.0", "0.9.0"))
+    assert len(known(lines).verdicts.constraints) == 2
+
+
+def test_what_cannot_be_installed_says_nothing_of_what_is() -> None:
+    message = "Because peft depends on huggingface-hub>=1 and transformers==4.0.0 depends on huggingface-hub<1"
+    lines = [
+        cell("2.0.0", "4.0.0", "0.9.0", **not_installed("unsatisfiable", message)),
+        cell("2.0.0", "4.1.0", "0.9.0"),
+    ]
+    matrix = known(lines)
+    assert judged(matrix, "4.0.0", "0.9.0").verdict is Verdict.INCOMPATIBLE
+    versions = {"torch": "2.0.0", "transformers": "4.0.0", "peft": "0.9.0"}
+    installed = judge(Combination(python="3.11", versions=versions), matrix, "bf16")
+    assert installed.verdict is Verdict.UNVERIFIED
+
+
+def test_a_build_that_fails_is_a_fact_about_the_python() -> None:
+    def on(python: str, transformers: str, **fields: object) -> EvidenceLine:
+        place = {"python": python, "torch": "2.0.0", "transformers": transformers, "peft": "0.9.0"}
+        return cell("2.0.0", transformers, "0.9.0", cell=place, **fields)
+
+    failure = not_installed("build-failed", "Failed to build `tokenizers==0.13.3`")
+    lines = [on("3.12", "4.0.0", **failure), on("3.11", "4.0.0"), on("3.12", "4.5.0")]
+    (found,) = known(lines).verdicts.constraints
+    assert found.when == {"transformers": "==4.0.0", "python": "==3.12"}
+
+
+def test_the_last_measurement_of_a_cell_stands() -> None:
+    before = cell("2.0.0", "4.0.0", "0.9.0", **lacking())
+    after = cell("2.0.0", "4.0.0", "0.9.0", worker="2")
+    assert newest([after, before]) == [after]
+
+
+def test_python_tags_of_torch() -> None:
+    told = wheels(torch="2.0.0", transformers="4.0.0", peft="0.1.0")
+    told.releases["torch"]["2.0.0"] = Release(date="", built_for=("3.10", "3.11"))
+    matrix = known([cell("2.0.0", "4.0.0", "0.1.0")], told)
+    versions = {"torch": "2.0.0", "transformers": "4.0.0", "peft": "0.1.0"}
+    found = judge(Combination(python="3.12", versions=versions, installed=False), matrix, "bf16")
+    assert found.verdict is Verdict.INCOMPATIBLE
+    assert "torch (every release) is not released for Python 3.12" in found.ground
+
+
+TRANSFORMERS = tuple(f"4.{minor}.0" for minor in range(12))
+PEFTS = tuple(f"0.{minor}.0" for minor in range(8))
+FULL = wheels(torch="2.0.0", transformers=" ".join(TRANSFORMERS), peft=" ".join(PEFTS))
+runs = st.tuples(st.integers(0, 11), st.integers(0, 11), st.integers(0, 7), st.integers(0, 7)).map(
+    lambda ends: (*sorted(ends[:2]), *sorted(ends[2:]))
+)
+
+
+def truth(box: tuple[int, ...], transformers: str, peft: str) -> EvidenceLine:
+    one, other = TRANSFORMERS.index(transformers), PEFTS.index(peft)
+    fails = box[0] <= one <= box[1] and box[2] <= other <= box[3]
+    return cell("2.0.0", transformers, peft, **(lacking() if fails else {}))
+
+
+@given(runs, st.sets(st.tuples(st.sampled_from(TRANSFORMERS), st.sampled_from(PEFTS)), min_size=1, max_size=12))
+@settings(max_examples=60, deadline=None)
+def test_no_constraint_holds_a_success_and_every_measured_verdict_is_right(
+    box: tuple[int, ...], measured: set[tuple[str, str]]
+) -> None:
+    lines = [truth(box, *place) for place in sorted(measured)]
+    matrix = known(lines, FULL)
+    for line in lines:
+        struck = [one for one in matrix.verdicts.constraints if holds(one.when, versions_of(line))]
+        assert bool(struck) is (line.import_failure is not None)
+        found = judged(matrix, line.cell.transformers, line.cell.peft)
+        assert found.verdict is (Verdict.INCOMPATIBLE if line.import_failure else Verdict.VERIFIED)
+
+
+@given(runs)
+@settings(max_examples=25, deadline=None)
+def test_the_plan_settles_everything_with_few_measurements_and_never_wrongly(box: tuple[int, ...]) -> None:
+    ends = itertools.product((TRANSFORMERS[0], TRANSFORMERS[-1]), (PEFTS[0], PEFTS[-1]))
+    lines = [truth(box, *place) for place in ends]
+    while wanted := plan(known(lines, FULL), "bf16", ("2.0.0",), 2):
+        before = {(line.cell.transformers, line.cell.peft) for line in lines}
+        assert not before & {(one.cell.transformers, one.cell.peft) for one in wanted}, "measured before"
+        lines += [truth(box, one.cell.transformers, one.cell.peft) for one in wanted]
+        assert len(lines) <= len(TRANSFORMERS) * len(PEFTS)
+    matrix = known(lines, FULL)
+    seen = any(line.import_failure for line in lines)
+    for place in itertools.product(TRANSFORMERS, PEFTS):
+        fails = truth(box, *place).import_failure is not None
+        found = judged(matrix, *place).verdict
+        # A region that no measurement met cannot be known; one that was met is found whole.
+        assert (found is Verdict.INCOMPATIBLE) is (fails and seen), (place, found)
+    assert len(lines) <= 48
+
+
+def test_the_shipped_verdicts_are_current() -> None:
+    folder = load.shipped()
+    compiled = compile_folder(folder, load.evidence(folder), load.known_issues(folder))
+    assert (folder / "verdicts.json").read_text(encoding="utf-8") == text_of(compiled), "vc2doctor matrix compile"
+
+
+def test_every_line_of_the_evidence_is_judged_as_it_was_measured() -> None:
+    for line in newest(EVIDENCE):
+        if line.trains("bf16") is None:
+            continue
+        versions = {name: text for name, text in versions_of(line).items() if name != "python"}
+        found = judge(Combination(python=line.cell.python, versions=versions, installed=False), SHIPPED, "bf16")
+        good = found.verdict in (Verdict.VERIFIED, Verdict.COMPATIBLE)
+        assert good is line.trains("bf16"), (line.name, found)
+
+
+def test_passing_a_stage_means_all_before_it() -> None:
+    line = cell("2.0.0", "4.0.0", "0.9.0", recipes={"fp32": "finite", "bf16": "poisoned"})
+    stages = ("install", "import", "train", "save", "bf16", "fp16-amp")
+    assert [boundaries.passes(line, stage) for stage in stages] == [True, True, True, True, False, False]
+    assert not any(boundaries.passes(cell("2", "4", "0", **lacking()), stage) for stage in stages[1:])
