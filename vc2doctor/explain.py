@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from vc2doctor.matrix import asked
-from vc2doctor.matrix.judge import Judgement, Verdict, judge, neighbours
+from vc2doctor.matrix.judge import Verdict, depends, judge, neighbours
 from vc2doctor.matrix.load import load, shipped
 from vc2doctor.matrix.model import Matrix
 from vc2doctor.matrix.table import Table, table
@@ -30,6 +30,7 @@ def told(words: Sequence[str], folder: Path | None, recipe: str, form: str) -> s
         combination=combination.named,
         recipe=recipe,
         judgement=found,
+        depends=depends(combination, known, recipe),
         neighbours=tuple(neighbours(combination, known.verdicts, recipe)),
         prescriptions=ways,
     )
@@ -47,11 +48,11 @@ def batch(path: Path, folder: Path | None, recipe: str) -> Iterator[str]:
     """
     known = load(folder or shipped())
     for combination in list(asked.from_file(path)):
-        yield _line(judge(combination, known, recipe))
-
-
-def _line(found: Judgement) -> str:
-    return json.dumps(found.model_dump(mode="json", exclude_defaults=True), ensure_ascii=False)
+        found = judge(combination, known, recipe)
+        told = found.model_dump(mode="json", exclude_defaults=True)
+        if found.doubt == "unnamed":
+            told["depends"] = depends(combination, known, recipe)
+        yield json.dumps(told, ensure_ascii=False)
 
 
 def tables(torches: Sequence[str], folder: Path | None, recipe: str) -> list[Table]:

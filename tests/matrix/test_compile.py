@@ -141,6 +141,19 @@ def test_the_last_measurement_of_a_cell_stands() -> None:
     assert newest([after, before]) == [after]
 
 
+def test_a_package_that_nobody_declares_decides_where_it_is_absent() -> None:
+    failure = {"type": "ModuleNotFoundError", "message": "No module named 'pkg_resources'", "package": "torch"}
+    lost = {**lacking(), "import_failure": {**failure, "missing": {"module": "pkg_resources"}}}
+    there = {"numpy": "2.4.6", "setuptools": "75.8.0"}
+    lines = [cell("2.0.0", "4.0.0", peft) for peft in ("0.1.0", "0.3.0")]
+    lines += [cell("2.0.0", "4.0.0", "0.2.0", **lost), cell("2.0.0", "4.0.0", "0.2.0", resolved=there)]
+    matrix = known(lines)
+    (found,) = matrix.verdicts.constraints
+    assert found.when["setuptools"] == "absent"
+    assert judged(matrix, "4.0.0", "0.2.0", numpy="1.0").verdict is Verdict.INCOMPATIBLE
+    assert judged(matrix, "4.0.0", "0.2.0", numpy="1.0", setuptools="80.0.0").verdict is Verdict.COMPATIBLE
+
+
 def test_python_tags_of_torch() -> None:
     told = wheels(torch="2.0.0", transformers="4.0.0", peft="0.1.0")
     told.releases["torch"]["2.0.0"] = Release(date="", built_for=("3.10", "3.11"))

@@ -53,8 +53,6 @@ class Judgement(Data):
     """Identifiers of the known issues that decide."""
     constraints: tuple[str, ...] = ()
     """Identifiers of the constraints that decide."""
-    depends: tuple[str, ...] = ()
-    """What would make it incompatible, of packages that were not named."""
     conditions: tuple[str, ...] = ()
     """Known issues of these versions that strike only where training does what no version shows."""
     doubt: str = ""
@@ -88,15 +86,17 @@ def judge(combination: Combination, matrix: Matrix, recipe: str) -> Judgement:
     exact = _exact(combination, matrix.verdicts, recipe)
     if exact is not None and exact.verdict is Verdict.INCOMPATIBLE:
         return exact.model_copy(update={"issues": ids})
-    felled = [one for one in _constraints(combination, matrix.verdicts, recipe) if holds(one.when, named)]
-    if exact is None and (known or felled):
+    deciding = matrix.verdicts.deciding(recipe, installed=combination.installed)
+    felled = [one for one in deciding if holds(one.when, named)]
+    unseen = [issue for issue in known if not issue.probe_sees]
+    if unseen or (exact is None and (known or felled)):
         ground = "; ".join([*(issue.title for issue in known), *map(told, felled)][:2])
         return Judgement(
             verdict=Verdict.INCOMPATIBLE, ground=ground, issues=ids, constraints=tuple(one.id for one in felled)
         )
     found = exact or _inferred(combination, matrix.verdicts, recipe)
-    depends = () if exact else tuple(_depends(combination, matrix, recipe))
-    return found.model_copy(update={"depends": depends, "conditions": tuple(_conditions(named, matrix, recipe))})
+    conditions = tuple(_conditions(named, matrix, recipe))
+    return found.model_copy(update={"conditions": conditions}) if conditions else found
 
 
 def told(constraint: Constraint) -> str:
@@ -107,14 +107,6 @@ def told(constraint: Constraint) -> str:
     if constraint.works:
         parts.append(f"to work at {' and at '.join(constraint.works)}")
     return "; ".join(parts)
-
-
-def _constraints(combination: Combination, verdicts: Verdicts, recipe: str) -> list[Constraint]:
-    return [
-        one
-        for one in verdicts.constraints
-        if one.spoils(recipe) and not (one.kind == "install" and combination.installed)
-    ]
 
 
 def _exact(combination: Combination, verdicts: Verdicts, recipe: str) -> Judgement | None:
@@ -194,7 +186,7 @@ def _outside(combination: Combination, verdicts: Verdicts, _: str) -> _Doubt | N
 
 
 def _beside(combination: Combination, verdicts: Verdicts, recipe: str) -> _Doubt | None:
-    for one in _constraints(combination, verdicts, recipe):
+    for one in verdicts.deciding(recipe, installed=combination.installed):
         if one.doubts(combination.named):
             return f"it lies between what fails and what works: {told(one)}", f"beside {one.id}"
     return None
@@ -247,16 +239,20 @@ def _concerns(issue: KnownIssue, recipe: str) -> bool:
     return issue.severity != "note" and (not issue.recipes or recipe in issue.recipes)
 
 
-def _depends(combination: Combination, matrix: Matrix, recipe: str) -> Iterable[str]:
-    """Yield what would decide, of packages that the combination does not name."""
+def depends(combination: Combination, matrix: Matrix, recipe: str) -> tuple[str, ...]:
+    """Return what would decide against a combination, of packages that it does not name."""
     if combination.installed:
-        return
+        return ()
     named = combination.named
     issues = [
         (issue.title, alternative) for issue in matrix.issues if _concerns(issue, recipe) for alternative in issue.when
     ]
-    found = [(told(one), one.when) for one in _constraints(combination, matrix.verdicts, recipe)]
-    for title, when in [*issues, *found]:
+    constraints = [(told(one), one.when) for one in matrix.verdicts.deciding(recipe, installed=False)]
+    return tuple(_undecided(named, [*issues, *constraints]))
+
+
+def _undecided(named: Mapping[str, str], reasons: Iterable[tuple[str, Mapping[str, str]]]) -> Iterable[str]:
+    for title, when in reasons:
         missing = {name: wanted for name, wanted in when.items() if name not in named and wanted != ABSENT}
         rest = {name: wanted for name, wanted in when.items() if name in named}
         if missing and rest and holds(rest, named):

@@ -112,6 +112,19 @@ class Verdicts(Data):
     release of the first that were measured to train with it; ``None``: not one was."""
 
     @cached_property
+    def _deciding(self) -> dict[tuple[str, bool], tuple[Constraint, ...]]:
+        return {}
+
+    def deciding(self, recipe: str, *, installed: bool) -> tuple[Constraint, ...]:
+        """Return the constraints that decide about ``recipe``: where all is installed, no resolver has a say."""
+        key = recipe, installed
+        if key not in self._deciding:
+            self._deciding[key] = tuple(
+                one for one in self.constraints if one.spoils(recipe) and not (one.kind == "install" and installed)
+            )
+        return self._deciding[key]
+
+    @cached_property
     def by_stack(self) -> dict[tuple[Version, ...], list[Measured]]:
         """The cells of each torch, transformers and peft."""
         found: dict[tuple[Version, ...], list[Measured]] = defaultdict(list)
@@ -152,10 +165,14 @@ class Verdicts(Data):
 
 def holds(when: Mapping[str, str], versions: Mapping[str, str]) -> bool:
     """Return whether every specifier of ``when`` holds for ``versions``; of what is not there, only ``absent`` does."""
-    return all(
-        name not in versions if wanted == ABSENT else name in versions and contains(wanted, versions[name])
-        for name, wanted in when.items()
-    )
+    # A plain loop: this is what thousands of judgements spend their time in.
+    for name, wanted in when.items():
+        if wanted == ABSENT:
+            if name in versions:
+                return False
+        elif name not in versions or not contains(wanted, versions[name]):
+            return False
+    return True
 
 
 @lru_cache(maxsize=65536)

@@ -22,6 +22,8 @@ class Explained(Data):
     combination: dict[str, str]
     recipe: str
     judgement: Judgement
+    depends: tuple[str, ...]
+    """What would decide against it, of packages that were not named."""
     neighbours: tuple[str, ...]
     prescriptions: tuple[Prescription, ...]
 
@@ -32,7 +34,7 @@ def explained(found: Explained) -> str:
     lines = [f"{told.verdict.value}: {told.ground}"]
     for title, entries in (
         ("Known to fail under conditions that no version shows", told.conditions),
-        ("It fails, depending on what was not named", told.depends),
+        ("It fails, depending on what was not named", found.depends),
         ("Nearest measured", found.neighbours),
         (
             "Measured to train",

@@ -4,7 +4,6 @@ import json
 import os
 import urllib.error
 import urllib.request
-from email.parser import HeaderParser
 from pathlib import Path
 
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
@@ -34,8 +33,6 @@ class Wheel(Data):
     tags: tuple[str, ...]
     """``cp311-cp311-manylinux_2_17_x86_64``."""
     yanked: bool
-    has_metadata: bool
-    """Whether the index gives its METADATA by itself (PEP 658)."""
 
 
 def wheels(name: str) -> list[Wheel]:
@@ -68,24 +65,9 @@ def wheels(name: str) -> list[Wheel]:
                     requires_python=file.get("requires-python"),
                     tags=tuple(sorted(map(str, tags))),
                     yanked=bool(file.get("yanked")),
-                    has_metadata=bool(file.get("core-metadata")),
                 )
             )
     return sorted(found, key=lambda wheel: Version(wheel.version))
-
-
-def declared(wheel: Wheel) -> list[str]:
-    """Return the requirements that a wheel declares, without fetching all of it; none where the index cannot say.
-
-    Raises:
-        ReleasesError: the index cannot be reached.
-    """
-    if not wheel.has_metadata:
-        return []
-    return (
-        HeaderParser().parsestr(_fetch(f"{wheel.url}.metadata").decode("utf-8", "replace")).get_all("Requires-Dist")
-        or []
-    )
 
 
 def download(wheel: Wheel, folder: Path) -> Path:

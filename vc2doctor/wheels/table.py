@@ -11,7 +11,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from vc2doctor.matrix.releases import Has, Need, Release, Wheels, runs
-from vc2doctor.wheels.index import Wheel, declared, download, wheels
+from vc2doctor.wheels.index import Wheel, download, wheels
 from vc2doctor.wheels.read import Contents, Reader
 
 
@@ -22,6 +22,8 @@ class Source(NamedTuple):
     oldest: str
     entries: tuple[str, ...] = ()
     """The modules that a training step imports; none: only what its releases declare is read."""
+    opened: bool = True
+    """Whether its wheels are fetched at all: those of torch are too large for what they would tell."""
 
 
 _MODELS = ("models.mistral.modeling_mistral", "models.llama.modeling_llama", "generation.utils", "modeling_utils")
@@ -30,7 +32,7 @@ SOURCES = (
     Source("transformers", "4.28.0", ("transformers", *(f"transformers.{name}" for name in _MODELS))),
     Source("accelerate", "0.20.0", ("accelerate",)),
     Source("huggingface-hub", "0.14.0", ("huggingface_hub",)),
-    Source("torch", "1.13.1"),
+    Source("torch", "1.13.1", opened=False),
     Source("torchvision", "0.14.1"),
 )
 """Oldest releases: those from which on the matrix is measured, or that those can be installed with."""
@@ -48,7 +50,7 @@ def read_all(folder: Path, tell: Callable[[str], None]) -> Wheels:
         ReleasesError: the index cannot be read.
     """
     found = {source.name: _of_versions(source, wheels(source.name)) for source in SOURCES}
-    readers = {source.name: _readers(found[source.name], folder) for source in SOURCES if source.entries}
+    readers = {source.name: _readers(found[source.name], folder) for source in SOURCES if source.opened}
     releases = {
         source.name: {text: _release(some, readers.get(source.name, {}).get(text)) for text, some in versions.items()}
         for source, versions in zip(SOURCES, found.values(), strict=True)
@@ -58,7 +60,9 @@ def read_all(folder: Path, tell: Callable[[str], None]) -> Wheels:
         if source.name in _NEEDY:
             tell(f"what {source.name} imports")
             for text, reader in readers[source.name].items():
-                others = frozenset(other.replace("-", "_") for other in readers if other != source.name)
+                others = frozenset(
+                    other.replace("-", "_") for other in readers if other not in (source.name, "torchvision")
+                )
                 for (module, symbol), file in reader.needs(source.entries, others).items():
                     needs[source.name, module, symbol][text] = file
     having = _having({(module, symbol) for _, module, symbol in needs}, readers, tell)
@@ -127,7 +131,7 @@ def _release(files: list[Wheel], reader: Reader | None) -> Release:
         date=min(file.uploaded for file in files),
         python=files[0].requires_python or "",
         built_for=_built_for(files),
-        requires=_requires(reader.declared() if reader else declared(files[0])),
+        requires=_requires(reader.declared() if reader else ()),
         yanked=all(file.yanked for file in files),
     )
 

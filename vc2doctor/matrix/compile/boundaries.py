@@ -154,7 +154,11 @@ def _undeclared(missing: Missing | None) -> str | None:
     if missing is None or missing.symbol or "." in missing.module:
         return None
     name = missing.module.replace("_", "-").lower()
-    return None if name in _NAMES else name
+    return None if name in _NAMES else _PROVIDED_BY.get(name, name)
+
+
+_PROVIDED_BY = {"pkg-resources": "setuptools"}
+"""Distributions by a module that is not named as they are."""
 
 
 def _by_signature(lines: Iterable[EvidenceLine], explained: Sequence[Constraint]) -> dict[Signature, list[Failed]]:
