@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from packaging.requirements import Requirement
 
@@ -51,3 +56,15 @@ def test_every_named_cell_was_measured_as_it_is_named() -> None:
             for text in cell.requirements:
                 requirement = Requirement(text)
                 assert requirement.specifier.contains(versions[requirement.name]), f"{cell.name}: {text}"
+
+
+def test_the_corner_cells_are_sessions_that_ci_can_list() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "nox", "--json", "-l", "-s", "cells"],
+        cwd=Path(noxfile.__file__).parent,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    listed = {session["session"] for session in json.loads(ran.stdout)}
+    assert listed == {f"cells({cell.name})" for cell in noxfile.CELLS}

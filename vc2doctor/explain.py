@@ -59,8 +59,11 @@ def tables(torches: Sequence[str], folder: Path | None, recipe: str) -> list[Tab
     """Return a table for each torch; none named means every measured one, newest first.
 
     Raises:
+        CombinationError: a torch is not a version.
         MatrixError: the matrix cannot be used.
     """
+    for torch in torches:
+        asked.from_names({"torch": torch})
     known = load(folder or shipped())
     return [table(known, torch, recipe) for torch in torches or measured(known)]
 

@@ -79,7 +79,7 @@ def _differs(truth: Matrix, known: Matrix, transformers: str, peft: str) -> bool
 
 def main() -> None:
     """Print the table, and draw it where matplotlib is there."""
-    truth = load.load(load.shipped())
+    truth = load.load(Path(sys.argv[sys.argv.index("--matrix") + 1]) if "--matrix" in sys.argv else load.shipped())
     releases = truth.verdicts.releases
     rows = []
     for size in SIZES:

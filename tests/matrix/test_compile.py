@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.facts import EVIDENCE, SHIPPED, cell
 from vc2doctor.matrix import load
 from vc2doctor.matrix.compile import CompileError, boundaries, compile_folder, compile_matrix, newest
-from vc2doctor.matrix.judge import Combination, Judgement, Verdict, judge, versions_of
+from vc2doctor.matrix.judge import Combination, Judgement, Verdict, judge
 from vc2doctor.matrix.model import EvidenceLine, Matrix
 from vc2doctor.matrix.plan import plan
 from vc2doctor.matrix.releases import Has, Need, Release, Wheels
@@ -141,6 +141,28 @@ def test_the_last_measurement_of_a_cell_stands() -> None:
     assert newest([after, before]) == [after]
 
 
+def test_what_the_resolver_chose_decides_where_it_is_not_named_either() -> None:
+    need = Need(package="peft", module="huggingface_hub", symbol="X", file="a.py", releases=(("0.2.0", "0.3.0"),))
+    has = Has(package="huggingface-hub", module="huggingface_hub", symbol="X", releases=(("0.9.0", "0.9.0"),))
+    told = wheels(
+        torch="2.0.0", transformers="4.0.0 4.1.0", peft="0.1.0 0.2.0 0.3.0", **{"huggingface-hub": "0.8.0 0.9.0"}
+    )
+    told = told.model_copy(update={"needs": (need,), "has": (has,)})
+    old = {"huggingface-hub": "0.8.0"}
+    new = {"huggingface-hub": "0.9.0"}
+    lines = [
+        cell("2.0.0", "4.0.0", "0.3.0", **{**lacking(), "resolved": old}),
+        cell("2.0.0", "4.0.0", "0.2.0", **{**lacking(), "resolved": old}),
+        cell("2.0.0", "4.0.0", "0.1.0", resolved=old),
+        cell("2.0.0", "4.1.0", "0.3.0", resolved=new),
+        cell("2.0.0", "4.1.0", "0.2.0", resolved=new),
+    ]
+    matrix = known(lines, told)
+    assert judged(matrix, "4.0.0", "0.3.0").verdict is Verdict.INCOMPATIBLE
+    versions = {"torch": "2.0.0", "transformers": "4.0.0", "peft": "0.3.0", "huggingface-hub": "0.9.0"}
+    assert judge(Combination(python="3.11", versions=versions), matrix, "bf16").verdict is not Verdict.INCOMPATIBLE
+
+
 def test_a_package_that_nobody_declares_decides_where_it_is_absent() -> None:
     failure = {"type": "ModuleNotFoundError", "message": "No module named 'pkg_resources'", "package": "torch"}
     lost = {**lacking(), "import_failure": {**failure, "missing": {"module": "pkg_resources"}}}
@@ -186,7 +208,7 @@ def test_no_constraint_holds_a_success_and_every_measured_verdict_is_right(
     lines = [truth(box, *place) for place in sorted(measured)]
     matrix = known(lines, FULL)
     for line in lines:
-        struck = [one for one in matrix.verdicts.constraints if holds(one.when, versions_of(line))]
+        struck = [one for one in matrix.verdicts.constraints if holds(one.when, line.versions)]
         assert bool(struck) is (line.import_failure is not None)
         found = judged(matrix, line.cell.transformers, line.cell.peft)
         assert found.verdict is (Verdict.INCOMPATIBLE if line.import_failure else Verdict.VERIFIED)
@@ -222,7 +244,7 @@ def test_every_line_of_the_evidence_is_judged_as_it_was_measured() -> None:
     for line in newest(EVIDENCE):
         if line.trains("bf16") is None:
             continue
-        versions = {name: text for name, text in versions_of(line).items() if name != "python"}
+        versions = {name: text for name, text in line.versions.items() if name != "python"}
         found = judge(Combination(python=line.cell.python, versions=versions, installed=False), SHIPPED, "bf16")
         good = found.verdict in (Verdict.VERIFIED, Verdict.COMPATIBLE)
         assert good is line.trains("bf16"), (line.name, found)

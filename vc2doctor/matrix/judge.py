@@ -7,7 +7,7 @@ from enum import Enum
 from packaging.version import Version
 
 from vc2doctor.data import Data
-from vc2doctor.matrix.model import EvidenceLine, KnownIssue, Matrix
+from vc2doctor.matrix.model import KnownIssue, Matrix
 from vc2doctor.matrix.verdicts import ABSENT, AXES, Constraint, Measured, Segment, Verdicts, holds, version
 
 
@@ -62,11 +62,6 @@ class Judgement(Data):
 def strikes(issue: KnownIssue, versions: Mapping[str, str]) -> bool:
     """Return whether ``issue`` applies to a combination of installed ``versions``."""
     return any(holds(alternative, versions) for alternative in issue.when)
-
-
-def versions_of(line: EvidenceLine) -> dict[str, str]:
-    """Return the versions of a measured cell, Python among them."""
-    return {**line.resolved, **line.cell.model_dump()}
 
 
 def spoils(issue: KnownIssue, recipe: str) -> bool:

@@ -265,6 +265,17 @@ class EvidenceLine(Data):
     """What save, reload or generate raised."""
     seconds: float
 
+    @property
+    def versions(self) -> dict[str, str]:
+        """Every version that is known of the cell, Python's among them: what was pinned, chosen, and asked for."""
+        pinned = {}
+        for text in self.asked:
+            requirement = Requirement(text)
+            for one in requirement.specifier:
+                if one.operator == "==":
+                    pinned[requirement.name] = one.version
+        return {**pinned, **self.resolved, **self.cell.model_dump()}
+
     def trains(self, recipe: str) -> bool | None:
         """Return whether this cell trains under ``recipe``; ``None``: it was not measured there."""
         if self.import_failure is not None or self.install != "installed":

@@ -71,15 +71,31 @@ def _draw(found: Table, console: Console) -> None:
     console.print(
         Text(f"torch {found.torch}, under {found.recipe}: transformers (rows) with peft (columns)", style="bold")
     )
-    drawn = Drawn(box=box.SIMPLE, padding=(0, 0), pad_edge=False, collapse_padding=True)
+    drawn = Drawn(box=box.SIMPLE, padding=(0, 1), pad_edge=False)
+    names = [_named(row.first, row.last) for row in found.rows]
     drawn.add_column("", no_wrap=True)
-    for first, last in found.columns:
-        drawn.add_column(first if first == last else f"{first}\n{last}", justify="center", no_wrap=True)
-    for row in found.rows:
-        name = row.first if row.first == row.last else f"{row.first} to {row.last}"
+    headers, legend = _headers(found.columns, _WIDTH - max(map(len, names), default=0))
+    for header in headers:
+        drawn.add_column(header, justify="center", no_wrap=True)
+    for name, row in zip(names, found.rows, strict=True):
         drawn.add_row(name, *map(_entry, row.entries))
     console.print(drawn)
+    if legend:
+        console.print(f"peft: {legend}")
     console.print("✓ trains  ✗ fails  ? nobody knows; the number says how many cells were measured, none: inferred")
+
+
+def _named(first: str, last: str) -> str:
+    return first if first == last else f"{first} to {last}"
+
+
+def _headers(columns: tuple[tuple[str, str], ...], width: int) -> tuple[list[str], str]:
+    """Return a header for each column; letters, and what they stand for, where the releases would not fit."""
+    whole = [first if first == last else f"{first}\n{last}" for first, last in columns]
+    if sum(max(map(len, header.split("\n"))) + 2 for header in whole) <= width:
+        return whole, ""
+    letters = [chr(ord("A") + index % 26) * (index // 26 + 1) for index in range(len(columns))]
+    return letters, ", ".join(f"{letter} {_named(*column)}" for letter, column in zip(letters, columns, strict=True))
 
 
 def _entry(entry: Entry) -> Text:

@@ -10,7 +10,7 @@ from vc2doctor.errors import DoctorError
 from vc2doctor.matrix import releases as wheels_of
 from vc2doctor.matrix.compile import boundaries, declared
 from vc2doctor.matrix.compile.segments import segments, spans
-from vc2doctor.matrix.judge import strikes, versions_of
+from vc2doctor.matrix.judge import strikes
 from vc2doctor.matrix.model import EvidenceLine, KnownIssue
 from vc2doctor.matrix.releases import Wheels
 from vc2doctor.matrix.verdicts import AXES, Constraint, How, Measured, Verdicts, holds, specifier, version
@@ -97,7 +97,7 @@ def _known(axis: str, wheels: Wheels, lines: Iterable[EvidenceLine]) -> tuple[st
 
 def _cited(constraint: Constraint, lines: Sequence[EvidenceLine]) -> Constraint:
     """Return a constraint of the wheels with the cells that were measured to fail by it, and beyond it to work."""
-    failed = [line.name for line in lines if line.import_failure and holds(constraint.when, versions_of(line))]
+    failed = [line.name for line in lines if line.import_failure and holds(constraint.when, line.versions)]
     works = [name for axis in constraint.when for name in _beyond(constraint, axis, lines)]
     return constraint.model_copy(
         update={
@@ -110,10 +110,8 @@ def _cited(constraint: Constraint, lines: Sequence[EvidenceLine]) -> Constraint:
 def _beyond(constraint: Constraint, axis: str, lines: Sequence[EvidenceLine]) -> list[str]:
     """Return the nearest measured cells that work on either side of a constraint along one axis."""
     rest = {name: text for name, text in constraint.when.items() if name != axis}
-    good = [
-        line for line in lines if line.trains("fp32") and axis in versions_of(line) and holds(rest, versions_of(line))
-    ]
-    row = sorted((version(versions_of(line)[axis]), line.name) for line in good)
+    good = [line for line in lines if line.trains("fp32") and axis in line.versions and holds(rest, line.versions)]
+    row = sorted((version(line.versions[axis]), line.name) for line in good)
     sides = [one for one in specifier(constraint.when[axis]) if one.operator != "!="]
     low = min((version(one.version) for one in sides if one.operator in (">=", ">", "==")), default=None)
     high = max((version(one.version) for one in sides if one.operator in ("<=", "<", "==")), default=None)
@@ -126,13 +124,9 @@ def _contradictions(found: Iterable[Constraint], lines: Sequence[EvidenceLine]) 
     told = []
     for constraint in found:
         for line in lines:
-            if (
-                constraint.kind == "install"
-                and line.install == "installed"
-                and holds(constraint.when, versions_of(line))
-            ):
+            if constraint.kind == "install" and line.trains("fp32") and holds(constraint.when, line.versions):
                 told.append(f"{constraint.id}: {constraint.reason}; yet {line.name} was installed")
-            elif constraint.kind != "install" and holds(constraint.when, versions_of(line)):
+            elif constraint.kind != "install" and holds(constraint.when, line.versions):
                 told += [
                     f"{constraint.id}: {constraint.reason}; yet {line.name} trains under {recipe}"
                     for recipe in (constraint.recipes or ("fp32",))
@@ -151,7 +145,7 @@ def _refuted(issues: Iterable[KnownIssue], lines: Sequence[EvidenceLine]) -> lis
         for issue in issues
         if issue.severity == "error" and issue.probe_sees
         for line in lines
-        if strikes(issue, versions_of(line))
+        if strikes(issue, line.versions)
         for recipe in (issue.recipes or ("fp32",))
         if _worked(line, recipe)
     ]

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from packaging.requirements import Requirement
 from packaging.version import Version
 
 from vc2doctor.matrix.model import EvidenceLine, Failure, Missing
@@ -46,6 +47,8 @@ class Failed(NamedTuple):
     """Whether it is a fact about all of them: one has not what another wants."""
     absent: str | None = None
     """A distribution that is not there, and that nobody declares."""
+    chosen: bool = False
+    """Whether a version that the resolver chose explains it."""
 
 
 class Box(NamedTuple):
@@ -64,8 +67,7 @@ class Box(NamedTuple):
 
 def point_of(line: EvidenceLine) -> Point:
     """Return the versions of a line, by axis."""
-    found = {axis: version(getattr(line.cell, axis)) for axis in _CELL_AXES}
-    return {**found, **{name: version(text) for name, text in line.resolved.items()}}
+    return {name: version(text) for name, text in line.versions.items()}
 
 
 def constraints(lines: Sequence[EvidenceLine], explained: Sequence[Constraint]) -> list[Constraint]:
@@ -119,7 +121,8 @@ def _not_installed(line: EvidenceLine) -> tuple[Signature, Failed]:
     if line.install != "unsatisfiable":
         # Wheels are made for a Python; what has none for it is built there.
         named.add("python")
-    what = f"{line.install} {built[1]}" if built else line.install
+    pinned = sorted(line.versions.keys() - line.cell.model_dump().keys())
+    what = " ".join([line.install, *([built[1]] if built else []), *pinned])
     return Signature("install", "", what), Failed(line, f"{line.install}: {told}", frozenset(named), between=True)
 
 
@@ -165,13 +168,16 @@ def _by_signature(lines: Iterable[EvidenceLine], explained: Sequence[Constraint]
     found: dict[Signature, list[Failed]] = defaultdict(list)
     for line in lines:
         for signature, failed in failures(line):
-            if not (signature.stage == "import" and any(_strikes(constraint, line) for constraint in explained)):
-                found[signature].append(failed)
+            reasons = [one for one in explained if signature.stage == "import" and _strikes(one, line)]
+            pinned = {Requirement(text).name for text in line.asked}
+            if not any(one.when.keys() <= {*_CELL_AXES, *pinned} for one in reasons):
+                # What decides is a package that the resolver chose; who names none of those wants to know it, too.
+                found[signature].append(failed._replace(chosen=bool(reasons)))
     return dict(sorted(found.items()))
 
 
 def _strikes(constraint: Constraint, line: EvidenceLine) -> bool:
-    return holds(constraint.when, {**line.resolved, **line.cell.model_dump()})
+    return holds(constraint.when, line.versions)
 
 
 def _part(failed: list[Failed], points: list[Point], passed: list[Point]) -> list[Box]:
@@ -180,7 +186,8 @@ def _part(failed: list[Failed], points: list[Point], passed: list[Point]) -> lis
     involved = frozenset.intersection(*(entry.involved for entry in failed))
     shared = sorted(set.intersection(*(set(point) for point in points)))
     axes = [axis for axis in _CELL_AXES if axis in shared]
-    axes += [name for name in shared if name not in axes and name in involved]
+    if not all(entry.chosen for entry in failed):
+        axes += [name for name in shared if name not in axes and name in involved]
     demanded = involved.intersection(axes) if all(entry.between for entry in failed) else frozenset()
     best: tuple[float, list[Box]] | None = None
     for size in range(1, _MOST_AXES + 1):
@@ -245,7 +252,7 @@ def _constraint(
         where += f" and no {ends[0].absent}"
     return Constraint(
         id=_slug(f"{signature.stage}-{signature.package}-{signature.what}", number),
-        kind="install" if signature.stage == "install" else "behaviour",
+        kind="install" if signature.stage == "install" or all(entry.chosen for entry in inside) else "behaviour",
         reason=f"with {where} {stage}: {told}",
         when=when,
         beside=beside,
