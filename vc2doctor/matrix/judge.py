@@ -169,11 +169,12 @@ def _pre_release(combination: Combination, _: Verdicts, __: str) -> _Doubt | Non
 
 def _outside(combination: Combination, verdicts: Verdicts, _: str) -> _Doubt | None:
     for axis in AXES:
-        found = verdicts.segments.get(axis, ())
+        pair = f"{next(other for other in AXES if other != axis)} {axis}"
+        found = verdicts.segments.get(pair, ())
         text = combination.versions[axis]
         if not found:
             return "nothing was measured", "nothing"
-        if verdicts.segment(axis, text) is None:
+        if verdicts.segment(pair, text) is None:
             side = "older" if version(text) < version(found[0].first) else "newer"
             ground = f"{axis} {text} is {side} than what was measured, {found[0].first} to {found[-1].last}"
             return ground, f"{axis} {side}"
@@ -188,27 +189,32 @@ def _beside(combination: Combination, verdicts: Verdicts, recipe: str) -> _Doubt
 
 
 def _by_pairs(combination: Combination, verdicts: Verdicts, recipe: str) -> Judgement:
-    where = {axis: verdicts.segment(axis, combination.versions[axis]) or 0 for axis in AXES}
-    ranges = {axis: _range(verdicts, axis, index) for axis, index in where.items()}
+    alike = []
     for one, other in itertools.permutations(AXES, 2):
-        here = combination.versions[one]
-        span = verdicts.spans[recipe][f"{one} {other}"][where[other]]
+        pair, here = f"{one} {other}", combination.versions[one]
+        index = verdicts.segment(pair, combination.versions[other]) or 0
+        span, segment = verdicts.spans[recipe][pair][index], _told_range(other, verdicts.segments[pair][index])
         if span is None:
-            ground = f"no {ranges[other]} was measured to train under {recipe}"
-            return Judgement(verdict=Verdict.UNVERIFIED, ground=ground, doubt=f"{other} {where[other]}")
+            ground = f"no {segment} was measured to train under {recipe}"
+            return Judgement(verdict=Verdict.UNVERIFIED, ground=ground, doubt=f"{other} {index}, {one}")
         side = _side(here, span)
         if side:
             ground = (
-                f"{one} {here} is {side} than what was measured to train under {recipe} with {ranges[other]}: "
+                f"{one} {here} is {side} than what was measured to train under {recipe} with {segment}: "
                 f"{span.first} to {span.last}"
             )
-            doubt = f"{one} {side}, {other} {where[other]}"
+            doubt = f"{one} {side}, {other} {index}"
             return Judgement(verdict=Verdict.UNVERIFIED, ground=ground, doubt=doubt)
+        alike.append(f"{segment} with {_told_range(one, span)}")
     ground = (
         f"each two of them lie between releases that were measured to train together under {recipe}, "
-        f"and nothing is known that parts them (releases that behave alike: {', '.join(ranges.values())})"
+        f"and nothing is known that parts them ({'; '.join(alike)})"
     )
     return Judgement(verdict=Verdict.COMPATIBLE, ground=ground)
+
+
+def _told_range(axis: str, found: Segment) -> str:
+    return f"{axis} {found.first}" if found.first == found.last else f"{axis} {found.first} to {found.last}"
 
 
 def _side(text: str, span: Segment) -> str:
@@ -217,11 +223,6 @@ def _side(text: str, span: Segment) -> str:
     if here < first and here.release[:2] != first.release[:2]:
         return "older"
     return "newer" if here > last and here.release[:2] != last.release[:2] else ""
-
-
-def _range(verdicts: Verdicts, axis: str, index: int) -> str:
-    found = verdicts.segments[axis][index]
-    return f"{axis} {found.first}" if found.first == found.last else f"{axis} {found.first} to {found.last}"
 
 
 def _conditions(named: Mapping[str, str], matrix: Matrix, recipe: str) -> Iterable[str]:

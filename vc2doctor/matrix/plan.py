@@ -62,7 +62,8 @@ def unverified(matrix: Matrix, recipe: str, torch: str) -> Iterator[tuple[tuple[
 
 def _middle(stacks: list[tuple[str, str, str]], doubt: str) -> tuple[str, str, str]:
     """Return the stack to measure: the middle of a gap, or the far end of what lies outside."""
-    torch = stacks[0][0]
+    torches = sorted({stack[0] for stack in stacks}, key=version)
+    torch = torches[0] if "torch older" in doubt else torches[-1]
     on_torch = [stack for stack in stacks if stack[0] == torch]
     transformers = sorted({stack[1] for stack in on_torch}, key=version)
     chosen = _one_of(transformers, doubt, "transformers")

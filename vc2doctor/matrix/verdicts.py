@@ -88,7 +88,7 @@ class Measured(Data):
 
 
 class Segment(Data):
-    """Consecutive releases of one package between which no constraint begins or ends."""
+    """Consecutive releases of one package that behave alike."""
 
     first: str
     last: str
@@ -107,9 +107,10 @@ class Verdicts(Data):
     hows: tuple[How, ...]
     cells: tuple[Measured, ...]
     segments: dict[str, tuple[Segment, ...]]
+    """By two packages (``torch transformers``): ranges of the second that the first cannot tell apart."""
     spans: dict[str, dict[str, tuple[Segment | None, ...]]]
-    """By recipe and two packages (``torch transformers``), for each segment of the second: the oldest and the newest
-    release of the first that were measured to train with it; ``None``: not one was."""
+    """By recipe and two packages, for each of those ranges: the oldest and the newest release of the first that were
+    measured to train with it; ``None``: not one was."""
 
     @cached_property
     def _deciding(self) -> dict[tuple[str, bool], tuple[Constraint, ...]]:
@@ -140,17 +141,18 @@ class Verdicts(Data):
     @cached_property
     def _bounds(self) -> dict[str, tuple[list[Version], list[Version]]]:
         return {
-            axis: ([version(one.first) for one in found], [version(one.last) for one in found])
-            for axis, found in self.segments.items()
+            pair: ([version(one.first) for one in found], [version(one.last) for one in found])
+            for pair, found in self.segments.items()
         }
 
-    def segment(self, axis: str, text: str) -> int | None:
-        """Return the index of the segment of a version, or ``None``: it is older or newer than what was measured.
+    def segment(self, pair: str, text: str) -> int | None:
+        """Return the index of the segment that a version of the second of two packages lies in.
 
+        ``None``: it is older or newer than what was measured.
         A version that lies between two segments belongs to the older one; a patch release of the newest or the oldest
         measured minor release belongs to that.
         """
-        firsts, lasts = self._bounds.get(axis, ([], []))
+        firsts, lasts = self._bounds.get(pair, ([], []))
         found = version(text)
         if not firsts or (found < firsts[0] and found.release[:2] != firsts[0].release[:2]):
             return None

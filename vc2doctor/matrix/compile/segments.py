@@ -14,24 +14,22 @@ from vc2doctor.probe.worker.recipes import RECIPES
 def segments(
     constraints: Iterable[Constraint], lines: Sequence[EvidenceLine], releases: dict[str, tuple[str, ...]]
 ) -> dict[str, tuple[Segment, ...]]:
-    """Return, by package, the runs of measured-around releases between which no constraint begins or ends."""
-    parting = [constraint for constraint in constraints if _parts(constraint)]
+    """Return, for two packages, the runs of releases of the second that the first cannot tell apart.
+
+    No constraint that is about both of them begins or ends within one. Keys are as in ``torch transformers``.
+    """
+    parting = [one for one in constraints if not one.recipes and one.when.keys() <= set(AXES)]
+    installed = [line.cell for line in lines if line.install == "installed"]
     found = {}
-    for axis in AXES:
-        measured = [version(getattr(line.cell, axis)) for line in lines if line.install == "installed"]
-        if not measured:
-            continue
-        known = {version(text) for text in releases.get(axis, ())} | set(measured)
-        ordered = sorted(release for release in known if min(measured) <= release <= max(measured))
-        sides = sorted({constraint.when[axis] for constraint in parting if axis in constraint.when})
-        signature = [tuple(contains(side, str(release)) for side in sides) for release in ordered]
-        found[axis] = tuple(_runs(ordered, signature))
+    for one, other in itertools.permutations(AXES, 2):
+        measured = {version(getattr(cell, other)) for cell in installed}
+        if measured:
+            known = {version(text) for text in releases.get(other, ())} | measured
+            ordered = sorted(release for release in known if min(measured) <= release <= max(measured))
+            sides = sorted({constraint.when[other] for constraint in parting if {one, other} <= constraint.when.keys()})
+            signature = [tuple(contains(side, str(release)) for side in sides) for release in ordered]
+            found[f"{one} {other}"] = tuple(_runs(ordered, signature))
     return found
-
-
-def _parts(constraint: Constraint) -> bool:
-    """Return whether a constraint is about the stack alone and all recipes: the others are looked up by themselves."""
-    return not constraint.recipes and constraint.when.keys() <= set(AXES)
 
 
 def _runs(ordered: list[Version], signature: list[tuple[bool, ...]]) -> Iterable[Segment]:
@@ -54,11 +52,12 @@ def spans(
         good = [line.cell for line in lines if line.trains(recipe)]
         result[recipe] = {}
         for one, other in itertools.permutations(AXES, 2):
+            pair = f"{one} {other}"
             trained: dict[int, list[Version]] = defaultdict(list)
             for cell in good:
-                trained[index_of(found[other], getattr(cell, other))].append(version(getattr(cell, one)))
-            result[recipe][f"{one} {other}"] = tuple(
+                trained[index_of(found[pair], getattr(cell, other))].append(version(getattr(cell, one)))
+            result[recipe][pair] = tuple(
                 Segment(first=str(min(trained[index])), last=str(max(trained[index]))) if trained[index] else None
-                for index in range(len(found.get(other, ())))
+                for index in range(len(found.get(pair, ())))
             )
     return result
