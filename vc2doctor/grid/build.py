@@ -13,6 +13,7 @@ from vc2doctor.errors import DoctorError
 from vc2doctor.grid.asked import Asked
 
 _TIMEOUT = 900.0
+_ATTEMPTS = 3
 _CUDA_PARTS = (
     "cublas",
     "cuda-cupti",
@@ -64,10 +65,17 @@ def build(asked: Asked, interpreter: str, folder: Path, environment: Mapping[str
         message = f"no environment for Python {asked.cell.python}: {made.stderr.strip()[-400:]}"
         raise BuildError(message)
     python = str(folder / "bin" / "python")
-    done = _run([uv, "pip", "install", "--quiet", "--python", python, *asked.requirements], environment)
-    if done.returncode == 0:
-        return None
-    return classify(done.stderr)
+    for attempt in range(_ATTEMPTS):
+        done = _run([uv, "pip", "install", "--quiet", "--python", python, *asked.requirements], environment)
+        if done.returncode == 0:
+            return None
+        try:
+            return classify(done.stderr)
+        except BuildError:
+            # A download of 3 GB breaks off now and then.
+            if attempt == _ATTEMPTS - 1:
+                raise
+    return None
 
 
 def classify(told: str) -> InstallFailure:
@@ -123,5 +131,8 @@ def clean_cache(environment: Mapping[str, str]) -> None:
     if uv is None:
         message = "uv is not on PATH"
         raise BuildError(message)
-    listed = ("torch", "triton", *(f"nvidia-{part}-cu{cuda}" for cuda in (11, 12, 13) for part in _CUDA_PARTS))
+    suffixes = ("", "-cu11", "-cu12", "-cu13")
+    listed = ("torch", "triton", *(f"nvidia-{part}{suffix}" for part in _CUDA_PARTS for suffix in suffixes))
     _run([uv, "cache", "clean", "--quiet", *listed], environment)
+    # Only now nothing refers to what was unpacked of them.
+    _run([uv, "cache", "prune", "--quiet"], environment)
