@@ -12,10 +12,13 @@ from collections.abc import Iterator, Sequence
 from vc2doctor.data import Data
 from vc2doctor.matrix.judge import Combination, Verdict, judge
 from vc2doctor.matrix.model import Cell, Matrix
-from vc2doctor.matrix.verdicts import Verdicts, contains, version
+from vc2doctor.matrix.verdicts import AXES, Verdicts, contains, holds, version
 
 _OLD_NUMPY = "<2.3"
 """Releases of torch that were built for NumPy 1: https://github.com/pytorch/pytorch/issues/107302."""
+
+_PYTHONS = ("3.11", "3.10", "3.12", "3.9", "3.13", "3.8")
+"""Those to try, where none was measured: the most widely supported first."""
 
 
 class Wanted(Data):
@@ -44,7 +47,12 @@ def plan(matrix: Matrix, recipe: str, torches: Sequence[str], most: int) -> list
     found = []
     for doubt, stacks in sorted(groups.items(), key=lambda pair: -len(pair[1])):
         torch, transformers, peft = _middle(stacks, doubt)
-        cell = Cell(python=_python(torch, matrix.verdicts), torch=torch, transformers=transformers, peft=peft)
+        cell = Cell(
+            python=_python((torch, transformers, peft), matrix.verdicts),
+            torch=torch,
+            transformers=transformers,
+            peft=peft,
+        )
         extras = ("numpy<2",) if contains(_OLD_NUMPY, torch) else ()
         found.append(Wanted(cell=cell, extras=extras, settles=len(stacks), doubt=doubt))
     return found[:most]
@@ -79,20 +87,14 @@ def _one_of(found: list[str], doubt: str, axis: str) -> str:
     return found[len(found) // 2]
 
 
-def _python(torch: str, verdicts: Verdicts) -> str:
-    """Return the newest Python of the five that this torch was measured with, or that its time had."""
-    measured = [cell.python for cell in verdicts.cells if version(cell.torch) == version(torch)]
-    if measured:
-        return max(measured, key=lambda text: (measured.count(text), version(text)))
-    built = [
-        python
-        for python in ("3.12", "3.11", "3.10", "3.9", "3.8")
+def _python(stack: tuple[str, str, str], verdicts: Verdicts) -> str:
+    """Return a Python in which nothing is known to keep the stack from being installed: the most measured one first."""
+    versions = dict(zip(AXES, stack, strict=True))
+    measured = [cell.python for cell in verdicts.cells if version(cell.torch) == version(stack[0])]
+    often = sorted(set(measured), key=lambda text: (-measured.count(text), -version(text).release[1]))
+    for python in dict.fromkeys([*often, *_PYTHONS]):
         if not any(
-            one.kind == "install"
-            and contains(one.when.get("python", "<0"), python)
-            and contains(one.when["torch"], torch)
-            for one in verdicts.constraints
-            if "torch" in one.when and "python" in one.when
-        )
-    ]
-    return built[0] if built else "3.11"
+            one.kind == "install" and holds(one.when, {**versions, "python": python}) for one in verdicts.constraints
+        ):
+            return python
+    return often[0] if often else _PYTHONS[0]

@@ -2,7 +2,7 @@
 
 import hashlib
 import itertools
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def compile_matrix(
     """
     lines = newest(evidence)
     said = [_cited(constraint, lines) for constraint in declared.constraints(wheels)]
-    found = [*said, *boundaries.constraints(lines, [one for one in said if one.kind != "install"])]
+    found = _told_apart([*said, *boundaries.constraints(lines, [one for one in said if one.kind != "install"])])
     contradictions = [*_contradictions(found, lines), *_refuted(issues, lines)]
     if contradictions:
         message = "what is known contradicts what was measured:\n" + "\n".join(contradictions)
@@ -88,6 +88,17 @@ def compile_folder(folder: Path, evidence: Sequence[EvidenceLine], issues: Seque
         MatrixError: a file cannot be used.
     """
     return compile_matrix(evidence, issues, wheels_of.read(folder / "releases.json"), digest(folder))
+
+
+def _told_apart(found: Iterable[Constraint]) -> list[Constraint]:
+    """Return constraints with an identifier for each: failures that differ may begin with the same words."""
+    counts: Counter[str] = Counter()
+    unique = []
+    for one in found:
+        counts[one.id] += 1
+        count = counts[one.id]
+        unique.append(one if count == 1 else one.model_copy(update={"id": f"{one.id}.{count}"}))
+    return unique
 
 
 def _known(axis: str, wheels: Wheels, lines: Iterable[EvidenceLine]) -> tuple[str, ...]:
