@@ -64,11 +64,12 @@ def cases() -> list[dict[str, Any]]:
     return [case for case in told if case["detectable"]["static_versions"]]
 
 
-def judged(case: dict[str, Any], key: str) -> tuple[Judgement, tuple[str, ...]]:
+def judged(case: dict[str, Any], key: str) -> tuple[Judgement, list[str]]:
     named = {name: version.split(" ")[0] for name, version in case[key].items() if name.lower() not in NOT_PACKAGES}
     recipe = "fp16-unscaled" if case["family"] == "peft-adapter-dtype-by-version" else "bf16"
     combination = from_names(named)
-    return judge(combination, SHIPPED, recipe), depends(combination, SHIPPED, recipe)
+    others = [f"{one.where}: {one.reason}" for one in depends(combination, SHIPPED, recipe)]
+    return judge(combination, SHIPPED, recipe), others
 
 
 FAILED = [case for case in cases() if case.get("env_fail") and case["family"] in SAID and case["id"] not in SINGLE]

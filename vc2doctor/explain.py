@@ -51,7 +51,7 @@ def batch(path: Path, folder: Path | None, recipe: str) -> Iterator[str]:
         found = judge(combination, known, recipe)
         told = found.model_dump(mode="json", exclude_defaults=True)
         if found.doubt == "unnamed":
-            told["depends"] = depends(combination, known, recipe)
+            told["depends"] = [one.model_dump() for one in depends(combination, known, recipe)]
         yield json.dumps(told, ensure_ascii=False)
 
 

@@ -7,7 +7,7 @@ from tests.facts import MISSING_SYMBOL, examination, failed, failure, probe_run
 from vc2doctor.checks import vc005_known_issue as check
 from vc2doctor.findings import Severity
 
-BROKEN = {"torch": "2.13.0", "transformers": "4.36.2", "peft": "0.14.0", "numpy": "2.4.6", "accelerate": "1.15.0"}
+BROKEN = {"torch": "2.13.0", "transformers": "4.36.2", "peft": "0.14.0", "numpy": "2.4.6", "accelerate": "0.34.2"}
 HALF = {"torch": "2.13.0", "transformers": "4.40.1", "peft": "0.10.0", "numpy": "2.4.6", "accelerate": "1.15.0"}
 
 

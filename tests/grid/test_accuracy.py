@@ -52,11 +52,21 @@ def test_torches_are_drawn_up_to_the_newest_measured() -> None:
 
 
 def test_a_prediction_knows_no_more_than_the_cell() -> None:
-    found = accuracy.predict(parse("python=3.11 torch=2.13.0 transformers=4.36.2 peft=0.17.0"), SHIPPED, "bf16")
-    assert found.judgement.verdict is Verdict.INCOMPATIBLE
+    asked = parse("python=3.11 torch=2.13.0 transformers=4.36.2 peft=0.17.0")
+    assert accuracy.predict(asked, None, SHIPPED, "bf16").judgement.verdict is Verdict.INCOMPATIBLE
     known = matrix(cell("2.13.0", "4.40.1", "0.10.0"))
-    other = accuracy.predict(parse("python=3.11 torch=2.13.0 transformers=5.0.0 peft=0.10.0"), known, "bf16")
-    assert other.judgement.verdict is Verdict.UNVERIFIED
+    asked = parse("python=3.11 torch=2.13.0 transformers=5.0.0 peft=0.10.0")
+    assert accuracy.predict(asked, None, known, "bf16").judgement.verdict is Verdict.UNVERIFIED
+
+
+def test_a_prediction_knows_what_the_resolver_would_bring() -> None:
+    asked = parse("python=3.11 torch=2.4.1 transformers=4.44.2 peft=0.11.1")
+    resolved = {"torch": "2.4.1", "transformers": "4.44.2", "peft": "0.11.1", "numpy": "2.4.6"}
+    without = accuracy.predict(asked, resolved, SHIPPED, "bf16").judgement
+    assert without.verdict is Verdict.INCOMPATIBLE
+    assert "no setuptools" in without.ground
+    there = accuracy.predict(asked, {**resolved, "setuptools": "75.8.0"}, SHIPPED, "bf16").judgement
+    assert there.verdict is Verdict.COMPATIBLE
 
 
 def result(verdict: Verdict, *, trains: bool) -> Result:

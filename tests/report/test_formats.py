@@ -21,7 +21,7 @@ from vc2doctor.report import json as json_format
 from vc2doctor.report import text as text_format
 
 BROKEN = examination(
-    {"torch": "2.13.0", "transformers": "4.36.2", "peft": "0.17.0", "numpy": "2.4.6", "accelerate": "1.15.0"},
+    {"torch": "2.13.0", "transformers": "4.36.2", "peft": "0.17.0", "numpy": "2.4.6", "accelerate": "0.34.2"},
     probe=probe_run(recipes=(), adapter=None, import_package="peft", import_failure=MISSING_SYMBOL),
 )
 NASTY = "\x1b[31mred\x1b]0;title\x07 [bold]not markup[/bold] <b>"

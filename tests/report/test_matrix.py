@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.facts import cell, matrix
-from vc2doctor.matrix.judge import Judgement, Verdict
+from vc2doctor.matrix.judge import Dependence, Judgement, Verdict
 from vc2doctor.matrix.table import Entry, Row, Table, table
 from vc2doctor.prescribe.nearest import Prescription
 from vc2doctor.report.matrix import Explained, explained, page, shown
@@ -65,14 +65,14 @@ def test_an_explanation_leads_with_the_verdict() -> None:
             combination={"torch": "2.0.0"},
             recipe="bf16",
             judgement=Judgement(verdict=Verdict.INCOMPATIBLE, ground="a ground", conditions=("a condition",)),
-            depends=("with numpy >=2: a reason",),
+            depends=(Dependence(missing={"numpy": ">=2"}, reason="a reason"),),
             neighbours=("a cell: trains",),
             prescriptions=(Prescription(requirements=("peft==0.13.2", "numpy<2"), ground="cell x"),),
         )
     )
     assert told.splitlines()[0] == "incompatible: a ground"
     assert "pip install peft==0.13.2 'numpy<2'  (cell x)" in told
-    assert all(text in told for text in ("  a condition", "  with numpy >=2: a reason", "  a cell: trains"))
+    assert all(text in told for text in ("  a condition", "  numpy: >=2", "  a cell: trains"))
 
 
 def test_nothing_more_to_say_is_one_line() -> None:

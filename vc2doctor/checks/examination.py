@@ -9,6 +9,7 @@ from vc2doctor.environment.model import STACK, Environment
 from vc2doctor.findings import Plan, Severity
 from vc2doctor.matrix.judge import Combination, Judgement, judge, neighbours, strikes
 from vc2doctor.matrix.model import KnownIssue, Matrix, Profile
+from vc2doctor.matrix.verdicts import GPU
 from vc2doctor.probe.model import ProbeRun
 from vc2doctor.probe.outcome import RecipeOutcome, outcomes
 from vc2doctor.probe.worker.recipes import CONTROL, RECIPES
@@ -54,7 +55,15 @@ class Examination(Data):
     @property
     def combination(self) -> Combination:
         """What is installed together, as far as the matrix cares."""
-        return Combination(python=self.environment.interpreter.minor, versions=self.versions)
+        versions = {**self.versions, GPU: "1"} if self._may_have_a_gpu else self.versions
+        return Combination(python=self.environment.interpreter.minor, versions=versions)
+
+    @property
+    def _may_have_a_gpu(self) -> bool:
+        """Whether there is a GPU, or nobody looked for one of its kind: NVML knows NVIDIA's only."""
+        environment = self.environment
+        other = any(kind in self.versions.get("torch", "") for kind in ("+rocm", "+xpu"))
+        return bool(environment.nvidia.gpus) or other or environment.platform.system == "Darwin"
 
     @cached_property
     def outcomes(self) -> tuple[RecipeOutcome, ...]:

@@ -13,7 +13,7 @@ from packaging.version import Version
 from rich.console import Console
 
 from vc2doctor import evidence
-from vc2doctor.grid import accuracy, asked, measure
+from vc2doctor.grid import accuracy, asked, build, measure
 from vc2doctor.matrix import load, releases
 from vc2doctor.matrix.load import evidence_lines
 from vc2doctor.matrix.model import EvidenceLine
@@ -72,7 +72,8 @@ def accuracy_(
     chosen = torches or accuracy.choose_torches(wheels, Version(newest).public, 3, seed)
     sample = accuracy.Sample(cells=cells, seed=seed)
     drawn = accuracy.draw(wheels, load.evidence(where), chosen, list(json.loads(interpreters)), sample)
-    predicted = {one.asked.key: one for one in (accuracy.predict(asked, known, precision) for asked in drawn)}
+    with _settings(jobs, "cpu", interpreters) as settings:
+        predicted = {one.key: accuracy.predict(one, _resolved(one, settings), known, precision) for one in drawn}
     _CONSOLE.print(f"{len(drawn)} cells on torch {', '.join(chosen)}", *_count(predicted))
     results = []
 
@@ -87,6 +88,12 @@ def accuracy_(
         measure.measure_all(measure.outstanding(drawn, ()), settings, _tell, keep)
     click.echo("\n".join(accuracy.table(results)))
     sys.exit(any(result.decided and not result.right for result in results))
+
+
+def _resolved(one: asked.Asked, settings: measure.Settings) -> dict[str, str] | None:
+    interpreter = settings.interpreters.get(one.cell.python, one.cell.python)
+    found = build.resolve(one, interpreter, settings.folder / "resolved", settings.environment)
+    return None if isinstance(found, build.InstallFailure) else found
 
 
 def _count(predicted: dict[tuple[str, ...], accuracy.Prediction]) -> list[str]:

@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from packaging.version import Version
 
@@ -84,13 +84,14 @@ def choose_torches(wheels: Wheels, newest: str, most: int, seed: int) -> list[st
     return sorted(generator.sample(there, min(most, len(there))), key=Version)
 
 
-def predict(asked: Asked, matrix: Matrix, recipe: str) -> Prediction:
-    """Return what the matrix says, told no more than the cell and what else was asked for."""
+def predict(asked: Asked, resolved: Mapping[str, str] | None, matrix: Matrix, recipe: str) -> Prediction:
+    """Return what the matrix says of the environment that the resolver would make, as ``check`` says it of one.
+
+    Where it would make none (``None``), the matrix is told no more than the cell.
+    """
     cell = asked.cell
-    versions = {"torch": cell.torch, "transformers": cell.transformers, "peft": cell.peft}
-    if "numpy<2" in asked.extras:
-        versions["numpy"] = "1.26.4"
-    combination = Combination(python=cell.python, versions=versions, installed=False)
+    versions = {"torch": cell.torch, "transformers": cell.transformers, "peft": cell.peft, **(resolved or {})}
+    combination = Combination(python=cell.python, versions=versions, installed=resolved is not None)
     return Prediction(asked=asked, judgement=judge(combination, matrix, recipe))
 
 

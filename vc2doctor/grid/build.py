@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
+from packaging.utils import canonicalize_name
+
 from vc2doctor.data import Data
 from vc2doctor.errors import DoctorError
 from vc2doctor.grid.asked import Asked
@@ -36,6 +38,7 @@ _NO_WHEEL = re.compile(
     r"requested Python version|does not satisfy Python|Python>=?|Requires-Python|no usable wheels"
 )
 _BUILD = re.compile(r"Failed to (?:download and )?build|Failed building|build backend returned an error")
+_PLANNED = re.compile(r"^ \+ ([A-Za-z0-9._-]+)==(\S+)", re.MULTILINE)
 _RESOLVER = re.compile(r"No solution found|unsatisfiable|ResolutionImpossible")
 
 
@@ -56,14 +59,7 @@ def build(asked: Asked, interpreter: str, folder: Path, environment: Mapping[str
     Raises:
         BuildError: uv is not there, or failed for a reason that says nothing of the cell.
     """
-    uv = shutil.which("uv")
-    if uv is None:
-        message = "uv is not on PATH; the grid builds its environments with it: pip install uv"
-        raise BuildError(message)
-    made = _run([uv, "venv", "--quiet", "--clear", "--python", interpreter, str(folder)], environment)
-    if made.returncode:
-        message = f"no environment for Python {asked.cell.python}: {made.stderr.strip()[-400:]}"
-        raise BuildError(message)
+    uv = _make(asked, interpreter, folder, environment)
     python = str(folder / "bin" / "python")
     for attempt in range(_ATTEMPTS):
         done = _run([uv, "pip", "install", "--quiet", "--python", python, *asked.requirements], environment)
@@ -76,6 +72,34 @@ def build(asked: Asked, interpreter: str, folder: Path, environment: Mapping[str
             if attempt == _ATTEMPTS - 1:
                 raise
     return None
+
+
+def _make(asked: Asked, interpreter: str, folder: Path, environment: Mapping[str, str]) -> str:
+    uv = shutil.which("uv")
+    if uv is None:
+        message = "uv is not on PATH; the grid builds its environments with it: pip install uv"
+        raise BuildError(message)
+    made = _run([uv, "venv", "--quiet", "--clear", "--python", interpreter, str(folder)], environment)
+    if made.returncode:
+        message = f"no environment for Python {asked.cell.python}: {made.stderr.strip()[-400:]}"
+        raise BuildError(message)
+    return uv
+
+
+def resolve(
+    asked: Asked, interpreter: str, folder: Path, environment: Mapping[str, str]
+) -> dict[str, str] | InstallFailure:
+    """Return what would be installed for ``asked``, by name, without installing it.
+
+    Raises:
+        BuildError: uv is not there, or failed for a reason that says nothing of the cell.
+    """
+    uv = _make(asked, interpreter, folder, environment)
+    command = [uv, "pip", "install", "--dry-run", "--python", str(folder / "bin" / "python"), *asked.requirements]
+    done = _run(command, environment)
+    if done.returncode:
+        return classify(done.stderr)
+    return {canonicalize_name(name): found for name, found in _PLANNED.findall(done.stderr)}
 
 
 def classify(told: str) -> InstallFailure:

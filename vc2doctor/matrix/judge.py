@@ -10,6 +10,9 @@ from vc2doctor.data import Data
 from vc2doctor.matrix.model import KnownIssue, Matrix
 from vc2doctor.matrix.verdicts import ABSENT, AXES, Constraint, Measured, Segment, Verdicts, holds, version
 
+_SHORT = 160
+"""Letters of a failure beside a neighbour."""
+
 
 class Verdict(str, Enum):
     """On a combination; the words of the design."""
@@ -235,25 +238,39 @@ def _concerns(issue: KnownIssue, recipe: str) -> bool:
     return issue.severity != "note" and (not issue.recipes or recipe in issue.recipes)
 
 
-def depends(combination: Combination, matrix: Matrix, recipe: str) -> tuple[str, ...]:
+class Dependence(Data):
+    """What would decide against a combination, were it there."""
+
+    missing: dict[str, str]
+    """Specifiers (or ``absent``) of packages that the combination does not name."""
+    reason: str
+
+    @property
+    def where(self) -> str:
+        """In words: ``with accelerate <0.21``."""
+        return " and ".join(
+            f"without {name}" if wanted == ABSENT else f"with {name} {wanted or '(any)'}"
+            for name, wanted in self.missing.items()
+        )
+
+
+def depends(combination: Combination, matrix: Matrix, recipe: str) -> tuple[Dependence, ...]:
     """Return what would decide against a combination, of packages that it does not name."""
     if combination.installed:
         return ()
-    named = combination.named
     issues = [
         (issue.title, alternative) for issue in matrix.issues if _concerns(issue, recipe) for alternative in issue.when
     ]
-    constraints = [(told(one), one.when) for one in matrix.verdicts.deciding(recipe, installed=False)]
-    return tuple(_undecided(named, [*issues, *constraints]))
+    constraints = [(told(one), one.when) for one in matrix.verdicts.constraints if one.spoils(recipe)]
+    return tuple(_undecided(combination.named, [*issues, *constraints]))
 
 
-def _undecided(named: Mapping[str, str], reasons: Iterable[tuple[str, Mapping[str, str]]]) -> Iterable[str]:
-    for title, when in reasons:
-        missing = {name: wanted for name, wanted in when.items() if name not in named and wanted != ABSENT}
+def _undecided(named: Mapping[str, str], reasons: Iterable[tuple[str, Mapping[str, str]]]) -> Iterable[Dependence]:
+    for reason, when in reasons:
+        missing = {name: wanted for name, wanted in when.items() if name not in named}
         rest = {name: wanted for name, wanted in when.items() if name in named}
         if missing and rest and holds(rest, named):
-            where = " and ".join(f"{name} {wanted or '(any)'}" for name, wanted in missing.items())
-            yield f"with {where}: {title}"
+            yield Dependence(missing=missing, reason=reason)
 
 
 def neighbours(combination: Combination, verdicts: Verdicts, recipe: str, most: int = 3) -> list[str]:
@@ -274,7 +291,7 @@ def neighbours(combination: Combination, verdicts: Verdicts, recipe: str, most: 
 
 def _ended(cell: Measured, verdicts: Verdicts, recipe: str) -> str:
     how = verdicts.hows[cell.how]
-    return f"trains under {recipe}" if recipe in how.trains else how.fails.get(recipe, "")
+    return f"trains under {recipe}" if recipe in how.trains else " ".join(how.fails.get(recipe, "").split())[:_SHORT]
 
 
 def _stack(cell: Measured) -> str:

@@ -16,6 +16,8 @@ AXES = ("torch", "transformers", "peft")
 """The packages of the stack."""
 ABSENT = "absent"
 """In place of a specifier: the distribution is not installed."""
+GPU = "gpu"
+"""Stands among the versions of a combination where the machine has one: some releases cannot be imported without."""
 
 
 class Constraint(Data):
@@ -32,6 +34,8 @@ class Constraint(Data):
     distribution is not there."""
     beside: dict[str, str] = Field(default_factory=dict)
     """The same, as wide as the nearest measured combinations that work in its row leave it."""
+    hull: dict[str, tuple[str, str]] = Field(default_factory=dict)
+    """Lowest and highest measured failure by axis, of torch by minor release."""
     shields: tuple[dict[str, str], ...] = ()
     """Measured combinations that work, nearest to the region on their side: what lies behind one is not in doubt."""
     recipes: tuple[str, ...] = ()
@@ -46,12 +50,9 @@ class Constraint(Data):
         if not self.beside or not holds(self.beside, versions):
             return False
         hull = {}
-        for name, wanted in self.when.items():
-            if wanted == ABSENT:
-                continue
-            low, high = ends(wanted)
-            here = version(versions[name])
-            hull[name] = min(low, here), max(high, here)
+        for name, (low, high) in self.hull.items():
+            here = grained(name, version(versions[name]))
+            hull[name] = min(version(low), here), max(version(high), here)
         return not any(
             all(hull[name][0] <= version(text) <= hull[name][1] for name, text in shield.items())
             for shield in self.shields
@@ -117,11 +118,16 @@ class Verdicts(Data):
         return {}
 
     def deciding(self, recipe: str, *, installed: bool) -> tuple[Constraint, ...]:
-        """Return the constraints that decide about ``recipe``: where all is installed, no resolver has a say."""
+        """Return the constraints that decide about ``recipe``.
+
+        Where all is installed, no resolver has a say; where only some of it is named, nothing is known to be absent.
+        """
         key = recipe, installed
         if key not in self._deciding:
             self._deciding[key] = tuple(
-                one for one in self.constraints if one.spoils(recipe) and not (one.kind == "install" and installed)
+                one
+                for one in self.constraints
+                if one.spoils(recipe) and (one.kind != "install" if installed else ABSENT not in one.when.values())
             )
         return self._deciding[key]
 
@@ -189,11 +195,9 @@ def specifier(text: str) -> SpecifierSet:
     return SpecifierSet(text)
 
 
-@lru_cache(maxsize=4096)
-def ends(text: str) -> tuple[Version, Version]:
-    """Return the lowest and the highest version of a specifier that has both ends: ``==1`` or ``>=1,<=2``."""
-    found = sorted(version(one.version) for one in specifier(text))
-    return found[0], found[-1]
+def grained(name: str, found: Version) -> Version:
+    """Return a version as finely as it matters: patch releases of torch change no interface."""
+    return Version(f"{found.major}.{found.minor}") if name == "torch" else found
 
 
 @lru_cache(maxsize=262144)

@@ -6,9 +6,9 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from vc2doctor.data import Data
-from vc2doctor.matrix.judge import spoils, strikes
+from vc2doctor.matrix.judge import Combination, Verdict, judge, spoils, strikes
 from vc2doctor.matrix.model import KnownIssue, Matrix
-from vc2doctor.matrix.verdicts import AXES, Measured
+from vc2doctor.matrix.verdicts import AXES, Measured, holds
 
 
 class Prescription(Data):
@@ -29,9 +29,11 @@ def prescribe(
     """
     found: dict[tuple[str, ...], Prescription] = {}
     for line, changes in sorted(_candidates(versions, matrix, recipe), key=lambda pair: _cost(python, *pair)):
+        if tuple(changes) in found or _fails(python, {**versions, **changes}, matrix, recipe):
+            continue
         ground = f"cell {line.name}, measured on {line.date} on {line.device} under Python {line.python}"
         requirements = tuple(f"{name}=={version}" for name, version in changes.items())
-        found.setdefault(tuple(changes), Prescription(requirements=requirements, ground=ground))
+        found[tuple(changes)] = Prescription(requirements=requirements, ground=ground)
     ways = [way for packages, way in found.items() if not any(set(other) < set(packages) for other in found)]
     return tuple(ways[:most])
 
@@ -74,12 +76,26 @@ def _changes(line: Measured, versions: Mapping[str, str], matrix: Matrix, recipe
         if axis not in versions or Version(Version(versions[axis]).public) != Version(wanted):
             changes[axis] = wanted
     # pip leaves the rest as it is where that is allowed; what is then in the way has to change as well.
-    for name, version in matrix.verdicts.leaned_on[line.leaned_on].items():
-        after = {**versions, **changes}
-        struck = [issue for issue in matrix.issues if spoils(issue, recipe) and strikes(issue, after)]
-        if name in after and any(name in alternative for issue in struck for alternative in issue.when):
-            changes[name] = version
+    there = matrix.verdicts.leaned_on[line.leaned_on]
+    while (
+        stuck := _in_the_way({**versions, **changes}, matrix, recipe) & versions.keys() & there.keys() - changes.keys()
+    ):
+        name = min(stuck)
+        changes[name] = there[name]
     return changes
+
+
+def _in_the_way(versions: Mapping[str, str], matrix: Matrix, recipe: str) -> set[str]:
+    """Return what the known issues and constraints that strike are about."""
+    issues = [issue for issue in matrix.issues if spoils(issue, recipe) and strikes(issue, versions)]
+    constraints = [one for one in matrix.verdicts.deciding(recipe, installed=True) if holds(one.when, versions)]
+    whens = [when for issue in issues for when in issue.when] + [one.when for one in constraints]
+    return {name for when in whens for name in when}
+
+
+def _fails(python: str, versions: Mapping[str, str], matrix: Matrix, recipe: str) -> bool:
+    combination = Combination(python=python or None, versions=dict(versions), installed=bool(python))
+    return judge(combination, matrix, recipe).verdict is Verdict.INCOMPATIBLE
 
 
 def _cost(python: str, line: Measured, changes: Mapping[str, str]) -> tuple[bool, bool, int, list[int], list[int]]:

@@ -1,6 +1,8 @@
 """Tells the matrix: a judgement as text, a table as text or as a page."""
 
 import io
+from collections import defaultdict
+from collections.abc import Iterator
 
 from rich import box
 from rich.console import Console
@@ -8,12 +10,13 @@ from rich.table import Table as Drawn
 from rich.text import Text
 
 from vc2doctor.data import Data
-from vc2doctor.matrix.judge import Judgement
+from vc2doctor.matrix.judge import Dependence, Judgement
 from vc2doctor.matrix.table import Entry, Table
 from vc2doctor.prescribe.nearest import Prescription
 
 _STYLES = {"trains": ("✓", "green"), "fails": ("✗", "red"), "unknown": ("?", "yellow")}
 _WIDTH = 100
+_MOST = 4
 
 
 class Explained(Data):
@@ -22,7 +25,7 @@ class Explained(Data):
     combination: dict[str, str]
     recipe: str
     judgement: Judgement
-    depends: tuple[str, ...]
+    depends: tuple[Dependence, ...]
     """What would decide against it, of packages that were not named."""
     neighbours: tuple[str, ...]
     prescriptions: tuple[Prescription, ...]
@@ -34,7 +37,7 @@ def explained(found: Explained) -> str:
     lines = [f"{told.verdict.value}: {told.ground}"]
     for title, entries in (
         ("Known to fail under conditions that no version shows", told.conditions),
-        ("It fails, depending on what was not named", found.depends),
+        ("It fails, depending on what was not named", tuple(_depends(found))),
         ("Nearest measured", found.neighbours),
         (
             "Measured to train",
@@ -44,6 +47,20 @@ def explained(found: Explained) -> str:
         if entries:
             lines += ["", f"{title}:", *(f"  {entry}" for entry in entries)]
     return "\n".join(lines)
+
+
+def _depends(found: Explained) -> Iterator[str]:
+    """Yield the reasons where they are the answer; beside a verdict, a line for each package that was not named."""
+    if found.judgement.doubt == "unnamed":
+        yield from (f"{one.where}: {one.reason}" for one in found.depends)
+        return
+    by_package: dict[str, list[str]] = defaultdict(list)
+    for one in found.depends:
+        name = " and ".join(one.missing)
+        by_package[name].append(one.where.removeprefix(f"with {name} "))
+    for name, wheres in by_package.items():
+        more = f" and {len(wheres) - _MOST} more ranges" if len(wheres) > _MOST else ""
+        yield f"{name}: {', '.join(dict.fromkeys(wheres[:_MOST]))}{more}"
 
 
 def _quoted(requirements: tuple[str, ...]) -> list[str]:

@@ -16,11 +16,13 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from vc2doctor.matrix.model import EvidenceLine, Failure, Missing
-from vc2doctor.matrix.verdicts import ABSENT, Constraint, holds, version
+from vc2doctor.matrix.verdicts import ABSENT, GPU, Constraint, grained, holds, version
 
 _CELL_AXES = ("torch", "transformers", "peft", "python")
 _MOST_AXES = 3
 _FEW_CELLS = 2
+_ENOUGH = 60
+"""Letters of a message that tell failures apart: what follows is advice, and is worded anew in every release."""
 
 Point = dict[str, Version]
 
@@ -67,7 +69,7 @@ class Box(NamedTuple):
 
 def point_of(line: EvidenceLine) -> Point:
     """Return the versions of a line, by axis."""
-    return {name: version(text) for name, text in line.versions.items()}
+    return {name: grained(name, version(text)) for name, text in line.versions.items()}
 
 
 def constraints(lines: Sequence[EvidenceLine], explained: Sequence[Constraint]) -> list[Constraint]:
@@ -77,7 +79,7 @@ def constraints(lines: Sequence[EvidenceLine], explained: Sequence[Constraint]) 
     for signature, failed in _by_signature(lines, explained).items():
         absent = failed[0].absent
         # Where it is there, that it works says nothing of where it is not.
-        fair = [line for line in lines if absent is None or absent not in line.resolved]
+        fair = [line for line in lines if absent is None or not _is_there(absent, line)]
         passed = [points[id(line)] for line in fair if passes(line, signature.stage)]
         boxes = _part(failed, [points[id(entry.line)] for entry in failed], passed)
         for number, box in enumerate(boxes, start=1):
@@ -144,11 +146,13 @@ def _failure(stage: str, line: EvidenceLine, failure: Failure) -> tuple[Signatur
         named.add(failure.missing.module.partition(".")[0].replace("_", "-"))
         what = f"{failure.missing.module}:{failure.missing.symbol or ''}"
     else:
-        what = f"{failure.type}: {re.sub(r'[0-9]+', '#', failure.message)[:100]}"
+        what = f"{failure.type}: {' '.join(re.sub(r'[0-9]+', '#', failure.message).split())[:_ENOUGH]}"
     involved = frozenset(name for name in named if name in _NAMES)
-    absent = _undeclared(failure.missing)
+    absent = GPU if _NO_GPU.search(failure.message) else _undeclared(failure.missing)
+    if absent is not None:
+        what = f"no {absent}"
     between = failure.missing is not None and absent is None
-    told = f"{failure.type}: {failure.message}"
+    told = f"{failure.type}: {' '.join(failure.message.split())}"
     return Signature(stage, package, what), Failed(line, told, involved, between, absent)
 
 
@@ -160,6 +164,11 @@ def _undeclared(missing: Missing | None) -> str | None:
     return None if name in _NAMES else _PROVIDED_BY.get(name, name)
 
 
+def _is_there(name: str, line: EvidenceLine) -> bool:
+    return line.device not in ("cpu", "none") if name == GPU else name in line.resolved
+
+
+_NO_GPU = re.compile(r"accelerator device when none is available|[Nn]o NVIDIA|CUDA.{0,20}not available")
 _PROVIDED_BY = {"pkg-resources": "setuptools"}
 """Distributions by a module that is not named as they are."""
 
@@ -168,7 +177,9 @@ def _by_signature(lines: Iterable[EvidenceLine], explained: Sequence[Constraint]
     found: dict[Signature, list[Failed]] = defaultdict(list)
     for line in lines:
         for signature, failed in failures(line):
-            reasons = [one for one in explained if signature.stage == "import" and _strikes(one, line)]
+            early = signature.stage in ("install", "import")
+            reasons = [one for one in explained if early and (one.kind == "install") is (signature.stage == "install")]
+            reasons = [one for one in reasons if _strikes(one, line)]
             pinned = {Requirement(text).name for text in line.asked}
             if not any(one.when.keys() <= {*_CELL_AXES, *pinned} for one in reasons):
                 # What decides is a package that the resolver chose; who names none of those wants to know it, too.
@@ -240,13 +251,15 @@ def _constraint(
         below = max((pair for pair in row if pair[0] < low), default=None)
         above = min((pair for pair in row if pair[0] > high), default=None)
         sides = [f">{below[0]}" if below else "", f"<{above[0]}" if above else ""]
+        if axis == "torch" and below:
+            sides[0] = f">={_next(below[0])}"
         beside[axis] = ",".join(side for side in sides if side)
         works += [pair[1] for pair in (below, above) if pair]
     ends = sorted(inside, key=lambda entry: [point_of(entry.line)[axis] for axis in axes])
     told = ends[0].told
     where = " and ".join(f"{axis} {_range(box.sides[axis])}" for axis in axes) or "every measured combination"
     stage = _STAGES.get(signature.stage, f"training under {signature.stage} fails")
-    when = {axis: _specifier(box.sides[axis]) for axis in axes}
+    when = {axis: _specifier(axis, box.sides[axis]) for axis in axes}
     if ends[0].absent:
         when[ends[0].absent] = beside[ends[0].absent] = ABSENT
         where += f" and no {ends[0].absent}"
@@ -256,6 +269,7 @@ def _constraint(
         reason=f"with {where} {stage}: {told}",
         when=when,
         beside=beside,
+        hull={axis: (str(low), str(high)) for axis, (low, high) in box.sides.items()},
         shields=tuple(_shields(box, [point_of(line) for line in good])),
         recipes=() if signature.stage in _STAGES else (signature.stage,),
         failed=tuple(dict.fromkeys((ends[0].line.name, ends[-1].line.name))),
@@ -286,8 +300,15 @@ def _range(side: tuple[Version, Version]) -> str:
     return str(side[0]) if side[0] == side[1] else f"{side[0]} to {side[1]}"
 
 
-def _specifier(side: tuple[Version, Version]) -> str:
-    return f"=={side[0]}" if side[0] == side[1] else f">={side[0]},<={side[1]}"
+def _specifier(axis: str, side: tuple[Version, Version]) -> str:
+    low, high = side
+    if axis == "torch":
+        return f"=={low}.*" if low == high else f">={low},<{_next(high)}"
+    return f"=={low}" if low == high else f">={low},<={high}"
+
+
+def _next(minor: Version) -> str:
+    return f"{minor.major}.{minor.minor + 1}"
 
 
 def _slug(text: str, number: int) -> str:
