@@ -23,7 +23,7 @@ def test_the_first_word_is_the_verdict_then_comes_the_ground(doctor: Doctor) -> 
     ran = doctor("matrix", "explain", *EXAMPLE)
     assert ran.code == 0, ran.err
     assert re.match(r"^(verified|compatible): \S", ran.out)
-    assert "transformers 4." in ran.out.split("Nearest measured:")[1]
+    assert ran.out.split("Nearest measured:")[1].count("torch 2.") >= 3
 
 
 def test_what_fails_is_told_with_its_symbol_and_with_sets_that_train(doctor: Doctor) -> None:

@@ -46,3 +46,11 @@ def test_no_ground_but_it_trained_here() -> None:
 def test_a_known_issue_tells_it_already() -> None:
     versions = {"torch": "2.13.0", "transformers": "4.36.2", "peft": "0.17.0"}
     assert found_by(check, examination(versions)) == []
+
+
+def test_a_constraint_of_the_shipped_matrix_is_told_with_its_measured_ends() -> None:
+    versions = {"torch": "2.1.2", "transformers": "5.0.0", "peft": "0.21.2", "numpy": "1.26.4", "accelerate": "1.15.0"}
+    (finding,) = found_by(check, examination(versions))
+    assert finding.severity is Severity.ERROR
+    assert "requires the PyTorch library" in finding.evidence[0]
+    assert any("pip install torch==" in command for command in finding.commands)

@@ -64,13 +64,13 @@ def test_an_explanation_leads_with_the_verdict() -> None:
         Explained(
             combination={"torch": "2.0.0"},
             recipe="bf16",
-            judgement=Judgement(verdict=Verdict.INCOMPATIBLE, ground="a ground", conditions=("a condition",)),
+            judgement=Judgement(verdict=Verdict.COMPATIBLE, ground="a ground; more", conditions=("a condition",)),
             depends=(Dependence(missing={"numpy": ">=2"}, reason="a reason"),),
             neighbours=("a cell: trains",),
             prescriptions=(Prescription(requirements=("peft==0.13.2", "numpy<2"), ground="cell x"),),
         )
     )
-    assert told.splitlines()[0] == "incompatible: a ground"
+    assert told.splitlines()[:2] == ["compatible: a ground", "  more"]
     assert "pip install peft==0.13.2 'numpy<2'  (cell x)" in told
     assert all(text in told for text in ("  a condition", "  numpy: >=2", "  a cell: trains"))
 

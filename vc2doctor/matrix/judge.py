@@ -108,20 +108,28 @@ def told(constraint: Constraint) -> str:
 
 
 def _exact(combination: Combination, verdicts: Verdicts, recipe: str) -> Judgement | None:
-    for cell in reversed(_same_stack(combination, verdicts)):
-        how = verdicts.hows[cell.how]
-        leaned_on = {**verdicts.leaned_on[cell.leaned_on], "python": cell.python}
-        named = combination.named
-        agree = all(
-            named[name] == text if name in named else not combination.installed for name, text in leaned_on.items()
-        )
-        if not agree or (combination.installed and not leaned_on.keys() - {"python"}):
-            continue
-        if recipe in how.trains:
+    agreeing = [cell for cell in reversed(_same_stack(combination, verdicts)) if _agrees(combination, cell, verdicts)]
+    for cell in agreeing:
+        if recipe in verdicts.hows[cell.how].trains:
             return Judgement(verdict=Verdict.VERIFIED, ground=f"{_told(cell)}: it trains under {recipe}")
-        if recipe in how.fails:
-            return Judgement(verdict=Verdict.INCOMPATIBLE, ground=f"{_told(cell)}: {how.fails[recipe]}")
+    for cell in agreeing:
+        failure = verdicts.hows[cell.how].fails.get(recipe)
+        # What cannot be installed for one Python may be for another.
+        if failure and (combination.python is not None or verdicts.leaned_on[cell.leaned_on]):
+            return Judgement(verdict=Verdict.INCOMPATIBLE, ground=f"{_told(cell)}: {failure}")
     return None
+
+
+def _agrees(combination: Combination, cell: Measured, verdicts: Verdicts) -> bool:
+    """Return whether a cell of the same stack is the combination, as far as that is named."""
+    there = verdicts.leaned_on[cell.leaned_on]
+    named = combination.named
+    if combination.installed and not there:
+        return False
+    return all(
+        named[name] == text if name in named else not combination.installed
+        for name, text in {**there, "python": cell.python}.items()
+    )
 
 
 def _same_stack(combination: Combination, verdicts: Verdicts) -> list[Measured]:
@@ -285,8 +293,9 @@ def neighbours(combination: Combination, verdicts: Verdicts, recipe: str, most: 
         return 4 * apart[0] + apart[1] + 2 * apart[2], cell.python != combination.python
 
     judged = [cell for cell in verdicts.cells if _ended(cell, verdicts, recipe)]
-    near = sorted(judged, key=distance)[:most]
-    return [f"{_stack(cell)}: {_ended(cell, verdicts, recipe)}" for cell in near]
+    near = sorted(judged, key=distance)[: most * most]
+    # One stack may have been measured under several versions of what it leans on.
+    return list(dict.fromkeys(f"{_stack(cell)}: {_ended(cell, verdicts, recipe)}" for cell in near))[:most]
 
 
 def _ended(cell: Measured, verdicts: Verdicts, recipe: str) -> str:

@@ -10,7 +10,7 @@ from rich.table import Table as Drawn
 from rich.text import Text
 
 from vc2doctor.data import Data
-from vc2doctor.matrix.judge import Dependence, Judgement
+from vc2doctor.matrix.judge import Dependence, Judgement, Verdict
 from vc2doctor.matrix.table import Entry, Table
 from vc2doctor.prescribe.nearest import Prescription
 
@@ -34,10 +34,12 @@ class Explained(Data):
 def explained(found: Explained) -> str:
     """Return the verdict, its ground, the nearest measured cells, and sets that train."""
     told = found.judgement
-    lines = [f"{told.verdict.value}: {told.ground}"]
+    undecided = told.verdict is not Verdict.INCOMPATIBLE
+    first, *rest = told.ground.split("; ")
+    lines = [f"{told.verdict.value}: {first}", *(f"  {part}" for part in rest)]
     for title, entries in (
         ("Known to fail under conditions that no version shows", told.conditions),
-        ("It fails, depending on what was not named", tuple(_depends(found))),
+        ("It fails, depending on what was not named", tuple(_depends(found)) if undecided else ()),
         ("Nearest measured", found.neighbours),
         (
             "Measured to train",
@@ -88,14 +90,21 @@ def _draw(found: Table, console: Console) -> None:
     console.print(
         Text(f"torch {found.torch}, under {found.recipe}: transformers (rows) with peft (columns)", style="bold")
     )
-    drawn = Drawn(box=box.SIMPLE, padding=(0, 1), pad_edge=False)
     names = [_named(row.first, row.last) for row in found.rows]
+    left = _WIDTH - max(map(len, names), default=0) - 2
+    headers, legend = _headers(found.columns, left)
+    # A table of many ranges is still a table: first the counts go, then the air.
+    widest = [
+        max(len(_entry(entry, counted=True)) for entry in column)
+        for column in zip(*(r.entries for r in found.rows), strict=True)
+    ]
+    counted = sum(width + 2 for width in widest) <= left
+    drawn = Drawn(box=box.SIMPLE, padding=(0, 1 if counted or 3 * len(headers) <= left else 0), pad_edge=False)
     drawn.add_column("", no_wrap=True)
-    headers, legend = _headers(found.columns, _WIDTH - max(map(len, names), default=0))
     for header in headers:
         drawn.add_column(header, justify="center", no_wrap=True)
     for name, row in zip(names, found.rows, strict=True):
-        drawn.add_row(name, *map(_entry, row.entries))
+        drawn.add_row(name, *(_entry(entry, counted=counted) for entry in row.entries))
     console.print(drawn)
     if legend:
         console.print(f"peft: {legend}")
@@ -115,6 +124,6 @@ def _headers(columns: tuple[tuple[str, str], ...], width: int) -> tuple[list[str
     return letters, ", ".join(f"{letter} {_named(*column)}" for letter, column in zip(letters, columns, strict=True))
 
 
-def _entry(entry: Entry) -> Text:
+def _entry(entry: Entry, *, counted: bool) -> Text:
     sign, style = _STYLES[entry.kind]
-    return Text(f"{sign}{entry.measured}" if entry.measured else sign, style=style)
+    return Text(f"{sign}{entry.measured}" if entry.measured and counted else sign, style=style)
