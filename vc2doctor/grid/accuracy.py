@@ -85,14 +85,18 @@ def choose_torches(wheels: Wheels, newest: str, most: int, seed: int) -> list[st
 
 
 def predict(asked: Asked, resolved: Mapping[str, str] | None, matrix: Matrix, recipe: str) -> Prediction:
-    """Return what the matrix says of the environment that the resolver would make, as ``check`` says it of one.
+    """Return what the matrix says before anything is installed.
 
-    Where it would make none (``None``), the matrix is told no more than the cell.
+    First ``explain``, told the cell alone: what cannot be installed needs no resolver. Then ``check``, told what the
+    resolver would make (``None``: nothing).
     """
     cell = asked.cell
-    versions = {"torch": cell.torch, "transformers": cell.transformers, "peft": cell.peft, **(resolved or {})}
-    combination = Combination(python=cell.python, versions=versions, installed=resolved is not None)
-    return Prediction(asked=asked, judgement=judge(combination, matrix, recipe))
+    versions = {"torch": cell.torch, "transformers": cell.transformers, "peft": cell.peft}
+    named = judge(Combination(python=cell.python, versions=versions, installed=False), matrix, recipe)
+    if resolved is None or named.verdict is Verdict.INCOMPATIBLE:
+        return Prediction(asked=asked, judgement=named)
+    whole = Combination(python=cell.python, versions={**versions, **resolved})
+    return Prediction(asked=asked, judgement=judge(whole, matrix, recipe))
 
 
 def table(results: Sequence[Result]) -> list[str]:

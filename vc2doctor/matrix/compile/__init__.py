@@ -31,7 +31,8 @@ def compile_matrix(
     """
     lines = newest(evidence)
     said = [_cited(constraint, lines) for constraint in declared.constraints(wheels)]
-    found = _told_apart([*said, *boundaries.constraints(lines, said)])
+    single = [*said, *boundaries.constraints(lines, said)]
+    found = _told_apart([*single, *boundaries.together(lines, single)])
     contradictions = [*_contradictions(found, lines), *_refuted(issues, lines)]
     if contradictions:
         message = "what is known contradicts what was measured:\n" + "\n".join(contradictions)

@@ -88,6 +88,34 @@ def constraints(lines: Sequence[EvidenceLine], explained: Sequence[Constraint]) 
     return found
 
 
+def together(lines: Sequence[EvidenceLine], explained: Sequence[Constraint]) -> list[Constraint]:
+    """Return where torch and transformers fail together, whatever the stage.
+
+    One cause stops some peft at the import and others at the first step. Taken one by one, each failure would leave the
+    region of the other in doubt.
+    """
+    elsewhere = [one for one in explained if not one.recipes and not set(_TOGETHER) <= one.when.keys()]
+    failed = [
+        Failed(line, entry.told, frozenset(_TOGETHER), between=False)
+        for line in lines
+        for signature, entry in failures(line)
+        if signature.stage in ("import", "train") and not any(_strikes(one, line) for one in elsewhere)
+    ]
+    passed = [point_of(line) for line in lines if passes(line, "any")]
+    trained = {tuple(point[axis] for axis in _TOGETHER) for point in passed}
+    failed = [entry for entry in failed if tuple(point_of(entry.line)[axis] for axis in _TOGETHER) not in trained]
+    boxes = _boxes(_TOGETHER, [point_of(entry.line) for entry in failed], passed) or []
+    found = []
+    for number, box in enumerate(boxes, start=1):
+        inside = [entry for entry in failed if box.holds(point_of(entry.line))]
+        if len(inside) > _FEW_CELLS and len({entry.told[:_ENOUGH] for entry in inside}) > 1:
+            found.append(_constraint(Signature("any", "torch", "transformers"), number, box, inside, lines))
+    return found
+
+
+_TOGETHER = ("torch", "transformers")
+
+
 def passes(line: EvidenceLine, stage: str) -> bool:
     """Return whether ``line`` got past ``stage``."""
     reached = {
@@ -95,6 +123,7 @@ def passes(line: EvidenceLine, stage: str) -> bool:
         "import": line.install == "installed" and line.import_failure is None,
         "train": line.recipes.get("fp32") == "finite",
         "save": line.adapter == "same",
+        "any": line.trains("fp32") is True,
     }
     return reached[stage] if stage in reached else reached["train"] and line.recipes.get(stage) == "finite"
 
@@ -293,6 +322,7 @@ _STAGES = {
     "import": "the import fails",
     "train": "training fails even in float32",
     "save": "save, reload and generate fail",
+    "any": "nothing that was measured trains",
 }
 
 
