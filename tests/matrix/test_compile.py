@@ -182,6 +182,19 @@ def test_a_package_that_nobody_declares_decides_where_it_is_absent() -> None:
     assert any(one.where == "without setuptools" for one in depends(asked, matrix, "bf16"))
 
 
+def test_a_module_that_a_newer_release_dropped_is_a_fact_about_that_release() -> None:
+    failure = {"type": "ModuleNotFoundError", "message": "No module named 'pkg_resources'", "package": "torch"}
+    lost = {**lacking(), "import_failure": {**failure, "missing": {"module": "pkg_resources"}}}
+    old, new = {"numpy": "1.26.4", "setuptools": "75.8.0"}, {"numpy": "1.26.4", "setuptools": "84.2.1"}
+    lines = [cell("2.0.0", "4.0.0", peft, resolved=new) for peft in ("0.1.0", "0.3.0")]
+    lines += [
+        cell("2.0.0", "4.0.0", "0.2.0", **{**lost, "resolved": new}),
+        cell("2.0.0", "4.0.0", "0.2.0", resolved=old),
+    ]
+    (found,) = known(lines).verdicts.constraints
+    assert (found.when["peft"], found.when["setuptools"]) == ("==0.2.0", "==84.2.1")
+
+
 def test_what_fails_for_want_of_a_gpu_says_nothing_of_machines_that_have_one() -> None:
     message = "Cannot access accelerator device when none is available."
     failure = {"type": "RuntimeError", "message": message, "package": "torch"}
@@ -192,6 +205,34 @@ def test_what_fails_for_want_of_a_gpu_says_nothing_of_machines_that_have_one() -
     assert judge(Combination(python="3.11", versions=versions), matrix, "bf16").verdict is Verdict.INCOMPATIBLE
     with_gpu = {**versions, "gpu": "1"}
     assert judge(Combination(python="3.11", versions=with_gpu), matrix, "bf16").verdict is not Verdict.INCOMPATIBLE
+
+
+def test_where_every_stage_fails_no_peft_is_left_in_doubt() -> None:
+    at_import = {"type": "NameError", "message": "name 'nn' is not defined", "package": "transformers"}
+    at_import_line = {**lacking(), "import_failure": at_import}
+    at_step = {"type": "ImportError", "message": "Model requires the PyTorch library", "package": "transformers"}
+    at_step_line = {"recipes": {"fp32": "error", "bf16": "error"}, "failures": {"fp32": at_step, "bf16": at_step}}
+    at_step_line["adapter"] = "not reached"
+    lines = [
+        cell("2.0.0", "5.0.0", "0.1.0", **at_step_line),
+        cell("2.0.0", "5.1.0", "0.1.0", **at_step_line),
+        cell("2.0.0", "5.2.0", "0.3.0", **at_import_line),
+        cell("2.0.0", "4.0.0", "0.1.0"),
+        cell("2.0.0", "4.0.0", "0.3.0"),
+        cell("2.5.0", "5.2.0", "0.1.0"),
+        cell("2.5.0", "5.0.0", "0.3.0"),
+    ]
+    found = judged(known(lines), "5.2.0", "0.2.0")
+    assert found.verdict is Verdict.INCOMPATIBLE
+    assert "with torch 2.0 and transformers 5.0.0 to 5.2.0 nothing that was measured trains" in found.ground
+
+
+def test_patch_releases_of_torch_are_one() -> None:
+    lines = [cell("2.0.1", "4.1.0", "0.1.0", **lacking()), cell("2.0.1", "4.0.0", "0.1.0")]
+    lines += [cell("2.1.2", "4.1.0", "0.1.0"), cell("2.1.2", "4.0.0", "0.1.0")]
+    matrix = known(lines)
+    other = {"torch": "2.1.0", "transformers": "4.1.0", "peft": "0.1.0"}
+    assert judge(Combination(python="3.11", versions=other), matrix, "bf16").verdict is Verdict.COMPATIBLE
 
 
 def test_python_tags_of_torch() -> None:

@@ -164,7 +164,11 @@ class Verdicts(Data):
             return None
         if found > lasts[-1] and found.release[:2] != lasts[-1].release[:2]:
             return None
-        return max(0, bisect_right(firsts, found) - 1)
+        index = max(0, bisect_right(firsts, found) - 1)
+        after = firsts[index + 1] if index + 1 < len(firsts) else None
+        # A release that nobody listed, such as a patch of the next segment's first.
+        lies_after = after is not None and found > lasts[index] and found.release[:2] == after.release[:2]
+        return index + 1 if lies_after else index
 
     def position(self, axis: str, text: str) -> int:
         """Return where a version stands among the known releases."""

@@ -158,7 +158,16 @@ def _not_installed(line: EvidenceLine) -> tuple[Signature, Failed]:
 
 
 _BUILT = re.compile(r"build `([^`]+)`")
-_NAMES = ("torch", "transformers", "peft", "python", "numpy", "tokenizers", "huggingface-hub", "accelerate")
+_NAMES = (
+    "torch",
+    "transformers",
+    "peft",
+    "python",
+    "numpy",
+    "tokenizers",
+    "huggingface-hub",
+    "accelerate",
+)
 
 
 def _outcome(stage: str, recipe: str, line: EvidenceLine) -> tuple[Signature, Failed]:
@@ -176,10 +185,14 @@ def _failure(stage: str, line: EvidenceLine, failure: Failure) -> tuple[Signatur
         what = f"{failure.missing.module}:{failure.missing.symbol or ''}"
     else:
         what = f"{failure.type}: {' '.join(re.sub(r'[0-9]+', '#', failure.message).split())[:_ENOUGH]}"
-    involved = frozenset(name for name in named if name in _NAMES)
     absent = GPU if _NO_GPU.search(failure.message) else _undeclared(failure.missing)
+    if absent is not None and absent in line.resolved:
+        # It is there, in a version that no longer has the module.
+        named.add(absent)
+        absent = None
     if absent is not None:
         what = f"no {absent}"
+    involved = frozenset(name for name in named if name in (*_NAMES, "setuptools"))
     between = failure.missing is not None and absent is None
     told = f"{failure.type}: {' '.join(failure.message.split())}"
     return Signature(stage, package, what), Failed(line, told, involved, between, absent)
