@@ -10,10 +10,9 @@ from vc2doctor.data import Data
 from vc2doctor.grid.asked import Asked, key_of
 from vc2doctor.matrix.judge import Combination, Judgement, Verdict, judge
 from vc2doctor.matrix.model import Cell, EvidenceLine, Matrix
+from vc2doctor.matrix.plan import extras_of
 from vc2doctor.matrix.releases import Wheels
-from vc2doctor.matrix.verdicts import contains
 
-_OLD_NUMPY = "<2.3"
 _NEAR = 3
 """Releases to either side of the newest of a day, from which the near half is drawn."""
 _MOST_TRIES = 10_000
@@ -70,7 +69,7 @@ def draw(
         if not fitting:
             continue
         cell = Cell(python=generator.choice(fitting), torch=torch, transformers=transformers, peft=peft)
-        asked = Asked(cell=cell, extras=("numpy<2",) if contains(_OLD_NUMPY, torch) else ())
+        asked = Asked(cell=cell, extras=extras_of(torch))
         if asked.key not in taken:
             taken.add(asked.key)
             found.append(asked)

@@ -1,5 +1,6 @@
 """Reads a matrix directory; what is wrong in it is told with file, line and key."""
 
+import hashlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -63,19 +64,30 @@ def evidence(folder: Path) -> tuple[EvidenceLine, ...]:
     return tuple(line for path in sorted((folder / "evidence").glob("*.jsonl")) for line in evidence_lines(path))
 
 
+def digest(folder: Path) -> str:
+    """Return the SHA-256 of what the verdicts of a matrix folder are compiled from."""
+    found = hashlib.sha256()
+    for path in sorted(
+        [*folder.glob("evidence/*.jsonl"), *folder.glob("known_issues/*.toml"), folder / "releases.json"]
+    ):
+        if path.exists():
+            found.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return found.hexdigest()
+
+
 def _verdicts(folder: Path, issues: tuple[KnownIssue, ...]) -> Verdicts:
     """Return the compiled verdicts; where they are not there, or older than their sources, compile them now."""
-    from vc2doctor.matrix import compile as compiler  # noqa: PLC0415 - rarely needed, and slow to import
-
     path = folder / "verdicts.json"
     try:
         found = Verdicts.model_validate_json(path.read_bytes()) if path.exists() else None
     except (OSError, ValidationError) as error:
         message = f"{path}: not compiled verdicts; write them anew: vc2doctor matrix compile"
         raise MatrixError(message) from error
-    if found is not None and found.sources == compiler.digest(folder):
+    if found is not None and found.sources == digest(folder):
         return found
-    return compiler.compile_folder(folder, evidence(folder), issues)
+    from vc2doctor.matrix.compile import compile_folder  # noqa: PLC0415 - rarely needed, and slow to import
+
+    return compile_folder(folder, evidence(folder), issues)
 
 
 def profile(matrix: Matrix, name: str) -> Profile:

@@ -16,7 +16,6 @@ from vc2doctor.matrix.verdicts import AXES, Verdicts, contains, holds, version
 
 _OLD_NUMPY = "<2.3"
 """Releases of torch that were built for NumPy 1: https://github.com/pytorch/pytorch/issues/107302."""
-
 _PYTHONS = ("3.11", "3.10", "3.12", "3.9", "3.13", "3.8")
 """Those to try, where none was measured: the most widely supported first."""
 
@@ -53,9 +52,13 @@ def plan(matrix: Matrix, recipe: str, torches: Sequence[str], most: int) -> list
             transformers=transformers,
             peft=peft,
         )
-        extras = ("numpy<2",) if contains(_OLD_NUMPY, torch) else ()
-        found.append(Wanted(cell=cell, extras=extras, settles=len(stacks), doubt=doubt))
+        found.append(Wanted(cell=cell, extras=extras_of(torch), settles=len(stacks), doubt=doubt))
     return found[:most]
+
+
+def extras_of(torch: str) -> tuple[str, ...]:
+    """Return what a user has to ask for beside a release of torch."""
+    return ("numpy<2",) if contains(_OLD_NUMPY, torch) else ()
 
 
 def unverified(matrix: Matrix, recipe: str, torch: str) -> Iterator[tuple[tuple[str, str, str], str]]:

@@ -1,6 +1,5 @@
 """Turns evidence, released wheels and known issues into what the doctor judges by."""
 
-import hashlib
 import itertools
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -11,6 +10,7 @@ from vc2doctor.matrix import releases as wheels_of
 from vc2doctor.matrix.compile import boundaries, declared
 from vc2doctor.matrix.compile.segments import segments, spans
 from vc2doctor.matrix.judge import strikes
+from vc2doctor.matrix.load import digest
 from vc2doctor.matrix.model import EvidenceLine, KnownIssue
 from vc2doctor.matrix.releases import Wheels
 from vc2doctor.matrix.verdicts import AXES, Constraint, How, Measured, Verdicts, holds, specifier, version
@@ -68,17 +68,6 @@ def newest(evidence: Sequence[EvidenceLine]) -> list[EvidenceLine]:
 
 def _age(line: EvidenceLine) -> tuple[int, str]:
     return int(line.worker) if line.worker.isdecimal() else 0, line.date
-
-
-def digest(folder: Path) -> str:
-    """Return the SHA-256 of what the verdicts of a matrix folder are compiled from."""
-    found = hashlib.sha256()
-    for path in sorted(
-        [*folder.glob("evidence/*.jsonl"), *folder.glob("known_issues/*.toml"), folder / "releases.json"]
-    ):
-        if path.exists():
-            found.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-    return found.hexdigest()
 
 
 def compile_folder(folder: Path, evidence: Sequence[EvidenceLine], issues: Sequence[KnownIssue]) -> Verdicts:

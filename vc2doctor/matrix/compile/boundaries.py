@@ -281,15 +281,13 @@ def _constraint(
     inside: list[Failed],
     lines: Sequence[EvidenceLine],
 ) -> Constraint:
-    good = [line for line in lines if passes(line, signature.stage)]
+    good = [(point_of(line), line.name) for line in lines if passes(line, signature.stage)]
     axes = tuple(box.sides)
     beside, works = {}, []
     for axis in axes:
         low, high = box.sides[axis]
         near = Box({other: side for other, side in box.sides.items() if other != axis})
-        row = [
-            (point_of(line)[axis], line.name) for line in good if axis in point_of(line) and near.holds(point_of(line))
-        ]
+        row = [(point[axis], name) for point, name in good if axis in point and near.holds(point)]
         below = max((pair for pair in row if pair[0] < low), default=None)
         above = min((pair for pair in row if pair[0] > high), default=None)
         sides = [f">{below[0]}" if below else "", f"<{above[0]}" if above else ""]
@@ -312,7 +310,7 @@ def _constraint(
         when=when,
         beside=beside,
         hull={axis: (str(low), str(high)) for axis, (low, high) in box.sides.items()},
-        shields=tuple(_shields(box, [point_of(line) for line in good])),
+        shields=tuple(_shields(box, [point for point, _ in good])),
         recipes=() if signature.stage in _STAGES else (signature.stage,),
         failed=tuple(dict.fromkeys((ends[0].line.name, ends[-1].line.name))),
         works=tuple(dict.fromkeys(works)),
