@@ -172,7 +172,7 @@ def measure(python: str, name: str, device: str, timeout: float, file: Path | No
     from vc2doctor import evidence  # noqa: PLC0415
 
     line = evidence.measure(python, name, device, timeout)
-    click.echo(line.model_dump_json(by_alias=True, exclude_none=True))
+    click.echo(line.text)
     if file is not None and not evidence.append(file, line):
         click.echo(f"{file} holds the same measurement already", err=True)
 

@@ -84,7 +84,7 @@ def append(path: Path, line: EvidenceLine) -> bool:
     if any(_same(line, other) for other in before):
         return False
     text = path.read_text(encoding="utf-8") if path.exists() else ""
-    files.replace(path, f"{text}{line.model_dump_json(by_alias=True, exclude_none=True)}\n")
+    files.replace(path, f"{text}{line.text}\n")
     return True
 
 

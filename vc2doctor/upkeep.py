@@ -58,8 +58,7 @@ def merged(paths: Sequence[Path], into: Path) -> merge.Merged:
     found = merge.merge(ours, merge.sourced(paths))
     if found.added:
         before = into.read_text(encoding="utf-8") if into.exists() else ""
-        lines = [line.model_dump_json(by_alias=True, exclude_none=True) for line in found.added]
-        files.replace(into, before + "".join(f"{line}\n" for line in lines))
+        files.replace(into, before + "".join(f"{line.text}\n" for line in found.added))
     return found
 
 

@@ -8,7 +8,7 @@ from packaging.version import Version
 
 from vc2doctor.data import Data
 from vc2doctor.matrix.model import KnownIssue, Matrix
-from vc2doctor.matrix.verdicts import ABSENT, AXES, Constraint, Measured, Segment, Verdicts, holds, version
+from vc2doctor.matrix.verdicts import ABSENT, AXES, Constraint, Measured, Segment, Verdicts, holds, side_of, version
 
 _SHORT = 160
 """Letters of a failure beside a neighbour."""
@@ -185,8 +185,8 @@ def _outside(combination: Combination, verdicts: Verdicts, _: str) -> _Doubt | N
         text = combination.versions[axis]
         if not found:
             return "nothing was measured", "nothing"
-        if verdicts.segment(pair, text) is None:
-            side = "older" if version(text) < version(found[0].first) else "newer"
+        side = side_of(version(text), version(found[0].first), version(found[-1].last))
+        if side:
             ground = f"{axis} {text} is {side} than what was measured, {found[0].first} to {found[-1].last}"
             return ground, f"{axis} {side}"
     return None
@@ -208,7 +208,7 @@ def _by_pairs(combination: Combination, verdicts: Verdicts, recipe: str) -> Judg
         if span is None:
             ground = f"no {segment} was measured to train under {recipe}"
             return Judgement(verdict=Verdict.UNVERIFIED, ground=ground, doubt=f"{other} {index}, {one}")
-        side = _side(here, span)
+        side = side_of(version(here), version(span.first), version(span.last))
         if side:
             ground = (
                 f"{one} {here} is {side} than what was measured to train under {recipe} with {segment}: "
@@ -226,14 +226,6 @@ def _by_pairs(combination: Combination, verdicts: Verdicts, recipe: str) -> Judg
 
 def _told_range(axis: str, found: Segment) -> str:
     return f"{axis} {found.first}" if found.first == found.last else f"{axis} {found.first} to {found.last}"
-
-
-def _side(text: str, span: Segment) -> str:
-    """Return on which side of ``span`` a version lies; a patch release lies where its minor release does."""
-    here, first, last = version(text), version(span.first), version(span.last)
-    if here < first and here.release[:2] != first.release[:2]:
-        return "older"
-    return "newer" if here > last and here.release[:2] != last.release[:2] else ""
 
 
 def _conditions(named: Mapping[str, str], matrix: Matrix, recipe: str) -> Iterable[str]:

@@ -266,6 +266,11 @@ class EvidenceLine(Data):
     seconds: float
 
     @property
+    def text(self) -> str:
+        """The line as it stands in a file."""
+        return self.model_dump_json(by_alias=True, exclude_none=True)
+
+    @property
     def versions(self) -> dict[str, str]:
         """Every version that is known of the cell, Python's among them: what was pinned, chosen, and asked for."""
         pinned = {}

@@ -160,9 +160,7 @@ class Verdicts(Data):
         """
         firsts, lasts = self._bounds.get(pair, ([], []))
         found = version(text)
-        if not firsts or (found < firsts[0] and found.release[:2] != firsts[0].release[:2]):
-            return None
-        if found > lasts[-1] and found.release[:2] != lasts[-1].release[:2]:
+        if not firsts or side_of(found, firsts[0], lasts[-1]):
             return None
         index = max(0, bisect_right(firsts, found) - 1)
         after = firsts[index + 1] if index + 1 < len(firsts) else None
@@ -197,6 +195,13 @@ def version(text: str) -> Version:
 def specifier(text: str) -> SpecifierSet:
     """Return a specifier set, parsed once."""
     return SpecifierSet(text)
+
+
+def side_of(found: Version, first: Version, last: Version) -> str:
+    """Return on which side of a range a version lies, or nothing: a patch release lies where its minor release does."""
+    if found < first and found.release[:2] != first.release[:2]:
+        return "older"
+    return "newer" if found > last and found.release[:2] != last.release[:2] else ""
 
 
 def grained(name: str, found: Version) -> Version:

@@ -1,6 +1,7 @@
 """Tells the matrix: a judgement as text, a table as text or as a page."""
 
 import io
+import shlex
 from collections import defaultdict
 from collections.abc import Iterator
 
@@ -43,7 +44,7 @@ def explained(found: Explained) -> str:
         ("Nearest measured", found.neighbours),
         (
             "Measured to train",
-            tuple(f"pip install {' '.join(_quoted(way.requirements))}  ({way.ground})" for way in found.prescriptions),
+            tuple(f"pip install {shlex.join(way.requirements)}  ({way.ground})" for way in found.prescriptions),
         ),
     ):
         if entries:
@@ -63,10 +64,6 @@ def _depends(found: Explained) -> Iterator[str]:
     for name, wheres in by_package.items():
         more = f" and {len(wheres) - _MOST} more ranges" if len(wheres) > _MOST else ""
         yield f"{name}: {', '.join(dict.fromkeys(wheres[:_MOST]))}{more}"
-
-
-def _quoted(requirements: tuple[str, ...]) -> list[str]:
-    return [f"'{text}'" if any(letter in text for letter in "<>!* ") else text for text in requirements]
 
 
 def shown(found: Table, *, color: bool) -> str:
