@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from vc2doctor import __version__, files, settings
+from vc2doctor.cli_lint import lint, rule
 from vc2doctor.cli_matrix import matrix
 from vc2doctor.errors import DoctorError
 from vc2doctor.probe.worker.recipes import ALIASES, RECIPES
@@ -180,11 +181,12 @@ def measure(python: str, name: str, device: str, timeout: float, file: Path | No
 @cli.command()
 @click.argument("check_id", metavar="ID")
 def explain(check_id: str) -> None:
-    """Print the page of a check, or what mends a cause: `vc2doctor explain VC005`, `explain forward-overflow`."""
+    """Print the page of a check, a rule or a cause: `vc2doctor explain VC005`, `explain forward-overflow`."""
     from vc2doctor import checks  # noqa: PLC0415
+    from vc2doctor.lint import rules  # noqa: PLC0415
     from vc2doctor.probe import causes  # noqa: PLC0415
 
-    pages = {**checks.pages(), **causes.pages()}
+    pages = {**checks.pages(), **rules.pages(), **causes.pages()}
     page = pages.get(check_id.upper()) or pages.get(check_id.lower())
     if page is None:
         message = f"there is no check or cause {check_id!r}; there are {', '.join(pages)}"
@@ -203,6 +205,8 @@ def schema(kind: str) -> None:
     click.echo(json.dumps(schema_of(kind), indent=2, ensure_ascii=False))
 
 
+cli.add_command(lint)
+cli.add_command(rule)
 cli.add_command(matrix)
 
 

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, ConfigDict, Field, ValidationError
 
 from vc2doctor.data import Data
 from vc2doctor.errors import DoctorError
+from vc2doctor.lint.silence import LintSettings
 from vc2doctor.probe.worker.recipes import ALIASES, RECIPES
 
 if sys.version_info >= (3, 11):
@@ -47,6 +48,10 @@ class Settings(Data):
     format: Literal["text", "json"] | None = None
     output: str | None = None
     """A file, relative to the file of settings."""
+    code: str | None = None
+    """A folder of training code, relative to the file."""
+    lint: LintSettings | None = None
+    """``[tool.vc2doctor.lint]``; not of ``check``."""
 
 
 def read(folder: Path) -> dict[str, Any]:
@@ -55,13 +60,32 @@ def read(folder: Path) -> dict[str, Any]:
     Raises:
         SettingsError: the file is not TOML, or a key or value is wrong.
     """
+    path, found = _read(folder)
+    settings = found.model_dump(exclude_none=True, exclude={"lint"})
+    for name in ("matrix", "output", "code"):
+        if name in settings and path is not None:
+            settings[name] = str(path.parent / settings[name])
+    return settings
+
+
+def read_lint(folder: Path) -> LintSettings:
+    """Return the linter's settings that hold in ``folder``.
+
+    Raises:
+        SettingsError: the file is not TOML, or a key or value is wrong.
+    """
+    return _read(folder)[1].lint or LintSettings()
+
+
+def _read(folder: Path) -> tuple[Path | None, Settings]:
+    folder = folder.resolve()
     candidates = (parent / "pyproject.toml" for parent in (folder, *folder.parents))
     path = next((candidate for candidate in candidates if candidate.is_file()), None)
     if path is None:
-        return {}
+        return None, Settings()
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {}).get("vc2doctor", {})
-        settings = Settings.model_validate(table).model_dump(exclude_none=True)
+        return path, Settings.model_validate(table)
     except ValidationError as error:
         fault = error.errors()[0]
         message = f"{path}: [tool.vc2doctor] {'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
@@ -69,7 +93,3 @@ def read(folder: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, AttributeError) as error:
         message = f"{path}: cannot be read: {error}"
         raise SettingsError(message) from error
-    for name in ("matrix", "output"):
-        if name in settings:
-            settings[name] = str(path.parent / settings[name])
-    return settings

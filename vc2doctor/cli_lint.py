@@ -1,0 +1,90 @@
+"""The verbs about training code: ``lint`` and ``rule``."""
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from vc2doctor.lint.model import LintReport
+
+_PATHS = click.Path(path_type=Path)
+
+
+def _names(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(part.strip() for each in value for part in each.split(",") if part.strip())
+
+
+@click.command()
+@click.argument("paths", nargs=-1, type=_PATHS)
+@click.option("--precision", type=click.Choice(["bf16"]), help="With --fix: make the whole, coherent change to it.")
+@click.option("--fix", is_flag=True, help="Mend what is safe to mend; with --precision, all places of it or none.")
+@click.option("--unsafe-fixes", is_flag=True, help="Mend also where that changes what is computed; implies --fix.")
+@click.option("--diff", is_flag=True, help="Show the change as a patch, and write nothing.")
+@click.option("--select", multiple=True, callback=_names, metavar="ID,…", help="Rules that run; default: all.")
+@click.option("--ignore", multiple=True, callback=_names, metavar="ID,…", help="Rules that do not.")
+@click.option(
+    "--fail-on", type=click.Choice(["note", "warning", "error"]), help="Lowest severity that ends 1; default: error."
+)
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="File to write the report to.")
+def lint(paths: tuple[Path, ...], form: str, output: Path | None, **options: Any) -> None:  # noqa: ANN401 - click passes one keyword an option
+    """Read training code below PATHS (default: here) and say where its precision contradicts itself.
+
+    Nothing is executed or imported. Exit codes: 0 nothing at or above --fail-on; 1 findings, or a fix that was refused;
+    2 wrong usage.
+    """
+    from vc2doctor import linting  # noqa: PLC0415 - `--help` needs none of it
+
+    started = time.monotonic()
+    asked = linting.Asked(paths=paths or (Path(),), **options)
+    told = linting.run(asked, Path.cwd(), started)
+    if asked.diff and form == "text" and told.fixed is not None and not told.fixed.refused:
+        from vc2doctor.lint.fixer.plan import lines_of  # noqa: PLC0415
+
+        _write(lines_of(told.fixed.files), output)
+        sys.exit(1 if told.fixed.files else 0)
+    _tell(told, form, output)
+    sys.exit(told.exit_code)
+
+
+def _tell(report: "LintReport", form: str, output: Path | None) -> None:
+    if form == "json":
+        _write(report.model_dump_json(by_alias=True, indent=2) + "\n", output)
+        return
+    from rich.console import Console  # noqa: PLC0415
+
+    from vc2doctor.report import lint as told  # noqa: PLC0415
+
+    if output is None:
+        told.show(report, Console())
+        return
+    from vc2doctor.report.lines import Marks  # noqa: PLC0415
+
+    lines = (line.text.plain for line in told.render(report, Marks(ascii_only=False)))
+    _write("".join(f"{line}\n" for line in lines), output)
+
+
+def _write(text: str, output: Path | None) -> None:
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    from vc2doctor import files  # noqa: PLC0415
+
+    files.replace(output, text)
+
+
+@click.command()
+@click.argument("rule_id", metavar="ID")
+def rule(rule_id: str) -> None:
+    """Print the page of a lint rule: `vc2doctor rule VC103`."""
+    from vc2doctor.lint import rules  # noqa: PLC0415
+
+    pages = rules.pages()
+    page = pages.get(rule_id.upper())
+    if page is None:
+        message = f"there is no rule {rule_id!r}; there are {', '.join(pages)}"
+        raise click.BadParameter(message)
+    click.echo(page)

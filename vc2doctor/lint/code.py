@@ -1,0 +1,295 @@
+"""CodeFacts: all modules, configurations and launch scripts of a project, and how names lead from one to another."""
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from posixpath import normpath
+
+from vc2doctor.lint.config import Config, Launch
+from vc2doctor.lint.module import Call, Class, Function, Module, Place, last_name
+
+_FURTHEST = 8
+"""Re-exports and base classes are followed so far; nobody writes longer chains, and circles end."""
+
+Found = Module | Class | Function
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A file that could not be read, and why."""
+
+    name: str
+    reason: str
+    line: int | None
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A project in the narrow sense: what one set of requirements belongs to. Repositories hold several."""
+
+    folder: str
+    """Relative to the root; ``""``: the root."""
+    modules: tuple[Module, ...]
+    configs: tuple[Config, ...]
+    launches: tuple[Launch, ...]
+    code: "CodeFacts" = field(repr=False)
+
+    @cached_property
+    def classes(self) -> Mapping[str, list[Class]]:
+        """The classes by name."""
+        found: dict[str, list[Class]] = defaultdict(list)
+        for module in self.modules:
+            for cls in module.classes.values():
+                found[cls.name].append(cls)
+        return found
+
+    @cached_property
+    def functions(self) -> Mapping[str, list[Function]]:
+        """The functions and methods by name."""
+        found: dict[str, list[Function]] = defaultdict(list)
+        for module in self.modules:
+            for function in module.functions:
+                found[function.name].append(function)
+        return found
+
+    @cached_property
+    def calls(self) -> Mapping[str, list[Call]]:
+        """The calls by the last part of what is called."""
+        found: dict[str, list[Call]] = defaultdict(list)
+        for module in self.modules:
+            for call in module.calls:
+                found[call.name].append(call)
+        return found
+
+
+@dataclass(frozen=True)
+class CodeFacts:
+    """What was read of a project."""
+
+    modules: Mapping[str, Module]
+    configs: tuple[Config, ...]
+    launches: tuple[Launch, ...]
+    unread: tuple[Unread, ...]
+    folders: Mapping[str, str]
+    """File → the folder of the unit it belongs to."""
+    pins: Mapping[str, Mapping[str, str]]
+    """Folder of a unit → its pinned versions: ``{"torch": "1.13.1"}``."""
+    installed: Mapping[str, str]
+    """Versions of the environment that the code will run in; they count before the pins."""
+    silences: Mapping[str, Mapping[int, frozenset[str]]]
+    """File → line → ids that a comment there ignores."""
+    root: Path
+    count: int
+    """How many files were read."""
+
+    @cached_property
+    def units(self) -> Mapping[str, Unit]:
+        """The units by folder."""
+        return {folder: self._unit(folder) for folder in sorted(set(self.folders.values()))}
+
+    def _unit(self, folder: str) -> Unit:
+        def mine(things: Iterable[Module | Config | Launch]) -> tuple[str, ...]:
+            return tuple(thing.name for thing in things if self.folders.get(thing.name) == folder)
+
+        modules = tuple(self.modules[name] for name in mine(self.modules.values()))
+        configs = tuple(config for config in self.configs if config.name in set(mine(self.configs)))
+        launches = tuple(launch for launch in self.launches if launch.name in set(mine(self.launches)))
+        return Unit(folder, modules, configs, launches, self)
+
+    def unit_of(self, module: Module) -> Unit:
+        """Return the unit a module belongs to."""
+        return self.units[self.folders[module.name]]
+
+    def pinned(self, unit: Unit, package: str) -> str | None:
+        """Return the version that a unit will run with: what is installed, else its own pin or the root's."""
+        return (
+            self.installed.get(package)
+            or self.pins.get(unit.folder, {}).get(package)
+            or self.pins.get("", {}).get(package)
+        )
+
+    def module_named(self, module: Module, dotted: str) -> Module | None:
+        """Return the project's module that ``dotted`` means when ``module`` imports it."""
+        folder = module.name.rpartition("/")[0]
+        if dotted.startswith("."):
+            level = len(dotted) - len(dotted.lstrip("."))
+            base = normpath("/".join([folder or ".", *[".."] * (level - 1)]))
+            return self._file("" if base == "." else base, dotted.lstrip("."))
+        while True:
+            found = self._file(folder, dotted)
+            if found is not None or not folder:
+                return found
+            folder = folder.rpartition("/")[0]
+
+    def _file(self, folder: str, dotted: str) -> Module | None:
+        stem = "/".join(part for part in (folder, dotted.replace(".", "/")) if part)
+        return self.modules.get(f"{stem}.py") or self.modules.get(f"{stem}/__init__.py" if stem else "__init__.py")
+
+    def resolve(self, module: Module, dotted: str, depth: int = 0) -> Found | None:
+        """Return what a dotted name means in ``module``, through imports and re-exports."""
+        if depth > _FURTHEST or not dotted:
+            return None
+        head, _, rest = dotted.partition(".")
+        if not rest and head:
+            return self._in(module, head, depth)
+        parts = dotted.split(".")
+        for cut in range(len(parts), 0, -1):
+            prefix = ".".join(parts[:cut])
+            owner = self.module_named(module, prefix) if prefix.strip(".") else None
+            if owner is not None:
+                return self._member(owner, parts[cut:], depth)
+        found = self._in(module, head, depth) if head else None
+        return found.methods.get(rest) if isinstance(found, Class) else None
+
+    def _member(self, owner: Module, path: list[str], depth: int) -> Found | None:
+        if not path:
+            return owner
+        found = self._in(owner, path[0], depth + 1)
+        if isinstance(found, Class) and len(path) > 1:
+            return self.method(found, path[1])
+        return found if len(path) == 1 else None
+
+    def _in(self, module: Module, name: str, depth: int) -> Found | None:
+        if depth > _FURTHEST:
+            return None
+        if name in module.classes:
+            return module.classes[name]
+        for function in module.functions:
+            if function.name == name and function.cls is None and (function.outer is None or not function.outer.name):
+                return function
+        imported = module.imports.get(name)
+        if imported is not None and imported != name:
+            return self.resolve(module, imported, depth + 1)
+        for star in module.stars:
+            source = self.module_named(module, star)
+            found = self._in(source, name, depth + 1) if source is not None else None
+            if found is not None:
+                return found
+        return None
+
+    def reach(self, module: Module) -> frozenset[int]:
+        """Return the ids of the modules that a module imports, directly or through others, and its own."""
+        known = self._reached.get(id(module))
+        if known is None:
+            seen = {id(module)}
+            waiting = [module]
+            while waiting:
+                current = waiting.pop()
+                for found in self._imported(current):
+                    if id(found) not in seen:
+                        seen.add(id(found))
+                        waiting.append(found)
+            known = self._reached[id(module)] = frozenset(seen)
+        return known
+
+    @cached_property
+    def _reached(self) -> dict[int, frozenset[int]]:
+        return {}
+
+    def _imported(self, module: Module) -> Iterator[Module]:
+        for dotted in {*module.imports.values(), *module.stars}:
+            for name in (dotted, dotted.rpartition(".")[0]):
+                found = self.module_named(module, name) if name.strip(".") else None
+                if found is not None:
+                    yield found
+                    break
+
+    def class_named(self, module: Module, expression: ast.expr) -> Class | None:
+        """Return the project's class that an expression names; where imports do not tell, the unit's only one."""
+        found = self.resolve(module, module.dotted(expression))
+        if isinstance(found, Class):
+            return found
+        same = self.unit_of(module).classes.get(last_name(expression), [])
+        return same[0] if len(same) == 1 else None
+
+    def mro(self, cls: Class) -> list[Class]:
+        """Return the class and its bases within the project, the nearest first."""
+        order: list[Class] = []
+        waiting = [cls]
+        while waiting and len(order) <= _FURTHEST * 4:
+            current = waiting.pop(0)
+            if current not in order:
+                order.append(current)
+                bases = (self.class_named(current.module, base) for base in current.node.bases)
+                waiting.extend(base for base in bases if base is not None)
+        return order
+
+    def bases(self, cls: Class) -> Iterator[str]:
+        """Yield the dotted names of all bases, those outside the project too."""
+        for each in self.mro(cls):
+            for base in each.node.bases:
+                yield each.module.dotted(base)
+
+    @cached_property
+    def _subclasses(self) -> Mapping[int, list[Class]]:
+        found: dict[int, list[Class]] = defaultdict(list)
+        for module in self.modules.values():
+            for cls in module.classes.values():
+                for base in self.mro(cls)[1:]:
+                    found[id(base)].append(cls)
+        return found
+
+    def family(self, cls: Class) -> list[Class]:
+        """Return the class, its bases and its subclasses within the project."""
+        return [*self.mro(cls), *self._subclasses.get(id(cls), [])]
+
+    def method(self, cls: Class, name: str) -> Function | None:
+        """Return the method a class has or inherits."""
+        return next((each.methods[name] for each in self.mro(cls) if name in each.methods), None)
+
+    def called(self, call: Call) -> Function | None:
+        """Return the project's function or method that a call means, as far as that can be read."""
+        place, function = call.place, call.node.func
+        if isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name):
+            owner = place.function.cls
+            if function.value.id in ("self", "cls") and owner is not None:
+                return self.method(owner, function.attr)
+        if isinstance(function, ast.Attribute) and isinstance(function.value, ast.Call):
+            owner = place.function.cls
+            if last_name(function.value.func) == "super" and owner is not None:
+                return next(
+                    (each.methods[function.attr] for each in self.mro(owner)[1:] if function.attr in each.methods), None
+                )
+        if isinstance(function, ast.Name):
+            inner = self._nested(place, function.id)
+            if inner is not None:
+                return inner
+        found = self.resolve(place.module, place.module.dotted(function))
+        if isinstance(found, Class):
+            return self.method(found, "__init__")
+        return found if isinstance(found, Function) else None
+
+    @staticmethod
+    def _nested(place: Place, name: str) -> Function | None:
+        outer: Function | None = place.function
+        while outer is not None:
+            for function in place.module.functions:
+                if function.name == name and function.outer is outer and function.cls is outer.cls:
+                    return function
+            outer = outer.outer
+        return None
+
+    @cached_property
+    def _callers(self) -> Mapping[int, list[Call]]:
+        found: dict[int, list[Call]] = defaultdict(list)
+        names = {function.name for module in self.modules.values() for function in module.functions}
+        names |= {name for module in self.modules.values() for name in module.classes}
+        for module in self.modules.values():
+            for call in module.calls:
+                if call.name in names:
+                    target = self.called(call)
+                    if target is not None:
+                        found[id(target)].append(call)
+        return found
+
+    def callers(self, function: Function) -> list[Call]:
+        """Return the calls of a function within the project that can be resolved."""
+        return self._callers.get(id(function), [])
+
+    def namesakes(self, function: Function) -> list[Call]:
+        """Return the method calls of a function's name within its unit, on objects whose class cannot be read."""
+        calls = self.unit_of(function.module).calls.get(function.name, [])
+        return [call for call in calls if isinstance(call.node.func, ast.Attribute)] if function.cls is not None else []

@@ -1,0 +1,68 @@
+"""Which loops run a model's code: as launch scripts and configurations say, else every loop of the project."""
+
+from typing import NamedTuple
+
+from vc2doctor.lint.code import Unit
+from vc2doctor.lint.config import Config, Launch
+from vc2doctor.lint.module import Class
+from vc2doctor.lint.precision import Loop, Region
+from vc2doctor.lint.values import Value
+from vc2doctor.lint.weights import Facts
+
+
+class Entry(NamedTuple):
+    """A program that trains."""
+
+    name: str
+    """Its file, with the launch script where one tells."""
+    dtypes: frozenset[Value]
+    """What the region around the model computes in; empty: there is none."""
+    loop: Loop
+
+
+def entries_of(facts: Facts, region: Region) -> list[Entry]:
+    """Return the entry points whose loop runs the code of ``region``."""
+    unit = facts.code.unit_of(region.place.module)
+    loops = [loop for loop in facts.loops_of(unit) if loop.function is not region.place.function]
+    importing = [loop for loop in loops if id(region.place.module) in facts.code.reach(loop.function.module)]
+    loops = importing or loops
+    chosen = launched(unit, region.place.function.cls) if region.place.function.cls else []
+    named = [
+        (loop, launch)
+        for loop in loops
+        for launch in chosen
+        if f"/{loop.function.module.name}".endswith(f"/{_tail(launch.program)}")
+    ]
+    pairs: list[tuple[Loop, Launch | None]] = list(named) or [(loop, None) for loop in loops]
+    entries = {}
+    for loop, launch in pairs:
+        name = loop.function.module.name + (f" ({launch.name}:{launch.line})" if launch else "")
+        dtypes = frozenset(value for outer in loop.regions for value in outer.dtypes)
+        if dtypes:
+            entries[name] = Entry(name, dtypes, loop)
+    return list(entries.values())
+
+
+def launched(unit: Unit, cls: Class) -> list[Launch]:
+    """Return the launches whose configuration names a class."""
+    naming = [config for config in unit.configs if any(entry.value == cls.name for entry in config.entries)]
+    return [launch for launch in unit.launches if any(given_to(launch, config) for config in naming)]
+
+
+def given_to(launch: Launch, config: Config) -> bool:
+    """Say whether a launch names a configuration: by its path, or beside it by its name."""
+    folder = launch.name.rpartition("/")[0]
+    for named in launch.configs:
+        tail = named.rpartition("/")[2]
+        beside = f"{folder}/{tail}" if folder else tail
+        if config.name == beside or f"/{config.name}".endswith(f"/{_tail(named)}"):
+            return True
+    return False
+
+
+def _tail(path: str) -> str:
+    """Return the part of a path after what only the shell knows: ``$(dirname $0)/a.py`` → ``a.py``."""
+    parts = [part for part in path.split("/") if part not in (".", "")]
+    while parts and any(mark in parts[0] for mark in ("$", "(", ")", "~")):
+        parts.pop(0)
+    return "/".join(parts) or path

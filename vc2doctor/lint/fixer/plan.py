@@ -1,0 +1,159 @@
+"""Plans a fix as one transaction: gather the edits, make them in memory, lint again, and only then write.
+
+What remains after the edits is why a change is refused: the linter's own eyes judge the result.
+"""
+
+import ast
+import difflib
+import os
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from vc2doctor.findings import Severity
+from vc2doctor.lint.errors import FixError
+from vc2doctor.lint.fixer.rewrite import rewrite
+from vc2doctor.lint.model import CodeFinding, Edit, Fixed, FixedFile
+from vc2doctor.lint.run import Judged, LintRequest, judge
+from vc2doctor.lint.source import decode, encoding_of
+from vc2doctor.lint.stage import infers_by_path
+
+_ROUNDS = 3
+"""What the first edits uncover is mended in the next round; a fix that needs more is refused."""
+
+
+def fix(request: LintRequest, judged: Judged, *, unsafe: bool, write: bool) -> tuple[Fixed, Judged]:
+    """Return what the fix does and what the linter says afterwards; files are written only if ``write``.
+
+    Raises:
+        FixError: an edit cannot be made, or a file cannot be written; then none was.
+    """
+    texts: dict[str, str] = {}
+    originals: dict[str, str] = {}
+    counts: dict[str, int] = defaultdict(int)
+    after, refused = judged, list(_unreadable(request, judged))
+    for _ in range(_ROUNDS):
+        edits = _edits(request, after, unsafe=unsafe)
+        if not edits or refused:
+            break
+        for name, mine in edits.items():
+            if name.endswith(".ipynb"):
+                refused.append(f"{name}: a notebook holds a place of this change; notebooks are not edited")
+                continue
+            before = texts.get(name) or originals.setdefault(name, _read(judged.facts.code.root / name))
+            texts[name] = rewrite(before, mine, python=name.endswith(".py"))
+            counts[name] += len(mine)
+        after = judge(request, texts)
+    if request.precision is not None and not refused:
+        refused += [f"{place.path}:{place.line}: {place.message}" for place in _left(after)]
+    changed = {name: text for name, text in texts.items() if text != originals[name]}
+    written = write and not refused and bool(changed)
+    if written:
+        _write(judged.facts.code.root, changed)
+    fixed = Fixed(
+        written=written,
+        files=tuple(
+            FixedFile(path=name, edits=counts[name], diff=_diff(name, originals[name], changed[name]))
+            for name in sorted(changed)
+        ),
+        refused=tuple(dict.fromkeys(refused)),
+        cautions=tuple(_cautions(after)) if request.precision is not None and changed else (),
+    )
+    return fixed, after if not refused else judged
+
+
+def _edits(request: LintRequest, judged: Judged, *, unsafe: bool) -> dict[str, list[Edit]]:
+    found: dict[str, list[Edit]] = defaultdict(list)
+    wanted: list[tuple[Edit, ...]] = [finding.safe for finding in judged.findings]
+    if unsafe:
+        wanted += [finding.unsafe for finding in judged.findings]
+    if request.precision == "bf16":
+        wanted += [place.bf16 for place in _places(judged)]
+    for edits in wanted:
+        for edit in edits:
+            if edit not in found[edit.path]:
+                found[edit.path].append(edit)
+    return {name: edits for name, edits in found.items() if edits}
+
+
+def _places(judged: Judged) -> Iterator[CodeFinding]:
+    """Yield every place of float16: those of a diagnosis, and single ones."""
+    seen: set[tuple[str | None, int | None, str]] = set()
+    diagnosed = (place for diagnosis in judged.diagnoses for place in diagnosis.places)
+    for place in (*diagnosed, *(finding for finding in judged.findings if finding.cause == "float16")):
+        key = (place.path, place.line, place.id)
+        if key not in seen:
+            seen.add(key)
+            yield place
+
+
+def _left(after: Judged) -> Iterator[CodeFinding]:
+    return (place for place in after.findings if place.cause == "float16" and place.severity is not Severity.NOTE)
+
+
+def _unreadable(request: LintRequest, judged: Judged) -> Iterator[str]:
+    if request.precision is None:
+        return
+    units = {diagnosis.unit for diagnosis in judged.diagnoses}
+    for unread in judged.facts.code.unread:
+        inside = any(not unit or unread.name.startswith(f"{unit}/") for unit in units)
+        if inside and not infers_by_path(unread.name) and unread.name.endswith(".py"):
+            yield f"{unread.name}: not read ({unread.reason}), so nobody can say that the change is complete"
+
+
+def _cautions(after: Judged) -> Iterator[str]:
+    """Yield what bfloat16 breaks that no rule is about: NumPy has no such type."""
+    code = after.facts.code
+    units = {code.folders.get((place.path or "").partition("#")[0], "") for place in after.findings} | set(
+        code.folders.values()
+    )
+    for module in code.modules.values():
+        if code.folders[module.name] not in units or infers_by_path(module.name):
+            continue
+        for call in module.calls:
+            if call.name == "numpy" and not call.node.args and ".float()" not in ast.unparse(call.node):
+                where = f"{module.name}:{call.node.lineno}"
+                yield f"{where}: .numpy() raises TypeError for a bfloat16 tensor: add .float() before it"
+
+
+def _read(path: Path) -> str:
+    try:
+        return decode(path.read_bytes())
+    except OSError as error:
+        message = f"{path}: cannot be read: {error.strerror or error}"
+        raise FixError(message) from error
+
+
+def _diff(name: str, before: str, after: str) -> str:
+    lines = difflib.unified_diff(
+        before.splitlines(keepends=True), after.splitlines(keepends=True), f"a/{name}", f"b/{name}"
+    )
+    return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
+
+
+def _write(root: Path, texts: dict[str, str]) -> None:
+    """Write all files or none: each is prepared beside its place, and only when all are, they are moved."""
+    prepared: list[tuple[Path, Path]] = []
+    try:
+        for name, text in texts.items():
+            path = (root / name).resolve()
+            descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+            prepared.append((Path(temporary), path))
+            encoding = encoding_of(path.read_bytes())
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(text.encode(encoding))
+            Path(temporary).chmod(path.stat().st_mode & 0o777)
+        for new, path in prepared:
+            new.replace(path)
+    except (OSError, UnicodeEncodeError) as error:
+        message = f"the change cannot be written: {error}"
+        raise FixError(message) from error
+    finally:
+        for new, _ in prepared:
+            new.unlink(missing_ok=True)
+
+
+def lines_of(files: Iterable[FixedFile]) -> str:
+    """Return the diffs of several files as one patch."""
+    return "".join(file.diff for file in files)

@@ -1,0 +1,126 @@
+"""What the linter ends in: findings about places in code, gathered into one diagnosis a cause."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from vc2doctor.data import Data
+from vc2doctor.findings import Finding
+
+Role = Literal["helper", "outer", "weights", "cast", "region", "scaler", "config", "launch", "other"]
+"""What a place does for the precision of a project, the deciding first."""
+
+ROLES: tuple[Role, ...] = ("helper", "weights", "outer", "region", "cast", "scaler", "config", "launch", "other")
+
+
+class CodePlace(Data):
+    """Lines of a file, relative to the root that was linted."""
+
+    path: str
+    line: int
+    end_line: int
+
+    @property
+    def told(self) -> str:
+        """``path:line``, as editors and terminals open it."""
+        return f"{self.path}:{self.line}"
+
+
+class Edit(Data):
+    """One change of a file; several make a transaction."""
+
+    path: str
+    line: int
+    column: int
+    """In bytes of UTF-8, as ``ast`` counts."""
+    end_line: int
+    end_column: int
+    kind: Literal["replace", "keyword", "first", "unimport", "after", "line", "recomment"]
+    text: str
+    name: str | None = None
+    """Of the keyword, or of what is no longer imported."""
+
+
+class CodeFinding(Finding):
+    """A finding about code: where, and what it means for the whole."""
+
+    end_line: int | None = None
+    also: tuple[CodePlace, ...] = ()
+    """Further places with the same fault: copies of one template, or call sites."""
+    role: Role = "other"
+    cause: Literal["float16"] | None = None
+    """The finding is one place of a project that trains in float16."""
+    if_missed: str | None = None
+    """What happens when every other place of its cause is changed, and this one is not."""
+
+    bf16: tuple[Edit, ...] = Field(default=(), exclude=True)
+    """What makes this place bfloat16, as part of the whole change."""
+    safe: tuple[Edit, ...] = Field(default=(), exclude=True)
+    """What mends it without changing what is computed, or what was meant."""
+    unsafe: tuple[Edit, ...] = Field(default=(), exclude=True)
+    """What mends it and changes what is computed."""
+
+    @property
+    def places(self) -> tuple[CodePlace, ...]:
+        """All places of the finding, its own first."""
+        line = self.line or 1
+        return (CodePlace(path=self.path or "", line=line, end_line=self.end_line or line), *self.also)
+
+
+class Diagnosis(Data):
+    """Findings of one cause, the deciding place first."""
+
+    unit: str
+    """The folder whose code it is about, ``""``: the whole."""
+    title: str
+    places: tuple[CodeFinding, ...]
+
+
+class FixedFile(Data):
+    """A file that a fix changes."""
+
+    path: str
+    edits: int
+    diff: str
+    """Unified, of this file alone."""
+
+
+class Fixed(Data):
+    """What a fix did, or would do."""
+
+    written: bool
+    files: tuple[FixedFile, ...]
+    refused: tuple[str, ...]
+    """Why the change cannot be complete; then nothing is written."""
+    cautions: tuple[str, ...]
+    """What to look at by hand afterwards."""
+
+
+class LintPlan(Data):
+    """What was asked."""
+
+    paths: tuple[str, ...]
+    precision: str | None
+    fail_on: Literal["note", "warning", "error"]
+
+
+class LintReport(Data):
+    """What the linter says of a project."""
+
+    schema_: Literal[1] = Field(default=1, alias="schema")
+    doctor: str
+    verdict: Literal["clean", "findings"]
+    exit_code: int
+    root: str
+    """What the paths are relative to, as seen from where the doctor was started."""
+    plan: LintPlan
+    files: int
+    """How many files were read."""
+    diagnoses: tuple[Diagnosis, ...]
+    findings: tuple[CodeFinding, ...]
+    """All of them, those of a diagnosis too; the heaviest first, then by place."""
+    silenced: int
+    """How many places were told to be ignored."""
+    fixed: Fixed | None = None
+    """``None``: no fix was asked for."""
+    seconds: float

@@ -1,0 +1,303 @@
+"""The facts about precision: autocast regions and the helpers that open them, scalers, loops, loads and casts."""
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from vc2doctor.lint.code import CodeFacts, Unit
+from vc2doctor.lint.config import UNKNOWN
+from vc2doctor.lint.module import Call, Function, Module, Place, last_name
+from vc2doctor.lint.stage import Stage, Stages, infers_by_name
+from vc2doctor.lint.values import BFLOAT, HALF, Dtype, Value, Values
+
+AUTOCASTS = {
+    **dict.fromkeys(("torch.cuda.amp.autocast", "torch.cuda.amp.autocast_mode.autocast"), "cuda.amp"),
+    **dict.fromkeys(("torch.autocast", "torch.amp.autocast", "torch.amp.autocast_mode.autocast"), "generic"),
+    "torch.cpu.amp.autocast": "cpu",
+}
+SCALERS = {
+    "torch.cuda.amp.GradScaler",
+    "torch.cuda.amp.grad_scaler.GradScaler",
+    "torch.amp.GradScaler",
+    "torch.GradScaler",
+}
+HALVES = frozenset((HALF, BFLOAT))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Autocast:
+    """A call that makes an autocast context."""
+
+    call: Call
+    api: str
+    """``cuda.amp``, ``generic`` or ``cpu``."""
+    device: frozenset[Value]
+    given: ast.expr | None
+    """What is given as its dtype; ``None``: nothing is."""
+    dtypes: frozenset[Value]
+    """What it computes in; for ``torch.autocast("cuda")`` without dtype that is float16 at the top level only."""
+    enabled: frozenset[Value]
+
+    @property
+    def inherits(self) -> bool:
+        """Whether it takes the dtype of the region around it, if there is one."""
+        return self.api == "generic" and self.given is None
+
+    @property
+    def off(self) -> bool:
+        """Whether it only turns autocast off."""
+        return self.enabled == {False}
+
+    @property
+    def on_cuda(self) -> bool:
+        """Whether it can be for a GPU."""
+        return self.api == "cuda.amp" or (self.api == "generic" and "cpu" not in self.device)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Helper:
+    """A function of the project that returns an autocast context: ``maybe_autocast``."""
+
+    function: Function
+    autocast: Autocast
+    parameter: str | None
+    """The parameter that decides its dtype."""
+    default: frozenset[Value]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Region:
+    """Code under an autocast context: one ``with``."""
+
+    statement: ast.With | ast.AsyncWith
+    place: Place
+    """Of the ``with`` itself."""
+    call: Call
+    """What opens it."""
+    autocast: Autocast
+    helper: Helper | None
+    dtypes: frozenset[Value]
+    stage: Stage
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scaler:
+    """A construction of a GradScaler."""
+
+    call: Call
+    enabled: frozenset[Value]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Loop:
+    """A function that runs backward passes."""
+
+    function: Function
+    backwards: tuple[Call, ...]
+    regions: tuple[Region, ...]
+    """Its autocast regions that train."""
+
+
+class Precision:
+    """The precision facts of one project."""
+
+    def __init__(self, code: CodeFacts) -> None:
+        self.code = code
+        self.values = Values(code)
+        self.stages = Stages(code)
+
+    @cached_property
+    def autocasts(self) -> Mapping[int, Autocast]:
+        """Every call that makes an autocast context, by the id of its node."""
+        found: dict[int, Autocast] = {}
+        for module in self.code.modules.values():
+            for call in module.calls:
+                api = (
+                    AUTOCASTS.get(module.dotted(call.node.func))
+                    if "autocast" in call.name or call.name in module.imports
+                    else None
+                )
+                if api is not None:
+                    found[id(call.node)] = self._autocast(call, api)
+        return found
+
+    def _autocast(self, call: Call, api: str) -> Autocast:
+        shift = 1 if api == "generic" else 0
+        device = call.argument("device_type", 0) if shift else None
+        # The signatures: of cuda.amp (enabled, dtype, …), of the generic one (device_type, dtype, enabled, …).
+        given = call.argument("dtype", 1)
+        enabled = call.argument("enabled", 2 if shift else 0)
+        devices = self.values.of(device, call.place) if device is not None else frozenset()
+        if given is not None:
+            dtypes = frozenset(HALF if value is None else value for value in self.values.dtypes(given, call.place))
+        else:
+            dtypes = frozenset([BFLOAT if api == "cpu" or devices == {"cpu"} else HALF])
+        values = self.values.of(enabled, call.place) if enabled is not None else frozenset([True])
+        return Autocast(call, api, devices, given, dtypes, values)
+
+    @cached_property
+    def helpers(self) -> Mapping[int, Helper]:
+        """The functions that return an autocast context, by the id of the function."""
+        found: dict[int, Helper] = {}
+        for autocast in self.autocasts.values():
+            place = autocast.call.place
+            returned = isinstance(place.statement, ast.Return) and any(
+                node is autocast.call.node for node in ast.walk(place.statement)
+            )
+            if returned and place.function.name and not autocast.off and id(place.function) not in found:
+                found[id(place.function)] = self._helper(place.function, autocast)
+        return found
+
+    def _helper(self, function: Function, autocast: Autocast) -> Helper:
+        given = autocast.given
+        name = given.id if isinstance(given, ast.Name) and given.id in function.parameters() else None
+        default = function.defaults().get(name) if name else None
+        if default is not None:
+            return Helper(function, autocast, name, self.values.dtypes(default, Place(function.outer or function)))
+        return Helper(function, autocast, name, frozenset([UNKNOWN]) if name else autocast.dtypes)
+
+    @cached_property
+    def _helpers_by_name(self) -> Mapping[str, list[Helper]]:
+        found: dict[str, list[Helper]] = defaultdict(list)
+        for helper in self.helpers.values():
+            found[helper.function.name].append(helper)
+        return found
+
+    def helper_of(self, call: Call) -> Helper | None:
+        """Return the helper that a call means."""
+        named = self._helpers_by_name.get(call.name)
+        if not named:
+            return None
+        target = self.code.called(call)
+        if target is not None:
+            return self.helpers.get(id(target))
+        # `self.model.maybe_autocast()`: the attribute's class is not known, the helper's name is.
+        unit = self.code.unit_of(call.place.module)
+        mine = [helper for helper in named if self.code.unit_of(helper.function.module) is unit]
+        return mine[0] if mine and len({helper.default for helper in mine}) == 1 else None
+
+    @cached_property
+    def regions(self) -> tuple[Region, ...]:
+        """Every ``with`` that opens an autocast context, directly, by a helper or by a name assigned before."""
+        found: list[Region] = []
+        for module in self.code.modules.values():
+            calls = {id(call.node): call for call in module.calls}
+            for place in module.statements:
+                if isinstance(place.statement, ast.With | ast.AsyncWith):
+                    found.extend(self._opened(place.statement, place, calls))
+        return tuple(found)
+
+    def _opened(self, statement: ast.With | ast.AsyncWith, place: Place, calls: Mapping[int, Call]) -> Iterator[Region]:
+        for item in statement.items:
+            for expression in self._sources(item.context_expr, place):
+                call = calls.get(id(expression))
+                if call is None:
+                    continue
+                autocast = self.autocasts.get(id(expression))
+                helper = None if autocast else self.helper_of(call)
+                stage = Stage.INFERS if self._evaluates(statement, place) else self.stages.of(place)
+                if autocast is not None:
+                    yield Region(statement, place, call, autocast, None, autocast.dtypes, stage)
+                elif helper is not None:
+                    yield Region(statement, place, call, helper.autocast, helper, self._of_helper(call, helper), stage)
+
+    @staticmethod
+    def _evaluates(statement: ast.With | ast.AsyncWith, place: Place) -> bool:
+        """Say whether a block only calls what evaluates, in a function that runs no backward pass."""
+        if any(isinstance(node, ast.Attribute) and node.attr == "backward" for node in ast.walk(place.function.node)):
+            return False
+        called = (
+            last_name(node.func) for body in statement.body for node in ast.walk(body) if isinstance(node, ast.Call)
+        )
+        return any(infers_by_name(name) for name in called)
+
+    @staticmethod
+    def _sources(expression: ast.expr, place: Place) -> Iterator[ast.expr]:
+        waiting = [expression]
+        while waiting:
+            current = waiting.pop()
+            if isinstance(current, ast.IfExp):
+                waiting += [current.body, current.orelse]
+            elif isinstance(current, ast.Name):
+                scopes = (place.function, place.module.functions[0])
+                assigned = next((scope.names[current.id] for scope in scopes if current.id in scope.names), [])
+                waiting += [value for value, _ in assigned if isinstance(value, ast.Call | ast.IfExp)]
+            elif isinstance(current, ast.Call):
+                yield current
+
+    def _of_helper(self, call: Call, helper: Helper) -> frozenset[Value]:
+        if helper.parameter is None:
+            return helper.default
+        given = call.argument(helper.parameter, helper.function.position(helper.parameter))
+        return helper.default if given is None else self.values.dtypes(given, call.place)
+
+    @cached_property
+    def scalers(self) -> tuple[Scaler, ...]:
+        """Every construction of a torch GradScaler."""
+        found = []
+        for module in self.code.modules.values():
+            for call in module.calls:
+                if module.dotted(call.node.func) in SCALERS:
+                    generic = not module.dotted(call.node.func).startswith("torch.cuda")
+                    enabled = call.argument("enabled", 5 if generic else 4)
+                    values = self.values.of(enabled, call.place) if enabled is not None else frozenset([True])
+                    found.append(Scaler(call, values))
+        return tuple(found)
+
+    @cached_property
+    def loops(self) -> tuple[Loop, ...]:
+        """Every function that runs backward passes, outside of evaluation and tests."""
+        backwards: dict[int, list[Call]] = defaultdict(list)
+        for module in self.code.modules.values():
+            for call in module.calls:
+                if call.name == "backward" and self._is_backward(call):
+                    backwards[id(call.place.function)].append(call)
+        regions = defaultdict(list)
+        for region in self.regions:
+            if region.stage is not Stage.INFERS and not region.autocast.off:
+                regions[id(region.place.function)].append(region)
+        loops = []
+        for key, calls in backwards.items():
+            function = calls[0].place.function
+            if self.stages.of(calls[0].place) is not Stage.INFERS:
+                inside = tuple(region for region in regions[key] if _trains_under(region, calls))
+                loops.append(Loop(function, tuple(calls), inside))
+        return tuple(loops)
+
+    def _is_backward(self, call: Call) -> bool:
+        if not isinstance(call.node.func, ast.Attribute) or call.place.function.name == "backward":
+            return False
+        return "autograd" not in call.place.module.dotted(call.node.func)
+
+    def loops_of(self, unit: Unit) -> list[Loop]:
+        """Return the loops of a unit."""
+        return [loop for loop in self.loops if self.code.unit_of(loop.function.module) is unit]
+
+    def outer_of(self, region: Region) -> list[Region]:
+        """Return the regions of the unit's loops that a region of a model runs inside of."""
+        unit = self.code.unit_of(region.place.module)
+        loops = [loop for loop in self.loops_of(unit) if loop.function is not region.place.function]
+        return [outer for loop in loops for outer in loop.regions]
+
+    def entry_of(self, module: Module) -> str:
+        """Return the name by which a report tells of an entry point."""
+        return module.name
+
+
+def _trains_under(region: Region, backwards: list[Call]) -> bool:
+    """Say whether a region comes before a backward pass, and not in a later, evaluating block."""
+    last = max(call.node.lineno for call in backwards)
+    return region.statement.lineno <= last
+
+
+def told(dtypes: frozenset[Value]) -> str:
+    """Return dtypes in words: ``float16 or bfloat16``."""
+    names = sorted(value.name if isinstance(value, Dtype) else "unknown" for value in dtypes)
+    return " or ".join(dict.fromkeys(names))
+
+
+def is_half(expression: ast.expr) -> bool:
+    """Say whether an expression is, by its name alone, torch's float16."""
+    return last_name(expression) in ("float16", "half")

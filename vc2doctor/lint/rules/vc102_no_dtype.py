@@ -1,0 +1,84 @@
+"""An autocast without dtype.
+
+**Why.** `torch.cuda.amp.autocast()` is always float16, even inside a bfloat16 region: float16 is its signature's
+default. `torch.autocast("cuda")` without dtype *inherits* the dtype of the region around it, and is float16 only at the
+top level. Neither line says so, and a change of the weights to bfloat16 changes neither (measured with torch 2.13).
+
+**Bad**
+
+    with torch.cuda.amp.autocast(enabled=config.fp16):
+        loss = model(batch)
+
+**Good**
+
+    with torch.cuda.amp.autocast(enabled=config.fp16, dtype=torch.bfloat16):
+        loss = model(batch)
+
+**Quiet** with `enabled=False`, under `no_grad`, in evaluation, and for wrappers of other libraries
+(`accelerator.autocast()`).
+
+**Silence** a line with `# vc2doctor: ignore[VC102]`.
+
+**Since** torch 1.10 takes `dtype`.
+"""
+
+import ast
+from collections.abc import Iterator
+
+from vc2doctor.findings import Severity
+from vc2doctor.lint.model import CodeFinding
+from vc2doctor.lint.precision import Autocast
+from vc2doctor.lint.rules import making
+from vc2doctor.lint.stage import Stage
+from vc2doctor.lint.weights import Facts
+
+
+def find(facts: Facts) -> Iterator[CodeFinding]:
+    """Find autocasts whose dtype nobody wrote down."""
+    stages = {id(region.call.node): region.stage for region in facts.regions}
+    for autocast in facts.autocasts.values():
+        place = autocast.call.place
+        stage = stages.get(id(autocast.call.node), facts.stages.of(place))
+        if autocast.given is None and not autocast.off and autocast.on_cuda and stage is Stage.TRAINS:
+            yield _inherited(autocast) if autocast.inherits else _half(autocast)
+
+
+def _inherited(autocast: Autocast) -> CodeFinding:
+    module = autocast.call.place.module
+    return making.at(
+        module,
+        autocast.call.node,
+        "VC102",
+        Severity.NOTE,
+        f"{ast.unparse(autocast.call.node)} has no dtype: it takes that of the region around it, and is float16 without one",
+        evidence=("measured with torch 2.13: inherited inside a region, float16 at the top level",),
+        remedy="Write the dtype that is meant: dtype=torch.bfloat16.",
+        role="outer",
+        cause="float16",
+        if_missed="outside of any other region this code computes in float16",
+        bf16=(making.keyword(module, autocast.call.node, "dtype", "torch.bfloat16"),),
+    )
+
+
+def _half(autocast: Autocast) -> CodeFinding:
+    module = autocast.call.place.module
+    evidence = ["the signature's default is float16, whatever the region around it or the weights are"]
+    for keyword in autocast.call.node.keywords:
+        if keyword.arg == "enabled" and not isinstance(keyword.value, ast.Constant):
+            values = sorted({repr(value) for value in autocast.enabled})
+            evidence.append(
+                f"enabled={ast.unparse(keyword.value)}: {' or '.join(values)} as far as the configurations say"
+            )
+    return making.at(
+        module,
+        autocast.call.node,
+        "VC102",
+        Severity.WARNING,
+        f"{ast.unparse(autocast.call.node)} has no dtype: it is float16",
+        evidence=tuple(evidence),
+        remedy="Write the dtype that is meant; for a model trained in bfloat16: dtype=torch.bfloat16.",
+        role="outer",
+        cause="float16",
+        if_missed="what runs outside of the helper's regions computes in float16; the innermost region decides the rest",
+        bf16=(making.keyword(module, autocast.call.node, "dtype", "torch.bfloat16"),),
+    )

@@ -1,0 +1,188 @@
+"""Trainable parameters in pure half precision under a plain optimiser.
+
+**Why.** In pure bfloat16 an update smaller than 1/256 of the weight rounds to nothing: after 10 AdamW steps at a
+learning rate of 1e-5, 85 % of the weights had not moved (float32: 0.001 %). In pure float16 AdamW's eps of 1e-8 becomes
+0, the first step gives NaN, and a scaler raises "Attempting to unscale FP16 gradients". DeepSpeed's bf16 and fp16 keep
+float32 masters, so there it is right.
+
+**Bad**
+
+    model = model.to(torch.bfloat16)             # or model.half()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5)
+
+**Good**
+
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5)     # float32 weights
+    with torch.autocast("cuda", dtype=torch.bfloat16):
+        loss = model(batch)
+
+**Quiet** before adapters are added (only the base is cast), under `no_grad`, for frozen parts, and where the caller sets
+float32 for what is trained.
+
+**Silence** a line with `# vc2doctor: ignore[VC109]`.
+
+**Since** every release of torch.
+"""
+
+import ast
+from collections.abc import Iterator
+
+from vc2doctor.findings import Severity
+from vc2doctor.lint.model import CodeFinding
+from vc2doctor.lint.module import Function, Place, last_name
+from vc2doctor.lint.rules import making
+from vc2doctor.lint.stage import Stage, infers_by_path, words
+from vc2doctor.lint.values import BFLOAT, HALF
+from vc2doctor.lint.weights import Cast, Facts
+
+_FROZEN = {
+    "ref",
+    "reference",
+    "teacher",
+    "reward",
+    "vae",
+    "ema",
+    "frozen",
+    "text",
+    "critic",
+    "judge",
+    "target",
+    "inference",
+    "unwrapped",
+}
+_OPTIMISERS = (
+    "AdamW",
+    "Adam",
+    "SGD",
+    "create_optimizer",
+    "build_optimizer",
+    "get_optimizer",
+    "configure_optimizers",
+    "setup_optimizer",
+)
+_FURTHEST = 3
+
+
+def find(facts: Facts) -> Iterator[CodeFinding]:
+    """Find models that are halved as a whole and then optimised."""
+    for cast in facts.casts:
+        if _is_trained(cast):
+            yield _whole(facts, cast)
+    for module in facts.code.modules.values():
+        if not infers_by_path(module.name):
+            for function in module.functions:
+                if _halves_weights(function) and not _spared(facts, function, 0):
+                    yield _converter(function)
+
+
+def _is_trained(cast: Cast) -> bool:
+    place = cast.call.place
+    name = words(cast.name)
+    if cast.stage is Stage.INFERS or not name & {"model", "net", "network"} or name & _FROZEN:
+        return False
+    calls = [call for call in place.module.calls if call.place.function is place.function]
+    later = [call for call in calls if call.node.lineno > cast.call.node.lineno]
+    if any(call.name in ("get_peft_model", "prepare_model_for_kbit_training") for call in later):
+        return False
+    if any(_freezes(call.node, cast.name) for call in calls):
+        return False
+    return any(call.name in _OPTIMISERS for call in later)
+
+
+def _freezes(call: ast.Call, name: str) -> bool:
+    if not isinstance(call.func, ast.Attribute) or last_name(call.func.value) != name:
+        return False
+    off = (
+        call.func.attr == "requires_grad_"
+        and bool(call.args)
+        and isinstance(call.args[0], ast.Constant)
+        and call.args[0].value is False
+    )
+    return off or call.func.attr == "eval"
+
+
+def _whole(facts: Facts, cast: Cast) -> CodeFinding:
+    module = cast.call.place.module
+    dead = facts.values.reached(cast.call.place) is False
+    engine = any("deepspeed" in each.source.text for each in (module,))
+    pure_half = cast.dtypes == {HALF}
+    if pure_half:
+        message = f"{ast.unparse(cast.receiver)} is made float16 as a whole, trainable parameters too: AdamW's eps of 1e-8 is 0 there"
+        severity = Severity.WARNING if dead else Severity.ERROR
+    else:
+        message = f"{ast.unparse(cast.receiver)} is made bfloat16 as a whole: under a plain optimiser 85 % of the weights do not move at a learning rate of 1e-5"
+        severity = Severity.WARNING
+    evidence = [ast.unparse(cast.call.node)]
+    if engine:
+        evidence.append("right only while DeepSpeed's fp16 or bf16 is on, which keeps float32 masters")
+    if dead:
+        evidence.append("the configurations do not reach this branch now")
+    found = making.at(
+        module,
+        cast.call.node,
+        "VC109",
+        severity,
+        message,
+        evidence=tuple(evidence),
+        remedy="Keep trainable parameters in float32 and let autocast compute in bfloat16.",
+        role="cast",
+        cause="float16" if pure_half and not dead else None,
+        if_missed="the trainable parameters stay float16, and the first step makes them NaN" if pure_half else None,
+    )
+    tests = cast.call.place.tests
+    nearest = tests[-1][0].lineno if tests and BFLOAT in cast.dtypes else found.line
+    return found.model_copy(update={"line": min(found.line or 1, nearest or 1)})
+
+
+def _halves_weights(function: Function) -> bool:
+    """Say whether a function itself, or one inside it, halves weights in place: ``l.weight.data = l.weight.data.half()``."""
+    if not function.name or function.outer is None or function.outer.name:
+        return False
+    for node in ast.walk(function.node):
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) and last_name(node.value.func) == "half":
+            target = ast.unparse(node.targets[0])
+            if target.endswith((".weight.data", ".weight")):
+                return True
+    return False
+
+
+def _spared(facts: Facts, function: Function, depth: int) -> bool:
+    """Say whether some caller sets float32 where it trains, or nobody in the project calls the function."""
+    callers = facts.code.callers(function)
+    if not callers:
+        return depth == 0
+    for call in callers:
+        caller = call.place.function
+        if any(
+            _sets_float32(name, value, place) for name, assigned in caller.names.items() for value, place in assigned
+        ):
+            return True
+        if infers_by_path(caller.module.name):
+            continue
+        if any(
+            each.name == "eval" and each.place.function is caller and isinstance(each.place.statement, ast.Return)
+            for each in caller.module.calls
+        ):
+            return True
+        if depth < _FURTHEST and caller.name and _spared(facts, caller, depth + 1):
+            return True
+    return False
+
+
+def _sets_float32(name: str, value: ast.expr, place: Place) -> bool:
+    """Say whether a name about precision is set to float32 under a condition: ``if not freeze: precision = "fp32"``."""
+    about = "precision" in name or "dtype" in name
+    return about and bool(place.tests) and isinstance(value, ast.Constant) and value.value in ("fp32", "float32")
+
+
+def _converter(function: Function) -> CodeFinding:
+    return making.at(
+        function.module,
+        function.node,
+        "VC109",
+        Severity.WARNING,
+        f"{function.name} makes weights float16 in place, and no caller asks whether they are trained",
+        evidence=("a frozen part may be halved; a trained one becomes NaN with AdamW's eps of 1e-8",),
+        remedy='Halve only what is frozen: where it is trained, keep precision = "fp32".',
+        role="cast",
+    )

@@ -1,0 +1,46 @@
+"""An autocast with dtype float32 on CUDA.
+
+**Why.** It is not a no-op: `torch.autocast("cuda", dtype=torch.float32)` is *enabled*, and casts what its lists name.
+With torch.compile it gave inf and NaN logits (unsloth, commit 1db73984). What is meant is `enabled=False`.
+
+**Bad**
+
+    with torch.autocast("cuda", dtype=torch.float32):
+        logits = head(x)
+
+**Good**
+
+    with torch.autocast("cuda", enabled=False):
+        logits = head(x.float())
+
+**Quiet** where the dtype can also be something else, and on the CPU.
+
+**Silence** a line with `# vc2doctor: ignore[VC113]`.
+
+**Since** torch 1.10.
+"""
+
+import ast
+from collections.abc import Iterator
+
+from vc2doctor.findings import Severity
+from vc2doctor.lint.model import CodeFinding
+from vc2doctor.lint.rules import making
+from vc2doctor.lint.values import FLOAT
+from vc2doctor.lint.weights import Facts
+
+
+def find(facts: Facts) -> Iterator[CodeFinding]:
+    """Find autocasts to float32 that are on."""
+    for autocast in facts.autocasts.values():
+        if autocast.dtypes == {FLOAT} and autocast.on_cuda and not autocast.off:
+            module = autocast.call.place.module
+            yield making.at(
+                module,
+                autocast.call.node,
+                "VC113",
+                Severity.WARNING,
+                f"{ast.unparse(autocast.call.node)} is enabled, not a way to turn autocast off",
+                remedy="Write enabled=False, and take the inputs to float32.",
+                unsafe=(making.keyword(module, autocast.call.node, "enabled", "False"),),
+            )

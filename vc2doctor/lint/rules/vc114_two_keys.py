@@ -1,0 +1,98 @@
+"""Two keys decide one precision, and their defaults disagree.
+
+**Why.** VideoChat2's stage 4 reads `bf16` with the default True in its trainer and `llm_bf16` with the default False in
+its model; the shipped configuration sets neither, so the outer region is bfloat16 and the language model is loaded in
+float16. A default in code is the effective value of every configuration that lacks the key.
+
+**Bad**
+
+    # trainer
+    if config.get("bf16", True): dtype = torch.bfloat16
+    # model
+    self.llm_bf16 = config.get("llm_bf16", False)
+
+**Good**
+
+    self.llm_bf16 = config.get("llm_bf16", True)     # or one key for both
+
+**Quiet** where a configuration sets both alike, and where the defaults agree.
+
+**Silence** a line with `# vc2doctor: ignore[VC114]`.
+
+**Since** this is no matter of versions.
+"""
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from vc2doctor.findings import Severity
+from vc2doctor.lint.code import Unit
+from vc2doctor.lint.model import CodeFinding
+from vc2doctor.lint.module import Call
+from vc2doctor.lint.rules import making
+from vc2doctor.lint.stage import infers_by_path, words
+from vc2doctor.lint.values import config_key
+from vc2doctor.lint.weights import Facts
+
+
+class _Reading(NamedTuple):
+    call: Call
+    key: str
+    default: bool
+    node: ast.expr
+
+
+def find(facts: Facts) -> Iterator[CodeFinding]:
+    """Find keys about bfloat16 whose effective values disagree."""
+    for unit in facts.code.units.values():
+        by_key: dict[str, list[_Reading]] = defaultdict(list)
+        for reading in _readings(unit):
+            by_key[reading.key].append(reading)
+        effective = {key: _effective(unit, readings) for key, readings in by_key.items()}
+        on = [key for key, value in effective.items() if value is True]
+        for key, readings in by_key.items():
+            if effective[key] is False and on:
+                yield _finding(readings[0], by_key[on[0]][0])
+
+
+def _readings(unit: Unit) -> Iterator[_Reading]:
+    for call in unit.calls.get("get", []):
+        match call.node.args:
+            case [ast.Constant(value=str(key)), ast.Constant(value=bool(default)) as node] if _is_of_config(call):
+                if words(key.replace("_", " ")) & {"bf", "bfloat"} and not infers_by_path(call.place.module.name):
+                    yield _Reading(call, key, default, node)
+
+
+def _is_of_config(call: Call) -> bool:
+    return isinstance(call.node.func, ast.Attribute) and config_key(call.node.func.value, whole=True) is not None
+
+
+def _effective(unit: Unit, readings: list[_Reading]) -> bool | None:
+    """Return what a key is in every configuration and by every default; ``None``: it varies."""
+    found = {reading.default for reading in readings}
+    entries = [config.find(readings[0].key) for config in unit.configs if config.kind != "json"]
+    given = {entry.value for entry in entries if entry is not None}
+    values = given if given and all(entry is not None for entry in entries) else given | found
+    return next(iter(values)) if len(values) == 1 and isinstance(next(iter(values)), bool) else None
+
+
+def _finding(off: _Reading, on: _Reading) -> CodeFinding:
+    module = off.call.place.module
+    return making.at(
+        module,
+        off.call.node,
+        "VC114",
+        Severity.ERROR,
+        f"{off.key} is off by default and {on.key} is on: two keys decide one precision, and disagree",
+        evidence=(
+            f"{on.key} is {on.default} at {making.place(on.call.place.module, on.call.node).told}",
+            "no configuration sets both alike",
+        ),
+        remedy=f"Read one key in both places, or make the default of {off.key} True.",
+        role="weights",
+        cause="float16",
+        if_missed="the weights are loaded in float16 under a bfloat16 region",
+        bf16=(making.replace(module, off.node, "True"),),
+    )

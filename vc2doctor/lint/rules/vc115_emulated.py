@@ -1,0 +1,70 @@
+"""Emulated bfloat16 taken for support.
+
+**Why.** `torch.cuda.is_bf16_supported()` counts emulation in torch 2.4 and newer: it says True on a V100 or T4, where
+bfloat16 is computed in float32 and cast, many times slower than float16. Native bfloat16 needs compute capability 8.0
+(Ampere).
+
+**Bad**
+
+    dtype = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+
+**Good**
+
+    dtype = torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+
+**Quiet** where `including_emulation=False` is given, where the compute capability is asked as well, and where the pinned
+torch is older than 2.4. A note: training is slow, not wrong.
+
+**Silence** a line with `# vc2doctor: ignore[VC115]`.
+
+**Since** torch 2.4.
+"""
+
+from collections.abc import Iterator
+
+from packaging.version import InvalidVersion, Version
+
+from vc2doctor.findings import Severity
+from vc2doctor.lint.model import CodeFinding
+from vc2doctor.lint.rules import making
+from vc2doctor.lint.stage import Stage
+from vc2doctor.lint.weights import Facts
+
+_SINCE = Version("2.4")
+
+
+def find(facts: Facts) -> Iterator[CodeFinding]:
+    """Find questions for bfloat16 that emulation answers with yes."""
+    for module in facts.code.modules.values():
+        for call in module.calls:
+            if (
+                call.name != "is_bf16_supported"
+                or "cuda" not in module.dotted(call.node.func)
+                or call.node.args
+                or call.node.keywords
+            ):
+                continue
+            asked = "get_device_capability" in module.source.text
+            if (
+                asked
+                or facts.stages.of(call.place) is Stage.INFERS
+                or _older(facts.code.pinned(facts.code.unit_of(module), "torch"))
+            ):
+                continue
+            yield making.at(
+                module,
+                call.node,
+                "VC115",
+                Severity.NOTE,
+                "torch.cuda.is_bf16_supported() is True for emulation too: on a V100 or T4",
+                remedy="Ask for native support: torch.cuda.is_bf16_supported(including_emulation=False).",
+                unsafe=(making.keyword(module, call.node, "including_emulation", "False"),),
+                url="https://github.com/pytorch/pytorch/blob/main/torch/cuda/__init__.py",
+            )
+
+
+def _older(pinned: str | None) -> bool:
+    try:
+        return pinned is not None and Version(pinned) < _SINCE
+    except InvalidVersion:
+        return False

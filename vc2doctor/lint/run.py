@@ -1,0 +1,93 @@
+"""One linting from start to end: files, facts, rules, what is to be left, diagnosis."""
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from vc2doctor import __version__
+from vc2doctor.data import Data
+from vc2doctor.findings import Severity
+from vc2doctor.lint import rules
+from vc2doctor.lint.code import CodeFacts
+from vc2doctor.lint.diagnosis import diagnose
+from vc2doctor.lint.model import CodeFinding, Diagnosis, Fixed, LintPlan, LintReport
+from vc2doctor.lint.project import read_project
+from vc2doctor.lint.rules import making
+from vc2doctor.lint.silence import LintSettings, quieten, selected
+from vc2doctor.lint.weights import Facts
+
+UNREAD = "VC100"
+
+
+class LintRequest(Data):
+    """What the user asked for."""
+
+    paths: tuple[Path, ...]
+    precision: Literal["bf16"] | None = None
+    settings: LintSettings = LintSettings()
+    fail_on: Severity = Severity.ERROR
+    installed: Mapping[str, str] = {}
+    """Versions of the environment that the code will run in; else the project's pins count."""
+
+
+class Judged(NamedTuple):
+    """What the rules say of a project."""
+
+    facts: Facts
+    findings: tuple[CodeFinding, ...]
+    diagnoses: tuple[Diagnosis, ...]
+    silenced: int
+
+
+def judge(request: LintRequest, overlay: Mapping[str, str] | None = None) -> Judged:
+    """Return what the rules say of the code below the paths; ``overlay`` has texts that stand for files on disk.
+
+    Raises:
+        LintError: a path or a rule's id does not exist.
+    """
+    chosen = selected(request.settings, (UNREAD, *rules.ids()))
+    code = read_project(request.paths, request.settings.exclude, overlay or {}, request.installed)
+    facts = Facts(code)
+    found = (*rules.run(facts, chosen), *(_unread(code) if UNREAD in chosen else ()))
+    kept, silenced = quieten(found, code.silences, request.settings)
+    ordered = tuple(sorted(kept, key=lambda one: (-one.severity.rank, one.path or "", one.line or 0, one.id)))
+    return Judged(facts, ordered, diagnose(facts, ordered), silenced)
+
+
+def _unread(code: CodeFacts) -> tuple[CodeFinding, ...]:
+    return tuple(
+        making.at_line(
+            unread.name,
+            unread.line or 1,
+            UNREAD,
+            Severity.NOTE,
+            f"not read: {unread.reason}",
+            remedy="Nothing is said of this file. If it trains, make it readable for this Python.",
+            url="https://docs.python.org/3/library/ast.html#ast.parse",
+        )
+        for unread in code.unread
+    )
+
+
+def report(request: LintRequest, judged: Judged, started: float, fixed: Fixed | None = None) -> LintReport:
+    """Return the report on a project."""
+    worst = max((finding.severity.rank for finding in judged.findings), default=-1)
+    refused = fixed is not None and bool(fixed.refused)
+    failed = worst >= request.fail_on.rank or refused
+    return LintReport(
+        doctor=__version__,
+        verdict="findings" if judged.findings else "clean",
+        exit_code=1 if failed else 0,
+        root=os.path.relpath(judged.facts.code.root),
+        plan=LintPlan(
+            paths=tuple(str(path) for path in request.paths), precision=request.precision, fail_on=request.fail_on.value
+        ),
+        files=judged.facts.code.count,
+        diagnoses=judged.diagnoses,
+        findings=judged.findings,
+        silenced=judged.silenced,
+        fixed=fixed,
+        seconds=round(time.monotonic() - started, 3),
+    )

@@ -1,0 +1,145 @@
+"""What the linter found, for people: the diagnosis first, then what stands alone; notes in one line each."""
+
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.text import Text
+
+from vc2doctor.findings import Severity
+from vc2doctor.lint.model import CodeFinding, Diagnosis, LintReport
+from vc2doctor.report.lines import Line, Marks, plain
+
+_OF_SEVERITY = {Severity.ERROR: "bad", Severity.WARNING: "warn", Severity.NOTE: "note"}
+_ROLES = {
+    "helper": "decides: the default of the helper",
+    "weights": "weights",
+    "outer": "outer region",
+    "region": "region",
+    "cast": "cast",
+    "scaler": "loss scaling",
+    "config": "configuration",
+    "launch": "launch",
+    "other": "place",
+}
+
+
+def show(report: LintReport, console: Console) -> None:
+    """Print the report; one line a line, so that ``file:line`` can be clicked and searched."""
+    marks = Marks(ascii_only=not console.encoding.lower().startswith("utf"))
+    for line in render(report, marks):
+        console.print(line.text, soft_wrap=True, highlight=False)
+
+
+def render(report: LintReport, marks: Marks) -> Iterator[Line]:
+    """Yield the report's lines."""
+    # What is printed can be opened from where the doctor was started.
+    prefix = "" if report.root == "." else f"{report.root}/"
+    yield Line(Text(f"vc2doctor {report.doctor}: {report.files} files read in {report.seconds:.1f} s", "bold"))
+    told: set[tuple[str | None, int | None, str]] = set()
+    for diagnosis in report.diagnoses:
+        yield Line(Text())
+        yield from _diagnosis(diagnosis, marks, prefix)
+        told.update((place.path, place.line, place.id) for place in diagnosis.places)
+    alone = [finding for finding in report.findings if (finding.path, finding.line, finding.id) not in told]
+    weighty = [finding for finding in alone if finding.severity is not Severity.NOTE]
+    for finding in weighty:
+        yield Line(Text())
+        yield from _finding(finding, marks, prefix)
+    yield from _notes([finding for finding in alone if finding.severity is Severity.NOTE], marks, prefix)
+    if report.fixed is not None:
+        yield from _fixed(report, marks)
+    yield Line(Text())
+    yield _verdict(report, marks)
+
+
+def _diagnosis(diagnosis: Diagnosis, marks: Marks, prefix: str) -> Iterator[Line]:
+    worst = max(diagnosis.places, key=lambda place: place.severity.rank).severity
+    mark, style = marks(_OF_SEVERITY[worst])
+    yield Line(Text.assemble("  ", (f"{mark} {plain(diagnosis.title)}", style)))
+    missed: str | None = None
+    for number, place in enumerate(diagnosis.places, 1):
+        for at, each in enumerate(place.places):
+            head = f"{number:>3}. " if at == 0 else "     "
+            role = f"  {place.id} {_ROLES[place.role]}: {plain(place.message)}" if at == 0 else ""
+            yield Line(Text.assemble("    ", head, (plain(prefix + each.told), "bold"), role))
+        if place.if_missed and place.if_missed != missed:
+            yield Line(Text(f"         if missed: {plain(place.if_missed)}", "dim"))
+        missed = place.if_missed
+    folder = f"{prefix}{diagnosis.unit}".rstrip("/") or "."
+    yield Line(Text("      All of them at once, as a patch first:"))
+    yield Line(Text(f"        vc2doctor lint --precision bf16 --fix --diff {plain(folder)}", "cyan"), is_command=True)
+
+
+def _finding(finding: CodeFinding, marks: Marks, prefix: str) -> Iterator[Line]:
+    mark, style = marks(_OF_SEVERITY[finding.severity])
+    first, *rest = finding.places
+    yield Line(
+        Text.assemble(
+            "  ", (f"{mark} {finding.id} {finding.severity.value}", style), "  ", (plain(finding.message), "bold")
+        )
+    )
+    yield Line(Text(f"      at {plain(prefix + first.told)}"))
+    for place in rest:
+        yield Line(Text(f"         {plain(prefix + place.told)}"))
+    for evidence in finding.evidence:
+        yield Line(Text(f"      {plain(evidence)}", "dim"))
+    yield Line(Text(f"      {plain(finding.remedy)}"))
+
+
+def _notes(notes: list[CodeFinding], marks: Marks, prefix: str) -> Iterator[Line]:
+    if not notes:
+        return
+    mark, style = marks("note")
+    yield Line(Text())
+    for note in notes:
+        for place in note.places:
+            yield Line(
+                Text.assemble(
+                    "  ", (f"{mark} {note.id} note  {plain(prefix + place.told)}  ", style), plain(note.message)
+                )
+            )
+
+
+def _fixed(report: LintReport, marks: Marks) -> Iterator[Line]:
+    fixed = report.fixed
+    if fixed is None:
+        return
+    yield Line(Text())
+    if fixed.refused:
+        mark, style = marks("bad")
+        yield Line(
+            Text.assemble("  ", (f"{mark} Not fixed, nothing was written: the change would not be complete.", style))
+        )
+        for reason in fixed.refused:
+            yield Line(Text(f"      {plain(reason)}"))
+    elif not fixed.files:
+        yield Line(Text("  Nothing to fix."))
+    else:
+        mark, style = marks("good")
+        verb = "Fixed" if fixed.written else "Would fix"
+        yield Line(
+            Text.assemble("  ", (f"{mark} {verb} {len(fixed.files)} file{'s' if len(fixed.files) > 1 else ''}:", style))
+        )
+        for file in fixed.files:
+            yield Line(Text(f"      {plain(file.path)}: {file.edits} edit{'s' if file.edits > 1 else ''}"))
+    if report.plan.precision == "bf16" and fixed.files and not fixed.refused:
+        yield Line(Text("      bfloat16 needs an Ampere or newer GPU; see that this environment has one, and trains:"))
+        yield Line(Text("        vc2doctor check --precision bf16", "cyan"), is_command=True)
+    for caution in fixed.cautions:
+        mark, style = marks("warn")
+        yield Line(Text.assemble("  ", (f"{mark} look at ", style), plain(caution)))
+
+
+def _verdict(report: LintReport, marks: Marks) -> Line:
+    counts = []
+    for severity in reversed(Severity):
+        number = sum(finding.severity is severity for finding in report.findings)
+        if number:
+            counts.append(f"{number} {severity.value}{'s' if number > 1 else ''}")
+    left = f" {report.silenced} place{'s' if report.silenced > 1 else ''} ignored as told." if report.silenced else ""
+    if not counts:
+        mark, style = marks("good")
+        return Line(Text.assemble((f"{mark} Nothing in this code contradicts itself.", style), left))
+    worst = max(report.findings, key=lambda finding: finding.severity.rank).severity
+    mark, style = marks(_OF_SEVERITY[worst])
+    return Line(Text.assemble((f"{mark} {', '.join(counts)}.", style), left))
