@@ -56,6 +56,15 @@ class Unit:
         return found
 
     @cached_property
+    def naming(self) -> Mapping[str, list[Config]]:
+        """The configurations by the names of classes that they hold as values: ``model_cls="Chat"``."""
+        found: dict[str, list[Config]] = defaultdict(list)
+        for config in self.configs:
+            for name in {entry.value for entry in config.entries if isinstance(entry.value, str)} & set(self.classes):
+                found[name].append(config)
+        return found
+
+    @cached_property
     def calls(self) -> Mapping[str, list[Call]]:
         """The calls by the last part of what is called."""
         found: dict[str, list[Call]] = defaultdict(list)
@@ -288,6 +297,13 @@ class CodeFacts:
     def callers(self, function: Function) -> list[Call]:
         """Return the calls of a function within the project that can be resolved."""
         return self._callers.get(id(function), [])
+
+    def configs_of(self, place: Place) -> list[Config]:
+        """Return the configurations that code at ``place`` reads: those that name its class, else all of its unit."""
+        unit, cls = self.unit_of(place.module), place.function.cls
+        configs = [config for config in unit.configs if config.kind != "json"]
+        naming = unit.naming.get(cls.name, []) if cls is not None else []
+        return naming or configs
 
     def namesakes(self, function: Function) -> list[Call]:
         """Return the method calls of a function's name within its unit, on objects whose class cannot be read."""

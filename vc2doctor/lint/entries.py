@@ -45,8 +45,9 @@ def entries_of(facts: Facts, region: Region) -> list[Entry]:
 
 def launched(unit: Unit, cls: Class) -> list[Launch]:
     """Return the launches whose configuration names a class."""
-    naming = [config for config in unit.configs if any(entry.value == cls.name for entry in config.entries)]
-    return [launch for launch in unit.launches if any(given_to(launch, config) for config in naming)]
+    return [
+        launch for launch in unit.launches if any(given_to(launch, config) for config in unit.naming.get(cls.name, []))
+    ]
 
 
 def given_to(launch: Launch, config: Config) -> bool:
@@ -62,7 +63,7 @@ def given_to(launch: Launch, config: Config) -> bool:
 
 def _tail(path: str) -> str:
     """Return the part of a path after what only the shell knows: ``$(dirname $0)/a.py`` → ``a.py``."""
-    parts = [part for part in path.split("/") if part not in (".", "")]
+    parts = [part for part in path.split("/") if part not in (".", "..", "")]
     while parts and any(mark in parts[0] for mark in ("$", "(", ")", "~")):
         parts.pop(0)
     return "/".join(parts) or path

@@ -155,7 +155,9 @@ def is_module(code: CodeFacts, cls: Class) -> bool:
 
 def _speaks_of_loss(node: ast.AST) -> bool:
     for found in ast.walk(node):
-        if isinstance(found, ast.Name) and "loss" in found.id.lower():
+        if isinstance(found, ast.Name) and ("loss" in found.id.lower() or found.id == "labels"):
+            return True
+        if isinstance(found, ast.Attribute) and found.attr == "cross_entropy":
             return True
         if isinstance(found, ast.keyword | ast.arg) and "loss" in (found.arg or "").lower():
             return True

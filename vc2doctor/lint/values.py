@@ -257,8 +257,7 @@ class Values:
         return frozenset([UNKNOWN])
 
     def _configured(self, place: Place, key: str, default: ast.expr | None, depth: int) -> frozenset[Value]:
-        unit = self._code.unit_of(place.module)
-        entries = [config.find(key) for config in unit.configs if config.kind != "json"]
+        entries = [config.find(key) for config in self._code.configs_of(place)]
         found = {_plain(entry.value) for entry in entries if entry is not None}
         if default is not None and (not found or any(entry is None for entry in entries)):
             found |= self.of(default, place, depth)

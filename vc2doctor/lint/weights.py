@@ -82,7 +82,7 @@ class Facts(Precision):
             given=given,
             dtypes=self.values.dtypes(given, call.place),
             quantised=self._quantised(call),
-            family=family_of(ast.unparse(call.node)),
+            family=_family(call),
             inert=False,
             stage=self.stages.of(call.place),
         )
@@ -142,6 +142,14 @@ class Facts(Precision):
         """Return the loads of a unit whose weights are trained, or that gradients pass through."""
         mine = [load for load in self.loads if self.code.unit_of(load.place.module) is unit]
         return [load for load in mine if load.stage is Stage.TRAINS and load.quantised is None]
+
+
+def _family(call: Call) -> Family | None:
+    """Return the family that a load speaks of: by what it loads, what that is called, and the class that it is for."""
+    statement, cls = call.place.statement, call.place.function.cls
+    targets = [ast.unparse(target) for target in statement.targets] if isinstance(statement, ast.Assign) else []
+    said = (ast.unparse(call.node), *targets, cls.name if cls is not None else "")
+    return next((family for family in map(family_of, said) if family is not None), None)
 
 
 def module_alias(expression: ast.expr, place: Place) -> bool:

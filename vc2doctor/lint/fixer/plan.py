@@ -46,7 +46,7 @@ def fix(request: LintRequest, judged: Judged, *, unsafe: bool, write: bool) -> t
             counts[name] += len(mine)
         after = judge(request, texts)
     if request.precision is not None and not refused:
-        refused += [f"{place.path}:{place.line}: {place.message}" for place in _left(after)]
+        refused += _why(judged, after)
     changed = {name: text for name, text in texts.items() if text != originals[name]}
     written = write and not refused and bool(changed)
     if written:
@@ -88,8 +88,17 @@ def _places(judged: Judged) -> Iterator[CodeFinding]:
             yield place
 
 
-def _left(after: Judged) -> Iterator[CodeFinding]:
-    return (place for place in after.findings if place.cause == "float16" and place.severity is not Severity.NOTE)
+def _why(before: Judged, after: Judged) -> Iterator[str]:
+    """Yield what stays in float16, by the lines that the files have now: the edits have moved some."""
+    known: dict[tuple[str, str | None, str], list[CodeFinding]] = defaultdict(list)
+    for place in before.findings:
+        known[place.id, place.path, place.message].append(place)
+    for place in after.findings:
+        if place.cause == "float16" and place.severity is not Severity.NOTE:
+            same = known[place.id, place.path, place.message]
+            now = same.pop(0) if same else place
+            detail = f" ({now.evidence[0]})" if now.evidence else ""
+            yield f"{now.path}:{now.line}: {now.message}{detail}"
 
 
 def _unreadable(request: LintRequest, judged: Judged) -> Iterator[str]:

@@ -60,11 +60,10 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
 
 def _bf16_weights(facts: Facts, unit: Unit, region: Region) -> str | None:
     """Return where weights of the region's model are loaded in bfloat16."""
-    family = (
-        {id(cls.module) for cls in facts.code.family(region.place.function.cls)} if region.place.function.cls else set()
-    )
+    cls = region.place.function.cls
+    family = facts.code.family(cls) if cls is not None else []
     for load in facts.trained_loads(unit):
-        if load.dtypes == {BFLOAT} and id(load.place.module) in family and not load.inert:
+        if load.dtypes == {BFLOAT} and not load.inert and load.place.function.cls in family:
             return making.place(load.place.module, load.node).told
     return None
 
