@@ -1,4 +1,4 @@
-"""The fixture project has the structure of VideoChat2: its cure, whole and by halves, told by the linter and by the probe."""
+"""The fixture project has the structure of VideoChat2: its cure, whole and by halves, as linter and probe tell it."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_the_diagnosis_tells_every_place_the_deciding_first(project: Path) -> No
     assert told[0] == ("helper", "models/base.py:12")
     assert {where for role, where in told if role == "weights"} == {
         *("models/it_hd_mistral.py:14", "models/it_hd_mistral.py:17", "models/it_mistral.py:20"),
-        *("models/it_mistral.py:24", "models/it_mistral.py:30", "models/pt_mistral.py:18"),
+        *("models/it_mistral.py:23", "models/it_mistral.py:29", "models/pt_mistral.py:18"),
         *("models/pt_mistral.py:21", "models/pt_mistral.py:27"),
     }
     assert {where for role, where in told if role == "outer"} == {"tasks/train_it.py:11", "tasks/train_pt.py:11"}
@@ -152,7 +152,7 @@ def test_the_change_asked_about_is_told_as_worse(project: Path) -> None:
     errors = {
         (place.path, place.line) for place in judged.findings if place.id == "VC103" and place.severity.value == "error"
     }
-    assert {("models/it_mistral.py", 47), ("models/it_mistral.py", 54)} <= errors
+    assert {("models/it_mistral.py", 46), ("models/it_mistral.py", 53)} <= errors
     (diagnosis,) = judged.diagnoses
     assert diagnosis.places[0].role == "helper"
 
