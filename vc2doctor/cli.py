@@ -86,6 +86,7 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
 
 @cli.command()
 @click.option("--probe/--no-probe", default=True, help="Train a few steps, or judge by versions alone.")
+@click.option("--code", type=_PATH, help="Training code to read as well: its precision decides, its faults count.")
 @_options
 def check(**options: Any) -> None:  # noqa: ANN401 - click passes one keyword an option
     """Examine an environment, train a few real steps in it, and say whether it is fit.

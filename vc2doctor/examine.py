@@ -10,7 +10,9 @@ from vc2doctor.checks.examination import Examination
 from vc2doctor.data import Data
 from vc2doctor.environment import interpreter
 from vc2doctor.environment.gather import gather
+from vc2doctor.environment.model import Environment
 from vc2doctor.findings import Plan, ProbeReport, Report, Severity
+from vc2doctor.lint import joined
 from vc2doctor.matrix import load
 from vc2doctor.matrix.model import Profile
 from vc2doctor.probe.model import ProbeRun
@@ -35,6 +37,8 @@ class Request(Data):
     probe: bool = True
     fail_on: Severity = Severity.ERROR
     matrix: Path | None = None
+    code: Path | None = None
+    """Training code, whose contradictions are findings, and whose precision decides where none was asked for."""
     entry: str | None = None
     """``module:function`` of the user's own, to be trained instead of the miniature."""
     recipes: tuple[str, ...] = tuple(RECIPES)
@@ -61,14 +65,17 @@ def examine(request: Request, folder: Path, on_progress: Callable[[str], None]) 
     profile = load.profile(matrix, request.profile or DEFAULT_PROFILE)
     python = interpreter.find(request.python)
     on_progress("reading what is installed")
+    environment = gather(python, folder)
+    read = _read_code(request, environment, on_progress) if request.code is not None else joined.Read()
     examination = Examination(
-        environment=gather(python, folder),
+        environment=environment,
+        code=read.findings,
         matrix=matrix,
         profile=profile,
         explicit_profile=request.profile is not None,
         plan=Plan(
             profile=profile.name,
-            precision=request.precision or profile.precision.recommended,
+            precision=request.precision or read.precision or profile.precision.recommended,
             device=request.device,
             require_gpu=request.require_gpu,
             probe=request.probe,
@@ -76,6 +83,8 @@ def examine(request: Request, folder: Path, on_progress: Callable[[str], None]) 
             entry=request.entry,
             checkpoint=str(request.checkpoint) if request.checkpoint else None,
             trains=request.train,
+            code=str(request.code) if request.code else None,
+            code_recipes=read.recipes,
         ),
     )
     if request.probe and not examination.missing:
@@ -85,6 +94,13 @@ def examine(request: Request, folder: Path, on_progress: Callable[[str], None]) 
         done = probe(python, request.device, recipes, request.timeout, on_progress, spec)
         examination = examination.model_copy(update={"probe": done})
     return report_on(examination, time.monotonic() - started)
+
+
+def _read_code(request: Request, environment: Environment, on_progress: Callable[[str], None]) -> joined.Read:
+    on_progress("reading the training code")
+    installed = {made.name: made.version for made in environment.distributions if made.version}
+    assert request.code is not None  # noqa: S101 - the caller looked
+    return joined.read(request.code, installed)
 
 
 def spec_of(profile: Profile) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What the examination ends in: findings, and the report that holds them."""
 
+from collections.abc import Mapping
 from enum import Enum
 from typing import Literal
 
@@ -63,6 +64,10 @@ class Plan(Data):
     """The user's function that gives what is trained; ``None``: the profile's miniature."""
     checkpoint: str | None = None
     """Weights on disk that are looked at instead of the miniature."""
+    code: str | None = None
+    """Training code that was read as well."""
+    code_recipes: Mapping[str, str] = Field(default_factory=dict)
+    """Entry point of the code → the recipe it trains in, as far as that can be read."""
     trains: bool = True
     """Whether steps are taken; a checkpoint's range can be measured without."""
 

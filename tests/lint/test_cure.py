@@ -14,7 +14,7 @@ from tests.conftest import Ran
 from vc2doctor.lint.fixer.plan import fix
 from vc2doctor.lint.fixer.rewrite import rewrite
 from vc2doctor.lint.model import CodeFinding, Fixed
-from vc2doctor.lint.recipe import recipe_of
+from vc2doctor.lint.recipe import deciding, recipes_of
 from vc2doctor.lint.run import Judged, LintRequest, judge
 
 if TYPE_CHECKING:
@@ -158,9 +158,15 @@ def test_the_change_asked_about_is_told_as_worse(project: Path) -> None:
 
 
 def test_the_recipe_of_the_code_is_what_it_trains_in(project: Path) -> None:
-    assert recipe_of(look(project).facts, "models/it_mistral.py") == "fp16-scaled"
+    recipes = recipes_of(look(project).facts)
+    assert recipes == {
+        "tasks/train_it.py": "fp16-scaled",
+        "tasks/train_pt.py": "fp16-scaled",
+        "tasks/train_it_ds.py": "bf16-in-fp16-autocast",
+    }
+    assert deciding(recipes) == "bf16-in-fp16-autocast"
     mend(project)
-    assert recipe_of(look(project).facts, "models/it_mistral.py") == "bf16"
+    assert set(recipes_of(look(project).facts).values()) == {"bf16"}
 
 
 ROWS = {
@@ -188,7 +194,7 @@ def _probed(doctor: Callable[..., Ran], python: Path, project: Path, precision: 
 def test_each_half_made_cure_does_what_the_table_says(
     roles: tuple[str, ...], project: Path, doctor: Callable[..., Ran], stack_of: Callable[..., Path]
 ) -> None:
-    """Float16 stays in the helper: the loss is NaN; with a scaler no step is taken, without one the weights go with it."""
+    """A float16 helper makes the loss NaN; with a scaler no step is taken, without one the weights go with it."""
     if roles:
         mend_only(project, *roles)
     seen = _probed(doctor, stack_of(*STACK), project, "fp16-scaled")

@@ -33,8 +33,8 @@ def pages() -> dict[str, str]:
 
 
 def run(examination: Examination) -> tuple[Finding, ...]:
-    """Return what all checks find, the heaviest first, then by id."""
-    found: list[Finding] = []
+    """Return what all checks and the linter find, the heaviest first, then by id."""
+    found: list[Finding] = [*examination.code]
     for module in modules():
         check: Check = module.check
         found.extend(check(examination))

@@ -6,7 +6,7 @@ from packaging.version import InvalidVersion, Version
 
 from vc2doctor.data import Data
 from vc2doctor.environment.model import STACK, Environment
-from vc2doctor.findings import Plan, Severity
+from vc2doctor.findings import Finding, Plan, Severity
 from vc2doctor.matrix.judge import Combination, Judgement, judge, neighbours, strikes
 from vc2doctor.matrix.model import KnownIssue, Matrix, Profile
 from vc2doctor.matrix.verdicts import GPU
@@ -22,6 +22,8 @@ class Examination(Data):
     matrix: Matrix
     profile: Profile
     plan: Plan
+    code: tuple[Finding, ...] = ()
+    """What the linter says of the training code, where it was asked."""
     probe: ProbeRun | None = None
     explicit_profile: bool = False
     """The user named the profile; otherwise it only says which precision decides."""

@@ -24,7 +24,7 @@ _VENDORED = re.compile(
 )
 # A Python file with none of these words says nothing of precision, and is parsed only when a class that does needs it.
 _WORDS = re.compile(
-    rb"autocast|GradScaler|float16|bfloat16|fp16|bf16|\.half\b|\bamp\b|grad_norm|\.backward\(|torch_dtype|token_id\b|"
+    rb"autocast|GradScaler|float16|bfloat16|fp16|bf16|\bhalf\b|\bamp\b|grad_norm|\.backward\(|torch_dtype|token_id\b|"
     rb"is_bf16_supported|gradient_clipping|-\s*1e\+?\d|rsqrt|\.pow\(2|optimizer|precision|Trainer|isnan|isfinite|isinf"
 )
 

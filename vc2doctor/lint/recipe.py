@@ -1,5 +1,7 @@
 """In which precision recipe of the probe the code of a project trains, as far as that can be read."""
 
+from collections.abc import Mapping
+
 from vc2doctor.lint.code import Unit
 from vc2doctor.lint.entries import Entry, entries_of
 from vc2doctor.lint.precision import Region
@@ -22,23 +24,34 @@ _RECIPES: dict[tuple[Dtype, Dtype, bool], str] = {
     (BFLOAT, HALF, True): "bf16-in-fp16-autocast",
 }
 
-
-def recipe_of(facts: Facts, name: str | None = None) -> str | None:
-    """Return the recipe that the code trains in; ``name``: of the model in that file, else of the project's only one.
-
-    ``None``: it cannot be read, or parts of the project differ.
-    """
-    found = {
-        _recipe(facts, unit, region, entry)
-        for unit in facts.code.units.values()
-        for region, entry in _trained(facts, unit, name)
-    }
-    if not found and name is None:
-        found = {_flagged(facts, unit) for unit in facts.code.units.values()} - {None}
-    return found.pop() if len(found) == 1 else None
+_RISK = (
+    *("bf16-in-fp16-autocast", "fp16-unscaled", "fp16-scaled", "fp16-amp", "bf16-scaled", "bf16", "bf16-amp"),
+    "fp32",
+)
+"""The recipes, the one that most often fails first."""
 
 
-def _trained(facts: Facts, unit: Unit, name: str | None) -> list[tuple[Region | None, Entry]]:
+def recipes_of(facts: Facts) -> dict[str, str]:
+    """Return the recipe of every entry point, as far as it can be read; of several in one, the one most at risk."""
+    found: dict[str, str] = {}
+    for unit in facts.code.units.values():
+        for region, entry in _trained(facts, unit):
+            recipe = _recipe(facts, unit, region, entry)
+            name = entry.loop.function.module.name
+            if recipe is not None:
+                found[name] = min(found.get(name, recipe), recipe, key=_RISK.index)
+    if not found:
+        flagged = {unit.folder or ".": _flagged(facts, unit) for unit in facts.code.units.values()}
+        found = {name: recipe for name, recipe in flagged.items() if recipe is not None}
+    return found
+
+
+def deciding(recipes: Mapping[str, str]) -> str | None:
+    """Return the recipe to judge a project by: the one most at risk, as a fit environment must bear each."""
+    return min(recipes.values(), key=_RISK.index, default=None)
+
+
+def _trained(facts: Facts, unit: Unit) -> list[tuple[Region | None, Entry]]:
     inner = [
         region
         for region in facts.regions
@@ -46,12 +59,11 @@ def _trained(facts: Facts, unit: Unit, name: str | None) -> list[tuple[Region | 
         and not region.autocast.off
         and region.place.function.cls is not None
         and facts.code.unit_of(region.place.module) is unit
-        and (name is None or region.place.module.name == name)
     ]
     pairs: list[tuple[Region | None, Entry]] = [
         (region, entry) for region in inner for entry in entries_of(facts, region)
     ]
-    if pairs or name is not None:
+    if pairs:
         return pairs
     loops = [loop for loop in facts.loops_of(unit) if loop.regions]
     return [

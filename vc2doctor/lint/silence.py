@@ -34,7 +34,7 @@ def comments(text: str) -> dict[int, frozenset[str]]:
 class LintSettings(Data):
     """``[tool.vc2doctor.lint]``: which rules run, and where they are quiet."""
 
-    model_config = ConfigDict(alias_generator=lambda name: name.replace("_", "-"))
+    model_config = ConfigDict(alias_generator=lambda name: name.replace("_", "-"), populate_by_name=True)
 
     select: tuple[str, ...] | None = None
     """Ids, or beginnings of ids; default: all."""

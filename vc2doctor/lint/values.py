@@ -133,14 +133,15 @@ class Values:
 
     def _boolean(self, expression: ast.BoolOp, place: Place, depth: int) -> frozenset[Value]:
         deciding = isinstance(expression.op, ast.Or)
-        parts = [self.of(value, place, depth) for value in expression.values]
-        truths = [{None if isinstance(value, Unknown) else bool(value) for value in part} for part in parts]
-        if any(truth == {deciding} for truth in truths):
-            return frozenset([deciding])
-        if all(truth == {not deciding} for truth in truths):
-            return frozenset([not deciding])
-        # `dtype or torch.float16`: what it can be is more than whether it is true.
-        return frozenset().union(*parts) if deciding else frozenset([UNKNOWN])
+        found: set[Value] = set()
+        for at, part in enumerate(expression.values):
+            values = self.of(part, place, depth)
+            ends = {value for value in values if isinstance(value, Unknown) or bool(value) is deciding}
+            last = at == len(expression.values) - 1
+            found |= values if last else ends
+            if ends == values and UNKNOWN not in values:
+                break
+        return frozenset(found)
 
     @staticmethod
     def _compare(compared: ast.cmpop, left: frozenset[Value], right: frozenset[Value]) -> frozenset[Value]:

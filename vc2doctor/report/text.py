@@ -37,6 +37,9 @@ def render(report: Report, *, ascii_only: bool = False) -> Iterator[Line]:
     marks = Marks(ascii_only=ascii_only)
     plan = report.plan
     yield Line(Text(f"vc2doctor {report.doctor}: profile {plan.profile}, precision {plan.precision}", "bold"))
+    if plan.code is not None:
+        told = ", ".join(f"{entry} trains under {recipe}" for entry, recipe in plan.code_recipes.items())
+        yield labelled("Code", f"{plan.code}: {told or 'what it trains in cannot be told by reading'}")
     yield Line(Text())
     yield from _environment(report.environment)
     if report.combination is not None:
