@@ -49,7 +49,7 @@ CASES: dict[str, tuple[str, set[object]]] = {
         "import torch\nclass A:\n    d = torch.half\nclass B(A):\n    def f(self):\n        show(self.d)\n",
         {HALF},
     ),
-    "or": ("import torch\ndef f(fp16=None):\n    show(fp16 or torch.half)\n", {None, HALF}),
+    "or": ("import torch\ndef f(fp16=None):\n    show(fp16 or torch.half)\n", {HALF}),
 }
 
 

@@ -112,7 +112,7 @@ class CodeFacts:
         """Return the unit a module belongs to."""
         return self.units[self.folders[module.name]]
 
-    def pinned(self, unit: Unit, package: str) -> str | None:
+    def version(self, unit: Unit, package: str) -> str | None:
         """Return the version that a unit will run with: what is installed, else its own pin or the root's."""
         return (
             self.installed.get(package)

@@ -251,7 +251,8 @@ class _Reader:
         prefix = "." * node.level + (node.module or "")
         for name in node.names:
             if name.name == "*":
-                self._module.stars.append(prefix)
+                if prefix not in self._module.stars:
+                    self._module.stars.append(prefix)
             else:
                 joint = "" if prefix.endswith(".") else "."
                 self._module.imports[name.asname or name.name] = f"{prefix}{joint}{name.name}"

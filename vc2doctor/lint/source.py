@@ -20,8 +20,16 @@ class Source:
     name: str
     text: str
     tree: ast.Module
+    lines: tuple[str, ...]
+    """The text by lines, as ``ast`` counts them."""
     cells: tuple[int, ...] = field(default=())
     """Of a notebook: the first line of each code cell in ``text``."""
+
+    def segment(self, node: ast.expr) -> str:
+        """Return an expression of one line as it is written, else as ``ast`` writes it."""
+        if node.end_lineno != node.lineno or node.end_col_offset is None:
+            return ast.unparse(node)
+        return self.lines[node.lineno - 1].encode()[node.col_offset : node.end_col_offset].decode()
 
     def told(self, line: int) -> tuple[str, int]:
         """Return the name and the line that a person looks for: in a notebook, of the cell."""
@@ -72,7 +80,7 @@ def read(name: str, data: bytes) -> Source:
     except (ValueError, MemoryError, RecursionError) as error:
         message = str(error) or "it is nested too deeply"
         raise UnreadableError(message) from error
-    return Source(name, text, tree, cells)
+    return Source(name, text, tree, tuple(text.split("\n")), cells)
 
 
 def _code_of_notebook(data: bytes) -> tuple[str, tuple[int, ...]]:

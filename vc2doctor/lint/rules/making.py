@@ -50,7 +50,7 @@ def _made(where: tuple[str, int, int], id_: str, severity: Severity, message: st
 
 def source(module: Module, node: ast.expr) -> str:
     """Return an expression as it is written."""
-    return ast.get_source_segment(module.source.text, node) or ast.unparse(node)
+    return module.source.segment(node)
 
 
 def replace(module: Module, node: ast.expr, text: str) -> Edit:

@@ -26,6 +26,7 @@ import ast
 from collections.abc import Iterator
 
 from vc2doctor.findings import Severity
+from vc2doctor.lint.adapters import follow_the_base
 from vc2doctor.lint.config import UNKNOWN
 from vc2doctor.lint.model import CodeFinding, Edit
 from vc2doctor.lint.module import Module
@@ -108,13 +109,11 @@ def _finding(facts: Facts, load: Load) -> CodeFinding:
 
 
 def _peft(facts: Facts, load: Load) -> list[str]:
-    pinned = facts.code.pinned(facts.code.unit_of(load.place.module), "peft")
-    if pinned is None:
+    peft = facts.code.version(facts.code.unit_of(load.place.module), "peft")
+    follows = follow_the_base(peft)
+    if follows is None:
         return []
-    parts = tuple(int(part) for part in pinned.split(".")[:2] if part.isdigit())
-    if (0, 7) <= parts < (0, 12):
-        return [f"peft {pinned} (pinned) makes adapters in the dtype of the base: they are float16 themselves"]
-    return [f"peft {pinned} (pinned) keeps adapters in float32"]
+    return [f"peft {peft} makes adapters {'float16 like the base' if follows else 'in float32'}"]
 
 
 def _edits(load: Load) -> tuple[Edit, ...]:

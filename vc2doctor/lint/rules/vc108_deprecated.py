@@ -43,7 +43,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
     for module in facts.code.modules.values():
         if infers_by_path(module.name) or "cuda" not in module.source.text:
             continue
-        pinned = facts.code.pinned(facts.code.unit_of(module), "torch")
+        pinned = facts.code.version(facts.code.unit_of(module), "torch")
         yield from _names(module, pinned)
         yield from _unused(module)
 

@@ -21,19 +21,22 @@ float32 for what is trained.
 
 **Silence** a line with `# vc2doctor: ignore[VC109]`.
 
-**Since** every release of torch.
+**Since** every release of torch. With peft 0.7.0 to 0.11.1 adapters have the dtype of the base (measured on the grid), so
+that a half base makes half trainables: the rule asks the installed peft, or the pinned one.
 """
 
 import ast
 from collections.abc import Iterator
 
 from vc2doctor.findings import Severity
+from vc2doctor.lint.adapters import follow_the_base
 from vc2doctor.lint.model import CodeFinding
 from vc2doctor.lint.module import Function, Place, last_name
+from vc2doctor.lint.precision import HALVES
 from vc2doctor.lint.rules import making
 from vc2doctor.lint.stage import Stage, infers_by_path, words
 from vc2doctor.lint.values import BFLOAT, HALF
-from vc2doctor.lint.weights import Cast, Facts
+from vc2doctor.lint.weights import Cast, Facts, Load
 
 _FROZEN = {
     "ref",
@@ -68,11 +71,52 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
     for cast in facts.casts:
         if _is_trained(cast):
             yield _whole(facts, cast)
+    for load in facts.loads:
+        if _makes_half_adapters(facts, load):
+            yield _adapters(facts, load)
     for module in facts.code.modules.values():
         if not infers_by_path(module.name):
             for function in module.functions:
                 if _halves_weights(function) and not _spared(facts, function, 0):
                     yield _converter(function)
+
+
+def _makes_half_adapters(facts: Facts, load: Load) -> bool:
+    """Say whether adapters are added to what is loaded in half, by a peft that makes them like the base."""
+    place = load.place
+    if (
+        load.stage is not Stage.TRAINS
+        or load.inert
+        or load.quantised
+        or len(load.dtypes) != 1
+        or not load.dtypes & HALVES
+    ):
+        return False
+    if not follow_the_base(facts.code.version(facts.code.unit_of(place.module), "peft")):
+        return False
+    near = [call for call in place.module.calls if call.place.function.cls is place.function.cls]
+    upcast = {"prepare_model_for_kbit_training", "prepare_model_for_int8_training", "float"}
+    return any(call.name == "get_peft_model" for call in near) and not any(call.name in upcast for call in near)
+
+
+def _adapters(facts: Facts, load: Load) -> CodeFinding:
+    module = load.place.module
+    peft = facts.code.version(facts.code.unit_of(module), "peft")
+    half = load.dtypes == {HALF}
+    effect = 'a scaler raises "Attempting to unscale FP16 gradients", and without one the first step makes them NaN'
+    return making.at(
+        module,
+        load.node,
+        "VC109",
+        Severity.ERROR if half else Severity.WARNING,
+        f"peft {peft} makes adapters {'float16' if half else 'bfloat16'} like the base: "
+        + (effect if half else "85 % of their weights do not move at a learning rate of 1e-5"),
+        evidence=(
+            "measured on the grid: adapters follow the base with peft 0.7.0 to 0.11.1, and are float32 before and after",
+        ),
+        remedy="Install peft 0.12 or newer, or cast the adapters to float32 after get_peft_model.",
+        url="https://github.com/huggingface/peft/releases/tag/v0.12.0",
+    )
 
 
 def _is_trained(cast: Cast) -> bool:

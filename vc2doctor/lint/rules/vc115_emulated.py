@@ -48,7 +48,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
             if (
                 asked
                 or facts.stages.of(call.place) is Stage.INFERS
-                or _older(facts.code.pinned(facts.code.unit_of(module), "torch"))
+                or _older(facts.code.version(facts.code.unit_of(module), "torch"))
             ):
                 continue
             yield making.at(
