@@ -106,7 +106,9 @@ def _python_entries(key: str, value: ast.expr, line: int) -> Iterator[Entry]:
 
 
 def literal(value: ast.expr) -> Any:  # noqa: ANN401 - as the file has it
-    """Return the value of a literal expression, ``UNKNOWN`` for any other."""
+    """Return the value of a literal expression, a dtype of torch by its name, and ``UNKNOWN`` for any other."""
+    if isinstance(value, ast.Attribute) and isinstance(value.value, ast.Name) and value.value.id == "torch":
+        return f"torch.{value.attr}"
     try:
         return ast.literal_eval(value)
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):

@@ -205,9 +205,11 @@ class Precision:
 
     @staticmethod
     def _evaluates(statement: ast.With | ast.AsyncWith, place: Place) -> bool:
-        """Say whether a block only calls what evaluates, in a function that runs no backward pass."""
+        """Say whether a block evaluates: in a function that runs no backward pass, by what it calls, or without a loss."""
         if any(isinstance(node, ast.Attribute) and node.attr == "backward" for node in ast.walk(place.function.node)):
             return False
+        if place.function.cls is None and "loss" not in "".join(ast.unparse(body) for body in statement.body).lower():
+            return True
         called = (
             last_name(node.func) for body in statement.body for node in ast.walk(body) if isinstance(node, ast.Call)
         )

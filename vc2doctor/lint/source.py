@@ -103,9 +103,14 @@ def _plain(cell: str) -> list[str]:
     lines = cell.splitlines() or [""]
     if lines[0].lstrip().startswith("%%"):
         return [f"# {line}" for line in lines]
-    plain = []
+    plain: list[str] = []
+    shell = False
     for line in lines:
         body = line.lstrip()
-        shell = body.startswith(("!", "%")) or body.rstrip().endswith("?")
+        continued = shell and bool(plain) and plain[-1].rstrip().endswith("\\")
+        shell = continued or body.startswith(("!", "%")) or body.rstrip().endswith("?")
+        if continued:
+            plain.append(f"# {body}")
+            continue
         plain.append(f"{line[: len(line) - len(body)]}pass  # {body}" if shell else line)
     return plain

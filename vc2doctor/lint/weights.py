@@ -31,7 +31,7 @@ class Load:
     given: ast.expr
     """What is given as the dtype."""
     dtypes: frozenset[Value]
-    quantised: Literal["8bit", "4bit"] | None
+    quantised: Literal["8bit", "4bit", "other"] | None
     family: Family | None
     inert: bool
     """A dtype written on a config object, which ``from_config`` of transformers 4 does not read."""
@@ -99,7 +99,7 @@ class Facts(Precision):
                 stage = self.stages.of(place)
                 yield Load(target, place, statement.value, dtypes, None, family, inert=True, stage=stage)
 
-    def _quantised(self, call: Call) -> Literal["8bit", "4bit"] | None:
+    def _quantised(self, call: Call) -> Literal["8bit", "4bit", "other"] | None:
         eight, four = call.argument("load_in_8bit"), call.argument("load_in_4bit")
         config = call.argument("quantization_config")
         text = ast.unparse(config) if config is not None else ""
@@ -109,7 +109,9 @@ class Facts(Precision):
         for given in (eight, four):
             if given is not None and self.values.decide(given, call.place) is not False:
                 return "8bit" if given is eight else "4bit"
-        return "4bit" if "4bit" in text else "8bit" if "8bit" in text else None
+        if "4bit" in text:
+            return "4bit"
+        return "other" if config is not None and text != "None" else None
 
     @cached_property
     def casts(self) -> tuple[Cast, ...]:

@@ -41,18 +41,19 @@ _URL = "https://huggingface.co/docs/transformers/main_classes/model#transformers
 def find(facts: Facts) -> Iterator[CodeFinding]:
     """Find float16 loads of what is trained."""
     for load in facts.loads:
-        if (
-            load.stage is Stage.TRAINS
-            and load.dtypes == {HALF}
-            and load.quantised != "8bit"
-            and not _made_for_half(load)
-        ):
-            if load.quantised == "4bit" and not _trainer_is_bf16(facts, load):
-                continue
-            yield _finding(facts, load)
+        if load.stage is Stage.TRAINS and load.dtypes == {HALF} and not _made_for_half(load) and not _chosen(facts, load):
+            quantised = load.quantised is not None and not (load.quantised == "4bit" and _trainer_is_bf16(facts, load))
+            if not quantised:
+                yield _finding(facts, load)
     for cast in facts.casts:
         if _ignores_the_flag(facts, cast):
             yield _literal(cast)
+
+
+def _chosen(facts: Facts, load: Load) -> bool:
+    """Say whether a load stands in a branch for float16 that the run chooses: ``elif dtype == "float16":``."""
+    asks = any(word in ast.unparse(test) for test, wanted in load.place.tests if wanted for word in ("float16", "fp16", "half"))
+    return asks and facts.values.reached(load.place) is None
 
 
 def _made_for_half(load: Load) -> bool:

@@ -53,9 +53,29 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
                     useless.setdefault(id(scaler), (scaler, []))[1].extend(uses)
             elif dtypes == {HALF} and not uses:
                 yield from _missing(facts, loop)
+        yield from _wrappers(unit)
         for scaler, uses in useless.values():
             if scaler.enabled != {False} and not _follows_the_dtype(facts, scaler):
                 yield _useless(facts, scaler, uses)
+
+
+def _wrappers(unit: Unit) -> Iterator[CodeFinding]:
+    """Find mmengine's ``AmpOptimWrapper`` without dtype, which is float16 and scales, around bfloat16 weights."""
+    for config in unit.configs:
+        weights = [entry for entry in config.entries if entry.key.endswith("torch_dtype") and entry.value == "torch.bfloat16"]
+        scale = config.find("optim_wrapper.loss_scale")
+        if weights and scale is not None and scale.value == "dynamic" and config.find("optim_wrapper.dtype") is None:
+            yield making.at_entry(
+                config,
+                scale,
+                "VC104",
+                Severity.WARNING,
+                "the optimiser wrapper has no dtype, so it computes in float16 and scales the loss, and the weights are bfloat16",
+                evidence=(f"torch_dtype=torch.bfloat16 at {config.name}:{weights[0].line}",),
+                remedy='Give the wrapper dtype="bfloat16".',
+                url="https://github.com/InternLM/xtuner/issues/960",
+                role="scaler",
+            )
 
 
 def computes_in(facts: Facts, unit: Unit, loop: Loop) -> frozenset[Value]:

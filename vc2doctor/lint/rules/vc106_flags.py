@@ -34,6 +34,7 @@ from collections.abc import Iterator
 from vc2doctor.findings import Severity
 from vc2doctor.lint.code import Unit
 from vc2doctor.lint.config import Config, Entry, Launch
+from vc2doctor.lint.entries import given_to
 from vc2doctor.lint.families import Family, family_of
 from vc2doctor.lint.model import CodeFinding, CodePlace, Edit
 from vc2doctor.lint.rules import making
@@ -267,9 +268,31 @@ def _engines(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
                 role="config",
             )
             continue
+        if bf16 is None:
+            yield from (_no_block(config, launch) for launch in unit.launches if _is_given(config, launch))
         for entry in (half, bf16):
             if entry is not None and entry.value is True and _has_flags(facts, unit):
                 yield _hard_coded(unit, config, entry)
+
+
+def _is_given(config: Config, launch: Launch) -> bool:
+    """Say whether a launch trains in bfloat16 with this DeepSpeed file."""
+    asked = "--bf16" in launch.flags and _is_on(launch.flags["--bf16"][0])
+    return asked and "--deepspeed" in launch.flags and given_to(launch, config)
+
+
+def _no_block(config: Config, launch: Launch) -> CodeFinding:
+    return making.at_line(
+        config.name,
+        1,
+        "VC106",
+        Severity.WARNING,
+        "this DeepSpeed configuration has no bf16 block, and is used with --bf16: the engine does not hear of it",
+        evidence=(f"{launch.name}:{launch.flags['--bf16'][1]} --bf16",),
+        remedy='Add "bf16": {"enabled": "auto"}.',
+        url="https://huggingface.co/docs/transformers/deepspeed#data-precision",
+        role="config",
+    )
 
 
 def _has_flags(facts: Facts, unit: Unit) -> bool:

@@ -47,8 +47,11 @@ _BACK = {"float", "to", "type", "type_as", "double"}
 
 def find(facts: Facts) -> Iterator[CodeFinding]:
     """Find half-precision values where they do not belong."""
+    told: set[int] = set()
     for cast in facts.casts:
-        if _is_hard(cast):
+        statement = id(cast.call.place.statement)
+        if _is_hard(cast) and statement not in told:
+            told.add(statement)
             yield _hard(cast)
     for region in facts.regions:
         if region.stage is Stage.TRAINS and region.place.function.cls is not None and not region.autocast.off:

@@ -26,6 +26,7 @@ from collections.abc import Iterator
 from vc2doctor.findings import Severity
 from vc2doctor.lint.model import CodeFinding
 from vc2doctor.lint.rules import making
+from vc2doctor.lint.stage import infers_by_path
 from vc2doctor.lint.values import FLOAT
 from vc2doctor.lint.weights import Facts
 
@@ -33,8 +34,9 @@ from vc2doctor.lint.weights import Facts
 def find(facts: Facts) -> Iterator[CodeFinding]:
     """Find autocasts to float32 that are on."""
     for autocast in facts.autocasts.values():
-        if autocast.dtypes == {FLOAT} and autocast.on_cuda and not autocast.off:
-            module = autocast.call.place.module
+        module = autocast.call.place.module
+        on = autocast.enabled == {True} and autocast.on_cuda
+        if autocast.dtypes == {FLOAT} and on and not infers_by_path(module.name):
             yield making.at(
                 module,
                 autocast.call.node,
