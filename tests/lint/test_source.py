@@ -84,7 +84,10 @@ def test_a_fix_keeps_the_encoding_and_the_line_ends(tmp_path: Path) -> None:
 def test_a_notebook_is_read_by_cells(tmp_path: Path) -> None:
     cells = [
         {"cell_type": "markdown", "source": ["# autocast"]},
-        {"cell_type": "code", "source": ["%matplotlib inline\n", "!pip install \\\n", "  torch\n", "import torch\n", "model?"]},
+        {
+            "cell_type": "code",
+            "source": ["%matplotlib inline\n", "!pip install \\\n", "  torch\n", "import torch\n", "model?"],
+        },
         {"cell_type": "code", "source": "%%bash\nls autocast\n"},
         {"cell_type": "code", "source": TRAINS},
     ]

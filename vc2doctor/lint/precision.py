@@ -205,7 +205,7 @@ class Precision:
 
     @staticmethod
     def _evaluates(statement: ast.With | ast.AsyncWith, place: Place) -> bool:
-        """Say whether a block evaluates: in a function that runs no backward pass, by what it calls, or without a loss."""
+        """Say whether a block evaluates: without a backward pass around it, by what it calls, or without a loss."""
         if any(isinstance(node, ast.Attribute) and node.attr == "backward" for node in ast.walk(place.function.node)):
             return False
         if place.function.cls is None and "loss" not in "".join(ast.unparse(body) for body in statement.body).lower():

@@ -41,7 +41,12 @@ _URL = "https://huggingface.co/docs/transformers/main_classes/model#transformers
 def find(facts: Facts) -> Iterator[CodeFinding]:
     """Find float16 loads of what is trained."""
     for load in facts.loads:
-        if load.stage is Stage.TRAINS and load.dtypes == {HALF} and not _made_for_half(load) and not _chosen(facts, load):
+        if (
+            load.stage is Stage.TRAINS
+            and load.dtypes == {HALF}
+            and not _made_for_half(load)
+            and not _chosen(facts, load)
+        ):
             quantised = load.quantised is not None and not (load.quantised == "4bit" and _trainer_is_bf16(facts, load))
             if not quantised:
                 yield _finding(facts, load)
@@ -52,7 +57,9 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
 
 def _chosen(facts: Facts, load: Load) -> bool:
     """Say whether a load stands in a branch for float16 that the run chooses: ``elif dtype == "float16":``."""
-    asks = any(word in ast.unparse(test) for test, wanted in load.place.tests if wanted for word in ("float16", "fp16", "half"))
+    asks = any(
+        word in ast.unparse(test) for test, wanted in load.place.tests if wanted for word in ("float16", "fp16", "half")
+    )
     return asks and facts.values.reached(load.place) is None
 
 
@@ -80,8 +87,8 @@ def _trainer_is_bf16(facts: Facts, load: Load) -> bool:
 def _finding(facts: Facts, load: Load) -> CodeFinding:
     module = load.place.module
     dead = facts.values.reached(load.place) is False
-    known = load.family is not None and load.family.sure
-    live = Severity.ERROR if known else Severity.WARNING
+    # Weights that are loaded in half are the deciding half of the fault, whatever is known of the family.
+    live = Severity.ERROR if load.family is not None and load.family.float16 == "fails" else Severity.WARNING
     severity = Severity.NOTE if load.inert or dead else live
     who = f"{load.family.name}, trained in bfloat16, is" if load.family else "weights are"
     evidence = [f"{ast.unparse(load.given)} at {making.place(module, load.given).told}"]

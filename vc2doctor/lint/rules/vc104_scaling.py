@@ -62,7 +62,9 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
 def _wrappers(unit: Unit) -> Iterator[CodeFinding]:
     """Find mmengine's ``AmpOptimWrapper`` without dtype, which is float16 and scales, around bfloat16 weights."""
     for config in unit.configs:
-        weights = [entry for entry in config.entries if entry.key.endswith("torch_dtype") and entry.value == "torch.bfloat16"]
+        weights = [
+            entry for entry in config.entries if entry.key.endswith("torch_dtype") and entry.value == "torch.bfloat16"
+        ]
         scale = config.find("optim_wrapper.loss_scale")
         if weights and scale is not None and scale.value == "dynamic" and config.find("optim_wrapper.dtype") is None:
             yield making.at_entry(

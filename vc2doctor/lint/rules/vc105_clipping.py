@@ -31,6 +31,7 @@ from collections.abc import Iterator
 from vc2doctor.findings import Severity
 from vc2doctor.lint.code import Unit
 from vc2doctor.lint.config import Config, Entry
+from vc2doctor.lint.entries import given_to
 from vc2doctor.lint.model import CodeFinding, CodePlace
 from vc2doctor.lint.module import Call, Module, last_name
 from vc2doctor.lint.precision import HALVES, Loop
@@ -61,7 +62,7 @@ def _off(unit: Unit) -> Iterator[CodeFinding]:
         if not _trains_in_half(config) or infers_by_path(config.name):
             continue
         for entry in config.entries:
-            if entry.key.rpartition(".")[2] in _KEYS and _is_off(entry.value):
+            if entry.key.rpartition(".")[2] in _KEYS and _is_off(entry.value) and not _overridden(unit, config, entry):
                 copies[entry.key, repr(entry.value)].append((config, entry))
     for (key, value), places in copies.items():
         config, entry = places[0]
@@ -78,6 +79,19 @@ def _off(unit: Unit) -> Iterator[CodeFinding]:
             url=_URL,
             also=also,
         )
+
+
+def _overridden(unit: Unit, config: Config, entry: Entry) -> bool:
+    """Say whether every launch with this configuration sets a positive limit: ``optimizer.max_grad_norm 5``."""
+    mine = [launch for launch in unit.launches if given_to(launch, config)]
+    return bool(mine) and all(_is_positive(launch.flags.get(entry.key, (None, 0))[0]) for launch in mine)
+
+
+def _is_positive(value: str | None) -> bool:
+    try:
+        return value is not None and float(value) > 0
+    except ValueError:
+        return False
 
 
 def _trains_in_half(config: Config) -> bool:

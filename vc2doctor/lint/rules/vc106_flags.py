@@ -37,12 +37,11 @@ from vc2doctor.lint.config import Config, Entry, Launch
 from vc2doctor.lint.entries import given_to
 from vc2doctor.lint.families import Family, family_of
 from vc2doctor.lint.model import CodeFinding, CodePlace, Edit
-from vc2doctor.lint.rules import making
+from vc2doctor.lint.rules import making, trainer
 from vc2doctor.lint.stage import Stage, infers_by_path
 from vc2doctor.lint.values import BFLOAT, HALF
 from vc2doctor.lint.weights import Facts
 
-_URL = "https://huggingface.co/docs/transformers/main_classes/trainer#transformers.TrainingArguments.bf16"
 _SWITCHES = ("fp16", "amp", "use_amp", "use_half_precision")
 
 
@@ -53,6 +52,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
         yield from _arguments(facts, unit)
         yield from _defaults(facts, unit)
         yield from (found for launch in unit.launches for found in _launch(launch))
+        yield from trainer.find(facts, unit)
         yield from _engines(facts, unit)
 
 
@@ -116,9 +116,7 @@ def _switch(unit: Unit, places: list[tuple[Config, Entry, Family | None]]) -> Co
         message = (
             f"{entry.key} is on and no bf16 key is: {family.name}, trained in bfloat16, computes in float16{count}"
         )
-    severity = (
-        Severity.NOTE if family is not None and not family.sure else Severity.ERROR if family else Severity.WARNING
-    )
+    severity = family.severity if family is not None else Severity.WARNING
     edits = tuple(edit for each in places for edit in _edits(unit, each[0], each[1]))
     return making.at_entry(
         config,
@@ -162,7 +160,7 @@ def _reads_bf16(unit: Unit) -> bool:
 
 def _arguments(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
     for name, calls in unit.calls.items():
-        if not name.endswith(("TrainingArguments", "SFTConfig", "DPOConfig", "GRPOConfig", "Arguments")):
+        if not name.endswith(trainer.ARGUMENTS):
             continue
         for call in calls:
             half, bf16 = call.argument("fp16"), call.argument("bf16")
@@ -178,7 +176,7 @@ def _arguments(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
                     evidence=("transformers raises ValueError: At most one of fp16 and bf16 can be True",),
                     remedy="Keep bf16=True on an Ampere or newer GPU.",
                     unsafe=(making.keyword(call.place.module, call.node, "fp16", "False"),),
-                    url=_URL,
+                    url=trainer.URL,
                     role="config",
                 )
 
@@ -200,7 +198,7 @@ def _defaults(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
                     f"{cls.name}.{name} is True by default: a run with {other}=True has both, and fails",
                     evidence=("transformers raises ValueError: At most one of fp16 and bf16 can be True",),
                     remedy=f"Default to None, and settle it in __post_init__: {name} = not {other}.",
-                    url=_URL,
+                    url=trainer.URL,
                     role="config",
                 )
 
@@ -228,13 +226,9 @@ def _default_is_true(value: ast.expr | None) -> bool:
     return isinstance(value, ast.Constant) and value.value is True
 
 
-def _is_on(value: str | None) -> bool:
-    return value is None or value.lower() in ("true", "1", "yes")
-
-
 def _launch(launch: Launch) -> Iterator[CodeFinding]:
     half, bf16 = launch.flags.get("--fp16"), launch.flags.get("--bf16")
-    if half is not None and bf16 is not None and _is_on(half[0]) and _is_on(bf16[0]):
+    if half is not None and bf16 is not None and trainer.is_on(half[0]) and trainer.is_on(bf16[0]):
         yield making.at_line(
             launch.name,
             bf16[1],
@@ -243,7 +237,7 @@ def _launch(launch: Launch) -> Iterator[CodeFinding]:
             f"{launch.program} is started with --fp16 and --bf16",
             evidence=(f"--fp16 at {launch.name}:{half[1]}",),
             remedy="Keep one: --bf16 True on an Ampere or newer GPU.",
-            url=_URL,
+            url=trainer.URL,
             role="launch",
         )
 
@@ -277,7 +271,7 @@ def _engines(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
 
 def _is_given(config: Config, launch: Launch) -> bool:
     """Say whether a launch trains in bfloat16 with this DeepSpeed file."""
-    asked = "--bf16" in launch.flags and _is_on(launch.flags["--bf16"][0])
+    asked = "--bf16" in launch.flags and trainer.is_on(launch.flags["--bf16"][0])
     return asked and "--deepspeed" in launch.flags and given_to(launch, config)
 
 
@@ -314,7 +308,7 @@ def _hard_coded(unit: Unit, config: Config, entry: Entry) -> CodeFinding:
         f"{launch.name}:{launch.flags[f'--{other}'][1]} --{other}"
         for launch in unit.launches
         if f"--{other}" in launch.flags
-        and _is_on(launch.flags[f"--{other}"][0])
+        and trainer.is_on(launch.flags[f"--{other}"][0])
         and any(named.endswith(base) for named in launch.configs)
     ]
     return making.at_entry(

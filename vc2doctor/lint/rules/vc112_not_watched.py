@@ -2,7 +2,8 @@
 
 **Why.** A GradScaler skips every step whose gradients overflow without a word: the loss is logged as NaN, averaged, and
 training goes on for a week while the weights stand still (65536 → 8192 in three steps, measured). One line ends that.
-`nanmean` over losses, and `nan_to_num` of a loss, hide it.
+`nanmean` over losses, `nan_to_num` of a loss, and the trainer's
+`logging_nan_inf_filter` (on by default) hide it.
 
 **Bad**
 
@@ -67,6 +68,17 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
             )
     for module in facts.code.modules.values():
         for call in module.calls:
+            filtered = call.argument("logging_nan_inf_filter")
+            if filtered is not None and facts.values.decide(filtered, call.place):
+                yield making.at(
+                    module,
+                    filtered,
+                    "VC112",
+                    Severity.NOTE,
+                    "logging_nan_inf_filter replaces a loss that is NaN by the average of the others",
+                    remedy="Write logging_nan_inf_filter=False: the first NaN is then in the log.",
+                    url="https://huggingface.co/docs/transformers/main_classes/trainer#transformers.TrainingArguments.logging_nan_inf_filter",
+                )
             if (
                 call.name in _HIDES
                 and any("loss" in ast.unparse(each).lower() for each in call.node.args)
