@@ -169,15 +169,43 @@ def _with_keyword(call: cst.Call, name: str, text: str) -> cst.Call:
     if not call.args:
         return call.with_changes(args=[added])
     last = call.args[-1]
+    between = _between(call)
     if isinstance(last.comma, cst.Comma):
-        # One argument a line, with a comma after each: so is the new one.
-        between = call.args[-2].comma if len(call.args) > 1 else cst.Comma(whitespace_after=call.whitespace_before_args)
+        # One argument a line, with a comma after each: so is the new one, and a comment stays with its argument.
+        end = last.comma.whitespace_after
+        own = last.with_changes(comma=cst.Comma(whitespace_after=_commented(between, end)))
         return call.with_changes(
-            args=[*call.args[:-1], last.with_changes(comma=between), added.with_changes(comma=last.comma)]
+            args=[*call.args[:-1], own, added.with_changes(comma=cst.Comma(whitespace_after=_bare(end)))]
         )
-    spaced = cst.Comma(
-        whitespace_after=call.args[0].comma.whitespace_after
-        if isinstance(call.args[0].comma, cst.Comma)
-        else cst.SimpleWhitespace(" ")
+    end = last.whitespace_after_arg
+    own = last.with_changes(
+        comma=cst.Comma(whitespace_after=_commented(between, end)), whitespace_after_arg=cst.SimpleWhitespace("")
     )
-    return call.with_changes(args=[*call.args[:-1], last.with_changes(comma=spaced), added])
+    return call.with_changes(args=[*call.args[:-1], own, added.with_changes(whitespace_after_arg=_bare(end))])
+
+
+def _between(call: cst.Call) -> cst.BaseParenthesizableWhitespace:
+    """Return what stands between two arguments of a call, without comments."""
+    commas = [argument.comma for argument in call.args[:-1] if isinstance(argument.comma, cst.Comma)]
+    if commas:
+        return _bare(commas[-1].whitespace_after)
+    broken = isinstance(call.whitespace_before_args, cst.ParenthesizedWhitespace)
+    return _bare(call.whitespace_before_args) if broken else cst.SimpleWhitespace(" ")
+
+
+def _bare(space: cst.BaseParenthesizableWhitespace) -> cst.BaseParenthesizableWhitespace:
+    if not isinstance(space, cst.ParenthesizedWhitespace):
+        return space
+    first = space.first_line.with_changes(whitespace=cst.SimpleWhitespace(""), comment=None)
+    return space.with_changes(first_line=first, empty_lines=[])
+
+
+def _commented(
+    space: cst.BaseParenthesizableWhitespace, said: cst.BaseParenthesizableWhitespace
+) -> cst.BaseParenthesizableWhitespace:
+    """Return ``space`` with the comment that ``said`` has on its first line."""
+    if isinstance(said, cst.ParenthesizedWhitespace) and said.first_line.comment is not None:
+        if isinstance(space, cst.ParenthesizedWhitespace):
+            return space.with_changes(first_line=said.first_line)
+        return said
+    return space
