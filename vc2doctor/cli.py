@@ -196,7 +196,7 @@ def explain(check_id: str) -> None:
 
 
 @cli.command()
-@click.argument("kind", type=click.Choice(["profile", "known_issue", "evidence", "report"]))
+@click.argument("kind", type=click.Choice(["profile", "known_issue", "evidence", "report", "lint"]))
 def schema(kind: str) -> None:
     """Print the JSON Schema of a file of the matrix, or of the JSON report."""
     import json  # noqa: PLC0415

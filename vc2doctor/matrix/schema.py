@@ -1,9 +1,10 @@
-"""JSON Schemas of the files of a matrix, for editors, and of the JSON report, for programs that read it."""
+"""JSON Schemas of the files of a matrix, for editors, and of the JSON reports, for programs that read them."""
 
 from typing import Any
 
 from vc2doctor.data import Data
 from vc2doctor.findings import Report
+from vc2doctor.lint.model import LintReport
 from vc2doctor.matrix.model import EvidenceLine, KnownIssue, Profile
 
 KINDS: dict[str, type[Data]] = {
@@ -11,6 +12,7 @@ KINDS: dict[str, type[Data]] = {
     "known_issue": KnownIssue,
     "evidence": EvidenceLine,
     "report": Report,
+    "lint": LintReport,
 }
 """What a schema is exported of, by the name of its file."""
 
