@@ -40,7 +40,9 @@ def expected(folder: Path) -> set[tuple[str, int, str]]:
 
 
 def faulty() -> list[tuple[str, str]]:
-    return sorted((path.parent.name, path.name) for path in FIXTURES.glob("VC*/*") if path.name in ("bad", "outer"))
+    return sorted(
+        (path.parent.name, path.name) for path in FIXTURES.glob("VC*/*") if path.name in ("bad", "outer", "apart")
+    )
 
 
 @pytest.mark.parametrize(("rule", "folder"), faulty())

@@ -79,3 +79,17 @@ def test_settings_in_pyproject(tmp_path: Path, doctor: Callable[..., Ran]) -> No
     ran = doctor("lint", cwd=tmp_path)
     assert ran.code == 2
     assert "selct" in ran.err
+
+
+def test_what_is_left_is_not_mended(tmp_path: Path, doctor: Callable[..., Ran]) -> None:
+    line = "        with torch.cuda.amp.autocast(dtype=torch.float16):"
+    text = (
+        "import torch\n\n\ndef train(model, loader, scaler):\n    for batch in loader:\n"
+        f"{line}\n            loss = model(batch)\n{line}  # vc2doctor: ignore\n            loss += model(batch)\n"
+        "        scaler.scale(loss).backward()\n"
+    )
+    (tmp_path / "train.py").write_text(text, encoding="utf-8")
+    doctor("lint", "--fix", cwd=tmp_path)
+    after = (tmp_path / "train.py").read_text(encoding="utf-8")
+    assert after.count('torch.autocast("cuda", dtype=torch.float16)') == 1
+    assert f"{line}  # vc2doctor: ignore" in after

@@ -225,9 +225,12 @@ class _Reader:
         self._module.functions.append(function)
         if inside is not None:
             inside.methods.setdefault(node.name, function)
-        for expression in (*node.decorator_list, *node.args.defaults, *node.args.kw_defaults):
+        for expression in (*node.args.defaults, *node.args.kw_defaults):
             if expression is not None:
                 self._calls(expression, place)
+        for decorator in node.decorator_list:
+            # `@autocast()` is about what the function does.
+            self._calls(decorator, Place(function))
         self.body(node.body, Place(function))
         self._inside = inside
 

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from vc2doctor.lint.code import CodeFacts, Unit
 from vc2doctor.lint.config import UNKNOWN
-from vc2doctor.lint.module import Call, Function, Module, Place, last_name
+from vc2doctor.lint.module import Call, Function, Module, Place, last_name, root_name
 from vc2doctor.lint.stage import Stage, Stages, infers_by_name
 from vc2doctor.lint.values import BFLOAT, HALF, Dtype, Value, Values
 
@@ -222,9 +222,13 @@ class Precision:
             current = waiting.pop()
             if isinstance(current, ast.IfExp):
                 waiting += [current.body, current.orelse]
-            elif isinstance(current, ast.Name):
-                scopes = (place.function, place.module.functions[0])
-                assigned = next((scope.names[current.id] for scope in scopes if current.id in scope.names), [])
+            elif isinstance(current, ast.Name | ast.Attribute):
+                if isinstance(current, ast.Name):
+                    scopes = (place.function, place.module.functions[0])
+                    assigned = next((scope.names[current.id] for scope in scopes if current.id in scope.names), [])
+                else:
+                    cls = place.function.cls if root_name(current) == "self" else None
+                    assigned = cls.attributes.get(current.attr, []) if cls is not None else []
                 waiting += [value for value, _ in assigned if isinstance(value, ast.Call | ast.IfExp)]
             elif isinstance(current, ast.Call):
                 yield current

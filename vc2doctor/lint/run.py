@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -53,7 +53,16 @@ def judge(request: LintRequest, overlay: Mapping[str, str] | None = None) -> Jud
     found = (*rules.run(facts, chosen), *(_unread(code) if UNREAD in chosen else ()))
     kept, silenced = quieten(found, code.silences, request.settings)
     ordered = tuple(sorted(kept, key=lambda one: (-one.severity.rank, one.path or "", one.line or 0, one.id)))
-    return Judged(facts, ordered, diagnose(facts, ordered), silenced)
+    return Judged(facts, ordered, tuple(_diagnosed(facts, ordered, code, request)), silenced)
+
+
+def _diagnosed(
+    facts: Facts, findings: tuple[CodeFinding, ...], code: CodeFacts, request: LintRequest
+) -> Iterator[Diagnosis]:
+    """Yield the diagnoses without the places that were told to be left: they are not mended with the rest."""
+    for diagnosis in diagnose(facts, findings):
+        places, _ = quieten(diagnosis.places, code.silences, request.settings)
+        yield diagnosis.model_copy(update={"places": places})
 
 
 def _unread(code: CodeFacts) -> tuple[CodeFinding, ...]:

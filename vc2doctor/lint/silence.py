@@ -11,7 +11,7 @@ from vc2doctor.data import Data
 from vc2doctor.lint.errors import LintError
 
 if TYPE_CHECKING:
-    from vc2doctor.lint.model import CodeFinding, CodePlace
+    from vc2doctor.lint.model import CodeFinding, CodePlace, Edit
 
 _COMMENT = re.compile(r"#\s*vc2doctor:\s*ignore(?:\[([^\]]*)\])?", re.IGNORECASE)
 
@@ -72,12 +72,23 @@ def quieten(
     left = 0
     for finding in findings:
         places = [place for place in finding.places if not _is_left(finding.id, place, silences, settings)]
-        left += len(finding.places) - len(places)
+        gone = [place for place in finding.places if place not in places]
+        left += len(gone)
         if places:
             first, *rest = places
             moved = {"path": first.path, "line": first.line, "end_line": first.end_line, "also": tuple(rest)}
-            kept.append(finding.model_copy(update=moved))
+            # What is left is not mended either.
+            edits = {name: _without(getattr(finding, name), gone) for name in ("bf16", "safe", "unsafe")}
+            kept.append(finding.model_copy(update={**moved, **edits}))
     return tuple(kept), left
+
+
+def _without(edits: "tuple[Edit, ...]", gone: "list[CodePlace]") -> "tuple[Edit, ...]":
+    return tuple(
+        edit
+        for edit in edits
+        if not any(edit.path == place.path and place.line <= edit.line <= place.end_line for place in gone)
+    )
 
 
 def _is_left(id_: str, place: "CodePlace", silences: Silences, settings: LintSettings) -> bool:

@@ -21,6 +21,7 @@ needs the dtype written out.
 """
 
 import ast
+from collections import defaultdict
 from collections.abc import Iterator
 
 from packaging.version import InvalidVersion, Version
@@ -49,31 +50,45 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
 
 
 def _names(module: Module, pinned: str | None) -> Iterator[CodeFinding]:
+    """Yield one finding for each name that a module uses, with all its places: the import, and every use."""
     calls = {id(call.node.func): call.node for call in module.calls}
+    places: dict[str, list[ast.AST]] = defaultdict(list)
+    edits: dict[str, list[Edit]] = defaultdict(list)
     for node in ast.walk(module.source.tree):
-        if not isinstance(node, ast.Attribute | ast.Name) or not isinstance(node.ctx, ast.Load):
-            continue
-        dotted = module.dotted(node)
-        name = dotted.removeprefix(_OLD)
-        if not dotted.startswith(_OLD) or name not in _NEW:
-            continue
-        note = (
-            f"the pinned torch {pinned} has no torch.amp.GradScaler: keep it until 2.3"
-            if name == "GradScaler" and _before(pinned)
-            else ""
-        )
+        if isinstance(node, ast.Attribute | ast.Name) and isinstance(node.ctx, ast.Load):
+            name = module.dotted(node).removeprefix(_OLD)
+            if name in _NEW and module.dotted(node).startswith(_OLD):
+                places[name].append(node)
+                edits[name] += _renamed(module, node, calls.get(id(node)))
+    for name, nodes in places.items():
+        keep = name == "GradScaler" and _before(pinned)
+        imports = _imports(module, name) if any(isinstance(node, ast.Name) for node in nodes) else []
+        first, *rest = sorted([*imports, *nodes], key=lambda node: making.span(module, node)[1])
         yield making.at(
             module,
-            node,
+            first,
             "VC108",
             Severity.NOTE,
-            f"{dotted} is deprecated since torch 2.4",
-            evidence=(note,) if note else (),
-            remedy=note
-            or f"Write {_NEW[name]}; a plain renaming of autocast would change what it means inside another region.",
+            f"{_OLD}{name} is deprecated since torch 2.4",
+            remedy=f"The pinned torch {pinned} has no torch.amp.GradScaler: keep it until 2.3."
+            if keep
+            else f"Write {_NEW[name]}; a plain renaming of autocast would change what it means inside another region.",
             url=_URL,
-            safe=_renamed(module, node, calls.get(id(node))),
+            also=tuple(making.place(module, node) for node in rest),
+            safe=tuple(edits[name]),
         )
+
+
+def _imports(module: Module, name: str) -> list[ast.stmt]:
+    """Return the statements that import a name by itself."""
+    statements = (place.statement for place in module.statements)
+    return [
+        statement
+        for statement in statements
+        if isinstance(statement, ast.ImportFrom)
+        and statement.module == "torch.cuda.amp"
+        and any(each.name == name for each in statement.names)
+    ]
 
 
 def _renamed(module: Module, node: ast.expr, call: ast.Call | None) -> tuple[Edit, ...]:

@@ -52,9 +52,27 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
             by_key[reading.key].append(reading)
         effective = {key: _effective(unit, readings) for key, readings in by_key.items()}
         on = [key for key, value in effective.items() if value is True]
-        for key, readings in by_key.items():
-            if effective[key] is False and on:
-                yield _finding(readings[0], by_key[on[0]][0])
+        against = [key for key in by_key if effective[key] is False and on]
+        for key in against:
+            yield _finding(by_key[key][0], by_key[on[0]][0])
+        if not against:
+            yield from _apart(unit, by_key)
+
+
+def _apart(unit: Unit, by_key: dict[str, list[_Reading]]) -> Iterator[CodeFinding]:
+    """Find keys that no configuration sets, beside one that some set: a change of the one leaves the other."""
+    configured = [key for key in by_key if any(config.find(key) for config in unit.configs if config.kind != "json")]
+    for key, readings in by_key.items():
+        if configured and key not in configured:
+            module = readings[0].call.place.module
+            yield making.at(
+                module,
+                readings[0].call.node,
+                "VC114",
+                Severity.NOTE,
+                f"{key} is set by no configuration, and {configured[0]} is: the two agree only by {key}'s default, {readings[0].default}",
+                remedy=f"Read {configured[0]} here as well.",
+            )
 
 
 def _readings(unit: Unit) -> Iterator[_Reading]:
