@@ -8,7 +8,7 @@ from functools import cached_property
 
 from vc2doctor.lint.code import CodeFacts, Unit
 from vc2doctor.lint.config import UNKNOWN
-from vc2doctor.lint.module import Call, Function, Module, Place, last_name, root_name
+from vc2doctor.lint.module import Call, Function, Place, last_name, root_name
 from vc2doctor.lint.stage import Stage, Stages, infers_by_name
 from vc2doctor.lint.values import BFLOAT, HALF, Dtype, Value, Values
 
@@ -281,16 +281,6 @@ class Precision:
         """Return the loops of a unit."""
         return [loop for loop in self.loops if self.code.unit_of(loop.function.module) is unit]
 
-    def outer_of(self, region: Region) -> list[Region]:
-        """Return the regions of the unit's loops that a region of a model runs inside of."""
-        unit = self.code.unit_of(region.place.module)
-        loops = [loop for loop in self.loops_of(unit) if loop.function is not region.place.function]
-        return [outer for loop in loops for outer in loop.regions]
-
-    def entry_of(self, module: Module) -> str:
-        """Return the name by which a report tells of an entry point."""
-        return module.name
-
 
 def _trains_under(region: Region, backwards: list[Call]) -> bool:
     """Say whether a region comes before a backward pass, and not in a later, evaluating block."""
@@ -302,8 +292,3 @@ def told(dtypes: frozenset[Value]) -> str:
     """Return dtypes in words: ``float16 or bfloat16``."""
     names = sorted(value.name if isinstance(value, Dtype) else "unknown" for value in dtypes)
     return " or ".join(dict.fromkeys(names))
-
-
-def is_half(expression: ast.expr) -> bool:
-    """Say whether an expression is, by its name alone, torch's float16."""
-    return last_name(expression) in ("float16", "half")

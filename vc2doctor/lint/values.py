@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from vc2doctor.lint.code import CodeFacts
 from vc2doctor.lint.config import UNKNOWN, Unknown
-from vc2doctor.lint.module import Class, Function, Place, last_name, root_name
+from vc2doctor.lint.module import Class, Function, Place, last_name
 
 
 class Dtype(NamedTuple):
@@ -305,6 +305,3 @@ def config_key(expression: ast.expr, *, whole: bool = False) -> str | None:
     elif expression.id not in CONFIG_ROOTS:
         return None
     return ".".join(reversed(parts)) if parts or whole else None
-
-
-__all__ = ["BFLOAT", "FLOAT", "HALF", "Dtype", "Values", "as_dtype", "config_key", "root_name"]

@@ -58,7 +58,9 @@ def fix(request: LintRequest, judged: Judged, *, unsafe: bool, write: bool) -> t
             for name in sorted(changed)
         ),
         refused=tuple(dict.fromkeys(refused)),
-        cautions=tuple(_cautions(after)) if request.precision is not None and changed else (),
+        cautions=tuple(dict.fromkeys(_cautions(after, changed)))
+        if request.precision is not None and not refused
+        else (),
     )
     return fixed, after if not refused else judged
 
@@ -104,19 +106,18 @@ def _why(before: Judged, after: Judged) -> Iterator[str]:
 def _unreadable(request: LintRequest, judged: Judged) -> Iterator[str]:
     if request.precision is None:
         return
-    units = {diagnosis.unit for diagnosis in judged.diagnoses}
+    folders = judged.facts.code.folders
+    units = {folders.get((place.path or "").partition("#")[0], "") for place in _places(judged)}
     for unread in judged.facts.code.unread:
         inside = any(not unit or unread.name.startswith(f"{unit}/") for unit in units)
         if inside and not infers_by_path(unread.name) and unread.name.endswith(".py"):
             yield f"{unread.name}: not read ({unread.reason}), so nobody can say that the change is complete"
 
 
-def _cautions(after: Judged) -> Iterator[str]:
+def _cautions(after: Judged, changed: Iterable[str]) -> Iterator[str]:
     """Yield what bfloat16 breaks that no rule is about: NumPy has no such type."""
     code = after.facts.code
-    units = {code.folders.get((place.path or "").partition("#")[0], "") for place in after.findings} | set(
-        code.folders.values()
-    )
+    units = {code.folders.get(name) for name in changed}
     for module in code.modules.values():
         if code.folders[module.name] not in units or infers_by_path(module.name):
             continue
