@@ -83,6 +83,7 @@ def test_code_that_is_right_ends_0(tmp_path: Path, doctor: Callable[..., Ran]) -
     ("arguments", "told"),
     [
         (("nowhere",), "there is no such file or folder"),
+        ((".",), "there is no code, configuration or script to read"),
         (("--select", "VC999"), "there is no rule 'VC999'"),
         (("--precision", "bf16"), "--precision says what --fix"),
         (("--precision", "fp16"), "'fp16' is not"),

@@ -119,10 +119,18 @@ def test_what_git_ignores_is_left_out_unless_it_is_tracked_or_imported(tmp_path:
     assert {path for _, path, _ in notes(tmp_path)} == {"main.py", "used.py", "tracked.py"}
 
 
+def test_an_ignored_folder_that_is_named_is_read(tmp_path: Path) -> None:
+    (tmp_path / ".gitignore").write_text("*\n", encoding="utf-8")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "train.py").write_text(TRAINS, encoding="utf-8")
+    assert [path for _, path, _ in notes(tmp_path / "mine")] == ["train.py"]
+
+
 def test_vendored_trees_and_environments_are_not_read(tmp_path: Path) -> None:
     for folder in ("third_party", "mmcv", ".venv", "lib/site-packages", "node_modules"):
         (tmp_path / folder).mkdir(parents=True)
         (tmp_path / folder / "train.py").write_text(TRAINS, encoding="utf-8")
+    (tmp_path / "main.py").write_text("import torch\n", encoding="utf-8")
     assert notes(tmp_path) == []
     assert [path for _, path, _ in notes(tmp_path / "mmcv" / "train.py")] == ["train.py"]
 

@@ -20,6 +20,10 @@ class Ignored:
             if (outer / ".git").exists():
                 self._tree, self._tracked = f"{outer}/", tracked(outer / ".git")
                 break
+        if self.matches(f"{top}/"):
+            # Whoever names an ignored folder means it.
+            self._specs.clear()
+            self.learn(top)
 
     def learn(self, folder: Path) -> None:
         """Read the ignore file of a folder, if there is one."""

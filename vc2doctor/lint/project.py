@@ -9,6 +9,7 @@ from packaging.utils import canonicalize_name
 from vc2doctor.lint import config as configs
 from vc2doctor.lint import files
 from vc2doctor.lint.code import CodeFacts, Unread
+from vc2doctor.lint.errors import LintError
 from vc2doctor.lint.module import Module, module_of
 from vc2doctor.lint.silence import comments
 from vc2doctor.lint.source import UnreadableError, decode, read
@@ -130,13 +131,16 @@ def read_project(
     ``overlay`` has texts that stand for files on disk; ``installed`` are versions that count before the pins.
 
     Raises:
-        LintError: a path does not exist.
+        LintError: a path does not exist, or there is nothing to read.
     """
     root = files.root_of(paths) if all(path.exists() for path in paths) else Path.cwd()
     project = _Project(root, overlay or {})
     for found in files.find(paths, project.root):
         if not found.vendored and not files.excluded(found.name, exclude):
             project.add(found)
+    if not project.count and not project.unread:
+        message = f"{', '.join(str(path) for path in paths)}: there is no code, configuration or script to read"
+        raise LintError(message)
     for _ in range(_ROUNDS):
         for name in project.imported():
             project.add(files.Found(project.ignored.pop(name), name, vendored=False, ignored=False))

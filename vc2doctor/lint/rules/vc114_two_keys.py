@@ -91,9 +91,11 @@ def _effective(unit: Unit, readings: list[_Reading]) -> bool | None:
     """Return what a key is in every configuration and by every default; ``None``: it varies."""
     found = {reading.default for reading in readings}
     entries = [config.find(readings[0].key) for config in unit.configs if config.kind != "json"]
-    given = {entry.value for entry in entries if entry is not None}
-    values = given if given and all(entry is not None for entry in entries) else given | found
-    return next(iter(values)) if len(values) == 1 and isinstance(next(iter(values)), bool) else None
+    given = [entry.value for entry in entries if entry is not None]
+    if not all(isinstance(value, bool) for value in given):
+        return None
+    values = set(given) if given and None not in entries else {*given, *found}
+    return values.pop() if len(values) == 1 else None
 
 
 def _finding(off: _Reading, on: _Reading) -> CodeFinding:
