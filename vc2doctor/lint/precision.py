@@ -140,23 +140,25 @@ class Precision:
     @cached_property
     def helpers(self) -> Mapping[int, Helper]:
         """The functions that return an autocast context, by the id of the function."""
-        found: dict[int, Helper] = {}
+        returned: dict[int, list[Autocast]] = defaultdict(list)
         for autocast in self.autocasts.values():
             place = autocast.call.place
-            returned = isinstance(place.statement, ast.Return) and any(
-                node is autocast.call.node for node in ast.walk(place.statement)
-            )
-            if returned and place.function.name and not autocast.off and id(place.function) not in found:
-                found[id(place.function)] = self._helper(place.function, autocast)
-        return found
+            statement = place.statement if place.function.name and not autocast.off else None
+            if isinstance(statement, ast.Return) and any(node is autocast.call.node for node in ast.walk(statement)):
+                returned[id(place.function)].append(autocast)
+        return {key: self._helper(autocasts) for key, autocasts in returned.items()}
 
-    def _helper(self, function: Function, autocast: Autocast) -> Helper:
-        given = autocast.given
+    def _helper(self, autocasts: list[Autocast]) -> Helper:
+        first, *rest = autocasts
+        function = first.call.place.function
+        given = first.given if not rest else None
         name = given.id if isinstance(given, ast.Name) and given.id in function.parameters() else None
         default = function.defaults().get(name) if name else None
         if default is not None:
-            return Helper(function, autocast, name, self.values.dtypes(default, Place(function.outer or function)))
-        return Helper(function, autocast, name, frozenset([UNKNOWN]) if name else autocast.dtypes)
+            return Helper(function, first, name, self.values.dtypes(default, Place(function.outer or function)))
+        # Where a helper chooses between several, a run decides which.
+        dtypes = frozenset(value for autocast in autocasts for value in autocast.dtypes)
+        return Helper(function, first, name, frozenset([UNKNOWN]) if name else dtypes)
 
     @cached_property
     def _helpers_by_name(self) -> Mapping[str, list[Helper]]:
