@@ -13,7 +13,8 @@ from vc2doctor.lint.ignored import Ignored
 CODE = (".py", ".ipynb")
 DATA = (".yaml", ".yml", ".json", ".sh", ".bash", ".slurm", ".sbatch")
 
-_LARGEST = 8 * 1024 * 1024
+_LARGEST_CODE, _LARGEST_DATA = 8 * 1024 * 1024, 256 * 1024
+"""In bytes: beyond, code was written by no person, and data is a vocabulary or a data set."""
 _NEVER = {
     *(".git", ".hg", ".svn", ".tox", ".nox", ".venv", "venv", "env", "node_modules", "__pycache__", "site-packages"),
     *(".mypy_cache", ".ruff_cache", ".pytest_cache", ".ipynb_checkpoints", "build", "dist", ".eggs"),
@@ -50,7 +51,7 @@ def find(paths: tuple[Path, ...], root: Path) -> Iterator[Found]:
     """Yield the files below ``paths``, in a stable order, each once.
 
     Links to folders are not followed, so that a loop of them ends; folders that ``.gitignore`` names are left out, and
-    so are files beyond 8 MiB, which no person wrote. A file that is named itself is always read.
+    so are files that no person wrote, by their size. A file that is named itself is always read.
 
     Raises:
         LintError: a path does not exist.
@@ -87,7 +88,9 @@ def _walk(top: Path, root: Path) -> Iterator[Found]:
 
 def _readable(path: Path) -> bool:
     try:
-        return path.is_file() and path.stat().st_size <= _LARGEST
+        return path.is_file() and path.stat().st_size <= (
+            _LARGEST_CODE if path.name.lower().endswith(CODE) else _LARGEST_DATA
+        )
     except OSError:
         return False
 

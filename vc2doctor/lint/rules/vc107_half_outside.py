@@ -67,7 +67,16 @@ def _is_hard(cast: Cast) -> bool:
         return False
     if any(_asks_for_half(test) for test, wanted in place.tests if wanted):
         return False
-    return cast.given is None or not isinstance(cast.given, ast.IfExp)
+    return not _chosen(cast)
+
+
+def _chosen(cast: Cast) -> bool:
+    """Say whether an expression chooses the cast: ``x.half() if dtype == torch.float16 else x``."""
+    statement = cast.call.place.statement
+    if isinstance(cast.given, ast.IfExp) or statement is None:
+        return isinstance(cast.given, ast.IfExp)
+    choices = (node for node in ast.walk(statement) if isinstance(node, ast.IfExp))
+    return any(any(node is cast.call.node for node in ast.walk(choice)) for choice in choices)
 
 
 def _in_forward(function: Function | None) -> bool:
