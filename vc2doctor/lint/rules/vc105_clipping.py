@@ -74,7 +74,11 @@ def _off(unit: Unit) -> Iterator[CodeFinding]:
             "VC105",
             Severity.WARNING,
             f"{key} = {value}: gradients are not clipped, in half precision{count}",
-            evidence=("the loop guards with `> 0`, so this turns clipping off",) if value.startswith("-") else (),
+            evidence=(
+                "a negative limit is off where the loop guards with `> 0`; clip_grad_norm_ itself would turn the gradients round",
+            )
+            if value.startswith("-")
+            else (),
             remedy=f"Set it to a positive limit, for example {key.rpartition('.')[2]}=1.0.",
             url=_URL,
             also=also,
