@@ -14,11 +14,8 @@ from vc2doctor.lint.code import CodeFacts
 from vc2doctor.lint.diagnosis import diagnose
 from vc2doctor.lint.model import CodeFinding, Diagnosis, Fixed, LintPlan, LintReport
 from vc2doctor.lint.project import read_project
-from vc2doctor.lint.rules import making
 from vc2doctor.lint.silence import LintSettings, quieten, selected
 from vc2doctor.lint.weights import Facts
-
-UNREAD = "VC100"
 
 
 class LintRequest(Data):
@@ -47,10 +44,10 @@ def judge(request: LintRequest, overlay: Mapping[str, str] | None = None) -> Jud
     Raises:
         LintError: a path or a rule's id does not exist.
     """
-    chosen = selected(request.settings, (UNREAD, *rules.ids()))
+    chosen = selected(request.settings, rules.ids())
     code = read_project(request.paths, request.settings.exclude, overlay or {}, request.installed)
     facts = Facts(code)
-    found = (*rules.run(facts, chosen), *(_unread(code) if UNREAD in chosen else ()))
+    found = rules.run(facts, chosen)
     kept, silenced = quieten(found, code.silences, request.settings)
     ordered = tuple(sorted(kept, key=lambda one: (-one.severity.rank, one.path or "", one.line or 0, one.id)))
     return Judged(facts, ordered, tuple(_diagnosed(facts, ordered, code, request)), silenced)
@@ -63,21 +60,6 @@ def _diagnosed(
     for diagnosis in diagnose(facts, findings):
         places, _ = quieten(diagnosis.places, code.silences, request.settings)
         yield diagnosis.model_copy(update={"places": places})
-
-
-def _unread(code: CodeFacts) -> tuple[CodeFinding, ...]:
-    return tuple(
-        making.at_line(
-            unread.name,
-            unread.line or 1,
-            UNREAD,
-            Severity.NOTE,
-            f"not read: {unread.reason}",
-            remedy="Nothing is said of this file. If it trains, make it readable for this Python.",
-            url="https://docs.python.org/3/library/ast.html#ast.parse",
-        )
-        for unread in code.unread
-    )
 
 
 def report(request: LintRequest, judged: Judged, started: float, fixed: Fixed | None = None) -> LintReport:

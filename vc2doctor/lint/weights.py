@@ -20,6 +20,11 @@ _MODULE_WORDS = {
     *("projector", "module", "policy", "student", "generator", "vit", "qformer"),
 }
 
+_FROZEN_WORDS = {
+    *("ref", "reference", "teacher", "reward", "vae", "ema", "frozen", "text", "critic", "judge", "target"),
+    *("inference", "unwrapped", "old"),
+}
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Load:
@@ -58,6 +63,11 @@ class Cast:
     def of_module(self) -> bool:
         """Whether what is cast is a module, by its name."""
         return bool(words(self.name) & _MODULE_WORDS)
+
+    @property
+    def of_frozen(self) -> bool:
+        """Whether what is cast is trained by nobody, by its name."""
+        return bool(words(self.name) & _FROZEN_WORDS)
 
 
 class Facts(Precision):

@@ -146,7 +146,13 @@ def halves_to_bf16(module: Module, given: ast.expr) -> tuple[Edit, ...]:
 
 def _ignores_the_flag(facts: Facts, cast: Cast) -> bool:
     """Say whether a module is cast to float16 for good, in code that elsewhere asks a flag of the run."""
-    if cast.stage is not Stage.TRAINS or cast.dtypes != {HALF} or cast.given is None or not cast.of_module:
+    if (
+        cast.stage is not Stage.TRAINS
+        or cast.dtypes != {HALF}
+        or cast.given is None
+        or not cast.of_module
+        or cast.of_frozen
+    ):
         return False
     place = cast.call.place
     if place.function.name == "forward" or UNKNOWN in cast.dtypes:

@@ -39,8 +39,23 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
     for autocast in facts.autocasts.values():
         place = autocast.call.place
         stage = stages.get(id(autocast.call.node), facts.stages.of(place))
-        if autocast.given is None and not autocast.off and autocast.on_cuda and stage is Stage.TRAINS:
+        fits = autocast.given is None and not autocast.off and autocast.on_cuda and stage is Stage.TRAINS
+        if fits and not _chosen(facts, autocast):
             yield _inherited(autocast) if autocast.inherits else _half(autocast)
+
+
+def _chosen(facts: Facts, autocast: Autocast) -> bool:
+    """Say whether the run chooses this kind of region by name: ``if precision == "amp":``."""
+    place = autocast.call.place
+    named = any(
+        isinstance(node, ast.Compare)
+        and isinstance(node.comparators[0], ast.Constant)
+        and isinstance(node.comparators[0].value, str)
+        for test, wanted in place.tests
+        if wanted
+        for node in ast.walk(test)
+    )
+    return named and facts.values.reached(place) is None
 
 
 def _inherited(autocast: Autocast) -> CodeFinding:

@@ -28,6 +28,7 @@ dtype, for `--bf16 True --fp16 False`, for DeepSpeed's `"auto"`, for models trai
 """
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 
@@ -53,6 +54,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
         yield from _defaults(facts, unit)
         yield from (found for launch in unit.launches for found in _launch(launch))
         yield from trainer.find(facts, unit)
+        yield from _unread(facts, unit)
         yield from _engines(facts, unit)
 
 
@@ -74,6 +76,32 @@ def _switches(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
             copies[entry.key, "weights"].append((config, entry, None))
     for places in copies.values():
         yield _switch(unit, places)
+
+
+def _unread(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
+    """Find switches that no code reads: they say a precision, and decide nothing."""
+    if not facts.loops_of(unit):
+        return
+    settings = {config.name for config in unit.configs}
+    code = [module for module in unit.modules if module.name not in settings]
+    copies: dict[str, list[tuple[Config, Entry]]] = defaultdict(list)
+    for config in unit.configs:
+        for entry in config.entries if config.kind == "python" else ():
+            if entry.key in (*_SWITCHES, "bf16", "use_bf16") and entry.value is True:
+                copies[entry.key].append((config, entry))
+    for key, places in copies.items():
+        if not any(re.search(rf"\b{key}\b", module.source.text) for module in code):
+            (config, entry), *rest = places
+            yield making.at_entry(
+                config,
+                entry,
+                "VC106",
+                Severity.NOTE,
+                f"{key} = True, and nothing in this code reads it",
+                remedy="Say the precision where the code decides it, and take the key away.",
+                also=tuple(CodePlace(path=other.name, line=each.line, end_line=each.line) for other, each in rest),
+                role="config",
+            )
 
 
 def _computes_in_half(facts: Facts, unit: Unit) -> bool:

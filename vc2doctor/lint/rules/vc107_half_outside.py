@@ -38,7 +38,7 @@ from vc2doctor.lint.module import Function, Place, last_name, root_name
 from vc2doctor.lint.precision import Region, told
 from vc2doctor.lint.rules import making
 from vc2doctor.lint.rules.vc101_half_weights import halves_to_bf16
-from vc2doctor.lint.stage import Stage, words
+from vc2doctor.lint.stage import Stage, infers_by_path, without_gradients, words
 from vc2doctor.lint.values import BFLOAT, HALF
 from vc2doctor.lint.weights import Cast, Facts
 
@@ -60,7 +60,9 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
 
 def _is_hard(cast: Cast) -> bool:
     place = cast.call.place
-    if cast.stage is Stage.INFERS or cast.dtypes != {HALF} or UNKNOWN in cast.dtypes or cast.of_module:
+    # A frozen encoder runs without gradients inside of a forward pass that trains, so no_grad is no excuse.
+    infers = infers_by_path(place.module.name) or (cast.stage is Stage.INFERS and not without_gradients(place))
+    if infers or cast.dtypes != {HALF} or UNKNOWN in cast.dtypes or cast.of_module:
         return False
     cls = place.function.cls
     if not _in_forward(place.function) or (cls is None and "qkv" not in ast.unparse(cast.receiver)):
@@ -114,7 +116,7 @@ def _hard(cast: Cast) -> CodeFinding:
         module,
         node,
         "VC107",
-        Severity.WARNING,
+        Severity.NOTE if cast.stage is Stage.INFERS else Severity.WARNING,
         f"{ast.unparse(node)} inside forward: this part is float16, whatever the run is",
         remedy="Cast to the dtype of the weights it meets, not to a literal.",
         role="cast",

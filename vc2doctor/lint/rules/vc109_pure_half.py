@@ -38,21 +38,6 @@ from vc2doctor.lint.stage import Stage, infers_by_path, words
 from vc2doctor.lint.values import BFLOAT, HALF
 from vc2doctor.lint.weights import Cast, Facts, Load
 
-_FROZEN = {
-    "ref",
-    "reference",
-    "teacher",
-    "reward",
-    "vae",
-    "ema",
-    "frozen",
-    "text",
-    "critic",
-    "judge",
-    "target",
-    "inference",
-    "unwrapped",
-}
 _OPTIMISERS = (
     "AdamW",
     "Adam",
@@ -122,7 +107,7 @@ def _adapters(facts: Facts, load: Load) -> CodeFinding:
 def _is_trained(cast: Cast) -> bool:
     place = cast.call.place
     name = words(cast.name)
-    if cast.stage is Stage.INFERS or not name & {"model", "net", "network"} or name & _FROZEN:
+    if cast.stage is Stage.INFERS or not name & {"model", "net", "network"} or cast.of_frozen:
         return False
     calls = [call for call in place.module.calls if call.place.function is place.function]
     later = [call for call in calls if call.node.lineno > cast.call.node.lineno]
