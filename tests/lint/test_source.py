@@ -6,12 +6,14 @@ import ast
 import json
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.conftest import Ran
 from vc2doctor.lint.module import module_of
 from vc2doctor.lint.run import LintRequest, judge
 from vc2doctor.lint.source import UnreadableError, decode, encoding_of, read
@@ -133,6 +135,32 @@ def test_vendored_trees_and_environments_are_not_read(tmp_path: Path) -> None:
     (tmp_path / "main.py").write_text("import torch\n", encoding="utf-8")
     assert notes(tmp_path) == []
     assert [path for _, path, _ in notes(tmp_path / "mmcv" / "train.py")] == ["train.py"]
+
+
+def test_names_that_are_no_text_are_told_as_far_as_they_can_be(tmp_path: Path, doctor: Callable[..., Ran]) -> None:
+    try:
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/tr\xe9in.py")).write_text(TRAINS, encoding="utf-8")
+    except OSError:
+        pytest.skip("this file system takes text only")
+    for form in ("text", "json"):
+        ran = doctor("lint", "--format", form, "--fail-on", "warning", cwd=tmp_path)
+        assert ran.code == 1
+        assert "in.py" in ran.out
+
+
+def test_a_link_to_a_file_elsewhere_is_read(tmp_path: Path) -> None:
+    for folder in ("here", "there"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "there" / "real.py").write_text(TRAINS, encoding="utf-8")
+    (tmp_path / "here" / "train.py").symlink_to(tmp_path / "there" / "real.py")
+    assert [path for _, path, _ in notes(tmp_path / "here" / "train.py")] == ["train.py"]
+
+
+def test_a_vocabulary_is_no_configuration(tmp_path: Path) -> None:
+    words = {f"fp16_{number}": number for number in range(30_000)}
+    (tmp_path / "vocab.json").write_text(json.dumps(words), encoding="utf-8")
+    (tmp_path / "train.py").write_text(TRAINS, encoding="utf-8")
+    assert not judge(LintRequest(paths=(tmp_path,))).facts.code.configs
 
 
 def test_nothing_is_imported_or_run(tmp_path: Path) -> None:

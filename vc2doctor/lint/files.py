@@ -69,7 +69,9 @@ def find(paths: tuple[Path, ...], root: Path) -> Iterator[Found]:
 
 
 def _named(path: Path, root: Path) -> Found:
-    return Found(path, path.resolve().relative_to(root).as_posix(), vendored=False, ignored=False)
+    # Not the file's own link: what it points to may lie anywhere.
+    real = path.parent.resolve() / path.name
+    return Found(path, _printable(real.relative_to(root).as_posix()), vendored=False, ignored=False)
 
 
 def _walk(top: Path, root: Path) -> Iterator[Found]:
@@ -81,9 +83,14 @@ def _walk(top: Path, root: Path) -> Iterator[Found]:
         for name in files:
             path = Path(folder, name)
             if name.lower().endswith(CODE + DATA) and _readable(path):
-                relative = path.relative_to(root).as_posix()
+                relative = _printable(path.relative_to(root).as_posix())
                 out = ignored.matches(str(path))
                 yield Found(path, relative, vendored=bool(_VENDORED.search(relative)), ignored=out)
+
+
+def _printable(name: str) -> str:
+    """Return a name that can be told: bytes that are no UTF-8 are replaced."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _readable(path: Path) -> bool:

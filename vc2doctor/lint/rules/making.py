@@ -8,6 +8,7 @@ from vc2doctor.lint.config import Config, Entry
 from vc2doctor.lint.model import CodeFinding, CodePlace, Edit
 from vc2doctor.lint.module import Module
 
+_LONGEST = 100
 AMP = "https://docs.pytorch.org/docs/stable/amp.html"
 AMP_EXAMPLES = "https://docs.pytorch.org/docs/stable/notes/amp_examples.html"
 
@@ -46,6 +47,12 @@ def _made(where: tuple[str, int, int], id_: str, severity: Severity, message: st
     path, line, end = where
     fields = {"evidence": (), "url": AMP, "remedy": "", **more}
     return CodeFinding(id=id_, severity=severity, message=message, path=path, line=line, end_line=end, **fields)
+
+
+def code(node: ast.AST) -> str:
+    """Return an expression for a sentence: on one line, and cut where it is long."""
+    text = ast.unparse(node)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 def source(module: Module, node: ast.expr) -> str:

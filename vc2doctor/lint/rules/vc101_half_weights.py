@@ -91,7 +91,7 @@ def _finding(facts: Facts, load: Load) -> CodeFinding:
     live = Severity.ERROR if load.family is not None and load.family.float16 == "fails" else Severity.WARNING
     severity = Severity.NOTE if load.inert or dead else live
     who = f"{load.family.name}, trained in bfloat16, is" if load.family else "weights are"
-    evidence = [f"{ast.unparse(load.given)} at {making.place(module, load.given).told}"]
+    evidence = [f"{making.code(load.given)} at {making.place(module, load.given).told}"]
     if load.inert:
         evidence.append(
             "from_config of transformers 4 reads only the keyword torch_dtype, so this line has no effect there"
@@ -172,8 +172,8 @@ def _literal(cast: Cast) -> CodeFinding:
         cast.call.node,
         "VC101",
         Severity.WARNING,
-        f"{ast.unparse(cast.receiver)} is cast to float16, whatever the run's own flag says",
-        evidence=(f"{ast.unparse(cast.call.node)[:120]}; the same function asks bf16 elsewhere",),
+        f"{making.code(cast.receiver)} is cast to float16, whatever the run's own flag says",
+        evidence=(f"{making.code(cast.call.node)}; the same function asks bf16 elsewhere",),
         remedy="Give it the dtype that the run computes in.",
         role="weights",
         cause="float16",

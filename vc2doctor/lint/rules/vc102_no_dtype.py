@@ -65,7 +65,7 @@ def _inherited(autocast: Autocast) -> CodeFinding:
         autocast.call.node,
         "VC102",
         Severity.NOTE,
-        f"{ast.unparse(autocast.call.node)} has no dtype: it takes that of the region around it, and is float16 without one",
+        f"{making.code(autocast.call.node)} has no dtype: it takes that of the region around it, and is float16 without one",
         evidence=("measured with torch 2.13: inherited inside a region, float16 at the top level",),
         remedy="Write the dtype that is meant: dtype=torch.bfloat16.",
         role="outer",
@@ -82,14 +82,14 @@ def _half(autocast: Autocast) -> CodeFinding:
         if keyword.arg == "enabled" and not isinstance(keyword.value, ast.Constant):
             values = sorted({repr(value) for value in autocast.enabled})
             evidence.append(
-                f"enabled={ast.unparse(keyword.value)}: {' or '.join(values)} as far as the configurations say"
+                f"enabled={making.code(keyword.value)}: {' or '.join(values)} as far as the configurations say"
             )
     return making.at(
         module,
         autocast.call.node,
         "VC102",
         Severity.WARNING,
-        f"{ast.unparse(autocast.call.node)} has no dtype: it is float16",
+        f"{making.code(autocast.call.node)} has no dtype: it is float16",
         evidence=tuple(evidence),
         remedy="Write the dtype that is meant; for a model trained in bfloat16: dtype=torch.bfloat16.",
         role="outer",

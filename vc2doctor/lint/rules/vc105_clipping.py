@@ -195,7 +195,7 @@ def _limit(facts: Facts, call: Call) -> Iterator[CodeFinding]:
             Severity.ERROR,
             f"clip_grad_norm_ gets {min(bad)}: it {effect}",
             evidence=("measured: max_norm=-1 turns [3, 4] into [-0.6, -0.8]; 0 gives zeros",),
-            remedy=f"Clip only where it is positive: if {ast.unparse(given)} > 0.",
+            remedy=f"Clip only where it is positive: if {making.code(given)} > 0.",
             url=_URL,
         )
 
@@ -277,9 +277,9 @@ def _broken(unit: Unit) -> Iterator[CodeFinding]:
             call.node,
             "VC105",
             Severity.ERROR,
-            f"{ast.unparse(call.node)} gives a set where a dict is meant, so the clipping never reaches the engine",
+            f"{making.code(call.node)} gives a set where a dict is meant, so the clipping never reaches the engine",
             evidence=tuple(evidence),
-            remedy=f"{owner}[{ast.unparse(key)}] = {ast.unparse(values[0]) if values else '…'}",
+            remedy=f"{owner}[{making.code(key)}] = {making.code(values[0]) if values else '…'}",
             url="https://www.deepspeed.ai/docs/config-json/#gradient-clipping",
             safe=(
                 making.replace(module, given, f"{{{making.source(module, key)}: {making.source(module, values[0])}}}"),

@@ -117,7 +117,7 @@ def _hard(cast: Cast) -> CodeFinding:
         node,
         "VC107",
         Severity.NOTE if cast.stage is Stage.INFERS else Severity.WARNING,
-        f"{ast.unparse(node)} inside forward: this part is float16, whatever the run is",
+        f"{making.code(node)} inside forward: this part is float16, whatever the run is",
         remedy="Cast to the dtype of the weights it meets, not to a literal.",
         role="cast",
         cause="float16",
@@ -244,7 +244,7 @@ def _leak(region: Region, user: ast.Call, half: set[str]) -> CodeFinding:
         user,
         "VC107",
         Severity.WARNING,
-        f"{name} is {told(region.dtypes & {HALF, BFLOAT}) or 'half'} when it leaves its region, and {ast.unparse(user.func)} is called outside of any",
+        f"{name} is {told(region.dtypes & {HALF, BFLOAT}) or 'half'} when it leaves its region, and {making.code(user.func)} is called outside of any",
         evidence=(
             f"made in the region at {making.place(module, region.call.node).told}",
             "it works only while an outer autocast is on; without one it is a dtype error",

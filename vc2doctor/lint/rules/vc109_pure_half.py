@@ -136,10 +136,10 @@ def _whole(facts: Facts, cast: Cast) -> CodeFinding:
     engine = any("deepspeed" in each.source.text for each in (module,))
     pure_half = cast.dtypes == {HALF}
     if pure_half:
-        message = f"{ast.unparse(cast.receiver)} is made float16 as a whole, trainable parameters too: AdamW's eps of 1e-8 is 0 there"
+        message = f"{making.code(cast.receiver)} is made float16 as a whole, trainable parameters too: AdamW's eps of 1e-8 is 0 there"
         severity = Severity.WARNING if dead else Severity.ERROR
     else:
-        message = f"{ast.unparse(cast.receiver)} is made bfloat16 as a whole: under a plain optimiser 85 % of the weights do not move at a learning rate of 1e-5"
+        message = f"{making.code(cast.receiver)} is made bfloat16 as a whole: under a plain optimiser 85 % of the weights do not move at a learning rate of 1e-5"
         severity = Severity.WARNING
     evidence = [ast.unparse(cast.call.node)]
     if engine:

@@ -48,7 +48,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
                     square,
                     "VC110",
                     Severity.WARNING,
-                    f"{ast.unparse(square)} in half precision overflows float16 above 255",
+                    f"{making.code(square)} in half precision overflows float16 above 255",
                     evidence=(
                         f"{function.name or module.name} turns autocast off or casts its input down, and never takes it to float32",
                     ),

@@ -60,7 +60,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
                         node,
                         "VC111",
                         Severity.WARNING if _in_half(facts, module) else Severity.NOTE,
-                        f"{ast.unparse(node)} is -inf in float16, and a row masked as a whole becomes NaN",
+                        f"{making.code(node)} is -inf in float16, and a row masked as a whole becomes NaN",
                         evidence=(f"{constant:g} is beyond float16's {_LARGEST:g}",),
                         remedy="Use masked_fill with torch.finfo(scores.dtype).min.",
                         url="https://docs.pytorch.org/docs/stable/type_info.html#torch.torch.finfo",

@@ -89,7 +89,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
                     call.node,
                     "VC112",
                     Severity.NOTE,
-                    f"{ast.unparse(call.node)} hides a loss that is NaN",
+                    f"{making.code(call.node)} hides a loss that is NaN",
                     remedy="Count the steps whose loss is not finite, and stop.",
                     url=_URL,
                 )

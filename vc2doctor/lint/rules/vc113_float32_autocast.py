@@ -20,7 +20,6 @@ With torch.compile it gave inf and NaN logits (unsloth, commit 1db73984). What i
 **Since** torch 1.10.
 """
 
-import ast
 from collections.abc import Iterator
 
 from vc2doctor.findings import Severity
@@ -42,7 +41,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
                 autocast.call.node,
                 "VC113",
                 Severity.WARNING,
-                f"{ast.unparse(autocast.call.node)} is enabled, not a way to turn autocast off",
+                f"{making.code(autocast.call.node)} is enabled, not a way to turn autocast off",
                 remedy="Write enabled=False, and take the inputs to float32.",
                 unsafe=(making.keyword(module, autocast.call.node, "enabled", "False"),),
             )

@@ -1,8 +1,8 @@
 """Emulated bfloat16 taken for support.
 
-**Why.** `torch.cuda.is_bf16_supported()` counts emulation in torch 2.4 and newer: it says True on a V100 or T4, where
-bfloat16 is computed in float32 and cast, many times slower than float16. Native bfloat16 needs compute capability 8.0
-(Ampere).
+**Why.** `torch.cuda.is_bf16_supported()` counts emulation in torch 2.3 and newer (read in the wheels of 2.3.1 and 2.4.1;
+2.2.2 says False on a V100, pytorch#124996): it says True on a V100 or T4, where bfloat16 is computed in float32 and cast,
+many times slower than float16. Native bfloat16 needs compute capability 8.0 (Ampere).
 
 **Bad**
 
@@ -13,11 +13,11 @@ bfloat16 is computed in float32 and cast, many times slower than float16. Native
     dtype = torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
 
 **Quiet** where `including_emulation=False` is given, where the compute capability is asked as well, and where the pinned
-torch is older than 2.4. A note: training is slow, not wrong.
+torch is older than 2.3. A note: training is slow, not wrong.
 
 **Silence** a line with `# vc2doctor: ignore[VC115]`.
 
-**Since** torch 2.4.
+**Since** torch 2.3; `including_emulation` since 2.4 (2.3.1 does not take it).
 """
 
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ from vc2doctor.lint.rules import making
 from vc2doctor.lint.stage import Stage
 from vc2doctor.lint.weights import Facts
 
-_SINCE = Version("2.4")
+_SINCE, _ASKED_SINCE = Version("2.3"), Version("2.4")
 
 
 def find(facts: Facts) -> Iterator[CodeFinding]:
@@ -44,27 +44,30 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
                 or call.node.keywords
             ):
                 continue
+            torch = facts.code.version(facts.code.unit_of(module), "torch")
             asked = "get_device_capability" in module.source.text
-            if (
-                asked
-                or facts.stages.of(call.place) is Stage.INFERS
-                or _older(facts.code.version(facts.code.unit_of(module), "torch"))
-            ):
+            if asked or facts.stages.of(call.place) is Stage.INFERS or _older(torch, _SINCE):
                 continue
+            plain = _older(torch, _ASKED_SINCE)
             yield making.at(
                 module,
                 call.node,
                 "VC115",
                 Severity.NOTE,
                 "torch.cuda.is_bf16_supported() is True for emulation too: on a V100 or T4",
-                remedy="Ask for native support: torch.cuda.is_bf16_supported(including_emulation=False).",
-                unsafe=(making.keyword(module, call.node, "including_emulation", "False"),),
+                remedy="Ask for native support: "
+                + (
+                    "torch.cuda.get_device_capability() >= (8, 0)."
+                    if plain
+                    else "is_bf16_supported(including_emulation=False)."
+                ),
+                unsafe=() if plain else (making.keyword(module, call.node, "including_emulation", "False"),),
                 url="https://github.com/pytorch/pytorch/blob/main/torch/cuda/__init__.py",
             )
 
 
-def _older(pinned: str | None) -> bool:
+def _older(version: str | None, than: Version) -> bool:
     try:
-        return pinned is not None and Version(pinned) < _SINCE
+        return version is not None and Version(version) < than
     except InvalidVersion:
         return False

@@ -56,7 +56,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
                     statement,
                     "VC116",
                     Severity.NOTE if infers else Severity.WARNING,
-                    f"{ast.unparse(target)} is an embedding, and gets the number of a token",
+                    f"{making.code(target)} is an embedding, and gets the number of a token",
                     remedy="Write the id into the ids before they are embedded, or write the embedding of the id.",
                     url="https://github.com/OpenGVLab/Ask-Anything/issues/190",
                 )
