@@ -9,7 +9,7 @@ configuration counts. Gradients that are NaN stay NaN after clipping.
 **Bad**
 
     optimizer = dict(lr=2e-5, max_grad_norm=-1)
-    ds_config.update({"gradient_clipping", config.max_grad_norm})    # a set, not a dict: TypeError
+    ds_config.update({"gradient_clipping", config.max_grad_norm})    # a set, not a dict: it raises
 
 **Good**
 
@@ -264,7 +264,7 @@ def _broken(unit: Unit) -> Iterator[CodeFinding]:
         module = call.place.module
         assert isinstance(call.node.func, ast.Attribute)  # noqa: S101 - a method's call
         owner = ast.unparse(call.node.func.value)
-        evidence = ["dict.update of a set raises TypeError"]
+        evidence = ["dict.update of a set raises TypeError or ValueError, by which element comes first"]
         start = call.node.lineno
         for test, _ in call.place.tests[-1:]:
             start = test.lineno
