@@ -177,6 +177,8 @@ def _halves_weights(function: Function) -> bool:
 
 def _spared(facts: Facts, function: Function, depth: int) -> bool:
     """Say whether some caller sets float32 where it trains, or nobody in the project calls the function."""
+    if _is_frozen_beside(function):
+        return True
     callers = facts.code.callers(function)
     if not callers:
         return depth == 0
@@ -196,6 +198,12 @@ def _spared(facts: Facts, function: Function, depth: int) -> bool:
         if depth < _FURTHEST and caller.name and _spared(facts, caller, depth + 1):
             return True
     return False
+
+
+def _is_frozen_beside(function: Function) -> bool:
+    """Say whether the function's module freezes a part whatever happens: ``tower.requires_grad_(False)``."""
+    calls = (call for call in function.module.calls if call.name == "requires_grad_" and not call.place.tests)
+    return any(ast.unparse(call.node).endswith("(False)") for call in calls)
 
 
 def _sets_float32(name: str, value: ast.expr, place: Place) -> bool:
