@@ -143,6 +143,16 @@ def test_the_fix_is_refused_where_a_file_cannot_be_read(project: Path) -> None:
     assert any(reason.startswith("models/more.py: not read") for reason in done.refused)
 
 
+def test_the_fix_is_refused_where_a_file_cannot_be_edited(project: Path) -> None:
+    path = project / "models" / "base.py"
+    path.write_text(path.read_text(encoding="utf-8") + f"\n\nTOTAL = 1{' + 1' * 450}\n", encoding="utf-8")
+    before = {path: path.read_bytes() for path in project.rglob("*") if path.is_file()}
+    done, _ = mend(project)
+    assert not done.written
+    assert any("models/base.py: it is nested too deeply to be edited" in reason for reason in done.refused)
+    assert before == {path: path.read_bytes() for path in project.rglob("*") if path.is_file()}
+
+
 def test_the_change_asked_about_is_told_as_worse(project: Path) -> None:
     """bfloat16 weights and fp16=False: the helper stays float16, and nothing scales the loss any more."""
     mend_only(project, "weights")

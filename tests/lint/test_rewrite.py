@@ -104,6 +104,13 @@ def test_lines_of_a_configuration_are_changed_from_below() -> None:
     assert rewrite(text, edits, python=False) == "a: 1\x0c\nbf16: true\r\nb: 2\nc: 3\n"
 
 
+def test_what_would_end_libcst_is_not_given_to_it() -> None:
+    text = f"x = {'(' * 100}1{')' * 100}\nf(a{' + a' * 450})\n"
+    call = next(node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call))
+    with pytest.raises(FixError, match="nested too deeply"):
+        rewrite(text, [edit_of(call, "keyword", "1", "b")], python=True)
+
+
 def test_an_edit_whose_place_is_gone_leaves_the_file() -> None:
     call = ast.parse("f(a)").body[0]
     with pytest.raises(FixError, match=r"a\.py:1"):

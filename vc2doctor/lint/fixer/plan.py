@@ -27,7 +27,7 @@ def fix(request: LintRequest, judged: Judged, *, unsafe: bool, write: bool) -> t
     """Return what the fix does and what the linter says afterwards; files are written only if ``write``.
 
     Raises:
-        FixError: an edit cannot be made, or a file cannot be written; then none was.
+        FixError: a file cannot be read or written; then none was.
     """
     texts: dict[str, str] = {}
     originals: dict[str, str] = {}
@@ -42,7 +42,10 @@ def fix(request: LintRequest, judged: Judged, *, unsafe: bool, write: bool) -> t
                 refused.append(f"{name}: a notebook holds a place of this change; notebooks are not edited")
                 continue
             before = texts.get(name) or originals.setdefault(name, _read(judged.facts.code.root / name))
-            texts[name] = rewrite(before, mine, python=name.endswith(".py"))
+            try:
+                texts[name] = rewrite(before, mine, python=name.endswith(".py"))
+            except FixError as error:
+                refused.append(str(error))
             counts[name] += len(mine)
         after = judge(request, texts)
     if request.precision is not None and not refused:

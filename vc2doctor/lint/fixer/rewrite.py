@@ -1,5 +1,6 @@
 """Applies edits to one file: Python by LibCST, so that formatting is kept; configurations by lines."""
 
+import ast
 import re
 from collections import defaultdict
 from collections.abc import Iterable
@@ -41,7 +42,24 @@ def _by_lines(text: str, edits: list[Edit]) -> str:
     return "\n".join(lines)
 
 
+_DEEPEST = 400
+"""Levels of a tree. LibCST 1.9 recurses in native code, and ends the process instead of raising."""
+
+
+def _depth(text: str) -> int:
+    deepest = 0
+    nodes: list[tuple[int, ast.AST]] = [(0, ast.parse(text))]
+    while nodes:
+        depth, node = nodes.pop()
+        deepest = max(deepest, depth)
+        nodes.extend((depth + 1, child) for child in ast.iter_child_nodes(node))
+    return deepest
+
+
 def _by_tree(text: str, edits: list[Edit]) -> str:
+    if _depth(text) > _DEEPEST:
+        message = f"{edits[0].path}: it is nested too deeply to be edited"
+        raise FixError(message)
     try:
         wrapper = MetadataWrapper(cst.parse_module(text), unsafe_skip_copy=True)
         rewriter = _Rewriter(text, edits)
