@@ -29,6 +29,7 @@ def test_the_report_opens_with_the_diagnosis_and_names_every_place(project: Path
     assert "project/models/base.py:12" in lines[3]
     for place in ("models/it_mistral.py:23", "configs/stage3.py:18", "tasks/shared_utils.py:16"):
         assert f"project/{place}" in ran.out
+    assert "started by tasks/train_it_ds.py (scripts/run_stage4.sh:1): the region around it is bfloat16" in ran.out
     assert "vc2doctor lint --precision bf16 --fix --diff project" in ran.out
     assert lines[-1].startswith("✗ ")
 

@@ -41,7 +41,9 @@ def expected(folder: Path) -> set[tuple[str, int, str]]:
 
 def faulty() -> list[tuple[str, str]]:
     return sorted(
-        (path.parent.name, path.name) for path in FIXTURES.glob("VC*/*") if path.name in ("bad", "outer", "apart")
+        (path.parent.name, path.name)
+        for path in FIXTURES.glob("VC*/*")
+        if path.name in ("bad", "outer", "apart", "wrapped")
     )
 
 

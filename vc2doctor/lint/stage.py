@@ -167,7 +167,7 @@ def _speaks_of_loss(node: ast.AST) -> bool:
 
 
 def _is_training(call: Call) -> bool:
-    return call.name == "backward" or bool(_OPTIMISERS.match(call.name) or _TRAINERS.match(call.name))
+    return call.name in ("backward", "loss_scaler") or bool(_OPTIMISERS.match(call.name) or _TRAINERS.match(call.name))
 
 
 def _puts_to_eval(module: Module) -> bool:

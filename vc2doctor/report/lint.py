@@ -57,11 +57,17 @@ def _diagnosis(diagnosis: Diagnosis, marks: Marks, prefix: str) -> Iterator[Line
     mark, style = marks(_OF_SEVERITY[worst])
     yield Line(Text.assemble("  ", (f"{mark} {plain(diagnosis.title)}", style)))
     missed: str | None = None
+    around: tuple[str, ...] = ()
     for number, place in enumerate(diagnosis.places, 1):
         for at, each in enumerate(place.places):
             head = f"{number:>3}. " if at == 0 else "     "
             role = f"  {place.id} {_ROLES[place.role]}: {plain(place.message)}" if at == 0 else ""
             yield Line(Text.assemble("    ", head, (plain(prefix + each.told), "bold"), role))
+        # Which region is around a model is the launcher's choice, so it is told by entry point.
+        entries = tuple(line for line in place.evidence if line.startswith("started by "))
+        if entries != around:
+            yield from (Line(Text(f"         {plain(line)}", "dim")) for line in entries)
+        around = entries
         if place.if_missed and place.if_missed != missed:
             yield Line(Text(f"         if missed: {plain(place.if_missed)}", "dim"))
         missed = place.if_missed

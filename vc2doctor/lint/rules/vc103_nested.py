@@ -46,7 +46,10 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
     inner = [
         region
         for region in facts.regions
-        if region.stage is Stage.TRAINS and id(region.place.function) not in loops and not region.autocast.off
+        if region.stage is Stage.TRAINS
+        and not region.autocast.off
+        and id(region.place.function) not in loops
+        and region.place.function.cls is not None
     ]
     for helper in facts.helpers.values():
         mine = [region for region in inner if region.helper is helper]

@@ -31,7 +31,7 @@ from vc2doctor.findings import Severity
 from vc2doctor.lint.code import Unit
 from vc2doctor.lint.model import CodeFinding, Edit
 from vc2doctor.lint.module import Call, last_name, root_name
-from vc2doctor.lint.precision import Loop, Scaler, told
+from vc2doctor.lint.precision import Loop, Region, Scaler, told
 from vc2doctor.lint.rules import making
 from vc2doctor.lint.stage import Stage, words
 from vc2doctor.lint.values import BFLOAT, HALF, Value
@@ -81,7 +81,7 @@ def _wrappers(unit: Unit) -> Iterator[CodeFinding]:
 
 
 def computes_in(facts: Facts, unit: Unit, loop: Loop) -> frozenset[Value]:
-    """Return what a loop's forward pass computes in: by its own regions, else by those of the unit's models."""
+    """Return what a loop's forward pass computes in: by its own regions, else its callers', else the unit's models'."""
     own = [
         region
         for region in loop.regions
@@ -89,6 +89,9 @@ def computes_in(facts: Facts, unit: Unit, loop: Loop) -> frozenset[Value]:
     ]
     if own:
         return frozenset(value for region in own for value in region.dtypes)
+    calling = _calling(facts, unit, loop)
+    if calling:
+        return frozenset(value for region in calling for value in region.dtypes)
     inner = [
         region
         for region in facts.regions
@@ -99,6 +102,24 @@ def computes_in(facts: Facts, unit: Unit, loop: Loop) -> frozenset[Value]:
     reach = facts.code.reach(loop.function.module)
     imported = [region for region in inner if id(region.place.module) in reach]
     return frozenset(value for region in imported or inner for value in region.dtypes)
+
+
+def _calling(facts: Facts, unit: Unit, loop: Loop) -> list[Region]:
+    """Return the regions of functions that leave the backward pass to a scaler's wrapper: ``loss_scaler(loss, …)``."""
+    if loop.function.name != "__call__":
+        return []
+    users = {
+        id(call.place.function)
+        for name, calls in unit.calls.items()
+        if "scaler" in words(name) and name != "GradScaler"
+        for call in calls
+        if isinstance(call.node.func, ast.Name)
+    }
+    return [
+        region
+        for region in facts.regions
+        if region.stage is Stage.TRAINS and not region.autocast.off and id(region.place.function) in users
+    ]
 
 
 def scaling(facts: Facts, loop: Loop) -> list[Call]:
