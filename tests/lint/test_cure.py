@@ -143,6 +143,21 @@ def test_the_fix_is_refused_where_a_file_cannot_be_read(project: Path) -> None:
     assert any(reason.startswith("models/more.py: not read") for reason in done.refused)
 
 
+def test_a_notebook_is_left_by_safe_fixes_and_refuses_a_change_it_is_part_of(project: Path) -> None:
+    source = (
+        "import torch\nfrom torch.cuda.amp import GradScaler\n\n\ndef train(model, batch):\n"
+        "    with torch.cuda.amp.autocast():\n        loss = model(batch)\n    loss.backward()\n"
+    )
+    cells = [{"cell_type": "code", "source": source}]
+    (project / "train.ipynb").write_text(json.dumps({"cells": cells}), encoding="utf-8")
+    request = LintRequest(paths=(project,))
+    done, _ = fix(request, judge(request), unsafe=False, write=True)
+    assert done.written
+    done, _ = mend(project)
+    assert not done.written
+    assert any(reason.startswith("train.ipynb: a notebook") for reason in done.refused)
+
+
 def test_the_fix_is_refused_where_a_file_cannot_be_edited(project: Path) -> None:
     path = project / "models" / "base.py"
     path.write_text(path.read_text(encoding="utf-8") + f"\n\nTOTAL = 1{' + 1' * 450}\n", encoding="utf-8")

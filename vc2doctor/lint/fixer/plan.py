@@ -69,17 +69,15 @@ def fix(request: LintRequest, judged: Judged, *, unsafe: bool, write: bool) -> t
 
 
 def _edits(request: LintRequest, judged: Judged, *, unsafe: bool) -> dict[str, list[Edit]]:
+    """Return the edits by file; what is only safe or only asked for is not worth refusing a change for a notebook."""
     found: dict[str, list[Edit]] = defaultdict(list)
-    wanted: list[tuple[Edit, ...]] = [finding.safe for finding in judged.findings]
-    if unsafe:
-        wanted += [finding.unsafe for finding in judged.findings]
+    plain = [edit for finding in judged.findings for edit in (*finding.safe, *(finding.unsafe if unsafe else ()))]
+    wanted = [edit for edit in plain if not edit.path.endswith(".ipynb")]
     if request.precision == "bf16":
-        wanted += [place.bf16 for place in _places(judged)]
-    for edits in wanted:
-        for edit in edits:
-            if edit not in found[edit.path]:
-                found[edit.path].append(edit)
-    return {name: edits for name, edits in found.items() if edits}
+        wanted += [edit for place in _places(judged) for edit in place.bf16]
+    for edit in dict.fromkeys(wanted):
+        found[edit.path].append(edit)
+    return found
 
 
 def _places(judged: Judged) -> Iterator[CodeFinding]:
