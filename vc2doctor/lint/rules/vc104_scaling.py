@@ -33,7 +33,7 @@ from vc2doctor.lint.model import CodeFinding, Edit
 from vc2doctor.lint.module import Call, last_name, root_name
 from vc2doctor.lint.precision import Loop, Region, Scaler, told
 from vc2doctor.lint.rules import making
-from vc2doctor.lint.stage import Stage, words
+from vc2doctor.lint.stage import Stage, infers_by_path, words
 from vc2doctor.lint.values import BFLOAT, HALF, Value
 from vc2doctor.lint.weights import Facts
 
@@ -66,6 +66,8 @@ def _wrappers(unit: Unit) -> Iterator[CodeFinding]:
             entry for entry in config.entries if entry.key.endswith("torch_dtype") and entry.value == "torch.bfloat16"
         ]
         scale = config.find("optim_wrapper.loss_scale")
+        if infers_by_path(config.name):
+            continue
         if weights and scale is not None and scale.value == "dynamic" and config.find("optim_wrapper.dtype") is None:
             yield making.at_entry(
                 config,

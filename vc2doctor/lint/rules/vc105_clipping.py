@@ -262,6 +262,8 @@ def _broken(unit: Unit) -> Iterator[CodeFinding]:
         ):
             continue
         module = call.place.module
+        if infers_by_path(module.name):
+            continue
         assert isinstance(call.node.func, ast.Attribute)  # noqa: S101 - a method's call
         owner = ast.unparse(call.node.func.value)
         evidence = ["dict.update of a set raises TypeError or ValueError, by which element comes first"]

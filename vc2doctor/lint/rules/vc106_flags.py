@@ -52,7 +52,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
         yield from _switches(facts, unit)
         yield from _arguments(facts, unit)
         yield from _defaults(facts, unit)
-        yield from (found for launch in unit.launches for found in _launch(launch))
+        yield from (found for launch in unit.launches if not infers_by_path(launch.name) for found in _launch(launch))
         yield from trainer.find(facts, unit)
         yield from _unread(facts, unit)
         yield from _engines(facts, unit)
@@ -192,7 +192,8 @@ def _arguments(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
             continue
         for call in calls:
             half, bf16 = call.argument("fp16"), call.argument("bf16")
-            if half is None or bf16 is None:
+            # A test may ask for both to see it fail.
+            if half is None or bf16 is None or infers_by_path(call.place.module.name):
                 continue
             if facts.values.decide(half, call.place) and facts.values.decide(bf16, call.place):
                 yield making.at(
@@ -272,8 +273,10 @@ def _launch(launch: Launch) -> Iterator[CodeFinding]:
 
 def _engines(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
     for config in unit.configs:
-        if config.kind != "json" or not any(
-            entry.key.startswith(("zero_optimization", "train_micro_batch")) for entry in config.entries
+        if (
+            config.kind != "json"
+            or infers_by_path(config.name)
+            or not any(entry.key.startswith(("zero_optimization", "train_micro_batch")) for entry in config.entries)
         ):
             continue
         half, bf16 = config.find("fp16.enabled"), config.find("bf16.enabled")

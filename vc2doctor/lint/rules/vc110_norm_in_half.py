@@ -29,7 +29,7 @@ from vc2doctor.findings import Severity
 from vc2doctor.lint.model import CodeFinding
 from vc2doctor.lint.module import Function, last_name
 from vc2doctor.lint.rules import making
-from vc2doctor.lint.stage import Stage
+from vc2doctor.lint.stage import Stage, infers_by_path
 from vc2doctor.lint.weights import Facts
 
 _UP = {"float", "float32", "double", "float64"}
@@ -38,7 +38,8 @@ _UP = {"float", "float32", "double", "float64"}
 def find(facts: Facts) -> Iterator[CodeFinding]:
     """Find norms that square half-precision values."""
     for module in facts.code.modules.values():
-        if "rsqrt" not in module.source.text and "pow(2)" not in module.source.text:
+        squares = "rsqrt" in module.source.text or "pow(2)" in module.source.text
+        if not squares or infers_by_path(module.name):
             continue
         for function in module.functions:
             square = _square(function)
