@@ -1,6 +1,6 @@
 """In which dtype peft makes adapters: which release it is decides.
 
-Measured, 22 releases on the grid (matrices/evidence): with peft 0.7.0 to 0.11.1 adapters have the dtype of the base,
+Measured on the grid, 16 releases from 0.4.0 to 0.13.0 (matrices/evidence): with peft 0.7.0 to 0.11.1 adapters have the dtype of the base,
 and `fp16-scaled` raises "Attempting to unscale FP16 gradients" in every cell; with 0.4.0 to 0.6.2, and from 0.12.0
 (`autocast_adapter_dtype=True`), they are float32.
 """
