@@ -10,10 +10,11 @@ from typing import Any
 
 import click
 
-from vc2doctor import __version__, files, settings
+from vc2doctor import __version__, settings
 from vc2doctor.cli_lint import lint, rule
 from vc2doctor.cli_matrix import matrix
 from vc2doctor.errors import DoctorError
+from vc2doctor.output import write
 from vc2doctor.probe.worker.recipes import ALIASES, RECIPES
 
 _UNFINISHED = 3
@@ -255,7 +256,4 @@ def _tell(report: Any, format: str, output: Path | None) -> None:  # noqa: A002,
         return
     else:
         rendered = "".join(f"{line.text.plain}\n" for line in text.render(report))
-    if output is None:
-        click.echo(rendered, nl=False)
-    else:
-        files.replace(output, rendered)
+    write(rendered, output)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vc2doctor.output import write
+
 if TYPE_CHECKING:
     from vc2doctor.lint.model import LintReport
 
@@ -44,7 +46,7 @@ def lint(paths: tuple[Path, ...], form: str, output: Path | None, **options: Any
     if asked.diff and form == "text" and told.fixed is not None and not told.fixed.refused:
         from vc2doctor.lint.fixer.plan import lines_of  # noqa: PLC0415
 
-        _write(lines_of(told.fixed.files), output)
+        write(lines_of(told.fixed.files), output)
         sys.exit(1 if told.fixed.files else 0)
     _tell(told, form, output)
     sys.exit(told.exit_code)
@@ -52,7 +54,9 @@ def lint(paths: tuple[Path, ...], form: str, output: Path | None, **options: Any
 
 def _tell(report: "LintReport", form: str, output: Path | None) -> None:
     if form == "json":
-        _write(report.model_dump_json(by_alias=True, indent=2) + "\n", output)
+        from vc2doctor.report import json  # noqa: PLC0415
+
+        write(json.render(report), output)
         return
     from rich.console import Console  # noqa: PLC0415
 
@@ -64,16 +68,7 @@ def _tell(report: "LintReport", form: str, output: Path | None) -> None:
     from vc2doctor.report.lines import Marks  # noqa: PLC0415
 
     lines = (line.text.plain for line in told.render(report, Marks(ascii_only=False)))
-    _write("".join(f"{line}\n" for line in lines), output)
-
-
-def _write(text: str, output: Path | None) -> None:
-    if output is None:
-        click.echo(text, nl=False)
-        return
-    from vc2doctor import files  # noqa: PLC0415
-
-    files.replace(output, text)
+    write("".join(f"{line}\n" for line in lines), output)
 
 
 @click.command()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from vc2doctor.output import write
 from vc2doctor.probe.worker.recipes import ALIASES, RECIPES
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -71,13 +72,8 @@ def show(torch: str, precision: str, matrix: Path | None) -> None:
 def export(form: str, torches: tuple[str, ...], output: Path | None, precision: str, matrix: Path | None) -> None:
     """Write the tables of `show` as a page, or as data."""
     from vc2doctor import explain as explaining  # noqa: PLC0415
-    from vc2doctor import files  # noqa: PLC0415
 
-    text = explaining.exported(torches, matrix, ALIASES.get(precision, precision), form)
-    if output is None:
-        click.echo(text, nl=False)
-    else:
-        files.replace(output, text)
+    write(explaining.exported(torches, matrix, ALIASES.get(precision, precision), form), output)
 
 
 @matrix.command("compile")

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from vc2doctor.errors import DoctorError
@@ -17,16 +18,29 @@ def replace(path: Path, text: str) -> None:
     Raises:
         OutputError: the file cannot be written.
     """
+    replace_all({path: text.encode()})
+
+
+def replace_all(contents: Mapping[Path, bytes]) -> None:
+    """Write several files: each is prepared beside its place, and only when all are, they are moved.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
+    prepared: list[tuple[Path, Path]] = []
+    path = Path()
     try:
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
+        for path, data in contents.items():
+            descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+            prepared.append((Path(name), path))
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
             Path(name).chmod(path.stat().st_mode & 0o777 if path.exists() else 0o644)
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        for new, path in prepared:
+            new.replace(path)
     except OSError as error:
         message = f"{path}: cannot be written: {error.strerror or error}"
         raise OutputError(message) from error
+    finally:
+        for new, _ in prepared:
+            new.unlink(missing_ok=True)

@@ -4,32 +4,24 @@ A check is a module ``vcNNN_name`` with a function ``check``. Its docstring is i
 why that matters, what to do. Adding the file is all that is needed.
 """
 
-import importlib
-import inspect
-import pkgutil
-import re
 from collections.abc import Callable, Iterator
 from types import ModuleType
 
+from vc2doctor import numbered
 from vc2doctor.checks.examination import Examination
 from vc2doctor.findings import Finding
 
 Check = Callable[[Examination], Iterator[Finding]]
 
-_NAME = re.compile(r"vc\d{3}_\w+")
-
 
 def modules() -> tuple[ModuleType, ...]:
     """Return every check's module, by number."""
-    names = sorted(found.name for found in pkgutil.iter_modules(__path__) if _NAME.fullmatch(found.name))
-    return tuple(importlib.import_module(f"{__name__}.{name}") for name in names)
+    return tuple(numbered.modules(__name__, __path__).values())
 
 
 def pages() -> dict[str, str]:
     """Return the page of every check, by id."""
-    return {
-        f"VC{module.__name__.rsplit('.', 1)[1][2:5]}": inspect.cleandoc(module.__doc__ or "") for module in modules()
-    }
+    return numbered.pages(__name__, __path__)
 
 
 def run(examination: Examination) -> tuple[Finding, ...]:

@@ -2,7 +2,7 @@
 
 import ast
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -44,15 +44,6 @@ class Unit:
         for module in self.modules:
             for cls in module.classes.values():
                 found[cls.name].append(cls)
-        return found
-
-    @cached_property
-    def functions(self) -> Mapping[str, list[Function]]:
-        """The functions and methods by name."""
-        found: dict[str, list[Function]] = defaultdict(list)
-        for module in self.modules:
-            for function in module.functions:
-                found[function.name].append(function)
         return found
 
     @cached_property
@@ -100,13 +91,17 @@ class CodeFacts:
         return {folder: self._unit(folder) for folder in sorted(set(self.folders.values()))}
 
     def _unit(self, folder: str) -> Unit:
-        def mine(things: Iterable[Module | Config | Launch]) -> tuple[str, ...]:
-            return tuple(thing.name for thing in things if self.folders.get(thing.name) == folder)
+        return Unit(
+            folder,
+            modules=tuple(module for module in self.modules.values() if self.folders[module.name] == folder),
+            configs=tuple(config for config in self.configs if self.folders[config.name] == folder),
+            launches=tuple(launch for launch in self.launches if self.folders[launch.name] == folder),
+            code=self,
+        )
 
-        modules = tuple(self.modules[name] for name in mine(self.modules.values()))
-        configs = tuple(config for config in self.configs if config.name in set(mine(self.configs)))
-        launches = tuple(launch for launch in self.launches if launch.name in set(mine(self.launches)))
-        return Unit(folder, modules, configs, launches, self)
+    def folder_of(self, name: str) -> str:
+        """Return the folder of the unit a file belongs to; ``""``, the root's, for one that was not read."""
+        return self.folders.get(name, "")
 
     def unit_of(self, module: Module) -> Unit:
         """Return the unit a module belongs to."""

@@ -20,7 +20,7 @@ def diagnose(facts: Facts, findings: Iterable[CodeFinding]) -> tuple[Diagnosis, 
     by_unit: dict[str, list[CodeFinding]] = defaultdict(list)
     for finding in findings:
         if finding.cause == "float16" and finding.path is not None:
-            by_unit[facts.code.folders.get(finding.path.partition("#")[0], "")].append(finding)
+            by_unit[facts.code.folder_of(finding.file)].append(finding)
     found = []
     for folder, mine in sorted(by_unit.items()):
         unit = facts.code.units.get(folder)

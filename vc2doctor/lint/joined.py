@@ -7,7 +7,7 @@ from pathlib import Path
 from vc2doctor import settings
 from vc2doctor.data import Data
 from vc2doctor.findings import Finding, Severity
-from vc2doctor.lint.model import CodeFinding, Diagnosis
+from vc2doctor.lint.model import CodeFinding, Diagnosis, alone
 from vc2doctor.lint.recipe import deciding, recipes_of
 from vc2doctor.lint.run import Judged, LintRequest, judge
 
@@ -40,11 +40,10 @@ def read(code: Path, installed: Mapping[str, str]) -> Read:
 def _findings(judged: Judged, code: Path) -> Iterator[Finding]:
     root = os.path.relpath(judged.facts.code.root)
     prefix = "" if root == "." else f"{root}/"
-    told = {(place.path, place.line, place.id) for diagnosis in judged.diagnoses for place in diagnosis.places}
     for diagnosis in judged.diagnoses:
         yield _diagnosis(diagnosis, prefix, code)
-    for finding in judged.findings:
-        if finding.severity is not Severity.NOTE and (finding.path, finding.line, finding.id) not in told:
+    for finding in alone(judged.findings, judged.diagnoses):
+        if finding.severity is not Severity.NOTE:
             yield _plain(finding, prefix)
 
 
@@ -64,10 +63,9 @@ def _plain(finding: CodeFinding, prefix: str) -> Finding:
 
 def _diagnosis(diagnosis: Diagnosis, prefix: str, code: Path) -> Finding:
     first = diagnosis.places[0]
-    worst = max((place.severity for place in diagnosis.places), key=lambda severity: severity.rank)
     return Finding(
         id=first.id,
-        severity=worst,
+        severity=diagnosis.severity,
         message=diagnosis.title,
         evidence=tuple(
             f"{prefix}{each.told} ({place.role}, {place.id}): {place.message}"

@@ -1,11 +1,12 @@
 """What the linter ends in: findings about places in code, gathered into one diagnosis a cause."""
 
+from collections.abc import Iterable
 from typing import Literal
 
 from pydantic import Field
 
 from vc2doctor.data import Data
-from vc2doctor.findings import Finding
+from vc2doctor.findings import Finding, Severity
 
 Role = Literal["helper", "outer", "weights", "cast", "region", "scaler", "config", "launch", "other"]
 """What a place does for the precision of a project, the deciding first."""
@@ -61,6 +62,11 @@ class CodeFinding(Finding):
     """What mends it and changes what is computed."""
 
     @property
+    def file(self) -> str:
+        """The file it stands in; ``path`` may name a cell of a notebook."""
+        return (self.path or "").partition("#")[0]
+
+    @property
     def places(self) -> tuple[CodePlace, ...]:
         """All places of the finding, its own first."""
         line = self.line or 1
@@ -74,6 +80,17 @@ class Diagnosis(Data):
     """The folder whose code it is about, ``""``: the whole."""
     title: str
     places: tuple[CodeFinding, ...]
+
+    @property
+    def severity(self) -> Severity:
+        """That of its heaviest place."""
+        return max((place.severity for place in self.places), key=lambda severity: severity.rank)
+
+
+def alone(findings: Iterable[CodeFinding], diagnoses: Iterable[Diagnosis]) -> list[CodeFinding]:
+    """Return the findings that are no place of a diagnosis."""
+    told = {(place.path, place.line, place.id) for diagnosis in diagnoses for place in diagnosis.places}
+    return [finding for finding in findings if (finding.path, finding.line, finding.id) not in told]
 
 
 class FixedFile(Data):

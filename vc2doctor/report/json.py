@@ -1,8 +1,8 @@
-"""The report as JSON, in a stable order: see docs/json.md."""
+"""A report as JSON, in a stable order: see docs/json.md."""
 
-from vc2doctor.findings import Report
+from vc2doctor.data import Data
 
 
-def render(report: Report) -> str:
+def render(report: Data) -> str:
     """Return the report as indented JSON with a newline at its end."""
     return report.model_dump_json(by_alias=True, indent=2) + "\n"

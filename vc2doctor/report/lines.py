@@ -1,13 +1,20 @@
 """What a line of the report for people is made of."""
 
 import unicodedata
+from collections import Counter
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from rich.text import Text
 
+from vc2doctor.findings import Finding, Severity
+
 _MARKS = {"good": ("✓", "ok"), "bad": ("✗", "X"), "none": ("-", "-"), "warn": ("!", "!"), "note": ("·", ".")}
 _STYLES = {"good": "green", "bad": "bold red", "none": "dim", "warn": "yellow", "note": "dim"}
 _LABEL = 14
+
+OF_SEVERITY = {Severity.ERROR: "bad", Severity.WARNING: "warn", Severity.NOTE: "note"}
+"""Which mark a finding of a severity has."""
 
 
 class Line(NamedTuple):
@@ -35,6 +42,13 @@ def plain(text: str) -> str:
         character if character in "\n\t" or unicodedata.category(character)[0] != "C" else "\N{REPLACEMENT CHARACTER}"
         for character in text
     )
+
+
+def counted(findings: Iterable[Finding]) -> str:
+    """Return how many findings of each severity there are: ``2 errors, 1 note``."""
+    numbers = Counter(finding.severity for finding in findings)
+    told = ((severity.value, numbers[severity]) for severity in reversed(Severity) if numbers[severity])
+    return ", ".join(f"{number} {name}{'s' if number > 1 else ''}" for name, number in told)
 
 
 def labelled(label: str, text: str) -> Line:

@@ -6,10 +6,9 @@ from rich.console import Console
 from rich.text import Text
 
 from vc2doctor.findings import Severity
-from vc2doctor.lint.model import CodeFinding, Diagnosis, LintReport
-from vc2doctor.report.lines import Line, Marks, plain
+from vc2doctor.lint.model import CodeFinding, Diagnosis, LintReport, alone
+from vc2doctor.report.lines import OF_SEVERITY, Line, Marks, counted, plain
 
-_OF_SEVERITY = {Severity.ERROR: "bad", Severity.WARNING: "warn", Severity.NOTE: "note"}
 _ROLES = {
     "helper": "decides: the default of the helper",
     "weights": "weights",
@@ -35,17 +34,15 @@ def render(report: LintReport, marks: Marks) -> Iterator[Line]:
     # What is printed can be opened from where the doctor was started.
     prefix = "" if report.root == "." else f"{report.root}/"
     yield Line(Text(f"vc2doctor {report.doctor}: {report.files} files read in {report.seconds:.1f} s", "bold"))
-    told: set[tuple[str | None, int | None, str]] = set()
     for diagnosis in report.diagnoses:
         yield Line(Text())
         yield from _diagnosis(diagnosis, marks, prefix)
-        told.update((place.path, place.line, place.id) for place in diagnosis.places)
-    alone = [finding for finding in report.findings if (finding.path, finding.line, finding.id) not in told]
-    weighty = [finding for finding in alone if finding.severity is not Severity.NOTE]
+    others = alone(report.findings, report.diagnoses)
+    weighty = [finding for finding in others if finding.severity is not Severity.NOTE]
     for finding in weighty:
         yield Line(Text())
         yield from _finding(finding, marks, prefix)
-    yield from _notes([finding for finding in alone if finding.severity is Severity.NOTE], marks, prefix)
+    yield from _notes([finding for finding in others if finding.severity is Severity.NOTE], marks, prefix)
     if report.fixed is not None:
         yield from _fixed(report, marks)
     yield Line(Text())
@@ -53,8 +50,7 @@ def render(report: LintReport, marks: Marks) -> Iterator[Line]:
 
 
 def _diagnosis(diagnosis: Diagnosis, marks: Marks, prefix: str) -> Iterator[Line]:
-    worst = max(diagnosis.places, key=lambda place: place.severity.rank).severity
-    mark, style = marks(_OF_SEVERITY[worst])
+    mark, style = marks(OF_SEVERITY[diagnosis.severity])
     yield Line(Text.assemble("  ", (f"{mark} {plain(diagnosis.title)}", style)))
     missed: str | None = None
     around: tuple[str, ...] = ()
@@ -77,7 +73,7 @@ def _diagnosis(diagnosis: Diagnosis, marks: Marks, prefix: str) -> Iterator[Line
 
 
 def _finding(finding: CodeFinding, marks: Marks, prefix: str) -> Iterator[Line]:
-    mark, style = marks(_OF_SEVERITY[finding.severity])
+    mark, style = marks(OF_SEVERITY[finding.severity])
     first, *rest = finding.places
     yield Line(
         Text.assemble(
@@ -137,15 +133,10 @@ def _fixed(report: LintReport, marks: Marks) -> Iterator[Line]:
 
 
 def _verdict(report: LintReport, marks: Marks) -> Line:
-    counts = []
-    for severity in reversed(Severity):
-        number = sum(finding.severity is severity for finding in report.findings)
-        if number:
-            counts.append(f"{number} {severity.value}{'s' if number > 1 else ''}")
     left = f" {report.silenced} place{'s' if report.silenced > 1 else ''} ignored as told." if report.silenced else ""
-    if not counts:
+    if not report.findings:
         mark, style = marks("good")
         return Line(Text.assemble((f"{mark} Nothing in this code contradicts itself.", style), left))
     worst = max(report.findings, key=lambda finding: finding.severity.rank).severity
-    mark, style = marks(_OF_SEVERITY[worst])
-    return Line(Text.assemble((f"{mark} {', '.join(counts)}.", style), left))
+    mark, style = marks(OF_SEVERITY[worst])
+    return Line(Text.assemble((f"{mark} {counted(report.findings)}.", style), left))

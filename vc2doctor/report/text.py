@@ -8,9 +8,8 @@ from rich.text import Text
 from vc2doctor.environment.model import LEANED_ON, STACK, Environment
 from vc2doctor.findings import Finding, Report, Severity
 from vc2doctor.report import probe
-from vc2doctor.report.lines import Line, Marks, labelled, plain
+from vc2doctor.report.lines import OF_SEVERITY, Line, Marks, counted, labelled, plain
 
-_OF_SEVERITY = {Severity.ERROR: "bad", Severity.WARNING: "warn", Severity.NOTE: "note"}
 _NARROWEST, _GIB = 24, 1024**3
 
 
@@ -82,7 +81,7 @@ def _versions(environment: Environment, names: tuple[str, ...]) -> str:
 
 def _finding(finding: Finding, marks: Marks, before: Finding | None) -> Iterator[Line]:
     # A note is information: its evidence is in the JSON report.
-    mark, style = marks(_OF_SEVERITY[finding.severity])
+    mark, style = marks(OF_SEVERITY[finding.severity])
     head = f"{mark} {finding.id} {finding.severity.value}"
     yield Line(Text.assemble("  ", (head, style), "  ", (plain(finding.message), "bold")), hang=6)
     if finding.path is not None and finding.path not in finding.message:
@@ -108,11 +107,6 @@ def _verdict(report: Report, marks: Marks) -> Line:
         "unproven": (f"No fault found, but nothing shows that it trains under {precision}.", "warn"),
         "incomplete": ("The examination could not be finished.", "warn"),
     }[report.verdict]
-    counts = []
-    for severity in reversed(Severity):
-        number = sum(finding.severity is severity for finding in report.findings)
-        if number:
-            counts.append(f"{number} {severity.value}{'s' if number > 1 else ''}")
     mark, style = marks(kind)
-    tail = f" {', '.join(counts)}." if counts else ""
+    tail = f" {counted(report.findings)}." if report.findings else ""
     return Line(Text.assemble((f"{mark} {sentence}", style), tail), hang=2)

@@ -5,16 +5,15 @@ What remains after the edits is why a change is refused: the linter's own eyes j
 
 import ast
 import difflib
-import os
-import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from vc2doctor import files
 from vc2doctor.findings import Severity
 from vc2doctor.lint.errors import FixError
 from vc2doctor.lint.fixer.rewrite import rewrite
-from vc2doctor.lint.model import CodeFinding, Edit, Fixed, FixedFile
+from vc2doctor.lint.model import CodeFinding, Edit, Fixed, FixedFile, alone
 from vc2doctor.lint.run import Judged, LintRequest, judge
 from vc2doctor.lint.source import decode, encoding_of
 from vc2doctor.lint.stage import infers_by_path
@@ -27,7 +26,8 @@ def fix(request: LintRequest, judged: Judged, *, unsafe: bool, write: bool) -> t
     """Return what the fix does and what the linter says afterwards; files are written only if ``write``.
 
     Raises:
-        FixError: a file cannot be read or written; then none was.
+        FixError: a file cannot be read, or not be told in its encoding; then none was written.
+        OutputError: a file cannot be written; then none was.
     """
     texts: dict[str, str] = {}
     originals: dict[str, str] = {}
@@ -82,13 +82,9 @@ def _edits(request: LintRequest, judged: Judged, *, unsafe: bool) -> dict[str, l
 
 def _places(judged: Judged) -> Iterator[CodeFinding]:
     """Yield every place of float16: those of a diagnosis, and single ones."""
-    seen: set[tuple[str | None, int | None, str]] = set()
-    diagnosed = (place for diagnosis in judged.diagnoses for place in diagnosis.places)
-    for place in (*diagnosed, *(finding for finding in judged.findings if finding.cause == "float16")):
-        key = (place.path, place.line, place.id)
-        if key not in seen:
-            seen.add(key)
-            yield place
+    for diagnosis in judged.diagnoses:
+        yield from diagnosis.places
+    yield from (finding for finding in alone(judged.findings, judged.diagnoses) if finding.cause == "float16")
 
 
 def _why(before: Judged, after: Judged) -> Iterator[str]:
@@ -107,8 +103,7 @@ def _why(before: Judged, after: Judged) -> Iterator[str]:
 def _unreadable(request: LintRequest, judged: Judged) -> Iterator[str]:
     if request.precision is None:
         return
-    folders = judged.facts.code.folders
-    units = {folders.get((place.path or "").partition("#")[0], "") for place in _places(judged)}
+    units = {judged.facts.code.folder_of(place.file) for place in _places(judged)}
     for unread in judged.facts.code.unread:
         inside = any(not unit or unread.name.startswith(f"{unit}/") for unit in units)
         if inside and not infers_by_path(unread.name) and unread.name.endswith(".py"):
@@ -144,27 +139,18 @@ def _diff(name: str, before: str, after: str) -> str:
 
 
 def _write(root: Path, texts: dict[str, str]) -> None:
-    """Write all files or none: each is prepared beside its place, and only when all are, they are moved."""
-    prepared: list[tuple[Path, Path]] = []
-    try:
-        for name, text in texts.items():
-            path = (root / name).resolve()
-            descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-            prepared.append((Path(temporary), path))
-            encoding = encoding_of(path.read_bytes())
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(text.encode(encoding))
-            Path(temporary).chmod(path.stat().st_mode & 0o777)
-        for new, path in prepared:
-            new.replace(path)
-    except (OSError, UnicodeEncodeError) as error:
-        message = f"the change cannot be written: {error}"
-        raise FixError(message) from error
-    finally:
-        for new, _ in prepared:
-            new.unlink(missing_ok=True)
+    """Write all files or none, each in the encoding that it has."""
+    contents: dict[Path, bytes] = {}
+    for name, text in texts.items():
+        path = (root / name).resolve()
+        try:
+            contents[path] = text.encode(encoding_of(path.read_bytes()))
+        except (OSError, UnicodeEncodeError) as error:
+            message = f"{path}: cannot be written: {error}"
+            raise FixError(message) from error
+    files.replace_all(contents)
 
 
-def lines_of(files: Iterable[FixedFile]) -> str:
+def lines_of(fixed: Iterable[FixedFile]) -> str:
     """Return the diffs of several files as one patch."""
-    return "".join(file.diff for file in files)
+    return "".join(file.diff for file in fixed)
