@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vc2doctor import __version__, checks, verdict
 from vc2doctor.checks.examination import Examination
@@ -12,7 +12,6 @@ from vc2doctor.environment import interpreter
 from vc2doctor.environment.gather import gather
 from vc2doctor.environment.model import Environment
 from vc2doctor.findings import Plan, ProbeReport, Report, Severity
-from vc2doctor.lint import joined
 from vc2doctor.matrix import load
 from vc2doctor.matrix.model import Profile
 from vc2doctor.probe.model import ProbeRun
@@ -21,6 +20,9 @@ from vc2doctor.probe.runner import probe
 from vc2doctor.probe.texts import TEXTS
 from vc2doctor.probe.worker.plants import PLANTS
 from vc2doctor.probe.worker.recipes import CONTROL, RECIPES
+
+if TYPE_CHECKING:
+    from vc2doctor.lint.joined import Read
 
 DEFAULT_PROFILE = "videochat2-mistral"
 
@@ -66,16 +68,16 @@ def examine(request: Request, folder: Path, on_progress: Callable[[str], None]) 
     python = interpreter.find(request.python)
     on_progress("reading what is installed")
     environment = gather(python, folder)
-    read = _read_code(request, environment, on_progress) if request.code is not None else joined.Read()
+    read = _read_code(request.code, environment, on_progress) if request.code is not None else None
     examination = Examination(
         environment=environment,
-        code=read.findings,
+        code=read.findings if read else (),
         matrix=matrix,
         profile=profile,
         explicit_profile=request.profile is not None,
         plan=Plan(
             profile=profile.name,
-            precision=request.precision or read.precision or profile.precision.recommended,
+            precision=request.precision or (read and read.precision) or profile.precision.recommended,
             device=request.device,
             require_gpu=request.require_gpu,
             probe=request.probe,
@@ -84,7 +86,7 @@ def examine(request: Request, folder: Path, on_progress: Callable[[str], None]) 
             checkpoint=str(request.checkpoint) if request.checkpoint else None,
             trains=request.train,
             code=str(request.code) if request.code else None,
-            code_recipes=read.recipes,
+            code_recipes=read.recipes if read else {},
         ),
     )
     if request.probe and not examination.missing:
@@ -96,11 +98,12 @@ def examine(request: Request, folder: Path, on_progress: Callable[[str], None]) 
     return report_on(examination, time.monotonic() - started)
 
 
-def _read_code(request: Request, environment: Environment, on_progress: Callable[[str], None]) -> joined.Read:
+def _read_code(code: Path, environment: Environment, on_progress: Callable[[str], None]) -> "Read":
+    from vc2doctor.lint import joined  # noqa: PLC0415 - a check without code needs no linter
+
     on_progress("reading the training code")
     installed = {made.name: made.version for made in environment.distributions if made.version}
-    assert request.code is not None  # noqa: S101 - the caller looked
-    return joined.read(request.code, installed)
+    return joined.read(code, installed)
 
 
 def spec_of(profile: Profile) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """What ``.gitignore`` leaves out: as git has it, which never ignores a file that it tracks."""
 
 import struct
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pathspec
 
@@ -14,11 +14,15 @@ class Ignored:
     def __init__(self, top: Path) -> None:
         self._specs: dict[str, pathspec.GitIgnoreSpec] = {}
         self._tracked: frozenset[str] = frozenset()
+        self._folders: frozenset[str] = frozenset()
         self._tree = ""
         for outer in [top, *top.parents]:
             self.learn(outer)
             if (outer / ".git").exists():
                 self._tree, self._tracked = f"{outer}/", tracked(outer / ".git")
+                self._folders = frozenset(
+                    f"{folder}/" for name in self._tracked for folder in PurePosixPath(name).parents
+                )
                 break
         if self.matches(f"{top}/"):
             # Whoever names an ignored folder means it.
@@ -37,7 +41,7 @@ class Ignored:
         """Say whether a path (a folder's ends in ``/``) is ignored."""
         if self._tracked and path.startswith(self._tree):
             name = path[len(self._tree) :]
-            if name in self._tracked or (name.endswith("/") and any(each.startswith(name) for each in self._tracked)):
+            if name in self._tracked or name in self._folders:
                 return False
         return any(
             path.startswith(folder) and spec.match_file(path[len(folder) :]) for folder, spec in self._specs.items()

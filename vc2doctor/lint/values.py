@@ -113,14 +113,10 @@ class Values:
         return frozenset([UNKNOWN])
 
     def _choice(self, expression: ast.IfExp, place: Place, depth: int) -> frozenset[Value]:
-        seen = {None if isinstance(value, Unknown) else bool(value) for value in self.of(expression.test, place, depth)}
-        arms = (
-            [expression.body]
-            if seen == {True}
-            else [expression.orelse]
-            if seen == {False}
-            else [expression.body, expression.orelse]
-        )
+        decided = self.decide(expression.test, place, depth)
+        arms = {True: [expression.body], False: [expression.orelse], None: [expression.body, expression.orelse]}[
+            decided
+        ]
         return frozenset().union(*(self.of(arm, place, depth) for arm in arms))
 
     def _unary(self, expression: ast.UnaryOp, place: Place, depth: int) -> frozenset[Value]:

@@ -1,7 +1,7 @@
 """How a rule makes a finding: where it stands, and the edits that mend it."""
 
 import ast
-from typing import Any
+from typing import Any, Literal
 
 from vc2doctor.findings import Severity
 from vc2doctor.lint.config import Config, Entry
@@ -97,4 +97,24 @@ def unimport(module: Module, statement: ast.stmt, name: str) -> Edit:
 
 def after(path: str, line: int, text: str) -> Edit:
     """Return the edit that puts a line of a configuration after ``line``."""
-    return Edit(path=path, line=line, column=0, end_line=line, end_column=0, kind="after", text=text)
+    return _of_lines(path, (line, line), "after", text)
+
+
+def within(path: str, line: int, old: str, new: str) -> Edit:
+    """Return the edit that writes ``new`` for ``old`` in a line of a configuration or script."""
+    return _of_lines(path, (line, line), "line", new, old)
+
+
+def comment(path: str, lines: tuple[int, int], text: str, old: str | None = None) -> Edit:
+    """Return the edit of comments from one line to another: ``text`` for ``old``, or beside the statement on the last."""
+    return _of_lines(path, lines, "recomment", text, old)
+
+
+def _of_lines(
+    path: str,
+    lines: tuple[int, int],
+    kind: Literal["after", "line", "recomment"],
+    text: str,
+    name: str | None = None,
+) -> Edit:
+    return Edit(path=path, line=lines[0], column=0, end_line=lines[1], end_column=0, kind=kind, text=text, name=name)

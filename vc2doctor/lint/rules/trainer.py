@@ -102,13 +102,9 @@ def _launch(launch: Launch) -> Iterator[CodeFinding]:
 
 def _swapped(launch: Launch, half: tuple[str | None, int], other: tuple[str | None, int] | None) -> Iterator[Edit]:
     """Yield the edits of the script's lines: ``--fp16`` becomes ``--bf16``, and a ``--bf16 False`` the reverse."""
-    yield _line(launch.name, half[1], "--fp16", "--bf16")
+    yield making.within(launch.name, half[1], "--fp16", "--bf16")
     if other is not None and other[1] != half[1]:
-        yield _line(launch.name, other[1], "--bf16", "--fp16")
-
-
-def _line(path: str, line: int, old: str, new: str) -> Edit:
-    return Edit(path=path, line=line, column=0, end_line=line, end_column=0, kind="line", text=new, name=old)
+        yield making.within(launch.name, other[1], "--bf16", "--fp16")
 
 
 def _accelerate(facts: Facts, unit: Unit, config: Config) -> Iterator[CodeFinding]:
@@ -130,5 +126,5 @@ def _accelerate(facts: Facts, unit: Unit, config: Config) -> Iterator[CodeFindin
             role="config",
             cause="float16",
             if_missed=_MISSED,
-            bf16=(_line(config.name, entry.line, "fp16", "bf16"),),
+            bf16=(making.within(config.name, entry.line, "fp16", "bf16"),),
         )

@@ -112,7 +112,7 @@ def _finding(facts: Facts, load: Load) -> CodeFinding:
         cause="float16",
         if_missed="the weights are rounded to float16 when loaded; the residual stream becomes float32 (more memory), "
         "and what passes through float16 storage can still overflow",
-        bf16=_edits(load),
+        bf16=halves_to_bf16(module, load.given),
     )
 
 
@@ -122,10 +122,6 @@ def _peft(facts: Facts, load: Load) -> list[str]:
     if follows is None:
         return []
     return [f"peft {peft} makes adapters {'float16 like the base' if follows else 'in float32'}"]
-
-
-def _edits(load: Load) -> tuple[Edit, ...]:
-    return halves_to_bf16(load.place.module, load.given)
 
 
 def halves_to_bf16(module: Module, given: ast.expr) -> tuple[Edit, ...]:

@@ -153,17 +153,7 @@ def _helper(helper: Helper, uses: list[Region]) -> CodeFinding:
     edits = halves_to_bf16(module, default) if default is not None else ()
     if default is None:
         edits = (making.keyword(module, helper.autocast.call.node, "dtype", "torch.bfloat16"),)
-    first, last = function.lines
-    comment = Edit(
-        path=module.name,
-        line=first,
-        column=0,
-        end_line=last,
-        end_column=0,
-        kind="recomment",
-        text="bfloat16",
-        name="float16",
-    )
+    comment = making.comment(module.name, function.lines, "bfloat16", "float16")
     where = sorted({making.place(region.place.module, region.call.node).told for region in implicit})
     return making.at(
         module,

@@ -187,16 +187,7 @@ def disable(facts: Facts, scaler: Scaler) -> tuple[Edit, ...]:
         return ()
     module = scaler.call.place.module
     line = scaler.call.node.end_lineno or scaler.call.node.lineno
-    comment = Edit(
-        path=module.name,
-        line=line,
-        column=0,
-        end_line=line,
-        end_column=0,
-        kind="recomment",
-        text="bfloat16 needs no loss scaling: enable it for float16 only",
-        name=None,
-    )
+    comment = making.comment(module.name, (line, line), "bfloat16 needs no loss scaling: enable it for float16 only")
     return (making.keyword(module, scaler.call.node, "enabled", "False"), comment)
 
 

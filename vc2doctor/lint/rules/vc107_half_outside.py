@@ -35,11 +35,11 @@ from vc2doctor.findings import Severity
 from vc2doctor.lint.config import UNKNOWN
 from vc2doctor.lint.model import CodeFinding, Edit
 from vc2doctor.lint.module import Function, Place, last_name, root_name
-from vc2doctor.lint.precision import Region, told
+from vc2doctor.lint.precision import HALVES, Region, told
 from vc2doctor.lint.rules import making
 from vc2doctor.lint.rules.vc101_half_weights import halves_to_bf16
 from vc2doctor.lint.stage import Stage, infers_by_path, without_gradients, words
-from vc2doctor.lint.values import BFLOAT, HALF
+from vc2doctor.lint.values import HALF
 from vc2doctor.lint.weights import Cast, Facts
 
 _BACK = {"float", "to", "type", "type_as", "double"}
@@ -47,11 +47,11 @@ _BACK = {"float", "to", "type", "type_as", "double"}
 
 def find(facts: Facts) -> Iterator[CodeFinding]:
     """Find half-precision values where they do not belong."""
-    told: set[int] = set()
+    seen: set[int] = set()
     for cast in facts.casts:
         statement = id(cast.call.place.statement)
-        if _is_hard(cast) and statement not in told:
-            told.add(statement)
+        if _is_hard(cast) and statement not in seen:
+            seen.add(statement)
             yield _hard(cast)
     for region in facts.regions:
         if region.stage is Stage.TRAINS and region.place.function.cls is not None and not region.autocast.off:
@@ -244,7 +244,7 @@ def _leak(region: Region, user: ast.Call, half: set[str]) -> CodeFinding:
         user,
         "VC107",
         Severity.WARNING,
-        f"{name} is {told(region.dtypes & {HALF, BFLOAT}) or 'half'} when it leaves its region, and {making.code(user.func)} is called outside of any",
+        f"{name} is {told(region.dtypes & HALVES) or 'half'} when it leaves its region, and {making.code(user.func)} is called outside of any",
         evidence=(
             f"made in the region at {making.place(module, region.call.node).told}",
             "it works only while an outer autocast is on; without one it is a dtype error",

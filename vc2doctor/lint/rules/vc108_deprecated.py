@@ -24,18 +24,17 @@ import ast
 from collections import defaultdict
 from collections.abc import Iterator
 
-from packaging.version import InvalidVersion, Version
-
 from vc2doctor.findings import Severity
 from vc2doctor.lint.model import CodeFinding, Edit
 from vc2doctor.lint.module import Module
 from vc2doctor.lint.rules import making
 from vc2doctor.lint.stage import infers_by_path
+from vc2doctor.lint.versions import older
 from vc2doctor.lint.weights import Facts
 
 _OLD = "torch.cuda.amp."
 _NEW = {"autocast": 'torch.autocast("cuda", dtype=…)', "GradScaler": 'torch.amp.GradScaler("cuda")'}
-_SCALER_SINCE = Version("2.3")
+_SCALER_SINCE = "2.3"
 _URL = "https://docs.pytorch.org/docs/stable/amp.html#torch.cuda.amp.autocast"
 
 
@@ -56,12 +55,13 @@ def _names(module: Module, pinned: str | None) -> Iterator[CodeFinding]:
     edits: dict[str, list[Edit]] = defaultdict(list)
     for node in ast.walk(module.source.tree):
         if isinstance(node, ast.Attribute | ast.Name) and isinstance(node.ctx, ast.Load):
-            name = module.dotted(node).removeprefix(_OLD)
-            if name in _NEW and module.dotted(node).startswith(_OLD):
+            dotted = module.dotted(node)
+            name = dotted.removeprefix(_OLD)
+            if name in _NEW and dotted.startswith(_OLD):
                 places[name].append(node)
                 edits[name] += _renamed(module, node, calls.get(id(node)))
     for name, nodes in places.items():
-        keep = name == "GradScaler" and _before(pinned)
+        keep = name == "GradScaler" and older(pinned, _SCALER_SINCE)
         imports = _imports(module, name) if any(isinstance(node, ast.Name) for node in nodes) else []
         first, *rest = sorted([*imports, *nodes], key=lambda node: making.span(module, node)[1])
         yield making.at(
@@ -98,13 +98,6 @@ def _renamed(module: Module, node: ast.expr, call: ast.Call | None) -> tuple[Edi
     if not any(keyword.arg == "dtype" for keyword in call.keywords):
         return ()
     return (making.replace(module, node, "torch.autocast"), making.first(module, call, '"cuda"'))
-
-
-def _before(pinned: str | None) -> bool:
-    try:
-        return pinned is not None and Version(pinned) < _SCALER_SINCE
-    except InvalidVersion:
-        return False
 
 
 def _unused(module: Module) -> Iterator[CodeFinding]:

@@ -133,7 +133,6 @@ def _freezes(call: ast.Call, name: str) -> bool:
 def _whole(facts: Facts, cast: Cast) -> CodeFinding:
     module = cast.call.place.module
     dead = facts.values.reached(cast.call.place) is False
-    engine = any("deepspeed" in each.source.text for each in (module,))
     pure_half = cast.dtypes == {HALF}
     if pure_half:
         message = f"{making.code(cast.receiver)} is made float16 as a whole, trainable parameters too: AdamW's eps of 1e-8 is 0 there"
@@ -142,7 +141,7 @@ def _whole(facts: Facts, cast: Cast) -> CodeFinding:
         message = f"{making.code(cast.receiver)} is made bfloat16 as a whole: under a plain optimiser 85 % of the weights do not move at a learning rate of 1e-5"
         severity = Severity.WARNING
     evidence = [ast.unparse(cast.call.node)]
-    if engine:
+    if "deepspeed" in module.source.text:
         evidence.append("right only while DeepSpeed's fp16 or bf16 is on, which keeps float32 masters")
     if dead:
         evidence.append("the configurations do not reach this branch now")

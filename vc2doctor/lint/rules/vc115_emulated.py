@@ -22,15 +22,14 @@ torch is older than 2.3. A note: training is slow, not wrong.
 
 from collections.abc import Iterator
 
-from packaging.version import InvalidVersion, Version
-
 from vc2doctor.findings import Severity
 from vc2doctor.lint.model import CodeFinding
 from vc2doctor.lint.rules import making
 from vc2doctor.lint.stage import Stage
+from vc2doctor.lint.versions import older
 from vc2doctor.lint.weights import Facts
 
-_SINCE, _ASKED_SINCE = Version("2.3"), Version("2.4")
+_SINCE, _ASKED_SINCE = "2.3", "2.4"
 
 
 def find(facts: Facts) -> Iterator[CodeFinding]:
@@ -46,9 +45,9 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
                 continue
             torch = facts.code.version(facts.code.unit_of(module), "torch")
             asked = "get_device_capability" in module.source.text
-            if asked or facts.stages.of(call.place) is Stage.INFERS or _older(torch, _SINCE):
+            if asked or facts.stages.of(call.place) is Stage.INFERS or older(torch, _SINCE):
                 continue
-            plain = _older(torch, _ASKED_SINCE)
+            plain = older(torch, _ASKED_SINCE)
             yield making.at(
                 module,
                 call.node,
@@ -64,10 +63,3 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
                 unsafe=() if plain else (making.keyword(module, call.node, "including_emulation", "False"),),
                 url="https://github.com/pytorch/pytorch/blob/main/torch/cuda/__init__.py",
             )
-
-
-def _older(version: str | None, than: Version) -> bool:
-    try:
-        return version is not None and Version(version) < than
-    except InvalidVersion:
-        return False
