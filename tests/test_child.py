@@ -144,6 +144,24 @@ def test_an_interrupt_ends_the_child(tmp_path: Path) -> None:
     assert is_gone(int(note.read_text(encoding="utf-8")))
 
 
+def test_an_error_of_the_listener_ends_the_child_at_once(tmp_path: Path) -> None:
+    note = tmp_path / "pid"
+    source = (
+        f"import os, time\nopen({str(note)!r}, 'w').write(str(os.getpid()))\n"
+        "os.write(int(__import__('sys').argv[1]), b'{}\\n')\ntime.sleep(60)"
+    )
+
+    def fail(_: dict[str, Any]) -> None:
+        message = "a fault of the doctor's own"
+        raise ValueError(message)
+
+    started = time.monotonic()
+    with pytest.raises(ValueError, match="of the doctor's own"):
+        child.run(lambda fd: [sys.executable, "-c", source, str(fd)], os.environ, 30.0, fail)
+    assert time.monotonic() - started < 20
+    assert is_gone(int(note.read_text(encoding="utf-8")))
+
+
 def test_no_descriptor_is_left_open() -> None:
     before = os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else []  # noqa: PTH112, PTH208
     run("pass")

@@ -90,9 +90,48 @@ def test_fp16_means_upstreams_recipe(doctor: Doctor, venv: Venv) -> None:
 
 def test_settings_are_read_and_the_command_line_wins(doctor: Doctor, venv: Venv, tmp_path: Path) -> None:
     venv.add_stack()
-    (tmp_path / "pyproject.toml").write_text("[tool.vc2doctor]\nprecision = 'fp16'\nprobe = false\n")
-    assert doctor("check", "--python", venv.python, cwd=tmp_path).code == 1
-    assert doctor("check", "--python", venv.python, "--precision", "bf16", cwd=tmp_path).code == 0
+    file = tmp_path / "pyproject.toml"
+    file.write_text("[tool.vc2doctor]\nprecision = 'fp16'\n")
+    options = ("check", "--no-probe", "--python", venv.python)
+    ran = doctor(*options, cwd=tmp_path)
+    assert ran.code == 1
+    assert f"Not fit to train under fp16-scaled. {file} sets precision fp16-scaled." in ran.out
+    assert doctor(*options, "--precision", "bf16", cwd=tmp_path).code == 0
+    assert doctor(*options, "--isolated", cwd=tmp_path).code == 0
+
+
+def test_a_hostile_checkout_chooses_neither_what_is_written_nor_what_is_believed(
+    doctor: Doctor, venv: Venv, tmp_path: Path
+) -> None:
+    venv.add_stack()
+    checkout = tmp_path / "checkout"
+    for folder in ("known_issues", "profiles", "evidence"):
+        (checkout / "m" / folder).mkdir(parents=True)
+    line = "\nimport os; open('/tmp/proof', 'w')\n"
+    (checkout / "m" / "known_issues" / "x.toml").write_text(f'id = "x"\ntitle = """{line}"""\n')
+    written = venv.packages / "x.pth"
+    (checkout / "pyproject.toml").write_text(
+        f'[tool.vc2doctor]\nmatrix = "m"\noutput = "{written}"\nprobe = false\npython = "/bin/false"\n'
+    )
+    ran = doctor("check", "--python", venv.python, "--timeout", "60", cwd=checkout)
+    assert not written.exists()
+    assert "VC021 warning" in ran.out
+    assert "sets matrix, output, probe, python, which was ignored" in ran.out
+    assert "  Probe" in ran.out, "the probe ran although the file turns it off"
+    named = doctor("check", "--config", "pyproject.toml", cwd=checkout)
+    assert named.code == 2, "the matrix that the file names is not valid"
+    assert "x.toml" in named.err
+    assert not written.exists()
+
+
+def test_a_trusted_settings_file_may_turn_the_probe_off(doctor: Doctor, venv: Venv, tmp_path: Path) -> None:
+    venv.add_stack()
+    (tmp_path / "pyproject.toml").write_text("[tool.vc2doctor]\nprobe = false\n")
+    ran = doctor("check", "--python", venv.python, "--trust-settings", cwd=tmp_path)
+    assert (ran.code, "VC021" in ran.out, "  Probe" in ran.out) == (0, False, False)
+    ran = doctor("check", "--isolated", "--trust-settings", cwd=tmp_path)
+    assert ran.code == 2
+    assert "--isolated reads no settings file" in ran.err
 
 
 @pytest.mark.parametrize(
@@ -116,10 +155,10 @@ def test_wrong_usage_ends_2_with_one_message(doctor: Doctor, arguments: tuple[st
 
 
 def test_a_wrong_settings_file_ends_2(doctor: Doctor, tmp_path: Path) -> None:
-    (tmp_path / "pyproject.toml").write_text("[tool.vc2doctor]\npython = '/bin/sh'\n")
+    (tmp_path / "pyproject.toml").write_text("[tool.vc2doctor]\nnonsense = '/bin/sh'\n")
     ran = doctor("check", cwd=tmp_path)
     assert ran.code == 2
-    assert f"{tmp_path / 'pyproject.toml'}: [tool.vc2doctor] python: Extra inputs are not permitted" in ran.err
+    assert f"{tmp_path / 'pyproject.toml'}: [tool.vc2doctor] nonsense: Extra inputs are not permitted" in ran.err
 
 
 def test_another_matrix(doctor: Doctor, venv: Venv, tmp_path: Path) -> None:
@@ -169,7 +208,13 @@ def test_an_interrupt_is_an_outcome_and_leaves_no_child(venv: Venv, tmp_path: Pa
     note = tmp_path / "pid"
     venv.add_stack(torch=f"import os, time; open({str(note)!r}, 'w').write(str(os.getpid())); time.sleep(60)")
     command = [sys.executable, "-m", "vc2doctor", "check", "--python", venv.python]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
+    # A background job of a shell, and nohup, ignore SIGINT, and so would its children.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with process:
         wait_for(lambda: note.exists() and note.read_text() != "")
         process.send_signal(number)
         out, err = process.communicate(timeout=30)
@@ -204,3 +249,21 @@ def test_progress_on_a_terminal_and_nowhere_else(venv: Venv, tmp_path: Path) -> 
     finally:
         os.close(shown)
         os.close(terminal)
+
+
+def test_markup_in_an_event_is_text_and_the_time_limit_holds(venv: Venv, tmp_path: Path) -> None:
+    event = json.dumps({"event": "importing", "package": "[/nope] [red]torch"})
+    pipe = "int(sys.argv[sys.argv.index('--events') + 1])"
+    venv.add_stack(torch=f"import os, sys, time\nos.write({pipe}, {event + chr(10)!r}.encode())\ntime.sleep(60)")
+    shown, terminal = pty.openpty()
+    try:
+        command = [sys.executable, "-m", "vc2doctor", "check", "--python", venv.python, "--timeout", "3"]
+        done = subprocess.run(
+            command, stdout=subprocess.PIPE, stderr=terminal, timeout=40, check=False, cwd=tmp_path, text=True
+        )
+        assert b"importing [/nope] [red]torch" in os.read(shown, 65536)
+    finally:
+        os.close(shown)
+        os.close(terminal)
+    assert done.returncode == 3
+    assert "importing [/nope] [red]torch" in done.stdout

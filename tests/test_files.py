@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from vc2doctor.files import OutputError, replace, replace_all
+from vc2doctor.files import OutputError, replace, replace_all, write_output
 
 
 def test_new(tmp_path: Path) -> None:
@@ -48,3 +52,69 @@ def test_of_several_all_are_written_or_none(tmp_path: Path) -> None:
     paths[1].parent.mkdir()
     replace_all(dict.fromkeys(paths, b"new"))
     assert [path.read_bytes() for path in paths] == [b"new", b"new"]
+
+
+def test_a_new_file_has_the_mode_of_any_new_file(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        replace(tmp_path / "report.json", "x")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "report.json").stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_the_owner_stays_the_owner(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    path.write_text("old")
+    os.chown(path, 12345, 12346)
+    write_output(path, "new")
+    found = path.stat()
+    assert (path.read_text(), found.st_uid, found.st_gid) == ("new", 12345, 12346)
+
+
+def test_a_link_is_followed_and_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    for name, old in (("there", "old"), ("dangling", None)):
+        target, link = tmp_path / "folder" / name, tmp_path / f"link-{name}"
+        if old is not None:
+            target.write_text(old)
+        link.symlink_to(target)
+        write_output(link, "new")
+        assert link.is_symlink()
+        assert target.read_text() == "new"
+
+
+def test_a_pipe_is_written_to(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        write_output(path, "the report")
+        assert os.read(reader, 100) == b"the report"
+    finally:
+        os.close(reader)
+    assert stat.S_ISFIFO(path.stat().st_mode)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a device")
+def test_a_device_is_written_to_and_stays_a_device(tmp_path: Path) -> None:
+    path = tmp_path / "null"
+    os.mknod(path, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+    write_output(path, "x")
+    assert stat.S_ISCHR(path.stat().st_mode)
+
+
+def test_a_full_device_is_an_error() -> None:
+    with pytest.raises(OutputError, match="/dev/full: cannot be written: No space left"):
+        write_output(Path("/dev/full"), "x")
+
+
+def test_a_redirected_stream_keeps_what_it_holds(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("before\n")
+    source = "from pathlib import Path\nfrom vc2doctor.files import write_output\n"
+    source += "write_output(Path('/dev/stdout'), 'report\\n')"
+    with log.open("a") as stream:
+        subprocess.run([sys.executable, "-c", source], stdout=stream, check=True)
+    assert log.read_text() == "before\nreport\n"

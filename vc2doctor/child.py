@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -87,15 +87,17 @@ def run(
         raise TargetError(message) from error
     finally:
         os.close(writer)
-    with child:
-        listener = _Listener(child, reader, on_event)
+    with (
+        child,
+        _killed_on_error(child),
+        contextlib.closing(_Listener(child, reader, on_event)) as listener,
+    ):
         ending = listener.listen(timeout)
         if ending != "exit":
             _end(child, ask=ending == "timeout", listener=listener)
         _kill_group(child)
         code = child.wait()
         listener.drain()
-        listener.close()
         return ChildRun(
             ending="signal" if ending == "exit" and code < 0 else ending,
             code=code if code >= 0 else None,
@@ -106,6 +108,16 @@ def run(
             rubbish=listener.rubbish,
             out_of_memory=_memory_kills() > killed,
         )
+
+
+@contextlib.contextmanager
+def _killed_on_error(child: "subprocess.Popen[bytes]") -> Iterator[None]:
+    """Kill the child when anything in the doctor raises, ``on_event`` too: ``with child`` would wait for it."""
+    try:
+        yield
+    except BaseException:
+        _kill_group(child)
+        raise
 
 
 class _Listener:

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from vc2doctor import __version__, settings
-from vc2doctor.cli_lint import lint, rule
+from vc2doctor.cli_lint import lint, rule, settings_options, settings_source
 from vc2doctor.cli_matrix import matrix
 from vc2doctor.errors import DoctorError
 from vc2doctor.output import write
@@ -32,12 +33,8 @@ def _device(value: str) -> str:
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="vc2doctor")
-@click.pass_context
-def cli(context: click.Context) -> None:
+def cli() -> None:
     """Say whether this environment will fine-tune with a finite, falling loss; if not, why, and what mends it."""
-    if context.invoked_subcommand in {"check", "probe"}:
-        told = settings.read(Path.cwd())
-        context.default_map = {"check": told, "probe": {name: told[name] for name in told if name != "probe"}}
 
 
 def _options(command: Callable[..., None]) -> Callable[..., None]:
@@ -82,7 +79,7 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
     )
     for option in reversed(told):
         command = option(command)
-    return command
+    return settings_options(command)
 
 
 @cli.command()
@@ -95,7 +92,7 @@ def check(**options: Any) -> None:  # noqa: ANN401 - click passes one keyword an
     Exit codes: 0 fit; 1 findings at or above --fail-on; 2 wrong usage; 3 the examination could not be finished, or
     nothing shows that it trains.
     """
-    _examine(options)
+    _examine(_with_settings(options))
 
 
 @cli.command()
@@ -126,7 +123,7 @@ def probe(recipes: str, data: Path | None, **options: Any) -> None:  # noqa: ANN
     from vc2doctor import asked  # noqa: PLC0415 - only this verb needs it
 
     try:
-        request = asked.probe(recipes, data, options)
+        request = asked.probe(recipes, data, _with_settings(options))
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     _examine(request)
@@ -146,6 +143,18 @@ def headroom(model: tuple[str, ...], matrix: Path | None) -> None:
         raise click.UsageError(message)
     for maximum in found:
         click.echo(f"{maxima.told(maximum)} {maximum.source}")
+
+
+def _with_settings(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of the running command, completed by the settings that count."""
+    source = settings_source(options)
+    loaded = settings.load(Path.cwd(), source)
+    context = click.get_current_context()
+    for name, value in loaded.options.items():
+        parameter = next((each for each in context.command.params if each.name == name), None)
+        if parameter is not None and context.get_parameter_source(name) is ParameterSource.DEFAULT:
+            options[name] = parameter.type_cast_value(context, value)
+    return {**options, "source": source, "settings": loaded.applied}
 
 
 def _examine(options: dict[str, Any]) -> None:
@@ -239,9 +248,11 @@ def _progress() -> Iterator[Callable[[str], None]]:
         yield lambda _: None
         return
     from rich.console import Console  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
 
-    with Console(stderr=True).status("starting") as status:
-        yield status.update
+    with Console(stderr=True).status(Text("starting")) as status:
+        # What a target reports is never markup.
+        yield lambda message: status.update(Text(message))
 
 
 def _tell(report: Any, format: str, output: Path | None) -> None:  # noqa: A002, ANN401 - imported lazily

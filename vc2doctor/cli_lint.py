@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,47 @@ from vc2doctor.output import write
 
 if TYPE_CHECKING:
     from vc2doctor.lint.model import LintReport
+    from vc2doctor.settings import SettingsSource
 
 _PATHS = click.Path(path_type=Path)
+
+
+def settings_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that choose the file of settings."""
+    for option in (
+        click.option("--isolated", is_flag=True, help="Read no settings file."),
+        click.option(
+            "--trust-settings",
+            is_flag=True,
+            help="Let every key of the nearest pyproject.toml count, as --config does.",
+        ),
+        click.option(
+            "--config",
+            type=click.Path(exists=True, dir_okay=False, path_type=Path),
+            metavar="FILE",
+            help="TOML file with [tool.vc2doctor], of which every key counts; default: the nearest pyproject.toml, "
+            "whose keys that choose what is run, written or believed do not count.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def settings_source(options: dict[str, Any]) -> "SettingsSource":
+    """Take the options of ``settings_options`` out of ``options``.
+
+    Raises:
+        UsageError: they exclude each other.
+    """
+    from vc2doctor.settings import SettingsSource  # noqa: PLC0415 - `--help` needs none of it
+
+    source = SettingsSource(
+        config=options.pop("config"), trust=options.pop("trust_settings"), isolated=options.pop("isolated")
+    )
+    if source.isolated and source.is_trusted:
+        message = "--isolated reads no settings file; leave out --config and --trust-settings"
+        raise click.UsageError(message)
+    return source
 
 
 def _names(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -32,6 +72,7 @@ def _names(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> tup
 )
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="File to write the report to.")
+@settings_options
 def lint(paths: tuple[Path, ...], form: str, output: Path | None, **options: Any) -> None:  # noqa: ANN401 - click passes one keyword an option
     """Read training code below PATHS (default: here) and say where its precision contradicts itself.
 
@@ -41,7 +82,8 @@ def lint(paths: tuple[Path, ...], form: str, output: Path | None, **options: Any
     from vc2doctor import linting  # noqa: PLC0415 - `--help` needs none of it
 
     started = time.monotonic()
-    asked = linting.Asked(paths=paths or (Path(),), **options)
+    source = settings_source(options)
+    asked = linting.Asked(paths=paths or (Path(),), source=source, **options)
     told = linting.run(asked, Path.cwd(), started)
     if asked.diff and form == "text" and told.fixed is not None and not told.fixed.refused:
         from vc2doctor.lint.fixer.plan import lines_of  # noqa: PLC0415

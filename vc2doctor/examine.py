@@ -11,7 +11,7 @@ from vc2doctor.data import Data
 from vc2doctor.environment import interpreter
 from vc2doctor.environment.gather import gather
 from vc2doctor.environment.model import Environment
-from vc2doctor.findings import Plan, ProbeReport, Report, Severity
+from vc2doctor.findings import AppliedSettings, Plan, ProbeReport, Report, Severity
 from vc2doctor.matrix import load
 from vc2doctor.matrix.model import Profile
 from vc2doctor.probe.model import ProbeRun
@@ -20,6 +20,7 @@ from vc2doctor.probe.runner import probe
 from vc2doctor.probe.texts import TEXTS
 from vc2doctor.probe.worker.plants import PLANTS
 from vc2doctor.probe.worker.recipes import CONTROL, RECIPES
+from vc2doctor.settings import SettingsSource
 
 if TYPE_CHECKING:
     from vc2doctor.lint.joined import Read
@@ -53,6 +54,10 @@ class Request(Data):
     """Whether planted outliers show the margins."""
     seed: int = 0
     attention: str | None = None
+    source: SettingsSource = SettingsSource()
+    """Where settings come from, for the code as well."""
+    settings: AppliedSettings | None = None
+    """The file whose settings are part of this request."""
 
 
 def examine(request: Request, folder: Path, on_progress: Callable[[str], None]) -> Report:
@@ -68,7 +73,7 @@ def examine(request: Request, folder: Path, on_progress: Callable[[str], None]) 
     python = interpreter.find(request.python)
     on_progress("reading what is installed")
     environment = gather(python, folder)
-    read = _read_code(request.code, environment, on_progress) if request.code is not None else None
+    read = _read_code(request, environment, on_progress)
     examination = Examination(
         environment=environment,
         code=read.findings if read else (),
@@ -87,6 +92,9 @@ def examine(request: Request, folder: Path, on_progress: Callable[[str], None]) 
             trains=request.train,
             code=str(request.code) if request.code else None,
             code_recipes=read.recipes if read else {},
+            code_silenced=read.silenced if read else 0,
+            settings=request.settings,
+            code_settings=read.settings if read else None,
         ),
     )
     if request.probe and not examination.missing:
@@ -98,12 +106,14 @@ def examine(request: Request, folder: Path, on_progress: Callable[[str], None]) 
     return report_on(examination, time.monotonic() - started)
 
 
-def _read_code(code: Path, environment: Environment, on_progress: Callable[[str], None]) -> "Read":
+def _read_code(request: Request, environment: Environment, on_progress: Callable[[str], None]) -> "Read | None":
+    if request.code is None:
+        return None
     from vc2doctor.lint import joined  # noqa: PLC0415 - a check without code needs no linter
 
     on_progress("reading the training code")
     installed = {made.name: made.version for made in environment.distributions if made.version}
-    return joined.read(code, installed)
+    return joined.read(request.code, installed, request.source)
 
 
 def spec_of(profile: Profile) -> dict[str, Any]:

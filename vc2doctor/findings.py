@@ -10,7 +10,7 @@ from vc2doctor.data import Data
 from vc2doctor.environment.model import Environment
 from vc2doctor.matrix.judge import Judgement
 from vc2doctor.matrix.model import Failure
-from vc2doctor.probe.model import AdapterRun, Device, Ending, Headroom, Imported, Inspection, Loaded, Measure
+from vc2doctor.probe.model import AdapterRun, Device, Ending, Headroom, Imported, Inspection, Loaded, Measure, Operation
 from vc2doctor.probe.outcome import RecipeOutcome, SelfTest, Stress
 
 
@@ -50,6 +50,20 @@ FinalVerdict = Literal["fit", "unfit", "measured", "unproven", "incomplete"]
 ``incomplete``: the doctor could not finish its examination."""
 
 
+class AppliedSettings(Data):
+    """A file of settings, and what became of its keys."""
+
+    file: str
+    applied: tuple[str, ...] = ()
+    """Keys that count, as the file spells them; those of ``[tool.vc2doctor.lint]`` begin with ``lint.``."""
+    ignored: tuple[str, ...] = ()
+    """Keys that do not count, because the file was found and not named: see VC021."""
+
+    def chose(self, *keys: str) -> tuple[str, ...]:
+        """Return those of ``keys`` that the file decided."""
+        return tuple(key for key in keys if key in self.applied)
+
+
 class Plan(Data):
     """What the user means to do, which is what the examination decides by."""
 
@@ -68,8 +82,14 @@ class Plan(Data):
     """Training code that was read as well."""
     code_recipes: Mapping[str, str] = Field(default_factory=dict)
     """Entry point of the code → the recipe it trains in, as far as that can be read."""
+    code_silenced: int = 0
+    """How many places in the code are silenced by comments and per-file ignores, or by rules that are switched off."""
     trains: bool = True
     """Whether steps are taken; a checkpoint's range can be measured without."""
+    settings: AppliedSettings | None = None
+    """The file of settings that was read; ``None``: none has any."""
+    code_settings: AppliedSettings | None = None
+    """The same for the linter's settings of ``code``."""
 
     @property
     def own(self) -> str | None:
@@ -100,6 +120,8 @@ class ProbeReport(Data):
     load_failure: Failure | None
     inspection: Inspection | None
     headroom: Headroom | None
+    range_broken: Operation | None
+    """The first operation whose result is not finite in float32; then there is no headroom."""
     recipes: tuple[RecipeOutcome, ...]
     stress: tuple[Stress, ...]
     """Planted outliers of documented size: margins, never the environment's verdict."""

@@ -10,6 +10,7 @@ from vc2doctor.lint.errors import LintError
 from vc2doctor.lint.model import LintReport
 from vc2doctor.lint.run import LintRequest, judge, report
 from vc2doctor.lint.silence import LintSettings
+from vc2doctor.settings import SettingsSource
 
 
 class Asked(Data):
@@ -23,6 +24,7 @@ class Asked(Data):
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     fail_on: Severity | None = None
+    source: SettingsSource = SettingsSource()
 
 
 def run(asked: Asked, folder: Path, started: float) -> LintReport:
@@ -33,11 +35,12 @@ def run(asked: Asked, folder: Path, started: float) -> LintReport:
         FixError: a fix could not be written; nothing was.
         SettingsError: the settings in pyproject.toml cannot be used.
     """
-    told = settings.read_lint(asked.paths[0] if asked.paths[0].is_dir() else folder)
+    loaded = settings.load(asked.paths[0] if asked.paths[0].is_dir() else folder, asked.source)
     request = LintRequest(
         paths=asked.paths,
         precision=asked.precision,
-        settings=_joint(told, asked),
+        settings=_joint(loaded.lint, asked),
+        applied=loaded.applied,
         fail_on=asked.fail_on or Severity.ERROR,
     )
     fixing = asked.fix or asked.unsafe_fixes or asked.diff
@@ -53,6 +56,6 @@ def run(asked: Asked, folder: Path, started: float) -> LintReport:
     return report(request, after, started, fixed)
 
 
-def _joint(told: LintSettings, asked: Asked) -> LintSettings:
-    given = {"select": asked.select, "ignore": (*told.ignore, *asked.ignore)}
-    return told.model_copy(update={name: value for name, value in given.items() if value})
+def _joint(settings_of_file: LintSettings, asked: Asked) -> LintSettings:
+    given = {"select": asked.select, "ignore": (*settings_of_file.ignore, *asked.ignore)}
+    return settings_of_file.model_copy(update={name: value for name, value in given.items() if value})

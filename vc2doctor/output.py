@@ -8,7 +8,7 @@ from vc2doctor import files
 
 
 def write(text: str, output: Path | None) -> None:
-    """Print ``text``, or replace the file ``output`` by it.
+    """Print ``text``, or write it to what the user named with ``--output``.
 
     Raises:
         OutputError: the file cannot be written.
@@ -16,4 +16,4 @@ def write(text: str, output: Path | None) -> None:
     if output is None:
         click.echo(text, nl=False)
     else:
-        files.replace(output, text)
+        files.write_output(output, text)

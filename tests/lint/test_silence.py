@@ -73,8 +73,17 @@ def test_settings_in_pyproject(tmp_path: Path, doctor: Callable[..., Ran]) -> No
     assert ran.code == 1
     assert "train.py:5" in ran.out
     assert "legacy" not in ran.out
-    assert "copied" not in ran.out
     assert "VC108" not in ran.out
+    assert "lint.exclude was ignored: the file was found, and not named by --config" in ran.out
+    assert "copied/train.py:5" in ran.out, "a file that was only found hides no code"
+    assert "1 place ignored as told." in ran.out
+    assert "findings of rules that are switched off." in ran.out
+    trusted = doctor("lint", "--fail-on", "warning", "--trust-settings", cwd=tmp_path)
+    assert trusted.code == 1
+    assert "copied" not in trusted.out
+    isolated = doctor("lint", "--isolated", cwd=tmp_path)
+    assert "legacy/train.py:5" in isolated.out
+    assert "VC108" in isolated.out
     (tmp_path / "pyproject.toml").write_text("[tool.vc2doctor.lint]\nselct = []\n", encoding="utf-8")
     ran = doctor("lint", cwd=tmp_path)
     assert ran.code == 2

@@ -7,8 +7,9 @@ import importlib
 import importlib.util
 import json
 import os
+import shutil
 import sys
-from typing import Any, Dict, List
+from typing import Any, Callable, Dict, List
 from unittest import mock
 
 import peft
@@ -124,8 +125,8 @@ def refusals(place: str) -> Dict[str, str]:
                 found[name] = str(error)
     for name, files in (
         ("pickled", {"pytorch_model.bin": "x", "config.json": "{}"}),
-        ("code", {"x.safetensors": "", "config.json": '{"auto_map": {"AutoModel": "evil.Model"}}'}),
-        ("damaged", {"x.safetensors": "\1\0", "config.json": "{}"}),
+        ("code", {"model.safetensors": "", "config.json": '{"auto_map": {"AutoModel": "evil.Model"}}'}),
+        ("damaged", {"model.safetensors": "\1\0", "config.json": "{}"}),
     ):
         folder = os.path.join(os.path.dirname(place), name)
         os.mkdir(folder)
@@ -136,6 +137,137 @@ def refusals(place: str) -> Dict[str, str]:
             found[name] = str(weights.load(STACK, specs.Spec(weights=folder), trains=False))
         except weights.CheckpointError as error:
             found[name] = str(error)
+    return found
+
+
+def _pickled(folder: str, path: str) -> None:
+    """Save the weights of the checkpoint in ``folder`` as a pickle, as torch does."""
+    torch.save(transformers.LlamaForCausalLM.from_pretrained(folder).state_dict(), path)
+
+
+def _indexed(folder: str, name: str) -> None:
+    """Make the checkpoint in ``folder`` one with an index, whose tensors all lie in the file ``name``."""
+    from safetensors import safe_open  # noqa: PLC0415 - this part alone needs it
+
+    single = os.path.join(folder, "model.safetensors")
+    with safe_open(single, framework="pt") as opened:
+        tensors = list(opened.keys())
+    os.rename(single, os.path.join(folder, "part.safetensors"))
+    with open(os.path.join(folder, "model.safetensors.index.json"), "w", encoding="utf-8") as file:
+        json.dump({"metadata": {}, "weight_map": dict.fromkeys(tensors, name)}, file)
+
+
+def _outside(folder: str) -> None:
+    _pickled(folder, os.path.join(os.path.dirname(folder), "evil.bin"))
+    _indexed(folder, "../evil.bin")
+
+
+def _inside(folder: str) -> None:
+    _pickled(folder, os.path.join(folder, "evil.bin"))
+    _indexed(folder, "evil.bin")
+
+
+def _misnamed(folder: str) -> None:
+    _pickled(folder, os.path.join(folder, "evil.safetensors"))
+    _indexed(folder, "evil.safetensors")
+
+
+def _absolute(folder: str) -> None:
+    _pickled(folder, os.path.join(folder, "evil.bin"))
+    _indexed(folder, os.path.join(folder, "evil.bin"))
+
+
+def _linked_pickle(folder: str) -> None:
+    _pickled(folder, os.path.join(folder, "evil.bin"))
+    os.remove(os.path.join(folder, "model.safetensors"))
+    os.symlink("evil.bin", os.path.join(folder, "model.safetensors"))
+
+
+def _pipe(folder: str) -> None:
+    os.remove(os.path.join(folder, "model.safetensors"))
+    os.mkfifo(os.path.join(folder, "model.safetensors"))
+
+
+def _adapter(folder: str) -> None:
+    """Add an adapter's configuration, which names another base model, and a pickled adapter."""
+    other = folder + "-base"
+    shutil.copytree(folder, other)
+    os.remove(os.path.join(other, "model.safetensors"))
+    _pickled(folder, os.path.join(other, "pytorch_model.bin"))
+    _pickled(folder, os.path.join(folder, "adapter_model.bin"))
+    with open(os.path.join(folder, "adapter_config.json"), "w", encoding="utf-8") as file:
+        json.dump({"peft_type": "LORA", "base_model_name_or_path": other, "task_type": "CAUSAL_LM"}, file)
+
+
+def _steered(folder: str) -> None:
+    """Let the configuration name other weights, as transformers allows."""
+    _pickled(folder, os.path.join(folder, "evil.bin"))
+    config = os.path.join(folder, "config.json")
+    with open(config, encoding="utf-8") as file:
+        found = json.load(file)
+    found["transformers_weights"] = "other.safetensors.index.json"
+    with open(config, "w", encoding="utf-8") as file:
+        json.dump(found, file)
+    with open(os.path.join(folder, "other.safetensors.index.json"), "w", encoding="utf-8") as file:
+        json.dump({"metadata": {}, "weight_map": {"lm_head.weight": "evil.bin"}}, file)
+
+
+def _hub_cache(folder: str) -> None:
+    """Lay the files out as the cache of huggingface_hub does: ``snapshots/REV/x -> ../../blobs/HASH``."""
+    blobs = os.path.join(os.path.dirname(folder), "blobs")
+    os.makedirs(blobs, exist_ok=True)
+    for number, name in enumerate(sorted(os.listdir(folder))):
+        blob = os.path.join(blobs, "hash" + str(number))
+        os.rename(os.path.join(folder, name), blob)
+        os.symlink(os.path.relpath(blob, folder), os.path.join(folder, name))
+
+
+def _indexed_well(folder: str) -> None:
+    _indexed(folder, "part.safetensors")
+
+
+LAYOUTS: Dict[str, Callable[[str], None]] = {
+    "outside": _outside,
+    "inside": _inside,
+    "misnamed": _misnamed,
+    "absolute": _absolute,
+    "linked pickle": _linked_pickle,
+    "pipe": _pipe,
+    "adapter": _adapter,
+    "steered": _steered,
+    "hub cache": _hub_cache,
+    "indexed": _indexed_well,
+}
+
+
+def layouts(place: str) -> Dict[str, str]:
+    """Return, for each layout of the checkpoint's files, what loading it says."""
+    found = {}
+    for name, lay_out in LAYOUTS.items():
+        home = os.path.join(os.path.dirname(place), "layout " + name)
+        folder = os.path.join(home, "models--tiny", "snapshots") if name == "hub cache" else os.path.join(home, "tiny")
+        shutil.copytree(place, folder)
+        lay_out(folder)
+        try:
+            loaded = weights.load(STACK, specs.Spec(weights=folder), trains=False)
+            found[name] = f"{len(loaded.model.state_dict())} tensors"
+        except Exception as error:  # noqa: BLE001 - what is refused may be refused by anybody
+            found[name] = str(error)
+    return found
+
+
+def non_finite(place: str) -> List[Dict[str, Any]]:
+    """Return what is said of a checkpoint with three bad values in one tensor, which is left on disk beside it."""
+    model = transformers.LlamaForCausalLM.from_pretrained(place)
+    with torch.no_grad():
+        weight = model.model.layers[1].mlp.down_proj.weight
+        weight[0, 0] = float("nan")
+        weight[1, 2] = float("inf")
+        weight[3, 4] = float("-inf")
+    bad = shutil.copytree(place, place + "-bad")
+    model.save_pretrained(bad, safe_serialization=True)
+    loaded = weights.load(STACK, specs.Spec(weights=bad), trains=False)
+    found: List[Dict[str, Any]] = weights.non_finite(STACK, loaded.model)
     return found
 
 
@@ -180,6 +312,7 @@ def main() -> None:
     place = checkpoint(sys.argv[2])
     found: Dict[str, Any] = {"ladder": ladder(), "answers": answers(), "masks": masks(), "place": place}
     found.update(refusals=refusals(place), entries=entries(sys.argv[2]))
+    found.update(layouts=layouts(place), non_finite=non_finite(place))
     sys.stdout.write(json.dumps(found) + "\n")
 
 

@@ -77,6 +77,22 @@ def test_what_does_not_fit_or_is_not_safe_is_refused(found: dict[str, Any]) -> N
     assert "is not a safetensors file" in refusals["damaged"]
 
 
+def test_a_checkpoint_leads_to_no_pickle_and_to_no_file_outside_of_it(found: dict[str, Any]) -> None:
+    layouts = found["layouts"]
+    for name in ("outside", "absolute"):
+        assert "which is not a file below the folder" in layouts[name], name
+    for name in ("inside", "misnamed", "linked pickle"):
+        assert "is not a safetensors file" in layouts[name], name
+    assert "is not a regular file" in layouts["pipe"]
+    # The checkpoint itself is loaded, and nothing that stands beside it.
+    for name in ("adapter", "steered", "hub cache", "indexed"):
+        assert layouts[name].endswith(" tensors"), name
+
+
+def test_values_that_are_not_finite_are_counted_by_tensor(found: dict[str, Any]) -> None:
+    assert found["non_finite"] == [{"tensor": "model.layers.1.mlp.down_proj.weight", "values": 3, "of": 64 * 32}]
+
+
 def test_a_function_that_gives_something_else_is_told_so(found: dict[str, Any]) -> None:
     entries = found["entries"]
     assert entries["missing"].endswith("the module given_by_user has no function missing")
@@ -103,6 +119,19 @@ def test_a_checkpoint_is_measured_and_trained(doctor: Doctor, target: Path, foun
     told = probed(doctor, target, *options, "--train", "--recipes", "fp32,bf16")
     assert (told["verdict"], told["exit_code"]) == ("fit", 0)
     assert [one["outcome"] for one in told["probe"]["recipes"]] == ["finite", "finite"]
+
+
+@pytest.mark.parametrize("options", [(), ("--train", "--recipes", "bf16")])
+def test_a_checkpoint_that_holds_nan_is_an_error(
+    doctor: Doctor, target: Path, found: dict[str, Any], options: tuple[str, ...]
+) -> None:
+    told = probed(doctor, target, "--model", found["place"] + "-bad", "--text", "a b c d", *options)
+    assert (told["verdict"], told["exit_code"]) == ("unfit", 1)
+    [finding] = [each for each in told["findings"] if each["id"] == "VC018"]
+    assert finding["message"].endswith("tiny-bad holds NaN or infinity in 1 tensor")
+    assert finding["evidence"] == ["model.layers.1.mlp.down_proj.weight: 3 of 2048 values"]
+    assert told["probe"]["headroom"] is None, "no maximum passes over what is not finite"
+    assert told["probe"]["range_broken"]["module"] == "model.layers.1.mlp.down_proj"
 
 
 def test_a_module_that_is_not_there_is_one_finding(doctor: Doctor, target: Path) -> None:

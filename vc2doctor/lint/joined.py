@@ -6,10 +6,11 @@ from pathlib import Path
 
 from vc2doctor import settings
 from vc2doctor.data import Data
-from vc2doctor.findings import Finding, Severity
+from vc2doctor.findings import AppliedSettings, Finding, Severity
 from vc2doctor.lint.model import CodeFinding, Diagnosis, alone
 from vc2doctor.lint.recipe import deciding, recipes_of
 from vc2doctor.lint.run import Judged, LintRequest, judge
+from vc2doctor.settings import SettingsSource
 
 
 class Read(Data):
@@ -18,6 +19,10 @@ class Read(Data):
     findings: tuple[Finding, ...] = ()
     recipes: Mapping[str, str] = {}
     """Entry point → the recipe it trains in, as far as that can be read."""
+    silenced: int = 0
+    """How many places are silenced by comments and per-file ignores, or by rules that are switched off."""
+    settings: AppliedSettings | None = None
+    """The file of settings that was read for the code."""
 
     @property
     def precision(self) -> str | None:
@@ -25,16 +30,21 @@ class Read(Data):
         return deciding(self.recipes)
 
 
-def read(code: Path, installed: Mapping[str, str]) -> Read:
+def read(code: Path, installed: Mapping[str, str], source: SettingsSource) -> Read:
     """Return what the linter says of ``code`` in an environment with these versions; notes are left to ``lint``.
 
     Raises:
         LintError: there is no such path.
         SettingsError: the settings of the code's project cannot be used.
     """
-    told = settings.read_lint(code if code.is_dir() else code.parent)
-    judged = judge(LintRequest(paths=(code,), settings=told, installed=installed))
-    return Read(findings=tuple(_findings(judged, code)), recipes=recipes_of(judged.facts))
+    loaded = settings.load(code if code.is_dir() else code.parent, source)
+    judged = judge(LintRequest(paths=(code,), settings=loaded.lint, installed=installed))
+    return Read(
+        findings=tuple(_findings(judged, code)),
+        recipes=recipes_of(judged.facts),
+        silenced=judged.silenced + judged.switched_off,
+        settings=loaded.applied,
+    )
 
 
 def _findings(judged: Judged, code: Path) -> Iterator[Finding]:

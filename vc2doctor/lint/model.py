@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from vc2doctor.data import Data
-from vc2doctor.findings import Finding, Severity
+from vc2doctor.findings import AppliedSettings, Finding, Severity
 
 Role = Literal["helper", "outer", "weights", "cast", "region", "scaler", "config", "launch", "other"]
 """What a place does for the precision of a project, the deciding first."""
@@ -137,7 +137,11 @@ class LintReport(Data):
     findings: tuple[CodeFinding, ...]
     """All of them, those of a diagnosis too; the heaviest first, then by place."""
     silenced: int
-    """How many places were told to be ignored."""
+    """How many places comments and per-file ignores silence."""
+    switched_off: int
+    """How many findings belong to rules that are not selected, or are ignored."""
+    settings: AppliedSettings | None = None
+    """The file of settings that was read; ``None``: none has any."""
     fixed: Fixed | None = None
     """``None``: no fix was asked for."""
     seconds: float

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 from vc2doctor import __version__
 from vc2doctor.data import Data
-from vc2doctor.findings import Severity
+from vc2doctor.findings import AppliedSettings, Severity
 from vc2doctor.lint import rules
 from vc2doctor.lint.code import CodeFacts
 from vc2doctor.lint.diagnosis import diagnose
@@ -24,6 +24,8 @@ class LintRequest(Data):
     paths: tuple[Path, ...]
     precision: Literal["bf16"] | None = None
     settings: LintSettings = LintSettings()
+    applied: AppliedSettings | None = None
+    """The file that the settings come from, where one has any."""
     fail_on: Severity = Severity.ERROR
     installed: Mapping[str, str] = {}
     """Versions of the environment that the code will run in; else the project's pins count."""
@@ -36,6 +38,9 @@ class Judged(NamedTuple):
     findings: tuple[CodeFinding, ...]
     diagnoses: tuple[Diagnosis, ...]
     silenced: int
+    """Places that comments and per-file ignores silence."""
+    switched_off: int
+    """Findings of rules that are not selected, or are ignored."""
 
 
 def judge(request: LintRequest, overlay: Mapping[str, str] | None = None) -> Judged:
@@ -50,7 +55,8 @@ def judge(request: LintRequest, overlay: Mapping[str, str] | None = None) -> Jud
     found = rules.run(facts, chosen)
     kept, silenced = quieten(found, code.silences, request.settings)
     ordered = tuple(sorted(kept, key=lambda one: (-one.severity.rank, one.path or "", one.line or 0, one.id)))
-    return Judged(facts, ordered, tuple(_diagnosed(facts, ordered, code, request)), silenced)
+    unselected = rules.run(facts, frozenset(rules.ids()) - chosen)
+    return Judged(facts, ordered, tuple(_diagnosed(facts, ordered, code, request)), silenced, len(unselected))
 
 
 def _diagnosed(
@@ -79,6 +85,8 @@ def report(request: LintRequest, judged: Judged, started: float, fixed: Fixed | 
         diagnoses=judged.diagnoses,
         findings=judged.findings,
         silenced=judged.silenced,
+        switched_off=judged.switched_off,
+        settings=request.applied,
         fixed=fixed,
         seconds=round(time.monotonic() - started, 3),
     )

@@ -16,6 +16,7 @@ from vc2doctor.probe.model import (
     Loaded,
     Located,
     Measure,
+    Operation,
     ProbeRun,
     RecipeFailure,
     RecipeRun,
@@ -71,6 +72,7 @@ class Fold:
             "recipe-end": self._recipe_end,
             "adapter": self._adapter,
             "headroom": self._headroom,
+            "range-broken": self._range_broken,
             "warm": self._warm,
             "headroom-failed": self._headroom_failed,
             "self-test": self._self_test,
@@ -199,6 +201,10 @@ class Fold:
     def _headroom(self, fields: _Event) -> None:
         facts = self._stress[-1] if self._recipes is not self._plain else self._facts
         facts["headroom"] = Headroom(**fields)
+
+    def _range_broken(self, fields: _Event) -> None:
+        if self._recipes is self._plain:
+            self._facts["range_broken"] = Operation(**fields)
 
     def _headroom_failed(self, fields: _Event) -> None:
         failure = Failure(**fields["error"])

@@ -104,6 +104,18 @@ class Place(Data):
         return f"{self.module or 'the model itself'} ({self.op})"
 
 
+class Operation(Data):
+    """An operation of a module."""
+
+    module: str
+    op: str
+
+    @property
+    def told(self) -> str:
+        """Where it is, in words."""
+        return f"{self.module or 'the model itself'} ({self.op})"
+
+
 class Headroom(Data):
     """The range of the activations in one float32 forward pass."""
 
@@ -176,6 +188,15 @@ class StressRun(Data):
     recipes: tuple[RecipeRun, ...] = ()
 
 
+class NonFiniteTensor(Data):
+    """A tensor of a checkpoint that holds NaN or infinity."""
+
+    tensor: str
+    values: Count
+    """How many of its values are not finite."""
+    of: Count
+
+
 class Loaded(Data):
     """A checkpoint that was loaded from disk."""
 
@@ -184,6 +205,10 @@ class Loaded(Data):
     dtype: str
     """``bfloat16`` where float32 does not fit into memory."""
     seconds: FiniteFloat
+    non_finite: tuple[NonFiniteTensor, ...] = ()
+    """The first tensors with values that are not finite."""
+    non_finite_tensors: Count = 0
+    """How many tensors there are of that kind."""
 
 
 class Measure(Data):
@@ -255,6 +280,8 @@ class ProbeRun(Data):
     warm_up: FiniteFloat | None = None
     """Seconds that torch took to import what it puts off until an optimiser is first used."""
     headroom: Headroom | None = None
+    range_broken: Operation | None = None
+    """The first operation whose result is not finite in float32; then there is no headroom."""
     headroom_failure: Failure | None = None
     self_test: SelfTestRun | None = None
     inspection: Inspection | None = None

@@ -92,7 +92,7 @@ def stress(run: ProbeRun) -> tuple[Stress, ...]:
 
 
 def _planted(run: ProbeRun, stressed: StressRun) -> ProbeRun:
-    return run.model_copy(update={"recipes": stressed.recipes, "headroom": stressed.headroom})
+    return run.model_copy(update={"recipes": stressed.recipes, "headroom": stressed.headroom, "range_broken": None})
 
 
 def not_measured(run: ProbeRun) -> tuple[str, ...]:

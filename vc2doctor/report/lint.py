@@ -34,6 +34,7 @@ def render(report: LintReport, marks: Marks) -> Iterator[Line]:
     # What is printed can be opened from where the doctor was started.
     prefix = "" if report.root == "." else f"{report.root}/"
     yield Line(Text(f"vc2doctor {report.doctor}: {report.files} files read in {report.seconds:.1f} s", "bold"))
+    yield from _settings(report, marks)
     for diagnosis in report.diagnoses:
         yield Line(Text())
         yield from _diagnosis(diagnosis, marks, prefix)
@@ -47,6 +48,20 @@ def render(report: LintReport, marks: Marks) -> Iterator[Line]:
         yield from _fixed(report, marks)
     yield Line(Text())
     yield _verdict(report, marks)
+
+
+def _settings(report: LintReport, marks: Marks) -> Iterator[Line]:
+    read = report.settings
+    if read is None:
+        return
+    applied = [key for key in read.applied if key.startswith("lint.")]
+    ignored = [key for key in read.ignored if key.startswith("lint.")]
+    if applied:
+        yield Line(Text(f"  settings of {plain(read.file)}: {', '.join(applied)}", "dim"))
+    if ignored:
+        mark, style = marks("warn")
+        told = f"{read.file}: {', '.join(ignored)} was ignored: the file was found, and not named by --config"
+        yield Line(Text.assemble("  ", (f"{mark} ", style), plain(told)))
 
 
 def _diagnosis(diagnosis: Diagnosis, marks: Marks, prefix: str) -> Iterator[Line]:
@@ -134,6 +149,10 @@ def _fixed(report: LintReport, marks: Marks) -> Iterator[Line]:
 
 def _verdict(report: LintReport, marks: Marks) -> Line:
     left = f" {report.silenced} place{'s' if report.silenced > 1 else ''} ignored as told." if report.silenced else ""
+    if report.switched_off:
+        left += (
+            f" {report.switched_off} finding{'s' if report.switched_off > 1 else ''} of rules that are switched off."
+        )
     if not report.findings:
         mark, style = marks("good")
         return Line(Text.assemble((f"{mark} Nothing in this code contradicts itself.", style), left))

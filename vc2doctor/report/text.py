@@ -38,7 +38,11 @@ def render(report: Report, *, ascii_only: bool = False) -> Iterator[Line]:
     yield Line(Text(f"vc2doctor {report.doctor}: profile {plan.profile}, precision {plan.precision}", "bold"))
     if plan.code is not None:
         told = ", ".join(f"{entry} trains under {recipe}" for entry, recipe in plan.code_recipes.items())
-        yield labelled("Code", f"{plan.code}: {told or 'what it trains in cannot be told by reading'}")
+        silenced = f"; {plan.code_silenced} findings silenced" if plan.code_silenced else ""
+        yield labelled("Code", f"{plan.code}: {told or 'what it trains in cannot be told by reading'}{silenced}")
+    for read in (plan.settings, plan.code_settings):
+        if read is not None and read.applied:
+            yield labelled("Settings", f"{read.file}: {', '.join(read.applied)}")
     yield Line(Text())
     yield from _environment(report.environment)
     if report.combination is not None:
@@ -109,4 +113,14 @@ def _verdict(report: Report, marks: Marks) -> Line:
     }[report.verdict]
     mark, style = marks(kind)
     tail = f" {counted(report.findings)}." if report.findings else ""
-    return Line(Text.assemble((f"{mark} {sentence}", style), tail), hang=2)
+    return Line(Text.assemble((f"{mark} {sentence}", style), plain(_decided_by(report)), tail), hang=2)
+
+
+def _decided_by(report: Report) -> str:
+    """Return what a settings file decided of the verdict, so that no file changes it unseen."""
+    settings = report.plan.settings
+    chosen = settings.chose("profile", "precision") if settings else ()
+    if settings is None or not chosen:
+        return ""
+    values = " and ".join(f"{key} {getattr(report.plan, key)}" for key in chosen)
+    return f" {settings.file} sets {values}."

@@ -4,6 +4,7 @@ One pass in bfloat16, which has float32's range, shows which operations compute 
 positions and losses do not. One in float32 shows how large their results are.
 """
 
+import math
 from typing import Any, Dict, List
 
 from . import subject, training
@@ -23,8 +24,13 @@ def run(events: Events, stack: Any, spec: Spec) -> None:
     places: List[Dict[str, Any]] = [
         {"module": call[0], "op": call[1], "largest": size}
         for call, (_, size) in exact.items()
-        if half.get(call, ("", 0.0))[0] in _HALF and 0.0 < size < float("inf")
+        if half.get(call, ("", 0.0))[0] in _HALF and size != 0.0
     ]
+    broken = next((place for place in places if not math.isfinite(place["largest"])), None)
+    if broken is not None:
+        # The largest of the rest would pass for the range of the whole.
+        events.emit("range-broken", module=broken["module"], op=broken["op"])
+        return
     if not places:
         return
     layers: Dict[str, float] = {}

@@ -29,6 +29,8 @@ from .spec import Spec, parse
 from .subject import Subject
 
 _PACKAGES = ("torch", "transformers", "peft")
+_MAX_TENSORS = 20
+"""Tensors that are named in one event; a whole checkpoint may be broken."""
 
 
 def main(arguments: List[str]) -> int:
@@ -127,7 +129,16 @@ def _load(events: Events, stack: training.Stack, spec: Spec, *, trains: bool) ->
     seconds = round(time.perf_counter() - started, 3)
     count = sum(p.numel() for p in stack.loaded.model.parameters())
     name = type(stack.loaded.model).__name__
-    events.emit("loaded", architecture=name, parameters=count, dtype=stack.loaded.dtype, seconds=seconds)
+    bad = weights.non_finite(stack, stack.loaded.model)
+    events.emit(
+        "loaded",
+        architecture=name,
+        parameters=count,
+        dtype=stack.loaded.dtype,
+        seconds=seconds,
+        non_finite=bad[:_MAX_TENSORS],
+        non_finite_tensors=len(bad),
+    )
     return True
 
 

@@ -42,8 +42,8 @@ class Done(NamedTuple):
         except (RuntimeError, TypeError, NotImplementedError):
             return None
         sizes = [float(one.abs().max()) for one in tree_flatten(made)[0] if _is_float(one) and one.numel()]
-        size = max(sizes, default=float("inf"))
-        return size if size < float("inf") else None
+        # Each by itself: `max` of Python passes over a NaN.
+        return max(sizes) if sizes and all(size < float("inf") for size in sizes) else None
 
 
 class Watch(TorchDispatchMode):

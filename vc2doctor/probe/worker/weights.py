@@ -1,13 +1,10 @@
 """A real checkpoint from disk: never from the network, never code that came with it, never more than memory holds."""
 
 import copy
-import glob
-import json
-import math
-import os
-import struct
 from typing import Any, Dict, List, NamedTuple, Optional
 
+from . import checkpoint_files
+from .checkpoint_files import CheckpointError, Files
 from .model import adapted
 from .recipes import Recipe
 from .spec import Spec
@@ -16,12 +13,6 @@ _SLACK = 1 << 30
 """Bytes for activations, gradients and adapters."""
 _ROWS = 2
 _IGNORED = -100
-_LONGEST_HEADER = 100_000_000
-"""Of a safetensors file: its own limit, https://github.com/huggingface/safetensors#format."""
-
-
-class CheckpointError(Exception):
-    """What the path names is no checkpoint that can be loaded here."""
 
 
 class Loaded(NamedTuple):
@@ -47,24 +38,44 @@ def load(stack: Any, spec: Spec, *, trains: bool) -> Loaded:
         CheckpointError: it is not a safetensors folder or a GGUF file, or needs code of its own.
         MemoryError: it does not fit.
     """
-    place = _place(spec.weights)
-    count = _count(spec.weights)
-    dtype = _fitting(stack, count, trains=trains)
-    _refuse_code(place)
+    files = checkpoint_files.resolve(spec.weights)
+    dtype = _fitting(stack, files.values, trains=trains)
     settings: Dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-    if "gguf_file" not in place:
+    place = {"gguf_file": files.gguf} if files.gguf else {}
+    if not files.gguf:
         settings["use_safetensors"] = True
     settings[_dtype_key(stack.transformers)] = getattr(stack.torch, dtype)
     if spec.attention != "default":
         settings["attn_implementation"] = spec.attention
-    folder = place.pop("folder")
-    model = _class(stack.transformers, folder, place).from_pretrained(folder, **place, **settings)
-    tokenizer = stack.transformers.AutoTokenizer.from_pretrained(
-        folder, local_files_only=True, trust_remote_code=False, **place
-    )
+    folder = checkpoint_files.stage(files)
+    with checkpoint_files.without_pickles(stack.torch):
+        model = _class(stack.transformers, files).from_pretrained(folder, **place, **settings)
+        tokenizer = stack.transformers.AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False, **place
+        )
     model.requires_grad_(False)  # noqa: FBT003 - torch's own signature
     # Not every loader keeps to the dtype that it was asked for.
     return Loaded(model.to(device=stack.device, dtype=getattr(stack.torch, dtype)), tokenizer, dtype)
+
+
+def non_finite(stack: Any, model: Any) -> List[Dict[str, Any]]:
+    """Return name, count of values that are not finite, and size, of every tensor of ``model`` that has such values.
+
+    ``-inf`` in a buffer is an attention mask, and is not counted.
+    """
+    torch = stack.torch
+    parameters = {name for name, _ in model.named_parameters()}
+    found = []
+    for name, tensor in model.state_dict().items():
+        if not torch.is_tensor(tensor) or not tensor.is_floating_point():
+            continue
+        bad = ~torch.isfinite(tensor)
+        if name not in parameters:
+            bad &= tensor != float("-inf")
+        count = int(bad.sum())
+        if count:
+            found.append({"tensor": name, "values": count, "of": tensor.numel()})
+    return found
 
 
 def ranged(stack: Any, loaded: Loaded, recipe: Recipe) -> Any:
@@ -107,38 +118,9 @@ def batches(stack: Any, loaded: Loaded, spec: Spec) -> List[Batch]:
     return made
 
 
-def _place(path: str) -> Dict[str, str]:
-    if os.path.isdir(path):
-        if not glob.glob(os.path.join(glob.escape(path), "*.safetensors")):
-            raise CheckpointError("%s has no .safetensors file; pickled weights are not loaded" % path)
-        return {"folder": path}
-    if path.endswith(".gguf"):
-        return {"folder": os.path.dirname(path), "gguf_file": os.path.basename(path)}
-    raise CheckpointError("%s is neither a folder with .safetensors files nor a .gguf file" % path)
-
-
-def _refuse_code(place: Dict[str, str]) -> None:
-    config = _config(place["folder"]) if "gguf_file" not in place else {}
-    if "auto_map" in config and not config.get("model_type"):
-        raise CheckpointError("%s needs code that came with it, which is never run" % place["folder"])
-
-
-def _config(folder: str) -> Dict[str, Any]:
-    path = os.path.join(folder, "config.json")
-    try:
-        with open(path, encoding="utf-8") as file:
-            found = json.load(file)
-    except (OSError, ValueError) as error:
-        raise CheckpointError("%s cannot be read: %s" % (path, error)) from None
-    if not isinstance(found, dict):
-        raise CheckpointError("%s is not a JSON object" % path)
-    return found
-
-
-def _class(transformers: Any, folder: str, place: Dict[str, str]) -> Any:
+def _class(transformers: Any, files: Files) -> Any:
     """Return the class that the checkpoint names, so that a vision-language model is one here as well."""
-    names = () if place else _config(folder).get("architectures") or ()
-    found = (getattr(transformers, str(name), None) for name in names)
+    found = (getattr(transformers, name, None) for name in files.architectures)
     return next((one for one in found if hasattr(one, "from_pretrained")), transformers.AutoModelForCausalLM)
 
 
@@ -146,33 +128,6 @@ def _dtype_key(transformers: Any) -> str:
     major, minor = (int(part) for part in transformers.__version__.split(".")[:2])
     # https://github.com/huggingface/transformers/pull/39782 renamed it.
     return "dtype" if (major, minor) >= (4, 56) else "torch_dtype"
-
-
-def _count(path: str) -> int:
-    """Return how many numbers the checkpoint holds, from the headers of its files."""
-    if path.endswith(".gguf"):
-        try:
-            import gguf  # noqa: PLC0415 - transformers needs it for this as well
-        except ImportError:
-            raise CheckpointError("%s needs the package gguf in the target environment" % path) from None
-        return sum(int(tensor.n_elements) for tensor in gguf.GGUFReader(path).tensors)
-    return sum(_count_safetensors(name) for name in glob.glob(os.path.join(glob.escape(path), "*.safetensors")))
-
-
-def _count_safetensors(name: str) -> int:
-    try:
-        header = _header(name)
-        return sum(math.prod(tensor["shape"]) for key, tensor in header.items() if key != "__metadata__")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
-        raise CheckpointError("%s is not a safetensors file: %s" % (name, error)) from None
-
-
-def _header(name: str) -> Any:
-    with open(name, "rb") as file:
-        length = struct.unpack("<Q", file.read(8))[0]
-        if length > _LONGEST_HEADER:
-            raise ValueError("its header is %d bytes long" % length)
-        return json.loads(file.read(length))
 
 
 def _fitting(stack: Any, count: int, *, trains: bool) -> str:
