@@ -140,7 +140,7 @@ def probe_truth(session: nox.Session) -> None:
 def lint_cases(session: nox.Session) -> None:
     """The linter on labelled places of real repositories, at hand below ``$VC2DOCTOR_REPOSITORIES``."""
     session.install("-e", ".", *nox.project.dependency_groups(_PROJECT, "test"), env=uv_settings())
-    session.run("pytest", "-s", "-q", "tests/lint/test_corpus.py", *session.posargs)
+    session.run("pytest", "-s", "-q", "tests/linter/test_corpus.py", *session.posargs)
 
 
 @nox.session(name="lint-speed")
@@ -201,7 +201,9 @@ def grid(session: nox.Session) -> None:
     if "--into" not in words:
         words += ["--into", str(_GRID)]
     interpreters = json.dumps({version: interpreter(version) for version in _PYTHONS})
-    session.run("python", "-m", "vc2doctor.grid", "measure", "--interpreters", interpreters, *words, env=uv_settings())
+    session.run(
+        "python", "-m", "vc2doctor.curate.grid", "measure", "--interpreters", interpreters, *words, env=uv_settings()
+    )
 
 
 @nox.session(name="matrix-accuracy")
@@ -210,7 +212,7 @@ def matrix_accuracy(session: nox.Session) -> None:
     session.install("-e", ".", "uv", env=uv_settings())
     there = {version: interpreter(version) for version in _PYTHONS if Path(interpreter(version)).exists()}
     session.run(
-        *("python", "-m", "vc2doctor.grid", "accuracy", "--interpreters", json.dumps(there), *session.posargs),
+        *("python", "-m", "vc2doctor.curate.grid", "accuracy", "--interpreters", json.dumps(there), *session.posargs),
         env=uv_settings(),
     )
 
@@ -220,7 +222,7 @@ def wheels(session: nox.Session) -> None:
     """Read the released wheels anew, and compile what they say: about 2 GB are fetched."""
     session.install("-e", ".", env=uv_settings())
     cache = str(Path(session.cache_dir).resolve() / "wheels")
-    session.run("python", "-m", "vc2doctor.wheels", "--into", "matrices/releases.json", "--cache", cache)
+    session.run("python", "-m", "vc2doctor.curate.wheels", "--into", "matrices/releases.json", "--cache", cache)
     session.run("vc2doctor", "matrix", "compile")
 
 

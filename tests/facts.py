@@ -7,16 +7,19 @@ from typing import Any
 
 from packaging.markers import default_environment
 
-from vc2doctor.checks.examination import Examination
-from vc2doctor.child import ChildRun
+from vc2doctor.checks.context import Examination
+from vc2doctor.checks.plan import Plan
+from vc2doctor.core.child import ChildRun
+from vc2doctor.core.failure import Failure, Missing
+from vc2doctor.curate.compile import compile_matrix
 from vc2doctor.environment.model import Cpu, Distribution, Environment, Gpu, Interpreter, Module, Nvidia, Platform
-from vc2doctor.findings import Plan, Severity
+from vc2doctor.findings import Severity
 from vc2doctor.matrix import load
-from vc2doctor.matrix.compile import compile_matrix
-from vc2doctor.matrix.model import EvidenceLine, Failure, Matrix, Missing
+from vc2doctor.matrix.evidence import EvidenceLine
+from vc2doctor.matrix.matrix import Matrix
 from vc2doctor.matrix.releases import Wheels
-from vc2doctor.probe.model import AdapterRun, Adapters, Device, Gradients, ProbeRun, RecipeFailure, RecipeRun, Step
-from vc2doctor.probe.worker.recipes import RECIPES
+from vc2doctor.probe.facts import AdapterRun, Adapters, Device, Gradients, ProbeRun, RecipeFailure, RecipeRun, Step
+from vc2doctor.target.shared.recipes import RECIPES
 
 SHIPPED = load.load(load.shipped())
 EVIDENCE = load.evidence(load.shipped())
@@ -171,7 +174,7 @@ def probe_run(*recipes: RecipeRun, **fields: Any) -> ProbeRun:  # noqa: ANN401
     told: dict[str, Any] = {
         "ending": "finished",
         "worker": "1",
-        "doing": "done",
+        "stage": "done",
         "device": CPU_DEVICE,
         "recipes": tuple(given.get(name, recipe(name)) for name in RECIPES),
         "adapter": AdapterRun(
@@ -200,7 +203,7 @@ def cell(torch: str, transformers: str, peft: str, **fields: Any) -> EvidenceLin
 
 
 def matrix(*lines: EvidenceLine) -> Matrix:
-    wheels = Wheels(date="", releases={}, needs=(), has=())
+    wheels = Wheels(date="", releases={}, required=(), provided=())
     return Matrix(profiles=SHIPPED.profiles, issues=(), verdicts=compile_matrix(lines, (), wheels))
 
 

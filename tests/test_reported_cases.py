@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from tests.facts import SHIPPED
-from vc2doctor.matrix.asked import from_names
-from vc2doctor.matrix.judge import Judgement, Verdict, depends, judge
+from vc2doctor.matrix.judge import Judgement, Verdict, judge, possible_conflicts
+from vc2doctor.matrix.parse import from_names
 
 CASES = Path(__file__).resolve().parents[2] / "shared" / "data" / "reported_cases.jsonl"
 pytestmark = pytest.mark.skipif(not CASES.exists(), reason="the collected reports are not beside the repository")
@@ -68,7 +68,7 @@ def judged(case: dict[str, Any], key: str) -> tuple[Judgement, list[str]]:
     named = {name: version.split(" ")[0] for name, version in case[key].items() if name.lower() not in NOT_PACKAGES}
     recipe = "fp16-unscaled" if case["family"] == "peft-adapter-dtype-by-version" else "bf16"
     combination = from_names(named)
-    others = [f"{one.where}: {one.reason}" for one in depends(combination, SHIPPED, recipe)]
+    others = [f"{one.where}: {one.reason}" for one in possible_conflicts(combination, SHIPPED, recipe)]
     return judge(combination, SHIPPED, recipe), others
 
 
@@ -79,7 +79,7 @@ WORKED = [case for case in cases() if case.get("env_ok")]
 @pytest.mark.parametrize("case", FAILED, ids=[case["id"] for case in FAILED])
 def test_what_failed(case: dict[str, Any]) -> None:
     found, others = judged(case, "env_fail")
-    told = [found.ground, *others, *found.conditions]
+    told = [found.reason, *others, *found.conditions]
     assert found.verdict in (Verdict.INCOMPATIBLE, Verdict.UNVERIFIED) or found.conditions, found
     assert any(re.search(SAID[case["family"]], text) for text in told), told
 

@@ -15,7 +15,7 @@ import pytest
 
 import noxfile
 from tests.conftest import Ran
-from vc2doctor.probe.worker.recipes import RECIPES
+from vc2doctor.target.shared.recipes import RECIPES
 
 pytestmark = pytest.mark.stack
 
@@ -59,7 +59,7 @@ def test_peft_0_10_poisons_float16_and_trains_in_bfloat16(doctor: Doctor, stack_
     assert 3 < found["fp16-unscaled"]["first_loss"] < 6
     assert found["fp16-unscaled"]["adapters"] == ["float16"]
     assert found["fp16-scaled"]["outcome"] == "error"
-    assert "Attempting to unscale FP16 gradients" in found["fp16-scaled"]["told"]
+    assert "Attempting to unscale FP16 gradients" in found["fp16-scaled"]["description"]
     assert found["bf16"]["outcome"] == "finite"
     code, told = examined(doctor, environment, "--precision", "fp16")
     assert code == 1

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import libcst
 
-from vc2doctor.lint.run import LintRequest, judge
+from vc2doctor.linter.run import LintTask, judge
 
-_PROJECT = Path(__file__).parents[1] / "lint" / "fixtures" / "project"
+_PROJECT = Path(__file__).parents[1] / "linter" / "fixtures" / "project"
 _RUNS = 3
 
 
@@ -60,7 +60,7 @@ def main() -> None:
     for name, write, wanted in (("20,000 lines", copies, 20_000), ("one file", large, 50_000)):
         with tempfile.TemporaryDirectory() as folder:
             lines = write(Path(folder), wanted)
-            request = LintRequest(paths=(Path(folder),))
+            request = LintTask(paths=(Path(folder),))
             print(f"{name}: {lines} lines, lint {fastest(partial(judge, request)):.2f} s")
             texts = [path.read_text(encoding="utf-8") for path in Path(folder).rglob("*.py")]
             reading = fastest(partial(_each, ast.parse, texts))

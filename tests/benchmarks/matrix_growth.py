@@ -11,11 +11,13 @@ import math
 import sys
 from pathlib import Path
 
+from vc2doctor.core.failure import Failure, Missing
+from vc2doctor.curate.compile import compile_matrix
+from vc2doctor.curate.plan import plan
 from vc2doctor.matrix import load
-from vc2doctor.matrix.compile import compile_matrix
+from vc2doctor.matrix.evidence import Cell, EvidenceLine
 from vc2doctor.matrix.judge import Combination, Verdict, judge
-from vc2doctor.matrix.model import Cell, EvidenceLine, Failure, Matrix, Missing
-from vc2doctor.matrix.plan import plan
+from vc2doctor.matrix.matrix import Matrix
 from vc2doctor.matrix.releases import Release, Wheels
 
 TORCH, RECIPE, BATCH = "2.13.0", "bf16", 4
@@ -56,7 +58,7 @@ def needed(truth: Matrix, transformers: tuple[str, ...], peft: tuple[str, ...]) 
     """Return how many cells were measured, how many boundaries that showed, and how many verdicts are wrong then."""
     named = {"torch": (TORCH,), "transformers": transformers, "peft": peft}
     releases = {name: {text: Release(date="") for text in texts} for name, texts in named.items()}
-    wheels = Wheels(date="", releases=releases, needs=(), has=())
+    wheels = Wheels(date="", releases=releases, required=(), provided=())
     ends = [(transformers[i], peft[j]) for i in (0, -1) for j in (0, -1)]
     lines = [measured(truth, Cell(python="3.11", torch=TORCH, transformers=one, peft=other)) for one, other in ends]
     while True:

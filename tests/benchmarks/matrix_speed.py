@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable
 
 from vc2doctor.matrix import load
+from vc2doctor.matrix.compiled import Verdicts
 from vc2doctor.matrix.judge import Combination, judge
-from vc2doctor.matrix.model import Matrix
-from vc2doctor.matrix.verdicts import Verdicts
+from vc2doctor.matrix.matrix import Matrix
 
 RUNS = 15
 EXAMPLE = {"torch": "2.5.1", "transformers": "4.57.3", "peft": "0.11.1"}

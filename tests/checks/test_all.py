@@ -10,7 +10,7 @@ import pytest
 
 from tests.facts import MISSING_SYMBOL, examination, failed, failure, gpu, probe_run
 from vc2doctor import checks
-from vc2doctor.checks.examination import Examination
+from vc2doctor.checks.context import Examination
 from vc2doctor.environment.model import Nvidia, Shadow
 from vc2doctor.findings import Severity
 

@@ -8,7 +8,7 @@ from tests.checks import found_by
 from tests.facts import GOOD, examination, failed, failure, probe_run, recipe, step
 from vc2doctor.checks import vc010_recipe as check
 from vc2doctor.findings import Severity
-from vc2doctor.probe.model import RecipeRun
+from vc2doctor.probe.facts import RecipeRun
 
 POISONED = (step(0, 4.5, parameters_finite=False),)
 

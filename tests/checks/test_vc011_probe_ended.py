@@ -36,7 +36,7 @@ def test_finished() -> None:
     ],
 )
 def test_every_ending_has_its_words(ending: str, process: dict[str, Any], told: str) -> None:
-    finding = only(ending=ending, child=child(**process), doing="importing torch")
+    finding = only(ending=ending, child=child(**process), stage="importing torch")
     assert finding.severity is Severity.ERROR
     assert told in finding.message
     assert finding.evidence[0].startswith("it was importing torch when it ended, after ")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from tests.checks import found_by
 from tests.facts import examination, failure, probe_run
 from vc2doctor.checks import vc012_adapter as check
-from vc2doctor.matrix.model import Missing
-from vc2doctor.probe.model import AdapterRun
+from vc2doctor.core.failure import Missing
+from vc2doctor.probe.facts import AdapterRun
 
 
 def adapter(**fields: object) -> AdapterRun:

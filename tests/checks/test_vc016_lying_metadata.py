@@ -8,11 +8,11 @@ from tests.checks import found_by
 from tests.facts import environment, examination, probe_run
 from vc2doctor.checks import vc016_lying_metadata as check
 from vc2doctor.findings import Finding, Severity
-from vc2doctor.probe.model import Imported
+from vc2doctor.probe.facts import ImportedPackage
 
 
 def found(version: str, package: str = "torch") -> list[Finding]:
-    imported = Imported(package=package, version=version, file="/elsewhere/torch/__init__.py", seconds=1.0)
+    imported = ImportedPackage(package=package, version=version, file="/elsewhere/torch/__init__.py", seconds=1.0)
     return found_by(check, examination(probe=probe_run(imports=(imported,))))
 
 
@@ -26,7 +26,7 @@ def test_an_editable_checkout_that_moved_on_is_a_note() -> None:
         made.model_copy(update={"editable": True}) if made.name == "peft" else made
         for made in environment().distributions
     )
-    imported = Imported(package="peft", version="0.22.0.dev0", file="/src/peft/__init__.py", seconds=1.0)
+    imported = ImportedPackage(package="peft", version="0.22.0.dev0", file="/src/peft/__init__.py", seconds=1.0)
     probe = probe_run(imports=(imported,))
     (finding,) = found_by(check, examination(distributions=distributions, probe=probe))
     assert finding.severity is Severity.NOTE

@@ -6,9 +6,10 @@ import pytest
 
 from tests.checks import found_by
 from tests.facts import examination, probe_run, recipe, step
-from vc2doctor import checks, verdict
+from vc2doctor import checks
 from vc2doctor.checks import vc017_self_test as check
-from vc2doctor.probe.model import RecipeRun, SelfTestRun
+from vc2doctor.checks import verdict
+from vc2doctor.probe.facts import RecipeRun, SelfTestRun
 
 GOOD, POISONED = recipe("self-test"), recipe("self-test", steps=(step(0, 1.0, parameters_finite=False),))
 

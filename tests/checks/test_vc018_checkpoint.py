@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from tests.checks import found_by
 from tests.facts import examination, failure, probe_run
-from vc2doctor import checks, verdict
+from vc2doctor import checks
 from vc2doctor.checks import vc018_checkpoint as check
+from vc2doctor.checks import verdict
 from vc2doctor.findings import Severity
-from vc2doctor.probe.model import Loaded, NonFiniteTensor, Operation
+from vc2doctor.probe.facts import LoadedModel, NonFiniteTensor, Operation
 
 PLANNED = {"checkpoint": "/models/mine", "trains": False}
 
@@ -29,9 +30,9 @@ def test_a_forward_pass_that_fails_is_told_where_nothing_is_trained() -> None:
     assert found_by(check, examination(probe=probe, planned={**PLANNED, "trains": True})) == []
 
 
-def loaded(**fields: object) -> Loaded:
+def loaded(**fields: object) -> LoadedModel:
     told = {"architecture": "Llama", "parameters": 10, "dtype": "float32", "seconds": 1.0}
-    return Loaded.model_validate({**told, **fields})
+    return LoadedModel.model_validate({**told, **fields})
 
 
 def test_values_that_are_not_finite_are_an_error_whether_it_trains_or_not() -> None:

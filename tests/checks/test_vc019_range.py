@@ -8,17 +8,20 @@ import pytest
 
 from tests.checks import found_by
 from tests.facts import SHIPPED, examination, probe_run
-from vc2doctor import checks, verdict
+from vc2doctor import checks
 from vc2doctor.checks import vc019_range as check
-from vc2doctor.checks.examination import Examination
+from vc2doctor.checks import verdict
+from vc2doctor.checks.context import Examination
 from vc2doctor.findings import Severity
-from vc2doctor.probe.model import Headroom, Place
+from vc2doctor.probe.facts import Headroom, PeakValue
 
 CHECKPOINT = {"checkpoint": "/models/mine", "trains": False}
 
 
 def measured(largest: float, precision: str, planned: dict[str, Any]) -> Examination:
-    headroom = Headroom(tightest=Place(module="layers.11", op="add", largest=largest), layers={"layers.11": largest})
+    headroom = Headroom(
+        tightest=PeakValue(module="layers.11", op="add", largest=largest), layers={"layers.11": largest}
+    )
     probe = probe_run(recipes=(), adapter=None, headroom=headroom)
     return examination(probe=probe, planned={"precision": precision, **planned})
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from tests.facts import examination
 from vc2doctor.checks import vc021_settings
-from vc2doctor.findings import AppliedSettings, Severity
+from vc2doctor.findings import Severity
+from vc2doctor.linter.settings import AppliedSettings
 
 FOUND = AppliedSettings(file="/a b/pyproject.toml", applied=("precision",), ignored=("matrix", "output"))
 

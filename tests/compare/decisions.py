@@ -17,26 +17,19 @@ RENAMED: Mapping[str, str] = {
     "mend": "remedy",
     "ground": "reason",
     "doubt": "uncertainty",
+    "depends": "possible_conflicts",
+    "neighbours": "nearest_cells",
+    "prescriptions": "remedies",
 }
 """Keys of schema 1 → keys of schema 2, as docs/json.md lists them."""
 
 DECISIONS = frozenset(
     {
-        *("id", "severity", "path", "line", "end_line", "verdict", "exit_code", "recipe", "outcome", "unit", "role"),
-        *(
-            "constraint",
-            "constraints",
-            "issues",
-            "cause",
-            "also",
-            "places",
-            "findings",
-            "diagnoses",
-            "combination",
-            "probe",
-        ),
-        *("recipes", "plan", "profile", "precision", "silenced", "files", "edits", "diff", "refused_count", "fix"),
-        *("commands", "cell", "cells", "uncertainty", "written", "steps_taken", "steps_skipped", "depends", "package"),
+        *("id", "severity", "path", "line", "end_line", "verdict", "exit_code", "recipe", "outcome"),
+        *("unit", "role", "constraint", "constraints", "issues", "cause", "also"),
+        *("places", "findings", "diagnoses", "combination", "probe", "recipes", "plan", "profile", "precision"),
+        *("silenced", "files", "edits", "diff", "refused_count"),
+        *("fix", "commands", "cell", "cells", "written", "steps_taken", "steps_skipped", "package"),
     }
 )
 """Keys whose values are compared; every other key holds a sentence, a time or a measurement."""

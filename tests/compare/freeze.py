@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
-from tests.lint import corpus
+from tests.linter import corpus
 
 PARTS = ("verdicts", "checks", "lint", "faults")
 
@@ -82,7 +82,7 @@ def _checks(options: argparse.Namespace, folder: Path) -> None:
 
 
 def _lint(options: argparse.Namespace, folder: Path) -> None:
-    """Lint the labelled repositories at their commits, as they are, and with the whole change to bfloat16 as a patch."""
+    """Lint the labelled repositories at their commits: as they are, and with the change to bfloat16 as a patch."""
     for name, commit, git in _commits(options.repositories):
         with tempfile.TemporaryDirectory() as scratch:
             tree = Path(scratch, "tree")
@@ -105,16 +105,6 @@ def _commits(repositories: Path) -> Iterator[tuple[str, str, Path]]:
 def _faults(options: argparse.Namespace, folder: Path) -> None:
     """Run the table of planted faults."""
     rows = folder / "rows.jsonl"
-    command = [
-        options.doctor,
-        "-m",
-        "tests.faults",
-        "--rows",
-        str(rows),
-        "--torch",
-        "2.13.0",
-        "--python",
-        options.stack,
-    ]
-    done = subprocess.run(command, cwd=options.tests, capture_output=True, text=True, check=False)
+    words = ["-m", "tests.faults", "--rows", str(rows), "--torch", "2.13.0", "--python", options.stack]
+    done = subprocess.run([options.doctor, *words], cwd=options.tests, capture_output=True, text=True, check=False)
     (folder / "code").write_text(f"{done.returncode}\n", encoding="utf-8")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.conftest import Venv, make_venv
-from vc2doctor.child import TargetError
+from vc2doctor.core.child import TargetError
 from vc2doctor.environment import interpreter
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from packaging.version import Version
 
 from tests.facts import SHIPPED, cell, matrix
-from vc2doctor.matrix.judge import Combination, Verdict, judge, spoils, strikes
-from vc2doctor.matrix.model import KnownIssue, Matrix
+from vc2doctor.matrix.judge import Combination, Verdict, judge
+from vc2doctor.matrix.known_issue import KnownIssue
+from vc2doctor.matrix.matrix import Matrix
 
 LEANED = {"numpy": "2.4.6", "accelerate": "1.15.0"}
 IMPORT_FAILS = {
@@ -52,14 +53,14 @@ def test_the_local_part_of_a_version_does_not_matter() -> None:
 def test_what_was_measured_to_fail_is_incompatible_and_says_how() -> None:
     found = judge(combination("2.13.0", "4.36.2", "0.17.0"), KNOWN, "bf16")
     assert found.verdict is Verdict.INCOMPATIBLE
-    assert "cannot import name 'X' from 'transformers'" in found.ground
+    assert "cannot import name 'X' from 'transformers'" in found.reason
 
 
 @pytest.mark.parametrize(("python", "numpy"), [("3.12", "2.4.6"), ("3.11", "1.26.4")])
 def test_another_python_or_numpy_is_compatible(python: str, numpy: str) -> None:
     found = judge(combination("2.13.0", "4.40.1", "0.10.0", python, numpy=numpy), KNOWN, "bf16")
     assert found.verdict is Verdict.COMPATIBLE
-    assert "here differ only" in found.ground
+    assert "here differ only" in found.reason
 
 
 def test_a_failure_between_the_packages_themselves_holds_under_another_python() -> None:
@@ -106,11 +107,11 @@ def test_beside_a_failure_nothing_is_inferred() -> None:
 def test_otherwise_there_is_no_ground(versions: tuple[str, str, str]) -> None:
     found = judge(combination(*versions), KNOWN, "bf16")
     assert found.verdict is Verdict.UNVERIFIED
-    assert found.doubt
+    assert found.uncertainty
 
 
 def test_without_evidence_there_is_no_ground() -> None:
-    assert judge(combination("2.13.0", "5.0.0", "0.1"), matrix(), "bf16").ground == "nothing was measured"
+    assert judge(combination("2.13.0", "5.0.0", "0.1"), matrix(), "bf16").reason == "nothing was measured"
 
 
 def test_what_the_device_could_not_run_says_nothing() -> None:
@@ -135,7 +136,7 @@ class TestKnownIssues:
 
     def ids(self, recipe: str = "bf16", **versions: str) -> set[str]:
         installed = {name.replace("_", "-"): version for name, version in versions.items()}
-        return {issue.id for issue in SHIPPED.issues if strikes(issue, installed) and spoils(issue, recipe)}
+        return {issue.id for issue in SHIPPED.issues if issue.applies_to(installed) and issue.blocks(recipe)}
 
     def test_encoder_decoder_cache(self) -> None:
         assert "peft-encoderdecodercache" in self.ids(peft="0.14.0", transformers="4.39.3")
@@ -212,4 +213,4 @@ def test_strikes_agrees_with_plain_comparison(low: str, high: str, here: str) ->
         sources=("https://example.org",),
         evidence="x",
     )
-    assert strikes(issue, {"peft": here}) == (Version(low) <= Version(here) < Version(high))
+    assert issue.applies_to({"peft": here}) == (Version(low) <= Version(here) < Version(high))

@@ -12,10 +12,9 @@ from packaging.requirements import Requirement
 
 from tests.facts import EVIDENCE, SHIPPED
 from vc2doctor.matrix import load
-from vc2doctor.matrix.judge import spoils, strikes
 from vc2doctor.matrix.load import MatrixError
-from vc2doctor.matrix.schema import KINDS, schema
-from vc2doctor.probe.worker.recipes import RECIPES
+from vc2doctor.report.schema import KINDS, schema
+from vc2doctor.target.shared.recipes import RECIPES
 
 
 @pytest.fixture
@@ -52,7 +51,7 @@ def test_no_known_issue_contradicts_what_was_measured(recipe: str) -> None:
         striking = [
             issue.id
             for issue in SHIPPED.issues
-            if issue.probe_sees and spoils(issue, recipe) and strikes(issue, versions)
+            if issue.probe_sees and issue.blocks(recipe) and issue.applies_to(versions)
         ]
         if line.trains(recipe):
             assert striking == [], f"{line.name} trains under {recipe}"
@@ -131,7 +130,7 @@ def test_wrong_evidence_is_told_with_file_and_line(copy: Path) -> None:
     edit(path, '"adapter":"not reached"', '"adapter":"perhaps"')
     number = next(n for n, line in enumerate(path.read_text().splitlines(), start=1) if "perhaps" in line)
     with pytest.raises(MatrixError) as caught:
-        load.load(copy)
+        load.evidence(copy)
     assert f"{path}:{number}: adapter: Input should be" in str(caught.value)
 
 
@@ -139,7 +138,7 @@ def test_evidence_that_is_not_json(copy: Path) -> None:
     path = copy / "evidence" / "other.jsonl"
     path.write_text("{\n")
     with pytest.raises(MatrixError, match=r"other\.jsonl:1: "):
-        load.load(copy)
+        load.evidence(copy)
 
 
 def test_a_file_that_is_not_text(copy: Path) -> None:

@@ -11,13 +11,13 @@ import noxfile
 from tests.facts import CPU_DEVICE, cuda_device, failed, failure, probe_run, recipe, step
 from vc2doctor.probe.causes import CAUSES, pages
 from vc2doctor.probe.diagnosis import diagnose
-from vc2doctor.probe.model import (
+from vc2doctor.probe.facts import (
     Adapters,
-    Broken,
+    BreakLocation,
+    BrokenOperation,
     Gradients,
-    Imported,
+    ImportedPackage,
     Inspection,
-    Located,
     RecipeRun,
 )
 
@@ -33,10 +33,10 @@ def inspected(**fields: Any) -> Inspection:  # noqa: ANN401
     return FINE.model_copy(update=fields)
 
 
-def broken(**fields: Any) -> Located:  # noqa: ANN401
+def broken(**fields: Any) -> BreakLocation:  # noqa: ANN401
     told: Facts = {"phase": "forward", "module": "layers.2.mlp", "op": "mul", "dtype": "float16", "exact": 66975.0}
-    seen = Broken(**{**told, "largest": (255.9, 261.8), "ignored_rows_only": False, **fields})
-    return Located(step=0, phase=seen.phase, broken=seen, parameter=None)
+    seen = BrokenOperation(**{**told, "largest": (255.9, 261.8), "ignored_rows_only": False, **fields})
+    return BreakLocation(step=0, phase=seen.phase, broken=seen, parameter=None)
 
 
 def gradients(**counts: Any) -> Gradients:  # noqa: ANN401
@@ -52,8 +52,8 @@ def bad(name: str, **fields: Any) -> RecipeRun:  # noqa: ANN401
 
 
 OVERFLOWING = step(0, 4.5, gradients=gradients(non_finite=3))
-PEFT = {"imports": (Imported(package="peft", version="0.10.0", file=None, seconds=1.0),)}
-OLD_TORCH = {"imports": (Imported(package="torch", version="2.4.1+cu121", file=None, seconds=1.0),)}
+PEFT = {"imports": (ImportedPackage(package="peft", version="0.10.0", file=None, seconds=1.0),)}
+OLD_TORCH = {"imports": (ImportedPackage(package="torch", version="2.4.1+cu121", file=None, seconds=1.0),)}
 
 CASES: dict[str, tuple[RecipeRun, Facts]] = {
     "data-not-finite": (bad("fp32"), {"inspection": inspected(bad_input="pixel_values")}),
@@ -114,9 +114,9 @@ def test_every_cause_has_a_case_and_says_what_mends_it() -> None:
     for run, facts in CASES.values():
         found = diagnose(run, probe_run(run, **facts))
         assert found is not None
-        assert found.mend.endswith(".")
-        assert "\n" not in found.mend
-        assert not found.told.endswith("."), "it is joined to other words"
+        assert found.remedy.endswith(".")
+        assert "\n" not in found.remedy
+        assert not found.description.endswith("."), "it is joined to other words"
 
 
 NEAR: dict[str, tuple[RecipeRun, Facts]] = {
@@ -155,7 +155,7 @@ def test_unknown_stays_unknown(near: str) -> None:
 def told(run: RecipeRun, **facts: Any) -> str:  # noqa: ANN401
     found = diagnose(run, probe_run(run, **facts))
     assert found is not None
-    return found.told
+    return found.description
 
 
 def test_the_overflow_says_how_large_it_is() -> None:
@@ -168,14 +168,14 @@ def test_the_overflow_says_how_large_it_is() -> None:
 def test_the_peft_that_makes_half_adapters_is_named_and_another_is_not() -> None:
     run, facts = CASES["unscale-half-parameters"]
     assert "peft 0.10.0 makes adapters in the dtype of the base model" in told(run, **facts)
-    other = (Imported(package="peft", version="0.21.2", file=None, seconds=1.0),)
+    other = (ImportedPackage(package="peft", version="0.21.2", file=None, seconds=1.0),)
     assert "peft" not in told(run, imports=other)
 
 
 def test_the_torch_whose_sdpa_makes_nan_is_named_and_another_is_not() -> None:
     run, facts = CASES["fully-masked-row"]
     assert "sdpa of torch 2.0 to 2.4 makes NaN" in told(run, **facts)
-    new = (Imported(package="torch", version="2.5.1", file=None, seconds=1.0),)
+    new = (ImportedPackage(package="torch", version="2.5.1", file=None, seconds=1.0),)
     assert "sdpa" not in told(run, **{**facts, "imports": new})
 
 
@@ -192,5 +192,5 @@ def test_causes_do_not_depend_on_the_device(device: Any) -> None:  # noqa: ANN40
 
 def test_the_documentation_says_what_mends_each_cause() -> None:
     page = Path(noxfile.__file__).with_name("docs").joinpath("probe.md").read_text(encoding="utf-8")
-    for name, mend in pages().items():
-        assert f"| `{name}` | {mend} |" in page
+    for name, remedy in pages().items():
+        assert f"| `{name}` | {remedy} |" in page

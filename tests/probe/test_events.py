@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from tests.facts import child
 from vc2doctor.probe.events import Fold
-from vc2doctor.probe.model import ProbeRun
+from vc2doctor.probe.facts import ProbeRun
 from vc2doctor.probe.outcome import outcomes
-from vc2doctor.probe.worker.protocol import PROTOCOL
+from vc2doctor.target.shared.protocol import PROTOCOL
 
 GRADIENTS = {"tensors": 3, "missing": 0, "non_finite": 0, "zero": 0}
 START = {"event": "start", "protocol": PROTOCOL, "worker": "1", "python": "3.11.7", "pid": 5}
@@ -44,7 +44,7 @@ def test_a_whole_recipe() -> None:
         {"event": "recipe-end", "recipe": "bf16", "seconds": 0.2},
         {"event": "end"},
     )
-    assert (run.ending, run.rubbish, run.worker) == ("finished", 0, "1")
+    assert (run.ending, run.malformed_events, run.worker) == ("finished", 0, "1")
     found = run.recipe("bf16")
     assert found is not None
     assert (found.finished, len(found.steps), found.moved) == (True, 1, 1.0)
@@ -73,9 +73,9 @@ def test_a_whole_recipe() -> None:
 )
 def test_what_makes_no_sense_is_counted_and_changes_nothing(event: dict[str, Any]) -> None:
     plain = fold(START, RECIPE, step_event())
-    spoiled = fold(START, RECIPE, event, step_event())
-    assert spoiled.rubbish == 1
-    assert spoiled.model_copy(update={"rubbish": 0}) == plain
+    first_bad_parameter = fold(START, RECIPE, event, step_event())
+    assert first_bad_parameter.malformed_events == 1
+    assert first_bad_parameter.model_copy(update={"malformed_events": 0}) == plain
 
 
 values = st.recursive(
@@ -121,5 +121,5 @@ def test_a_kill_for_memory() -> None:
 
 
 def test_what_it_was_doing() -> None:
-    assert fold(START, {"event": "importing", "package": "peft"}).doing == "importing peft"
-    assert fold(START, RECIPE).doing == "training under bf16"
+    assert fold(START, {"event": "importing", "package": "peft"}).stage == "importing peft"
+    assert fold(START, RECIPE).stage == "training under bf16"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.facts import child, cuda_device, failed, failure, falling, probe_run, recipe, step
-from vc2doctor.probe.model import Adapters, Gradients, ProbeRun, RecipeRun
+from vc2doctor.probe.facts import Adapters, Gradients, ProbeRun, RecipeRun
 from vc2doctor.probe.outcome import RecipeOutcome, outcomes
 
 
@@ -23,16 +23,18 @@ def grads(**counts: Any) -> Gradients:  # noqa: ANN401
 def test_finite() -> None:
     found = outcome(recipe("bf16"))
     assert found.outcome == "finite"
-    assert found.told == "loss 4.5000 to 4.0000 in 6 steps"
+    assert found.description == "loss 4.5000 to 4.0000 in 6 steps"
     assert (found.first_loss, found.last_loss, found.steps_taken) == (4.5, 4.0, 6)
 
 
 def test_poisoned_after_a_finite_loss() -> None:
     found = outcome(recipe("fp16-unscaled", steps=(step(0, 4.557, parameters_finite=False),)))
     assert (found.outcome, found.step, found.phase) == ("poisoned", 0, "optimizer")
-    assert "after a finite loss of 4.5570 (trainable parameters in float32)" in found.told
-    spoiled = step(0, 4.557, parameters_finite=False, spoiled="layers.0.q_proj.lora_A")
-    assert outcome(recipe("fp16-unscaled", steps=(spoiled,))).told.endswith(", layers.0.q_proj.lora_A first")
+    assert "after a finite loss of 4.5570 (trainable parameters in float32)" in found.description
+    first_bad_parameter = step(0, 4.557, parameters_finite=False, first_bad_parameter="layers.0.q_proj.lora_A")
+    assert outcome(recipe("fp16-unscaled", steps=(first_bad_parameter,))).description.endswith(
+        ", layers.0.q_proj.lora_A first"
+    )
 
 
 def test_a_loss_that_is_not_finite() -> None:
@@ -43,10 +45,10 @@ def test_a_loss_that_is_not_finite() -> None:
 def test_a_finite_loss_with_gradients_that_are_not() -> None:
     found = outcome(recipe("bf16", steps=(step(0, 4.5, gradients=grads(non_finite=3), parameters_finite=False),)))
     assert (found.outcome, found.phase) == ("non-finite", "backward")
-    assert "3 of 10 tensors" in found.told
+    assert "3 of 10 tensors" in found.description
     seen = grads(non_finite=3, first_non_finite="patch.weight")
     named = outcome(recipe("bf16", steps=(step(0, 4.5, gradients=seen, parameters_finite=False),)))
-    assert named.told.endswith("are not finite, patch.weight first")
+    assert named.description.endswith("are not finite, patch.weight first")
 
 
 def skipped(scale: float) -> dict[str, Any]:
@@ -58,7 +60,7 @@ def test_a_scaler_may_skip_its_first_steps() -> None:
     steps = (*calibrating, *(step(n, 4.5 - n / 10, scale=16384.0) for n in range(2, 8)))
     found = outcome(recipe("fp16-amp", steps=steps))
     assert found.outcome == "finite"
-    assert found.told == "loss 4.5000 to 3.8000 in 6 steps, after 2 skipped (scale 65536 to 16384)"
+    assert found.description == "loss 4.5000 to 3.8000 in 6 steps, after 2 skipped (scale 65536 to 16384)"
     assert (found.steps_skipped, found.scales[:3]) == (2, (65536.0, 32768.0, 16384.0))
 
 
@@ -66,7 +68,7 @@ def test_frozen_where_no_step_is_taken() -> None:
     steps = tuple(step(n, 4.9086, **skipped(65536.0 / 2**n)) for n in range(18))
     found = outcome(recipe("fp16-scaled", steps=steps))
     assert (found.outcome, found.steps_taken) == ("frozen", 0)
-    assert "none of 18 steps was taken" in found.told
+    assert "none of 18 steps was taken" in found.description
 
 
 def test_underflow_against_the_control() -> None:
@@ -84,7 +86,7 @@ def test_weak_where_a_tensor_gets_no_gradient() -> None:
     seen = grads(missing=2, first_missing="added.weight")
     found = outcome(recipe("bf16", steps=tuple(step(n, 4.5 - n / 10, gradients=seen) for n in range(6))))
     assert found.outcome == "weak"
-    assert found.told == "2 of 10 trainable tensors get no gradient, added.weight first"
+    assert found.description == "2 of 10 trainable tensors get no gradient, added.weight first"
 
 
 def test_one_adapter_without_a_gradient_is_weak_and_one_other_tensor_is_not() -> None:
@@ -95,21 +97,21 @@ def test_one_adapter_without_a_gradient_is_weak_and_one_other_tensor_is_not() ->
     assert with_missing(missing_adapters=1).outcome == "weak"
     found = with_missing()
     assert found.outcome == "finite"
-    assert "1 of 100 trainable tensors get no gradient" in found.told
+    assert "1 of 100 trainable tensors get no gradient" in found.description
 
 
 def test_gradients_that_vanish_against_the_control() -> None:
     assert outcome(recipe("fp16-unscaled", vanished=0.6)).outcome == "underflow"
     found = outcome(recipe("fp16-unscaled", vanished=0.14))
     assert (found.outcome, found.vanished) == ("finite", 0.14)
-    assert "14% of the gradients vanish" in found.told
+    assert "14% of the gradients vanish" in found.description
 
 
 def test_adapters_of_which_half_would_move_are_told_of() -> None:
     adapters = Adapters(dtypes=("bfloat16",), tensors=1, elements=1, would_move={"bfloat16": {4096: 0.51, 14336: 0.9}})
     found = outcome(recipe("bf16", adapters=adapters))
     assert (found.outcome, found.would_move) == ("finite", 0.51)
-    assert "would move 51% of the adapters" in found.told
+    assert "would move 51% of the adapters" in found.description
     few = adapters.model_copy(update={"would_move": {"bfloat16": {4096: 0.07}}})
     assert outcome(recipe("bf16", adapters=few)).outcome == "weak"
 
@@ -126,7 +128,7 @@ def test_weak_where_the_loss_does_not_fall(last: float) -> None:
 def test_an_error_says_where() -> None:
     found = outcome(failed("fp16-scaled", failure("Attempting to unscale FP16 gradients.", type="ValueError")))
     assert found.outcome == "error"
-    assert found.told == "ValueError: Attempting to unscale FP16 gradients, raised at torch/x.py:7"
+    assert found.description == "ValueError: Attempting to unscale FP16 gradients, raised at torch/x.py:7"
 
 
 HALF = "\"addmm_impl_cpu_\" not implemented for 'Half'"
@@ -142,7 +144,7 @@ def test_the_same_on_a_gpu_is_an_error() -> None:
 
 def test_what_the_worker_calls_unsupported() -> None:
     found = outcome(recipe("fp16-scaled", steps=(), unsupported="no GradScaler here"))
-    assert (found.outcome, found.told) == ("unsupported", "no GradScaler here")
+    assert (found.outcome, found.description) == ("unsupported", "no GradScaler here")
 
 
 def cut_off(**fields: Any) -> ProbeRun:  # noqa: ANN401
@@ -153,11 +155,11 @@ def cut_off(**fields: Any) -> ProbeRun:  # noqa: ANN401
 def test_a_crash_during_a_recipe_is_its_error() -> None:
     found = outcomes(cut_off(ending="signal", child=child(ending="signal", code=None, signal="SIGSEGV")))[1]
     assert (found.outcome, found.step) == ("error", 2)
-    assert "SIGSEGV" in found.told
+    assert "SIGSEGV" in found.description
 
 
 def test_want_of_memory_is_its_error() -> None:
-    assert "want of memory" in outcomes(cut_off(ending="out-of-memory"))[1].told
+    assert "want of memory" in outcomes(cut_off(ending="out-of-memory"))[1].description
 
 
 @pytest.mark.parametrize("ending", ["timeout", "interrupted", "flood", "exit"])

@@ -11,14 +11,15 @@ import pytest
 from rich.console import Console
 
 from tests.facts import MISSING_SYMBOL, child, cuda_device, examination, gpu, probe_run, recipe, step
-from vc2doctor.checks.examination import Examination
+from vc2doctor.checks.context import Examination
+from vc2doctor.commands.examine import report_on
+from vc2doctor.commands.report import Report
 from vc2doctor.environment.model import Nvidia
-from vc2doctor.examine import report_on
-from vc2doctor.findings import Report
-from vc2doctor.matrix.schema import schema
-from vc2doctor.probe.model import Headroom, Measure, Place, StressRun
-from vc2doctor.report import json as json_format
-from vc2doctor.report import text as text_format
+from vc2doctor.probe.facts import Headroom, Measure, PeakValue, StressRun
+from vc2doctor.report import formats
+from vc2doctor.report.schema import schema
+from vc2doctor.report.terminal import check
+from vc2doctor.report.terminal.lines import Marks, print_lines
 
 BROKEN = examination(
     {"torch": "2.13.0", "transformers": "4.36.2", "peft": "0.17.0", "numpy": "2.4.6", "accelerate": "0.34.2"},
@@ -34,7 +35,7 @@ def report(made: Examination) -> Report:
 def plain(made: Report, width: int = 100, *, terminal: bool = False, **options: Any) -> str:  # noqa: ANN401
     file = io.StringIO()
     console = Console(file=file, width=width, force_terminal=terminal, **options)
-    text_format.show(made, console)
+    print_lines(check.render(made, Marks.of(console)), console)
     return file.getvalue()
 
 
@@ -83,7 +84,7 @@ class TestText:
             recipe("bf16", steps=(), unsupported=NASTY),
             ending="signal",
             child=child(ending="signal", code=None, signal="SIGSEGV", errors=NASTY),
-            doing=NASTY,
+            stage=NASTY,
         )
         told = plain(report(examination(probe=probe)))
         assert "\x1b" not in told
@@ -91,7 +92,7 @@ class TestText:
         assert "[bold]not markup[/bold] <b>" in told
 
     def test_an_ascii_terminal_gets_ascii_marks(self) -> None:
-        lines = text_format.render(report(examination(probe=probe_run())), ascii_only=True)
+        lines = check.render(report(examination(probe=probe_run())), Marks(ascii_only=True))
         assert all(line.text.plain.isascii() for line in lines)
 
     def test_gpus_are_listed(self) -> None:
@@ -105,28 +106,28 @@ class TestJson:
 
     @pytest.mark.parametrize("made", [BROKEN, examination(probe=probe_run()), examination({})])
     def test_it_follows_its_schema_and_comes_back_whole(self, made: Examination) -> None:
-        told = json_format.render(report(made))
+        told = formats.render("check", report(made), "json")
         jsonschema.validate(json.loads(told), schema("report"))
         assert Report.model_validate_json(told) == report(made)
 
     def test_the_promised_keys_in_their_order(self) -> None:
-        told = json.loads(json_format.render(report(BROKEN)))
+        told = json.loads(formats.render("check", report(BROKEN), "json"))
         promised = ["schema", "verdict", "environment", "probe", "findings"]
         assert [key for key in told if key in promised] == promised
-        assert told["schema"] == 1
+        assert told["schema"] == 2
         keys = ["id", "severity", "message", "evidence", "remedy", "url", "path", "line"]
         for finding in told["findings"]:
             assert [key for key in finding if key in keys] == keys
 
     def test_recipes_have_their_outcomes(self) -> None:
         probe = probe_run(recipe("fp16-unscaled", steps=(step(0, 4.5, parameters_finite=False),)))
-        told = json.loads(json_format.render(report(examination(probe=probe))))
+        told = json.loads(formats.render("check", report(examination(probe=probe)), "json"))
         outcomes = {entry["recipe"]: entry["outcome"] for entry in told["probe"]["recipes"]}
         assert outcomes["fp16-unscaled"] == "poisoned"
         assert list(outcomes) == list(probe_recipes())
 
     def test_it_is_the_same_every_time(self) -> None:
-        assert json_format.render(report(BROKEN)) == json_format.render(report(BROKEN))
+        assert formats.render("check", report(BROKEN), "json") == formats.render("check", report(BROKEN), "json")
 
 
 def probe_recipes() -> list[str]:
@@ -137,7 +138,8 @@ class TestProbe:
     """The probe's part."""
 
     HEADROOM = Headroom(
-        tightest=Place(module="layers.11", op="add", largest=131008.0), layers={"layers.0": 8.0, "layers.11": 131008.0}
+        tightest=PeakValue(module="layers.11", op="add", largest=131008.0),
+        layers={"layers.0": 8.0, "layers.11": 131008.0},
     )
 
     def test_the_miniatures_range_is_not_shown(self) -> None:
@@ -153,8 +155,8 @@ class TestProbe:
 
     def test_measures_of_a_gpu(self) -> None:
         measures = (
-            Measure(name="bf16 speed", status="measured", value=0.98, told="bfloat16 700 TFLOP/s"),
-            Measure(name="flash-attention", status="unsupported", told="No module named 'flash_attn'"),
+            Measure(name="bf16 speed", status="measured", value=0.98, description="bfloat16 700 TFLOP/s"),
+            Measure(name="flash-attention", status="unsupported", description="No module named 'flash_attn'"),
         )
         told = plain(report(examination(probe=probe_run(device=cuda_device(), measures=measures))))
         assert "·  bf16 speed              measured     bfloat16 700 TFLOP/s" in told

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import run_doctor
-from vc2doctor.matrix.model import FLOAT16
+from vc2doctor.core.precision import FLOAT16
 
 ENVIRONMENT = os.environ.get("VC2DOCTOR_WEIGHTS", "")
 pytestmark = pytest.mark.skipif(not ENVIRONMENT, reason="nox -s real-weights runs these")

@@ -7,8 +7,8 @@ why that matters, what to do. Adding the file is all that is needed.
 from collections.abc import Callable, Iterator
 from types import ModuleType
 
-from vc2doctor import numbered
-from vc2doctor.checks.examination import Examination
+from vc2doctor.checks.context import Examination
+from vc2doctor.core import discovery
 from vc2doctor.findings import Finding
 
 Check = Callable[[Examination], Iterator[Finding]]
@@ -16,12 +16,12 @@ Check = Callable[[Examination], Iterator[Finding]]
 
 def modules() -> tuple[ModuleType, ...]:
     """Return every check's module, by number."""
-    return tuple(numbered.modules(__name__, __path__).values())
+    return tuple(discovery.modules(__name__, __path__).values())
 
 
 def pages() -> dict[str, str]:
     """Return the page of every check, by id."""
-    return numbered.pages(__name__, __path__)
+    return discovery.pages(__name__, __path__)
 
 
 def run(examination: Examination) -> tuple[Finding, ...]:

@@ -1,7 +1,7 @@
 """The accelerators that training here would use, from NVML and from what torch itself says."""
 
-from vc2doctor.checks.examination import Examination
-from vc2doctor.data import Data
+from vc2doctor.checks.context import Examination
+from vc2doctor.core.data import Data
 from vc2doctor.matrix.hardware import Support, TorchBuild, build_of, support
 
 
@@ -9,7 +9,7 @@ class Accelerator(Data):
     """One GPU and what the installed torch can do on it."""
 
     name: str
-    told: str
+    description: str
     """Capability or architecture, in words."""
     support: Support
     seen_by_torch: bool
@@ -40,7 +40,9 @@ def accelerators(examination: Examination) -> tuple[Accelerator, ...]:
             Accelerator(
                 decides=not used or gpu in used,
                 name=gpu.name,
-                told=f"compute capability {gpu.capability[0]}.{gpu.capability[1]}" if gpu.capability else "unknown",
+                description=f"compute capability {gpu.capability[0]}.{gpu.capability[1]}"
+                if gpu.capability
+                else "unknown",
                 support=support("nvidia", gpu.capability, made, nvidia.driver),
                 seen_by_torch=device is not None and device.type == "cuda",
             )
@@ -55,4 +57,8 @@ def accelerators(examination: Examination) -> tuple[Accelerator, ...]:
     else:
         vendor, told = "nvidia", f"compute capability {device.capability}"
     found = support(vendor, device.capability, made, nvidia.driver, device.architecture)
-    return (Accelerator(name=device.name or device.device, told=told, support=found, seen_by_torch=True, decides=True),)
+    return (
+        Accelerator(
+            name=device.name or device.device, description=told, support=found, seen_by_torch=True, decides=True
+        ),
+    )

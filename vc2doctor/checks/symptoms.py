@@ -3,8 +3,9 @@
 import re
 from collections.abc import Iterator
 
-from vc2doctor.checks.examination import Examination
-from vc2doctor.matrix.model import Failure, KnownIssue
+from vc2doctor.checks.context import Examination
+from vc2doctor.core.failure import Failure
+from vc2doctor.matrix.known_issue import KnownIssue
 
 
 def explained_by(examination: Examination, issue: KnownIssue) -> tuple[str, ...]:

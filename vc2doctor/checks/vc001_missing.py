@@ -7,8 +7,8 @@ told of by VC004.
 
 from collections.abc import Iterator
 
-from vc2doctor.checks import remedies
-from vc2doctor.checks.examination import Examination
+from vc2doctor.checks import advice
+from vc2doctor.checks.context import Examination
 from vc2doctor.findings import Finding, Severity
 
 
@@ -23,7 +23,7 @@ def check(examination: Examination) -> Iterator[Finding]:
         module = environment.module(name)
         if module is not None and module.found:
             evidence.append(f"a module {name} without distribution is at {module.origin or 'a folder on the path'}")
-    remedy, commands = remedies.install_nearest(examination)
+    remedy, commands = advice.install_nearest(examination)
     yield Finding(
         id="VC001",
         severity=Severity.ERROR,

@@ -6,7 +6,7 @@ over the installed package. The probe starts elsewhere and would not see it, so 
 
 from collections.abc import Iterator
 
-from vc2doctor.checks.examination import Examination
+from vc2doctor.checks.context import Examination
 from vc2doctor.findings import Finding, Severity
 
 

@@ -9,10 +9,10 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import PurePath
 
-from vc2doctor.checks.examination import Examination
-from vc2doctor.environment.model import LEANED_ON, STACK, Distribution
+from vc2doctor.checks.context import Examination
+from vc2doctor.environment.model import COMPANION_PACKAGES, STACK_PACKAGES, Distribution
 from vc2doctor.findings import Finding, Severity
-from vc2doctor.prescribe import commands
+from vc2doctor.remedies import commands
 
 _URL = "https://packaging.python.org/en/latest/specifications/recording-installed-packages/"
 
@@ -71,4 +71,8 @@ def _anew(examination: Examination, requirement: str) -> str:
 
 
 def _severity(examination: Examination, name: str) -> Severity:
-    return examination.unless_trained(Severity.ERROR) if name in (*STACK, *LEANED_ON) else Severity.WARNING
+    return (
+        examination.capped_if_trained(Severity.ERROR)
+        if name in (*STACK_PACKAGES, *COMPANION_PACKAGES)
+        else Severity.WARNING
+    )

@@ -12,10 +12,10 @@ from packaging.markers import UndefinedEnvironmentName
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from vc2doctor.checks.examination import Examination
-from vc2doctor.environment.model import LEANED_ON, STACK, Distribution, Environment
+from vc2doctor.checks.context import Examination
+from vc2doctor.environment.model import COMPANION_PACKAGES, STACK_PACKAGES, Distribution, Environment
 from vc2doctor.findings import Finding, Severity
-from vc2doctor.prescribe import commands
+from vc2doctor.remedies import commands
 
 _URL = "https://packaging.python.org/en/latest/specifications/dependency-specifiers/"
 
@@ -69,11 +69,11 @@ def _unmet(examination: Examination, distribution: Distribution, requirement: Re
     if name in examination.missing and installed is None:
         # VC001 has said so, once.
         return None
-    watched = (*STACK, *LEANED_ON)
+    watched = (*STACK_PACKAGES, *COMPANION_PACKAGES)
     wanted = f"{requirement.name}{requirement.specifier}"
     return Finding(
         id="VC004",
-        severity=examination.unless_trained(Severity.ERROR) if distribution.name in watched else Severity.NOTE,
+        severity=examination.capped_if_trained(Severity.ERROR) if distribution.name in watched else Severity.NOTE,
         message=f"{distribution.name} {distribution.version} requires {wanted}, {state}",
         evidence=(f"Requires-Dist: {requirement}",),
         remedy="Install what it requires.",

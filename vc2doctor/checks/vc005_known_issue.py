@@ -7,14 +7,13 @@ would have run into, but did not, becomes a warning: what trained here outweighs
 
 from collections.abc import Iterator
 
-from vc2doctor.checks import remedies
-from vc2doctor.checks.examination import Examination
+from vc2doctor.checks import advice
+from vc2doctor.checks.context import Examination
 from vc2doctor.checks.symptoms import explained_by
 from vc2doctor.findings import Finding, Severity
-from vc2doctor.matrix.judge import spoils
-from vc2doctor.matrix.model import KnownIssue
-from vc2doctor.prescribe import commands
-from vc2doctor.prescribe.nearest import mends
+from vc2doctor.matrix.known_issue import KnownIssue
+from vc2doctor.remedies import commands
+from vc2doctor.remedies.smallest import best_fix
 
 
 def check(examination: Examination) -> Iterator[Finding]:
@@ -50,17 +49,17 @@ def _severity(examination: Examination, issue: KnownIssue) -> Severity:
     severity = Severity(issue.severity)
     if severity is not Severity.ERROR:
         return severity
-    if not spoils(issue, examination.plan.precision):
+    if not issue.blocks(examination.plan.precision):
         return Severity.NOTE
-    return examination.unless_trained(severity) if issue.probe_sees else severity
+    return examination.capped_if_trained(severity) if issue.probe_sees else severity
 
 
 def _mend(examination: Examination, issue: KnownIssue) -> tuple[str, tuple[str, ...]]:
     precision = examination.plan.precision
-    fix = mends(issue, examination.versions, examination.matrix, precision)
+    fix = best_fix(issue, examination.versions, examination.matrix, precision)
     plain = commands.install(examination.environment.interpreter, fix)
-    remedy, measured = remedies.install_nearest(examination)
-    if not measured or not spoils(issue, precision):
+    remedy, measured = advice.install_nearest(examination)
+    if not measured or not issue.blocks(precision):
         return "Change what is in the way.", (plain,)
     good = examination.good_recipes
     other = f" Or train in a precision that works here: {', '.join(good)}." if issue.recipes and good else ""

@@ -7,8 +7,8 @@ measured elsewhere; without a probe the verdict stands alone.
 
 from collections.abc import Iterator
 
-from vc2doctor.checks import remedies
-from vc2doctor.checks.examination import Examination
+from vc2doctor.checks import advice
+from vc2doctor.checks.context import Examination
 from vc2doctor.findings import Finding, Severity
 from vc2doctor.matrix.judge import Verdict
 
@@ -23,30 +23,30 @@ def check(examination: Examination) -> Iterator[Finding]:
         return
     stack = ", ".join(f"{name} {examination.versions[name]}" for name in ("torch", "transformers", "peft"))
     if judgement.verdict is Verdict.INCOMPATIBLE:
-        yield from _incompatible(examination, stack, judgement.ground)
+        yield from _incompatible(examination, stack, judgement.reason)
     elif judgement.verdict is Verdict.UNVERIFIED and not examination.trained:
-        remedy, commands = remedies.install_nearest(examination)
+        remedy, commands = advice.install_nearest(examination)
         yield Finding(
             id="VC006",
             severity=Severity.WARNING,
             message=f"no ground to say whether {stack} train together",
-            evidence=(judgement.ground, *(f"nearest measured: {text}" for text in examination.neighbours)),
+            evidence=(judgement.reason, *(f"nearest measured: {text}" for text in examination.nearest_cells)),
             remedy=f"The probe can say. {remedy}",
             commands=("vc2doctor check", *commands),
             url=_URL,
         )
 
 
-def _incompatible(examination: Examination, stack: str, ground: str) -> Iterator[Finding]:
+def _incompatible(examination: Examination, stack: str, reason: str) -> Iterator[Finding]:
     if examination.probe is not None and not examination.trained:
         # The probe saw it fail here, and says how.
         return
-    remedy, commands = remedies.install_nearest(examination)
+    remedy, commands = advice.install_nearest(examination)
     yield Finding(
         id="VC006",
-        severity=examination.unless_trained(Severity.ERROR),
+        severity=examination.capped_if_trained(Severity.ERROR),
         message=f"{stack} do not train together under {examination.plan.precision}",
-        evidence=(ground, *(("yet the probe trained here",) if examination.trained else ())),
+        evidence=(reason, *(("yet the probe trained here",) if examination.trained else ())),
         remedy=remedy,
         commands=commands,
         url=_URL,

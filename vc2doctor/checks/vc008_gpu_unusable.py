@@ -8,10 +8,10 @@ the device" at the first operation.
 from collections.abc import Iterator
 
 from vc2doctor.checks.accelerators import Accelerator, accelerators, build
-from vc2doctor.checks.examination import Examination
+from vc2doctor.checks.context import Examination
 from vc2doctor.checks.symptoms import describe
 from vc2doctor.findings import Finding, Severity
-from vc2doctor.prescribe import commands
+from vc2doctor.remedies import commands
 
 _URL = "https://pytorch.org/get-started/locally/"
 
@@ -38,7 +38,7 @@ def _unusable(examination: Examination, accelerator: Accelerator) -> Finding:
     made = build(examination)
     version = examination.versions["torch"]
     source = "inferred from the released wheels of that CUDA version" if made.inferred else "as torch itself says"
-    evidence = [f"torch {version}", accelerator.told]
+    evidence = [f"torch {version}", accelerator.description]
     if "kernel image" in accelerator.support.reason:
         evidence.append(f"the list of architectures is {source}")
     message = f"the installed torch cannot use {accelerator.name}: {accelerator.support.reason}"

@@ -7,7 +7,7 @@ bfloat16 and float16, fused optimisers, flash attention, memory. With ``--requir
 from collections.abc import Iterator
 
 from vc2doctor.checks.accelerators import accelerators
-from vc2doctor.checks.examination import Examination
+from vc2doctor.checks.context import Examination
 from vc2doctor.findings import Finding, Severity
 from vc2doctor.probe.outcome import not_measured
 

@@ -8,12 +8,12 @@ are information; a bad outcome of theirs is a note. ``unsupported`` was not meas
 import shlex
 from collections.abc import Iterator
 
-from vc2doctor.checks import remedies
-from vc2doctor.checks.examination import Examination
+from vc2doctor.checks import advice
+from vc2doctor.checks.context import Examination
 from vc2doctor.checks.symptoms import is_explained
 from vc2doctor.findings import Finding, Severity
 from vc2doctor.probe.outcome import RecipeOutcome
-from vc2doctor.probe.worker.recipes import CONTROL, RECIPES
+from vc2doctor.target.shared.recipes import CONTROL, RECIPES
 
 _URL = "https://pytorch.org/docs/stable/notes/amp_examples.html"
 
@@ -36,7 +36,7 @@ def check(examination: Examination) -> Iterator[Finding]:
 
 def _known(examination: Examination, outcome: RecipeOutcome) -> bool:
     """Return whether a known issue has said it already."""
-    if examination.plan.own is None and any(outcome.recipe in issue.recipes for issue in examination.issues):
+    if examination.plan.custom_subject is None and any(outcome.recipe in issue.recipes for issue in examination.issues):
         return True
     run = examination.probe.recipe(outcome.recipe) if examination.probe else None
     return run is not None and run.failure is not None and is_explained(examination, run.failure.error)
@@ -47,7 +47,7 @@ def _unsupported(outcome: RecipeOutcome) -> Finding:
         id="VC010",
         severity=Severity.WARNING,
         message=f"{outcome.recipe} cannot run on this device, so it was not measured",
-        evidence=(outcome.told,),
+        evidence=(outcome.description,),
         remedy="Run it on the machine that trains.",
         commands=(f"vc2doctor check --precision {outcome.recipe} --require gpu",),
         url=_URL,
@@ -56,17 +56,17 @@ def _unsupported(outcome: RecipeOutcome) -> Finding:
 
 def _mend(examination: Examination, outcome: RecipeOutcome) -> tuple[str, tuple[str, ...]]:
     good = examination.good_recipes
-    mend = f"{outcome.cause.mend} " if outcome.cause else ""
+    remedy = f"{outcome.cause.remedy} " if outcome.cause else ""
     if outcome.recipe != CONTROL and good:
-        remedy = f"{mend}{'Or train' if mend else 'Train'} in a precision that works here: {', '.join(good)}."
+        remedy = f"{remedy}{'Or train' if remedy else 'Train'} in a precision that works here: {', '.join(good)}."
         return remedy, (_again(examination, good[0]),)
     failed = "float32 fails as well, so precision is not the cause. " if outcome.recipe == CONTROL else ""
-    if examination.plan.own is not None:
+    if examination.plan.custom_subject is not None:
         # What is installed trained elsewhere; the fault is in what was given.
-        remedy = f"{failed}{mend or 'No test decides why: look at the place that is named.'}".strip()
+        remedy = f"{failed}{remedy or 'No test decides why: look at the place that is named.'}".strip()
         return remedy, (_again(examination, examination.plan.precision),)
-    remedy, ways = remedies.install_nearest(examination)
-    return f"{failed}{mend}{remedy}", ways
+    remedy, ways = advice.install_nearest(examination)
+    return f"{failed}{remedy}{remedy}", ways
 
 
 def _again(examination: Examination, precision: str) -> str:
@@ -79,12 +79,12 @@ def _again(examination: Examination, precision: str) -> str:
 
 
 def _bad(examination: Examination, outcome: RecipeOutcome, *, decides: bool) -> Finding:
-    evidence = [f"{outcome.recipe}: {RECIPES[outcome.recipe].summary}", outcome.told]
-    evidence.append(f"why: {outcome.cause.told}" if outcome.cause else "why: no test decides")
+    evidence = [f"{outcome.recipe}: {RECIPES[outcome.recipe].summary}", outcome.description]
+    evidence.append(f"why: {outcome.cause.description}" if outcome.cause else "why: no test decides")
     if outcome.adapters:
         evidence.append(f"trainable parameters are {' and '.join(outcome.adapters)}")
     if examination.judgement is not None:
-        evidence.append(f"matrix: {examination.judgement.verdict.value}; {examination.judgement.ground}")
+        evidence.append(f"matrix: {examination.judgement.verdict.value}; {examination.judgement.reason}")
     remedy, ways = _mend(examination, outcome)
     severity = Severity.NOTE
     if decides:

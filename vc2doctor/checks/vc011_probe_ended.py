@@ -7,9 +7,9 @@ unfinished: exit code 3.
 
 from collections.abc import Iterator
 
-from vc2doctor.checks.examination import Examination
+from vc2doctor.checks.context import Examination
 from vc2doctor.findings import Finding, Severity
-from vc2doctor.probe.model import ProbeRun
+from vc2doctor.probe.facts import ProbeRun
 
 _URL = "https://docs.python.org/3/library/faulthandler.html"
 _WORDS = 12
@@ -20,7 +20,7 @@ def check(examination: Examination) -> Iterator[Finding]:
     probe = examination.probe
     if probe is None or probe.ending == "finished":
         return
-    evidence = [f"it was {probe.doing} when it ended, after {probe.child.seconds:.1f} s"]
+    evidence = [f"it was {probe.stage} when it ended, after {probe.child.seconds:.1f} s"]
     for name, text in (("stderr", probe.child.errors), ("stdout", probe.child.output)):
         if text:
             evidence.append(f"its last words on {name}:\n" + "\n".join(text.splitlines()[-_WORDS:]))

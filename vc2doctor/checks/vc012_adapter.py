@@ -6,8 +6,8 @@ tokens. A week of training whose adapter cannot be reloaded is lost.
 
 from collections.abc import Iterator
 
-from vc2doctor.checks import remedies
-from vc2doctor.checks.examination import Examination
+from vc2doctor.checks import advice
+from vc2doctor.checks.context import Examination
 from vc2doctor.checks.symptoms import describe
 from vc2doctor.findings import Finding, Severity
 
@@ -22,11 +22,11 @@ def check(examination: Examination) -> Iterator[Finding]:
         failed = next((phase for phase in phases if phase not in adapter.done), "generate")
         message = f"the trained adapter cannot be used: {failed} fails"
         evidence = describe(adapter.error)
-        remedy, commands = remedies.install_what_fails(examination, adapter.error)
+        remedy, commands = advice.install_what_fails(examination, adapter.error)
     else:
         message = "the reloaded adapter does not give what the trained one gave"
         evidence = f"largest difference of the logits: {adapter.difference}"
-        remedy, commands = remedies.install_nearest(examination)
+        remedy, commands = advice.install_nearest(examination)
     yield Finding(
         id="VC012",
         severity=Severity.ERROR,

@@ -7,8 +7,8 @@ VC005.
 
 from collections.abc import Iterator
 
-from vc2doctor.checks import remedies
-from vc2doctor.checks.examination import Examination
+from vc2doctor.checks import advice
+from vc2doctor.checks.context import Examination
 from vc2doctor.checks.symptoms import describe, is_explained
 from vc2doctor.findings import Finding, Severity
 
@@ -18,10 +18,10 @@ def check(examination: Examination) -> Iterator[Finding]:
     probe = examination.probe
     if probe is None or probe.import_failure is None or is_explained(examination, probe.import_failure):
         return
-    remedy, commands = remedies.install_what_fails(examination, probe.import_failure)
+    remedy, commands = advice.install_what_fails(examination, probe.import_failure)
     evidence = [describe(probe.import_failure)]
     if examination.judgement is not None:
-        evidence.append(f"matrix: {examination.judgement.verdict.value}; {examination.judgement.ground}")
+        evidence.append(f"matrix: {examination.judgement.verdict.value}; {examination.judgement.reason}")
     yield Finding(
         id="VC013",
         severity=Severity.ERROR,

@@ -5,7 +5,7 @@ With ``--no-probe``, or where a package of the stack is missing, no training ste
 
 from collections.abc import Iterator
 
-from vc2doctor.checks.examination import Examination
+from vc2doctor.checks.context import Examination
 from vc2doctor.findings import Finding, Severity
 
 

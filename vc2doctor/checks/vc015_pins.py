@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 from packaging.specifiers import SpecifierSet
 
-from vc2doctor.checks.examination import Examination
+from vc2doctor.checks.context import Examination
 from vc2doctor.findings import Finding, Severity
-from vc2doctor.prescribe import commands
+from vc2doctor.remedies import commands
 
 
 def check(examination: Examination) -> Iterator[Finding]:

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 from packaging.version import InvalidVersion, Version
 
-from vc2doctor.checks.examination import Examination
+from vc2doctor.checks.context import Examination
 from vc2doctor.findings import Finding, Severity
-from vc2doctor.prescribe import commands
+from vc2doctor.remedies import commands
 
 
 def check(examination: Examination) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ either comes out otherwise, nothing that the probe says can be trusted: exit cod
 
 from collections.abc import Iterator
 
-from vc2doctor.checks.examination import Examination
+from vc2doctor.checks.context import Examination
 from vc2doctor.findings import Finding, Severity
 from vc2doctor.probe.outcome import self_test
 

@@ -14,7 +14,7 @@ many of their values are NaN or infinity. Save it again from the last good step.
 import shlex
 from collections.abc import Iterator
 
-from vc2doctor.checks.examination import Examination
+from vc2doctor.checks.context import Examination
 from vc2doctor.checks.symptoms import describe
 from vc2doctor.findings import Finding, Severity
 
@@ -39,7 +39,7 @@ def _not_loaded(examination: Examination) -> Iterator[Finding]:
     yield Finding(
         id="VC018",
         severity=Severity.ERROR,
-        message=f"{plan.own} {what}",
+        message=f"{plan.custom_subject} {what}",
         evidence=(describe(failure),),
         remedy="Fix what the evidence names. If the model is too large, use a machine with more memory.",
         commands=(_again(examination),),
@@ -60,7 +60,7 @@ def _not_finite(examination: Examination) -> Iterator[Finding]:
             evidence.append(f"and {count - len(evidence)} more tensors")
     elif broken is not None:
         message = f"{plan.checkpoint}: the forward pass is not finite in float32"
-        evidence = [f"the first result that is not finite is that of {broken.told}"]
+        evidence = [f"the first result that is not finite is that of {broken.description}"]
     else:
         return
     yield Finding(

@@ -9,11 +9,11 @@ given texts reach: others may reach further, so less than one bit is a warning.
 
 from collections.abc import Iterator
 
-from vc2doctor.checks.examination import Examination
+from vc2doctor.checks.context import Examination
+from vc2doctor.core.precision import FLOAT16
 from vc2doctor.findings import Finding, Severity
-from vc2doctor.matrix import maxima
-from vc2doctor.matrix.model import FLOAT16
-from vc2doctor.probe.worker.recipes import RECIPES
+from vc2doctor.matrix import headroom as maxima
+from vc2doctor.target.shared.recipes import RECIPES
 
 _NARROW = 1.0
 _URL = "https://arxiv.org/abs/2605.15572"
@@ -23,20 +23,20 @@ def check(examination: Examination) -> Iterator[Finding]:
     """Find a model that float16 cannot hold, or hardly can."""
     yield from _measured(examination)
     profile = examination.profile
-    if profile.base_model is not None and examination.plan.own is None:
+    if profile.base_model is not None and examination.plan.custom_subject is None:
         for maximum in maxima.find(examination.matrix, profile.base_model):
-            evidence = (maxima.told(maximum), f"published: {maximum.source}")
+            evidence = (maxima.describe(maximum), f"published: {maximum.source}")
             yield from _finding(examination, profile.base_model, maximum.bits, evidence, maximum.source)
 
 
 def _measured(examination: Examination) -> Iterator[Finding]:
     headroom = examination.probe.headroom if examination.probe else None
-    subject = examination.plan.own
+    subject = examination.plan.custom_subject
     if headroom is None or subject is None:
         # The miniature's range is that of its own random weights.
         return
     tightest = headroom.tightest
-    evidence = (f"|x| up to {tightest.largest:.5g} in {tightest.told}",)
+    evidence = (f"|x| up to {tightest.largest:.5g} in {tightest.description}",)
     yield from _finding(examination, subject, tightest.bits, evidence, _URL)
 
 

@@ -7,11 +7,11 @@ is about as fast as float16; emulated bfloat16 is several times slower, whatever
 
 from collections.abc import Iterator
 
-from vc2doctor.checks import remedies
-from vc2doctor.checks.examination import Examination
+from vc2doctor.checks import advice
+from vc2doctor.checks.context import Examination
 from vc2doctor.findings import Finding, Severity
-from vc2doctor.probe.model import Measure
-from vc2doctor.probe.worker.recipes import RECIPES
+from vc2doctor.probe.facts import Measure
+from vc2doctor.target.shared.recipes import RECIPES
 
 _OF_DTYPE = {
     "bfloat16": ("bf16 product", "bf16 conv3d", "bf16 sdpa"),
@@ -32,7 +32,7 @@ def check(examination: Examination) -> Iterator[Finding]:
             if measure is not None and measure.status == "failed":
                 yield _finding(examination, measure, Severity.ERROR, f"{name} fails on this GPU")
     speed = measures.get("bf16 speed")
-    if remedies.wants_bf16(examination) and speed is not None and speed.value is not None and speed.value < _SLOW:
+    if advice.wants_bf16(examination) and speed is not None and speed.value is not None and speed.value < _SLOW:
         message = f"bfloat16 runs at {speed.value:.2f} of float16's speed on this GPU, as emulation does"
         yield _finding(examination, speed, Severity.WARNING, message)
 
@@ -44,7 +44,7 @@ def _finding(examination: Examination, measure: Measure, severity: Severity, mes
         id="VC020",
         severity=severity,
         message=message,
-        evidence=(f"{where}: {measure.told}",),
+        evidence=(f"{where}: {measure.description}",),
         remedy="Train on an Ampere or newer GPU, with a torch build that carries its kernels, or in another precision.",
         commands=("vc2doctor check --precision fp16-amp",),
         url=_URL,

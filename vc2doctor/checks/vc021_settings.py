@@ -11,7 +11,7 @@ Name the file with ``--config FILE``, or pass ``--trust-settings``, if you wrote
 import shlex
 from collections.abc import Iterator
 
-from vc2doctor.checks.examination import Examination
+from vc2doctor.checks.context import Examination
 from vc2doctor.findings import Finding, Severity
 
 

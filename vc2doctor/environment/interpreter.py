@@ -10,11 +10,11 @@ from typing import Any
 from packaging.utils import canonicalize_name
 from pydantic import ValidationError
 
-from vc2doctor import child
-from vc2doctor.child import TargetError
+from vc2doctor.core import child
+from vc2doctor.core.child import TargetError
 from vc2doctor.environment.model import Distribution, Interpreter, Module, Platform
 
-_SCRIPT = Path(__file__).with_name("target_facts.py")
+_SCRIPT = Path(__file__).parents[1] / "target" / "describe_environment.py"
 _TIMEOUT = 60.0
 _OWN_VARIABLES = ("PYTHONDONTWRITEBYTECODE", "PYTHONSTARTUP", "PYTHONINSPECT")
 

@@ -3,12 +3,12 @@
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from vc2doctor.data import Data
+from vc2doctor.core.data import Data
 
-STACK = ("torch", "transformers", "peft")
+STACK_PACKAGES = ("torch", "transformers", "peft")
 """What a fine-tune imports; without one of them there is nothing to examine."""
 
-LEANED_ON = ("numpy", "accelerate", "tokenizers", "huggingface-hub", "safetensors", "setuptools", "jinja2")
+COMPANION_PACKAGES = ("numpy", "accelerate", "tokenizers", "huggingface-hub", "safetensors", "setuptools", "jinja2")
 """What the stack leans on; their versions are part of a combination. The last two are needed without being declared."""
 
 

@@ -2,12 +2,12 @@
 
 import re
 from enum import Enum
+from typing import Protocol
 
 from packaging.requirements import InvalidRequirement, Requirement
 
-from vc2doctor.data import Data
+from vc2doctor.core.data import Data
 from vc2doctor.environment.model import Distribution
-from vc2doctor.probe.model import Device
 
 NATIVE_BF16 = (8, 0)
 """Ampere. Below it torch emulates, and ``is_bf16_supported()`` says True all the same:
@@ -66,7 +66,27 @@ class Support(Data):
     reason: str
 
 
-def build_of(distribution: Distribution | None, device: Device | None) -> TorchBuild:
+class TorchAnswers(Protocol):
+    """What torch itself says of its build and of the device that it found."""
+
+    @property
+    def type(self) -> str:
+        """``cpu``, ``cuda`` or ``mps``."""
+
+    @property
+    def torch_cuda(self) -> str | None:
+        """The version of CUDA that it was built for."""
+
+    @property
+    def torch_hip(self) -> str | None:
+        """The version of HIP that it was built for."""
+
+    @property
+    def architectures(self) -> tuple[str, ...]:
+        """What it carries kernels for."""
+
+
+def build_of(distribution: Distribution | None, device: TorchAnswers | None) -> TorchBuild:
     """Return the build of the installed torch: from torch itself where the probe asked it, else from its metadata."""
     if device is not None:
         return TorchBuild(

@@ -6,9 +6,10 @@ from enum import Enum
 
 from packaging.version import Version
 
-from vc2doctor.data import Data
-from vc2doctor.matrix.model import KnownIssue, Matrix
-from vc2doctor.matrix.verdicts import ABSENT, AXES, Constraint, Measured, Segment, Verdicts, holds, side_of, version
+from vc2doctor.core.data import Data
+from vc2doctor.core.versions import ABSENT, STACK_PACKAGES, holds, side_of, version
+from vc2doctor.matrix.compiled import Constraint, MeasuredCell, Segment, Verdicts
+from vc2doctor.matrix.matrix import Matrix
 
 _SHORT = 160
 """Letters of a failure beside a neighbour."""
@@ -51,25 +52,15 @@ class Judgement(Data):
     """A verdict and its ground."""
 
     verdict: Verdict
-    ground: str
+    reason: str
     issues: tuple[str, ...] = ()
     """Identifiers of the known issues that decide."""
     constraints: tuple[str, ...] = ()
     """Identifiers of the constraints that decide."""
     conditions: tuple[str, ...] = ()
     """Known issues of these versions that strike only where training does what no version shows."""
-    doubt: str = ""
+    uncertainty: str = ""
     """Where it is unverified: what one measurement would settle for all combinations with the same text."""
-
-
-def strikes(issue: KnownIssue, versions: Mapping[str, str]) -> bool:
-    """Return whether ``issue`` applies to a combination of installed ``versions``."""
-    return any(holds(alternative, versions) for alternative in issue.when)
-
-
-def spoils(issue: KnownIssue, recipe: str) -> bool:
-    """Return whether ``issue`` decides about training under ``recipe``."""
-    return issue.severity == "error" and (not issue.recipes or recipe in issue.recipes)
 
 
 def judge(combination: Combination, matrix: Matrix, recipe: str) -> Judgement:
@@ -79,7 +70,7 @@ def judge(combination: Combination, matrix: Matrix, recipe: str) -> Judgement:
     around it.
     """
     named = combination.named
-    known = [issue for issue in matrix.issues if spoils(issue, recipe) and strikes(issue, named)]
+    known = [issue for issue in matrix.issues if issue.blocks(recipe) and issue.applies_to(named)]
     ids = tuple(issue.id for issue in known)
     exact = _exact(combination, matrix.verdicts, recipe)
     if exact is not None and exact.verdict is Verdict.INCOMPATIBLE:
@@ -88,16 +79,16 @@ def judge(combination: Combination, matrix: Matrix, recipe: str) -> Judgement:
     felled = [one for one in deciding if holds(one.when, named)]
     unseen = [issue for issue in known if not issue.probe_sees]
     if unseen or (exact is None and (known or felled)):
-        ground = "; ".join([*(issue.title for issue in known), *map(told, felled)][:2])
+        reason = "; ".join([*(issue.title for issue in known), *map(describe, felled)][:2])
         return Judgement(
-            verdict=Verdict.INCOMPATIBLE, ground=ground, issues=ids, constraints=tuple(one.id for one in felled)
+            verdict=Verdict.INCOMPATIBLE, reason=reason, issues=ids, constraints=tuple(one.id for one in felled)
         )
     found = exact or _inferred(combination, matrix.verdicts, recipe)
     conditions = tuple(_conditions(named, matrix, recipe))
     return found.model_copy(update={"conditions": conditions}) if conditions else found
 
 
-def told(constraint: Constraint) -> str:
+def describe(constraint: Constraint) -> str:
     """Return a constraint in words, with what it was measured at."""
     parts = [constraint.reason]
     if constraint.failed:
@@ -110,19 +101,19 @@ def told(constraint: Constraint) -> str:
 def _exact(combination: Combination, verdicts: Verdicts, recipe: str) -> Judgement | None:
     agreeing = [cell for cell in reversed(_same_stack(combination, verdicts)) if _agrees(combination, cell, verdicts)]
     for cell in agreeing:
-        if recipe in verdicts.hows[cell.how].trains:
-            return Judgement(verdict=Verdict.VERIFIED, ground=f"{_told(cell)}: it trains under {recipe}")
+        if recipe in verdicts.outcomes[cell.how].trains:
+            return Judgement(verdict=Verdict.VERIFIED, reason=f"{_told(cell)}: it trains under {recipe}")
     for cell in agreeing:
-        failure = verdicts.hows[cell.how].fails.get(recipe)
+        failure = verdicts.outcomes[cell.how].fails.get(recipe)
         # What cannot be installed for one Python may be for another.
-        if failure and (combination.python is not None or verdicts.leaned_on[cell.leaned_on]):
-            return Judgement(verdict=Verdict.INCOMPATIBLE, ground=f"{_told(cell)}: {failure}")
+        if failure and (combination.python is not None or verdicts.companions[cell.companions]):
+            return Judgement(verdict=Verdict.INCOMPATIBLE, reason=f"{_told(cell)}: {failure}")
     return None
 
 
-def _agrees(combination: Combination, cell: Measured, verdicts: Verdicts) -> bool:
+def _agrees(combination: Combination, cell: MeasuredCell, verdicts: Verdicts) -> bool:
     """Return whether a cell of the same stack is the combination, as far as that is named."""
-    there = verdicts.leaned_on[cell.leaned_on]
+    there = verdicts.companions[cell.companions]
     named = combination.named
     if combination.installed and not there:
         return False
@@ -132,31 +123,31 @@ def _agrees(combination: Combination, cell: Measured, verdicts: Verdicts) -> boo
     )
 
 
-def _same_stack(combination: Combination, verdicts: Verdicts) -> list[Measured]:
-    if not all(axis in combination.versions for axis in AXES):
+def _same_stack(combination: Combination, verdicts: Verdicts) -> list[MeasuredCell]:
+    if not all(axis in combination.versions for axis in STACK_PACKAGES):
         return []
-    return verdicts.by_stack.get(tuple(version(combination.versions[axis]) for axis in AXES), [])
+    return verdicts.by_stack.get(tuple(version(combination.versions[axis]) for axis in STACK_PACKAGES), [])
 
 
 def _inferred(combination: Combination, verdicts: Verdicts, recipe: str) -> Judgement:
-    missing = [axis for axis in AXES if axis not in combination.versions]
+    missing = [axis for axis in STACK_PACKAGES if axis not in combination.versions]
     if missing:
-        ground = f"no version of {' and '.join(missing)} was named"
-        return Judgement(verdict=Verdict.UNVERIFIED, ground=ground, doubt="unnamed")
+        reason = f"no version of {' and '.join(missing)} was named"
+        return Judgement(verdict=Verdict.UNVERIFIED, reason=reason, uncertainty="unnamed")
     for cell in reversed(_same_stack(combination, verdicts)):
-        if recipe in verdicts.hows[cell.how].trains:
+        if recipe in verdicts.outcomes[cell.how].trains:
             different = _differences(combination, cell, verdicts)
-            ground = f"{_told(cell)}: it trains under {recipe}; here differ only {', '.join(different)}"
-            return Judgement(verdict=Verdict.COMPATIBLE, ground=ground)
-    for doubt in (_pre_release, _outside, _beside):
-        found = doubt(combination, verdicts, recipe)
+            reason = f"{_told(cell)}: it trains under {recipe}; here differ only {', '.join(different)}"
+            return Judgement(verdict=Verdict.COMPATIBLE, reason=reason)
+    for uncertainty in (_pre_release, _outside, _beside):
+        found = uncertainty(combination, verdicts, recipe)
         if found:
-            return Judgement(verdict=Verdict.UNVERIFIED, ground=found[0], doubt=found[1])
+            return Judgement(verdict=Verdict.UNVERIFIED, reason=found[0], uncertainty=found[1])
     return _by_pairs(combination, verdicts, recipe)
 
 
-def _differences(combination: Combination, cell: Measured, verdicts: Verdicts) -> list[str]:
-    there = {"python": cell.python, **verdicts.leaned_on[cell.leaned_on]}
+def _differences(combination: Combination, cell: MeasuredCell, verdicts: Verdicts) -> list[str]:
+    there = {"python": cell.python, **verdicts.companions[cell.companions]}
     named = combination.named
     found = [
         f"{name} {named.get(name, 'absent')} (measured: {text})"
@@ -171,7 +162,7 @@ _Doubt = tuple[str, str]
 
 
 def _pre_release(combination: Combination, _: Verdicts, __: str) -> _Doubt | None:
-    early = [axis for axis in AXES if version(combination.versions[axis]).is_prerelease]
+    early = [axis for axis in STACK_PACKAGES if version(combination.versions[axis]).is_prerelease]
     if early:
         text = f"{early[0]} {combination.versions[early[0]]} is a pre-release, and nothing is inferred about those"
         return text, "pre-release"
@@ -179,49 +170,49 @@ def _pre_release(combination: Combination, _: Verdicts, __: str) -> _Doubt | Non
 
 
 def _outside(combination: Combination, verdicts: Verdicts, _: str) -> _Doubt | None:
-    for axis in AXES:
-        pair = f"{next(other for other in AXES if other != axis)} {axis}"
+    for axis in STACK_PACKAGES:
+        pair = f"{next(other for other in STACK_PACKAGES if other != axis)} {axis}"
         found = verdicts.segments.get(pair, ())
         text = combination.versions[axis]
         if not found:
             return "nothing was measured", "nothing"
         side = side_of(version(text), version(found[0].first), version(found[-1].last))
         if side:
-            ground = f"{axis} {text} is {side} than what was measured, {found[0].first} to {found[-1].last}"
-            return ground, f"{axis} {side}"
+            reason = f"{axis} {text} is {side} than what was measured, {found[0].first} to {found[-1].last}"
+            return reason, f"{axis} {side}"
     return None
 
 
 def _beside(combination: Combination, verdicts: Verdicts, recipe: str) -> _Doubt | None:
     for one in verdicts.deciding(recipe, installed=combination.installed):
-        if one.doubts(combination.named):
-            return f"it lies between what fails and what works: {told(one)}", f"beside {one.id}"
+        if one.is_uncertain(combination.named):
+            return f"it lies between what fails and what works: {describe(one)}", f"beside {one.id}"
     return None
 
 
 def _by_pairs(combination: Combination, verdicts: Verdicts, recipe: str) -> Judgement:
     alike = []
-    for one, other in itertools.permutations(AXES, 2):
+    for one, other in itertools.permutations(STACK_PACKAGES, 2):
         pair, here = f"{one} {other}", combination.versions[one]
         index = verdicts.segment(pair, combination.versions[other]) or 0
         span, segment = verdicts.spans[recipe][pair][index], _told_range(other, verdicts.segments[pair][index])
         if span is None:
-            ground = f"no {segment} was measured to train under {recipe}"
-            return Judgement(verdict=Verdict.UNVERIFIED, ground=ground, doubt=f"{other} {index}, {one}")
+            reason = f"no {segment} was measured to train under {recipe}"
+            return Judgement(verdict=Verdict.UNVERIFIED, reason=reason, uncertainty=f"{other} {index}, {one}")
         side = side_of(version(here), version(span.first), version(span.last))
         if side:
-            ground = (
+            reason = (
                 f"{one} {here} is {side} than what was measured to train under {recipe} with {segment}: "
                 f"{span.first} to {span.last}"
             )
-            doubt = f"{one} {side}, {other} {index}"
-            return Judgement(verdict=Verdict.UNVERIFIED, ground=ground, doubt=doubt)
+            uncertainty = f"{one} {side}, {other} {index}"
+            return Judgement(verdict=Verdict.UNVERIFIED, reason=reason, uncertainty=uncertainty)
         alike.append(f"{segment} with {_told_range(one, span)}")
-    ground = (
+    reason = (
         f"each two of them lie between releases that were measured to train together under {recipe}, "
         f"and nothing is known that parts them ({'; '.join(alike)})"
     )
-    return Judgement(verdict=Verdict.COMPATIBLE, ground=ground)
+    return Judgement(verdict=Verdict.COMPATIBLE, reason=reason)
 
 
 def _told_range(axis: str, found: Segment) -> str:
@@ -230,15 +221,11 @@ def _told_range(axis: str, found: Segment) -> str:
 
 def _conditions(named: Mapping[str, str], matrix: Matrix, recipe: str) -> Iterable[str]:
     for issue in matrix.issues:
-        if issue.severity == "warning" and _concerns(issue, recipe) and strikes(issue, named):
+        if issue.severity == "warning" and issue.concerns(recipe) and issue.applies_to(named):
             yield f"{issue.title}: {issue.explanation}"
 
 
-def _concerns(issue: KnownIssue, recipe: str) -> bool:
-    return issue.severity != "note" and (not issue.recipes or recipe in issue.recipes)
-
-
-class Dependence(Data):
+class PossibleConflict(Data):
     """What would decide against a combination, were it there."""
 
     missing: dict[str, str]
@@ -254,33 +241,35 @@ class Dependence(Data):
         )
 
 
-def depends(combination: Combination, matrix: Matrix, recipe: str) -> tuple[Dependence, ...]:
+def possible_conflicts(combination: Combination, matrix: Matrix, recipe: str) -> tuple[PossibleConflict, ...]:
     """Return what would decide against a combination, of packages that it does not name."""
     if combination.installed:
         return ()
     issues = [
-        (issue.title, alternative) for issue in matrix.issues if _concerns(issue, recipe) for alternative in issue.when
+        (issue.title, alternative) for issue in matrix.issues if issue.concerns(recipe) for alternative in issue.when
     ]
-    constraints = [(told(one), one.when) for one in matrix.verdicts.constraints if one.spoils(recipe)]
+    constraints = [(describe(one), one.when) for one in matrix.verdicts.constraints if one.affects(recipe)]
     return tuple(_undecided(combination.named, [*issues, *constraints]))
 
 
-def _undecided(named: Mapping[str, str], reasons: Iterable[tuple[str, Mapping[str, str]]]) -> Iterable[Dependence]:
+def _undecided(
+    named: Mapping[str, str], reasons: Iterable[tuple[str, Mapping[str, str]]]
+) -> Iterable[PossibleConflict]:
     for reason, when in reasons:
         missing = {name: wanted for name, wanted in when.items() if name not in named}
         rest = {name: wanted for name, wanted in when.items() if name in named}
         if missing and rest and holds(rest, named):
-            yield Dependence(missing=missing, reason=reason)
+            yield PossibleConflict(missing=missing, reason=reason)
 
 
-def neighbours(combination: Combination, verdicts: Verdicts, recipe: str, most: int = 3) -> list[str]:
+def nearest_cells(combination: Combination, verdicts: Verdicts, recipe: str, most: int = 3) -> list[str]:
     """Return the nearest measured cells in words, the nearest first: by releases between, torch counting most."""
-    if not all(axis in combination.versions for axis in AXES):
+    if not all(axis in combination.versions for axis in STACK_PACKAGES):
         return []
-    here = [verdicts.position(axis, combination.versions[axis]) for axis in AXES]
+    here = [verdicts.position(axis, combination.versions[axis]) for axis in STACK_PACKAGES]
 
-    def distance(cell: Measured) -> tuple[int, bool]:
-        there = [verdicts.position(axis, getattr(cell, axis)) for axis in AXES]
+    def distance(cell: MeasuredCell) -> tuple[int, bool]:
+        there = [verdicts.position(axis, getattr(cell, axis)) for axis in STACK_PACKAGES]
         apart = [abs(one - other) for one, other in zip(here, there, strict=True)]
         return 4 * apart[0] + apart[1] + 2 * apart[2], cell.python != combination.python
 
@@ -290,15 +279,15 @@ def neighbours(combination: Combination, verdicts: Verdicts, recipe: str, most: 
     return list(dict.fromkeys(f"{_stack(cell)}: {_ended(cell, verdicts, recipe)}" for cell in near))[:most]
 
 
-def _ended(cell: Measured, verdicts: Verdicts, recipe: str) -> str:
-    how = verdicts.hows[cell.how]
+def _ended(cell: MeasuredCell, verdicts: Verdicts, recipe: str) -> str:
+    how = verdicts.outcomes[cell.how]
     return f"trains under {recipe}" if recipe in how.trains else " ".join(how.fails.get(recipe, "").split())[:_SHORT]
 
 
-def _stack(cell: Measured) -> str:
+def _stack(cell: MeasuredCell) -> str:
     return f"Python {cell.python}, torch {cell.torch}, transformers {cell.transformers}, peft {cell.peft}"
 
 
-def _told(cell: Measured) -> str:
+def _told(cell: MeasuredCell) -> str:
     where = "" if cell.device == "none" else f" on {cell.device}"
     return f"measured on {cell.date}{where} (cell {cell.name})"

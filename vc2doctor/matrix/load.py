@@ -1,6 +1,7 @@
 """Reads a matrix directory; what is wrong in it is told with file, line and key."""
 
 import hashlib
+import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,10 +9,13 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from vc2doctor.data import Data
-from vc2doctor.errors import DoctorError
-from vc2doctor.matrix.model import EvidenceLine, KnownIssue, Matrix, Profile
-from vc2doctor.matrix.verdicts import Verdicts
+from vc2doctor.core.data import Data
+from vc2doctor.core.errors import DoctorError
+from vc2doctor.matrix.compiled import Verdicts
+from vc2doctor.matrix.evidence import EvidenceLine
+from vc2doctor.matrix.known_issue import KnownIssue
+from vc2doctor.matrix.matrix import Matrix
+from vc2doctor.matrix.profile import Profile
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -23,6 +27,10 @@ _Entry = TypeVar("_Entry", bound=Data)
 
 class MatrixError(DoctorError):
     """A file of the matrix cannot be used."""
+
+
+class StaleVerdictsError(MatrixError):
+    """What a matrix was compiled from has changed since."""
 
 
 def shipped() -> Path:
@@ -37,13 +45,14 @@ def load(folder: Path) -> Matrix:
 
     Raises:
         MatrixError: the folder is not a matrix, or one of its files is wrong.
+        StaleVerdictsError: its verdicts were compiled from other files.
     """
     if not (folder / "profiles").is_dir():
         message = f"{folder}: not a matrix; it needs the folders profiles, known_issues and evidence"
         raise MatrixError(message)
     profiles = {entry.name: entry for entry in _tomls(folder / "profiles", Profile, "name")}
     issues = known_issues(folder)
-    return Matrix(profiles=profiles, issues=issues, verdicts=_verdicts(folder, issues))
+    return Matrix(profiles=profiles, issues=issues, verdicts=_verdicts(folder))
 
 
 def known_issues(folder: Path) -> tuple[KnownIssue, ...]:
@@ -75,19 +84,21 @@ def digest(folder: Path) -> str:
     return found.hexdigest()
 
 
-def _verdicts(folder: Path, issues: tuple[KnownIssue, ...]) -> Verdicts:
-    """Return the compiled verdicts; where they are not there, or older than their sources, compile them now."""
+def _verdicts(folder: Path) -> Verdicts:
     path = folder / "verdicts.json"
+    again = f"vc2doctor matrix compile --matrix {shlex.quote(str(folder))}"
     try:
-        found = Verdicts.model_validate_json(path.read_bytes()) if path.exists() else None
+        found = Verdicts.model_validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        message = f"{path}: there are no compiled verdicts yet; write them: {again}"
+        raise StaleVerdictsError(message) from error
     except (OSError, ValidationError) as error:
-        message = f"{path}: not compiled verdicts; write them anew: vc2doctor matrix compile"
+        message = f"{path}: not compiled verdicts; write them again: {again}"
         raise MatrixError(message) from error
-    if found is not None and found.sources == digest(folder):
-        return found
-    from vc2doctor.matrix.compile import compile_folder  # noqa: PLC0415 - rarely needed, and slow to import
-
-    return compile_folder(folder, evidence(folder), issues)
+    if found.sources != digest(folder):
+        message = f"{path}: older than the evidence, known issues or wheels that it was compiled from; run: {again}"
+        raise StaleVerdictsError(message)
+    return found
 
 
 def profile(matrix: Matrix, name: str) -> Profile:

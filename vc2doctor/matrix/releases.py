@@ -7,7 +7,7 @@ from typing import Literal
 from packaging.version import Version
 from pydantic import Field, ValidationError
 
-from vc2doctor.data import Data
+from vc2doctor.core.data import Data
 from vc2doctor.matrix.load import MatrixError
 
 Runs = tuple[tuple[str, str], ...]
@@ -28,7 +28,7 @@ class Release(Data):
     yanked: bool = False
 
 
-class Need(Data):
+class RequiredSymbol(Data):
     """A symbol that releases of ``package`` import without condition when they are imported."""
 
     package: str
@@ -45,7 +45,7 @@ class Need(Data):
         return self.module.partition(".")[0].replace("_", "-")
 
 
-class Has(Data):
+class ProvidedSymbol(Data):
     """Releases of ``package`` in which ``from module import symbol`` finds something."""
 
     package: str
@@ -60,9 +60,9 @@ class Wheels(Data):
     schema_: Literal[1] = 1
     date: str
     releases: dict[str, dict[str, Release]]
-    needs: tuple[Need, ...]
+    required: tuple[RequiredSymbol, ...]
     """Those that some release of the other package does not meet."""
-    has: tuple[Has, ...]
+    provided: tuple[ProvidedSymbol, ...]
 
     def ordered(self, package: str) -> tuple[str, ...]:
         """Return the releases of ``package``, oldest version first."""
@@ -76,7 +76,7 @@ def read(path: Path) -> Wheels:
         MatrixError: it holds something else.
     """
     if not path.exists():
-        return Wheels(date="", releases={}, needs=(), has=())
+        return Wheels(date="", releases={}, required=(), provided=())
     try:
         return Wheels.model_validate_json(path.read_text(encoding="utf-8"))
     except (OSError, ValidationError) as error:

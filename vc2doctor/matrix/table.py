@@ -3,10 +3,10 @@
 import itertools
 from collections.abc import Callable, Sequence
 
-from vc2doctor.data import Data
+from vc2doctor.core.data import Data
+from vc2doctor.core.versions import version
 from vc2doctor.matrix.judge import Combination, Verdict, judge
-from vc2doctor.matrix.model import Matrix
-from vc2doctor.matrix.verdicts import version
+from vc2doctor.matrix.matrix import Matrix
 
 Kind = str
 """``trains``, ``fails`` or ``unknown``."""
@@ -18,7 +18,7 @@ _KINDS = {
 }
 
 
-class Entry(Data):
+class TableCell(Data):
     """One range of transformers with one range of peft."""
 
     kind: Kind
@@ -31,7 +31,7 @@ class Row(Data):
 
     first: str
     last: str
-    entries: tuple[Entry, ...]
+    entries: tuple[TableCell, ...]
 
 
 class Table(Data):
@@ -66,7 +66,7 @@ def table(matrix: Matrix, torch: str, recipe: str) -> Table:
                 first=row[0],
                 last=row[-1],
                 entries=tuple(
-                    Entry(
+                    TableCell(
                         kind=kinds[row[0], column[0]],
                         measured=sum((version(one), version(other)) in measured for one in row for other in column),
                     )

@@ -2,9 +2,9 @@
 
 from packaging.version import InvalidVersion, Version
 
-from vc2doctor.data import Data
-from vc2doctor.probe.model import Broken, ProbeRun, RecipeRun
-from vc2doctor.probe.worker.recipes import CONTROL, Recipe
+from vc2doctor.core.data import Data
+from vc2doctor.probe.facts import BrokenOperation, ProbeRun, RecipeRun
+from vc2doctor.target.shared.recipes import CONTROL, Recipe
 
 ENOUGH = 0.45
 """Share of the adapters that one step should move at the project's own width and learning rate; bfloat16 adapters at
@@ -17,8 +17,8 @@ class Cause(Data):
     """One named cause, what shows that it is the one, and what mends it."""
 
     id: str
-    told: str
-    mend: str
+    description: str
+    remedy: str
 
 
 class Case(Data):
@@ -53,10 +53,10 @@ class Case(Data):
         return self.run.failure.error.message if self.run.failure else ""
 
     @property
-    def broken(self) -> Broken | None:
+    def broken(self) -> BrokenOperation | None:
         """The first operation that broke, where one was found."""
         return self.run.located.broken if self.run.located else None
 
-    def mended_by(self, change: str) -> bool:
+    def fixed_by(self, change: str) -> bool:
         """Return whether this change lets the training pass the bad step."""
         return self.run.experiments.get(change, False)

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 from packaging.version import Version
 
-from vc2doctor.matrix.model import FLOAT16
+from vc2doctor.core.precision import FLOAT16
 from vc2doctor.probe.case import ENOUGH, FEW, Case
-from vc2doctor.probe.model import Broken
-from vc2doctor.probe.worker.recipes import CONTROL
+from vc2doctor.probe.facts import BrokenOperation
+from vc2doctor.target.shared.recipes import CONTROL
 
 _LARGEST = {"float16": FLOAT16, "bfloat16": 3.3895e38, "float32": 3.4028e38}
 _HALF = ("float16", "bfloat16")
@@ -23,7 +23,7 @@ _HALF_ADAPTERS = (Version("0.7"), Version("0.12"))
 """peft versions that make adapters in the dtype of the base model: matrices/known_issues/peft-half-adapters.toml."""
 
 
-def _place(broken: Broken) -> str:
+def _place(broken: BrokenOperation) -> str:
     return f"{broken.op} in {broken.module or 'the model itself'}"
 
 
@@ -116,10 +116,15 @@ def half_parameters_under_adam(case: Case) -> str | None:
     if adapters is None or "float16" not in adapters.dtypes or "Adam" not in adapters.optimizer:
         return None
     eps = adapters.eps or 0.0
-    spoiled = [step for step in case.run.steps if not step.parameters_finite]
-    if not spoiled or spoiled[0].loss is None or spoiled[0].gradients.non_finite or eps > _SMALLEST_FLOAT16 / 2:
+    first_bad_parameter = [step for step in case.run.steps if not step.parameters_finite]
+    if (
+        not first_bad_parameter
+        or first_bad_parameter[0].loss is None
+        or first_bad_parameter[0].gradients.non_finite
+        or eps > _SMALLEST_FLOAT16 / 2
+    ):
         return None
-    mended = ", and float32 adapters mend it" if case.mended_by("float32-adapters") else ""
+    mended = ", and float32 adapters mend it" if case.fixed_by("float32-adapters") else ""
     told = f"the trainable parameters are float16, in which {adapters.optimizer}'s eps of {eps:g} is 0{mended}"
     return told + _who_made_them(case)
 
@@ -205,7 +210,7 @@ def forward_overflow(case: Case) -> str | None:
     return _overflow(broken)
 
 
-def _overflow(broken: Broken) -> str | None:
+def _overflow(broken: BrokenOperation) -> str | None:
     """Return what overflowed, where the same operation on the same inputs fits into a wider dtype."""
     largest = _LARGEST.get(broken.dtype)
     if largest is None or broken.exact is None or broken.exact <= largest:
@@ -244,7 +249,7 @@ def exploding_rate(case: Case) -> str | None:
     losses = [step.loss for step in case.run.steps if step.loss is not None]
     grows = len(losses) > 1 and losses[-1] > losses[0]
     rate = case.run.adapters.learning_rate if case.run.adapters else None
-    if not case.mended_by("clip-1.0") or not (grows or len(losses) == 1):
+    if not case.fixed_by("clip-1.0") or not (grows or len(losses) == 1):
         return None
     return f"the loss explodes from step to step at a learning rate of {rate:g}, and clipping at 1.0 stops it"
 
@@ -309,11 +314,11 @@ def name_of(cause: Callable[[Case], str | None]) -> str:
     return cause.__name__.replace("_", "-")
 
 
-def mend_of(cause: Callable[[Case], str | None]) -> str:
+def remedy_of(cause: Callable[[Case], str | None]) -> str:
     """Return what mends a cause, as one paragraph."""
     return " ".join(inspect.cleandoc(cause.__doc__ or "").split())
 
 
 def pages() -> dict[str, str]:
     """Return what mends each cause, by its name."""
-    return {name_of(cause): mend_of(cause) for cause in CAUSES}
+    return {name_of(cause): remedy_of(cause) for cause in CAUSES}

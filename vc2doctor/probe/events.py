@@ -4,17 +4,17 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from vc2doctor.matrix.model import Failure
-from vc2doctor.probe.model import (
+from vc2doctor.core.failure import Failure
+from vc2doctor.probe.facts import (
     AdapterRun,
     Adapters,
+    BreakLocation,
     Device,
     Ending,
     Headroom,
-    Imported,
+    ImportedPackage,
     Inspection,
-    Loaded,
-    Located,
+    LoadedModel,
     Measure,
     Operation,
     ProbeRun,
@@ -24,13 +24,13 @@ from vc2doctor.probe.model import (
     Step,
     StressRun,
 )
-from vc2doctor.probe.worker.protocol import PROTOCOL
-from vc2doctor.probe.worker.recipes import RECIPES
+from vc2doctor.target.shared.protocol import PROTOCOL
+from vc2doctor.target.shared.recipes import RECIPES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from vc2doctor.child import ChildRun
+    from vc2doctor.core.child import ChildRun
 
 _Event = dict[str, Any]
 _MOST_STEPS, _MOST_STRESS, _MOST_MEASURES = 1000, 20, 200
@@ -41,13 +41,13 @@ class Fold:
     """The facts so far; ``take`` events in order, then ask for the ``run``."""
 
     def __init__(self) -> None:
-        self.doing = "starting"
+        self.stage = "starting"
         self._rubbish = 0
         self._worker: str | None = None
         self._protocol: int | None = None
         self._ended = False
         self._facts: dict[str, Any] = {}
-        self._imports: list[Imported] = []
+        self._imports: list[ImportedPackage] = []
         self._plain: dict[str, dict[str, Any]] = {}
         self._recipes = self._plain
         """Those that events are about: of the plain subject, or of the one with planted outliers."""
@@ -104,13 +104,13 @@ class Fold:
         return ProbeRun(
             ending=self._ending(child),
             worker=self._worker,
-            doing=self.doing,
+            stage=self.stage,
             imports=tuple(self._imports),
             recipes=_runs(self._plain),
             stress=tuple(StressRun(**{**fields, "recipes": _runs(fields["recipes"])}) for fields in self._stress),
             measures=tuple(self._measures),
             child=child,
-            rubbish=self._rubbish + child.rubbish,
+            malformed_events=self._rubbish + child.malformed_events,
             **self._facts,
         )
 
@@ -131,10 +131,10 @@ class Fold:
         self._protocol, self._worker = _STRICT.validate_python(fields["protocol"]), str(fields["worker"])
 
     def _importing(self, fields: _Event) -> None:
-        self.doing = f"importing {str(fields['package'])[:40]}"
+        self.stage = f"importing {str(fields['package'])[:40]}"
 
     def _import(self, fields: _Event) -> None:
-        self._imports.append(Imported(**fields))
+        self._imports.append(ImportedPackage(**fields))
 
     def _import_failed(self, fields: _Event) -> None:
         self._facts["import_failure"] = Failure(**fields["error"])
@@ -147,11 +147,11 @@ class Fold:
         self._facts["device_failure"] = Failure(**fields["error"])
 
     def _loading(self, _: _Event) -> None:
-        self.doing = "loading what was named"
+        self.stage = "loading what was named"
 
     def _loaded(self, fields: _Event) -> None:
-        self._facts["loaded"] = Loaded(**fields)
-        self.doing = "measuring its range"
+        self._facts["loaded"] = LoadedModel(**fields)
+        self.stage = "measuring its range"
 
     def _load_failed(self, fields: _Event) -> None:
         self._facts["load_failure"] = Failure(**fields["error"])
@@ -162,7 +162,7 @@ class Fold:
             raise KeyError(name)
         self._recipes[name] = RecipeRun(recipe=name).model_dump()
         planted = f" with {self._stress[-1]['plant']}" if self._stress else ""
-        self.doing = f"training under {name}{planted}"
+        self.stage = f"training under {name}{planted}"
 
     def _adapters(self, fields: _Event) -> None:
         name = fields.pop("recipe")
@@ -190,7 +190,7 @@ class Fold:
         seconds = RecipeRun(recipe=fields["recipe"], seconds=fields["seconds"]).seconds
         self._recipes[fields["recipe"]].update(finished=True, seconds=seconds)
         if "adapter" not in self._facts:
-            self.doing = "saving, reloading and generating"
+            self.stage = "saving, reloading and generating"
 
     def _adapter(self, fields: _Event) -> None:
         self._facts["adapter"] = AdapterRun(**fields)
@@ -226,7 +226,7 @@ class Fold:
         self._recipes = self._plain
 
     def _measuring(self, fields: _Event) -> None:
-        self.doing = f"measuring {str(fields['name'])[:40]}"
+        self.stage = f"measuring {str(fields['name'])[:40]}"
 
     def _measure(self, fields: _Event) -> None:
         measure = Measure(**fields)
@@ -238,7 +238,7 @@ class Fold:
 
     def _located(self, fields: _Event) -> None:
         name = fields.pop("recipe")
-        self._recipes[name]["located"] = Located(**fields)
+        self._recipes[name]["located"] = BreakLocation(**fields)
 
     def _experiment(self, fields: _Event) -> None:
         recipe = self._recipes[fields["recipe"]]
@@ -247,7 +247,7 @@ class Fold:
 
     def _end(self, _: _Event) -> None:
         self._ended = True
-        self.doing = "done"
+        self.stage = "done"
 
 
 def _runs(recipes: dict[str, dict[str, Any]]) -> tuple[RecipeRun, ...]:

@@ -2,12 +2,12 @@
 
 import re
 
-from vc2doctor.data import Data
-from vc2doctor.matrix.model import Outcome
+from vc2doctor.core.data import Data
+from vc2doctor.core.precision import Outcome
 from vc2doctor.probe.case import ENOUGH, FEW, Cause
 from vc2doctor.probe.diagnosis import diagnose
-from vc2doctor.probe.model import Broken, Headroom, ProbeRun, RecipeRun, Step, StressRun
-from vc2doctor.probe.worker.recipes import CONTROL
+from vc2doctor.probe.facts import BrokenOperation, Headroom, ProbeRun, RecipeRun, Step, StressRun
+from vc2doctor.target.shared.recipes import CONTROL
 
 _NOT_IMPLEMENTED = re.compile(
     r"not implemented for '(Half|BFloat16)'|does not support (bfloat16|float16|bf16|half)", re.IGNORECASE
@@ -35,7 +35,7 @@ class RecipeOutcome(Data):
     recipe: str
     outcome: Outcome | None
     """``None``: the probe ended while it ran, so nothing is known."""
-    told: str
+    description: str
     first_loss: float | None = None
     last_loss: float | None = None
     steps_taken: int = 0
@@ -54,7 +54,7 @@ class RecipeOutcome(Data):
     """The dtypes of the adapters."""
     cause: Cause | None = None
     """Why, where evidence decides."""
-    where: Broken | None = None
+    where: BrokenOperation | None = None
     """The first operation that broke."""
     seconds: float | None = None
 
@@ -117,7 +117,7 @@ def _outcome(recipe: RecipeRun, control: RecipeRun | None, run: ProbeRun) -> Rec
         where=recipe.located.broken if recipe.located else None,
         recipe=recipe.recipe,
         outcome=outcome,
-        told=told,
+        description=told,
         first_loss=losses[0] if losses else None,
         last_loss=losses[-1] if losses else None,
         steps_taken=_taken(recipe),
@@ -177,7 +177,7 @@ def _first_bad(recipe: RecipeRun) -> _Classified | None:
 def _poisoned(recipe: RecipeRun, step: Step) -> str:
     kinds = " and ".join(recipe.adapters.dtypes) if recipe.adapters else "unknown"
     told = f"the optimiser made parameters non-finite at step {step.step}, after a finite loss of {step.loss:.4f}"
-    first = f", {step.spoiled} first" if step.spoiled else ""
+    first = f", {step.first_bad_parameter} first" if step.first_bad_parameter else ""
     return f"{told} (trainable parameters in {kinds}){first}"
 
 

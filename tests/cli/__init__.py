@@ -1,0 +1,1 @@
+"""The verbs, as a user runs them."""

@@ -1,0 +1,134 @@
+"""The verbs about training code, as a user runs them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Ran, Venv
+from vc2doctor.linter import rules
+
+PROJECT = Path(__file__).parents[1] / "linter" / "fixtures" / "project"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A copy of the fixture project."""
+    return Path(shutil.copytree(PROJECT, tmp_path / "project"))
+
+
+def test_the_report_opens_with_the_diagnosis_and_names_every_place(project: Path, doctor: Callable[..., Ran]) -> None:
+    ran = doctor("lint", "project", cwd=project.parent)
+    assert ran.code == 1
+    lines = ran.out.splitlines()
+    assert "project is half way to bfloat16" in lines[2].replace("this project", "project")
+    assert "project/models/base.py:12" in lines[3]
+    for place in ("models/it_mistral.py:23", "configs/stage3.py:18", "tasks/shared_utils.py:16"):
+        assert f"project/{place}" in ran.out
+    assert "started by tasks/train_it_ds.py (scripts/run_stage4.sh:1): the region around it is bfloat16" in ran.out
+    assert "vc2doctor lint --precision bf16 --fix --diff project" in ran.out
+    assert lines[-1].startswith("✗ ")
+
+
+def test_json_has_all_findings_and_a_stable_order(project: Path, doctor: Callable[..., Ran]) -> None:
+    told = [json.loads(doctor("lint", "--format", "json", cwd=project).out) for _ in range(2)]
+    first, second = ({**each, "seconds": 0} for each in told)
+    assert first == second
+    assert first["schema"] == 2
+    assert first["exit_code"] == 1
+    assert first["root"] == "."
+    ranks = [("error", "warning", "note").index(finding["severity"]) for finding in first["findings"]]
+    assert ranks == sorted(ranks)
+    assert all("bf16" not in finding and "safe" not in finding for finding in first["findings"])
+
+
+def test_a_diff_is_a_patch_that_applies(project: Path, doctor: Callable[..., Ran]) -> None:
+    ran = doctor("lint", "--precision", "bf16", "--fix", "--diff", cwd=project)
+    assert ran.code == 1
+    copy = Path(shutil.copytree(project, project.parent / "copy"))
+    (copy / "p.diff").write_text(ran.out, encoding="utf-8")
+    import subprocess  # noqa: PLC0415
+
+    subprocess.run(["git", "apply", "p.diff"], cwd=copy, check=True)  # noqa: S607
+    (copy / "p.diff").unlink()
+    fixed = doctor("lint", "--precision", "bf16", "--fix", cwd=project)
+    assert "Fixed" in fixed.out
+    assert "vc2doctor check --precision bf16" in fixed.out
+    for path in project.rglob("*.py"):
+        assert path.read_bytes() == (copy / path.relative_to(project)).read_bytes()
+    assert doctor("lint", "--precision", "bf16", "--diff", cwd=project).code == 0
+
+
+def test_fail_on_and_output(project: Path, doctor: Callable[..., Ran]) -> None:
+    doctor("lint", "--precision", "bf16", "--fix", cwd=project)
+    assert doctor("lint", cwd=project).code == 0
+    assert doctor("lint", "--fail-on", "warning", cwd=project).code == 1
+    ran = doctor("lint", "--output", "out.txt", "--select", "VC105", cwd=project)
+    assert ran.out == ""
+    assert "VC105" in (project / "out.txt").read_text(encoding="utf-8")
+    assert "VC109" not in (project / "out.txt").read_text(encoding="utf-8")
+
+
+def test_code_that_is_right_ends_0(tmp_path: Path, doctor: Callable[..., Ran]) -> None:
+    (tmp_path / "train.py").write_text("import torch\n", encoding="utf-8")
+    ran = doctor("lint", cwd=tmp_path)
+    assert ran.code == 0
+    assert "Nothing in this code contradicts itself." in ran.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("nowhere",), "there is no such file or folder"),
+        ((".",), "there is no code, configuration or script to read"),
+        (("--select", "VC999"), "there is no rule 'VC999'"),
+        (("--precision", "bf16"), "--precision says what --fix"),
+        (("--precision", "fp16"), "'fp16' is not"),
+    ],
+)
+def test_wrong_usage_ends_2(arguments: tuple[str, ...], told: str, doctor: Callable[..., Ran]) -> None:
+    ran = doctor("lint", *arguments)
+    assert ran.code == 2
+    assert told in ran.err
+
+
+@pytest.mark.parametrize("id_", ["VC103", "vc103"])
+def test_a_rule_explains_itself(id_: str, doctor: Callable[..., Ran]) -> None:
+    assert doctor("rule", id_).out.strip() == rules.pages()["VC103"]
+    assert doctor("explain", id_).out.strip() == rules.pages()["VC103"]
+
+
+def test_there_is_no_page_of_another_rule(doctor: Callable[..., Ran]) -> None:
+    ran = doctor("rule", "VC999")
+    assert ran.code == 2
+    assert "VC103" in ran.err
+
+
+def test_check_joins_the_code_and_its_precision_decides(project: Path, doctor: Callable[..., Ran], venv: Venv) -> None:
+    venv.add_stack()
+    arguments = ("check", "--no-probe", "--python", venv.python, "--code", "project", "--format", "json")
+    before = json.loads(doctor(*arguments, cwd=project.parent).out)
+    assert before["plan"]["precision"] == "bf16-in-fp16-autocast"
+    assert before["plan"]["code_recipes"]["tasks/train_it.py"] == "fp16-scaled"
+    assert before["verdict"] == "unfit"
+    (diagnosis,) = [one for one in before["findings"] if "half way to bfloat16" in one["message"]]
+    assert diagnosis["path"] == "project/models/base.py"
+    assert any("project/tasks/shared_utils.py:16" in line for line in diagnosis["evidence"])
+    doctor("lint", "--precision", "bf16", "--fix", "project", cwd=project.parent)
+    after = json.loads(doctor(*arguments, cwd=project.parent).out)
+    assert after["plan"]["precision"] == "bf16"
+    assert {one["id"] for one in after["findings"]} & {"VC101", "VC102", "VC103", "VC106"} == set()
+    asked = json.loads(doctor(*arguments, "--precision", "fp32", cwd=project.parent).out)
+    assert asked["plan"]["precision"] == "fp32"
+
+
+def test_the_installed_peft_decides_what_an_adapter_is(project: Path, doctor: Callable[..., Ran], venv: Venv) -> None:
+    """The project pins peft 0.4.0, whose adapters are float32; installed is 0.10.0, whose adapters follow the base."""
+    assert "VC109 error" not in doctor("lint", cwd=project).out
+    venv.add_stack()
+    ran = doctor("check", "--no-probe", "--python", venv.python, "--code", "project", cwd=project.parent)
+    assert "peft 0.10.0 makes adapters float16 like the base" in ran.out

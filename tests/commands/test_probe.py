@@ -1,0 +1,130 @@
+"""What ``vc2doctor probe`` and ``headroom`` are asked: wrong usage ends 2, before anything is started."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.conftest import Ran, Venv
+from vc2doctor.cli.main import main
+from vc2doctor.commands import probe
+from vc2doctor.commands.probe import DataError
+
+Doctor = Callable[..., Ran]
+
+
+def write(folder: Path, name: str, text: str) -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_one_text_a_line(tmp_path: Path) -> None:
+    assert probe.texts(write(tmp_path, "x.txt", "one\n\n  \ntwo {json}\n")) == ("one", "two {json}")
+
+
+def test_json_lines(tmp_path: Path) -> None:
+    path = write(tmp_path, "x.jsonl", '\ufeff{"text": "one\\ntwo"}\n\n{"text": "three", "id": 7}\n')
+    assert probe.texts(path) == ("one\ntwo", "three")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("x.jsonl", '{"text": "a"}\n{"text"}\n', "x.jsonl:2: not JSON"),
+        ("x.jsonl", '{"prompt": "a"}\n', "x.jsonl:1: has no string under the key 'text'"),
+        ("x.jsonl", '{"text": 7}\n', "x.jsonl:1: has no string under the key 'text'"),
+        ("x.jsonl", "[]\n", "x.jsonl:1: has no string under the key 'text'"),
+        ("x.txt", "\n \n", "x.txt: holds no text"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_told_with_its_line(tmp_path: Path, name: str, text: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        probe.texts(write(tmp_path, name, text))
+
+
+def test_bytes_that_are_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "x.txt"
+    path.write_bytes(b"\xff\xfe\x00\x01")
+    with pytest.raises(DataError, match="cannot be read"):
+        probe.texts(path)
+
+
+def test_a_sample_is_enough(tmp_path: Path) -> None:
+    assert len(probe.texts(write(tmp_path, "x.txt", "line\n" * 1000))) == 64
+
+
+@given(st.binary(max_size=200))
+def test_any_file_gives_texts_or_a_clear_error(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+    path = tmp_path_factory.mktemp("data") / "x.jsonl"
+    path.write_bytes(data)
+    try:
+        found = probe.texts(path)
+    except DataError as error:
+        found = (str(error),)
+    assert found
+    assert all(isinstance(text, str) for text in found)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--entry", "mine"), "'mine' is not MODULE:FUNCTION"),
+        (("--entry", ":build"), "':build' is not MODULE:FUNCTION"),
+        (("--entry", "a:b", "--model", "."), "--entry and --model are two subjects"),
+        (("--text", "Hello."), "name it with --model"),
+        (("--train",), "name it with --model"),
+        (("--stress", "--entry", "a:b"), "--stress plants outliers into the miniature"),
+        (("--recipes", "bf16,bf17"), "bf17: no such recipe"),
+        (("--model", "/nowhere"), "'/nowhere' does not exist"),
+        (("--seed", "-1"), "-1 is not in the range"),
+        (("--attention", "magic"), "'magic' is not one of"),
+    ],
+)
+def test_wrong_usage(doctor: Doctor, options: tuple[str, ...], message: str) -> None:
+    ran = doctor("probe", *options)
+    assert ran.code == 2
+    assert message in " ".join(ran.err.split())
+    assert ran.out == ""
+
+
+def test_a_wrong_file_of_texts_ends_2(doctor: Doctor, venv: Venv, tmp_path: Path) -> None:
+    path = write(tmp_path, "mine.jsonl", "nonsense")
+    ran = doctor("probe", "--python", venv.python, "--model", str(tmp_path), "--data", str(path))
+    assert ran.code == 2
+    assert ran.err.startswith("vc2doctor: ")
+    assert "mine.jsonl:1: not JSON" in ran.err
+
+
+def test_a_model_that_is_known(doctor: Doctor) -> None:
+    ran = doctor("headroom", "Gemma", "3", "27B")
+    assert ran.code == 0
+    assert "-3.4 bits, float16 overflows" in ran.out
+    assert "https://arxiv.org/abs/2605.15572" in ran.out
+    assert len(doctor("headroom").out.splitlines()) >= 27
+
+
+def test_a_model_that_is_not(doctor: Doctor) -> None:
+    ran = doctor("headroom", "my-own-model")
+    assert ran.code == 2
+    assert "vc2doctor probe --model PATH" in ran.err
+
+
+def test_a_fault_of_the_doctor_is_not_wrong_usage(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object) -> None:
+        message = "a fault of its own"
+        raise ValueError(message)
+
+    monkeypatch.setattr("vc2doctor.commands.probe.examine", broken)
+    monkeypatch.setattr(sys, "argv", ["vc2doctor", "probe"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 3
+    assert "this is a fault of the doctor" in capsys.readouterr().err

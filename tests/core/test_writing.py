@@ -1,0 +1,120 @@
+"""Files are written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from vc2doctor.core.writing import OutputError, replace, replace_all, write_output
+
+
+def test_new(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    replace(path, "é\n")
+    assert path.read_text(encoding="utf-8") == "é\n"
+    assert path.stat().st_mode & 0o777 == 0o644
+
+
+def test_the_old_one_keeps_its_mode(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    path.write_text("old")
+    path.chmod(0o600)
+    replace(path, "new")
+    assert (path.read_text(), path.stat().st_mode & 0o777) == ("new", 0o600)
+
+
+def test_what_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    path.write_text("old")
+    with pytest.raises(UnicodeEncodeError):
+        replace(path, "new \ud800")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_no_such_folder(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"nowhere/report\.json: cannot be written: No such file"):
+        replace(tmp_path / "nowhere" / "report.json", "x")
+
+
+def test_of_several_all_are_written_or_none(tmp_path: Path) -> None:
+    paths = [tmp_path / "a.py", tmp_path / "gone" / "b.py"]
+    paths[0].write_text("old")
+    with pytest.raises(OutputError, match=r"b\.py: cannot be written"):
+        replace_all(dict.fromkeys(paths, b"new"))
+    assert paths[0].read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.py"]
+    paths[1].parent.mkdir()
+    replace_all(dict.fromkeys(paths, b"new"))
+    assert [path.read_bytes() for path in paths] == [b"new", b"new"]
+
+
+def test_a_new_file_has_the_mode_of_any_new_file(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        replace(tmp_path / "report.json", "x")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "report.json").stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_the_owner_stays_the_owner(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    path.write_text("old")
+    os.chown(path, 12345, 12346)
+    write_output(path, "new")
+    found = path.stat()
+    assert (path.read_text(), found.st_uid, found.st_gid) == ("new", 12345, 12346)
+
+
+def test_a_link_is_followed_and_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    for name, old in (("there", "old"), ("dangling", None)):
+        target, link = tmp_path / "folder" / name, tmp_path / f"link-{name}"
+        if old is not None:
+            target.write_text(old)
+        link.symlink_to(target)
+        write_output(link, "new")
+        assert link.is_symlink()
+        assert target.read_text() == "new"
+
+
+def test_a_pipe_is_written_to(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        write_output(path, "the report")
+        assert os.read(reader, 100) == b"the report"
+    finally:
+        os.close(reader)
+    assert stat.S_ISFIFO(path.stat().st_mode)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a device")
+def test_a_device_is_written_to_and_stays_a_device(tmp_path: Path) -> None:
+    path = tmp_path / "null"
+    os.mknod(path, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+    write_output(path, "x")
+    assert stat.S_ISCHR(path.stat().st_mode)
+
+
+def test_a_full_device_is_an_error() -> None:
+    with pytest.raises(OutputError, match="/dev/full: cannot be written: No space left"):
+        write_output(Path("/dev/full"), "x")
+
+
+def test_a_redirected_stream_keeps_what_it_holds(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("before\n")
+    source = "from pathlib import Path\nfrom vc2doctor.core.writing import write_output\n"
+    source += "write_output(Path('/dev/stdout'), 'report\\n')"
+    with log.open("a") as stream:
+        subprocess.run([sys.executable, "-c", source], stdout=stream, check=True)
+    assert log.read_text() == "before\nreport\n"

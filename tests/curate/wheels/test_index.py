@@ -1,0 +1,153 @@
+"""A package index, asked for real over HTTP: one that stands in this process."""
+
+from __future__ import annotations
+
+import json
+import threading
+import zipfile
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from tests.facts import SHIPPED
+from vc2doctor.curate import run
+from vc2doctor.curate.grid.cells import parse
+from vc2doctor.curate.wheels import table
+from vc2doctor.curate.wheels.index import ReleasesError, Wheel, download, wheels
+from vc2doctor.curate.wheels.table import Source
+from vc2doctor.matrix.releases import runs
+
+FILES = {
+    "peft": [
+        "peft-0.1.0-py3-none-any.whl",
+        "peft-0.2.0-py3-none-any.whl",
+        "peft-0.2.0.tar.gz",
+        "peft-0.3.0rc1-py3-none-any.whl",
+    ],
+    "transformers": [f"transformers-{version}-py3-none-any.whl" for version in ("4.9.0", "4.10.0")],
+    "torch": [
+        "torch-2.0.0-cp310-cp310-manylinux1_x86_64.whl",
+        "torch-2.0.0-cp311-cp311-manylinux1_x86_64.whl",
+        "torch-2.0.0-cp312-none-macosx_11_0_arm64.whl",
+    ],
+}
+MODULES = {
+    "peft-0.1.0": {"peft/__init__.py": "from transformers import Old\n"},
+    "peft-0.2.0": {"peft/__init__.py": "from transformers import New, Old\n"},
+    "transformers-4.9.0": {"transformers/__init__.py": "Old = 1\n"},
+    "transformers-4.10.0": {"transformers/__init__.py": "Old = New = 1\n"},
+}
+
+
+def wheel_of(name: str, folder: Path) -> bytes:
+    path = folder / name
+    release = "-".join(name.split("-")[:2])
+    with zipfile.ZipFile(path, "w") as wheel:
+        for file, text in MODULES[release].items():
+            wheel.writestr(file, text)
+        wheel.writestr(f"{release}.dist-info/METADATA", "Requires-Dist: tokenizers<0.14\n\n")
+    return path.read_bytes()
+
+
+@pytest.fixture
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    served = tmp_path / "served"
+    served.mkdir()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            name = self.path.strip("/").split("/")[-1]
+            if name.endswith(".whl"):
+                self._answer(200, wheel_of(name, served))
+            elif name in FILES:
+                files = [
+                    {
+                        "filename": file,
+                        "url": f"http://{self.headers['Host']}/files/{file}",
+                        "upload-time": "2024-05-06T07:08:09Z",
+                        "requires-python": ">=3.8",
+                    }
+                    for file in FILES[name]
+                ]
+                self._answer(200, json.dumps({"files": files}).encode())
+            else:
+                self._answer(404, b"")
+
+        def _answer(self, status: int, body: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}/simple"
+        monkeypatch.setenv("PIP_INDEX_URL", url)
+        yield url
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.usefixtures("index")
+def test_final_releases_as_wheels_in_order() -> None:
+    assert [one.version for one in wheels("transformers")] == ["4.9.0", "4.10.0"]
+    assert [one.version for one in wheels("peft")] == ["0.1.0", "0.2.0"]
+    assert wheels("peft")[0].uploaded == "2024-05-06"
+
+
+@pytest.mark.usefixtures("index")
+def test_an_unknown_name_is_told() -> None:
+    with pytest.raises(ReleasesError, match="nobody: the package index cannot be read"):
+        wheels("nobody")
+
+
+def test_a_broken_download_leaves_nothing(index: str, tmp_path: Path) -> None:
+    url = f"{index}/gone-1-py3-none-any.tar"
+    wheel = Wheel(name="gone", version="1", url=url, uploaded="", requires_python=None, tags=(), yanked=False)
+    with pytest.raises(ReleasesError, match="cannot be fetched"):
+        download(wheel, tmp_path)
+    assert not list(tmp_path.glob("gone*"))
+
+
+@pytest.mark.usefixtures("index")
+def test_the_table_of_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sources = (
+        Source("peft", "0.0", ("peft",)),
+        Source("transformers", "0.0", ("transformers",)),
+        Source("torch", "0.0", opened=False),
+    )
+    monkeypatch.setattr(table, "SOURCES", sources)
+    found = table.read_all(tmp_path, lambda _: None)
+    (need,) = found.required
+    assert (need.package, need.module, need.symbol, need.releases) == (
+        "peft",
+        "transformers",
+        "New",
+        (("0.2.0", "0.2.0"),),
+    )
+    assert [has.releases for has in found.provided] == [(("4.10.0", "4.10.0"),)]
+    assert found.releases["torch"]["2.0.0"].built_for == ("3.10", "3.11")
+    assert found.releases["peft"]["0.1.0"].requires == {"tokenizers": "<0.14"}
+
+
+@pytest.mark.usefixtures("index")
+def test_newer_releases_are_listed_as_cells(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(FILES, "peft", [*FILES["peft"], "peft-99.0.0-py3-none-any.whl"])
+    (line,) = run.newer(None)
+    assert "peft 99.0.0 is newer than the evidence" in line
+    cell = parse(line.partition("#")[0]).cell
+    assert cell.peft == "99.0.0"
+    assert (
+        cell.transformers
+        == max(SHIPPED.verdicts.cells, key=lambda one: [int(n) for n in one.transformers.split(".")]).transformers
+    )
+
+
+def test_runs() -> None:
+    assert runs({"1", "2", "4"}, ("1", "2", "3", "4")) == (("1", "2"), ("4", "4"))

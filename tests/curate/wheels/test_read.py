@@ -1,0 +1,86 @@
+"""What a wheel's modules import and bind, read from small wheels written here."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from vc2doctor.curate.wheels.read import Reader
+
+MODULES = {
+    "pkg/__init__.py": "from .a import thing\nfrom . import b\n",
+    "pkg/a.py": """
+import other
+from other.sub import needed as renamed
+from typing import TYPE_CHECKING
+if TYPE_CHECKING:
+    from other import only_typing
+try:
+    from other import guarded
+except ImportError:
+    guarded = None
+if is_torch_available():
+    from other import with_torch
+if is_x_available():
+    from other import optional
+def thing():
+    from other import late
+""",
+    "pkg/b.py": "from .deep.c import *\nfrom ..outside import x\n",
+    "pkg/deep/__init__.py": "",
+    "pkg/deep/c.py": "from other import deep_down\nVALUE: int = 1\nA, B = 1, 2\nclass C: ...\n",
+    "pkg/unreached.py": "from other import never\n",
+    "pkg/old.py": "print 'Python 2'\n",
+    "pkg/lazy/__init__.py": "_import_structure = {'x': ['Lazy']}\nimport sys\nsys.modules[__name__] = _LazyModule()\n",
+    "pkg/lazy/x.py": "class Lazy: ...\n__all__ = ['Lazy', 'Listed']\n",
+    "pkg-1.dist-info/METADATA": "Name: pkg\nRequires-Dist: torch>=1\nRequires-Dist: x; extra == 'y'\n\ntext\n",
+}
+
+
+@pytest.fixture
+def reader(tmp_path: Path) -> Reader:
+    path = tmp_path / "pkg-1-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as wheel:
+        for name, text in MODULES.items():
+            wheel.writestr(name, text)
+    return Reader(path, "pkg")
+
+
+def test_needs_are_what_is_imported_without_condition(reader: Reader) -> None:
+    assert reader.needs(["pkg"], frozenset({"other"})) == {
+        ("other", ""): "pkg/a.py",
+        ("other.sub", "needed"): "pkg/a.py",
+        ("other", "with_torch"): "pkg/a.py",
+        ("other", "deep_down"): "pkg/deep/c.py",
+    }
+
+
+@pytest.mark.parametrize(
+    ("module", "symbol", "there"),
+    [
+        ("pkg", "thing", True),
+        ("pkg", "b", True),
+        ("pkg", "deep", True),
+        ("pkg", "nothing", False),
+        ("pkg.a", "renamed", True),
+        ("pkg.a", "guarded", True),
+        ("pkg.a", "only_typing", False),
+        ("pkg.b", "C", True),
+        ("pkg.deep.c", "VALUE", True),
+        ("pkg.deep.c", "B", True),
+        ("pkg.gone", "", False),
+        ("pkg.deep", "", True),
+        ("pkg.lazy", "Lazy", True),
+        ("pkg.lazy", "Listed", True),
+        ("pkg.lazy", "Unlisted", False),
+        ("pkg.old", "x", False),
+    ],
+)
+def test_has(reader: Reader, module: str, symbol: str, there: bool) -> None:
+    assert reader.has(module, symbol) is there
+
+
+def test_declared(reader: Reader) -> None:
+    assert reader.declared() == ["torch>=1", "x; extra == 'y'"]

@@ -1,0 +1,149 @@
+"""The probe against targets that misbehave: real children, each in a real environment."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.conftest import Venv
+from vc2doctor.probe import run as runner
+from vc2doctor.probe.facts import ProbeRun
+from vc2doctor.probe.run import probe
+from vc2doctor.target.shared.recipes import RECIPES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def run(venv: Venv, timeout: float = 30.0) -> ProbeRun:
+    return probe(venv.python, "auto", list(RECIPES), timeout, lambda _: None)
+
+
+def test_a_crash_by_signal(venv: Venv) -> None:
+    venv.add_stack(torch="import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
+    found = run(venv)
+    assert (found.ending, found.child.signal, found.stage) == ("signal", "SIGSEGV", "importing torch")
+    assert "Segmentation fault" in found.child.errors
+
+
+def test_a_hang(venv: Venv) -> None:
+    venv.add_stack(transformers="import time; time.sleep(60)")
+    found = run(venv, timeout=2.0)
+    assert (found.ending, found.stage) == ("timeout", "importing transformers")
+    assert "transformers/__init__.py" in found.child.errors
+
+
+def test_an_exit_during_import_is_an_import_that_failed(venv: Venv) -> None:
+    venv.add_stack(torch="raise SystemExit(3)")
+    found = run(venv)
+    assert (found.ending, found.import_package) == ("finished", "torch")
+    assert found.import_failure is not None
+    assert found.import_failure.type == "SystemExit"
+
+
+def test_an_exit_behind_pythons_back(venv: Venv) -> None:
+    venv.add_stack(torch="import os; os._exit(9)")
+    found = run(venv)
+    assert (found.ending, found.child.code) == ("exit", 9)
+
+
+def test_noise_on_stdout_and_stderr_disturbs_nothing(venv: Venv) -> None:
+    noise = "import sys; print('{\"event\": \"end\"}' * 1000); sys.stderr.write('x' * 100000)"
+    venv.add_stack(torch=noise, transformers="from nowhere import thing")
+    found = run(venv)
+    assert (found.ending, found.malformed_events, found.import_package) == ("finished", 0, "transformers")
+    assert found.import_failure is not None
+    assert found.import_failure.missing is not None
+    assert found.import_failure.missing.module == "nowhere"
+
+
+def test_a_missing_symbol_is_named_with_its_place(venv: Venv) -> None:
+    venv.add_stack(transformers="class MistralConfig: pass\nMistralForCausalLM = 1")
+    source = "\n\nfrom transformers import EncoderDecoderCache"
+    (venv.packages / "peft" / "peft_model.py").write_text(source)
+    (venv.packages / "peft" / "__init__.py").write_text("from .peft_model import x")
+    failure = run(venv).import_failure
+    assert failure is not None
+    assert (failure.file, failure.line, failure.package) == ("peft/peft_model.py", 3, "peft")
+    assert failure.missing is not None
+    assert (failure.missing.module, failure.missing.symbol) == ("transformers", "EncoderDecoderCache")
+
+
+def test_rubbish_on_the_pipe_is_counted(venv: Venv) -> None:
+    source = """
+import os, sys
+fd = int(sys.argv[sys.argv.index("--events") + 1])
+os.write(fd, b'rubbish\\n{"event": "step", "recipe": "fp32", "loss": -1}\\n')
+raise ImportError("no")
+"""
+    venv.add_stack(torch=source)
+    found = run(venv)
+    assert found.malformed_events == 2
+    assert found.import_package == "torch"
+
+
+def test_a_device_that_fails(venv: Venv) -> None:
+    torch = """
+class cuda:
+    @staticmethod
+    def is_available(): raise RuntimeError("CUDA unknown error")
+class device:
+    def __init__(self, name): self.type, self.index = name.split(":")[0], 0
+"""
+    venv.add_stack(torch=torch, transformers="class MistralConfig: pass\nMistralForCausalLM = 1")
+    found = probe(venv.python, "cuda:0", ["fp32"], 30.0, lambda _: None)
+    assert found.device_failure is not None
+    assert "torch sees 0 GPUs: there is no cuda:0" in found.device_failure.message
+
+
+def test_nothing_is_written_into_the_environment(venv: Venv) -> None:
+    venv.add_stack(torch="raise ImportError('no')")
+    before = set(venv.root.rglob("*"))
+    run(venv)
+    assert set(venv.root.rglob("*")) == before
+
+
+def test_progress_is_told(venv: Venv) -> None:
+    venv.add_stack(torch="", transformers="raise ImportError('no')")
+    told: list[str] = []
+    probe(venv.python, "auto", ["fp32"], 30.0, told.append)
+    assert told[:2] == ["importing torch", "importing transformers"]
+
+
+def test_the_target_is_offline(venv: Venv) -> None:
+    venv.add_stack(
+        torch="import os; raise ImportError(os.environ['HF_HUB_OFFLINE'] + os.environ['TRANSFORMERS_OFFLINE'])"
+    )
+    found = run(venv).import_failure
+    assert found is not None
+    assert found.message == "11"
+
+
+@pytest.mark.parametrize("version", ["3.8", "3.9", "3.12", "3.13"])
+def test_the_worker_starts_on_every_python(version: str, venv_of: Callable[[str], Venv]) -> None:
+    other = venv_of(version)
+    other.add_stack(torch="raise ImportError('as far as this')")
+    found = run(other)
+    assert (found.ending, found.import_package) == ("finished", "torch")
+
+
+@pytest.mark.parametrize("version", ["3.8", "3.13"])
+def test_the_worker_compiles_on_the_oldest_and_newest_python(version: str, venv_of: Callable[[str], Venv]) -> None:
+    sources = sorted(str(path) for path in runner.WORKER.rglob("*.py"))
+    check = "import ast, sys; [ast.parse(open(name, encoding='utf-8').read(), name) for name in sys.argv[1:]]"
+    done = subprocess.run([venv_of(version).python, "-c", check, *sources], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_folder_of_the_current_directory_does_not_reach_the_probe(
+    venv: Venv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "torch.py").write_text("raise ImportError('the wrong one')")
+    monkeypatch.chdir(tmp_path)
+    venv.add_stack(torch="raise ImportError('the right one')")
+    found = run(venv).import_failure
+    assert found is not None
+    assert found.message == "the right one"

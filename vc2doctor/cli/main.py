@@ -1,0 +1,51 @@
+"""The command line: parse, call one command, render, exit code. No logic."""
+
+import signal
+import sys
+import traceback
+
+import click
+
+from vc2doctor import __version__
+from vc2doctor.cli.check import check
+from vc2doctor.cli.explain import explain, rule
+from vc2doctor.cli.headroom import headroom
+from vc2doctor.cli.lint import lint
+from vc2doctor.cli.matrix import matrix
+from vc2doctor.cli.measure import measure
+from vc2doctor.cli.probe import probe
+from vc2doctor.cli.schema import schema
+from vc2doctor.core.errors import DoctorError
+
+_USAGE, _UNFINISHED = 2, 3
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="vc2doctor")
+def cli() -> None:
+    """Say whether this environment will fine-tune with a finite, falling loss; if not, why, and what fixes it."""
+
+
+for verb in (check, probe, headroom, measure, explain, schema, lint, rule, matrix):
+    cli.add_command(verb)
+
+
+def main() -> None:
+    """Run the command; bad input ends 2 with one message, a fault of the doctor's own ends 3."""
+    # A job that is cancelled takes its probe with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        sys.exit(cli(standalone_mode=False))
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except DoctorError as error:
+        click.echo(f"vc2doctor: {error}", err=True)
+        sys.exit(_USAGE)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("vc2doctor: interrupted", err=True)
+        sys.exit(_UNFINISHED)
+    except Exception:  # noqa: BLE001 - exit code 1 would accuse the environment
+        traceback.print_exc()
+        click.echo("vc2doctor: this is a fault of the doctor, not of your environment; please report it", err=True)
+        sys.exit(_UNFINISHED)

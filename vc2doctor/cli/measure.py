@@ -1,0 +1,23 @@
+"""``vc2doctor measure``."""
+
+from pathlib import Path
+
+import click
+
+from vc2doctor.cli import options as shared
+
+
+@click.command()
+@click.option("--python", metavar="PATH", required=True, help="Interpreter (or venv folder) to measure.")
+@click.option("--name", required=True, help="Of the cell, as the evidence tells it.")
+@shared.where
+@shared.timeout(600.0)
+@click.option("--append", "file", type=shared.OUTPUT, help="Evidence file to add it to.")
+def measure(python: str, name: str, device: str, timeout: float, file: Path | None) -> None:
+    """Probe an environment and print what came out as one line of evidence."""
+    from vc2doctor.curate import evidence  # noqa: PLC0415 - `--help` needs none of it
+
+    line = evidence.measure(python, name, device, timeout)
+    click.echo(line.text)
+    if file is not None and not evidence.append(file, line):
+        click.echo(f"{file} holds the same measurement already", err=True)

@@ -1,0 +1,14 @@
+"""``vc2doctor schema``."""
+
+import json
+
+import click
+
+
+@click.command()
+@click.argument("kind", type=click.Choice(["profile", "known_issue", "evidence", "report", "lint"]))
+def schema(kind: str) -> None:
+    """Print the JSON Schema of a file of the matrix, or of the JSON report."""
+    from vc2doctor.report.schema import schema as schema_of  # noqa: PLC0415 - `--help` needs none of it
+
+    click.echo(json.dumps(schema_of(kind), indent=2, ensure_ascii=False))

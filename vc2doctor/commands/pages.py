@@ -1,0 +1,10 @@
+"""The pages of ``vc2doctor explain``: checks, lint rules and causes, each from its docstring."""
+
+from vc2doctor import checks
+from vc2doctor.linter import rules
+from vc2doctor.probe import causes
+
+
+def pages() -> dict[str, str]:
+    """Return every page, by the id of its check, rule or cause."""
+    return {**checks.pages(), **rules.pages(), **causes.pages()}

@@ -1,0 +1,1 @@
+"""For maintainers: build and measure cells, read wheels, plan, merge, and compile the matrix."""

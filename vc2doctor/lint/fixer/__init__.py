@@ -1,1 +1,0 @@
-"""Mends what the rules found: all of a change or none of it, formatting kept."""

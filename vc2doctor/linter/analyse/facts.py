@@ -1,0 +1,22 @@
+"""All facts that the rules judge by, each kind under its own name."""
+
+from vc2doctor.linter.analyse.autocast import AutocastFacts
+from vc2doctor.linter.analyse.loops import LoopFacts
+from vc2doctor.linter.analyse.resolve import CodeFacts
+from vc2doctor.linter.analyse.scalers import ScalerFacts
+from vc2doctor.linter.analyse.stage import Stages
+from vc2doctor.linter.analyse.values import Values
+from vc2doctor.linter.analyse.weights import WeightFacts
+
+
+class Facts:
+    """The facts of one project; each kind is found out when it is first asked for."""
+
+    def __init__(self, code: CodeFacts) -> None:
+        self.code = code
+        self.values = Values(code)
+        self.stages = Stages(code)
+        self.autocast = AutocastFacts(code, self.values, self.stages)
+        self.scalers = ScalerFacts(code, self.values)
+        self.loops = LoopFacts(code, self.stages, self.autocast)
+        self.weights = WeightFacts(code, self.values, self.stages)

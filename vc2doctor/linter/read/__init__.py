@@ -1,0 +1,1 @@
+"""Reads files into facts, without judging: code, configurations, launch scripts, one file a format."""

@@ -1,0 +1,38 @@
+"""The rules: one file each, a pure function from facts to findings, whose docstring is its page.
+
+A rule is a module ``vcNNN_name`` with a function ``find``. Adding the file is all that is needed.
+"""
+
+from collections.abc import Callable, Iterator
+from types import ModuleType
+
+from vc2doctor.core import discovery
+from vc2doctor.linter.analyse.facts import Facts
+from vc2doctor.linter.model import CodeFinding
+
+Rule = Callable[[Facts], Iterator[CodeFinding]]
+
+
+def ids() -> tuple[str, ...]:
+    """Return the id of every rule, by number."""
+    return tuple(discovery.id_of(name) for name in discovery.numbered(__path__))
+
+
+def modules() -> dict[str, ModuleType]:
+    """Return every rule's module, by id."""
+    return discovery.modules(__name__, __path__)
+
+
+def pages() -> dict[str, str]:
+    """Return the page of every rule, by id."""
+    return discovery.pages(__name__, __path__)
+
+
+def run(facts: Facts, selected: frozenset[str]) -> tuple[CodeFinding, ...]:
+    """Return what the selected rules find."""
+    found: list[CodeFinding] = []
+    for id_, module in modules().items():
+        if id_ in selected:
+            rule: Rule = module.find
+            found.extend(rule(facts))
+    return tuple(found)

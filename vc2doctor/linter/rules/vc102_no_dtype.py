@@ -1,0 +1,99 @@
+"""An autocast without dtype.
+
+**Why.** `torch.cuda.amp.autocast()` is always float16, even inside a bfloat16 region: float16 is its signature's
+default. `torch.autocast("cuda")` without dtype *inherits* the dtype of the region around it, and is float16 only at the
+top level. Neither line says so, and a change of the weights to bfloat16 changes neither (measured with torch 2.13).
+
+**Bad**
+
+    with torch.cuda.amp.autocast(enabled=config.fp16):
+        loss = model(batch)
+
+**Good**
+
+    with torch.cuda.amp.autocast(enabled=config.fp16, dtype=torch.bfloat16):
+        loss = model(batch)
+
+**Quiet** with `enabled=False`, under `no_grad`, in evaluation, and for wrappers of other libraries
+(`accelerator.autocast()`).
+
+**Silence** a line with `# vc2doctor: ignore[VC102]`.
+
+**Since** torch 1.10 takes `dtype`.
+"""
+
+import ast
+from collections.abc import Iterator
+
+from vc2doctor.findings import Severity
+from vc2doctor.linter import build, change
+from vc2doctor.linter.analyse.autocast import Autocast
+from vc2doctor.linter.analyse.facts import Facts
+from vc2doctor.linter.analyse.stage import Stage
+from vc2doctor.linter.model import CodeFinding
+
+
+def find(facts: Facts) -> Iterator[CodeFinding]:
+    """Find autocasts whose dtype nobody wrote down."""
+    stages = {region.call.node: region.stage for region in facts.autocast.regions}
+    for autocast in facts.autocast.autocasts.values():
+        place = autocast.call.place
+        stage = stages.get(autocast.call.node, facts.stages.of(place))
+        fits = autocast.given is None and not autocast.off and autocast.on_cuda and stage is Stage.TRAINS
+        if fits and not _chosen(facts, autocast):
+            yield _inherited(autocast) if autocast.inherits else _half(autocast)
+
+
+def _chosen(facts: Facts, autocast: Autocast) -> bool:
+    """Say whether the run chooses this kind of region by name: ``if precision == "amp":``."""
+    place = autocast.call.place
+    named = any(
+        isinstance(node, ast.Compare)
+        and isinstance(node.comparators[0], ast.Constant)
+        and isinstance(node.comparators[0].value, str)
+        for test, wanted in place.tests
+        if wanted
+        for node in ast.walk(test)
+    )
+    return named and facts.values.reached(place) is None
+
+
+def _inherited(autocast: Autocast) -> CodeFinding:
+    module = autocast.call.place.module
+    return build.at(
+        module,
+        autocast.call.node,
+        "VC102",
+        Severity.NOTE,
+        f"{build.code(autocast.call.node)} has no dtype: it takes that of the region around it, and is float16 without one",
+        evidence=("measured with torch 2.13: inherited inside a region, float16 at the top level",),
+        remedy="Write the dtype that is meant: dtype=torch.bfloat16.",
+        role="outer",
+        cause="float16",
+        if_missed="outside of any other region this code computes in float16",
+        bf16=(change.keyword(module, autocast.call.node, "dtype", "torch.bfloat16"),),
+    )
+
+
+def _half(autocast: Autocast) -> CodeFinding:
+    module = autocast.call.place.module
+    evidence = ["the signature's default is float16, whatever the region around it or the weights are"]
+    for keyword in autocast.call.node.keywords:
+        if keyword.arg == "enabled" and not isinstance(keyword.value, ast.Constant):
+            values = sorted({repr(value) for value in autocast.enabled})
+            evidence.append(
+                f"enabled={build.code(keyword.value)}: {' or '.join(values)} as far as the configurations say"
+            )
+    return build.at(
+        module,
+        autocast.call.node,
+        "VC102",
+        Severity.WARNING,
+        f"{build.code(autocast.call.node)} has no dtype: it is float16",
+        evidence=tuple(evidence),
+        remedy="Write the dtype that is meant; for a model trained in bfloat16: dtype=torch.bfloat16.",
+        role="outer",
+        cause="float16",
+        if_missed="what runs outside of the helper's regions computes in float16; the innermost region decides the rest",
+        bf16=(change.keyword(module, autocast.call.node, "dtype", "torch.bfloat16"),),
+    )

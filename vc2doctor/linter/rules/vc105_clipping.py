@@ -1,0 +1,43 @@
+"""Gradient clipping that is off, in the wrong place, or never reaches what trains.
+
+**Why.** One step with a gradient of 1e4 times the usual size throws a half-precision run off its course. `-1` means
+"off" in many configurations; reaching `clip_grad_norm_` itself, measured, a norm of -1 turns the gradients round
+([3, 4] becomes [-0.6, -0.8]) and 0 makes them zero. Clipping before `unscale_` compares a scaled norm with the limit,
+so it clips everything. Under DeepSpeed the clipping of the loop is bypassed: only `gradient_clipping` of its own
+configuration counts. Gradients that are NaN stay NaN after clipping.
+
+**Bad**
+
+    optimizer = dict(lr=2e-5, max_grad_norm=-1)
+    ds_config.update({"gradient_clipping", config.max_grad_norm})    # a set, not a dict: it raises
+
+**Good**
+
+    optimizer = dict(lr=2e-5, max_grad_norm=1.0)
+    ds_config["gradient_clipping"] = config.optimizer.max_grad_norm
+
+**Quiet** where the limit is positive, for configurations that only evaluate, and after `unscale_`. The value of the
+limit is yours: it is suggested, never written.
+
+**Silence** a line with `# vc2doctor: ignore[VC105]`.
+
+**Since** torch 0.4.
+"""
+
+from collections.abc import Iterator
+
+from vc2doctor.linter.analyse.facts import Facts
+from vc2doctor.linter.detectors.clipping_engines import engines_without_clipping
+from vc2doctor.linter.detectors.clipping_keys import limits_that_are_off
+from vc2doctor.linter.detectors.clipping_loops import clipping_of_loop
+from vc2doctor.linter.model import CodeFinding
+
+
+def find(facts: Facts) -> Iterator[CodeFinding]:
+    """Find clipping that does not do what it is there for."""
+    for unit in facts.code.units.values():
+        yield from limits_that_are_off(unit)
+        loops = facts.loops.of(unit)
+        yield from (found for loop in loops for found in clipping_of_loop(facts, loop))
+        if loops:
+            yield from engines_without_clipping(facts, unit, loops)

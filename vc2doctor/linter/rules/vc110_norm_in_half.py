@@ -1,0 +1,84 @@
+"""A hand-written norm evaluated in half precision.
+
+**Why.** `x.pow(2)` overflows float16 above |x| = 255, where `nn.LayerNorm` and `nn.RMSNorm` accumulate in float32. On
+CUDA autocast computes `pow` in float32 anyway; the fault is a norm that casts its input down and turns autocast off, or
+one in a model that was cast to half as a whole. `eps=1e-12` of `nn.LayerNorm` is no fault: layer_norm is on autocast's
+float32 list, and its half kernels accumulate in float32.
+
+**Bad**
+
+    with torch.autocast("cuda", enabled=False):
+        return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + eps)      # x is float16
+
+**Good**
+
+    x = x.float()
+    return (x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + eps)).type_as(weight)
+
+**Quiet** where the input is taken to float32 first, and for torch's own norms.
+
+**Silence** a line with `# vc2doctor: ignore[VC110]`.
+
+**Since** every release of torch.
+"""
+
+import ast
+from collections.abc import Iterator
+
+from vc2doctor.findings import Severity
+from vc2doctor.linter import build
+from vc2doctor.linter.analyse.facts import Facts
+from vc2doctor.linter.analyse.stage import Stage, infers_by_path
+from vc2doctor.linter.model import CodeFinding
+from vc2doctor.linter.read.module import Function, last_name
+
+_UP = {"float", "float32", "double", "float64"}
+
+
+def find(facts: Facts) -> Iterator[CodeFinding]:
+    """Find norms that square half-precision values."""
+    for module in facts.code.files.modules.values():
+        squares = "rsqrt" in module.source.text or "pow(2)" in module.source.text
+        if not squares or infers_by_path(module.name):
+            continue
+        for function in module.functions:
+            square = _square(function)
+            if square is not None and not _takes_up(function) and _in_half(facts, function):
+                yield build.at(
+                    module,
+                    square,
+                    "VC110",
+                    Severity.WARNING,
+                    f"{build.code(square)} in half precision overflows float16 above 255",
+                    evidence=(
+                        f"{function.name or module.name} turns autocast off or casts its input down, and never takes it to float32",
+                    ),
+                    remedy="Take the input to float32 first, and back at the end.",
+                )
+
+
+def _square(function: Function) -> ast.expr | None:
+    if not function.name or "norm" not in (function.name + (function.cls.name if function.cls else "")).lower():
+        return None
+    calls = (node for node in ast.walk(function.node) if isinstance(node, ast.Call) and last_name(node.func) == "pow")
+    return next((node for node in calls if node.args and ast.unparse(node.args[-1]) == "2"), None)
+
+
+def _takes_up(function: Function) -> bool:
+    return any(
+        (isinstance(node, ast.Attribute) and node.attr in _UP) or (isinstance(node, ast.Constant) and node.value in _UP)
+        for node in ast.walk(function.node)
+    )
+
+
+def _in_half(facts: Facts, function: Function) -> bool:
+    """Say whether a norm runs with autocast off on what it, or its caller, cast down."""
+    scope = [function, *(call.place.function for call in facts.code.callers(function))]
+    for each in scope:
+        off = any(
+            region.autocast.off and region.place.function is each and region.stage is not Stage.INFERS
+            for region in facts.autocast.regions
+        )
+        if off and not _takes_up(each):
+            return True
+    return any(cast.call.place.function is function for cast in facts.weights.casts)

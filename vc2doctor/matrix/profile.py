@@ -1,0 +1,114 @@
+"""A profile: what one project pins and trains with."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from vc2doctor.core.data import Data
+from vc2doctor.core.precision import bits_of
+from vc2doctor.matrix.types import Name, RecipeName, Specifier, Url
+from vc2doctor.target.shared.spec import Shape
+
+_SHAPE = Shape()
+
+
+class Precision(Data):
+    """What a project trains in, and what it should."""
+
+    trains: RecipeName
+    """As its code is shipped."""
+    recommended: RecipeName
+    """What ``vc2doctor check`` decides by, unless told otherwise."""
+    reason: str
+
+
+class Training(Data):
+    """The optimiser's settings as the project ships them."""
+
+    optimizer: str
+    learning_rate: float = Field(gt=0)
+    betas: tuple[float, float]
+    weight_decay: float = Field(ge=0)
+    max_grad_norm: float | None = None
+    """``None``: gradients are not clipped."""
+    gradient_checkpointing: bool
+    padding: Literal["left", "right"]
+    inputs_embeds: bool
+
+
+class Lora(Data):
+    """The adapters as the project ships them."""
+
+    r: int = Field(gt=0)
+    alpha: int = Field(gt=0)
+    dropout: float = Field(ge=0, lt=1)
+    targets: tuple[str, ...]
+
+
+class Miniature(Data):
+    """The widths to which the probe scales the project's model down: the structure stays."""
+
+    hidden: int = Field(default=_SHAPE.hidden, gt=0)
+    intermediate: int = Field(default=_SHAPE.intermediate, gt=0)
+    layers: int = Field(default=_SHAPE.layers, gt=0)
+    heads: int = Field(default=_SHAPE.heads, gt=0)
+    kv_heads: int = Field(default=_SHAPE.kv_heads, gt=0)
+    vocabulary: int = Field(default=_SHAPE.vocabulary, ge=8)
+    vision_width: int = Field(default=_SHAPE.vision_width, gt=0, multiple_of=4)
+    vision_blocks: int = Field(default=_SHAPE.vision_blocks, gt=0)
+    frames: int = Field(default=_SHAPE.frames, gt=0)
+    image: int = Field(default=_SHAPE.image, gt=0)
+    patch: int = Field(default=_SHAPE.patch, gt=0)
+    queries: int = Field(default=_SHAPE.queries, gt=0)
+    extra_queries: int = Field(default=_SHAPE.extra_queries, gt=0)
+    qformer_blocks: int = Field(default=_SHAPE.qformer_blocks, gt=0)
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Miniature":
+        for whole, part in (("hidden", "heads"), ("heads", "kv_heads"), ("image", "patch")):
+            if getattr(self, whole) % getattr(self, part):
+                message = f"{whole} is not a multiple of {part}"
+                raise ValueError(message)
+        if self.hidden // self.heads % 2:
+            message = "hidden / heads is odd; rotary positions need pairs"
+            raise ValueError(message)
+        return self
+
+
+class Maximum(Data):
+    """The largest absolute activation that was found in a model: published, or measured here."""
+
+    model: str
+    """As its publisher calls it: ``google/gemma-3-27b-it``."""
+    largest: float = Field(gt=0)
+    where: str
+    source: Url
+    """Of the number, or of the tool that measured it here."""
+    note: str = ""
+
+    @property
+    def bits(self) -> float:
+        """Headroom in float16: negative where it overflows."""
+        return bits_of(self.largest)
+
+
+class Profile(Data):
+    """What one project pins and trains with."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    title: str
+    sources: tuple[Url, ...] = Field(min_length=1)
+    python: Specifier | None = None
+    pins: dict[Name, Specifier]
+    precision: Precision
+    training: Training
+    lora: Lora
+    subject: Literal["videochat2", "language"] = "videochat2"
+    """What the probe builds in miniature: VideoChat2's wiring of video and language model, or the latter alone."""
+    fan_in: tuple[int, ...] = (4096, 14336)
+    """Input widths of the adapted layers at full size."""
+    miniature: Miniature = Miniature()
+    base_model: str | None = None
+    """The language model that is trained, as its publisher calls it."""
+    maxima: tuple[Maximum, ...] = ()
+    """What is known of the range of this project's models, and of others."""

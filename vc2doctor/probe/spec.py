@@ -1,0 +1,48 @@
+"""What the worker is asked to build and train: the profile, and what the user named, as the worker's spec."""
+
+from pathlib import Path
+from typing import Any
+
+from vc2doctor.core.data import Data
+from vc2doctor.matrix.profile import Profile
+from vc2doctor.probe.sample_texts import TEXTS
+from vc2doctor.target.shared.outliers import OUTLIERS
+
+
+class Subject(Data):
+    """What is trained instead of the profile's miniature, or how the miniature is changed."""
+
+    entry: str | None = None
+    """``module:function`` of the user's own."""
+    checkpoint: Path | None = None
+    """A folder with safetensors, or a GGUF file."""
+    texts: tuple[str, ...] = ()
+    """What a checkpoint reads; none: sample texts."""
+    stress: bool = False
+    """Whether outliers are planted into the miniature, one after the other."""
+    seed: int = 0
+    attention: str | None = None
+    """``None``: what transformers chooses."""
+
+
+def spec_of(profile: Profile, subject: Subject) -> dict[str, Any]:
+    """Return the keys of the worker's ``Spec`` for ``subject`` in ``profile``."""
+    return {
+        "model": profile.subject,
+        "r": profile.lora.r,
+        "alpha": profile.lora.alpha,
+        "dropout": profile.lora.dropout,
+        "targets": profile.lora.targets,
+        "learning_rate": profile.training.learning_rate,
+        "betas": profile.training.betas,
+        "weight_decay": profile.training.weight_decay,
+        "fan_in": profile.fan_in,
+        "checkpointing": profile.training.gradient_checkpointing,
+        "shape": profile.miniature.model_dump(),
+        "entry": subject.entry or "",
+        "checkpoint": str(subject.checkpoint) if subject.checkpoint else "",
+        "texts": subject.texts or TEXTS,
+        "stress": tuple(OUTLIERS) if subject.stress else (),
+        "seed": subject.seed,
+        "attention": subject.attention or "default",
+    }

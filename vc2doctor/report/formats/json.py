@@ -1,0 +1,12 @@
+"""A report as JSON, in a stable order: see docs/json.md."""
+
+from vc2doctor.core.data import Data
+from vc2doctor.report.formats import Format
+
+
+def render(report: Data) -> str:
+    """Return the report as indented JSON."""
+    return report.model_dump_json(by_alias=True, indent=2) + "\n"
+
+
+FORMAT = Format("json", (".json",), {"check": render, "lint": render, "versions": render, "tables": render})

