@@ -94,6 +94,13 @@ def check(session: nox.Session) -> None:
     session.run("vc2doctor", "check", *session.posargs)
 
 
+@nox.session
+def pages(session: nox.Session) -> None:
+    """Write the parts of the documents that are made from the code: tables, and the picture of the layers."""
+    session.install("-e", ".", env=uv_settings())
+    session.run("python", "-m", "tests.pages")
+
+
 TRUTH_CELLS = (
     NamedCell("2.13.0", "3.11", ("torch==2.13.0", "transformers==5.23.0", "peft==0.21.2")),
     NamedCell("2.5.1", "3.11", ("torch==2.5.1", "transformers==4.48.3", "peft==0.14.0")),
