@@ -73,7 +73,7 @@ def test_a_missing_symbol_decides_about_unmeasured_releases() -> None:
     judgement = judged(matrix, "5.0.0", "0.2.0")
     assert judgement.verdict is Verdict.INCOMPATIBLE
     assert "imports X of transformers (in peft/a.py), which transformers has from 4.2.0 up to 4.3.0" in judgement.reason
-    assert "measured to work in cell 2.0.0-5.0.0-0.1.0 and in cell 2.0.0-4.2.0-0.3.0" in judgement.reason
+    assert "nearest measured successes: 2.0.0-5.0.0-0.1.0, 2.0.0-4.2.0-0.3.0" in judgement.reason
     assert judged(matrix, "4.1.0", "0.3.0").verdict is Verdict.INCOMPATIBLE
     assert judged(matrix, "4.2.0", "0.2.0").verdict is Verdict.COMPATIBLE
 

@@ -105,9 +105,9 @@ def describe(constraint: Constraint) -> str:
     """Return the reason of a constraint, with the measured cells at its boundary."""
     statements = [constraint.reason]
     if constraint.failed:
-        statements.append(f"measured to fail in cell {' and in cell '.join(constraint.failed)}")
+        statements.append(f"measured failures: {', '.join(constraint.failed)}")
     if constraint.works:
-        statements.append(f"measured to work in cell {' and in cell '.join(constraint.works)}")
+        statements.append(f"nearest measured successes: {', '.join(constraint.works)}")
     return "; ".join(statements)
 
 
@@ -155,11 +155,11 @@ def _inferred(combination: Combination, verdicts: Verdicts, recipe: str) -> Judg
         if recipe in verdicts.outcomes[cell.how].trains:
             reason = f"{_measurement(cell)} and trains under {recipe}; {_differences(combination, cell, verdicts)}"
             return Judgement(verdict=Verdict.COMPATIBLE, reason=reason)
-    for find in (_pre_release, _outside_measured_releases, _near_a_failure, _pair_without_success):
+    for find in (_pre_release, _outside_measured_releases, _near_a_failure):
         uncertainty = find(combination, verdicts, recipe)
         if uncertainty is not None:
             return Judgement(verdict=Verdict.UNVERIFIED, reason=uncertainty.reason, uncertainty=uncertainty.key)
-    return Judgement(verdict=Verdict.COMPATIBLE, reason=_compatible_reason(combination, verdicts, recipe))
+    return _judged_by_pairs(_pairs(combination, verdicts, recipe), recipe)
 
 
 def _differences(combination: Combination, cell: MeasuredCell, verdicts: Verdicts) -> str:
@@ -223,6 +223,8 @@ class _Pair(NamedTuple):
     """Two packages of a combination, and the measured successes that cover them."""
 
     package: str
+    text: str
+    """The version of ``package`` in the combination."""
     partner: str
     segment: Segment
     """The releases of ``partner`` that ``package`` cannot tell apart, around the version of the combination."""
@@ -234,37 +236,36 @@ def _pairs(combination: Combination, verdicts: Verdicts, recipe: str) -> Iterato
     for package, partner in itertools.permutations(STACK_PACKAGES, 2):
         pair = f"{package} {partner}"
         index = verdicts.segment_index(pair, combination.versions[partner]) or 0
-        yield _Pair(package, partner, verdicts.segments[pair][index], verdicts.spans[recipe][pair][index])
+        segment, span = verdicts.segments[pair][index], verdicts.spans[recipe][pair][index]
+        yield _Pair(package, combination.versions[package], partner, segment, span)
 
 
-def _pair_without_success(combination: Combination, verdicts: Verdicts, recipe: str) -> _Uncertainty | None:
-    for package, partner, segment, span in _pairs(combination, verdicts, recipe):
+def _judged_by_pairs(pairs: Iterable[_Pair], recipe: str) -> Judgement:
+    """Return ``compatible`` if every version lies between two that train with the segment of the other package.
+
+    This is enough, since failures are facts about one or two packages.
+    """
+    conclusion = (
+        f"Not measured together. Every pair was measured to train under {recipe} with neighboring versions, "
+        "and no conflict is known"
+    )
+    statements = [conclusion]
+    for package, text, partner, segment, span in pairs:
         partners = _releases(partner, segment)
         if span is None:
             reason = f"No measured cell with {partners} trains under {recipe}"
-            return _Uncertainty(reason, f"no {package} trains with {partners}")
-        text = combination.versions[package]
+            uncertainty = f"no {package} trains with {partners}"
+            return Judgement(verdict=Verdict.UNVERIFIED, reason=reason, uncertainty=uncertainty)
         side = side_of(version(text), version(span.first), version(span.last))
         if side:
             reason = (
                 f"{package} {text} is {side} than every release that was measured to train under {recipe} "
                 f"with {partners} ({span.first} to {span.last})"
             )
-            return _Uncertainty(reason, f"{beyond(package, side)} than measured with {partners}")
-    return None
-
-
-def _compatible_reason(combination: Combination, verdicts: Verdicts, recipe: str) -> str:
-    conclusion = (
-        f"Not measured together. Every pair was measured to train under {recipe} with neighboring versions, "
-        "and no conflict is known"
-    )
-    ranges = [
-        f"{_releases(partner, segment)} was measured with {_releases(package, span)}"
-        for package, partner, segment, span in _pairs(combination, verdicts, recipe)
-        if span is not None
-    ]
-    return "; ".join([conclusion, *ranges])
+            uncertainty = f"{beyond(package, side)} than measured with {partners}"
+            return Judgement(verdict=Verdict.UNVERIFIED, reason=reason, uncertainty=uncertainty)
+        statements.append(f"{partners} was measured with {_releases(package, span)}")
+    return Judgement(verdict=Verdict.COMPATIBLE, reason="; ".join(statements))
 
 
 def _releases(package: str, segment: Segment) -> str:

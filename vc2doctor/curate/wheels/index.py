@@ -1,4 +1,4 @@
-"""Read a package index through its JSON API (PEP 691). This module is the only one that uses the network."""
+"""Read a package index through its JSON API (PEP 691). No other module opens a connection."""
 
 import json
 import os
