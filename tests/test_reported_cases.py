@@ -18,20 +18,20 @@ pytestmark = pytest.mark.skipif(not CASES.exists(), reason="the collected report
 
 NOT_PACKAGES = frozenset({"gpu", "cuda", "os", "driver", "gcc"})
 SAID = {
-    "peft-EncoderDecoderCache": "EncoderDecoderCache|no version of torch and transformers and peft",
+    "peft-EncoderDecoderCache": "EncoderDecoderCache|No version of torch and transformers and peft",
     "peft-HybridCache-transformers5": "HybridCache",
     "hub-cached_download": "cached_download",
-    "SDPA/torch-version NaN": "masked|no version of torch",
+    "SDPA/torch-version NaN": "masked|No version of torch",
     "torch-load-CVE-torch>=2.6": r"torch\.load|\.bin",
-    "DTensor-torch>=2.5": "no version of torch",
-    "accelerate-too-old/new-for-peft/transformers": "accelerate|no version of torch",
+    "DTensor-torch>=2.5": "No version of torch",
+    "accelerate-too-old/new-for-peft/transformers": "accelerate|No version of torch",
     "tokenizers-range": "tokenizers",
     "numpy2-old-torch": "(?i)numpy",
     "peft-floor (torch>=1.13 / transformers floor)": "trl",
     "torchvision-pair": "torchvision",
     "peft-adapter-dtype-by-version": "poisoned|half|float16",
     "bitsandbytes-triton.ops": r"triton\.ops",
-    "deepspeed-elastic-log": "deepspeed|no version of torch",
+    "deepspeed-elastic-log": "deepspeed|No version of torch",
 }
 """What has to be said, by the rule behind a report: the reason, or the package that was not named."""
 ELSEWHERE = {

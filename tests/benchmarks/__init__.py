@@ -1,1 +1,1 @@
-"""Benchmarks: ratios within one run, never a timed test."""
+"""Benchmarks. They report ratios within one run, since absolute times depend on the machine."""

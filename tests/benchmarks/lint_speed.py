@@ -1,4 +1,4 @@
-"""How long the linter takes: training code of 20,000 lines, a large file, and the parsers that could read them."""
+"""Measure the speed of the linter on 20,000 lines of training code and on one large file, and that of two parsers."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _PROJECT = Path(__file__).parents[1] / "linter" / "fixtures" / "project"
 _RUNS = 3
 
 
-def copies(folder: Path, lines: int) -> int:
-    """Write the fixture project side by side until there are ``lines`` lines of Python, and return how many."""
+def write_copies(folder: Path, lines: int) -> int:
+    """Copy the fixture project until there are at least ``lines`` lines of Python; return their number."""
     written = number = 0
     while written < lines:
         for path in sorted(_PROJECT.rglob("*.py")):
@@ -32,40 +32,41 @@ def copies(folder: Path, lines: int) -> int:
     return written
 
 
-def large(folder: Path, lines: int) -> int:
-    """Write one module of ``lines`` lines, and return how many."""
+def write_large_module(folder: Path, lines: int) -> int:
+    """Write one module of at least ``lines`` lines; return their number."""
     parts = [path.read_text(encoding="utf-8") for path in sorted(_PROJECT.rglob("*.py"))]
     text = "".join(parts) * (lines // sum(part.count("\n") for part in parts) + 1)
     (folder / "large.py").write_text(text, encoding="utf-8")
     return text.count("\n")
 
 
-def fastest(work: Callable[[], object]) -> float:
+def fastest_seconds(action: Callable[[], object]) -> float:
     """Return the seconds of the fastest of three runs."""
     times = []
     for _ in range(_RUNS):
         start = time.perf_counter()
-        work()
+        action()
         times.append(time.perf_counter() - start)
     return min(times)
 
 
-def _each(parse: Callable[[str], object], texts: list[str]) -> None:
+def _parse_all(parse: Callable[[str], object], texts: list[str]) -> None:
     for text in texts:
         parse(text)
 
 
 def main() -> None:
     """Print the table."""
-    for name, write, wanted in (("20,000 lines", copies, 20_000), ("one file", large, 50_000)):
+    for name, write, min_lines in (("20,000 lines", write_copies, 20_000), ("one file", write_large_module, 50_000)):
         with tempfile.TemporaryDirectory() as folder:
-            lines = write(Path(folder), wanted)
-            request = LintTask(paths=(Path(folder),))
-            print(f"{name}: {lines} lines, lint {fastest(partial(judge, request)):.2f} s")
+            lines = write(Path(folder), min_lines)
+            task = LintTask(paths=(Path(folder),))
+            print(f"{name}: {lines} lines, lint {fastest_seconds(partial(judge, task)):.2f} s")
             texts = [path.read_text(encoding="utf-8") for path in Path(folder).rglob("*.py")]
-            reading = fastest(partial(_each, ast.parse, texts))
-            other = fastest(partial(_each, libcst.parse_module, texts))
-            print(f"  reading alone: ast {reading:.2f} s, LibCST {other:.2f} s ({other / reading:.0f} times)")
+            with_ast = fastest_seconds(partial(_parse_all, ast.parse, texts))
+            with_libcst = fastest_seconds(partial(_parse_all, libcst.parse_module, texts))
+            ratio = with_libcst / with_ast
+            print(f"  parsing alone: ast {with_ast:.2f} s, LibCST {with_libcst:.2f} s ({ratio:.0f} times)")
 
 
 if __name__ == "__main__":

@@ -1,15 +1,17 @@
-"""How many cells the plan measures before nothing is unverified, on ever more releases of transformers and peft.
+"""Count the cells that the plan measures until no combination is unverified, on more and more releases.
 
-The shipped verdicts answer in place of a measurement: they hold every boundary that was found, so the plan meets the
-real ones. Nothing that the wheels say is given to it. Run by ``nox -s matrix-growth``.
+The shipped verdicts stand in for measurements. They hold every boundary that was found, so the plan meets the real
+ones. The plan gets no symbols of the wheels. Run by ``nox -s matrix-growth``.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 from vc2doctor.core.failure import Failure, Missing
 from vc2doctor.curate.compile import compile_matrix
@@ -20,23 +22,38 @@ from vc2doctor.matrix.judge import Combination, Verdict, judge
 from vc2doctor.matrix.matrix import Matrix
 from vc2doctor.matrix.releases import Release, Wheels
 
-TORCH, RECIPE, BATCH = "2.13.0", "bf16", 4
+TORCH, RECIPE = "2.13.0", "bf16"
+BATCH = 4
+"""Cells that are measured between two plans."""
 SIZES = (4, 6, 8, 12, 16, 24, 34)
+"""Releases of peft; there are four times as many of transformers."""
 
 
-def thinned(releases: tuple[str, ...], size: int) -> tuple[str, ...]:
-    """Return ``size`` of ``releases``, evenly spread, both ends among them."""
+class Growth(NamedTuple):
+    """The measurements that one selection of releases needed."""
+
+    product: int
+    measured: int
+    boundaries: int
+    wrong: int
+    """Verdicts that differ from the shipped ones in the end."""
+    releases: int
+
+
+def evenly_spread(releases: tuple[str, ...], size: int) -> tuple[str, ...]:
+    """Return ``size`` of ``releases``, with both ends."""
     return tuple(dict.fromkeys(releases[round(k * (len(releases) - 1) / (size - 1))] for k in range(size)))
 
 
-def measured(truth: Matrix, cell: Cell) -> EvidenceLine:
-    """Return what a measurement of ``cell`` would give."""
+def measure(truth: Matrix, cell: Cell) -> EvidenceLine:
+    """Return the line of evidence that a measurement of ``cell`` would give."""
     versions = {"torch": cell.torch, "transformers": cell.transformers, "peft": cell.peft}
-    found = judge(Combination(python=cell.python, versions=versions, installed=False), truth, RECIPE)
-    fails = found.verdict is Verdict.INCOMPATIBLE
-    what = (*found.constraints, *found.issues, "measured")[0] if fails else ""
+    judgement = judge(Combination(python=cell.python, versions=versions, installed=False), truth, RECIPE)
+    fails = judgement.verdict is Verdict.INCOMPATIBLE
+    # Failures with one cause must look alike, as real ones do.
+    cause = (*judgement.constraints, *judgement.issues, "measured")[0] if fails else ""
     failure = Failure(
-        type="ImportError", message=what, package="peft", missing=Missing(module="transformers", symbol=what)
+        type="ImportError", message=cause, package="peft", missing=Missing(module="transformers", symbol=cause)
     )
     return EvidenceLine(
         schema=1,
@@ -54,57 +71,64 @@ def measured(truth: Matrix, cell: Cell) -> EvidenceLine:
     )
 
 
-def needed(truth: Matrix, transformers: tuple[str, ...], peft: tuple[str, ...]) -> tuple[int, int, int]:
-    """Return how many cells were measured, how many boundaries that showed, and how many verdicts are wrong then."""
-    named = {"torch": (TORCH,), "transformers": transformers, "peft": peft}
-    releases = {name: {text: Release(date="") for text in texts} for name, texts in named.items()}
+def measure_growth(truth: Matrix, transformers: tuple[str, ...], pefts: tuple[str, ...]) -> Growth:
+    """Measure by the plan, from the four corners on, until it plans nothing more."""
+    selected = {"torch": (TORCH,), "transformers": transformers, "peft": pefts}
+    releases = {name: {text: Release(date="") for text in texts} for name, texts in selected.items()}
     wheels = Wheels(date="", releases=releases, required=(), provided=())
-    ends = [(transformers[i], peft[j]) for i in (0, -1) for j in (0, -1)]
-    lines = [measured(truth, Cell(python="3.11", torch=TORCH, transformers=one, peft=other)) for one, other in ends]
+    corners = itertools.product((transformers[0], transformers[-1]), (pefts[0], pefts[-1]))
+    lines = [
+        measure(truth, Cell(python="3.11", torch=TORCH, transformers=release, peft=peft)) for release, peft in corners
+    ]
     while True:
-        known = Matrix(profiles={}, issues=(), verdicts=compile_matrix(lines, (), wheels))
-        wanted = plan(known, RECIPE, (TORCH,), BATCH)
-        if not wanted:
+        compiled = Matrix(profiles={}, issues=(), verdicts=compile_matrix(lines, (), wheels))
+        planned = plan(compiled, RECIPE, (TORCH,), BATCH)
+        if not planned:
             break
-        lines += [measured(truth, one.cell) for one in wanted]
-    boundaries = sum(len(found) - 1 for found in known.verdicts.segments.values())
-    wrong = sum(_differs(truth, known, one, other) for one in transformers for other in peft)
-    return len(lines), boundaries, wrong
+        lines += [measure(truth, entry.cell) for entry in planned]
+    return Growth(
+        product=len(transformers) * len(pefts),
+        measured=len(lines),
+        boundaries=sum(len(segments) - 1 for segments in compiled.verdicts.segments.values()),
+        wrong=sum(_disagree(truth, compiled, *stack) for stack in itertools.product(transformers, pefts)),
+        releases=len(transformers) + len(pefts),
+    )
 
 
-def _differs(truth: Matrix, known: Matrix, transformers: str, peft: str) -> bool:
+def _disagree(truth: Matrix, compiled: Matrix, transformers: str, peft: str) -> bool:
+    """Return whether only one of two matrices calls a combination incompatible."""
     versions = {"torch": TORCH, "transformers": transformers, "peft": peft}
     combination = Combination(python=None, versions=versions, installed=False)
-    fails = [judge(combination, matrix, RECIPE).verdict is Verdict.INCOMPATIBLE for matrix in (truth, known)]
+    fails = [judge(combination, matrix, RECIPE).verdict is Verdict.INCOMPATIBLE for matrix in (truth, compiled)]
     return fails[0] != fails[1]
 
 
 def main() -> None:
-    """Print the table, and draw it where matplotlib is there."""
+    """Print the table; with ``--plot FILE``, draw it as well."""
     truth = load.load(Path(sys.argv[sys.argv.index("--matrix") + 1]) if "--matrix" in sys.argv else load.shipped())
     releases = truth.verdicts.releases
     rows = []
     for size in SIZES:
-        chosen = thinned(releases["transformers"], size * 4), thinned(releases["peft"], size)
-        cells, boundaries, wrong = needed(truth, *chosen)
-        rows.append((len(chosen[0]) * len(chosen[1]), cells, boundaries, wrong, len(chosen[0]) + len(chosen[1])))
-        print(json.dumps(dict(zip(("product", "measured", "boundaries", "wrong", "releases"), rows[-1], strict=True))))
+        transformers, pefts = evenly_spread(releases["transformers"], size * 4), evenly_spread(releases["peft"], size)
+        rows.append(measure_growth(truth, transformers, pefts))
+        print(json.dumps(rows[-1]._asdict()))
     if "--plot" in sys.argv:
         draw(rows, Path(sys.argv[sys.argv.index("--plot") + 1]))
 
 
-def draw(rows: list[tuple[int, int, int, int, int]], path: Path) -> None:
-    """Draw measured cells over the product of axes, beside boundaries times the logarithm of the releases."""
+def draw(rows: list[Growth], path: Path) -> None:
+    """Draw the measured cells over the product of releases, with two curves to compare."""
     import matplotlib as mpl  # noqa: PLC0415 - only the plot needs it
 
     mpl.use("svg")
     from matplotlib import pyplot as plt  # noqa: PLC0415
 
     figure, axes = plt.subplots(figsize=(6, 4))
-    product = [row[0] for row in rows]
-    axes.plot(product, product, "--", color="grey", label="every cell")
-    axes.plot(product, [row[1] for row in rows], "o-", label="measured by the plan")
-    axes.plot(product, [row[2] * math.log2(row[4]) for row in rows], ":", label="boundaries x log2(releases)")
+    products = [row.product for row in rows]
+    bisection = [row.boundaries * math.log2(row.releases) for row in rows]
+    axes.plot(products, products, "--", color="gray", label="every cell")
+    axes.plot(products, [row.measured for row in rows], "o-", label="measured by the plan")
+    axes.plot(products, bisection, ":", label="boundaries x log2(releases)")
     axes.set(xscale="log", yscale="log", xlabel="transformers x peft releases", ylabel="cells")
     axes.legend()
     figure.tight_layout()

@@ -1,4 +1,4 @@
-"""What loading the verdicts and judging costs: medians in milliseconds, beside parsing the same file as JSON.
+"""Measure the time to load the verdicts and to judge, in milliseconds, and compare it with parsing the file as JSON.
 
 Run by ``python -m tests.benchmarks.matrix_speed``.
 """
@@ -20,37 +20,37 @@ RUNS = 15
 EXAMPLE = {"torch": "2.5.1", "transformers": "4.57.3", "peft": "0.11.1"}
 
 
-def median(action: Callable[[], object]) -> float:
-    """Return the median of some runs, in milliseconds."""
+def median_milliseconds(action: Callable[[], object]) -> float:
+    """Return the median duration of ``RUNS`` calls, in milliseconds."""
     times = []
     for _ in range(RUNS):
-        began = time.perf_counter()
+        start = time.perf_counter()
         action()
-        times.append((time.perf_counter() - began) * 1e3)
+        times.append((time.perf_counter() - start) * 1e3)
     return statistics.median(times)
 
 
-def one(text: bytes) -> None:
+def load_and_judge(text: bytes) -> None:
     """Load the verdicts and judge one combination, as a command does."""
-    known = Matrix(profiles={}, issues=(), verdicts=Verdicts.model_validate_json(text))
-    judge(Combination(python=None, versions=EXAMPLE, installed=False), known, "bf16")
+    matrix = Matrix(profiles={}, issues=(), verdicts=Verdicts.model_validate_json(text))
+    judge(Combination(python=None, versions=EXAMPLE, installed=False), matrix, "bf16")
 
 
 def main() -> None:
     """Print the table."""
     text = (load.shipped() / "verdicts.json").read_bytes()
-    known = load.load(load.shipped())
-    releases = known.verdicts.releases
+    matrix = load.load(load.shipped())
+    releases = matrix.verdicts.releases
     stacks = [
-        Combination(python=None, versions={"torch": torch, "transformers": one_, "peft": other}, installed=False)
-        for torch, one_, other in itertools.product(("2.5.1",), releases["transformers"], releases["peft"])
+        Combination(python=None, versions={**EXAMPLE, "transformers": transformers, "peft": peft}, installed=False)
+        for transformers, peft in itertools.product(releases["transformers"], releases["peft"])
     ]
-    parsed = median(lambda: json.loads(text))
-    judged = median(lambda: one(text))
-    print(f"parse verdicts.json {parsed:.1f} ms; load and judge {judged:.1f} ms ({judged / parsed:.1f} times that)")
-    print(f"whole folder: {median(lambda: load.load(load.shipped())):.1f} ms")
-    many = median(lambda: [judge(stack, known, "bf16") for stack in stacks])
-    print(f"{len(stacks)} combinations: {many:.0f} ms, {len(stacks) / many * 1e3:.0f} a second")
+    parse = median_milliseconds(lambda: json.loads(text))
+    judge_one = median_milliseconds(lambda: load_and_judge(text))
+    print(f"parse verdicts.json {parse:.1f} ms; load and judge {judge_one:.1f} ms ({judge_one / parse:.1f} times that)")
+    print(f"load the whole folder: {median_milliseconds(lambda: load.load(load.shipped())):.1f} ms")
+    judge_all = median_milliseconds(lambda: [judge(stack, matrix, "bf16") for stack in stacks])
+    print(f"{len(stacks)} combinations: {judge_all:.0f} ms, {len(stacks) / judge_all * 1e3:.0f} a second")
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ def test_what_the_probe_saw_fail_is_told_by_the_probe() -> None:
 def test_no_ground_and_no_probe() -> None:
     (finding,) = found_by(check, examination(matrix=matrix()))
     assert finding.severity is Severity.WARNING
-    assert finding.evidence == ("nothing was measured",)
+    assert finding.evidence == ("The matrix holds no measurement",)
 
 
 def test_no_ground_but_it_trained_here() -> None:

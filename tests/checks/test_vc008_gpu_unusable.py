@@ -19,7 +19,7 @@ def test_without_a_gpu_there_is_nothing_to_say() -> None:
 def test_a_card_newer_than_the_wheel() -> None:
     (finding,) = found_by(check, examination({**GOOD, "torch": "2.5.1+cu124"}, nvidia=BLACKWELL))
     assert finding.severity is Severity.ERROR
-    assert "no kernel image: compute capability 12.0 is sm_120" in finding.message
+    assert "no kernel image: the GPU has compute capability 12.0 (sm_120)" in finding.message
     assert any("inferred from the released wheels" in text for text in finding.evidence)
 
 
@@ -37,7 +37,7 @@ def test_a_cpu_build() -> None:
 def test_a_driver_that_is_too_old() -> None:
     old = H200.model_copy(update={"driver": "535.183.01"})
     (finding,) = found_by(check, examination({**GOOD, "torch": "2.13.0+cu130"}, nvidia=old))
-    assert "CUDA 13.0 needs driver 580.65 or newer, here is 535.183.01" in finding.message
+    assert "CUDA 13.0 needs driver 580.65 or newer, and the installed driver is 535.183.01" in finding.message
 
 
 def test_another_card_of_the_machine_is_only_told_of() -> None:

@@ -43,7 +43,7 @@ def test_the_recipe_decides(doctor: Doctor) -> None:
 
 def test_what_is_not_named_may_decide(doctor: Doctor) -> None:
     ran = doctor("matrix", "explain", "peft=0.14.0")
-    assert ran.out.startswith("unverified: no version of torch and transformers was named")
+    assert ran.out.startswith("unverified: No version of torch and transformers was named")
     assert re.search(r"with transformers <=4\.42\.4: .*EncoderDecoderCache", ran.out)
 
 
@@ -134,7 +134,7 @@ def test_stale_verdicts_are_not_believed(doctor: Doctor, tmp_path: Path) -> None
     assert f"run: vc2doctor matrix compile --matrix {copy}" in ran.err
     assert doctor("matrix", "compile", "--matrix", str(copy)).code == 0
     ran = doctor("matrix", "explain", *EXAMPLE, "--matrix", str(copy))
-    assert ran.out.startswith("unverified: nothing was measured")
+    assert ran.out.startswith("unverified: The matrix holds no measurement")
 
 
 def test_contradictory_evidence_ends_2(doctor: Doctor, tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_contradictory_evidence_ends_2(doctor: Doctor, tmp_path: Path) -> None:
     (copy / "evidence" / "wrong.jsonl").write_text(json.dumps(line) + "\n")
     ran = doctor("matrix", "compile", "--matrix", str(copy))
     assert ran.code == 2
-    assert "contradicts what was measured" in ran.err
+    assert "these statements contradict measurements" in ran.err
     assert "HybridCache" in ran.err
 
 

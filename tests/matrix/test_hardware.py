@@ -1,4 +1,4 @@
-"""What a torch build can do on real GPUs, from Kepler to Blackwell."""
+"""Torch builds on real GPUs, from Kepler to Blackwell."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ GPUS = [
 
 
 @pytest.mark.parametrize(("name", "capability", "native", "on_117", "on_124", "on_128"), GPUS)
-def test_real_gpus(  # noqa: PLR0913, PLR0917 - one column each
+def test_support_of_real_gpus(  # noqa: PLR0913, PLR0917 - one column each
     name: str,
     capability: tuple[int, int],
     native: bool,
@@ -68,37 +68,39 @@ def test_real_gpus(  # noqa: PLR0913, PLR0917 - one column each
 ) -> None:
     for architectures, cuda, usable in ((CU117, (11, 7), on_117), (CU124, (12, 4), on_124), (CU128, (12, 8), on_128)):
         build = TorchBuild(cuda=cuda, architectures=architectures, inferred=False)
-        found = support("nvidia", capability, build, "580.95.05")
-        assert found.bf16 is (Bf16.NATIVE if native else Bf16.EMULATED), name
-        assert found.usable is usable, f"{name} on CUDA {cuda}: {found.reason}"
+        result = support("nvidia", capability, build, "580.95.05")
+        assert result.bf16 is (Bf16.NATIVE if native else Bf16.EMULATED), name
+        assert result.usable is usable, f"{name} on CUDA {cuda}: {result.reason}"
         if not usable:
-            assert "no kernel image" in found.reason
+            assert "no kernel image" in result.reason
 
 
-def test_the_table_is_as_long_as_promised() -> None:
+def test_the_table_has_at_least_thirty_gpus() -> None:
     assert len(GPUS) >= 30
 
 
-def test_a_new_card_on_an_old_wheel() -> None:
-    found = support("nvidia", (12, 0), TorchBuild(cuda=(12, 4), architectures=CU124), "570.124.06")
-    assert not found.usable
-    assert found.reason.startswith("no kernel image: compute capability 12.0 is sm_120, and this torch carries sm_50")
+def test_a_new_gpu_cannot_run_an_old_wheel() -> None:
+    result = support("nvidia", (12, 0), TorchBuild(cuda=(12, 4), architectures=CU124), "570.124.06")
+    assert not result.usable
+    assert result.reason.startswith(
+        "no kernel image: the GPU has compute capability 12.0 (sm_120), and this torch has kernels for sm_50"
+    )
 
 
-def test_ptx_runs_on_anything_newer() -> None:
+def test_ptx_runs_on_newer_gpus() -> None:
     assert has_kernels((12, 0), ("sm_90", "compute_90"))
     assert not has_kernels((8, 0), ("compute_90",))
 
 
-def test_architecture_specific_code_runs_only_there() -> None:
+def test_architecture_specific_code_runs_on_that_architecture_only() -> None:
     assert has_kernels((9, 0), ("sm_90a",))
     assert not has_kernels((10, 3), ("sm_100a",))
     assert not has_kernels((10, 3), ("compute_100a",))
 
 
 def test_a_cpu_build_cannot_use_a_gpu() -> None:
-    found = support("nvidia", (9, 0), TorchBuild(cpu_only=True), "580.95.05")
-    assert (found.usable, found.reason) == (False, "this torch is a CPU build")
+    result = support("nvidia", (9, 0), TorchBuild(cpu_only=True), "580.95.05")
+    assert (result.usable, result.reason) == (False, "this torch is a CPU build")
 
 
 @pytest.mark.parametrize(
@@ -112,12 +114,14 @@ def test_a_cpu_build_cannot_use_a_gpu() -> None:
         ((11, 8), "470.82.01", True),
     ],
 )
-def test_the_driver_must_serve_the_builds_cuda(cuda: tuple[int, int], driver: str, *, usable: bool) -> None:
+def test_the_driver_must_support_the_cuda_version_of_the_build(
+    cuda: tuple[int, int], driver: str, *, usable: bool
+) -> None:
     build = TorchBuild(cuda=cuda, architectures=("sm_80",))
-    found = support("nvidia", (8, 0), build, driver)
-    assert found.usable is usable
+    result = support("nvidia", (8, 0), build, driver)
+    assert result.usable is usable
     if not usable:
-        assert f"here is {driver}" in found.reason
+        assert f"the installed driver is {driver}" in result.reason
 
 
 @pytest.mark.parametrize(
@@ -134,15 +138,15 @@ def test_the_driver_must_serve_the_builds_cuda(cuda: tuple[int, int], driver: st
         (None, Bf16.UNKNOWN),
     ],
 )
-def test_amd(architecture: str | None, bf16: Bf16) -> None:
+def test_bfloat16_on_amd_gpus(architecture: str | None, bf16: Bf16) -> None:
     assert support("amd", None, TorchBuild(hip=True), None, architecture).bf16 is bf16
 
 
-def test_apple_is_left_to_the_probe() -> None:
+def test_bfloat16_on_apple_gpus_is_unknown_without_a_probe() -> None:
     assert support("apple", None, TorchBuild(), None).bf16 is Bf16.UNKNOWN
 
 
-def test_an_unknown_capability_is_unknown() -> None:
+def test_bfloat16_is_unknown_without_a_compute_capability() -> None:
     assert support("nvidia", None, TorchBuild(), None).bf16 is Bf16.UNKNOWN
 
 
@@ -159,21 +163,23 @@ def test_an_unknown_capability_is_unknown() -> None:
         ("2.4.0a0+07cecf4168.nv24.05", (), None),
     ],
 )
-def test_the_build_is_read_from_metadata(version: str, requires: tuple[str, ...], cuda: tuple[int, int] | None) -> None:
+def test_the_cuda_version_is_read_from_metadata(
+    version: str, requires: tuple[str, ...], cuda: tuple[int, int] | None
+) -> None:
     assert build_of(distribution("torch", version, requires=requires), None).cuda == cuda
 
 
-def test_builds_without_cuda() -> None:
+def test_cpu_and_rocm_builds_have_no_cuda() -> None:
     assert build_of(distribution("torch", "2.13.0+cpu"), None).cpu_only
     assert build_of(distribution("torch", "2.5.0+rocm6.2"), None).hip
     assert build_of(None, None) == TorchBuild()
 
 
-def test_torch_itself_outweighs_metadata() -> None:
-    found = build_of(distribution("torch", "2.7.0+cu128"), cuda_device(architectures=("sm_80",)))
-    assert (found.architectures, found.inferred) == (("sm_80",), False)
+def test_what_torch_reports_outweighs_its_metadata() -> None:
+    build = build_of(distribution("torch", "2.7.0+cu128"), cuda_device(architectures=("sm_80",)))
+    assert (build.architectures, build.inferred) == (("sm_80",), False)
 
 
 @given(st.tuples(st.integers(3, 13), st.integers(0, 9)), st.lists(st.text(max_size=8), max_size=5))
-def test_no_list_of_architectures_breaks_the_rule(capability: tuple[int, int], architectures: list[str]) -> None:
+def test_any_text_may_stand_in_a_list_of_architectures(capability: tuple[int, int], architectures: list[str]) -> None:
     has_kernels(capability, tuple(architectures))

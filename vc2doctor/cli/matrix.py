@@ -76,7 +76,7 @@ def compile_(matrix: Path | None, *, check: bool) -> None:
     """Compile evidence, known issues and what the wheels say into verdicts.json; contradictions end 2."""
     from vc2doctor.curate import run  # noqa: PLC0415 - `--help` needs none of it
 
-    current, path = run.compiled(matrix, write=not check)
+    current, path = run.compile_verdicts(matrix, write=not check)
     click.echo(f"{path}: {'current' if current else 'not current' if check else 'written'}")
     sys.exit(1 if check and not current else 0)
 
@@ -90,7 +90,7 @@ def plan(cells: int, torches: tuple[str, ...], precision: str, matrix: Path | No
     """Print the cells whose measurement settles most, one a line, as `nox -s grid -- --file` reads them."""
     from vc2doctor.curate import run  # noqa: PLC0415 - `--help` needs none of it
 
-    for line in run.planned(matrix, precision, torches, cells):
+    for line in run.planned_lines(matrix, precision, torches, cells):
         click.echo(line)
 
 
@@ -101,7 +101,7 @@ def merge(files: tuple[Path, ...], into: Path) -> None:
     """Add evidence from other machines: duplicates collapse, contradictions are shown (and end 1) and are not added."""
     from vc2doctor.curate import run  # noqa: PLC0415 - `--help` needs none of it
 
-    result = run.merged(files, into)
+    result = run.merge_files(files, into)
     click.echo(f"{len(result.added)} added, {result.duplicates} known already")
     for contradiction in result.contradictions:
         click.echo(f"contradiction: {contradiction.description}")
@@ -115,5 +115,5 @@ def update(matrix: Path | None, *, index: bool) -> None:  # noqa: ARG001 - click
     """List releases that are newer than the evidence, and the cells that would settle them."""
     from vc2doctor.curate import run  # noqa: PLC0415 - `--help` needs none of it
 
-    for line in run.newer(matrix):
+    for line in run.newer_releases(matrix):
         click.echo(line)

@@ -1,1 +1,1 @@
-"""For maintainers: build and measure cells, read wheels, plan, merge, and compile the matrix."""
+"""For maintainers: build and measure cells, read wheels, plan measurements, merge evidence, and compile the matrix."""

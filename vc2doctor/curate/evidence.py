@@ -1,5 +1,6 @@
-"""Turns one probe run into one line of evidence."""
+"""Turn one probe run into one line of evidence."""
 
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Literal
@@ -7,6 +8,7 @@ from typing import Literal
 from vc2doctor.core import writing
 from vc2doctor.core.errors import DoctorError
 from vc2doctor.core.failure import Failure
+from vc2doctor.core.versions import STACK_PACKAGES
 from vc2doctor.environment import interpreter
 from vc2doctor.environment.interpreter import TargetFacts
 from vc2doctor.environment.model import COMPANION_PACKAGES
@@ -17,23 +19,33 @@ from vc2doctor.probe.outcome import RecipeOutcome, outcomes
 from vc2doctor.probe.run import probe
 from vc2doctor.target.shared.recipes import RECIPES
 
+MAX_MESSAGE_LENGTH = 300
+"""Characters of an exception in the evidence."""
+MAX_OUTPUT_LENGTH = 500
+"""Characters of the probe's error output in a message; the last ones tell most."""
+
 
 class EvidenceError(DoctorError):
     """An environment cannot be measured."""
 
 
 def measure(python: str, name: str, device: str, timeout: float) -> EvidenceLine:
-    """Probe the environment of the interpreter at ``python`` and return what came out.
+    """Probe the environment of the interpreter at ``python`` and return the line of evidence.
 
     Raises:
-        EvidenceError: it lacks a package of the stack, or the probe was cut short, which says nothing of the cell.
+        EvidenceError: a package of the stack is missing, or the probe did not run to its end. Neither of them shows
+            how the cell behaves.
         TargetError: the interpreter cannot be started.
     """
     path = interpreter.find(python)
     facts = interpreter.observe(path)
     run = probe(path, device, list(RECIPES), timeout, lambda _: None)
+    # A crash (`signal`) is an outcome of the cell. A timeout or a full memory is one of this machine.
     if run.ending not in ("finished", "signal"):
-        message = f"{path}: the probe ended ({run.ending}) while {run.stage}: {run.child.errors[-500:]}"
+        message = (
+            f"{path}: the probe did not finish, so nothing was measured "
+            f"(ending: {run.ending}, stage: {run.stage}): {run.child.errors[-MAX_OUTPUT_LENGTH:]}"
+        )
         raise EvidenceError(message)
     return line_of(facts, run, name, datetime.now(timezone.utc).date().isoformat())
 
@@ -44,30 +56,30 @@ def line_of(facts: TargetFacts, run: ProbeRun, name: str, date: str) -> Evidence
     Raises:
         EvidenceError: a package of the stack is missing.
     """
+    # Of two installations of one package, Python imports the first.
     versions = {found.name: found.version for found in reversed(facts.distributions) if found.version}
-    try:
-        cell = Cell(
-            python=facts.interpreter.minor,
-            torch=versions["torch"],
-            transformers=versions["transformers"],
-            peft=versions["peft"],
-        )
-    except KeyError as error:
-        message = f"{facts.interpreter.path}: {error.args[0]} is not installed, so there is nothing to measure"
-        raise EvidenceError(message) from error
-    found = [outcome for outcome in outcomes(run) if outcome.outcome is not None]
+    missing = [axis for axis in STACK_PACKAGES if axis not in versions]
+    if missing:
+        message = f"{facts.interpreter.path}: {missing[0]} is not installed; install it, then measure again"
+        raise EvidenceError(message)
+    judged = [outcome for outcome in outcomes(run) if outcome.outcome is not None]
     return EvidenceLine(
         schema=1,
         name=name,
         date=date,
         worker=run.worker or "unknown",
-        cell=cell,
-        resolved={other: versions[other] for other in COMPANION_PACKAGES if other in versions},
+        cell=Cell(
+            python=facts.interpreter.minor,
+            torch=versions["torch"],
+            transformers=versions["transformers"],
+            peft=versions["peft"],
+        ),
+        resolved={package: versions[package] for package in COMPANION_PACKAGES if package in versions},
         platform=f"{facts.platform.system.lower()}-{facts.platform.machine}",
         device=_device(run),
         import_failure=_shortened(run.import_failure) if run.import_failure else None,
-        recipes={outcome.recipe: outcome.outcome for outcome in found if outcome.outcome is not None},
-        failures={outcome.recipe: _failure(run, outcome) for outcome in found if outcome.outcome == "error"},
+        recipes={outcome.recipe: outcome.outcome for outcome in judged if outcome.outcome is not None},
+        failures={outcome.recipe: _failure(run, outcome) for outcome in judged if outcome.outcome == "error"},
         adapter=_adapter(run),
         adapter_failure=_shortened(run.adapter.error) if run.adapter and run.adapter.error else None,
         seconds=run.child.seconds,
@@ -75,21 +87,30 @@ def line_of(facts: TargetFacts, run: ProbeRun, name: str, date: str) -> Evidence
 
 
 def append(path: Path, line: EvidenceLine) -> bool:
-    """Add ``line`` to the file at ``path``, unless the same was measured before; return whether it was added.
+    """Add ``line`` to the file at ``path`` and return ``True``; ``False``: the file holds the same measurement already.
 
     Raises:
         MatrixError: the file holds something else.
-        OutputError: it cannot be written.
+        OutputError: the file cannot be written.
     """
-    before = list(evidence_lines(path)) if path.exists() else []
-    if any(_same(line, other) for other in before):
+    existing = list(evidence_lines(path)) if path.exists() else []
+    if any(_is_same_measurement(line, other) for other in existing):
         return False
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
-    writing.replace(path, f"{text}{line.text}\n")
+    append_lines(path, [line])
     return True
 
 
-def _same(line: EvidenceLine, other: EvidenceLine) -> bool:
+def append_lines(path: Path, lines: Sequence[EvidenceLine]) -> None:
+    """Add ``lines`` to the file at ``path``, or write the file if there is none.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    writing.replace(path, text + "".join(f"{line.text}\n" for line in lines))
+
+
+def _is_same_measurement(line: EvidenceLine, other: EvidenceLine) -> bool:
     return line.model_dump(exclude={"date", "seconds"}) == other.model_dump(exclude={"date", "seconds"})
 
 
@@ -107,8 +128,8 @@ def _failure(run: ProbeRun, outcome: RecipeOutcome) -> Failure:
 
 
 def _shortened(failure: Failure) -> Failure:
-    # What is in brackets at the end of an ImportError is a path of this machine.
-    return failure.model_copy(update={"message": failure.message.split(" (/")[0][:300]})
+    # An ImportError ends with a path in brackets. It belongs to this machine, not to the cell.
+    return failure.model_copy(update={"message": failure.message.split(" (/")[0][:MAX_MESSAGE_LENGTH]})
 
 
 def _adapter(run: ProbeRun) -> Literal["same", "different", "error", "not reached"]:

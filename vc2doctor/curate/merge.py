@@ -1,4 +1,4 @@
-"""Takes evidence from other machines: duplicates collapse, contradictions are shown, invalid lines are refused."""
+"""Merge evidence from other machines: drop duplicates, report contradictions, and refuse invalid lines."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -14,48 +14,56 @@ class Contradiction(Data):
     """Two measurements of one cell that ended differently."""
 
     description: str
-    """The cell, what differs, and where both lines stand."""
+    """The cell, the differing outcomes, and the places of both lines."""
 
 
 class MergeResult(NamedTuple):
-    """What came out."""
+    """The outcome of a merge."""
 
     added: list[EvidenceLine]
     duplicates: int
     contradictions: list[Contradiction]
 
 
-Sourced = tuple[str, EvidenceLine]
-"""``FILE:LINE`` and what stands there."""
+class LocatedLine(NamedTuple):
+    """A line of evidence and its place."""
+
+    place: str
+    """``FILE:LINE``."""
+    line: EvidenceLine
 
 
-def sourced(paths: Iterable[Path]) -> list[Sourced]:
+def located_lines(paths: Iterable[Path]) -> list[LocatedLine]:
     """Return the lines of evidence files, each with its place.
 
     Raises:
-        MatrixError: a line is not a measured cell; the message names file and line.
+        MatrixError: a line is not a measured cell; the message gives file and line.
     """
-    return [(f"{path}:{number}", line) for path in paths for number, line in enumerate(evidence_lines(path), start=1)]
+    return [
+        LocatedLine(f"{path}:{number}", line)
+        for path in paths
+        for number, line in enumerate(evidence_lines(path), start=1)
+    ]
 
 
-def merge(ours: Sequence[Sourced], theirs: Sequence[Sourced]) -> MergeResult:
-    """Return which of ``theirs`` are new, and which contradict a line that stands."""
-    known = {_key(line): (place, line) for place, line in ours}
+def merge(ours: Sequence[LocatedLine], theirs: Sequence[LocatedLine]) -> MergeResult:
+    """Return which lines of ``theirs`` are new, and which contradict a line that exists."""
+    known = {_measurement(entry.line): entry for entry in ours}
     added, duplicates, contradictions = [], 0, []
-    for place, line in theirs:
-        before = known.get(_key(line))
-        if before is None:
-            known[_key(line)] = (place, line)
-            added.append(line)
-        elif _outcome(before[1]) == _outcome(line):
+    for entry in theirs:
+        existing = known.get(_measurement(entry.line))
+        if existing is None:
+            known[_measurement(entry.line)] = entry
+            added.append(entry.line)
+        elif _outcomes(existing.line) == _outcomes(entry.line):
             duplicates += 1
         else:
-            differs = _differs(before[1], line)
-            contradictions.append(Contradiction(description=f"{line.name}: {differs}: {before[0]} against {place}"))
+            contradictions.append(_contradiction(existing, entry))
     return MergeResult(added, duplicates, contradictions)
 
 
-def _key(line: EvidenceLine) -> tuple[object, ...]:
+def _measurement(line: EvidenceLine) -> tuple[object, ...]:
+    """Return the circumstances of a measurement: lines that agree in them must have the same outcomes."""
     stack = tuple(version(getattr(line.cell, axis)) for axis in STACK_PACKAGES)
     return (
         line.cell.python,
@@ -68,16 +76,22 @@ def _key(line: EvidenceLine) -> tuple[object, ...]:
     )
 
 
-def _outcome(line: EvidenceLine) -> dict[str, str]:
-    imported = "fails" if line.import_failure else "works"
+def _outcomes(line: EvidenceLine) -> dict[str, str]:
     return {
         **{recipe: str(outcome) for recipe, outcome in line.recipes.items()},
-        "import": imported,
+        "import": "fails" if line.import_failure else "works",
         "adapter": line.adapter,
     }
 
 
-def _differs(one: EvidenceLine, other: EvidenceLine) -> str:
-    before, after = _outcome(one), _outcome(other)
-    names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
-    return ", ".join(f"{name} {before.get(name, 'unsupported')} or {after.get(name, 'unsupported')}" for name in names)
+def _contradiction(existing: LocatedLine, new: LocatedLine) -> Contradiction:
+    before, after = _outcomes(existing.line), _outcomes(new.line)
+    differences = ", ".join(
+        f"{name} {before.get(name, 'unsupported')} or {after.get(name, 'unsupported')}"
+        for name in {**before, **after}
+        if before.get(name) != after.get(name)
+    )
+    return Contradiction(
+        description=f"cell {new.line.name} has two different outcomes ({differences}); "
+        f"compare {existing.place} with {new.place}, and measure the cell again"
+    )

@@ -1,1 +1,1 @@
-"""What is known: profiles, known issues and measured cells, as data. It never looks at the machine."""
+"""Knowledge about versions, as data: profiles, known issues and measured cells. It never looks at the machine."""

@@ -1,4 +1,4 @@
-"""What the doctor judges combinations by: compiled from evidence, released wheels and known issues."""
+"""The compiled matrix, ``verdicts.json``: what the doctor judges combinations by."""
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
@@ -13,66 +13,64 @@ from vc2doctor.core.data import Data
 from vc2doctor.core.versions import ABSENT, STACK_PACKAGES, grained, holds, side_of, version
 
 GPU = "gpu"
-"""Stands among the versions of a combination where the machine has one: some releases cannot be imported without."""
+"""A key among the versions of a combination if the machine has a GPU: some releases cannot be imported without one."""
 
 
 class Constraint(Data):
-    """A region where something fails, and why."""
+    """A region of versions in which something fails, and why."""
 
     id: str
     kind: Literal["symbol", "declared", "install", "behaviour"]
-    """``symbol``: one package imports what another lacks; ``declared``: one checks the version of another when it is
-    imported; ``install``: the resolver or the installer gives up, which says nothing of what is installed already;
-    ``behaviour``: measured only."""
+    """``symbol``: one package imports a symbol that the other lacks. ``declared``: one package checks the version of
+    the other when it is imported. ``install``: the resolver or the installer gives up; this does not concern packages
+    that are installed already. ``behaviour``: found by measurement only."""
     reason: str
     when: dict[str, str]
-    """Specifiers, by distribution (or ``python``); all of them hold where it fails. None: everywhere. ``absent``: the
-    distribution is not there."""
+    """The region: specifiers by distribution (or ``python``), which must all match. ``absent`` means that the
+    distribution is not installed. An empty mapping is the region of all versions."""
     uncertain_zone: dict[str, str] = Field(default_factory=dict)
-    """The same, as wide as the nearest measured combinations that work in its row leave it."""
+    """A wider region in the same form: along each axis it reaches to the nearest measured success."""
     failure_bounds: dict[str, tuple[str, str]] = Field(default_factory=dict)
-    """Lowest and highest measured failure by axis, of torch by minor release."""
+    """Lowest and highest version that was measured to fail, by axis; for torch the minor release."""
     nearest_passes: tuple[dict[str, str], ...] = ()
-    """Measured combinations that work, nearest to the region on their side: what lies behind one is not in doubt."""
+    """Measured combinations that work and are nearest to the region. What lies behind one of them is not uncertain."""
     recipes: tuple[str, ...] = ()
-    """The recipes that it spoils; none named means all of them."""
+    """The recipes that fail; empty means all of them."""
     failed: tuple[str, ...] = ()
-    """Measured cells that fail by it: the ends of the region."""
+    """Names of the measured cells at the two ends of the region. They fail."""
     works: tuple[str, ...] = ()
-    """The nearest measured cells beyond it that work."""
+    """Names of the nearest measured cells outside the region. They work."""
 
     def is_uncertain(self, versions: Mapping[str, str]) -> bool:
-        """Return whether ``versions`` lie beside the region, with no combination between that was measured to work."""
+        """Return whether ``versions`` lie near the region, and no measured success lies between."""
         if not self.uncertain_zone or not holds(self.uncertain_zone, versions):
             return False
-        failure_bounds = {}
+        # The smallest box around the measured failures and `versions`: a success inside it lies between the two.
+        box = {}
         for name, (low, high) in self.failure_bounds.items():
-            here = grained(name, version(versions[name]))
-            failure_bounds[name] = min(version(low), here), max(version(high), here)
+            position = grained(name, version(versions[name]))
+            box[name] = min(version(low), position), max(version(high), position)
         return not any(
-            all(
-                failure_bounds[name][0] <= version(text) <= failure_bounds[name][1]
-                for name, text in passing_cell.items()
-            )
+            all(box[name][0] <= version(text) <= box[name][1] for name, text in passing_cell.items())
             for passing_cell in self.nearest_passes
         )
 
     def affects(self, recipe: str) -> bool:
-        """Return whether it decides about training under ``recipe``."""
+        """Return whether training under ``recipe`` fails in the region."""
         return not self.recipes or recipe in self.recipes
 
 
 class CellOutcome(Data):
-    """How a measured cell ended: many cells share one."""
+    """How a measured cell ended. Many cells share one outcome, so outcomes are stored once."""
 
     trains: tuple[str, ...]
-    """Recipes under which it trains."""
+    """Recipes under which the cell trains."""
     fails: dict[str, str]
-    """Recipes under which it does not, and what was told; the others were not measured."""
+    """Recipes under which the cell does not train, with a description. Recipes in neither field were not measured."""
 
 
 class MeasuredCell(Data):
-    """One line of evidence, as short as judging needs it."""
+    """One line of evidence, reduced to what judging needs."""
 
     name: str
     date: str
@@ -82,9 +80,9 @@ class MeasuredCell(Data):
     transformers: str
     peft: str
     companions: int
-    """Index into ``Verdicts.leaned_on``."""
+    """Index into ``Verdicts.companions``."""
     how: int
-    """Index into ``Verdicts.hows``."""
+    """Index into ``Verdicts.outcomes``."""
 
 
 class Segment(Data):
@@ -95,83 +93,86 @@ class Segment(Data):
 
 
 class Verdicts(Data):
-    """Everything that judging needs, in one file."""
+    """The compiled matrix: everything that judging needs, in one file."""
 
     schema_: Literal[2] = 2
     sources: str
-    """SHA-256 of what it was compiled from."""
+    """SHA-256 of the files that it was compiled from."""
     releases: dict[str, tuple[str, ...]]
     """Known final releases by package, oldest first."""
     constraints: tuple[Constraint, ...]
     companions: tuple[dict[str, str], ...]
+    """Sets of versions that the resolver chose beside the stack."""
     outcomes: tuple[CellOutcome, ...]
     cells: tuple[MeasuredCell, ...]
     segments: dict[str, tuple[Segment, ...]]
-    """By two packages (``torch transformers``): ranges of the second that the first cannot tell apart."""
+    """By pair of packages (``torch transformers``): ranges of the second package that behave alike with the first."""
     spans: dict[str, dict[str, tuple[Segment | None, ...]]]
-    """By recipe and two packages, for each of those ranges: the oldest and the newest release of the first that were
-    measured to train with it; ``None``: not one was."""
+    """By recipe and pair, one entry for each segment: the oldest and the newest release of the first package that was
+    measured to train with a release of the segment; ``None``: no release was."""
 
     @cached_property
-    def _deciding(self) -> dict[tuple[str, bool], tuple[Constraint, ...]]:
+    def _constraints_by_question(self) -> dict[tuple[str, bool], tuple[Constraint, ...]]:
         return {}
 
-    def deciding(self, recipe: str, *, installed: bool) -> tuple[Constraint, ...]:
-        """Return the constraints that decide about ``recipe``.
+    def constraints_for(self, recipe: str, *, installed: bool) -> tuple[Constraint, ...]:
+        """Return the constraints that can rule out training under ``recipe``.
 
-        Where all is installed, no resolver has a say; where only some of it is named, nothing is known to be absent.
+        Constraints of the resolver do not concern packages that are installed already. If the user only names some
+        packages (``installed=False``), the others may be there, so constraints on absent packages do not count.
         """
         key = recipe, installed
-        if key not in self._deciding:
-            self._deciding[key] = tuple(
-                one
-                for one in self.constraints
-                if one.affects(recipe) and (one.kind != "install" if installed else ABSENT not in one.when.values())
+        if key not in self._constraints_by_question:
+            self._constraints_by_question[key] = tuple(
+                constraint
+                for constraint in self.constraints
+                if constraint.affects(recipe)
+                and (constraint.kind != "install" if installed else ABSENT not in constraint.when.values())
             )
-        return self._deciding[key]
+        return self._constraints_by_question[key]
 
     @cached_property
-    def by_stack(self) -> dict[tuple[Version, ...], list[MeasuredCell]]:
-        """The cells of each torch, transformers and peft."""
-        found: dict[tuple[Version, ...], list[MeasuredCell]] = defaultdict(list)
+    def cells_by_stack(self) -> dict[tuple[Version, ...], list[MeasuredCell]]:
+        """The measured cells by (torch, transformers, peft); local parts of versions do not count."""
+        cells: dict[tuple[Version, ...], list[MeasuredCell]] = defaultdict(list)
         for cell in self.cells:
-            found[tuple(version(getattr(cell, axis)) for axis in STACK_PACKAGES)].append(cell)
-        return found
+            cells[tuple(version(getattr(cell, axis)) for axis in STACK_PACKAGES)].append(cell)
+        return cells
 
     @property
     def torches(self) -> tuple[str, ...]:
-        """Every torch that was measured, the newest first."""
-        return tuple(str(found) for found in sorted({version(cell.torch) for cell in self.cells}, reverse=True))
+        """Every measured release of torch, the newest first."""
+        return tuple(str(release) for release in sorted({version(cell.torch) for cell in self.cells}, reverse=True))
 
     @cached_property
-    def ordered(self) -> dict[str, list[Version]]:
-        """``releases``, parsed."""
+    def _parsed_releases(self) -> dict[str, list[Version]]:
         return {name: [version(text) for text in texts] for name, texts in self.releases.items()}
 
     @cached_property
-    def _bounds(self) -> dict[str, tuple[list[Version], list[Version]]]:
+    def _segment_bounds(self) -> dict[str, tuple[list[Version], list[Version]]]:
         return {
-            pair: ([version(one.first) for one in found], [version(one.last) for one in found])
-            for pair, found in self.segments.items()
+            pair: ([version(segment.first) for segment in segments], [version(segment.last) for segment in segments])
+            for pair, segments in self.segments.items()
         }
 
-    def segment(self, pair: str, text: str) -> int | None:
-        """Return the index of the segment that a version of the second of two packages lies in.
+    def segment_index(self, pair: str, text: str) -> int | None:
+        """Return the index of the segment that contains a version of the second package of ``pair``.
 
-        ``None``: it is older or newer than what was measured.
-        A version that lies between two segments belongs to the older one; a patch release of the newest or the oldest
-        measured minor release belongs to that.
+        ``None``: the version is older or newer than every measured one. A version between two segments belongs to the
+        older one. A patch release of the oldest or newest measured minor release belongs to that release.
         """
-        firsts, lasts = self._bounds.get(pair, ([], []))
-        found = version(text)
-        if not firsts or side_of(found, firsts[0], lasts[-1]):
+        firsts, lasts = self._segment_bounds.get(pair, ([], []))
+        release = version(text)
+        if not firsts or side_of(release, firsts[0], lasts[-1]):
             return None
-        index = max(0, bisect_right(firsts, found) - 1)
-        after = firsts[index + 1] if index + 1 < len(firsts) else None
-        # A release that nobody listed, such as a patch of the next segment's first.
-        lies_after = after is not None and found > lasts[index] and found.release[:2] == after.release[:2]
-        return index + 1 if lies_after else index
+        index = max(0, bisect_right(firsts, release) - 1)
+        following = firsts[index + 1] if index + 1 < len(firsts) else None
+        # An unlisted release may precede the first known patch of its own minor release: it belongs to that segment.
+        belongs_to_next = (
+            following is not None and release > lasts[index] and release.release[:2] == following.release[:2]
+        )
+        return index + 1 if belongs_to_next else index
 
-    def position(self, axis: str, text: str) -> int:
-        """Return where a version stands among the known releases."""
-        return bisect_left(self.ordered.get(axis, []), version(text))
+    def release_index(self, package: str, text: str) -> int:
+        """Return the position of a version among the known releases of ``package``."""
+        return bisect_left(self._parsed_releases.get(package, []), version(text))

@@ -1,4 +1,4 @@
-"""Evidence: one measured cell a line."""
+"""Evidence: each line of a file is one measured cell."""
 
 from typing import Literal
 
@@ -12,7 +12,7 @@ from vc2doctor.matrix.types import Name, RecipeName, RequirementText, VersionTex
 
 
 class Cell(Data):
-    """A combination: the interpreter's minor version and the three packages of the stack."""
+    """A combination: the minor version of the interpreter, and the three packages of the stack."""
 
     python: str = Field(pattern=r"^3\.\d+$")
     torch: VersionText
@@ -25,47 +25,48 @@ class EvidenceLine(Data):
 
     schema_: Literal[1] = Field(default=1, alias="schema")
     name: str
-    """Of the cell, in the noxfile."""
+    """The name of the cell: one from the noxfile, or its versions in words."""
     date: str = Field(pattern=r"^\d{4}-\d{2}-\d{2}$")
     worker: str
+    """Version of the probe's worker. A newer one may measure more."""
     cell: Cell
     asked: tuple[RequirementText, ...] = ()
-    """What the resolver was asked for beside the cell's three packages: ``numpy<2``."""
+    """Requirements that the resolver got beside the three packages of the cell, such as ``numpy<2``."""
     install: Literal["installed", "unsatisfiable", "no-wheel", "build-failed"] = "installed"
     install_message: str | None = None
-    """What the resolver said, where it installed nothing."""
+    """The message of the resolver or installer, if the installation failed."""
     resolved: dict[Name, VersionText]
-    """What the resolver chose for the distributions that the stack leans on."""
+    """Versions that the resolver chose for the packages that the stack depends on."""
     platform: str
     device: str
     import_failure: Failure | None = None
     recipes: dict[RecipeName, Outcome]
     failures: dict[RecipeName, Failure] = Field(default_factory=dict)
-    """Of the recipes whose outcome is ``error``."""
+    """The exceptions of the recipes whose outcome is ``error``."""
     adapter: Literal["same", "different", "error", "not reached"]
-    """Whether save, reload and generate gave the trained model back."""
+    """Whether a model that was saved and reloaded generates the same as the trained one."""
     adapter_failure: Failure | None = None
-    """What save, reload or generate raised."""
+    """The exception of save, reload or generate."""
     seconds: float
 
     @property
     def text(self) -> str:
-        """The line as it stands in a file."""
+        """The line as JSON, without a line break."""
         return self.model_dump_json(by_alias=True, exclude_none=True)
 
     @property
     def versions(self) -> dict[str, str]:
-        """Every version that is known of the cell, Python's among them: what was pinned, chosen, and asked for."""
+        """Every known version, by distribution (and ``python``): pinned requirements, resolved packages, the cell."""
         pinned = {}
         for text in self.asked:
             requirement = Requirement(text)
-            for one in requirement.specifier:
-                if one.operator == "==":
-                    pinned[requirement.name] = one.version
+            for specifier in requirement.specifier:
+                if specifier.operator == "==":
+                    pinned[requirement.name] = specifier.version
         return {**pinned, **self.resolved, **self.cell.model_dump()}
 
     def trains(self, recipe: str) -> bool | None:
-        """Return whether this cell trains under ``recipe``; ``None``: it was not measured there."""
+        """Return whether this cell trains under ``recipe``; ``None``: the recipe was not measured."""
         if self.import_failure is not None or self.install != "installed":
             return False
         outcomes = [self.recipes.get(name, "unsupported") for name in ("fp32", recipe)]

@@ -1,8 +1,12 @@
-"""The verdict on a combination, and its ground: pure functions over what is known."""
+"""Judge a combination of versions: a verdict and its reason, by pure functions over the matrix.
+
+A reason consists of statements that are joined by ``"; "``, so that a report can show each on a line of its own.
+"""
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
+from typing import NamedTuple
 
 from packaging.version import Version
 
@@ -11,12 +15,17 @@ from vc2doctor.core.versions import ABSENT, STACK_PACKAGES, holds, side_of, vers
 from vc2doctor.matrix.compiled import Constraint, MeasuredCell, Segment, Verdicts
 from vc2doctor.matrix.matrix import Matrix
 
-_SHORT = 160
-"""Letters of a failure beside a neighbour."""
+MAX_REASONS = 2
+"""Known issues and constraints in the reason of a verdict: one suffices to decide, and a second helps to find a fix."""
+MAX_FAILURE_LENGTH = 160
+"""Characters of a failure in the one-line description of a measured cell."""
+DISTANCE_WEIGHTS = {"torch": 4, "transformers": 1, "peft": 2}
+"""Weights of one release in the distance between two stacks. torch has the fewest releases (about 30, peft 40,
+transformers 150), so one release of it stands for the most changes."""
 
 
 class Verdict(str, Enum):
-    """On a combination; the words of the design."""
+    """The matrix's verdict on a combination."""
 
     VERIFIED = "verified"
     COMPATIBLE = "compatible"
@@ -25,269 +34,334 @@ class Verdict(str, Enum):
 
 
 class Combination(Data):
-    """Versions that are installed together, or are to be."""
+    """Versions that are installed together, or that a user wants to install together."""
 
     python: str | None
-    """Minor version, ``3.11``; ``None``: not named."""
+    """Minor version, such as ``3.11``; ``None``: not named."""
     versions: dict[str, str]
-    """By canonical name: the stack and what it leans on, at least."""
+    """By canonical name: the stack, and any of the packages that it depends on."""
     installed: bool = True
-    """Whether all of it stands in an environment: then what is not named is not there, and no resolver has a say."""
+    """Whether this is a complete environment: a package that is not named is absent, and no resolver is involved."""
 
     @property
     def named(self) -> dict[str, str]:
-        """``versions``, and Python among them."""
+        """``versions``, with the key ``python`` if that version is known."""
         return self.versions if self.python is None else {**self.versions, "python": self.python}
 
     def version(self, name: str) -> Version:
-        """Return the version of ``name``.
+        """Return the version of the distribution ``name``.
 
         Raises:
-            KeyError: it is not part of the combination.
+            KeyError: the combination does not name it.
         """
         return Version(self.versions[name])
 
 
 class Judgement(Data):
-    """A verdict and its ground."""
+    """A verdict on a combination, with its reason."""
 
     verdict: Verdict
     reason: str
     issues: tuple[str, ...] = ()
-    """Identifiers of the known issues that decide."""
+    """Ids of the known issues that decide."""
     constraints: tuple[str, ...] = ()
-    """Identifiers of the constraints that decide."""
+    """Ids of the constraints that decide."""
     conditions: tuple[str, ...] = ()
-    """Known issues of these versions that strike only where training does what no version shows."""
+    """Known issues of these versions that break only some training code; the versions do not show whether this one."""
     uncertainty: str = ""
-    """Where it is unverified: what one measurement would settle for all combinations with the same text."""
+    """For ``unverified``: a key that is equal for all combinations that one measurement would settle."""
 
 
 def judge(combination: Combination, matrix: Matrix, recipe: str) -> Judgement:
     """Return the verdict on training ``combination`` under ``recipe``.
 
-    A measurement of exactly this combination decides first, then known issues and constraints, then what was measured
-    around it.
+    A measurement of exactly this combination decides first. Known issues and constraints come second, and inference
+    from neighboring measurements comes last.
     """
     named = combination.named
-    known = [issue for issue in matrix.issues if issue.blocks(recipe) and issue.applies_to(named)]
-    ids = tuple(issue.id for issue in known)
-    exact = _exact(combination, matrix.verdicts, recipe)
-    if exact is not None and exact.verdict is Verdict.INCOMPATIBLE:
-        return exact.model_copy(update={"issues": ids})
-    deciding = matrix.verdicts.deciding(recipe, installed=combination.installed)
-    felled = [one for one in deciding if holds(one.when, named)]
-    unseen = [issue for issue in known if not issue.probe_sees]
-    if unseen or (exact is None and (known or felled)):
-        reason = "; ".join([*(issue.title for issue in known), *map(describe, felled)][:2])
+    issues = [issue for issue in matrix.issues if issue.blocks(recipe) and issue.applies_to(named)]
+    issue_ids = tuple(issue.id for issue in issues)
+    measured = _measured(combination, matrix.verdicts, recipe)
+    if measured is not None and measured.verdict is Verdict.INCOMPATIBLE:
+        return measured.model_copy(update={"issues": issue_ids})
+    candidates = matrix.verdicts.constraints_for(recipe, installed=combination.installed)
+    constraints = [constraint for constraint in candidates if holds(constraint.when, named)]
+    # A cell that trains refutes what was only reported or inferred, except a defect that the probe cannot run into.
+    is_invisible = any(not issue.probe_sees for issue in issues)
+    if is_invisible or (measured is None and (issues or constraints)):
+        reasons = [*(issue.title for issue in issues), *map(describe, constraints)]
         return Judgement(
-            verdict=Verdict.INCOMPATIBLE, reason=reason, issues=ids, constraints=tuple(one.id for one in felled)
+            verdict=Verdict.INCOMPATIBLE,
+            reason="; ".join(reasons[:MAX_REASONS]),
+            issues=issue_ids,
+            constraints=tuple(constraint.id for constraint in constraints),
         )
-    found = exact or _inferred(combination, matrix.verdicts, recipe)
+    judgement = measured or _inferred(combination, matrix.verdicts, recipe)
     conditions = tuple(_conditions(named, matrix, recipe))
-    return found.model_copy(update={"conditions": conditions}) if conditions else found
+    return judgement.model_copy(update={"conditions": conditions}) if conditions else judgement
 
 
 def describe(constraint: Constraint) -> str:
-    """Return a constraint in words, with what it was measured at."""
-    parts = [constraint.reason]
+    """Return the reason of a constraint, with the measured cells at its boundary."""
+    statements = [constraint.reason]
     if constraint.failed:
-        parts.append(f"measured to fail at {' and at '.join(constraint.failed)}")
+        statements.append(f"measured failures: {', '.join(constraint.failed)}")
     if constraint.works:
-        parts.append(f"to work at {' and at '.join(constraint.works)}")
-    return "; ".join(parts)
+        statements.append(f"nearest measured successes: {', '.join(constraint.works)}")
+    return "; ".join(statements)
 
 
-def _exact(combination: Combination, verdicts: Verdicts, recipe: str) -> Judgement | None:
-    agreeing = [cell for cell in reversed(_same_stack(combination, verdicts)) if _agrees(combination, cell, verdicts)]
-    for cell in agreeing:
+def _measured(combination: Combination, verdicts: Verdicts, recipe: str) -> Judgement | None:
+    """Return the verdict of the newest measurement of exactly this combination; one that trains comes first."""
+    cells = [cell for cell in reversed(_same_stack(combination, verdicts)) if _agrees(combination, cell, verdicts)]
+    for cell in cells:
         if recipe in verdicts.outcomes[cell.how].trains:
-            return Judgement(verdict=Verdict.VERIFIED, reason=f"{_told(cell)}: it trains under {recipe}")
-    for cell in agreeing:
+            reason = f"{_measurement(cell)} and trains under {recipe}"
+            return Judgement(verdict=Verdict.VERIFIED, reason=reason)
+    for cell in cells:
         failure = verdicts.outcomes[cell.how].fails.get(recipe)
-        # What cannot be installed for one Python may be for another.
+        # Without companions nothing was installed. Another Python may have the wheels, so Python must be named then.
         if failure and (combination.python is not None or verdicts.companions[cell.companions]):
-            return Judgement(verdict=Verdict.INCOMPATIBLE, reason=f"{_told(cell)}: {failure}")
+            reason = f"{_measurement(cell)} and does not train under {recipe}: {failure}"
+            return Judgement(verdict=Verdict.INCOMPATIBLE, reason=reason)
     return None
 
 
 def _agrees(combination: Combination, cell: MeasuredCell, verdicts: Verdicts) -> bool:
-    """Return whether a cell of the same stack is the combination, as far as that is named."""
-    there = verdicts.companions[cell.companions]
+    """Return whether Python and the companions of a cell of the same stack are those of the combination."""
+    companions = verdicts.companions[cell.companions]
     named = combination.named
-    if combination.installed and not there:
+    if combination.installed and not companions:
         return False
     return all(
         named[name] == text if name in named else not combination.installed
-        for name, text in {**there, "python": cell.python}.items()
+        for name, text in {**companions, "python": cell.python}.items()
     )
 
 
 def _same_stack(combination: Combination, verdicts: Verdicts) -> list[MeasuredCell]:
     if not all(axis in combination.versions for axis in STACK_PACKAGES):
         return []
-    return verdicts.by_stack.get(tuple(version(combination.versions[axis]) for axis in STACK_PACKAGES), [])
+    return verdicts.cells_by_stack.get(tuple(version(combination.versions[axis]) for axis in STACK_PACKAGES), [])
 
 
 def _inferred(combination: Combination, verdicts: Verdicts, recipe: str) -> Judgement:
+    """Return the verdict on a combination that was not measured and that no issue or constraint rules out."""
     missing = [axis for axis in STACK_PACKAGES if axis not in combination.versions]
     if missing:
-        reason = f"no version of {' and '.join(missing)} was named"
+        reason = f"No version of {' and '.join(missing)} was named; a verdict needs torch, transformers and peft"
         return Judgement(verdict=Verdict.UNVERIFIED, reason=reason, uncertainty="unnamed")
     for cell in reversed(_same_stack(combination, verdicts)):
         if recipe in verdicts.outcomes[cell.how].trains:
-            different = _differences(combination, cell, verdicts)
-            reason = f"{_told(cell)}: it trains under {recipe}; here differ only {', '.join(different)}"
+            reason = f"{_measurement(cell)} and trains under {recipe}; {_differences(combination, cell, verdicts)}"
             return Judgement(verdict=Verdict.COMPATIBLE, reason=reason)
-    for uncertainty in (_pre_release, _outside, _beside):
-        found = uncertainty(combination, verdicts, recipe)
-        if found:
-            return Judgement(verdict=Verdict.UNVERIFIED, reason=found[0], uncertainty=found[1])
-    return _by_pairs(combination, verdicts, recipe)
+    for find in (_pre_release, _outside_measured_releases, _near_a_failure):
+        uncertainty = find(combination, verdicts, recipe)
+        if uncertainty is not None:
+            return Judgement(verdict=Verdict.UNVERIFIED, reason=uncertainty.reason, uncertainty=uncertainty.key)
+    return _judged_by_pairs(_pairs(combination, verdicts, recipe), recipe)
 
 
-def _differences(combination: Combination, cell: MeasuredCell, verdicts: Verdicts) -> list[str]:
-    there = {"python": cell.python, **verdicts.companions[cell.companions]}
+def _differences(combination: Combination, cell: MeasuredCell, verdicts: Verdicts) -> str:
+    """Return how a combination differs from a measured cell of the same stack."""
     named = combination.named
-    found = [
-        f"{name} {named.get(name, 'absent')} (measured: {text})"
-        for name, text in there.items()
+    differences = [
+        f"{_package(name)} {named.get(name, 'absent')} (measured: {text})"
+        for name, text in {"python": cell.python, **verdicts.companions[cell.companions]}.items()
         if (name in named or combination.installed) and named.get(name) != text
     ]
-    return [text.replace("python ", "Python ", 1) for text in found] or ["what was not named"]
+    if not differences:
+        return "only packages that you did not name can differ"
+    return f"only these versions differ: {', '.join(differences)}"
 
 
-_Doubt = tuple[str, str]
-"""A ground, and what is the same for all that one measurement would settle."""
+class _Uncertainty(NamedTuple):
+    """Why nothing is inferred about a combination."""
+
+    reason: str
+    key: str
+    """Equal for all combinations that one measurement would settle."""
 
 
-def _pre_release(combination: Combination, _: Verdicts, __: str) -> _Doubt | None:
-    early = [axis for axis in STACK_PACKAGES if version(combination.versions[axis]).is_prerelease]
-    if early:
-        text = f"{early[0]} {combination.versions[early[0]]} is a pre-release, and nothing is inferred about those"
-        return text, "pre-release"
-    return None
+def beyond(package: str, side: str) -> str:
+    """Return the key of combinations whose ``package`` is ``older`` or ``newer`` (``side``) than measured."""
+    return f"{package} {side}"
 
 
-def _outside(combination: Combination, verdicts: Verdicts, _: str) -> _Doubt | None:
+def _pre_release(combination: Combination, _: Verdicts, __: str) -> _Uncertainty | None:
     for axis in STACK_PACKAGES:
-        pair = f"{next(other for other in STACK_PACKAGES if other != axis)} {axis}"
-        found = verdicts.segments.get(pair, ())
         text = combination.versions[axis]
-        if not found:
-            return "nothing was measured", "nothing"
-        side = side_of(version(text), version(found[0].first), version(found[-1].last))
+        if version(text).is_prerelease:
+            reason = f"{axis} {text} is a pre-release, and the matrix covers final releases only"
+            return _Uncertainty(reason, "pre-release")
+    return None
+
+
+def _outside_measured_releases(combination: Combination, verdicts: Verdicts, _: str) -> _Uncertainty | None:
+    for axis in STACK_PACKAGES:
+        partner = next(name for name in STACK_PACKAGES if name != axis)
+        segments = verdicts.segments.get(f"{partner} {axis}", ())
+        if not segments:
+            return _Uncertainty("The matrix holds no measurement", "nothing")
+        text, first, last = combination.versions[axis], segments[0].first, segments[-1].last
+        side = side_of(version(text), version(first), version(last))
         if side:
-            reason = f"{axis} {text} is {side} than what was measured, {found[0].first} to {found[-1].last}"
-            return reason, f"{axis} {side}"
+            reason = f"{axis} {text} is {side} than every measured release ({first} to {last})"
+            return _Uncertainty(reason, beyond(axis, side))
     return None
 
 
-def _beside(combination: Combination, verdicts: Verdicts, recipe: str) -> _Doubt | None:
-    for one in verdicts.deciding(recipe, installed=combination.installed):
-        if one.is_uncertain(combination.named):
-            return f"it lies between what fails and what works: {describe(one)}", f"beside {one.id}"
+def _near_a_failure(combination: Combination, verdicts: Verdicts, recipe: str) -> _Uncertainty | None:
+    for constraint in verdicts.constraints_for(recipe, installed=combination.installed):
+        if constraint.is_uncertain(combination.named):
+            reason = f"These versions lie between a measured failure and a measured success; {describe(constraint)}"
+            return _Uncertainty(reason, f"near the boundary of {constraint.id}")
     return None
 
 
-def _by_pairs(combination: Combination, verdicts: Verdicts, recipe: str) -> Judgement:
-    alike = []
-    for one, other in itertools.permutations(STACK_PACKAGES, 2):
-        pair, here = f"{one} {other}", combination.versions[one]
-        index = verdicts.segment(pair, combination.versions[other]) or 0
-        span, segment = verdicts.spans[recipe][pair][index], _told_range(other, verdicts.segments[pair][index])
+class _Pair(NamedTuple):
+    """Two packages of a combination, and the measured successes that cover them."""
+
+    package: str
+    text: str
+    """The version of ``package`` in the combination."""
+    partner: str
+    segment: Segment
+    """The releases of ``partner`` that ``package`` cannot tell apart, around the version of the combination."""
+    span: Segment | None
+    """The releases of ``package`` that were measured to train with a release of ``segment``."""
+
+
+def _pairs(combination: Combination, verdicts: Verdicts, recipe: str) -> Iterator[_Pair]:
+    for package, partner in itertools.permutations(STACK_PACKAGES, 2):
+        pair = f"{package} {partner}"
+        index = verdicts.segment_index(pair, combination.versions[partner]) or 0
+        segment, span = verdicts.segments[pair][index], verdicts.spans[recipe][pair][index]
+        yield _Pair(package, combination.versions[package], partner, segment, span)
+
+
+def _judged_by_pairs(pairs: Iterable[_Pair], recipe: str) -> Judgement:
+    """Return ``compatible`` if every version lies between two that train with the segment of the other package.
+
+    This is enough, since failures are facts about one or two packages.
+    """
+    conclusion = (
+        f"Not measured together. Every pair was measured to train under {recipe} with neighboring versions, "
+        "and no conflict is known"
+    )
+    statements = [conclusion]
+    for package, text, partner, segment, span in pairs:
+        partners = _releases(partner, segment)
         if span is None:
-            reason = f"no {segment} was measured to train under {recipe}"
-            return Judgement(verdict=Verdict.UNVERIFIED, reason=reason, uncertainty=f"{other} {index}, {one}")
-        side = side_of(version(here), version(span.first), version(span.last))
+            reason = f"No measured cell with {partners} trains under {recipe}"
+            uncertainty = f"no {package} trains with {partners}"
+            return Judgement(verdict=Verdict.UNVERIFIED, reason=reason, uncertainty=uncertainty)
+        side = side_of(version(text), version(span.first), version(span.last))
         if side:
             reason = (
-                f"{one} {here} is {side} than what was measured to train under {recipe} with {segment}: "
-                f"{span.first} to {span.last}"
+                f"{package} {text} is {side} than every release that was measured to train under {recipe} "
+                f"with {partners} ({span.first} to {span.last})"
             )
-            uncertainty = f"{one} {side}, {other} {index}"
+            uncertainty = f"{beyond(package, side)} than measured with {partners}"
             return Judgement(verdict=Verdict.UNVERIFIED, reason=reason, uncertainty=uncertainty)
-        alike.append(f"{segment} with {_told_range(one, span)}")
-    reason = (
-        f"each two of them lie between releases that were measured to train together under {recipe}, "
-        f"and nothing is known that parts them ({'; '.join(alike)})"
-    )
-    return Judgement(verdict=Verdict.COMPATIBLE, reason=reason)
+        statements.append(f"{partners} was measured with {_releases(package, span)}")
+    return Judgement(verdict=Verdict.COMPATIBLE, reason="; ".join(statements))
 
 
-def _told_range(axis: str, found: Segment) -> str:
-    return f"{axis} {found.first}" if found.first == found.last else f"{axis} {found.first} to {found.last}"
+def _releases(package: str, segment: Segment) -> str:
+    if segment.first == segment.last:
+        return f"{package} {segment.first}"
+    return f"{package} {segment.first} to {segment.last}"
 
 
-def _conditions(named: Mapping[str, str], matrix: Matrix, recipe: str) -> Iterable[str]:
+def _package(name: str) -> str:
+    return "Python" if name == "python" else name
+
+
+def _conditions(named: Mapping[str, str], matrix: Matrix, recipe: str) -> Iterator[str]:
     for issue in matrix.issues:
         if issue.severity == "warning" and issue.concerns(recipe) and issue.applies_to(named):
             yield f"{issue.title}: {issue.explanation}"
 
 
 class PossibleConflict(Data):
-    """What would decide against a combination, were it there."""
+    """Versions of packages that the user did not name, and with which the combination fails."""
 
     missing: dict[str, str]
-    """Specifiers (or ``absent``) of packages that the combination does not name."""
+    """Specifiers (or ``absent``) by distribution."""
     reason: str
 
     @property
     def where(self) -> str:
-        """In words: ``with accelerate <0.21``."""
+        """The condition in words: ``with accelerate <0.21``."""
         return " and ".join(
-            f"without {name}" if wanted == ABSENT else f"with {name} {wanted or '(any)'}"
+            f"without {name}" if wanted == ABSENT else f"with {name} {wanted or '(any version)'}"
             for name, wanted in self.missing.items()
         )
 
 
 def possible_conflicts(combination: Combination, matrix: Matrix, recipe: str) -> tuple[PossibleConflict, ...]:
-    """Return what would decide against a combination, of packages that it does not name."""
+    """Return what could still break a combination, depending on packages that it does not name.
+
+    A complete environment leaves nothing open, so the result is empty for it.
+    """
     if combination.installed:
         return ()
-    issues = [
+    regions = [
         (issue.title, alternative) for issue in matrix.issues if issue.concerns(recipe) for alternative in issue.when
     ]
-    constraints = [(describe(one), one.when) for one in matrix.verdicts.constraints if one.affects(recipe)]
-    return tuple(_undecided(combination.named, [*issues, *constraints]))
+    regions += [
+        (describe(constraint), constraint.when)
+        for constraint in matrix.verdicts.constraints
+        if constraint.affects(recipe)
+    ]
+    return tuple(_open_conflicts(combination.named, regions))
 
 
-def _undecided(
-    named: Mapping[str, str], reasons: Iterable[tuple[str, Mapping[str, str]]]
-) -> Iterable[PossibleConflict]:
-    for reason, when in reasons:
+def _open_conflicts(
+    named: Mapping[str, str], regions: Iterable[tuple[str, Mapping[str, str]]]
+) -> Iterator[PossibleConflict]:
+    """Yield the regions (with their reasons) that ``named`` matches as far as it goes, and that need more packages."""
+    for reason, when in regions:
         missing = {name: wanted for name, wanted in when.items() if name not in named}
-        rest = {name: wanted for name, wanted in when.items() if name in named}
-        if missing and rest and holds(rest, named):
+        matching = {name: wanted for name, wanted in when.items() if name in named}
+        if missing and matching and holds(matching, named):
             yield PossibleConflict(missing=missing, reason=reason)
 
 
-def nearest_cells(combination: Combination, verdicts: Verdicts, recipe: str, most: int = 3) -> list[str]:
-    """Return the nearest measured cells in words, the nearest first: by releases between, torch counting most."""
+def nearest_cells(combination: Combination, verdicts: Verdicts, recipe: str, limit: int = 3) -> list[str]:
+    """Return descriptions of the nearest measured cells, the nearest first.
+
+    The distance counts the releases between two versions, weighted by ``DISTANCE_WEIGHTS``; of equally distant cells,
+    those of the same Python come first. The list is empty if a package of the stack is not named.
+    """
     if not all(axis in combination.versions for axis in STACK_PACKAGES):
         return []
-    here = [verdicts.position(axis, combination.versions[axis]) for axis in STACK_PACKAGES]
+    target = {axis: verdicts.release_index(axis, combination.versions[axis]) for axis in STACK_PACKAGES}
 
     def distance(cell: MeasuredCell) -> tuple[int, bool]:
-        there = [verdicts.position(axis, getattr(cell, axis)) for axis in STACK_PACKAGES]
-        apart = [abs(one - other) for one, other in zip(here, there, strict=True)]
-        return 4 * apart[0] + apart[1] + 2 * apart[2], cell.python != combination.python
+        steps = {axis: abs(verdicts.release_index(axis, getattr(cell, axis)) - target[axis]) for axis in STACK_PACKAGES}
+        return sum(DISTANCE_WEIGHTS[axis] * steps[axis] for axis in STACK_PACKAGES), cell.python != combination.python
 
-    judged = [cell for cell in verdicts.cells if _ended(cell, verdicts, recipe)]
-    near = sorted(judged, key=distance)[: most * most]
-    # One stack may have been measured under several versions of what it leans on.
-    return list(dict.fromkeys(f"{_stack(cell)}: {_ended(cell, verdicts, recipe)}" for cell in near))[:most]
+    cells = [cell for cell in verdicts.cells if _outcome(cell, verdicts, recipe)]
+    # Cells that differ only in companions read the same. A square of the limit leaves enough after they are joined.
+    nearest = sorted(cells, key=distance)[: limit * limit]
+    descriptions = [f"{_stack(cell)}: {_outcome(cell, verdicts, recipe)}" for cell in nearest]
+    return list(dict.fromkeys(descriptions))[:limit]
 
 
-def _ended(cell: MeasuredCell, verdicts: Verdicts, recipe: str) -> str:
-    how = verdicts.outcomes[cell.how]
-    return f"trains under {recipe}" if recipe in how.trains else " ".join(how.fails.get(recipe, "").split())[:_SHORT]
+def _outcome(cell: MeasuredCell, verdicts: Verdicts, recipe: str) -> str:
+    """Return how a cell ended under ``recipe``, in one line; empty: it was not measured."""
+    outcome = verdicts.outcomes[cell.how]
+    if recipe in outcome.trains:
+        return f"trains under {recipe}"
+    return " ".join(outcome.fails.get(recipe, "").split())[:MAX_FAILURE_LENGTH]
 
 
 def _stack(cell: MeasuredCell) -> str:
     return f"Python {cell.python}, torch {cell.torch}, transformers {cell.transformers}, peft {cell.peft}"
 
 
-def _told(cell: MeasuredCell) -> str:
-    where = "" if cell.device == "none" else f" on {cell.device}"
-    return f"measured on {cell.date}{where} (cell {cell.name})"
+def _measurement(cell: MeasuredCell) -> str:
+    device = "" if cell.device == "none" else f" on {cell.device}"
+    return f"Cell {cell.name} was measured on {cell.date}{device}"

@@ -1,38 +1,38 @@
-"""A known issue: one reported defect."""
+"""A known issue: one publicly reported defect."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from vc2doctor.core.data import Data
 from vc2doctor.core.versions import holds
-from vc2doctor.matrix.types import Name, RecipeName, RequirementText, Specifier, Url, check_pattern
+from vc2doctor.matrix.types import Name, Pattern, RecipeName, RequirementText, Specifier, Url
 
 
 class KnownIssue(Data):
-    """One reported defect: where it strikes, how it shows, what mends it."""
+    """One reported defect: which versions have it, how it shows, and which versions fix it."""
 
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     title: str
     severity: Literal["error", "warning", "note"]
     explanation: str
-    symptom: Annotated[str, AfterValidator(check_pattern)]
-    """A regular expression that finds the defect's message in what was raised."""
+    symptom: Pattern
+    """A regular expression that matches the message of the exception that the defect raises."""
     recipes: tuple[RecipeName, ...] = ()
-    """The recipes that it spoils; none named means all of them."""
+    """The recipes that the defect affects; empty means all of them."""
     probe_sees: bool = True
-    """Whether the probe runs into it: then a probe that trains outweighs a report."""
+    """Whether the probe runs the defective code. If so, a probe that trains outweighs the report."""
     when: tuple[dict[Name, Specifier], ...] = Field(min_length=1)
-    """Alternatives; in one, every named distribution is installed in the named versions."""
+    """Alternatives. One of them applies if every named distribution is installed in a matching version."""
     fix: tuple[tuple[RequirementText, ...], ...] = Field(min_length=1)
-    """Alternatives, the best first; each mends the defect."""
+    """Alternatives, the best first. Each of them fixes the defect."""
     sources: tuple[Url, ...] = Field(min_length=1)
     evidence: str
-    """How the boundaries were found."""
+    """How the boundaries of ``when`` were found."""
 
     def applies_to(self, versions: Mapping[str, str]) -> bool:
-        """Return whether the defect is there in a combination of installed ``versions``, by distribution."""
+        """Return whether installed ``versions`` (by distribution) have the defect."""
         return any(holds(alternative, versions) for alternative in self.when)
 
     def affects(self, recipe: str) -> bool:
@@ -44,5 +44,5 @@ class KnownIssue(Data):
         return self.severity == "error" and self.affects(recipe)
 
     def concerns(self, recipe: str) -> bool:
-        """Return whether someone who trains under ``recipe`` should know of the defect: an error or a warning."""
+        """Return whether a user who trains under ``recipe`` should read about the defect: an error or a warning."""
         return self.severity != "note" and self.affects(recipe)

@@ -1,4 +1,4 @@
-"""Reads a matrix directory; what is wrong in it is told with file, line and key."""
+"""Read a matrix folder. An error names the file, and the line or key in it."""
 
 import hashlib
 import shlex
@@ -22,7 +22,10 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-_Entry = TypeVar("_Entry", bound=Data)
+_EntryT = TypeVar("_EntryT", bound=Data)
+
+_FAULTS = {"extra_forbidden": "there is no such key; check its spelling", "missing": "this key is missing"}
+"""Descriptions of the faults that pydantic words for programmers ("Extra inputs are not permitted"), by its type."""
 
 
 class MatrixError(DoctorError):
@@ -30,11 +33,11 @@ class MatrixError(DoctorError):
 
 
 class StaleVerdictsError(MatrixError):
-    """What a matrix was compiled from has changed since."""
+    """The sources of a matrix have changed since its verdicts were compiled."""
 
 
 def shipped() -> Path:
-    """Return the matrix that came with the doctor: inside the package, or beside it in a checkout."""
+    """Return the folder of the matrix that comes with the doctor: inside the package, or beside it in a checkout."""
     package = Path(__file__).resolve().parents[1]
     inside = package / "matrices"
     return inside if inside.is_dir() else package.parent / "matrices"
@@ -45,12 +48,12 @@ def load(folder: Path) -> Matrix:
 
     Raises:
         MatrixError: the folder is not a matrix, or one of its files is wrong.
-        StaleVerdictsError: its verdicts were compiled from other files.
+        StaleVerdictsError: the verdicts are missing, or were compiled from other files.
     """
     if not (folder / "profiles").is_dir():
-        message = f"{folder}: not a matrix; it needs the folders profiles, known_issues and evidence"
+        message = f"{folder}: not a matrix; a matrix has the folders profiles, known_issues and evidence"
         raise MatrixError(message)
-    profiles = {entry.name: entry for entry in _tomls(folder / "profiles", Profile, "name")}
+    profiles = {entry.name: entry for entry in _toml_entries(folder / "profiles", Profile, "name")}
     issues = known_issues(folder)
     return Matrix(profiles=profiles, issues=issues, verdicts=_verdicts(folder))
 
@@ -61,57 +64,16 @@ def known_issues(folder: Path) -> tuple[KnownIssue, ...]:
     Raises:
         MatrixError: one of the files is wrong.
     """
-    return tuple(_tomls(folder / "known_issues", KnownIssue, "id"))
+    return tuple(_toml_entries(folder / "known_issues", KnownIssue, "id"))
 
 
 def evidence(folder: Path) -> tuple[EvidenceLine, ...]:
-    """Return all the evidence of the matrix in ``folder``.
+    """Return all evidence of the matrix in ``folder``.
 
     Raises:
         MatrixError: a line is not a measured cell.
     """
     return tuple(line for path in sorted((folder / "evidence").glob("*.jsonl")) for line in evidence_lines(path))
-
-
-def digest(folder: Path) -> str:
-    """Return the SHA-256 of what the verdicts of a matrix folder are compiled from."""
-    found = hashlib.sha256()
-    for path in sorted(
-        [*folder.glob("evidence/*.jsonl"), *folder.glob("known_issues/*.toml"), folder / "releases.json"]
-    ):
-        if path.exists():
-            found.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-    return found.hexdigest()
-
-
-def _verdicts(folder: Path) -> Verdicts:
-    path = folder / "verdicts.json"
-    again = f"vc2doctor matrix compile --matrix {shlex.quote(str(folder))}"
-    try:
-        found = Verdicts.model_validate_json(path.read_bytes())
-    except FileNotFoundError as error:
-        message = f"{path}: there are no compiled verdicts yet; write them: {again}"
-        raise StaleVerdictsError(message) from error
-    except (OSError, ValidationError) as error:
-        message = f"{path}: not compiled verdicts; write them again: {again}"
-        raise MatrixError(message) from error
-    if found.sources != digest(folder):
-        message = f"{path}: older than the evidence, known issues or wheels that it was compiled from; run: {again}"
-        raise StaleVerdictsError(message)
-    return found
-
-
-def profile(matrix: Matrix, name: str) -> Profile:
-    """Return the profile called ``name``.
-
-    Raises:
-        MatrixError: there is none.
-    """
-    try:
-        return matrix.profiles[name]
-    except KeyError:
-        message = f"there is no profile {name!r}; the matrix has {', '.join(sorted(matrix.profiles)) or 'none'}"
-        raise MatrixError(message) from None
 
 
 def evidence_lines(path: Path) -> Iterator[EvidenceLine]:
@@ -120,30 +82,71 @@ def evidence_lines(path: Path) -> Iterator[EvidenceLine]:
     Raises:
         MatrixError: a line is not a measured cell.
     """
-    for number, line in enumerate(_text(path).splitlines(), start=1):
+    for number, line in enumerate(_read_text(path).splitlines(), start=1):
         if line.strip():
             try:
                 yield EvidenceLine.model_validate_json(line)
             except ValidationError as error:
-                raise MatrixError(_explain(f"{path}:{number}", error)) from error
+                raise MatrixError(_located_faults(f"{path}:{number}", error)) from error
 
 
-def _tomls(folder: Path, kind: type[_Entry], key: str) -> Iterator[_Entry]:
+def profile(matrix: Matrix, name: str) -> Profile:
+    """Return the profile called ``name``.
+
+    Raises:
+        MatrixError: the matrix has no such profile.
+    """
+    try:
+        return matrix.profiles[name]
+    except KeyError:
+        message = f"there is no profile {name!r}; the matrix has {', '.join(sorted(matrix.profiles)) or 'none'}"
+        raise MatrixError(message) from None
+
+
+def digest(folder: Path) -> str:
+    """Return the SHA-256 of the files that the verdicts of a matrix folder are compiled from."""
+    sha256 = hashlib.sha256()
+    sources = [*folder.glob("evidence/*.jsonl"), *folder.glob("known_issues/*.toml"), folder / "releases.json"]
+    for path in sorted(sources):
+        if path.exists():
+            sha256.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return sha256.hexdigest()
+
+
+def _verdicts(folder: Path) -> Verdicts:
+    path = folder / "verdicts.json"
+    command = f"vc2doctor matrix compile --matrix {shlex.quote(str(folder))}"
+    try:
+        verdicts = Verdicts.model_validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        message = f"{path}: the file does not exist yet; write it: {command}"
+        raise StaleVerdictsError(message) from error
+    except (OSError, ValidationError) as error:
+        message = f"{path}: the file does not hold compiled verdicts; write it again: {command}"
+        raise MatrixError(message) from error
+    if verdicts.sources != digest(folder):
+        message = f"{path}: the evidence, known issues or wheels have changed since it was compiled; run: {command}"
+        raise StaleVerdictsError(message)
+    return verdicts
+
+
+def _toml_entries(folder: Path, kind: type[_EntryT], key: str) -> Iterator[_EntryT]:
+    """Yield the entries of a folder of TOML files, one a file; the value of ``key`` must be the name of the file."""
     for path in sorted(folder.glob("*.toml")):
         try:
-            entry = kind.model_validate(tomllib.loads(_text(path)))
+            entry = kind.model_validate(tomllib.loads(_read_text(path)))
         except tomllib.TOMLDecodeError as error:
             message = f"{path}: not TOML: {error}"
             raise MatrixError(message) from error
         except ValidationError as error:
-            raise MatrixError(_explain(str(path), error)) from error
+            raise MatrixError(_located_faults(str(path), error)) from error
         if getattr(entry, key) != path.stem:
             message = f"{path}: {key} is {getattr(entry, key)!r}; it must be the file's name, {path.stem!r}"
             raise MatrixError(message)
         yield entry
 
 
-def _text(path: Path) -> str:
+def _read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -151,9 +154,15 @@ def _text(path: Path) -> str:
         raise MatrixError(message) from error
 
 
-def _explain(place: str, error: ValidationError) -> str:
+def _located_faults(place: str, error: ValidationError) -> str:
+    return "\n".join(f"{place}: {fault}" for fault in describe_faults(error))
+
+
+def describe_faults(error: ValidationError) -> list[str]:
+    """Return what is wrong with an entry, as ``KEY: FAULT``."""
     faults = []
     for fault in error.errors():
         key = ".".join(str(part) for part in fault["loc"]) or "(the whole entry)"
-        faults.append(f"{place}: {key}: {fault['msg'].removeprefix('Value error, ')}")
-    return "\n".join(faults)
+        message = _FAULTS.get(fault["type"], fault["msg"].removeprefix("Value error, "))
+        faults.append(f"{key}: {message}")
+    return faults

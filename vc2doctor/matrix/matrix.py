@@ -1,4 +1,4 @@
-"""Everything that is known, as one object."""
+"""Everything that the project knows about versions, as one object."""
 
 from vc2doctor.core.data import Data
 from vc2doctor.matrix.compiled import Verdicts
@@ -7,8 +7,9 @@ from vc2doctor.matrix.profile import Profile
 
 
 class Matrix(Data):
-    """Everything that is known."""
+    """The content of one matrix folder."""
 
     profiles: dict[str, Profile]
+    """By name."""
     issues: tuple[KnownIssue, ...]
     verdicts: Verdicts

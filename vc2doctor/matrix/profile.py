@@ -1,4 +1,4 @@
-"""A profile: what one project pins and trains with."""
+"""A profile: the versions that one project pins, and the settings that it trains with."""
 
 from typing import Literal
 
@@ -13,17 +13,17 @@ _SHAPE = Shape()
 
 
 class Precision(Data):
-    """What a project trains in, and what it should."""
+    """The precision recipe that a project uses, and the one that it should use."""
 
     trains: RecipeName
-    """As its code is shipped."""
+    """The recipe of the code as the project ships it."""
     recommended: RecipeName
-    """What ``vc2doctor check`` decides by, unless told otherwise."""
+    """The recipe that decides the verdict of ``vc2doctor check``, unless the user names another one."""
     reason: str
 
 
 class Training(Data):
-    """The optimiser's settings as the project ships them."""
+    """The optimizer's settings as the project ships them."""
 
     optimizer: str
     learning_rate: float = Field(gt=0)
@@ -37,7 +37,7 @@ class Training(Data):
 
 
 class Lora(Data):
-    """The adapters as the project ships them."""
+    """The LoRA adapters as the project ships them."""
 
     r: int = Field(gt=0)
     alpha: int = Field(gt=0)
@@ -46,7 +46,7 @@ class Lora(Data):
 
 
 class Miniature(Data):
-    """The widths to which the probe scales the project's model down: the structure stays."""
+    """The sizes of the small model that the probe builds with the structure of the project's model."""
 
     hidden: int = Field(default=_SHAPE.hidden, gt=0)
     intermediate: int = Field(default=_SHAPE.intermediate, gt=0)
@@ -64,7 +64,7 @@ class Miniature(Data):
     qformer_blocks: int = Field(default=_SHAPE.qformer_blocks, gt=0)
 
     @model_validator(mode="after")
-    def _fits(self) -> "Miniature":
+    def _check_divisibility(self) -> "Miniature":
         for whole, part in (("hidden", "heads"), ("heads", "kv_heads"), ("image", "patch")):
             if getattr(self, whole) % getattr(self, part):
                 message = f"{whole} is not a multiple of {part}"
@@ -76,24 +76,24 @@ class Miniature(Data):
 
 
 class Maximum(Data):
-    """The largest absolute activation that was found in a model: published, or measured here."""
+    """The largest absolute activation of a model: published, or measured by this project."""
 
     model: str
-    """As its publisher calls it: ``google/gemma-3-27b-it``."""
+    """The publisher's name: ``google/gemma-3-27b-it``."""
     largest: float = Field(gt=0)
     where: str
     source: Url
-    """Of the number, or of the tool that measured it here."""
+    """The page that gives the number, or the tool that measured it."""
     note: str = ""
 
     @property
     def bits(self) -> float:
-        """Headroom in float16: negative where it overflows."""
+        """Headroom in float16, in bits; negative if float16 overflows."""
         return bits_of(self.largest)
 
 
 class Profile(Data):
-    """What one project pins and trains with."""
+    """The versions that one project pins, and the settings that it trains with."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     title: str
@@ -104,11 +104,11 @@ class Profile(Data):
     training: Training
     lora: Lora
     subject: Literal["videochat2", "language"] = "videochat2"
-    """What the probe builds in miniature: VideoChat2's wiring of video and language model, or the latter alone."""
+    """The model that the probe builds: VideoChat2's video and language models, or a language model only."""
     fan_in: tuple[int, ...] = (4096, 14336)
-    """Input widths of the adapted layers at full size."""
+    """Input widths of the adapted layers in the full-size model."""
     miniature: Miniature = Miniature()
     base_model: str | None = None
-    """The language model that is trained, as its publisher calls it."""
+    """The language model that is trained, by the publisher's name."""
     maxima: tuple[Maximum, ...] = ()
-    """What is known of the range of this project's models, and of others."""
+    """Known activation ranges, of this project's models and of others."""

@@ -1,4 +1,4 @@
-"""What the released wheels say, as data: ``matrices/releases.json``, written by ``nox -s wheels``."""
+"""The facts of the released wheels: ``matrices/releases.json``, written by ``nox -s wheels``."""
 
 from itertools import groupby
 from pathlib import Path
@@ -10,100 +10,105 @@ from pydantic import Field, ValidationError
 from vc2doctor.core.data import Data
 from vc2doctor.matrix.load import MatrixError
 
-Runs = tuple[tuple[str, str], ...]
-"""First and last of consecutive releases."""
+ReleaseRange = tuple[str, str]
+"""First and last of some consecutive releases."""
 
 
 class Release(Data):
-    """One release."""
+    """One release of a package."""
 
     date: str
-    """Of its first file: ``2026-11-24``."""
+    """Upload date of its first file: ``2026-11-24``."""
     python: str = ""
-    """What it says of the Python that it needs."""
+    """Its ``Requires-Python``."""
     built_for: tuple[str, ...] = ()
-    """Minor Pythons with a Linux x86-64 wheel; empty where one wheel serves all."""
+    """Minor versions of Python that have a Linux x86-64 wheel; empty: one wheel serves all of them."""
     requires: dict[str, str] = Field(default_factory=dict)
-    """What it declares of packages that matter here, without extras."""
+    """Specifiers that it declares for packages of the matrix, without extras."""
     yanked: bool = False
 
 
 class RequiredSymbol(Data):
-    """A symbol that releases of ``package`` import without condition when they are imported."""
+    """A symbol that releases of ``package`` import unconditionally when they are imported."""
 
     package: str
     module: str
     symbol: str
-    """Empty where the module as such is imported."""
+    """Empty if the module itself is imported."""
     file: str
-    """That imports it, in the newest of the releases."""
-    releases: Runs
+    """The file that imports it, in the newest of the releases."""
+    releases: tuple[ReleaseRange, ...]
 
     @property
-    def of(self) -> str:
-        """The distribution that has to have it."""
+    def provider(self) -> str:
+        """The distribution that must provide the symbol."""
         return self.module.partition(".")[0].replace("_", "-")
 
 
 class ProvidedSymbol(Data):
-    """Releases of ``package`` in which ``from module import symbol`` finds something."""
+    """Releases of ``package`` in which ``from module import symbol`` succeeds."""
 
     package: str
     module: str
     symbol: str
-    releases: Runs
+    releases: tuple[ReleaseRange, ...]
 
 
 class Wheels(Data):
-    """What reading the wheels gave."""
+    """The content of ``releases.json``."""
 
     schema_: Literal[1] = 1
     date: str
     releases: dict[str, dict[str, Release]]
+    """By package and version."""
     required: tuple[RequiredSymbol, ...]
-    """Those that some release of the other package does not meet."""
+    """Only symbols that some release of their provider lacks."""
     provided: tuple[ProvidedSymbol, ...]
 
     def ordered(self, package: str) -> tuple[str, ...]:
-        """Return the releases of ``package``, oldest version first."""
+        """Return the releases of ``package``, the oldest version first."""
         return tuple(sorted(self.releases.get(package, {}), key=Version))
 
 
 def read(path: Path) -> Wheels:
-    """Return what is in the file at ``path``; nothing, where there is no file.
+    """Return the content of the file at ``path``; empty if there is no file.
 
     Raises:
-        MatrixError: it holds something else.
+        MatrixError: the file holds something else.
     """
     if not path.exists():
         return Wheels(date="", releases={}, required=(), provided=())
     try:
         return Wheels.model_validate_json(path.read_text(encoding="utf-8"))
     except (OSError, ValidationError) as error:
-        message = f"{path}: not what `nox -s wheels` writes: {error}"
+        message = f"{path}: the file is not one that `nox -s wheels` wrote: {error}"
         raise MatrixError(message) from error
 
 
-def runs(chosen: set[str], ordered: tuple[str, ...]) -> Runs:
-    """Return ``chosen`` as runs of consecutive releases."""
-    found = []
-    for inside, group in groupby(ordered, key=chosen.__contains__):
-        members = list(group)
-        if inside:
-            found.append((members[0], members[-1]))
-    return tuple(found)
+def to_ranges(selected: set[str], ordered: tuple[str, ...]) -> tuple[ReleaseRange, ...]:
+    """Return ``selected`` releases as ranges of consecutive ones among all releases in order."""
+    ranges = []
+    for is_selected, group in groupby(ordered, key=selected.__contains__):
+        releases = list(group)
+        if is_selected:
+            ranges.append((releases[0], releases[-1]))
+    return tuple(ranges)
 
 
-def members(ranges: Runs, ordered: tuple[str, ...]) -> set[str]:
-    """Return the releases in ``ranges``."""
+def in_ranges(ranges: tuple[ReleaseRange, ...], ordered: tuple[str, ...]) -> set[str]:
+    """Return the releases that lie in one of ``ranges``."""
     return {text for text in ordered if any(Version(first) <= Version(text) <= Version(last) for first, last in ranges)}
 
 
-def specifier(run: tuple[str, str], ordered: tuple[str, ...]) -> str:
-    """Return a run as a specifier: open towards the side where nothing else is known."""
-    first, last = run
+def range_specifier(release_range: ReleaseRange, ordered: tuple[str, ...]) -> str:
+    """Return the specifier of a range of releases.
+
+    A range that begins with the oldest known release has no lower bound, and one that ends with the newest has no upper
+    bound: older and newer releases most likely behave like those.
+    """
+    first, last = release_range
     if first == last and first not in (ordered[0], ordered[-1]):
         return f"=={first}"
-    low = "" if first == ordered[0] else f">={first}"
-    high = "" if last == ordered[-1] else f"<={last}"
-    return ",".join(side for side in (low, high) if side)
+    lower = "" if first == ordered[0] else f">={first}"
+    upper = "" if last == ordered[-1] else f"<={last}"
+    return ",".join(bound for bound in (lower, upper) if bound)

@@ -1,4 +1,4 @@
-"""The matrix as a table: transformers by peft on one torch, compressed to ranges that behave alike."""
+"""The matrix as a table for one torch: ranges of transformers by ranges of peft that behave alike."""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -19,15 +19,15 @@ _KINDS = {
 
 
 class TableCell(Data):
-    """One range of transformers with one range of peft."""
+    """A range of transformers with a range of peft."""
 
     kind: Kind
     measured: int
-    """Cells that were measured in it."""
+    """Number of combinations in it that were measured."""
 
 
 class Row(Data):
-    """One range of transformers."""
+    """A range of transformers."""
 
     first: str
     last: str
@@ -35,44 +35,39 @@ class Row(Data):
 
 
 class Table(Data):
-    """What is known of one torch, under one recipe."""
+    """The verdicts on one torch under one recipe."""
 
     torch: str
     recipe: str
     columns: tuple[tuple[str, str], ...]
     """First and last release of each range of peft."""
     rows: tuple[Row, ...]
-    """Newest first."""
+    """The newest first."""
 
 
 def table(matrix: Matrix, torch: str, recipe: str) -> Table:
     """Return the verdicts on every known transformers and peft with ``torch``."""
-    releases = matrix.verdicts.releases
-    vertical, horizontal = releases.get("transformers", ()), releases.get("peft", ())
-    kinds = {(one, other): _kind(matrix, torch, one, other, recipe) for one in vertical for other in horizontal}
-    columns = _alike(horizontal, lambda peft: tuple(kinds[one, peft] for one in vertical))
-    rows = _alike(vertical, lambda one: tuple(kinds[one, column[0]] for column in columns))
+    transformers = matrix.verdicts.releases.get("transformers", ())
+    pefts = matrix.verdicts.releases.get("peft", ())
+    kinds = {stack: _kind(matrix, torch, *stack, recipe) for stack in itertools.product(transformers, pefts)}
+    columns = _alike(pefts, lambda peft: tuple(kinds[release, peft] for release in transformers))
+    rows = _alike(transformers, lambda release: tuple(kinds[release, column[0]] for column in columns))
     measured = {
         (version(cell.transformers), version(cell.peft))
         for cell in matrix.verdicts.cells
         if version(cell.torch) == version(torch)
     }
+
+    def entry(row: Sequence[str], column: Sequence[str]) -> TableCell:
+        stacks = [(version(release), version(peft)) for release in row for peft in column]
+        return TableCell(kind=kinds[row[0], column[0]], measured=sum(stack in measured for stack in stacks))
+
     return Table(
         torch=torch,
         recipe=recipe,
-        columns=tuple((members[0], members[-1]) for members in columns),
+        columns=tuple((column[0], column[-1]) for column in columns),
         rows=tuple(
-            Row(
-                first=row[0],
-                last=row[-1],
-                entries=tuple(
-                    TableCell(
-                        kind=kinds[row[0], column[0]],
-                        measured=sum((version(one), version(other)) in measured for one in row for other in column),
-                    )
-                    for column in columns
-                ),
-            )
+            Row(first=row[0], last=row[-1], entries=tuple(entry(row, column) for column in columns))
             for row in reversed(rows)
         ),
     )
@@ -80,9 +75,10 @@ def table(matrix: Matrix, torch: str, recipe: str) -> Table:
 
 def _kind(matrix: Matrix, torch: str, transformers: str, peft: str, recipe: str) -> Kind:
     versions = {"torch": torch, "transformers": transformers, "peft": peft}
-    found = judge(Combination(python=None, versions=versions, installed=False), matrix, recipe)
-    return _KINDS[found.verdict]
+    judgement = judge(Combination(python=None, versions=versions, installed=False), matrix, recipe)
+    return _KINDS[judgement.verdict]
 
 
-def _alike(ordered: Sequence[str], signature: Callable[[str], tuple[Kind, ...]]) -> list[list[str]]:
-    return [list(group) for _, group in itertools.groupby(ordered, key=signature)]
+def _alike(releases: Sequence[str], signature: Callable[[str], tuple[Kind, ...]]) -> list[list[str]]:
+    """Return the runs of consecutive releases that have the same signature."""
+    return [list(group) for _, group in itertools.groupby(releases, key=signature)]

@@ -1,6 +1,7 @@
-"""The kinds of text that entries of a matrix hold, each checked when it is read."""
+"""Text fields of matrix entries, each validated when a file is read."""
 
 import re
+from collections.abc import Callable
 from typing import Annotated
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -12,44 +13,40 @@ from pydantic import AfterValidator, Field
 from vc2doctor.target.shared.recipes import RECIPES
 
 
-def _name(value: str) -> str:
+def _validator(parse: Callable[[str], object], invalid: type[Exception], expected: str) -> Callable[[str], str]:
+    """Return a function that returns its argument if ``parse`` accepts it, and raises ``ValueError`` otherwise."""
+
+    def validate(value: str) -> str:
+        try:
+            parse(value)
+        except invalid as error:
+            message = f"{value!r} is not {expected}"
+            raise ValueError(message) from error
+        return value
+
+    return validate
+
+
+check_version = _validator(Version, InvalidVersion, "a version (PEP 440) such as '2.5.1'")
+_check_specifier = _validator(SpecifierSet, InvalidSpecifier, "a version specifier such as '>=0.7,<0.12'")
+_check_requirement = _validator(Requirement, InvalidRequirement, "a requirement such as 'peft>=0.18'")
+
+
+def _check_name(value: str) -> str:
     if canonicalize_name(value) != value:
-        message = f"{value!r} is not a canonical distribution name; write {canonicalize_name(value)!r}"
+        message = f"{value!r} is not a canonical distribution name (PEP 503); write {canonicalize_name(value)!r}"
         raise ValueError(message)
     return value
 
 
-def _specifier(value: str) -> str:
-    try:
-        SpecifierSet(value)
-    except InvalidSpecifier as error:
-        message = f"{value!r} is not a version specifier such as '>=0.7,<0.12'"
-        raise ValueError(message) from error
-    return value
-
-
-def _version(value: str) -> str:
-    try:
-        Version(value)
-    except InvalidVersion as error:
-        message = f"{value!r} is not a version (PEP 440)"
-        raise ValueError(message) from error
-    return value
-
-
-def _recipe(value: str) -> str:
+def _check_recipe(value: str) -> str:
     if value not in RECIPES:
-        message = f"{value!r} is not a recipe; there are {', '.join(RECIPES)}"
+        message = f"{value!r} is not a recipe; choose one of {', '.join(RECIPES)}"
         raise ValueError(message)
     return value
 
 
-def check_pattern(value: str) -> str:
-    """Return ``value``, a regular expression.
-
-    Raises:
-        ValueError: it is none.
-    """
+def _check_pattern(value: str) -> str:
     try:
         re.compile(value)
     except re.error as error:
@@ -58,28 +55,10 @@ def check_pattern(value: str) -> str:
     return value
 
 
-def _requirement(value: str) -> str:
-    try:
-        Requirement(value)
-    except InvalidRequirement as error:
-        message = f"{value!r} is not a requirement such as 'peft>=0.18'"
-        raise ValueError(message) from error
-    return value
-
-
-Name = Annotated[str, AfterValidator(_name)]
-
-
-Specifier = Annotated[str, AfterValidator(_specifier)]
-
-
-VersionText = Annotated[str, AfterValidator(_version)]
-
-
-RecipeName = Annotated[str, AfterValidator(_recipe)]
-
-
-RequirementText = Annotated[str, AfterValidator(_requirement)]
-
-
+Name = Annotated[str, AfterValidator(_check_name)]
+Specifier = Annotated[str, AfterValidator(_check_specifier)]
+VersionText = Annotated[str, AfterValidator(check_version)]
+RecipeName = Annotated[str, AfterValidator(_check_recipe)]
+RequirementText = Annotated[str, AfterValidator(_check_requirement)]
+Pattern = Annotated[str, AfterValidator(_check_pattern)]
 Url = Annotated[str, Field(pattern=r"^https://\S+$")]

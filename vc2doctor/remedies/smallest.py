@@ -92,7 +92,7 @@ def _changes(line: MeasuredCell, versions: Mapping[str, str], matrix: Matrix, re
 def _in_the_way(versions: Mapping[str, str], matrix: Matrix, recipe: str) -> set[str]:
     """Return what the known issues and constraints that strike are about."""
     issues = [issue for issue in matrix.issues if issue.blocks(recipe) and issue.applies_to(versions)]
-    constraints = [one for one in matrix.verdicts.deciding(recipe, installed=True) if holds(one.when, versions)]
+    constraints = [one for one in matrix.verdicts.constraints_for(recipe, installed=True) if holds(one.when, versions)]
     whens = [when for issue in issues for when in issue.when] + [one.when for one in constraints]
     return {name for when in whens for name in when}
 

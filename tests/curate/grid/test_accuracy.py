@@ -1,4 +1,4 @@
-"""How the accuracy of the matrix is drawn and counted."""
+"""Drawing and counting for the accuracy of the matrix."""
 
 from __future__ import annotations
 
@@ -20,62 +20,62 @@ def drawn(seed: int, cells: int = 40) -> list[CellSpec]:
     return accuracy.draw(WHEELS, EVIDENCE, TORCHES, PYTHONS, Sample(cells=cells, seed=seed))
 
 
-def test_a_seed_draws_the_same_cells_and_another_draws_others() -> None:
+def test_a_seed_determines_the_drawn_cells() -> None:
     assert drawn(1) == drawn(1)
     assert drawn(1) != drawn(2)
 
 
-def test_nothing_is_drawn_that_was_measured_or_drawn_before() -> None:
-    keys = [one.key for one in drawn(3)]
+def test_no_cell_is_drawn_that_was_measured_or_drawn_before() -> None:
+    keys = [spec.key for spec in drawn(3)]
     assert len(keys) == len(set(keys)) == 40
     assert not set(keys) & {key_of(line) for line in EVIDENCE}
 
 
-def test_pythons_are_those_that_the_torch_was_built_for() -> None:
-    for one in drawn(4):
-        assert one.cell.python in WHEELS.releases["torch"][one.cell.torch].built_for
+def test_the_drawn_python_has_a_wheel_of_the_drawn_torch() -> None:
+    for spec in drawn(4):
+        assert spec.cell.python in WHEELS.releases["torch"][spec.cell.torch].built_for
 
 
-def test_half_of_them_lie_near_the_diagonal_of_dates() -> None:
-    for one in drawn(5)[1::2]:
-        day = WHEELS.releases["torch"][one.cell.torch].date
-        assert abs(int(WHEELS.releases["peft"][one.cell.peft].date[:4]) - int(day[:4])) <= 1
+def test_every_second_cell_has_releases_of_about_the_same_date() -> None:
+    for spec in drawn(5)[1::2]:
+        date = WHEELS.releases["torch"][spec.cell.torch].date
+        assert abs(int(WHEELS.releases["peft"][spec.cell.peft].date[:4]) - int(date[:4])) <= 1
 
 
-def test_old_torches_get_the_numpy_that_they_were_built_for() -> None:
-    wanted = accuracy.draw(WHEELS, (), ("2.1.2",), PYTHONS, Sample(cells=3, seed=1))
-    assert all(one.extras == ("numpy<2",) for one in wanted)
+def test_an_old_torch_gets_the_numpy_that_it_was_built_for() -> None:
+    specs = accuracy.draw(WHEELS, (), ("2.1.2",), PYTHONS, Sample(cells=3, seed=1))
+    assert all(spec.extras == ("numpy<2",) for spec in specs)
 
 
-def test_torches_are_drawn_up_to_the_newest_measured() -> None:
-    assert "2.15.0" not in {text for seed in range(30) for text in accuracy.choose_torches(WHEELS, "2.13.0", 3, seed)}
+def test_no_torch_newer_than_the_measured_ones_is_drawn() -> None:
+    assert "2.15.0" not in {text for seed in range(30) for text in accuracy.draw_torches(WHEELS, "2.13.0", 3, seed)}
 
 
-def test_a_prediction_knows_no_more_than_the_cell() -> None:
-    asked = parse("python=3.11 torch=2.13.0 transformers=4.36.2 peft=0.17.0")
-    assert accuracy.predict(asked, None, SHIPPED, "bf16").judgement.verdict is Verdict.INCOMPATIBLE
-    known = matrix(cell("2.13.0", "4.40.1", "0.10.0"))
-    asked = parse("python=3.11 torch=2.13.0 transformers=5.0.0 peft=0.10.0")
-    assert accuracy.predict(asked, None, known, "bf16").judgement.verdict is Verdict.UNVERIFIED
+def test_without_a_resolution_the_prediction_uses_the_cell_only() -> None:
+    spec = parse("python=3.11 torch=2.13.0 transformers=4.36.2 peft=0.17.0")
+    assert accuracy.predict(spec, None, SHIPPED, "bf16").judgement.verdict is Verdict.INCOMPATIBLE
+    knowledge = matrix(cell("2.13.0", "4.40.1", "0.10.0"))
+    spec = parse("python=3.11 torch=2.13.0 transformers=5.0.0 peft=0.10.0")
+    assert accuracy.predict(spec, None, knowledge, "bf16").judgement.verdict is Verdict.UNVERIFIED
 
 
-def test_a_prediction_knows_what_the_resolver_would_bring() -> None:
-    asked = parse("python=3.11 torch=2.4.1 transformers=4.44.2 peft=0.11.1")
+def test_the_prediction_uses_the_versions_that_the_resolver_would_install() -> None:
+    spec = parse("python=3.11 torch=2.4.1 transformers=4.44.2 peft=0.11.1")
     resolved = {"torch": "2.4.1", "transformers": "4.44.2", "peft": "0.11.1", "numpy": "2.4.6"}
-    without = accuracy.predict(asked, resolved, SHIPPED, "bf16").judgement
-    assert without.verdict is Verdict.INCOMPATIBLE
-    assert "no setuptools" in without.reason
-    there = accuracy.predict(asked, {**resolved, "setuptools": "75.8.0"}, SHIPPED, "bf16").judgement
-    assert there.verdict is Verdict.COMPATIBLE
+    without_setuptools = accuracy.predict(spec, resolved, SHIPPED, "bf16").judgement
+    assert without_setuptools.verdict is Verdict.INCOMPATIBLE
+    assert "without setuptools" in without_setuptools.reason
+    with_setuptools = accuracy.predict(spec, {**resolved, "setuptools": "75.8.0"}, SHIPPED, "bf16").judgement
+    assert with_setuptools.verdict is Verdict.COMPATIBLE
 
 
 def result(verdict: Verdict, *, trains: bool) -> Result:
-    asked = parse("python=3.11 torch=2.13.0 transformers=4.36.2 peft=0.17.0")
-    prediction = Prediction(asked=asked, judgement=Judgement(verdict=verdict, reason="a ground"))
+    spec = parse("python=3.11 torch=2.13.0 transformers=4.36.2 peft=0.17.0")
+    prediction = Prediction(spec=spec, judgement=Judgement(verdict=verdict, reason="a reason"))
     return Result(**dict(prediction), trains=trains, description="how it ended")
 
 
-def test_the_table_counts_right_wrong_and_unknown() -> None:
+def test_the_table_counts_right_wrong_and_unverified_predictions() -> None:
     results = [
         result(Verdict.COMPATIBLE, trains=True),
         result(Verdict.COMPATIBLE, trains=False),
@@ -83,9 +83,9 @@ def test_the_table_counts_right_wrong_and_unknown() -> None:
         result(Verdict.INCOMPATIBLE, trains=True),
         result(Verdict.UNVERIFIED, trains=True),
     ]
-    assert Counter(one.right for one in results) == {True: 2, False: 3}
-    told = accuracy.table(results)
-    assert "right: 2 of 4 decided (50.0%)" in told
-    assert "unverified: 1 (20.0%)" in told
-    assert sum(line.startswith("wrong: ") for line in told) == 2
-    assert [line.split() for line in told if line.startswith("compatible")] == [["compatible", "1", "1"]]
+    assert Counter(entry.right for entry in results) == {True: 2, False: 3}
+    lines = accuracy.table(results)
+    assert "right: 2 of 4 decided (50.0%)" in lines
+    assert "unverified: 1 (20.0%)" in lines
+    assert sum(line.startswith("wrong: ") for line in lines) == 2
+    assert [line.split() for line in lines if line.startswith("compatible")] == [["compatible", "1", "1"]]

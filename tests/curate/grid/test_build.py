@@ -1,4 +1,4 @@
-"""How a failed installation is told: messages of uv, as it gave them."""
+"""Failed installations, classified by real messages of uv."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ UNSATISFIABLE = """  x No solution found when resolving dependencies:
 NO_WHEEL = """  x No solution found when resolving dependencies:
   ╰─▶ Because torch==1.13.1 has no wheels with a matching Python ABI tag (e.g., `cp312`) and you require torch==1.13.1,
       we can conclude that your requirements are unsatisfiable."""
-BUILD = """  x Failed to build `tokenizers==0.13.3`
+BUILD_FAILED = """  x Failed to build `tokenizers==0.13.3`
   ├─▶ The build backend returned an error
   ╰─▶ Call to `setuptools.build_meta.build_wheel` failed (exit status: 1)
       error: can't find Rust compiler in /home/somebody/.cache/builds/tokenizers"""
 
 
 @pytest.mark.parametrize(
-    ("told", "outcome"), [(UNSATISFIABLE, "unsatisfiable"), (NO_WHEEL, "no-wheel"), (BUILD, "build-failed")]
+    ("stderr", "outcome"), [(UNSATISFIABLE, "unsatisfiable"), (NO_WHEEL, "no-wheel"), (BUILD_FAILED, "build-failed")]
 )
-def test_outcomes(told: str, outcome: str) -> None:
-    assert classify(told).outcome == outcome
+def test_the_message_of_uv_shows_why_the_installation_failed(stderr: str, outcome: str) -> None:
+    assert classify(stderr).outcome == outcome
 
 
-def test_no_path_of_a_machine_gets_into_the_evidence() -> None:
-    assert "somebody" not in classify(BUILD).message
-    assert "tokenizers==0.13.3" in classify(BUILD).message
+def test_evidence_holds_no_path_of_a_machine() -> None:
+    assert "somebody" not in classify(BUILD_FAILED).message
+    assert "tokenizers==0.13.3" in classify(BUILD_FAILED).message
 
 
-@pytest.mark.parametrize("told", ["error: Failed to fetch: connection refused", "No space left on device", ""])
-def test_what_says_nothing_of_the_cell_is_no_outcome(told: str) -> None:
-    with pytest.raises(BuildError, match="says nothing of the cell"):
-        classify(told)
+@pytest.mark.parametrize("stderr", ["error: Failed to fetch: connection refused", "No space left on device", ""])
+def test_a_failure_of_the_network_or_the_disk_is_not_an_outcome_of_the_cell(stderr: str) -> None:
+    with pytest.raises(BuildError, match="because of this machine, not because of the cell"):
+        classify(stderr)

@@ -1,4 +1,4 @@
-"""A package index, asked for real over HTTP: one that stands in this process."""
+"""Requests to a package index over HTTP; the index runs in this process."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from packaging.version import Version
 
 from tests.facts import SHIPPED
 from vc2doctor.curate import run
 from vc2doctor.curate.grid.cells import parse
 from vc2doctor.curate.wheels import table
 from vc2doctor.curate.wheels.index import ReleasesError, Wheel, download, wheels
-from vc2doctor.curate.wheels.table import Source
-from vc2doctor.matrix.releases import runs
+from vc2doctor.curate.wheels.table import PackageSource
+from vc2doctor.matrix.releases import to_ranges
 
 FILES = {
     "peft": [
@@ -82,7 +83,7 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
             self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Print nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever)
@@ -95,59 +96,56 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 @pytest.mark.usefixtures("index")
-def test_final_releases_as_wheels_in_order() -> None:
-    assert [one.version for one in wheels("transformers")] == ["4.9.0", "4.10.0"]
-    assert [one.version for one in wheels("peft")] == ["0.1.0", "0.2.0"]
+def test_the_wheels_of_final_releases_are_in_order() -> None:
+    assert [wheel.version for wheel in wheels("transformers")] == ["4.9.0", "4.10.0"]
+    assert [wheel.version for wheel in wheels("peft")] == ["0.1.0", "0.2.0"]
     assert wheels("peft")[0].uploaded == "2024-05-06"
 
 
 @pytest.mark.usefixtures("index")
-def test_an_unknown_name_is_told() -> None:
+def test_an_unknown_name_is_an_error() -> None:
     with pytest.raises(ReleasesError, match="nobody: the package index cannot be read"):
         wheels("nobody")
 
 
-def test_a_broken_download_leaves_nothing(index: str, tmp_path: Path) -> None:
+def test_a_failed_download_leaves_no_file(index: str, tmp_path: Path) -> None:
     url = f"{index}/gone-1-py3-none-any.tar"
     wheel = Wheel(name="gone", version="1", url=url, uploaded="", requires_python=None, tags=(), yanked=False)
-    with pytest.raises(ReleasesError, match="cannot be fetched"):
+    with pytest.raises(ReleasesError, match="cannot be downloaded"):
         download(wheel, tmp_path)
     assert not list(tmp_path.glob("gone*"))
 
 
 @pytest.mark.usefixtures("index")
-def test_the_table_of_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_table_has_required_and_provided_symbols(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sources = (
-        Source("peft", "0.0", ("peft",)),
-        Source("transformers", "0.0", ("transformers",)),
-        Source("torch", "0.0", opened=False),
+        PackageSource("peft", "0.0", ("peft",)),
+        PackageSource("transformers", "0.0", ("transformers",)),
+        PackageSource("torch", "0.0", opened=False),
     )
     monkeypatch.setattr(table, "SOURCES", sources)
-    found = table.read_all(tmp_path, lambda _: None)
-    (need,) = found.required
-    assert (need.package, need.module, need.symbol, need.releases) == (
+    content = table.read_all(tmp_path, lambda _: None)
+    (required,) = content.required
+    assert (required.package, required.module, required.symbol, required.releases) == (
         "peft",
         "transformers",
         "New",
         (("0.2.0", "0.2.0"),),
     )
-    assert [has.releases for has in found.provided] == [(("4.10.0", "4.10.0"),)]
-    assert found.releases["torch"]["2.0.0"].built_for == ("3.10", "3.11")
-    assert found.releases["peft"]["0.1.0"].requires == {"tokenizers": "<0.14"}
+    assert [provided.releases for provided in content.provided] == [(("4.10.0", "4.10.0"),)]
+    assert content.releases["torch"]["2.0.0"].built_for == ("3.10", "3.11")
+    assert content.releases["peft"]["0.1.0"].requires == {"tokenizers": "<0.14"}
 
 
 @pytest.mark.usefixtures("index")
-def test_newer_releases_are_listed_as_cells(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_newer_releases_become_cells_to_measure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(FILES, "peft", [*FILES["peft"], "peft-99.0.0-py3-none-any.whl"])
-    (line,) = run.newer(None)
+    (line,) = run.newer_releases(None)
     assert "peft 99.0.0 is newer than the evidence" in line
     cell = parse(line.partition("#")[0]).cell
     assert cell.peft == "99.0.0"
-    assert (
-        cell.transformers
-        == max(SHIPPED.verdicts.cells, key=lambda one: [int(n) for n in one.transformers.split(".")]).transformers
-    )
+    assert cell.transformers == max((known.transformers for known in SHIPPED.verdicts.cells), key=Version)
 
 
-def test_runs() -> None:
-    assert runs({"1", "2", "4"}, ("1", "2", "3", "4")) == (("1", "2"), ("4", "4"))
+def test_selected_releases_become_ranges_of_consecutive_ones() -> None:
+    assert to_ranges({"1", "2", "4"}, ("1", "2", "3", "4")) == (("1", "2"), ("4", "4"))

@@ -1,4 +1,4 @@
-"""What a wheel's modules import and bind, read from small wheels written here."""
+"""Imports and names of the modules of small wheels."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def reader(tmp_path: Path) -> Reader:
     return Reader(path, "pkg")
 
 
-def test_needs_are_what_is_imported_without_condition(reader: Reader) -> None:
-    assert reader.needs(["pkg"], frozenset({"other"})) == {
+def test_unconditional_imports_are_required(reader: Reader) -> None:
+    assert reader.required_symbols(["pkg"], frozenset({"other"})) == {
         ("other", ""): "pkg/a.py",
         ("other.sub", "needed"): "pkg/a.py",
         ("other", "with_torch"): "pkg/a.py",
@@ -58,7 +58,7 @@ def test_needs_are_what_is_imported_without_condition(reader: Reader) -> None:
 
 
 @pytest.mark.parametrize(
-    ("module", "symbol", "there"),
+    ("module", "symbol", "provided"),
     [
         ("pkg", "thing", True),
         ("pkg", "b", True),
@@ -78,9 +78,11 @@ def test_needs_are_what_is_imported_without_condition(reader: Reader) -> None:
         ("pkg.old", "x", False),
     ],
 )
-def test_has(reader: Reader, module: str, symbol: str, there: bool) -> None:
-    assert reader.has(module, symbol) is there
+def test_a_module_provides_what_an_import_of_it_would_find(
+    reader: Reader, module: str, symbol: str, provided: bool
+) -> None:
+    assert reader.provides(module, symbol) is provided
 
 
-def test_declared(reader: Reader) -> None:
-    assert reader.declared() == ["torch>=1", "x; extra == 'y'"]
+def test_requirements_are_read_from_the_metadata(reader: Reader) -> None:
+    assert reader.requirements() == ["torch>=1", "x; extra == 'y'"]

@@ -1,4 +1,4 @@
-"""Ranges of releases that behave alike, and between which releases of one they train with another."""
+"""Ranges of releases that behave alike with another package, and the releases that were measured to train with them."""
 
 import itertools
 from collections import defaultdict
@@ -15,50 +15,69 @@ from vc2doctor.target.shared.recipes import RECIPES
 def segments(
     constraints: Iterable[Constraint], lines: Sequence[EvidenceLine], releases: dict[str, tuple[str, ...]]
 ) -> dict[str, tuple[Segment, ...]]:
-    """Return, for two packages, the runs of releases of the second that the first cannot tell apart.
+    """Return the segments by pair of packages: ranges of the second package that the first cannot tell apart.
 
-    No constraint that is about both of them begins or ends within one. Keys are as in ``torch transformers``.
+    No constraint on both packages begins or ends within a segment. Keys look like ``torch transformers``.
     """
-    parting = [one for one in constraints if not one.recipes and one.when.keys() <= set(STACK_PACKAGES)]
+    stack_constraints = [
+        constraint
+        for constraint in constraints
+        if not constraint.recipes and constraint.when.keys() <= set(STACK_PACKAGES)
+    ]
     installed = [line.cell for line in lines if line.install == "installed"]
-    found = {}
-    for one, other in itertools.permutations(STACK_PACKAGES, 2):
-        measured = {version(getattr(cell, other)) for cell in installed}
+    result = {}
+    for package, partner in itertools.permutations(STACK_PACKAGES, 2):
+        measured = {version(getattr(cell, partner)) for cell in installed}
         if measured:
-            known = {version(text) for text in releases.get(other, ())} | measured
+            known = {version(text) for text in releases.get(partner, ())} | measured
             ordered = sorted(release for release in known if min(measured) <= release <= max(measured))
-            sides = sorted({constraint.when[other] for constraint in parting if {one, other} <= constraint.when.keys()})
-            signature = [tuple(contains(side, str(release)) for side in sides) for release in ordered]
-            found[f"{one} {other}"] = tuple(_runs(ordered, signature))
-    return found
+            specifiers = sorted(
+                {
+                    constraint.when[partner]
+                    for constraint in stack_constraints
+                    if {package, partner} <= constraint.when.keys()
+                }
+            )
+            result[f"{package} {partner}"] = tuple(_alike(ordered, specifiers))
+    return result
 
 
-def _runs(ordered: list[Version], signature: list[tuple[bool, ...]]) -> Iterable[Segment]:
-    for _, group in itertools.groupby(zip(ordered, signature, strict=True), key=lambda pair: pair[1]):
-        members = [release for release, _ in group]
-        yield Segment(first=str(members[0]), last=str(members[-1]))
+def _alike(releases: Sequence[Version], specifiers: Sequence[str]) -> Iterable[Segment]:
+    """Yield the runs of consecutive releases that the same specifiers match."""
 
+    def matches(release: Version) -> tuple[bool, ...]:
+        return tuple(contains(specifier, str(release)) for specifier in specifiers)
 
-def index_of(found: Sequence[Segment], text: str) -> int:
-    """Return the index of the segment that a measured version lies in."""
-    return max(index for index, one in enumerate(found) if version(one.first) <= version(text))
+    for _, group in itertools.groupby(releases, key=matches):
+        run = list(group)
+        yield Segment(first=str(run[0]), last=str(run[-1]))
 
 
 def spans(
-    lines: Sequence[EvidenceLine], found: dict[str, tuple[Segment, ...]]
+    lines: Sequence[EvidenceLine], segments_by_pair: dict[str, tuple[Segment, ...]]
 ) -> dict[str, dict[str, tuple[Segment | None, ...]]]:
-    """Return between which releases of one package those of a segment of another were measured to train."""
+    """Return, by recipe and pair and for each segment, the releases of the first package that train with the segment.
+
+    They are given as the oldest and the newest measured one; ``None``: no measured release trains.
+    """
     result: dict[str, dict[str, tuple[Segment | None, ...]]] = {}
     for recipe in RECIPES:
-        good = [line.cell for line in lines if line.trains(recipe)]
+        training = [line.cell for line in lines if line.trains(recipe)]
         result[recipe] = {}
-        for one, other in itertools.permutations(STACK_PACKAGES, 2):
-            pair = f"{one} {other}"
-            trained: dict[int, list[Version]] = defaultdict(list)
-            for cell in good:
-                trained[index_of(found[pair], getattr(cell, other))].append(version(getattr(cell, one)))
-            result[recipe][pair] = tuple(
-                Segment(first=str(min(trained[index])), last=str(max(trained[index]))) if trained[index] else None
-                for index in range(len(found.get(pair, ())))
-            )
+        for package, partner in itertools.permutations(STACK_PACKAGES, 2):
+            pair = f"{package} {partner}"
+            releases: dict[int, list[Version]] = defaultdict(list)
+            for cell in training:
+                index = _segment_index(segments_by_pair[pair], getattr(cell, partner))
+                releases[index].append(version(getattr(cell, package)))
+            result[recipe][pair] = tuple(_span(releases[index]) for index in range(len(segments_by_pair.get(pair, ()))))
     return result
+
+
+def _span(releases: Sequence[Version]) -> Segment | None:
+    return Segment(first=str(min(releases)), last=str(max(releases))) if releases else None
+
+
+def _segment_index(segments: Sequence[Segment], text: str) -> int:
+    """Return the index of the segment that contains a measured version."""
+    return max(index for index, segment in enumerate(segments) if version(segment.first) <= version(text))

@@ -1,1 +1,1 @@
-"""Measures cells: builds a fresh environment for each, probes it, adds what came out to the evidence."""
+"""Measure cells: build a fresh environment for each, probe it, and add a line of evidence."""

@@ -1,4 +1,4 @@
-"""How often the matrix is right about cells that nobody measured: draws, predicts, measures, counts."""
+"""Count how often the matrix is right about cells that were not measured: draw, predict, measure, compare."""
 
 import random
 from collections import Counter
@@ -14,9 +14,11 @@ from vc2doctor.matrix.judge import Combination, Judgement, Verdict, judge
 from vc2doctor.matrix.matrix import Matrix
 from vc2doctor.matrix.releases import Wheels
 
-_NEAR = 3
-"""Releases to either side of the newest of a day, from which the near half is drawn."""
-_MOST_TRIES = 10_000
+NEIGHBORS = 3
+"""Releases before and after the newest one on a date, from which a cell near that date is drawn."""
+MAX_DRAWS = 10_000
+"""Drawing stops then: if most cells were measured before, few new ones are left."""
+MAX_REASON_LENGTH = 300
 
 
 class Sample(Data):
@@ -27,16 +29,16 @@ class Sample(Data):
 
 
 class Prediction(Data):
-    """What the matrix said of a cell before it was measured."""
+    """The matrix's judgement on a cell before it was measured."""
 
-    asked: CellSpec
+    spec: CellSpec
     judgement: Judgement
 
 
 class Result(Data):
-    """A prediction and what came out."""
+    """A prediction and the measurement."""
 
-    asked: CellSpec
+    spec: CellSpec
     judgement: Judgement
     trains: bool
     description: str
@@ -44,100 +46,100 @@ class Result(Data):
 
     @property
     def decided(self) -> bool:
-        """Whether the matrix said anything."""
+        """Whether the matrix predicted anything."""
         return self.judgement.verdict is not Verdict.UNVERIFIED
 
     @property
     def right(self) -> bool:
-        """Whether what it said came true."""
+        """Whether the matrix predicted the measurement."""
         return self.decided and (self.judgement.verdict is not Verdict.INCOMPATIBLE) is self.trains
 
 
 def draw(
     wheels: Wheels, known: Iterable[EvidenceLine], torches: Sequence[str], pythons: Sequence[str], sample: Sample
 ) -> list[CellSpec]:
-    """Return cells that nobody measured: half of them uniform, half near the diagonal of release dates."""
+    """Return cells that were not measured: half of them uniform, half with releases of about the same date.
+
+    Users mostly combine releases of the same date, but failures are more frequent between distant ones.
+    """
     generator = random.Random(sample.seed)  # noqa: S311 - a sample, not a secret
     taken = {key_of(line) for line in known}
-    found: list[CellSpec] = []
-    for _ in range(_MOST_TRIES):
-        if len(found) == sample.cells:
+    specs: list[CellSpec] = []
+    for _ in range(MAX_DRAWS):
+        if len(specs) == sample.cells:
             break
         torch = generator.choice(torches)
-        pick = _uniform if len(found) % 2 == 0 else _near
+        pick = _pick_uniform if len(specs) % 2 == 0 else _pick_same_date
         transformers, peft = pick(wheels, torch, generator)
-        fitting = [python for python in pythons if _has_wheel(wheels, torch, python)]
-        if not fitting:
+        supported = [python for python in pythons if _has_wheel(wheels, torch, python)]
+        if not supported:
             continue
-        cell = Cell(python=generator.choice(fitting), torch=torch, transformers=transformers, peft=peft)
-        asked = CellSpec(cell=cell, extras=extras_of(torch))
-        if asked.key not in taken:
-            taken.add(asked.key)
-            found.append(asked)
-    return found
+        cell = Cell(python=generator.choice(supported), torch=torch, transformers=transformers, peft=peft)
+        spec = CellSpec(cell=cell, extras=extras_of(torch))
+        if spec.key not in taken:
+            taken.add(spec.key)
+            specs.append(spec)
+    return specs
 
 
-def choose_torches(wheels: Wheels, newest: str, most: int, seed: int) -> list[str]:
-    """Return ``most`` releases of torch up to ``newest``, drawn."""
-    generator = random.Random(seed)  # noqa: S311 - as above
-    there = [text for text in wheels.ordered("torch") if Version(text) <= Version(newest)]
-    return sorted(generator.sample(there, min(most, len(there))), key=Version)
+def draw_torches(wheels: Wheels, newest: str, limit: int, seed: int) -> list[str]:
+    """Return ``limit`` random releases of torch up to ``newest``, the oldest first."""
+    generator = random.Random(seed)  # noqa: S311 - a sample, not a secret
+    releases = [text for text in wheels.ordered("torch") if Version(text) <= Version(newest)]
+    return sorted(generator.sample(releases, min(limit, len(releases))), key=Version)
 
 
-def predict(asked: CellSpec, resolved: Mapping[str, str] | None, matrix: Matrix, recipe: str) -> Prediction:
-    """Return what the matrix says before anything is installed.
+def predict(spec: CellSpec, resolved: Mapping[str, str] | None, matrix: Matrix, recipe: str) -> Prediction:
+    """Return the matrix's prediction for a cell that is not installed yet.
 
-    First ``explain``, told the cell alone: what cannot be installed needs no resolver. Then ``check``, told what the
-    resolver would make (``None``: nothing).
+    The first question is that of ``explain``, with the cell only: it can rule the installation out. The second is that
+    of ``check``, with the versions that the resolver would install (``None``: it finds none).
     """
-    cell = asked.cell
+    cell = spec.cell
     versions = {"torch": cell.torch, "transformers": cell.transformers, "peft": cell.peft}
-    named = judge(Combination(python=cell.python, versions=versions, installed=False), matrix, recipe)
-    if resolved is None or named.verdict is Verdict.INCOMPATIBLE:
-        return Prediction(asked=asked, judgement=named)
-    whole = Combination(python=cell.python, versions={**versions, **resolved})
-    return Prediction(asked=asked, judgement=judge(whole, matrix, recipe))
+    judgement = judge(Combination(python=cell.python, versions=versions, installed=False), matrix, recipe)
+    if resolved is not None and judgement.verdict is not Verdict.INCOMPATIBLE:
+        judgement = judge(Combination(python=cell.python, versions={**versions, **resolved}), matrix, recipe)
+    return Prediction(spec=spec, judgement=judgement)
 
 
 def table(results: Sequence[Result]) -> list[str]:
-    """Return the confusion table, the shares, and every error in words."""
-    counts = Counter((result.judgement.verdict.value, result.trains) for result in results)
+    """Return the lines of the confusion table, the rates, and every cell that was not predicted."""
+    counts = Counter((result.judgement.verdict, result.trains) for result in results)
     lines = [f"{'predicted':<14}{'trains':>8}{'fails':>8}"]
-    lines += [f"{one.value:<14}{counts[one.value, True]:>8}{counts[one.value, False]:>8}" for one in Verdict]
-    decided = [result for result in results if result.decided]
-    right = [result for result in results if result.right]
-    lines.append("")
-    lines.append(f"cells {len(results)}, on torch {', '.join(_torches(results))}")
+    lines += [f"{verdict.value:<14}{counts[verdict, True]:>8}{counts[verdict, False]:>8}" for verdict in Verdict]
+    decided = sum(result.decided for result in results)
+    right = sum(result.right for result in results)
+    torches = sorted({result.spec.cell.torch for result in results}, key=Version)
+    lines += ["", f"cells {len(results)}, on torch {', '.join(torches)}"]
     if decided:
-        lines.append(f"right: {len(right)} of {len(decided)} decided ({len(right) / len(decided):.1%})")
-    unknown = len(results) - len(decided)
-    lines.append(f"unverified: {unknown} ({unknown / max(1, len(results)):.1%})")
-    for result in results:
-        if not result.right:
-            kind = "wrong" if result.decided else "unverified"
-            lines.append(f"{kind}: {result.asked.name}: {result.judgement.reason[:300]}; it {result.description}")
-    return lines
+        lines.append(f"right: {right} of {decided} decided ({right / decided:.1%})")
+    undecided = len(results) - decided
+    lines.append(f"unverified: {undecided} ({undecided / max(1, len(results)):.1%})")
+    return [*lines, *(_describe(result) for result in results if not result.right)]
 
 
-def _torches(results: Sequence[Result]) -> list[str]:
-    return sorted({result.asked.cell.torch for result in results}, key=Version)
+def _describe(result: Result) -> str:
+    kind = "wrong" if result.decided else "unverified"
+    reason = result.judgement.reason[:MAX_REASON_LENGTH]
+    return f"{kind}: {result.spec.name}: predicted: {reason}; measured: {result.description}"
 
 
-def _uniform(wheels: Wheels, _: str, generator: random.Random) -> tuple[str, str]:
+def _pick_uniform(wheels: Wheels, _: str, generator: random.Random) -> tuple[str, str]:
     return generator.choice(wheels.ordered("transformers")), generator.choice(wheels.ordered("peft"))
 
 
-def _near(wheels: Wheels, torch: str, generator: random.Random) -> tuple[str, str]:
-    day = wheels.releases["torch"][torch].date
-    return _around(wheels, "transformers", day, generator), _around(wheels, "peft", day, generator)
+def _pick_same_date(wheels: Wheels, torch: str, generator: random.Random) -> tuple[str, str]:
+    date = wheels.releases["torch"][torch].date
+    return _pick_near(wheels, "transformers", date, generator), _pick_near(wheels, "peft", date, generator)
 
 
-def _around(wheels: Wheels, name: str, day: str, generator: random.Random) -> str:
-    ordered = sorted(wheels.ordered(name), key=lambda text: (wheels.releases[name][text].date, Version(text)))
-    before = [index for index, text in enumerate(ordered) if wheels.releases[name][text].date <= day]
-    middle = before[-1] if before else 0
-    near = ordered[max(0, middle - _NEAR) : middle + _NEAR + 1]
-    return generator.choice(near)
+def _pick_near(wheels: Wheels, package: str, date: str, generator: random.Random) -> str:
+    dates = {text: wheels.releases[package][text].date for text in wheels.ordered(package)}
+    by_date = sorted(dates, key=lambda text: (dates[text], Version(text)))
+    until = [index for index, text in enumerate(by_date) if dates[text] <= date]
+    newest = until[-1] if until else 0
+    return generator.choice(by_date[max(0, newest - NEIGHBORS) : newest + NEIGHBORS + 1])
 
 
 def _has_wheel(wheels: Wheels, torch: str, python: str) -> bool:

@@ -1,4 +1,4 @@
-"""Builds the environment of a cell as a user would, with uv; a failed installation is an outcome like any other."""
+"""Build the environment of a cell with uv, as a user would. A failed installation is an outcome like any other."""
 
 import os
 import re
@@ -14,9 +14,16 @@ from vc2doctor.core.data import Data
 from vc2doctor.core.errors import DoctorError
 from vc2doctor.curate.grid.cells import CellSpec
 
-_TIMEOUT = 900.0
-_ATTEMPTS = 3
-_CUDA_PARTS = (
+TIMEOUT = 900.0
+"""Seconds for one command of uv: a CUDA build of torch is 3 GB with its packages."""
+MAX_ATTEMPTS = 3
+"""Attempts to install, since a download of 3 GB sometimes breaks off."""
+MAX_ERROR_LENGTH = 400
+"""Characters of uv's output in an error; the last ones tell most."""
+MAX_MESSAGE_LENGTH = 600
+"""Characters of uv's message in the evidence."""
+
+_CUDA_PACKAGES = (
     "cublas",
     "cuda-cupti",
     "cuda-nvrtc",
@@ -33,95 +40,124 @@ _CUDA_PARTS = (
     "nvshmem",
     "cufile",
 )
+"""Names of the packages that CUDA builds of torch bring, without ``nvidia-`` and the suffix of the CUDA version."""
+_CUDA_SUFFIXES = ("", "-cu11", "-cu12", "-cu13")
+
 _NO_WHEEL = re.compile(
     r"no wheels? with a matching|has no wheels|no wheels are available|not compatible with your|"
     r"requested Python version|does not satisfy Python|Python>=?|Requires-Python|no usable wheels"
 )
-_BUILD = re.compile(r"Failed to (?:download and )?build|Failed building|build backend returned an error")
-_PLANNED = re.compile(r"^ \+ ([A-Za-z0-9._-]+)==(\S+)", re.MULTILINE)
-_RESOLVER = re.compile(r"No solution found|unsatisfiable|ResolutionImpossible")
+_BUILD_FAILED = re.compile(r"Failed to (?:download and )?build|Failed building|build backend returned an error")
+_UNSATISFIABLE = re.compile(r"No solution found|unsatisfiable|ResolutionImpossible")
+_PLANNED_INSTALL = re.compile(r"^ \+ ([A-Za-z0-9._-]+)==(\S+)", re.MULTILINE)
+_PATH = re.compile(r"(?:file://|https?://)?/?(?:[\w.+-]+/){2,}[\w.+-]*")
+
+_InstallOutcome = Literal["unsatisfiable", "no-wheel", "build-failed"]
 
 
 class BuildError(DoctorError):
-    """An environment could not be built for a reason that says nothing of the cell: network, disk, no interpreter."""
+    """An environment could not be built because of this machine: its network, its disk, or a missing interpreter."""
 
 
 class InstallFailure(Data):
     """Why the resolver or the installer gave up."""
 
-    outcome: Literal["unsatisfiable", "no-wheel", "build-failed"]
+    outcome: _InstallOutcome
     message: str
 
 
-def build(asked: CellSpec, interpreter: str, folder: Path, environment: Mapping[str, str]) -> InstallFailure | None:
-    """Make ``folder`` a virtual environment with the requirements of ``asked``.
+def build(spec: CellSpec, interpreter: str, folder: Path, environment: Mapping[str, str]) -> InstallFailure | None:
+    """Make ``folder`` a virtual environment with the requirements of ``spec``; return why they cannot be installed.
 
     Raises:
-        BuildError: uv is not there, or failed for a reason that says nothing of the cell.
+        BuildError: uv is not installed, or failed because of this machine.
     """
-    uv = _make(asked, interpreter, folder, environment)
-    python = str(folder / "bin" / "python")
-    for attempt in range(_ATTEMPTS):
-        done = _run([uv, "pip", "install", "--quiet", "--python", python, *asked.requirements], environment)
-        if done.returncode == 0:
+    _make_venv(spec, interpreter, folder, environment)
+    for attempt in range(1, MAX_ATTEMPTS + 1):
+        result = _uv_install(spec, folder, environment, "--quiet")
+        if result.returncode == 0:
             return None
         try:
-            return classify(done.stderr)
+            return classify(result.stderr)
         except BuildError:
-            # A download of 3 GB breaks off now and then.
-            if attempt == _ATTEMPTS - 1:
+            if attempt == MAX_ATTEMPTS:
                 raise
     return None
 
 
-def _make(asked: CellSpec, interpreter: str, folder: Path, environment: Mapping[str, str]) -> str:
+def resolve(
+    spec: CellSpec, interpreter: str, folder: Path, environment: Mapping[str, str]
+) -> dict[str, str] | InstallFailure:
+    """Return the versions that uv would install for ``spec``, by name, without installing them.
+
+    Raises:
+        BuildError: uv is not installed, or failed because of this machine.
+    """
+    _make_venv(spec, interpreter, folder, environment)
+    result = _uv_install(spec, folder, environment, "--dry-run")
+    if result.returncode:
+        return classify(result.stderr)
+    return {canonicalize_name(name): version for name, version in _PLANNED_INSTALL.findall(result.stderr)}
+
+
+def classify(stderr: str) -> InstallFailure:
+    """Return the kind of failure that uv's error output describes.
+
+    Raises:
+        BuildError: the failure is one of this machine, such as its network or its disk.
+    """
+    text = " ".join(stderr.replace("╰─▶", " ").replace("│", " ").split())
+    outcome: _InstallOutcome
+    if _BUILD_FAILED.search(text):
+        outcome = "build-failed"
+    elif _UNSATISFIABLE.search(text):
+        outcome = "no-wheel" if _NO_WHEEL.search(text) else "unsatisfiable"
+    else:
+        error = text[-MAX_ERROR_LENGTH:]
+        message = f"uv failed because of this machine, not because of the cell; check network and disk: {error}"
+        raise BuildError(message)
+    # Evidence must not hold paths of one machine.
+    return InstallFailure(outcome=outcome, message=_PATH.sub("…", text)[:MAX_MESSAGE_LENGTH])
+
+
+def free_gigabytes(folder: Path) -> float:
+    """Return the free space on the disk of ``folder``, in GB."""
+    return shutil.disk_usage(folder).free / 1e9
+
+
+def clean_cache(environment: Mapping[str, str]) -> None:
+    """Remove every release of torch and its CUDA packages from uv's cache.
+
+    Raises:
+        BuildError: uv is not installed.
+    """
+    cuda = (f"nvidia-{package}{suffix}" for package in _CUDA_PACKAGES for suffix in _CUDA_SUFFIXES)
+    _run([_uv(), "cache", "clean", "--quiet", "torch", "triton", *cuda], environment)
+    # The unpacked files of those packages are unreferenced only now.
+    _run([_uv(), "cache", "prune", "--quiet"], environment)
+
+
+def _make_venv(spec: CellSpec, interpreter: str, folder: Path, environment: Mapping[str, str]) -> None:
+    result = _run([_uv(), "venv", "--quiet", "--clear", "--python", interpreter, str(folder)], environment)
+    if result.returncode:
+        error = result.stderr.strip()[-MAX_ERROR_LENGTH:]
+        message = f"uv could not make an environment for Python {spec.cell.python}: {error}"
+        raise BuildError(message)
+
+
+def _uv_install(
+    spec: CellSpec, folder: Path, environment: Mapping[str, str], option: str
+) -> subprocess.CompletedProcess[str]:
+    python = str(folder / "bin" / "python")
+    return _run([_uv(), "pip", "install", option, "--python", python, *spec.requirements], environment)
+
+
+def _uv() -> str:
     uv = shutil.which("uv")
     if uv is None:
-        message = "uv is not on PATH; the grid builds its environments with it: pip install uv"
-        raise BuildError(message)
-    made = _run([uv, "venv", "--quiet", "--clear", "--python", interpreter, str(folder)], environment)
-    if made.returncode:
-        message = f"no environment for Python {asked.cell.python}: {made.stderr.strip()[-400:]}"
+        message = "uv is not on PATH, and the grid builds its environments with it; install it: pip install uv"
         raise BuildError(message)
     return uv
-
-
-def resolve(
-    asked: CellSpec, interpreter: str, folder: Path, environment: Mapping[str, str]
-) -> dict[str, str] | InstallFailure:
-    """Return what would be installed for ``asked``, by name, without installing it.
-
-    Raises:
-        BuildError: uv is not there, or failed for a reason that says nothing of the cell.
-    """
-    uv = _make(asked, interpreter, folder, environment)
-    command = [uv, "pip", "install", "--dry-run", "--python", str(folder / "bin" / "python"), *asked.requirements]
-    done = _run(command, environment)
-    if done.returncode:
-        return classify(done.stderr)
-    return {canonicalize_name(name): found for name, found in _PLANNED.findall(done.stderr)}
-
-
-def classify(told: str) -> InstallFailure:
-    """Return what kind of failure uv's message tells.
-
-    Raises:
-        BuildError: it is none of the cell's: a network or a disk.
-    """
-    words = " ".join(told.replace("╰─▶", " ").replace("│", " ").split())
-    if _BUILD.search(words):
-        outcome: Literal["unsatisfiable", "no-wheel", "build-failed"] = "build-failed"
-    elif _RESOLVER.search(words):
-        outcome = "no-wheel" if _NO_WHEEL.search(words) else "unsatisfiable"
-    else:
-        message = f"uv failed for a reason that says nothing of the cell: {words[-400:]}"
-        raise BuildError(message)
-    return InstallFailure(outcome=outcome, message=_without_paths(words)[:600])
-
-
-def _without_paths(words: str) -> str:
-    """Return ``words`` without what belongs to one machine."""
-    return re.sub(r"(?:file://|https?://)?/?(?:[\w.+-]+/){2,}[\w.+-]*", "…", words)
 
 
 def _run(command: list[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
@@ -132,31 +168,9 @@ def _run(command: list[str], environment: Mapping[str, str]) -> subprocess.Compl
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=_TIMEOUT,
+            timeout=TIMEOUT,
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        message = f"{' '.join(command[:3])} took over {_TIMEOUT:.0f} s"
+        message = f"{' '.join(command[:3])} took more than {TIMEOUT:.0f} s; check the network, then measure again"
         raise BuildError(message) from error
-
-
-def free_gigabytes(folder: Path) -> float:
-    """Return what is left on the disk of ``folder``, in GB."""
-    return shutil.disk_usage(folder).free / 1e9
-
-
-def clean_cache(environment: Mapping[str, str]) -> None:
-    """Remove every release of torch, and of what its CUDA builds bring, from uv's cache.
-
-    Raises:
-        BuildError: uv is not there.
-    """
-    uv = shutil.which("uv")
-    if uv is None:
-        message = "uv is not on PATH"
-        raise BuildError(message)
-    suffixes = ("", "-cu11", "-cu12", "-cu13")
-    listed = ("torch", "triton", *(f"nvidia-{part}{suffix}" for part in _CUDA_PARTS for suffix in suffixes))
-    _run([uv, "cache", "clean", "--quiet", *listed], environment)
-    # Only now nothing refers to what was unpacked of them.
-    _run([uv, "cache", "prune", "--quiet"], environment)

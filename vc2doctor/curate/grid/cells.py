@@ -1,4 +1,4 @@
-"""What is to be measured: a cell, and what else a user would ask the resolver for."""
+"""Specify the cells to measure: the cell, and the requirements that a user would add."""
 
 from pathlib import Path
 
@@ -8,80 +8,81 @@ from pydantic import ValidationError
 
 from vc2doctor.core.data import Data
 from vc2doctor.core.errors import DoctorError
+from vc2doctor.core.versions import STACK_PACKAGES
 from vc2doctor.matrix.evidence import Cell, EvidenceLine
+from vc2doctor.matrix.load import describe_faults
 from vc2doctor.matrix.types import RequirementText
 
-STACK_PACKAGES = ("python", "torch", "transformers", "peft")
+CELL_AXES = ("python", *STACK_PACKAGES)
+_EXAMPLE = "python=3.11 torch=2.13.0 transformers=4.40.1 peft=0.10.0"
 
 
-class AskedError(DoctorError):
-    """A cell that was asked for cannot be understood."""
+class CellSpecError(DoctorError):
+    """A text does not specify a cell."""
 
 
 class CellSpec(Data):
-    """One cell to build, and the requirements beside its three packages."""
+    """A cell to build, and the requirements beside its three packages."""
 
     cell: Cell
     extras: tuple[RequirementText, ...] = ()
 
     @property
     def requirements(self) -> tuple[str, ...]:
-        """What is handed to the resolver."""
-        return (*(f"{axis}=={getattr(self.cell, axis)}" for axis in STACK_PACKAGES[1:]), *self.extras)
+        """The requirements that the resolver gets."""
+        return (*(f"{package}=={getattr(self.cell, package)}" for package in STACK_PACKAGES), *self.extras)
 
     @property
     def name(self) -> str:
-        """Its name in the evidence, and on a terminal."""
-        told = [f"{axis}-{getattr(self.cell, axis)}" for axis in STACK_PACKAGES]
-        return " ".join([*told, *self.extras])
+        """The name in the evidence and on a terminal."""
+        return " ".join([*(f"{axis}-{getattr(self.cell, axis)}" for axis in CELL_AXES), *self.extras])
 
     @property
     def key(self) -> tuple[str, ...]:
-        """What makes two of them the same measurement: local parts of versions do not count."""
-        versions = (Version(getattr(self.cell, axis)).public for axis in STACK_PACKAGES[1:])
+        """Equal for two specifications of the same measurement; local parts of versions (``+cpu``) do not count."""
+        versions = (Version(getattr(self.cell, package)).public for package in STACK_PACKAGES)
         return (self.cell.python, *versions, *sorted(self.extras))
 
 
 def key_of(line: EvidenceLine) -> tuple[str, ...]:
-    """Return the key of what was asked for when ``line`` was measured."""
+    """Return the key of the specification by which ``line`` was measured."""
     return CellSpec(cell=line.cell, extras=line.asked).key
 
 
 def parse(text: str) -> CellSpec:
-    """Return the cell of a line such as ``python=3.11 torch=2.13.0 transformers=4.40.1 peft=0.10.0 numpy<2``.
+    """Return the specification of a line such as ``python=3.11 torch=2.13.0 transformers=4.40.1 peft=0.10.0 numpy<2``.
 
     Raises:
-        AskedError: an axis is missing, or a word is no requirement.
+        CellSpecError: an axis is missing, or a word is not a requirement.
     """
     axes: dict[str, str] = {}
     extras = []
     for word in text.split():
         name, _, version = word.replace("==", "=").partition("=")
-        if canonicalize_name(name) in STACK_PACKAGES:
+        if canonicalize_name(name) in CELL_AXES:
             axes[canonicalize_name(name)] = version
         else:
             extras.append(word)
     try:
         return CellSpec(cell=Cell.model_validate(axes), extras=tuple(extras))
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
-        message = f"{text!r} is not a cell such as 'python=3.11 torch=2.13.0 transformers=4.40.1 peft=0.10.0': {faults}"
-        raise AskedError(message) from error
+        message = f"{text!r} is not a cell such as {_EXAMPLE!r}: {'; '.join(describe_faults(error))}"
+        raise CellSpecError(message) from error
 
 
 def read(path: Path) -> list[CellSpec]:
-    """Return the cells of a file: one a line, ``#`` begins a remark.
+    """Return the cells of a file: one a line, and ``#`` begins a comment.
 
     Raises:
-        AskedError: a line is not a cell; the message names it.
+        CellSpecError: a line is not a cell; the message gives its number.
     """
-    found = []
+    specs = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         text = line.partition("#")[0].strip()
         if text:
             try:
-                found.append(parse(text))
-            except AskedError as error:
+                specs.append(parse(text))
+            except CellSpecError as error:
                 message = f"{path}:{number}: {error}"
-                raise AskedError(message) from error
-    return found
+                raise CellSpecError(message) from error
+    return specs

@@ -1,11 +1,12 @@
-"""Measures cells side by side; what was measured before is not measured again."""
+"""Measure cells, several at a time, and skip those that were measured before."""
 
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import closing
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -19,124 +20,109 @@ from vc2doctor.curate.grid.cells import CellSpec, key_of
 from vc2doctor.matrix.evidence import EvidenceLine
 from vc2doctor.target.shared.protocol import WORKER_VERSION
 
-_LEAST_GIGABYTES = 15.0
-"""Two releases of torch, their packages and the room to unpack them."""
+MIN_FREE_GIGABYTES = 15.0
+"""Room for two releases of torch with their packages, and for unpacking them."""
 
 
-class Settings(Data):
+class GridSettings(Data):
     """How cells are measured."""
 
     interpreters: dict[str, str]
     """By minor version: the interpreter that environments are made with."""
     environment: dict[str, str]
-    """What uv is told."""
+    """Environment variables for uv."""
     device: str = "cpu"
     jobs: int = 1
     timeout: float = 600.0
+    """Seconds for one probe."""
     folder: Path
-    """Where environments stand while they are measured."""
+    """The folder that holds environments while they are measured."""
 
 
 class Progress(Data):
-    """One measurement ended."""
+    """The result of one measurement, and how many are left."""
 
-    asked: CellSpec
+    spec: CellSpec
     line: EvidenceLine | None
-    trouble: str | None = None
+    error: str | None = None
     """Why there is no line."""
     done: int
-    of: int
-    remaining: float
-    """Seconds that the rest will take, by those that ended."""
+    total: int
+    remaining_seconds: float
+    """Estimated from the average of those that are done."""
 
 
-def outstanding(cells: Iterable[CellSpec], known: Iterable[EvidenceLine]) -> list[CellSpec]:
-    """Return the cells that nobody measured with this worker, each once, those of one torch together."""
+def outstanding(specs: Iterable[CellSpec], known: Iterable[EvidenceLine]) -> list[CellSpec]:
+    """Return the cells that were not measured with this version of the worker, each once, sorted by torch."""
     measured = {key_of(line) for line in known if line.worker == WORKER_VERSION}
-    found: dict[tuple[str, ...], CellSpec] = {}
-    for asked in cells:
-        if asked.key not in measured:
-            found.setdefault(asked.key, asked)
-    return sorted(found.values(), key=lambda asked: Version(asked.cell.torch), reverse=True)
+    by_key: dict[tuple[str, ...], CellSpec] = {}
+    for spec in specs:
+        if spec.key not in measured:
+            by_key.setdefault(spec.key, spec)
+    # Cells of one torch are measured together, so that its wheels can leave the cache after them.
+    return sorted(by_key.values(), key=lambda spec: Version(spec.cell.torch), reverse=True)
 
 
 def measure_all(
-    cells: list[CellSpec],
-    settings: Settings,
-    on_line: Callable[[Progress], None],
-    keep: Callable[[EvidenceLine], object],
+    specs: list[CellSpec],
+    settings: GridSettings,
+    on_progress: Callable[[Progress], None],
+    on_line: Callable[[EvidenceLine], object],
 ) -> None:
-    """Measure ``cells``, ``jobs`` at a time; ``keep`` gets each line as it comes, in this thread."""
-    began = time.monotonic()
-    waiting = list(cells)
+    """Measure cells, ``settings.jobs`` at a time; both callbacks are called in this thread."""
+    start = time.monotonic()
+    # Closed at once if a callback raises, so that no further measurement begins.
+    with closing(_finished(specs, settings)) as finished:
+        for done, (spec, line, error) in enumerate(finished, start=1):
+            average = (time.monotonic() - start) / done
+            if line is not None:
+                on_line(line)
+            on_progress(
+                Progress(
+                    spec=spec,
+                    line=line,
+                    error=error,
+                    done=done,
+                    total=len(specs),
+                    remaining_seconds=average * (len(specs) - done),
+                )
+            )
+
+
+def _finished(
+    specs: Iterable[CellSpec], settings: GridSettings
+) -> Generator[tuple[CellSpec, EvidenceLine | None, str | None], None, None]:
+    """Yield each cell when its measurement ends, with its line of evidence or the error."""
+    waiting = list(specs)
+    running: dict[Future[EvidenceLine], CellSpec] = {}
+    last_torch = ""
     with ThreadPoolExecutor(settings.jobs) as pool:
-        running: dict[Future[EvidenceLine], CellSpec] = {}
-        done, last = 0, ""
         try:
             while waiting or running:
                 while waiting and len(running) < settings.jobs and _may_start(waiting[0], running.values(), settings):
-                    asked = waiting.pop(0)
-                    if asked.cell.torch != last:
-                        _make_room([*running.values()], settings)
-                        last = asked.cell.torch
-                    running[pool.submit(measure, asked, settings)] = asked
+                    spec = waiting.pop(0)
+                    if spec.cell.torch != last_torch:
+                        _make_room(running.values(), settings)
+                        last_torch = spec.cell.torch
+                    running[pool.submit(measure, spec, settings)] = spec
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    done += 1
-                    each = (time.monotonic() - began) / done
-                    asked = running.pop(future)
-                    line, trouble = _result(future)
-                    if line is not None:
-                        keep(line)
-                    left = each * (len(cells) - done)
-                    on_line(Progress(asked=asked, line=line, trouble=trouble, done=done, of=len(cells), remaining=left))
-        except BaseException:
+                    yield running.pop(future), *_result(future)
+        finally:
+            # After an interrupt, measurements that have not begun must not begin.
             for future in running:
                 future.cancel()
-            raise
 
 
-def _may_start(asked: CellSpec, running: Iterable[CellSpec], settings: Settings) -> bool:
-    """Return whether the disk is wide enough for another torch beside those in use."""
-    others = {other.cell.torch for other in running} - {asked.cell.torch}
-    return not others or build.free_gigabytes(settings.folder) >= _LEAST_GIGABYTES
+def _may_start(spec: CellSpec, running: Collection[CellSpec], settings: GridSettings) -> bool:
+    """Return whether the disk has room for the torch of ``spec`` beside those in use."""
+    others = {other.cell.torch for other in running} - {spec.cell.torch}
+    return not others or build.free_gigabytes(settings.folder) >= MIN_FREE_GIGABYTES
 
 
-def measure(asked: CellSpec, settings: Settings) -> EvidenceLine:
-    """Build the environment of ``asked``, probe it, remove it, and return the line of evidence.
-
-    Raises:
-        DoctorError: it could not be measured, and that says nothing of the cell.
-    """
-    folder = Path(tempfile.mkdtemp(prefix="cell-", dir=settings.folder)) / "env"
-    began = time.monotonic()
-    try:
-        wanted = settings.interpreters.get(asked.cell.python, asked.cell.python)
-        failure = build.build(asked, wanted, folder, settings.environment)
-        if failure is not None:
-            return _not_installed(asked, failure, time.monotonic() - began)
-        line = evidence.measure(str(folder), asked.name, settings.device, settings.timeout)
-        return line.model_copy(update={"asked": asked.extras})
-    finally:
-        shutil.rmtree(folder.parent, ignore_errors=True)
-
-
-def _not_installed(asked: CellSpec, failure: build.InstallFailure, seconds: float) -> EvidenceLine:
-    return EvidenceLine(
-        schema=1,
-        name=asked.name,
-        date=datetime.now(timezone.utc).date().isoformat(),
-        worker=WORKER_VERSION,
-        cell=asked.cell,
-        asked=asked.extras,
-        install=failure.outcome,
-        install_message=failure.message,
-        resolved={},
-        platform=f"{os.uname().sysname.lower()}-{os.uname().machine}",
-        device="none",
-        recipes={},
-        adapter="not reached",
-        seconds=round(seconds, 3),
-    )
+def _make_room(running: Collection[CellSpec], settings: GridSettings) -> None:
+    """Remove the builds of torch from uv's cache if the disk is short and no build is in use."""
+    if not running and build.free_gigabytes(settings.folder) < MIN_FREE_GIGABYTES:
+        build.clean_cache(settings.environment)
 
 
 def _result(future: "Future[EvidenceLine]") -> tuple[EvidenceLine | None, str | None]:
@@ -146,7 +132,39 @@ def _result(future: "Future[EvidenceLine]") -> tuple[EvidenceLine | None, str | 
         return None, str(error)
 
 
-def _make_room(running: list[CellSpec], settings: Settings) -> None:
-    """Throw away the torch builds in uv's cache before the next torch, where the disk is short and none is in use."""
-    if not running and build.free_gigabytes(settings.folder) < _LEAST_GIGABYTES:
-        build.clean_cache(settings.environment)
+def measure(spec: CellSpec, settings: GridSettings) -> EvidenceLine:
+    """Build the environment of ``spec``, probe it, remove it, and return the line of evidence.
+
+    Raises:
+        DoctorError: the cell could not be measured because of this machine.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="cell-", dir=settings.folder)) / "env"
+    start = time.monotonic()
+    try:
+        interpreter = settings.interpreters.get(spec.cell.python, spec.cell.python)
+        failure = build.build(spec, interpreter, folder, settings.environment)
+        if failure is not None:
+            return _not_installed(spec, failure, time.monotonic() - start)
+        line = evidence.measure(str(folder), spec.name, settings.device, settings.timeout)
+        return line.model_copy(update={"asked": spec.extras})
+    finally:
+        shutil.rmtree(folder.parent, ignore_errors=True)
+
+
+def _not_installed(spec: CellSpec, failure: build.InstallFailure, seconds: float) -> EvidenceLine:
+    return EvidenceLine(
+        schema=1,
+        name=spec.name,
+        date=datetime.now(timezone.utc).date().isoformat(),
+        worker=WORKER_VERSION,
+        cell=spec.cell,
+        asked=spec.extras,
+        install=failure.outcome,
+        install_message=failure.message,
+        resolved={},
+        platform=f"{os.uname().sysname.lower()}-{os.uname().machine}",
+        device="none",
+        recipes={},
+        adapter="not reached",
+        seconds=round(seconds, 3),
+    )

@@ -1,1 +1,1 @@
-"""Reads released wheels, without installing them: what one package imports of another, and what that one has."""
+"""Read released wheels without installing them: what one package imports from another, and what that one provides."""

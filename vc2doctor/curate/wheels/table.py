@@ -1,7 +1,7 @@
-"""Reads all the wheels that matter into one table: ``matrices/releases.json``."""
+"""Read the wheels of every package that matters into one table: ``matrices/releases.json``."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import NamedTuple
@@ -11,118 +11,143 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from vc2doctor.curate.wheels.index import Wheel, download, wheels
-from vc2doctor.curate.wheels.read import Contents, Reader
-from vc2doctor.matrix.releases import ProvidedSymbol, Release, RequiredSymbol, Wheels, runs
+from vc2doctor.curate.wheels.read import ContentsCache, Import, Reader
+from vc2doctor.matrix.releases import ProvidedSymbol, Release, RequiredSymbol, Wheels, to_ranges
 
 
-class Source(NamedTuple):
+class PackageSource(NamedTuple):
     """A package whose wheels are read."""
 
     name: str
     oldest: str
+    """The oldest release to read: the matrix is measured from it on, or measured releases can be installed with it."""
     entries: tuple[str, ...] = ()
-    """The modules that a training step imports; none: only what its releases declare is read."""
+    """The modules that a training step imports; empty: only the declared requirements are read."""
     opened: bool = True
-    """Whether its wheels are fetched at all: those of torch are too large for what they would tell."""
+    """Whether the wheels are downloaded. Those of torch are too large for what they would show."""
 
 
-_MODELS = ("models.mistral.modeling_mistral", "models.llama.modeling_llama", "generation.utils", "modeling_utils")
-SOURCES = (
-    Source("peft", "0.3.0", ("peft",)),
-    Source("transformers", "4.28.0", ("transformers", *(f"transformers.{name}" for name in _MODELS))),
-    Source("accelerate", "0.20.0", ("accelerate",)),
-    Source("huggingface-hub", "0.14.0", ("huggingface_hub",)),
-    Source("torch", "1.13.1", opened=False),
-    Source("torchvision", "0.14.1"),
+_MODEL_MODULES = (
+    "models.mistral.modeling_mistral",
+    "models.llama.modeling_llama",
+    "generation.utils",
+    "modeling_utils",
 )
-"""Oldest releases: those from which on the matrix is measured, or that those can be installed with."""
-_MATTERS = frozenset({*(source.name for source in SOURCES), "tokenizers", "numpy", "safetensors"})
-_NEEDY = frozenset({"peft", "transformers", "accelerate"})
+SOURCES = (
+    PackageSource("peft", "0.3.0", ("peft",)),
+    PackageSource("transformers", "4.28.0", ("transformers", *(f"transformers.{name}" for name in _MODEL_MODULES))),
+    PackageSource("accelerate", "0.20.0", ("accelerate",)),
+    PackageSource("huggingface-hub", "0.14.0", ("huggingface_hub",)),
+    PackageSource("torch", "1.13.1", opened=False),
+    PackageSource("torchvision", "0.14.1"),
+)
+IMPORTERS = frozenset({"peft", "transformers", "accelerate"})
+"""Packages whose imports are looked up in the others."""
+DECLARED_ONLY = frozenset({"torchvision"})
+"""Packages that are read for the requirements that they declare; no symbols are looked up in them."""
 
-SymbolKey = tuple[str, str, str]
-"""Package, module, symbol."""
+_DECLARED_PACKAGES = frozenset({*(source.name for source in SOURCES), "tokenizers", "numpy", "safetensors"})
+"""Packages whose declared versions are kept."""
+
+Readers = Mapping[str, Mapping[str, Reader]]
+"""By package and version."""
 
 
-def read_all(folder: Path, tell: Callable[[str], None]) -> Wheels:
-    """Return what the wheels on the index say; they are kept in ``folder``.
+def read_all(folder: Path, report: Callable[[str], None]) -> Wheels:
+    """Return the table of all wheels on the index; they are downloaded to ``folder``, and progress goes to ``report``.
 
     Raises:
         ReleasesError: the index cannot be read.
     """
-    found = {source.name: _of_versions(source, wheels(source.name)) for source in SOURCES}
-    readers = {source.name: _readers(found[source.name], folder) for source in SOURCES if source.opened}
-    releases = {
-        source.name: {text: _release(some, readers.get(source.name, {}).get(text)) for text, some in versions.items()}
-        for source, versions in zip(SOURCES, found.values(), strict=True)
+    files = {source.name: _files_by_version(source, wheels(source.name)) for source in SOURCES}
+    readers = {source.name: _open_wheels(files[source.name], folder) for source in SOURCES if source.opened}
+    required = _required_symbols(readers, report)
+    providing = _providing_releases({(module, symbol) for _, module, symbol in required}, readers, report)
+    # A symbol that every release provides cannot be missing.
+    kept = {
+        key: importing
+        for key, importing in sorted(required.items())
+        if len(providing[key[1:]]) < len(readers[_distribution(key[1])])
     }
-    needs: dict[SymbolKey, dict[str, str]] = defaultdict(dict)
-    for source in SOURCES:
-        if source.name in _NEEDY:
-            tell(f"what {source.name} imports")
-            for text, reader in readers[source.name].items():
-                others = frozenset(
-                    other.replace("-", "_") for other in readers if other not in (source.name, "torchvision")
-                )
-                for (module, symbol), file in reader.needs(source.entries, others).items():
-                    needs[source.name, module, symbol][text] = file
-    having = _having({(module, symbol) for _, module, symbol in needs}, readers, tell)
-    kept = [(key, files) for key, files in sorted(needs.items()) if len(having[key[1:]]) < len(readers[_of(key[1])])]
-    ordered = {name: tuple(sorted(versions, key=Version)) for name, versions in releases.items()}
+    ordered = {name: tuple(sorted(versions, key=Version)) for name, versions in files.items()}
     return Wheels(
         date=datetime.now(timezone.utc).date().isoformat(),
-        releases=releases,
-        required=tuple(_need(key, files, ordered) for key, files in kept),
+        releases={
+            name: {text: _release(some, readers.get(name, {}).get(text)) for text, some in versions.items()}
+            for name, versions in files.items()
+        },
+        required=tuple(_required(key, importing, ordered) for key, importing in kept.items()),
         provided=tuple(
             ProvidedSymbol(
-                package=_of(module),
+                package=_distribution(module),
                 module=module,
                 symbol=symbol,
-                releases=runs(having[module, symbol], ordered[_of(module)]),
+                releases=to_ranges(providing[module, symbol], ordered[_distribution(module)]),
             )
-            for module, symbol in sorted({key[1:] for key, _ in kept})
+            for module, symbol in sorted({key[1:] for key in kept})
         ),
     )
 
 
-def _of(module: str) -> str:
+def _distribution(module: str) -> str:
     return module.partition(".")[0].replace("_", "-")
 
 
-def _of_versions(source: Source, listed: Iterable[Wheel]) -> dict[str, list[Wheel]]:
-    found: dict[str, list[Wheel]] = defaultdict(list)
-    for wheel in listed:
-        if Version(wheel.version) >= Version(source.oldest):
-            found[wheel.version].append(wheel)
-    return found
+def _files_by_version(source: PackageSource, files: Iterable[Wheel]) -> dict[str, list[Wheel]]:
+    by_version: dict[str, list[Wheel]] = defaultdict(list)
+    for file in files:
+        if Version(file.version) >= Version(source.oldest):
+            by_version[file.version].append(file)
+    return by_version
 
 
-def _readers(versions: dict[str, list[Wheel]], folder: Path) -> dict[str, Reader]:
-    known: dict[tuple[str, int, int], Contents] = {}
+def _open_wheels(files_by_version: Mapping[str, list[Wheel]], folder: Path) -> dict[str, Reader]:
+    cache: ContentsCache = {}
     return {
-        text: Reader(download(some[0], folder), some[0].name.replace("-", "_"), known)
-        for text, some in versions.items()
+        text: Reader(download(files[0], folder), files[0].name.replace("-", "_"), cache)
+        for text, files in files_by_version.items()
     }
 
 
-def _having(
-    wanted: set[tuple[str, str]], readers: dict[str, dict[str, Reader]], tell: Callable[[str], None]
-) -> dict[tuple[str, str], set[str]]:
-    found: dict[tuple[str, str], set[str]] = defaultdict(set)
+SymbolKey = tuple[str, str, str]
+"""Importing package, module, symbol."""
+
+
+def _required_symbols(readers: Readers, report: Callable[[str], None]) -> dict[SymbolKey, dict[str, str]]:
+    """Return the symbols that packages import from each other, with the importing file by release."""
+    required: dict[SymbolKey, dict[str, str]] = defaultdict(dict)
+    for source in SOURCES:
+        if source.name not in IMPORTERS:
+            continue
+        report(f"reading what {source.name} imports")
+        others = frozenset(name.replace("-", "_") for name in readers if name not in {source.name, *DECLARED_ONLY})
+        for text, reader in readers[source.name].items():
+            for (module, symbol), file in reader.required_symbols(source.entries, others).items():
+                required[source.name, module, symbol][text] = file
+    return required
+
+
+def _providing_releases(wanted: set[Import], readers: Readers, report: Callable[[str], None]) -> dict[Import, set[str]]:
+    """Return the releases that provide each of the ``wanted`` symbols."""
+    providing: dict[Import, set[str]] = defaultdict(set)
     for name, by_version in readers.items():
-        tell(f"what {name} has")
-        asked = [pair for pair in wanted if _of(pair[0]) == name]
+        report(f"reading what {name} provides")
+        symbols = [(module, symbol) for module, symbol in wanted if _distribution(module) == name]
         for text, reader in by_version.items():
-            for pair in asked:
-                if reader.has(*pair):
-                    found[pair].add(text)
-    return found
+            for module, symbol in symbols:
+                if reader.provides(module, symbol):
+                    providing[module, symbol].add(text)
+    return providing
 
 
-def _need(key: SymbolKey, files: dict[str, str], ordered: dict[str, tuple[str, ...]]) -> RequiredSymbol:
+def _required(key: SymbolKey, importing: Mapping[str, str], ordered: Mapping[str, tuple[str, ...]]) -> RequiredSymbol:
     package, module, symbol = key
-    newest = max(files, key=Version)
     return RequiredSymbol(
-        package=package, module=module, symbol=symbol, file=files[newest], releases=runs(set(files), ordered[package])
+        package=package,
+        module=module,
+        symbol=symbol,
+        file=importing[max(importing, key=Version)],
+        releases=to_ranges(set(importing), ordered[package]),
     )
 
 
@@ -131,29 +156,31 @@ def _release(files: list[Wheel], reader: Reader | None) -> Release:
         date=min(file.uploaded for file in files),
         python=files[0].requires_python or "",
         built_for=_built_for(files),
-        requires=_requires(reader.declared() if reader else ()),
+        requires=_requires(reader.requirements() if reader else ()),
         yanked=all(file.yanked for file in files),
     )
 
 
 def _built_for(files: Iterable[Wheel]) -> tuple[str, ...]:
+    """Return the minor versions of CPython with a Linux x86-64 wheel; empty: the wheels serve every Python."""
     tags = [tag.split("-") for file in files for tag in file.tags]
-    found = {
+    pythons = {
         f"3.{interpreter[3:]}"
         for interpreter, abi, platform in tags
         if interpreter.startswith("cp3") and abi == interpreter and "linux" in platform and platform.endswith("x86_64")
     }
-    return tuple(sorted(found, key=Version))
+    return tuple(sorted(pythons, key=Version))
 
 
 def _requires(texts: Iterable[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
+    """Return the declared specifiers of the packages that matter, by name, without those of extras."""
+    specifiers: dict[str, str] = {}
     for text in texts:
         try:
             requirement = Requirement(text)
         except InvalidRequirement:
             continue
         name = canonicalize_name(requirement.name)
-        if name in _MATTERS and (requirement.marker is None or requirement.marker.evaluate({"extra": ""})):
-            found[name] = str(requirement.specifier)
-    return found
+        if name in _DECLARED_PACKAGES and (requirement.marker is None or requirement.marker.evaluate({"extra": ""})):
+            specifiers[name] = str(requirement.specifier)
+    return specifiers

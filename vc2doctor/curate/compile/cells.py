@@ -1,0 +1,71 @@
+"""Reduce lines of evidence to the measured cells of ``verdicts.json``; what many cells share is stored once."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from vc2doctor.matrix.compiled import CellOutcome, MeasuredCell
+from vc2doctor.matrix.evidence import EvidenceLine
+from vc2doctor.target.shared.recipes import RECIPES
+
+_ADAPTER_FAILURES = {
+    "different": "the reloaded adapter does not generate the same",
+    "error": "saving, reloading or generating raises an error",
+    "not reached": "the adapter was not saved",
+}
+
+
+class MeasuredCells(NamedTuple):
+    """The cells, and the two tables that they refer to by index."""
+
+    companions: tuple[dict[str, str], ...]
+    outcomes: tuple[CellOutcome, ...]
+    cells: tuple[MeasuredCell, ...]
+
+
+def measured_cells(lines: Sequence[EvidenceLine]) -> MeasuredCells:
+    """Return the measured cells of ``lines``, in their order."""
+    companions: dict[str, tuple[int, dict[str, str]]] = {}
+    outcomes: dict[str, tuple[int, CellOutcome]] = {}
+    cells = []
+    for line in lines:
+        resolved = dict(sorted(line.resolved.items()))
+        outcome = _outcome(line)
+        cells.append(
+            MeasuredCell(
+                name=line.name,
+                date=line.date,
+                device=line.device,
+                **line.cell.model_dump(),
+                companions=companions.setdefault(str(resolved), (len(companions), resolved))[0],
+                how=outcomes.setdefault(outcome.model_dump_json(), (len(outcomes), outcome))[0],
+            )
+        )
+    return MeasuredCells(
+        companions=tuple(resolved for _, resolved in companions.values()),
+        outcomes=tuple(outcome for _, outcome in outcomes.values()),
+        cells=tuple(cells),
+    )
+
+
+def _outcome(line: EvidenceLine) -> CellOutcome:
+    trains = {recipe: line.trains(recipe) for recipe in RECIPES}
+    return CellOutcome(
+        trains=tuple(recipe for recipe, is_good in trains.items() if is_good),
+        fails={recipe: _failure(line, recipe) for recipe, is_good in trains.items() if is_good is False},
+    )
+
+
+def _failure(line: EvidenceLine, recipe: str) -> str:
+    """Return a description of how a cell fails under ``recipe``."""
+    if line.install != "installed":
+        return f"its packages cannot be installed ({line.install})"
+    if line.import_failure is not None:
+        return f"the import fails: {line.import_failure.message}"
+    for name in ("fp32", recipe):
+        outcome = line.recipes.get(name)
+        if name in line.failures:
+            return f"training under {name} raises an error: {line.failures[name].message}"
+        if outcome not in ("finite", "unsupported", None):
+            return f"the outcome of {name} is {outcome}"
+    exception = f": {line.adapter_failure.message}" if line.adapter_failure else ""
+    return f"{_ADAPTER_FAILURES[line.adapter]}{exception}"
