@@ -10,7 +10,7 @@ from packaging.version import Version
 from pydantic import Field
 
 from vc2doctor.core.data import Data
-from vc2doctor.core.versions import ABSENT, STACK_PACKAGES, grained, holds, side_of, version
+from vc2doctor.core.versions import ABSENT, STACK_PACKAGES, holds, interface_version, side_of, version
 
 GPU = "gpu"
 """Stands among the versions of a combination where the machine has one: some releases cannot be imported without."""
@@ -47,7 +47,7 @@ class Constraint(Data):
             return False
         failure_bounds = {}
         for name, (low, high) in self.failure_bounds.items():
-            here = grained(name, version(versions[name]))
+            here = interface_version(name, version(versions[name]))
             failure_bounds[name] = min(version(low), here), max(version(high), here)
         return not any(
             all(

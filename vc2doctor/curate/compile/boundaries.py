@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from vc2doctor.core.failure import Failure, Missing
-from vc2doctor.core.versions import ABSENT, grained, holds, version
+from vc2doctor.core.versions import ABSENT, holds, interface_version, version
 from vc2doctor.matrix.compiled import GPU, Constraint
 from vc2doctor.matrix.evidence import EvidenceLine
 
@@ -71,7 +71,7 @@ class Box(NamedTuple):
 
 def point_of(line: EvidenceLine) -> Point:
     """Return the versions of a line, by axis."""
-    return {name: grained(name, version(text)) for name, text in line.versions.items()}
+    return {name: interface_version(name, version(text)) for name, text in line.versions.items()}
 
 
 def constraints(lines: Sequence[EvidenceLine], explained: Sequence[Constraint]) -> list[Constraint]:
