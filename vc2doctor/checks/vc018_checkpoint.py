@@ -37,23 +37,14 @@ def _not_loaded(examination: Examination) -> Iterator[Finding]:
     if probe is None:
         return
     if probe.load_failure is not None:
-        message, failure = f"{plan.custom_subject} cannot be loaded", probe.load_failure
-        remedy = _load_remedy(plan, failure)
+        evidence = (describe(probe.load_failure),)
+        remedy = _load_remedy(plan, probe.load_failure)
+        yield _finding(examination, f"{plan.custom_subject} cannot be loaded", evidence, remedy)
     elif probe.headroom_failure is not None and not plan.trains:
         # If recipes run, VC010 reports the same exception.
-        message, failure = f"{plan.custom_subject} was loaded, but its range cannot be measured", probe.headroom_failure
+        message = f"{plan.custom_subject} was loaded, but its range cannot be measured"
         remedy = "The forward pass fails. Fix this error, then run the probe again."
-    else:
-        return
-    yield Finding(
-        id="VC018",
-        severity=Severity.ERROR,
-        message=message,
-        evidence=(describe(failure),),
-        remedy=remedy,
-        commands=(advice.probe_subject_command(examination),),
-        url=_URL,
-    )
+        yield _finding(examination, message, (describe(probe.headroom_failure),), remedy)
 
 
 def _load_remedy(plan: Plan, failure: Failure) -> str:
@@ -90,12 +81,17 @@ def _not_finite(examination: Examination) -> Iterator[Finding]:
         evidence = [f"the first result that is not finite comes from {broken.description}"]
     else:
         return
-    yield Finding(
+    remedy = "Take the checkpoint of an earlier step, or download it again. No precision repairs these values."
+    yield _finding(examination, message, tuple(evidence), remedy)
+
+
+def _finding(examination: Examination, message: str, evidence: tuple[str, ...], remedy: str) -> Finding:
+    return Finding(
         id="VC018",
         severity=Severity.ERROR,
         message=message,
-        evidence=tuple(evidence),
-        remedy="Take the checkpoint of an earlier step, or download it again. No precision repairs these values.",
+        evidence=evidence,
+        remedy=remedy,
         commands=(advice.probe_subject_command(examination),),
         url=_URL,
     )
