@@ -1,4 +1,4 @@
-"""Real environments: small ones made of written dist-info folders, and the real stack, built once a session."""
+"""Fixtures with real environments: small ones with dist-info folders written by hand, and the real stack."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-# These machines are noisy: how long one example takes is no property of the code.
+# Test machines are shared, so the time that one example takes says nothing about the code.
 hypothesis.settings.register_profile("vc2doctor", deadline=None)
 hypothesis.settings.load_profile("vc2doctor")
 
@@ -38,7 +38,7 @@ class Venv:
         return str(self.root / "bin" / "python")
 
     def add(self, name: str, version: str, *, requires: tuple[str, ...] = (), module: str | None = "") -> Path:
-        """Write a distribution: its dist-info folder, and a module with ``module`` as source unless ``None``."""
+        """Write the dist-info folder of a distribution, and a module with this source unless ``module`` is ``None``."""
         info = self.packages / f"{name.replace('-', '_')}-{version}.dist-info"
         info.mkdir()
         lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
@@ -56,7 +56,7 @@ class Venv:
         return info
 
     def add_stack(self, *, torch: str = "", transformers: str = "", peft: str = "") -> None:
-        """Write a stack of modules with these sources, in versions that were measured to train."""
+        """Write torch, transformers and peft with these sources, in versions that were measured to train."""
         self.add("torch", "2.13.0+cpu", module=torch)
         self.add("transformers", "4.40.1", module=transformers)
         self.add("peft", "0.10.0", module=peft)
@@ -75,12 +75,12 @@ def venv(tmp_path: Path) -> Venv:
 
 @pytest.fixture
 def venv_of(tmp_path: Path) -> Callable[[str], Venv]:
-    """Make an empty environment of another Python; skip where it is not installed."""
+    """Return a function that makes an empty environment of another Python, or skips if it is not installed."""
 
     def make(version: str) -> Venv:
         python = noxfile.interpreter(version)
         if not Path(python).is_file():
-            pytest.skip(f"there is no Python {version} here")
+            pytest.skip(f"Python {version} is not installed")
         return make_venv(tmp_path / f"venv{version}", python)
 
     return make
@@ -88,7 +88,7 @@ def venv_of(tmp_path: Path) -> Callable[[str], Venv]:
 
 @dataclass(frozen=True)
 class Ran:
-    """What a run of the command gave."""
+    """The exit code and the output of one run of the command."""
 
     code: int
     out: str
@@ -96,8 +96,8 @@ class Ran:
 
 
 def run_doctor(*arguments: str, cwd: Path, **variables: str) -> Ran:
-    """Run the command as a user does, in ``cwd``; a GPU of this machine is hidden, as tests must not need one."""
-    done = subprocess.run(
+    """Run the command as a user does, in ``cwd``. GPUs are hidden, because the tests must not depend on one."""
+    process = subprocess.run(
         [sys.executable, "-m", "vc2doctor", *arguments],
         cwd=cwd,
         env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1", **variables},
@@ -106,12 +106,12 @@ def run_doctor(*arguments: str, cwd: Path, **variables: str) -> Ran:
         timeout=300,
         check=False,
     )
-    return Ran(done.returncode, done.stdout, done.stderr)
+    return Ran(process.returncode, process.stdout, process.stderr)
 
 
 @pytest.fixture
 def doctor(tmp_path: Path) -> Callable[..., Ran]:
-    """Run the command in an empty folder."""
+    """Return a function that runs the command in an empty folder."""
     folder = tmp_path / "work"
     folder.mkdir()
 
@@ -123,13 +123,13 @@ def doctor(tmp_path: Path) -> Callable[..., Ran]:
 
 @pytest.fixture(scope="session")
 def stack_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """Make an environment with real packages, as a user would; the same requirements give the same environment."""
-    made: dict[tuple[str, ...], Path] = {}
+    """Return a function that installs real packages into an environment, once per session for equal requirements."""
+    environments: dict[tuple[str, ...], Path] = {}
 
     def make(*requirements: str) -> Path:
-        if requirements not in made:
-            made[requirements] = _install(tmp_path_factory.mktemp("stack"), requirements)
-        return made[requirements]
+        if requirements not in environments:
+            environments[requirements] = _install(tmp_path_factory.mktemp("stack"), requirements)
+        return environments[requirements]
 
     return make
 

@@ -1,8 +1,7 @@
-"""Builders of facts, for the tests of pure functions."""
+"""Builders of facts with sensible defaults, for the tests of pure functions."""
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from packaging.markers import default_environment
@@ -25,7 +24,7 @@ SHIPPED = load.load(load.shipped())
 EVIDENCE = load.evidence(load.shipped())
 GOOD = {"torch": "2.13.0+cpu", "transformers": "4.40.1", "peft": "0.13.0", "numpy": "2.4.6", "accelerate": "1.15.0"}
 SITE = "/env/lib/python3.11/site-packages"
-FOUND_NOWHERE = Nvidia(note="no NVIDIA driver: NVML Shared Library Not Found")
+NO_DRIVER = Nvidia(note="no NVIDIA driver: NVML Shared Library Not Found")
 
 
 def distribution(name: str, version: str | None, **fields: Any) -> Distribution:  # noqa: ANN401
@@ -34,7 +33,7 @@ def distribution(name: str, version: str | None, **fields: Any) -> Distribution:
 
 
 def interpreter(**fields: Any) -> Interpreter:  # noqa: ANN401
-    told = {
+    defaults = {
         "path": "/env/bin/python",
         "version": "3.11.7",
         "implementation": "CPython",
@@ -43,22 +42,22 @@ def interpreter(**fields: Any) -> Interpreter:  # noqa: ANN401
         "externally_managed": False,
         "has_pip": True,
     }
-    return Interpreter(**{**told, **fields})
+    return Interpreter(**{**defaults, **fields})
 
 
 def environment(versions: dict[str, str] | None = None, **fields: Any) -> Environment:  # noqa: ANN401
     installed = GOOD if versions is None else versions
     markers = {name: str(value) for name, value in default_environment().items()}
-    told: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "interpreter": interpreter(),
         "platform": Platform(system="Linux", release="6", machine="x86_64", libc="glibc 2.36", markers=markers),
         "distributions": tuple(distribution(name, version) for name, version in installed.items()),
         "modules": tuple(Module(name=n, origin=f"{SITE}/{n}/__init__.py", found=True) for n in installed),
         "shadows": (),
         "cpu": Cpu(model="a processor", cores=2, flags=("avx512_bf16",), memory=2**34),
-        "nvidia": FOUND_NOWHERE,
+        "nvidia": NO_DRIVER,
     }
-    return Environment(**{**told, **fields})
+    return Environment(**{**defaults, **fields})
 
 
 def gpu(name: str, capability: tuple[int, int], index: int = 0) -> Gpu:
@@ -66,7 +65,7 @@ def gpu(name: str, capability: tuple[int, int], index: int = 0) -> Gpu:
 
 
 def plan(**fields: Any) -> Plan:  # noqa: ANN401
-    told: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "profile": "videochat2-mistral",
         "precision": "bf16",
         "device": "auto",
@@ -74,7 +73,7 @@ def plan(**fields: Any) -> Plan:  # noqa: ANN401
         "probe": True,
         "fail_on": Severity.ERROR,
     }
-    return Plan(**{**told, **fields})
+    return Plan(**{**defaults, **fields})
 
 
 def examination(
@@ -101,13 +100,13 @@ def child(**fields: Any) -> ChildRun:  # noqa: ANN401
 
 
 def step(number: int, loss: float | None, **fields: Any) -> Step:  # noqa: ANN401
-    told: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "taken": True,
         "scale": None,
         "gradients": Gradients(tensors=10, missing=0, non_finite=0, zero=0),
         "parameters_finite": True,
     }
-    return Step(step=number, loss=loss, **{**told, **fields})
+    return Step(step=number, loss=loss, **{**defaults, **fields})
 
 
 def falling(count: int = 6) -> tuple[Step, ...]:
@@ -115,14 +114,14 @@ def falling(count: int = 6) -> tuple[Step, ...]:
 
 
 def recipe(name: str, **fields: Any) -> RecipeRun:  # noqa: ANN401
-    told: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "finished": True,
         "seconds": 0.1,
         "adapters": Adapters(dtypes=("float32",), tensors=10, elements=1000),
         "steps": falling(),
         "moved": 1.0,
     }
-    return RecipeRun(recipe=name, **{**told, **fields})
+    return RecipeRun(recipe=name, **{**defaults, **fields})
 
 
 def failed(name: str, failure: Failure, phase: str = "forward") -> RecipeRun:
@@ -156,7 +155,7 @@ CPU_DEVICE = Device(
 
 
 def cuda_device(**fields: Any) -> Device:  # noqa: ANN401
-    told: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "type": "cuda",
         "device": "cuda:0",
         "name": "NVIDIA H200",
@@ -165,28 +164,28 @@ def cuda_device(**fields: Any) -> Device:  # noqa: ANN401
         "architectures": ("sm_80", "sm_90"),
         "gpus": 1,
     }
-    return CPU_DEVICE.model_copy(update={**told, **fields})
+    return CPU_DEVICE.model_copy(update={**defaults, **fields})
 
 
 def probe_run(*recipes: RecipeRun, **fields: Any) -> ProbeRun:  # noqa: ANN401
-    """Return a probe in which every recipe trained, but for those given."""
-    given = {run.recipe: run for run in recipes}
-    told: dict[str, Any] = {
+    """Return a probe in which every recipe trained, except that ``recipes`` replace those of the same name."""
+    replacements = {run.recipe: run for run in recipes}
+    defaults: dict[str, Any] = {
         "ending": "finished",
         "worker": "1",
         "stage": "done",
         "device": CPU_DEVICE,
-        "recipes": tuple(given.get(name, recipe(name)) for name in RECIPES),
+        "recipes": tuple(replacements.get(name, recipe(name)) for name in RECIPES),
         "adapter": AdapterRun(
             recipe="fp32", done=("save", "reload", "generate"), difference=0.0, same=True, error=None, seconds=0.1
         ),
         "child": child(),
     }
-    return ProbeRun(**{**told, **fields})
+    return ProbeRun(**{**defaults, **fields})
 
 
 def cell(torch: str, transformers: str, peft: str, **fields: Any) -> EvidenceLine:  # noqa: ANN401
-    told: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "schema": 1,
         "name": f"{torch}-{transformers}-{peft}",
         "date": "2026-11-24",
@@ -199,12 +198,9 @@ def cell(torch: str, transformers: str, peft: str, **fields: Any) -> EvidenceLin
         "adapter": "same",
         "seconds": 9.0,
     }
-    return EvidenceLine.model_validate({**told, **fields})
+    return EvidenceLine.model_validate({**defaults, **fields})
 
 
 def matrix(*lines: EvidenceLine) -> Matrix:
     wheels = Wheels(date="", releases={}, required=(), provided=())
     return Matrix(profiles=SHIPPED.profiles, issues=(), verdicts=compile_matrix(lines, (), wheels))
-
-
-RUNNING_MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"

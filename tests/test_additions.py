@@ -109,7 +109,7 @@ RULE = '''
 
 TRAINS = "import torch\n\nwith torch.autocast('cuda', dtype=torch.bfloat16):\n    torch.manual_seed({})"
 
-ISSUE = '''
+ISSUE = """
     id = "an-example"
     title = "numpy 0.0.1 is an example"
     severity = "note"
@@ -119,7 +119,7 @@ ISSUE = '''
     fix = [["numpy>=1"]]
     sources = ["https://numpy.org"]
     evidence = "none: an example"
-    '''
+    """
 
 CAUSE = '''
 
@@ -213,7 +213,11 @@ ADDITIONS = {
     ),
     "precision recipe": Addition(
         {},
-        ("vc2doctor/target/shared/recipes.py", "\n)\n\nRECIPES", '\n    _recipe("bf16-pure", "bf16 - -", "bfloat16, no autocast", risk=2),\n)\n\nRECIPES'),
+        (
+            "vc2doctor/target/shared/recipes.py",
+            "\n)\n\nRECIPES",
+            '\n    _recipe("bf16-pure", "bf16 - -", "bfloat16, no autocast", risk=2),\n)\n\nRECIPES',
+        ),
         command=("probe", "--help"),
         answer="bf16-pure",
     ),

@@ -1,4 +1,4 @@
-"""The wheel: what is in it, and that it works from wherever it is installed."""
+"""The wheel: its content, and that it works wherever it is installed."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return next(folder.glob("*.whl"))
 
 
-def test_the_matrix_is_inside(wheel: Path) -> None:
+def test_wheel_contains_the_whole_matrix(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
-        inside = {
+        in_wheel = {
             name.removeprefix("vc2doctor/") for name in archive.namelist() if name.startswith("vc2doctor/matrices/")
         }
-    beside = {path.relative_to(ROOT).as_posix() for path in (ROOT / "matrices").rglob("*") if path.is_file()}
-    assert inside == beside
+    in_checkout = {path.relative_to(ROOT).as_posix() for path in (ROOT / "matrices").rglob("*") if path.is_file()}
+    assert in_wheel == in_checkout
 
 
-def test_the_stack_is_an_extra_and_nothing_more(wheel: Path) -> None:
+def test_stack_is_required_only_by_the_extra(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         name = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
         requires = [line for line in archive.read(name).decode().splitlines() if line.startswith("Requires-Dist: ")]
@@ -44,29 +44,29 @@ def test_the_stack_is_an_extra_and_nothing_more(wheel: Path) -> None:
         assert "extra == 'stack'" in line
 
 
-def test_the_stack_extra_is_a_measured_set() -> None:
+def test_stack_extra_pins_a_measured_set() -> None:
     pinned = nox.project.load_toml(str(ROOT / "pyproject.toml"))["project"]["optional-dependencies"]["stack"]
     cell = next(cell for cell in noxfile.CELLS if cell.name == "peft-0.21.2")
     assert tuple(pinned) == cell.requirements
 
 
-def test_it_works_where_it_is_installed(wheel: Path, venv: Venv, tmp_path: Path) -> None:
+def test_installed_wheel_runs_and_finds_its_own_matrix(wheel: Path, venv: Venv, tmp_path: Path) -> None:
     environment = {**os.environ, **noxfile.uv_settings()}
     command = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", venv.python, str(wheel)]
     subprocess.run(command, check=True, env=environment)
     program = str(venv.root / "bin" / "vc2doctor")
-    done = subprocess.run([program, "check"], capture_output=True, text=True, check=False, cwd=tmp_path)
-    assert done.returncode == 1, done.stderr
-    assert "torch, transformers, peft are not installed" in done.stdout
-    where = subprocess.run(
+    check = subprocess.run([program, "check"], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert check.returncode == 1, check.stderr
+    assert "torch, transformers, peft are not installed" in check.stdout
+    shipped = subprocess.run(
         [venv.python, "-c", "from vc2doctor.matrix.load import shipped; print(shipped())"],
         capture_output=True,
         text=True,
         check=True,
         cwd=tmp_path,
     )
-    assert where.stdout.strip() == str(venv.packages / "vc2doctor" / "matrices")
+    assert shipped.stdout.strip() == str(venv.packages / "vc2doctor" / "matrices")
 
 
-def test_a_checkout_uses_the_matrix_beside_it() -> None:
+def test_checkout_uses_the_matrix_in_its_root() -> None:
     assert load.shipped() == ROOT / "matrices"

@@ -1,4 +1,4 @@
-"""Public reports that versions decide: what failed is called incompatible, or what decides is named."""
+"""Public reports that versions explain: what failed must be called incompatible, or the deciding package be named."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CASES = Path(__file__).resolve().parents[2] / "shared" / "data" / "reported_case
 pytestmark = pytest.mark.skipif(not CASES.exists(), reason="the collected reports are not beside the repository")
 
 NOT_PACKAGES = frozenset({"gpu", "cuda", "os", "driver", "gcc"})
-SAID = {
+EXPECTED_REASONS = {
     "peft-EncoderDecoderCache": "EncoderDecoderCache|No version of torch and transformers and peft",
     "peft-HybridCache-transformers5": "HybridCache",
     "hub-cached_download": "cached_download",
@@ -33,61 +33,66 @@ SAID = {
     "bitsandbytes-triton.ops": r"triton\.ops",
     "deepspeed-elastic-log": "deepspeed|No version of torch",
 }
-"""What has to be said, by the rule behind a report: the reason, or the package that was not named."""
-ELSEWHERE = {
-    "LlamaFlashAttention2-removed": "a project's code decides",
-    "apply_chunking_to_forward-moved": "a project's code decides",
-    "transformers-4.48-removed-1_13": "a model's remote code decides",
-    "AdamW-removed": "a project's code decides",
-    "LoraConfig-unknown-key": "the adapter's file decides",
-    "VLM-repo-pinned-transformers": "a project's code decides",
-    "mixed-submodule-dtypes": "one model's code decides",
+"""By the rule behind a report: a pattern of the reason, or of the package that the report does not name."""
+NOT_DECIDED_BY_VERSIONS = {
+    "LlamaFlashAttention2-removed": "the code of a project decides",
+    "apply_chunking_to_forward-moved": "the code of a project decides",
+    "transformers-4.48-removed-1_13": "the remote code of a model decides",
+    "AdamW-removed": "the code of a project decides",
+    "LoraConfig-unknown-key": "the file of the adapter decides",
+    "VLM-repo-pinned-transformers": "the code of a project decides",
+    "mixed-submodule-dtypes": "the code of one model decides",
     "rope_scaling-llama3.1": "the checkpoint decides",
-    "GPU-arch-vs-wheel (sm_120/sm_90/old)": "the GPU decides; VC008 tells it",
-    "flash-attn-wheel-ABI": "which build of one version was installed decides",
-    "dtype-exceptions (bf16 not a cure)": "a model's code decides",
-    "driver/CUDA toolkit mismatch": "the CUDA that is installed decides",
-    "bitsandbytes-CUDA": "the CUDA that is installed decides",
+    "GPU-arch-vs-wheel (sm_120/sm_90/old)": "the GPU decides; VC008 reports it",
+    "flash-attn-wheel-ABI": "the build of the installed version decides",
+    "dtype-exceptions (bf16 not a cure)": "the code of a model decides",
+    "driver/CUDA toolkit mismatch": "the installed CUDA decides",
+    "bitsandbytes-CUDA": "the installed CUDA decides",
 }
-"""Rules that versions of packages do not decide, and what does."""
-SINGLE = {
-    "unslothai/unsloth#9848": "unsloth's own masks decide",
-    "pytorch/pytorch#135013": "only the wheels for Windows were built so",
+"""Rules that package versions do not decide, and what decides them."""
+EXCEPTIONS = {
+    "unslothai/unsloth#9848": "the masks that unsloth builds decide",
+    "pytorch/pytorch#135013": "only the wheels for Windows were built in this way",
     "nullquant/ComfyUI-BrushNet#197": "the report says peft 0.14; its wheel lacks that import, that of 0.15 has it",
 }
+"""Single reports that package versions do not decide, and why."""
 
 
-def cases() -> list[dict[str, Any]]:
+def load_cases() -> list[dict[str, Any]]:
     if not CASES.exists():
         return []
-    told = [json.loads(line) for line in CASES.read_text(encoding="utf-8").splitlines()]
-    return [case for case in told if case["detectable"]["static_versions"]]
+    cases = [json.loads(line) for line in CASES.read_text(encoding="utf-8").splitlines()]
+    return [case for case in cases if case["detectable"]["static_versions"]]
 
 
-def judged(case: dict[str, Any], key: str) -> tuple[Judgement, list[str]]:
-    named = {name: version.split(" ")[0] for name, version in case[key].items() if name.lower() not in NOT_PACKAGES}
+def judge_case(case: dict[str, Any], key: str) -> tuple[Judgement, list[str]]:
+    versions = {name: version.split(" ")[0] for name, version in case[key].items() if name.lower() not in NOT_PACKAGES}
     recipe = "fp16-unscaled" if case["family"] == "peft-adapter-dtype-by-version" else "bf16"
-    combination = from_names(named)
-    others = [f"{one.where}: {one.reason}" for one in possible_conflicts(combination, SHIPPED, recipe)]
-    return judge(combination, SHIPPED, recipe), others
+    combination = from_names(versions)
+    conflicts = possible_conflicts(combination, SHIPPED, recipe)
+    return judge(combination, SHIPPED, recipe), [f"{conflict.where}: {conflict.reason}" for conflict in conflicts]
 
 
-FAILED = [case for case in cases() if case.get("env_fail") and case["family"] in SAID and case["id"] not in SINGLE]
-WORKED = [case for case in cases() if case.get("env_ok")]
+FAILED = [
+    case
+    for case in load_cases()
+    if case.get("env_fail") and case["family"] in EXPECTED_REASONS and case["id"] not in EXCEPTIONS
+]
+WORKED = [case for case in load_cases() if case.get("env_ok")]
 
 
 @pytest.mark.parametrize("case", FAILED, ids=[case["id"] for case in FAILED])
-def test_what_failed(case: dict[str, Any]) -> None:
-    found, others = judged(case, "env_fail")
-    told = [found.reason, *others, *found.conditions]
-    assert found.verdict in (Verdict.INCOMPATIBLE, Verdict.UNVERIFIED) or found.conditions, found
-    assert any(re.search(SAID[case["family"]], text) for text in told), told
+def test_reported_failure_is_not_called_fit_and_its_reason_is_named(case: dict[str, Any]) -> None:
+    judgement, conflicts = judge_case(case, "env_fail")
+    reasons = [judgement.reason, *conflicts, *judgement.conditions]
+    assert judgement.verdict in (Verdict.INCOMPATIBLE, Verdict.UNVERIFIED) or judgement.conditions, judgement
+    assert any(re.search(EXPECTED_REASONS[case["family"]], reason) for reason in reasons), reasons
 
 
 @pytest.mark.parametrize("case", WORKED, ids=[case["id"] for case in WORKED])
-def test_what_worked(case: dict[str, Any]) -> None:
-    assert judged(case, "env_ok")[0].verdict is not Verdict.INCOMPATIBLE
+def test_environment_that_worked_is_not_called_incompatible(case: dict[str, Any]) -> None:
+    assert judge_case(case, "env_ok")[0].verdict is not Verdict.INCOMPATIBLE
 
 
-def test_every_rule_is_either_judged_or_said_to_be_decided_elsewhere() -> None:
-    assert {case["family"] for case in cases()} <= SAID.keys() | ELSEWHERE.keys()
+def test_every_rule_has_an_expected_reason_or_is_decided_elsewhere() -> None:
+    assert {case["family"] for case in load_cases()} <= EXPECTED_REASONS.keys() | NOT_DECIDED_BY_VERSIONS.keys()

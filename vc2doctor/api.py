@@ -1,13 +1,13 @@
-"""The doctor from Python: the same commands as on the command line, typed, and without side effects at import.
+"""The doctor from Python: the commands as typed functions, without side effects at import.
 
     from vc2doctor import api
 
     report = api.check(api.CheckRequest(python=".venv", precision="bf16"))
     answer = api.judge({"torch": "2.5.1", "transformers": "4.57.3", "peft": "0.11.1"})
-    linted = api.check_code(api.LintRequest(paths=(Path("src"),)))
+    lint_report = api.check_code(api.LintRequest(paths=(Path("src"),)))
 
-Each function raises ``DoctorError`` where the command would end with exit code 2, and reads no settings file unless the
-request names one.
+Each function raises ``DoctorError`` in the cases in which the command ends with exit code 2. No function applies the
+options of a settings file; ``check`` reads one for linting the code in its request, if there is code.
 """
 
 from collections.abc import Mapping
@@ -49,17 +49,17 @@ def check(
 
 
 def judge(versions: Mapping[str, str], *, precision: str = "bf16", matrix: Path | None = None) -> VersionsAnswer:
-    """Return the verdict on versions by distribution name (and ``python``) that need not be installed anywhere.
+    """Return the verdict on versions by package name (``python`` may be one). They need not be installed.
 
     Raises:
         DoctorError: a name or version is wrong, or the matrix cannot be used.
-        ValueError: there is no such recipe.
+        ValueError: there is no such precision recipe.
     """
     return judge_versions(versions, recipe_named(precision), matrix)
 
 
 def check_code(request: LintRequest, *, folder: Path | None = None) -> LintReport:
-    """Read training code, and fix it where the request says so.
+    """Lint training code, and fix it if the request says so.
 
     Raises:
         DoctorError: a path or a rule's id does not exist, two options exclude each other, or a file cannot be written.

@@ -1,4 +1,4 @@
-"""What is wrong or worth knowing: a severity and a finding."""
+"""A finding: one fault, or one fact worth knowing, with a severity."""
 
 from enum import Enum
 
@@ -8,7 +8,7 @@ from vc2doctor.core.data import Data
 
 
 class Severity(str, Enum):
-    """How much a finding weighs; ``rank`` orders them."""
+    """The weight of a finding, lightest first."""
 
     NOTE = "note"
     WARNING = "warning"
@@ -16,22 +16,22 @@ class Severity(str, Enum):
 
     @property
     def rank(self) -> int:
-        """0 for a note, 2 for an error."""
+        """0 for a note, 1 for a warning, 2 for an error."""
         return list(Severity).index(self)
 
 
 class Finding(Data):
-    """One thing that is wrong or worth knowing, with its evidence and what mends it."""
+    """One fault, or one fact worth knowing, with its evidence and its remedy."""
 
     id: str = Field(pattern=r"^VC\d{3}$")
     severity: Severity
     message: str
     evidence: tuple[str, ...]
-    """What was seen, each a sentence or a quotation."""
+    """What was seen: each entry is a sentence or a quotation."""
     remedy: str
-    """What to do, in words."""
+    """What to do, in one or more sentences."""
     commands: tuple[str, ...] = ()
-    """Commands to paste that do it; where there are several, each is an alternative."""
+    """Commands to paste that carry out the remedy. Several commands are alternatives."""
     url: str
     path: str | None = None
     line: int | None = None

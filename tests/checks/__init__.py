@@ -1,4 +1,4 @@
-"""Tests of vc2doctor.checks: one file a check."""
+"""Tests of ``vc2doctor.checks``: one file per check."""
 
 from collections.abc import Callable, Iterator
 from types import ModuleType
@@ -7,7 +7,7 @@ from vc2doctor.checks.context import Examination
 from vc2doctor.findings import Finding
 
 
-def found_by(check: ModuleType, examination: Examination) -> list[Finding]:
-    """Return what one check finds."""
+def findings_of(check: ModuleType, examination: Examination) -> list[Finding]:
+    """Return the findings of one check."""
     function: Callable[[Examination], Iterator[Finding]] = check.check
     return list(function(examination))

@@ -1,4 +1,4 @@
-"""What holds of every check."""
+"""What every check has in common."""
 
 from __future__ import annotations
 
@@ -30,33 +30,36 @@ CASES = {
 }
 
 
-def test_every_check_has_a_page_that_says_more_than_its_title() -> None:
+def test_every_page_has_a_title_and_says_why_and_what_to_do() -> None:
     for module in checks.modules():
         page = module.__doc__ or ""
         assert "\n\n" in page.strip(), f"{module.__name__} has no paragraph below its title"
         assert page.strip().splitlines()[0].endswith(".")
+        assert "\nWhy it matters: " in page, module.__name__
+        assert "\nWhat to do: " in page, module.__name__
 
 
-def test_every_number_is_used_once_and_is_the_one_that_is_found() -> None:
+def test_every_check_reports_under_its_own_number_only() -> None:
     numbers = [re.search(r"vc(\d{3})", module.__name__) for module in checks.modules()]
     assert len(numbers) == len({match[1] for match in numbers if match}) >= 16
     for module in checks.modules():
         number = module.__name__.rsplit(".", 1)[1][2:5]
-        named = {
+        reported_ids = {
             keyword.value.value
             for node in ast.walk(ast.parse(inspect.getsource(module)))
             if isinstance(node, ast.Call)
             for keyword in node.keywords
             if keyword.arg == "id" and isinstance(keyword.value, ast.Constant)
         }
-        assert named == {f"VC{number}"}, module.__name__
+        assert reported_ids == {f"VC{number}"}, module.__name__
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
 def test_findings_are_complete_and_in_order(case: Examination) -> None:
-    found = checks.run(case)
-    assert [f.severity.rank for f in found] == sorted((f.severity.rank for f in found), reverse=True)
-    for finding in found:
+    findings = checks.run(case)
+    ranks = [finding.severity.rank for finding in findings]
+    assert ranks == sorted(ranks, reverse=True)
+    for finding in findings:
         assert finding.message
         assert all(finding.evidence), finding.id
         assert len(finding.evidence) >= 1, finding.id
@@ -66,10 +69,11 @@ def test_findings_are_complete_and_in_order(case: Examination) -> None:
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
-def test_checks_are_pure(case: Examination) -> None:
+def test_checks_give_the_same_findings_twice(case: Examination) -> None:
     assert checks.run(case) == checks.run(case)
 
 
-def test_a_good_environment_without_gpu_has_one_warning() -> None:
-    found = checks.run(CASES["good"])
-    assert [(f.id, f.severity) for f in found if f.severity is not Severity.NOTE] == [("VC009", Severity.WARNING)]
+def test_good_environment_without_gpu_has_one_warning() -> None:
+    findings = checks.run(CASES["good"])
+    reported = [(finding.id, finding.severity) for finding in findings if finding.severity is not Severity.NOTE]
+    assert reported == [("VC009", Severity.WARNING)]

@@ -1,10 +1,10 @@
-"""bfloat16 on GPUs without it."""
+"""bfloat16 on GPUs that do not compute in it."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.checks import found_by
+from tests.checks import findings_of
 from tests.facts import cuda_device, examination, gpu, probe_run
 from vc2doctor.checks import vc007_bf16 as check
 from vc2doctor.environment.model import Nvidia
@@ -17,37 +17,37 @@ def nvidia(name: str, capability: tuple[int, int]) -> Nvidia:
 
 @pytest.mark.parametrize(("name", "capability"), [("Tesla T4", (7, 5)), ("Tesla V100-SXM2-32GB", (7, 0))])
 @pytest.mark.parametrize("precision", ["bf16", "bf16-amp", "bf16-scaled"])
-def test_turing_and_volta_are_errors_that_say_what_to_use(
+def test_turing_and_volta_are_errors_that_name_other_precisions(
     name: str, capability: tuple[int, int], precision: str
 ) -> None:
-    (finding,) = found_by(check, examination(nvidia=nvidia(name, capability), planned={"precision": precision}))
+    (finding,) = findings_of(check, examination(nvidia=nvidia(name, capability), planned={"precision": precision}))
     assert finding.severity is Severity.ERROR
     assert finding.message == f"{name} has no native bfloat16, which {precision} needs"
     assert "fp16-amp (float32 weights" in finding.remedy
-    assert any("is_bf16_supported() says True nevertheless" in text for text in finding.evidence)
+    assert any("is_bf16_supported() returns True nevertheless" in text for text in finding.evidence)
 
 
-def test_ampere_is_fine() -> None:
-    assert found_by(check, examination(nvidia=nvidia("A100", (8, 0)))) == []
+def test_ampere_has_no_finding() -> None:
+    assert findings_of(check, examination(nvidia=nvidia("A100", (8, 0)))) == []
 
 
 @pytest.mark.parametrize("precision", ["fp16-scaled", "fp16-amp", "fp32"])
-def test_other_precisions_do_not_need_it(precision: str) -> None:
-    assert found_by(check, examination(nvidia=nvidia("Tesla T4", (7, 5)), planned={"precision": precision})) == []
+def test_precisions_without_bfloat16_have_no_finding(precision: str) -> None:
+    assert findings_of(check, examination(nvidia=nvidia("Tesla T4", (7, 5)), planned={"precision": precision})) == []
 
 
-def test_on_the_cpu_the_gpu_does_not_matter() -> None:
-    assert found_by(check, examination(nvidia=nvidia("Tesla T4", (7, 5)), planned={"device": "cpu"})) == []
+def test_gpu_does_not_matter_if_the_cpu_was_chosen() -> None:
+    assert findings_of(check, examination(nvidia=nvidia("Tesla T4", (7, 5)), planned={"device": "cpu"})) == []
 
 
-def test_the_chosen_gpu_decides() -> None:
-    two = Nvidia(driver="580.95.05", gpus=(gpu("A100", (8, 0)), gpu("Tesla T4", (7, 5), 1)))
-    assert found_by(check, examination(nvidia=two, planned={"device": "cuda:0"})) == []
-    assert len(found_by(check, examination(nvidia=two, planned={"device": "cuda:1"}))) == 1
-    assert len(found_by(check, examination(nvidia=two))) == 1
+def test_only_the_chosen_gpu_is_judged() -> None:
+    two_gpus = Nvidia(driver="580.95.05", gpus=(gpu("A100", (8, 0)), gpu("Tesla T4", (7, 5), 1)))
+    assert findings_of(check, examination(nvidia=two_gpus, planned={"device": "cuda:0"})) == []
+    assert len(findings_of(check, examination(nvidia=two_gpus, planned={"device": "cuda:1"}))) == 1
+    assert len(findings_of(check, examination(nvidia=two_gpus))) == 1
 
 
-def test_an_amd_gpu_is_known_through_the_probe() -> None:
+def test_amd_gpu_is_known_through_the_probe() -> None:
     device = cuda_device(name="AMD Radeon RX 6800", torch_hip="6.2", torch_cuda=None, architecture="gfx1030")
-    (finding,) = found_by(check, examination(probe=probe_run(device=device)))
+    (finding,) = findings_of(check, examination(probe=probe_run(device=device)))
     assert finding.evidence[0] == "gfx1030"

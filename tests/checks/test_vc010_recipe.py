@@ -4,59 +4,79 @@ from __future__ import annotations
 
 import pytest
 
-from tests.checks import found_by
+from tests.checks import findings_of
 from tests.facts import GOOD, examination, failed, failure, probe_run, recipe, step
 from vc2doctor.checks import vc010_recipe as check
 from vc2doctor.findings import Severity
 from vc2doctor.probe.facts import RecipeRun
+from vc2doctor.target.shared.recipes import RECIPES
 
 POISONED = (step(0, 4.5, parameters_finite=False),)
 
 
-def found(run: RecipeRun, precision: str = "bf16", **versions: str) -> list[tuple[str, Severity]]:
-    made = examination({**GOOD, **versions}, probe=probe_run(run), planned={"precision": precision})
-    return [(finding.message, finding.severity) for finding in found_by(check, made)]
+def findings(run: RecipeRun, precision: str = "bf16", **versions: str) -> list[tuple[str, Severity]]:
+    probed = examination({**GOOD, **versions}, probe=probe_run(run), planned={"precision": precision})
+    return [(finding.message, finding.severity) for finding in findings_of(check, probed)]
 
 
-def test_all_is_well() -> None:
-    assert found_by(check, examination(probe=probe_run())) == []
-    assert found_by(check, examination()) == []
+def test_recipes_that_train_have_no_finding() -> None:
+    assert findings_of(check, examination(probe=probe_run())) == []
+    assert findings_of(check, examination()) == []
 
 
-def test_the_recipe_that_decides() -> None:
-    assert found(recipe("bf16", steps=POISONED)) == [("bf16 does not train: poisoned", Severity.ERROR)]
+def test_poisoned_deciding_recipe_is_an_error() -> None:
+    message = "bf16 does not train: the optimizer made parameters non-finite (poisoned)"
+    assert findings(recipe("bf16", steps=POISONED)) == [(message, Severity.ERROR)]
 
 
-def test_another_recipe_is_information() -> None:
-    assert found(recipe("fp16-unscaled", steps=POISONED)) == [("fp16-unscaled does not train: poisoned", Severity.NOTE)]
+def test_poisoned_other_recipe_is_a_note() -> None:
+    message = "fp16-unscaled does not train: the optimizer made parameters non-finite (poisoned)"
+    assert findings(recipe("fp16-unscaled", steps=POISONED)) == [(message, Severity.NOTE)]
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16-amp"])
-def test_the_control_always_decides(precision: str) -> None:
-    made = examination(probe=probe_run(failed("fp32", failure())), planned={"precision": precision})
-    (finding,) = found_by(check, made)
+def test_failed_control_is_an_error_under_every_precision(precision: str) -> None:
+    probed = examination(probe=probe_run(failed("fp32", failure())), planned={"precision": precision})
+    (finding,) = findings_of(check, probed)
     assert finding.severity is Severity.ERROR
     assert finding.remedy.startswith("float32 fails as well, so precision is not the cause.")
 
 
-def test_weak_is_a_warning() -> None:
-    assert found(recipe("bf16", moved=0.01)) == [("bf16 does not train: weak", Severity.WARNING)]
+def test_weak_deciding_recipe_is_a_warning() -> None:
+    message = "bf16 does not train: hardly anything moves, or the loss does not fall (weak)"
+    assert findings(recipe("bf16", moved=0.01)) == [(message, Severity.WARNING)]
 
 
-def test_unsupported_is_a_warning_where_it_decides_and_nothing_elsewhere() -> None:
+def test_unsupported_recipe_is_a_warning_only_if_it_decides() -> None:
     run = recipe("fp16-scaled", steps=(), unsupported="no GradScaler for the CPU")
-    assert found(run) == []
-    assert found(run, "fp16-scaled") == [
+    assert findings(run) == []
+    assert findings(run, "fp16-scaled") == [
         ("fp16-scaled cannot run on this device, so it was not measured", Severity.WARNING)
     ]
 
 
-def test_a_precision_that_works_here_is_offered() -> None:
-    made = examination(probe=probe_run(recipe("bf16", steps=POISONED)))
-    (finding,) = found_by(check, made)
+def test_remedy_offers_a_precision_that_works_here() -> None:
+    (finding,) = findings_of(check, examination(probe=probe_run(recipe("bf16", steps=POISONED))))
     assert finding.remedy.startswith("Train in a precision that works here: bf16-scaled, ")
     assert finding.commands == ("vc2doctor check --precision bf16-scaled",)
 
 
-def test_what_a_known_issue_tells_is_not_told_twice() -> None:
-    assert found(recipe("fp16-unscaled", steps=POISONED), "fp16-unscaled", peft="0.10.0") == []
+def test_outcome_that_a_known_issue_explains_is_left_to_vc005() -> None:
+    assert findings(recipe("fp16-unscaled", steps=POISONED), "fp16-unscaled", peft="0.10.0") == []
+
+
+def test_unknown_cause_in_the_users_own_function_names_the_line_to_start_at() -> None:
+    error = failure("it broke", file="mymodel.py", line=61)
+    runs = [failed(name, error) for name in RECIPES]
+    probed = examination(probe=probe_run(*runs), planned={"entry": "mymodel:build"})
+    finding = next(finding for finding in findings_of(check, probed) if finding.message.startswith("bf16 "))
+    assert finding.remedy == "Cause unknown. Start at mymodel.py:61."
+    assert finding.commands == ("vc2doctor probe --entry mymodel:build --precision bf16",)
+
+
+def test_installation_remedy_follows_the_remedy_of_the_cause() -> None:
+    error = failure("optimizer got an empty parameter list")
+    (finding,) = findings_of(check, examination(probe=probe_run(failed("fp32", error))))
+    assert finding.remedy.count("float32 fails as well") == 1
+    assert "get_peft_model" in finding.remedy
+    assert finding.remedy.count("Install versions that were measured to train together") == 1

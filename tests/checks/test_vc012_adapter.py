@@ -1,8 +1,8 @@
-"""Adapters that do not come back as they were."""
+"""Adapters that cannot be reloaded, or that change on the way."""
 
 from __future__ import annotations
 
-from tests.checks import found_by
+from tests.checks import findings_of
 from tests.facts import examination, failure, probe_run
 from vc2doctor.checks import vc012_adapter as check
 from vc2doctor.core.failure import Missing
@@ -10,7 +10,7 @@ from vc2doctor.probe.facts import AdapterRun
 
 
 def adapter(**fields: object) -> AdapterRun:
-    told: dict[str, object] = {
+    defaults: dict[str, object] = {
         "recipe": "fp32",
         "done": ("save", "reload", "generate"),
         "difference": 0.0,
@@ -18,37 +18,37 @@ def adapter(**fields: object) -> AdapterRun:
         "error": None,
         "seconds": 0.1,
     }
-    return AdapterRun.model_validate({**told, **fields})
+    return AdapterRun.model_validate({**defaults, **fields})
 
 
-def test_the_same_model_came_back() -> None:
-    assert found_by(check, examination(probe=probe_run())) == []
+def test_adapter_that_is_the_same_after_reloading_has_no_finding() -> None:
+    assert findings_of(check, examination(probe=probe_run())) == []
 
 
-def test_the_phase_that_fails_is_named() -> None:
+def test_phase_that_fails_is_named() -> None:
     broken = adapter(done=("save",), same=False, difference=None, error=failure("no such key"))
-    (finding,) = found_by(check, examination(probe=probe_run(adapter=broken)))
+    (finding,) = findings_of(check, examination(probe=probe_run(adapter=broken)))
     assert finding.message == "the trained adapter cannot be used: reload fails"
     assert "RuntimeError at torch/x.py:7: no such key" in finding.evidence
 
 
-def test_another_model_came_back() -> None:
-    (finding,) = found_by(check, examination(probe=probe_run(adapter=adapter(same=False, difference=3.5))))
+def test_difference_of_the_logits_is_evidence() -> None:
+    (finding,) = findings_of(check, examination(probe=probe_run(adapter=adapter(same=False, difference=3.5))))
     assert finding.evidence[0] == "largest difference of the logits: 3.5"
 
 
-def test_a_module_that_nobody_declares_is_what_mends_it() -> None:
+def test_missing_module_that_no_package_requires_is_installed() -> None:
     error = failure("Please install it with `pip install Jinja2`.", missing=Missing(module="Jinja2"))
     broken = adapter(done=(), same=False, difference=None, error=error)
-    (finding,) = found_by(check, examination(probe=probe_run(adapter=broken)))
+    (finding,) = findings_of(check, examination(probe=probe_run(adapter=broken)))
     assert finding.commands == ("/env/bin/python -m pip install Jinja2",)
-    assert finding.remedy.startswith("Install Jinja2:")
+    assert finding.remedy.startswith("Install Jinja2. ")
 
 
-def test_a_module_of_a_package_that_is_there_is_another_version() -> None:
+def test_missing_module_of_an_installed_package_needs_another_version() -> None:
     error = failure(
         "No module named 'transformers.modeling_layers'", missing=Missing(module="transformers.modeling_layers")
     )
     broken = adapter(done=(), same=False, difference=None, error=error)
-    (finding,) = found_by(check, examination(probe=probe_run(adapter=broken)))
-    assert finding.remedy.startswith("Install a set that was measured to train")
+    (finding,) = findings_of(check, examination(probe=probe_run(adapter=broken)))
+    assert finding.remedy.startswith("Install versions that were measured to train together")

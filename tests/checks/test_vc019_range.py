@@ -1,4 +1,4 @@
-"""Headroom as a finding: of a checkpoint, of the user's own model, and of a model by its name."""
+"""Headroom as a finding: of a checkpoint, of the user's own model, and of a model known by its name."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.checks import found_by
+from tests.checks import findings_of
 from tests.facts import SHIPPED, examination, probe_run
 from vc2doctor import checks
 from vc2doctor.checks import vc019_range as check
@@ -35,39 +35,39 @@ def measured(largest: float, precision: str, planned: dict[str, Any]) -> Examina
         (5e4, "bf16", Severity.NOTE),
     ],
 )
-def test_the_precision_that_decides_decides(largest: float, precision: str, severity: Severity) -> None:
-    (finding,) = found_by(check, measured(largest, precision, CHECKPOINT))
+def test_severity_depends_on_the_deciding_precision(largest: float, precision: str, severity: Severity) -> None:
+    (finding,) = findings_of(check, measured(largest, precision, CHECKPOINT))
     assert finding.severity is severity
     assert "layers.11 (add)" in finding.evidence[0]
 
 
-def test_room_enough() -> None:
-    assert found_by(check, measured(2.2e4, "fp16-scaled", CHECKPOINT)) == []
+def test_model_with_enough_headroom_has_no_finding() -> None:
+    assert findings_of(check, measured(2.2e4, "fp16-scaled", CHECKPOINT)) == []
 
 
-def test_the_users_own_model_counts_and_the_miniature_does_not() -> None:
-    assert found_by(check, measured(7e4, "fp16-amp", {"entry": "mine:build"}))
-    assert found_by(check, measured(7e4, "fp16-amp", {})) == []
+def test_range_of_the_users_own_model_counts_and_that_of_the_miniature_does_not() -> None:
+    assert findings_of(check, measured(7e4, "fp16-amp", {"entry": "mine:build"}))
+    assert findings_of(check, measured(7e4, "fp16-amp", {})) == []
 
 
-def test_a_range_that_float16_cannot_hold_ends_1_and_one_that_it_can_ends_0() -> None:
-    for largest, found, code in ((7e4, "unfit", 1), (2e4, "measured", 0)):
-        made = measured(largest, "fp16-scaled", CHECKPOINT)
-        findings = checks.run(made)
-        assert verdict.verdict(made, findings) == found
-        assert verdict.exit_code(verdict.verdict(made, findings), findings, Severity.ERROR) == code
+def test_exit_code_is_1_if_float16_overflows_and_0_if_it_holds_the_range() -> None:
+    for largest, expected, code in ((7e4, "unfit", 1), (2e4, "measured", 0)):
+        examined = measured(largest, "fp16-scaled", CHECKPOINT)
+        findings = checks.run(examined)
+        assert verdict.verdict(examined, findings) == expected
+        assert verdict.exit_code(verdict.verdict(examined, findings), findings, Severity.ERROR) == code
 
 
-def by_name(model: str, precision: str) -> list[tuple[Severity, str]]:
-    made = examination(probe=probe_run(), planned={"precision": precision})
+def findings_by_name(model: str, precision: str) -> list[tuple[Severity, str]]:
     profile = SHIPPED.profiles["causal-lm"].model_copy(update={"base_model": model})
-    named = made.model_copy(update={"profile": profile})
-    return [(finding.severity, finding.message) for finding in found_by(check, named)]
+    examined = examination(probe=probe_run(), planned={"precision": precision})
+    findings = findings_of(check, examined.model_copy(update={"profile": profile}))
+    return [(finding.severity, finding.message) for finding in findings]
 
 
-def test_a_known_model_needs_no_run() -> None:
-    message = "google/gemma-3-27b-it: -3.4 bits of headroom, float16 overflows"
-    assert by_name("google/gemma-3-27b-it", "fp16-scaled") == [(Severity.ERROR, message)]
-    assert by_name("google/gemma-3-27b-it", "bf16") == [(Severity.NOTE, message)]
-    assert by_name("Qwen/Qwen3.5-9B", "fp16-scaled") == []
-    assert by_name("mistralai/Mistral-7B-Instruct-v0.2", "fp16-scaled") == []
+def test_published_range_of_the_base_model_needs_no_run() -> None:
+    message = "google/gemma-3-27b-it overflows float16: its headroom is -3.4 bits"
+    assert findings_by_name("google/gemma-3-27b-it", "fp16-scaled") == [(Severity.ERROR, message)]
+    assert findings_by_name("google/gemma-3-27b-it", "bf16") == [(Severity.NOTE, message)]
+    assert findings_by_name("Qwen/Qwen3.5-9B", "fp16-scaled") == []
+    assert findings_by_name("mistralai/Mistral-7B-Instruct-v0.2", "fp16-scaled") == []

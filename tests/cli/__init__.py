@@ -1,1 +1,1 @@
-"""The verbs, as a user runs them."""
+"""The commands, as a user runs them."""

@@ -1,4 +1,4 @@
-"""The verbs about training code, as a user runs them."""
+"""The commands for training code, as a user runs them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def project(tmp_path: Path) -> Path:
     return Path(shutil.copytree(PROJECT, tmp_path / "project"))
 
 
-def test_the_report_opens_with_the_diagnosis_and_names_every_place(project: Path, doctor: Callable[..., Ran]) -> None:
+def test_report_starts_with_the_diagnosis_and_names_every_place(project: Path, doctor: Callable[..., Ran]) -> None:
     ran = doctor("lint", "project", cwd=project.parent)
     assert ran.code == 1
     lines = ran.out.splitlines()
@@ -34,9 +34,9 @@ def test_the_report_opens_with_the_diagnosis_and_names_every_place(project: Path
     assert lines[-1].startswith("✗ ")
 
 
-def test_json_has_all_findings_and_a_stable_order(project: Path, doctor: Callable[..., Ran]) -> None:
-    told = [json.loads(doctor("lint", "--format", "json", cwd=project).out) for _ in range(2)]
-    first, second = ({**each, "seconds": 0} for each in told)
+def test_json_report_has_all_findings_in_a_stable_order(project: Path, doctor: Callable[..., Ran]) -> None:
+    reports = [json.loads(doctor("lint", "--format", "json", cwd=project).out) for _ in range(2)]
+    first, second = ({**report, "seconds": 0} for report in reports)
     assert first == second
     assert first["schema"] == 2
     assert first["exit_code"] == 1
@@ -46,7 +46,7 @@ def test_json_has_all_findings_and_a_stable_order(project: Path, doctor: Callabl
     assert all("bf16" not in finding and "safe" not in finding for finding in first["findings"])
 
 
-def test_a_diff_is_a_patch_that_applies(project: Path, doctor: Callable[..., Ran]) -> None:
+def test_diff_is_a_patch_that_gives_the_same_files_as_the_fix(project: Path, doctor: Callable[..., Ran]) -> None:
     ran = doctor("lint", "--precision", "bf16", "--fix", "--diff", cwd=project)
     assert ran.code == 1
     copy = Path(shutil.copytree(project, project.parent / "copy"))
@@ -63,7 +63,7 @@ def test_a_diff_is_a_patch_that_applies(project: Path, doctor: Callable[..., Ran
     assert doctor("lint", "--precision", "bf16", "--diff", cwd=project).code == 0
 
 
-def test_fail_on_and_output(project: Path, doctor: Callable[..., Ran]) -> None:
+def test_fail_on_output_and_select_are_respected(project: Path, doctor: Callable[..., Ran]) -> None:
     doctor("lint", "--precision", "bf16", "--fix", cwd=project)
     assert doctor("lint", cwd=project).code == 0
     assert doctor("lint", "--fail-on", "warning", cwd=project).code == 1
@@ -73,15 +73,15 @@ def test_fail_on_and_output(project: Path, doctor: Callable[..., Ran]) -> None:
     assert "VC109" not in (project / "out.txt").read_text(encoding="utf-8")
 
 
-def test_code_that_is_right_ends_0(tmp_path: Path, doctor: Callable[..., Ran]) -> None:
+def test_code_without_contradiction_ends_with_0(tmp_path: Path, doctor: Callable[..., Ran]) -> None:
     (tmp_path / "train.py").write_text("import torch\n", encoding="utf-8")
     ran = doctor("lint", cwd=tmp_path)
     assert ran.code == 0
-    assert "Nothing in this code contradicts itself." in ran.out
+    assert "No contradiction found in this code." in ran.out
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (("nowhere",), "there is no such file or folder"),
         ((".",), "there is no code, configuration or script to read"),
@@ -90,44 +90,46 @@ def test_code_that_is_right_ends_0(tmp_path: Path, doctor: Callable[..., Ran]) -
         (("--precision", "fp16"), "'fp16' is not"),
     ],
 )
-def test_wrong_usage_ends_2(arguments: tuple[str, ...], told: str, doctor: Callable[..., Ran]) -> None:
+def test_wrong_usage_ends_with_2_and_one_message(
+    arguments: tuple[str, ...], message: str, doctor: Callable[..., Ran]
+) -> None:
     ran = doctor("lint", *arguments)
     assert ran.code == 2
-    assert told in ran.err
+    assert message in ran.err
 
 
 @pytest.mark.parametrize("id_", ["VC103", "vc103"])
-def test_a_rule_explains_itself(id_: str, doctor: Callable[..., Ran]) -> None:
+def test_explain_and_rule_print_the_page_of_a_rule(id_: str, doctor: Callable[..., Ran]) -> None:
     assert doctor("rule", id_).out.strip() == rules.pages()["VC103"]
     assert doctor("explain", id_).out.strip() == rules.pages()["VC103"]
 
 
-def test_there_is_no_page_of_another_rule(doctor: Callable[..., Ran]) -> None:
+def test_unknown_rule_ends_with_2_and_lists_the_rules(doctor: Callable[..., Ran]) -> None:
     ran = doctor("rule", "VC999")
     assert ran.code == 2
     assert "VC103" in ran.err
 
 
-def test_check_joins_the_code_and_its_precision_decides(project: Path, doctor: Callable[..., Ran], venv: Venv) -> None:
+def test_check_lints_the_code_and_its_precision_decides(project: Path, doctor: Callable[..., Ran], venv: Venv) -> None:
     venv.add_stack()
     arguments = ("check", "--no-probe", "--python", venv.python, "--code", "project", "--format", "json")
     before = json.loads(doctor(*arguments, cwd=project.parent).out)
     assert before["plan"]["precision"] == "bf16-in-fp16-autocast"
     assert before["plan"]["code_recipes"]["tasks/train_it.py"] == "fp16-scaled"
     assert before["verdict"] == "unfit"
-    (diagnosis,) = [one for one in before["findings"] if "half way to bfloat16" in one["message"]]
+    (diagnosis,) = [finding for finding in before["findings"] if "half way to bfloat16" in finding["message"]]
     assert diagnosis["path"] == "project/models/base.py"
     assert any("project/tasks/shared_utils.py:16" in line for line in diagnosis["evidence"])
     doctor("lint", "--precision", "bf16", "--fix", "project", cwd=project.parent)
     after = json.loads(doctor(*arguments, cwd=project.parent).out)
     assert after["plan"]["precision"] == "bf16"
-    assert {one["id"] for one in after["findings"]} & {"VC101", "VC102", "VC103", "VC106"} == set()
-    asked = json.loads(doctor(*arguments, "--precision", "fp32", cwd=project.parent).out)
-    assert asked["plan"]["precision"] == "fp32"
+    assert {finding["id"] for finding in after["findings"]} & {"VC101", "VC102", "VC103", "VC106"} == set()
+    with_precision = json.loads(doctor(*arguments, "--precision", "fp32", cwd=project.parent).out)
+    assert with_precision["plan"]["precision"] == "fp32"
 
 
-def test_the_installed_peft_decides_what_an_adapter_is(project: Path, doctor: Callable[..., Ran], venv: Venv) -> None:
-    """The project pins peft 0.4.0, whose adapters are float32; installed is 0.10.0, whose adapters follow the base."""
+def test_dtype_of_adapters_follows_the_installed_peft(project: Path, doctor: Callable[..., Ran], venv: Venv) -> None:
+    """The project pins peft 0.4.0 with float32 adapters. The installed 0.10.0 makes them in the dtype of the base."""
     assert "VC109 error" not in doctor("lint", cwd=project).out
     venv.add_stack()
     ran = doctor("check", "--no-probe", "--python", venv.python, "--code", "project", cwd=project.parent)

@@ -1,4 +1,4 @@
-"""What ``vc2doctor probe`` and ``headroom`` are asked: wrong usage ends 2, before anything is started."""
+"""The options of ``vc2doctor probe`` and ``headroom``: wrong usage ends with 2, before anything is started."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def write(folder: Path, name: str, text: str) -> Path:
     return path
 
 
-def test_one_text_a_line(tmp_path: Path) -> None:
+def test_text_file_has_one_text_per_line(tmp_path: Path) -> None:
     assert probe.texts(write(tmp_path, "x.txt", "one\n\n  \ntwo {json}\n")) == ("one", "two {json}")
 
 
-def test_json_lines(tmp_path: Path) -> None:
+def test_json_lines_file_has_one_object_per_line(tmp_path: Path) -> None:
     path = write(tmp_path, "x.jsonl", '\ufeff{"text": "one\\ntwo"}\n\n{"text": "three", "id": 7}\n')
     assert probe.texts(path) == ("one\ntwo", "three")
 
@@ -43,32 +43,32 @@ def test_json_lines(tmp_path: Path) -> None:
         ("x.txt", "\n \n", "x.txt: holds no text"),
     ],
 )
-def test_a_file_that_cannot_be_used_is_told_with_its_line(tmp_path: Path, name: str, text: str, message: str) -> None:
+def test_wrong_line_of_a_file_is_named(tmp_path: Path, name: str, text: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         probe.texts(write(tmp_path, name, text))
 
 
-def test_bytes_that_are_no_text(tmp_path: Path) -> None:
+def test_file_that_is_not_utf_8_cannot_be_read(tmp_path: Path) -> None:
     path = tmp_path / "x.txt"
     path.write_bytes(b"\xff\xfe\x00\x01")
     with pytest.raises(DataError, match="cannot be read"):
         probe.texts(path)
 
 
-def test_a_sample_is_enough(tmp_path: Path) -> None:
+def test_long_file_is_cut_to_64_texts(tmp_path: Path) -> None:
     assert len(probe.texts(write(tmp_path, "x.txt", "line\n" * 1000))) == 64
 
 
 @given(st.binary(max_size=200))
-def test_any_file_gives_texts_or_a_clear_error(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+def test_any_file_gives_texts_or_a_data_error(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     path = tmp_path_factory.mktemp("data") / "x.jsonl"
     path.write_bytes(data)
     try:
-        found = probe.texts(path)
+        texts = probe.texts(path)
     except DataError as error:
-        found = (str(error),)
-    assert found
-    assert all(isinstance(text, str) for text in found)
+        texts = (str(error),)
+    assert texts
+    assert all(isinstance(text, str) for text in texts)
 
 
 @pytest.mark.parametrize(
@@ -76,24 +76,24 @@ def test_any_file_gives_texts_or_a_clear_error(tmp_path_factory: pytest.TempPath
     [
         (("--entry", "mine"), "'mine' is not MODULE:FUNCTION"),
         (("--entry", ":build"), "':build' is not MODULE:FUNCTION"),
-        (("--entry", "a:b", "--model", "."), "--entry and --model are two subjects"),
-        (("--text", "Hello."), "name it with --model"),
-        (("--train",), "name it with --model"),
-        (("--stress", "--entry", "a:b"), "--stress plants outliers into the miniature"),
-        (("--recipes", "bf16,bf17"), "bf17: no such recipe"),
+        (("--entry", "a:b", "--model", "."), "--entry and --model exclude each other"),
+        (("--text", "Hello."), "pass it with --model"),
+        (("--train",), "pass it with --model"),
+        (("--stress", "--entry", "a:b"), "--stress plants outliers in the miniature"),
+        (("--recipes", "bf16,bf17"), "there is no recipe bf17"),
         (("--model", "/nowhere"), "'/nowhere' does not exist"),
         (("--seed", "-1"), "-1 is not in the range"),
         (("--attention", "magic"), "'magic' is not one of"),
     ],
 )
-def test_wrong_usage(doctor: Doctor, options: tuple[str, ...], message: str) -> None:
+def test_wrong_usage_ends_with_2_and_one_message(doctor: Doctor, options: tuple[str, ...], message: str) -> None:
     ran = doctor("probe", *options)
     assert ran.code == 2
     assert message in " ".join(ran.err.split())
     assert ran.out == ""
 
 
-def test_a_wrong_file_of_texts_ends_2(doctor: Doctor, venv: Venv, tmp_path: Path) -> None:
+def test_wrong_file_of_texts_ends_with_2(doctor: Doctor, venv: Venv, tmp_path: Path) -> None:
     path = write(tmp_path, "mine.jsonl", "nonsense")
     ran = doctor("probe", "--python", venv.python, "--model", str(tmp_path), "--data", str(path))
     assert ran.code == 2
@@ -101,7 +101,7 @@ def test_a_wrong_file_of_texts_ends_2(doctor: Doctor, venv: Venv, tmp_path: Path
     assert "mine.jsonl:1: not JSON" in ran.err
 
 
-def test_a_model_that_is_known(doctor: Doctor) -> None:
+def test_headroom_prints_the_published_value_of_a_known_model(doctor: Doctor) -> None:
     ran = doctor("headroom", "Gemma", "3", "27B")
     assert ran.code == 0
     assert "-3.4 bits, float16 overflows" in ran.out
@@ -109,22 +109,20 @@ def test_a_model_that_is_known(doctor: Doctor) -> None:
     assert len(doctor("headroom").out.splitlines()) >= 27
 
 
-def test_a_model_that_is_not(doctor: Doctor) -> None:
+def test_headroom_of_an_unknown_model_says_how_to_measure_it(doctor: Doctor) -> None:
     ran = doctor("headroom", "my-own-model")
     assert ran.code == 2
     assert "vc2doctor probe --model PATH" in ran.err
 
 
-def test_a_fault_of_the_doctor_is_not_wrong_usage(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def broken(*_: object) -> None:
-        message = "a fault of its own"
+def test_bug_of_the_doctor_ends_with_3(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def raise_error(*_: object) -> None:
+        message = "a bug"
         raise ValueError(message)
 
-    monkeypatch.setattr("vc2doctor.commands.probe.examine", broken)
+    monkeypatch.setattr("vc2doctor.commands.probe.examine", raise_error)
     monkeypatch.setattr(sys, "argv", ["vc2doctor", "probe"])
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as exit_info:
         main()
-    assert ended.value.code == 3
-    assert "this is a fault of the doctor" in capsys.readouterr().err
+    assert exit_info.value.code == 3
+    assert "this is a bug of the doctor" in capsys.readouterr().err

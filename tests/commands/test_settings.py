@@ -42,23 +42,23 @@ def write(folder: Path, text: str) -> Path:
     return path
 
 
-def options(loaded: LoadedSettings) -> dict[str, object]:
+def settings_that_count(loaded: LoadedSettings) -> dict[str, object]:
     return {name: getattr(loaded.settings, name) for name in loaded.settings.model_fields_set}
 
 
-def test_no_file_no_settings(tmp_path: Path) -> None:
+def test_without_file_there_are_no_settings(tmp_path: Path) -> None:
     assert load(tmp_path) == LoadedSettings()
 
 
-def test_a_file_without_the_table_says_nothing(tmp_path: Path) -> None:
+def test_file_without_the_table_has_no_settings(tmp_path: Path) -> None:
     write(tmp_path, "[project]\nname = 'x'\n")
     assert load(tmp_path) == LoadedSettings()
 
 
-def test_a_file_that_was_found_cannot_choose_what_is_run_written_or_believed(tmp_path: Path) -> None:
+def test_file_that_was_not_chosen_cannot_choose_what_is_run_written_or_believed(tmp_path: Path) -> None:
     path = write(tmp_path, EVERYTHING)
     loaded = load(tmp_path)
-    assert options(loaded) == {
+    assert settings_that_count(loaded) == {
         "profile": "videochat2-mistral",
         "precision": "fp16-scaled",
         "timeout": 60.0,
@@ -76,10 +76,10 @@ def test_a_file_that_was_found_cannot_choose_what_is_run_written_or_believed(tmp
     assert "lint.per-file-ignores" in loaded.applied.applied
 
 
-@pytest.mark.parametrize("named", [True, False])
-def test_every_key_counts_in_a_file_that_is_named_or_trusted(tmp_path: Path, named: bool) -> None:
+@pytest.mark.parametrize("is_chosen", [True, False])
+def test_every_key_counts_in_a_file_that_is_chosen_or_trusted(tmp_path: Path, is_chosen: bool) -> None:
     path = write(tmp_path, EVERYTHING)
-    source = SettingsSource(config=path) if named else SettingsSource(trust=True)
+    source = SettingsSource(config=path) if is_chosen else SettingsSource(trust=True)
     loaded = load(tmp_path, source)
     assert loaded.settings.probe is False
     assert loaded.settings.output == tmp_path / "report.json"
@@ -95,28 +95,30 @@ def test_isolated_reads_no_file(tmp_path: Path) -> None:
     assert load(tmp_path, SettingsSource(isolated=True)) == LoadedSettings()
 
 
-def test_the_nearest_file_counts(tmp_path: Path) -> None:
+def test_nearest_file_counts(tmp_path: Path) -> None:
     write(tmp_path, "[tool.vc2doctor]\nprecision = 'fp32'\n")
-    inner = tmp_path / "inner"
-    write(inner, "[tool.vc2doctor]\nprecision = 'bf16'\n")
-    assert options(load(inner)) == {"precision": "bf16"}
-    (inner / "pyproject.toml").unlink()
-    assert options(load(inner)) == {"precision": "fp32"}
+    inner_folder = tmp_path / "inner"
+    write(inner_folder, "[tool.vc2doctor]\nprecision = 'bf16'\n")
+    assert settings_that_count(load(inner_folder)) == {"precision": "bf16"}
+    (inner_folder / "pyproject.toml").unlink()
+    assert settings_that_count(load(inner_folder)) == {"precision": "fp32"}
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("precision = 'fp8'", "precision: Value error, 'fp8' is not one of fp32, bf16"),
-        ("device = 'tpu'", "device: String should match pattern"),
-        ("timeout = -1", "timeout: Input should be greater than 0"),
-        ("timeout = nan", "timeout: Input should be"),
-        ("nonsense = '/bin/sh'", "nonsense: Extra inputs are not permitted"),
-        ("fail_on = 'error'", "fail_on: Extra inputs are not permitted"),
-        ("probe = 'maybe'", "probe: Input should be a valid boolean"),
+        ("precision = 'fp8'", "precision: 'fp8' is not one of fp32, bf16"),
+        ("device = 'tpu'", "device: must be auto, cpu or cuda:N, not 'tpu'"),
+        ("timeout = -1", "timeout: must be greater than 0, not '-1'"),
+        ("timeout = nan", "timeout: must be a finite number, not 'nan'"),
+        ("nonsense = '/bin/sh'", "unknown setting 'nonsense'."),
+        ("fail_on = 'error'", "unknown setting 'fail_on'. Did you mean 'fail-on'?"),
+        ("precison = 'bf16'", "unknown setting 'precison'. Did you mean 'precision'?"),
+        ("lint.selct = []", "unknown setting 'lint.selct'. Did you mean 'lint.select'?"),
+        ("probe = 'maybe'", "probe: must be a valid boolean, not 'maybe'"),
     ],
 )
-def test_what_is_wrong_is_reported_with_file_and_key(tmp_path: Path, text: str, message: str) -> None:
+def test_wrong_key_or_value_is_reported_with_its_file(tmp_path: Path, text: str, message: str) -> None:
     path = write(tmp_path, f"[tool.vc2doctor]\n{text}\n")
     with pytest.raises(SettingsError) as caught:
         load(tmp_path)
@@ -124,13 +126,13 @@ def test_what_is_wrong_is_reported_with_file_and_key(tmp_path: Path, text: str, 
 
 
 @pytest.mark.parametrize("text", ["[tool", "[tool]\nvc2doctor = 1\n", "tool = 1\n"])
-def test_a_file_whose_table_is_no_table(tmp_path: Path, text: str) -> None:
+def test_file_that_is_not_toml_or_whose_table_is_no_table_is_an_error(tmp_path: Path, text: str) -> None:
     write(tmp_path, text)
     with pytest.raises(SettingsError, match=r"pyproject\.toml"):
         load(tmp_path)
 
 
-def test_settings_complete_a_request_where_the_command_line_is_silent(tmp_path: Path) -> None:
+def test_settings_fill_the_fields_that_the_command_line_leaves_open(tmp_path: Path) -> None:
     write(tmp_path, EVERYTHING)
     loaded = load(tmp_path, SettingsSource(trust=True))
     request = loaded.complete(CheckRequest(precision="bf16"), frozenset({"precision"}))

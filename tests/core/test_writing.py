@@ -1,4 +1,4 @@
-"""Files are written whole or not at all."""
+"""Files are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import pytest
 from vc2doctor.core.writing import OutputError, replace, replace_all, write_output
 
 
-def test_new(tmp_path: Path) -> None:
+def test_new_file_is_written_with_the_default_mode(tmp_path: Path) -> None:
     path = tmp_path / "report.json"
     replace(path, "é\n")
     assert path.read_text(encoding="utf-8") == "é\n"
     assert path.stat().st_mode & 0o777 == 0o644
 
 
-def test_the_old_one_keeps_its_mode(tmp_path: Path) -> None:
+def test_replaced_file_keeps_its_mode(tmp_path: Path) -> None:
     path = tmp_path / "report.json"
     path.write_text("old")
     path.chmod(0o600)
@@ -28,7 +28,7 @@ def test_the_old_one_keeps_its_mode(tmp_path: Path) -> None:
     assert (path.read_text(), path.stat().st_mode & 0o777) == ("new", 0o600)
 
 
-def test_what_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_text_that_cannot_be_encoded_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
     path = tmp_path / "report.json"
     path.write_text("old")
     with pytest.raises(UnicodeEncodeError):
@@ -37,12 +37,12 @@ def test_what_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_no_such_folder(tmp_path: Path) -> None:
+def test_missing_folder_is_an_output_error(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"nowhere/report\.json: cannot be written: No such file"):
         replace(tmp_path / "nowhere" / "report.json", "x")
 
 
-def test_of_several_all_are_written_or_none(tmp_path: Path) -> None:
+def test_several_files_are_all_written_or_none(tmp_path: Path) -> None:
     paths = [tmp_path / "a.py", tmp_path / "gone" / "b.py"]
     paths[0].write_text("old")
     with pytest.raises(OutputError, match=r"b\.py: cannot be written"):
@@ -54,28 +54,28 @@ def test_of_several_all_are_written_or_none(tmp_path: Path) -> None:
     assert [path.read_bytes() for path in paths] == [b"new", b"new"]
 
 
-def test_a_new_file_has_the_mode_of_any_new_file(tmp_path: Path) -> None:
-    before = os.umask(0o027)
+def test_new_file_follows_the_umask(tmp_path: Path) -> None:
+    umask_before = os.umask(0o027)
     try:
         replace(tmp_path / "report.json", "x")
     finally:
-        os.umask(before)
+        os.umask(umask_before)
     assert (tmp_path / "report.json").stat().st_mode & 0o777 == 0o640
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
-def test_the_owner_stays_the_owner(tmp_path: Path) -> None:
+def test_replaced_file_keeps_its_owner(tmp_path: Path) -> None:
     path = tmp_path / "report.json"
     path.write_text("old")
     os.chown(path, 12345, 12346)
     write_output(path, "new")
-    found = path.stat()
-    assert (path.read_text(), found.st_uid, found.st_gid) == ("new", 12345, 12346)
+    status = path.stat()
+    assert (path.read_text(), status.st_uid, status.st_gid) == ("new", 12345, 12346)
 
 
-def test_a_link_is_followed_and_stays_a_link(tmp_path: Path) -> None:
+def test_symbolic_link_is_followed_and_stays_a_link(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
-    for name, old in (("there", "old"), ("dangling", None)):
+    for name, old in (("existing", "old"), ("dangling", None)):
         target, link = tmp_path / "folder" / name, tmp_path / f"link-{name}"
         if old is not None:
             target.write_text(old)
@@ -85,7 +85,7 @@ def test_a_link_is_followed_and_stays_a_link(tmp_path: Path) -> None:
         assert target.read_text() == "new"
 
 
-def test_a_pipe_is_written_to(tmp_path: Path) -> None:
+def test_pipe_is_written_to_and_stays_a_pipe(tmp_path: Path) -> None:
     path = tmp_path / "pipe"
     os.mkfifo(path)
     reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
@@ -98,19 +98,19 @@ def test_a_pipe_is_written_to(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a device")
-def test_a_device_is_written_to_and_stays_a_device(tmp_path: Path) -> None:
+def test_device_is_written_to_and_stays_a_device(tmp_path: Path) -> None:
     path = tmp_path / "null"
     os.mknod(path, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
     write_output(path, "x")
     assert stat.S_ISCHR(path.stat().st_mode)
 
 
-def test_a_full_device_is_an_error() -> None:
+def test_full_device_is_an_output_error() -> None:
     with pytest.raises(OutputError, match="/dev/full: cannot be written: No space left"):
         write_output(Path("/dev/full"), "x")
 
 
-def test_a_redirected_stream_keeps_what_it_holds(tmp_path: Path) -> None:
+def test_redirected_standard_output_keeps_its_content(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text("before\n")
     source = "from pathlib import Path\nfrom vc2doctor.core.writing import write_output\n"

@@ -1,1 +1,1 @@
-"""Tests of vc2doctor.environment."""
+"""Tests of ``vc2doctor.environment``."""

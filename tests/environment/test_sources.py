@@ -1,4 +1,4 @@
-"""The processor, the GPUs and the current directory."""
+"""The processor, the GPUs and the working directory."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from vc2doctor.environment import cpu, nvidia, shadow
 from vc2doctor.environment.model import Gpu
 
 
-def test_flags_of_an_x86_processor(tmp_path: Path) -> None:
+def test_half_precision_flags_of_an_x86_processor_are_read(tmp_path: Path) -> None:
     source = tmp_path / "cpuinfo"
     source.write_text("model name\t: A CPU\nflags\t\t: fpu avx2 avx512f avx512_bf16 amx_bf16 amx_tile\n")
-    found = cpu.observe(source)
-    assert (found.model, found.flags) == ("A CPU", ("avx2", "avx512f", "avx512_bf16", "amx_bf16"))
+    processor = cpu.observe(source)
+    assert (processor.model, processor.flags) == ("A CPU", ("avx2", "avx512f", "avx512_bf16", "amx_bf16"))
 
 
-def test_flags_of_an_arm_processor(tmp_path: Path) -> None:
+def test_half_precision_flags_of_an_arm_processor_are_read(tmp_path: Path) -> None:
     source = tmp_path / "cpuinfo"
     source.write_text("Features\t: fp asimd asimdhp bf16\n")
     assert cpu.observe(source).flags == ("bf16", "asimdhp")
 
 
-def test_a_machine_without_cpuinfo(tmp_path: Path) -> None:
-    found = cpu.observe(tmp_path / "none")
-    assert found.flags == ()
-    assert found.cores >= 1
+def test_machine_without_cpuinfo_still_has_cores(tmp_path: Path) -> None:
+    processor = cpu.observe(tmp_path / "none")
+    assert processor.flags == ()
+    assert processor.cores >= 1
 
 
-def test_this_machine_leaves_as_many_cores_as_it_says() -> None:
+def test_cores_are_those_that_this_process_may_use() -> None:
     assert cpu.observe().cores == len(os.sched_getaffinity(0))
 
 
-def test_gpus_of_this_machine_or_why_there_are_none() -> None:
-    found = nvidia.observe()
-    assert bool(found.gpus) or found.note is not None
+def test_this_machine_has_gpus_or_a_note_that_says_why_not() -> None:
+    driver = nvidia.observe()
+    assert bool(driver.gpus) or driver.note is not None
 
 
 DEVICES = [(f"GPU-{letter * 8}", gpu(f"card {letter}", (8, 0), index)) for index, letter in enumerate("abcd")]
@@ -63,48 +63,48 @@ DEVICES = [(f"GPU-{letter * 8}", gpu(f"card {letter}", (8, 0), index)) for index
         (" 3 , 2 ", "dc"),
     ],
 )
-def test_visible_devices(visible: str | None, names: str) -> None:
-    chosen = nvidia.select(DEVICES, visible)
-    assert [found.name for _, found in chosen] == [f"card {letter}" for letter in names]
+def test_cuda_visible_devices_selects_as_cuda_does(visible: str | None, names: str) -> None:
+    selected = nvidia.select(DEVICES, visible)
+    assert [device.name for _, device in selected] == [f"card {letter}" for letter in names]
 
 
 @given(st.text(alphabet="0123456789,-GPUabcd ", max_size=12))
-def test_visible_devices_never_invents_one(visible: str) -> None:
-    chosen = nvidia.select(DEVICES, visible)
-    assert all(device in DEVICES for device in chosen)
-    assert len({identifier for identifier, _ in chosen}) == len(chosen)
+def test_cuda_visible_devices_never_adds_or_repeats_a_device(visible: str) -> None:
+    selected = nvidia.select(DEVICES, visible)
+    assert all(device in DEVICES for device in selected)
+    assert len({identifier for identifier, _ in selected}) == len(selected)
 
 
-def test_mig_slices_are_chosen_by_their_identifier() -> None:
-    parts = [
+def test_mig_slices_are_selected_by_identifier_and_the_first_by_index() -> None:
+    slices = [
         (f"MIG-{n}", Gpu(index=0, name="slice", capability=(9, 0), memory_total=1, memory_free=1, mig=True))
         for n in "ab"
     ]
-    assert nvidia.select(parts, "MIG-b") == parts[1:]
-    assert nvidia.select(parts, "0") == parts[:1]
+    assert nvidia.select(slices, "MIG-b") == slices[1:]
+    assert nvidia.select(slices, "0") == slices[:1]
 
 
 class TestShadow:
-    """What a script started in a folder imports from there."""
+    """The modules that a script started in a folder imports from there."""
 
-    def names(self, folder: Path, installed: set[str]) -> list[str]:
-        return [found.module for found in shadow.observe(folder, frozenset(installed))]
+    def shadowed_modules(self, folder: Path, installed: set[str]) -> list[str]:
+        return [entry.module for entry in shadow.observe(folder, frozenset(installed))]
 
-    def test_a_file(self, tmp_path: Path) -> None:
+    def test_file_shadows_a_package(self, tmp_path: Path) -> None:
         (tmp_path / "torch.py").touch()
-        assert self.names(tmp_path, {"torch"}) == ["torch"]
+        assert self.shadowed_modules(tmp_path, {"torch"}) == ["torch"]
 
-    def test_a_package(self, tmp_path: Path) -> None:
+    def test_package_folder_shadows_a_package(self, tmp_path: Path) -> None:
         (tmp_path / "peft").mkdir()
         (tmp_path / "peft" / "__init__.py").touch()
-        assert self.names(tmp_path, {"peft"}) == ["peft"]
+        assert self.shadowed_modules(tmp_path, {"peft"}) == ["peft"]
 
-    def test_a_plain_folder_shadows_only_what_is_not_installed(self, tmp_path: Path) -> None:
+    def test_plain_folder_shadows_only_a_package_that_is_not_installed(self, tmp_path: Path) -> None:
         (tmp_path / "transformers").mkdir()
-        assert self.names(tmp_path, {"transformers"}) == []
-        assert self.names(tmp_path, set()) == ["transformers"]
+        assert self.shadowed_modules(tmp_path, {"transformers"}) == []
+        assert self.shadowed_modules(tmp_path, set()) == ["transformers"]
 
-    def test_other_files_do_not(self, tmp_path: Path) -> None:
+    def test_files_with_other_names_shadow_nothing(self, tmp_path: Path) -> None:
         (tmp_path / "torch_utils.py").touch()
         (tmp_path / "train.py").touch()
-        assert self.names(tmp_path, set()) == []
+        assert self.shadowed_modules(tmp_path, set()) == []

@@ -76,10 +76,10 @@ def test_settings_in_pyproject(tmp_path: Path, doctor: Callable[..., Ran]) -> No
     assert "train.py:5" in ran.out
     assert "legacy" not in ran.out
     assert "VC108" not in ran.out
-    assert "lint.exclude was ignored: the file was found, and not named by --config" in ran.out
+    assert "were ignored: lint.exclude. Pass the file with --config." in ran.out
     assert "copied/train.py:5" in ran.out, "a file that was only found hides no code"
-    assert "1 place ignored as told." in ran.out
-    assert "findings of rules that are switched off." in ran.out
+    assert "1 place ignored by comments or per-file ignores." in ran.out
+    assert "findings of rules that are off." in ran.out
     trusted = doctor("lint", "--fail-on", "warning", "--trust-settings", cwd=tmp_path)
     assert trusted.code == 1
     assert "copied" not in trusted.out

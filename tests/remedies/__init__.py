@@ -1,1 +1,1 @@
-"""Tests of vc2doctor.prescribe."""
+"""Tests of ``vc2doctor.remedies``."""

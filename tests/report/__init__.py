@@ -1,1 +1,1 @@
-"""Tests of vc2doctor.report."""
+"""Tests of ``vc2doctor.report``."""

@@ -1,7 +1,7 @@
-"""The judgement: one file a check, each a pure function from an examination to findings.
+"""The checks, one file each: pure functions from an examination to findings.
 
-A check is a module ``vcNNN_name`` with a function ``check``. Its docstring is its reference page: what it finds,
-why that matters, what to do. Adding the file is all that is needed.
+A check is a module ``vcNNN_name`` with a function ``check``. Its docstring is its page for ``vc2doctor explain``: what
+it finds, why that matters, and what to do. A new check needs no registration: the file is enough.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ Check = Callable[[Examination], Iterator[Finding]]
 
 
 def modules() -> tuple[ModuleType, ...]:
-    """Return every check's module, by number."""
+    """Return the modules of all checks, sorted by number."""
     return tuple(discovery.modules(__name__, __path__).values())
 
 
@@ -25,9 +25,9 @@ def pages() -> dict[str, str]:
 
 
 def run(examination: Examination) -> tuple[Finding, ...]:
-    """Return what all checks and the linter find, the heaviest first, then by id."""
-    found: list[Finding] = [*examination.code]
+    """Return the findings of all checks and of the linter: errors first, then by id."""
+    findings: list[Finding] = [*examination.code]
     for module in modules():
         check: Check = module.check
-        found.extend(check(examination))
-    return tuple(sorted(found, key=lambda finding: (-finding.severity.rank, finding.id)))
+        findings.extend(check(examination))
+    return tuple(sorted(findings, key=lambda finding: (-finding.severity.rank, finding.id)))

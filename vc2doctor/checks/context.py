@@ -1,12 +1,11 @@
-"""What every check looks at, and the few questions that several of them ask of it."""
+"""The input of every check, and the questions about it that several checks ask."""
 
 from functools import cached_property
 
-from packaging.version import InvalidVersion, Version
-
 from vc2doctor.checks.plan import Plan
 from vc2doctor.core.data import Data
-from vc2doctor.environment.model import STACK_PACKAGES, Environment
+from vc2doctor.core.versions import STACK_PACKAGES
+from vc2doctor.environment.model import Environment
 from vc2doctor.findings import Finding, Severity
 from vc2doctor.matrix.compiled import GPU
 from vc2doctor.matrix.judge import Combination, Judgement, judge, nearest_cells
@@ -17,28 +16,32 @@ from vc2doctor.probe.facts import ProbeRun
 from vc2doctor.probe.outcome import RecipeOutcome, outcomes
 from vc2doctor.target.shared.recipes import CONTROL, RECIPES
 
+_NOT_NVIDIA_BUILDS = ("+rocm", "+xpu")
+"""Local versions of torch builds for AMD and Intel GPUs."""
+
 
 class Examination(Data):
-    """All facts, and what the user means to do."""
+    """All facts, and what the user wants to do."""
 
     environment: Environment
     matrix: Matrix
     profile: Profile
     plan: Plan
     code: tuple[Finding, ...] = ()
-    """What the linter says of the training code, where it was asked."""
+    """The linter's findings about the training code, if there is any."""
     probe: ProbeRun | None = None
     explicit_profile: bool = False
-    """The user named the profile; otherwise it only says which precision decides."""
+    """Whether the user chose the profile. Installed versions are compared with its pins only then."""
 
     @cached_property
     def versions(self) -> dict[str, str]:
-        """Installed versions by canonical name; those that are not PEP 440 versions are left out."""
-        found: dict[str, str] = {}
+        """The installed versions by canonical name, without those that do not follow PEP 440."""
+        versions: dict[str, str] = {}
         for distribution in self.environment.distributions:
-            if distribution.version and _is_version(distribution.version):
-                found.setdefault(distribution.name, distribution.version)
-        return found
+            if distribution.version is not None and distribution.parsed is not None:
+                # Python imports the first of two distributions with one name.
+                versions.setdefault(distribution.name, distribution.version)
+        return versions
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -47,47 +50,52 @@ class Examination(Data):
 
     @cached_property
     def judgement(self) -> Judgement | None:
-        """The matrix's verdict on the combination; ``None`` where a package of the stack is missing."""
+        """The matrix's verdict on the combination; ``None`` if a package of the stack is missing."""
         if self.missing:
             return None
         return judge(self.combination, self.matrix, self.plan.precision)
 
     @property
     def nearest_cells(self) -> tuple[str, ...]:
-        """The nearest measured cells, in words; none where a package of the stack is missing."""
+        """Descriptions of the nearest measured cells; none if a package of the stack is missing."""
         return tuple(nearest_cells(self.combination, self.matrix.verdicts, self.plan.precision))
 
     @property
     def combination(self) -> Combination:
-        """What is installed together, as far as the matrix cares."""
+        """The installed combination, as the matrix judges it."""
         versions = {**self.versions, GPU: "1"} if self._may_have_a_gpu else self.versions
         return Combination(python=self.environment.interpreter.minor, versions=versions)
 
     @property
     def _may_have_a_gpu(self) -> bool:
-        """Whether there is a GPU, or nobody looked for one of its kind: NVML knows NVIDIA's only."""
+        """Whether there is a GPU, or may be one that the doctor cannot see: NVML knows NVIDIA's only."""
         environment = self.environment
-        other = any(kind in self.versions.get("torch", "") for kind in ("+rocm", "+xpu"))
-        return bool(environment.nvidia.gpus) or other or environment.platform.system == "Darwin"
+        is_built_for_another = any(build in self.versions.get("torch", "") for build in _NOT_NVIDIA_BUILDS)
+        return bool(environment.nvidia.gpus) or is_built_for_another or environment.platform.system == "Darwin"
 
     @cached_property
     def outcomes(self) -> tuple[RecipeOutcome, ...]:
-        """The outcome of every recipe that the probe began."""
+        """The outcome of every recipe that the probe started."""
         return outcomes(self.probe) if self.probe else ()
 
     def outcome(self, recipe: str) -> RecipeOutcome | None:
-        """Return the outcome of one recipe."""
-        return next((found for found in self.outcomes if found.recipe == recipe), None)
+        """Return the outcome of ``recipe``; ``None`` if the probe did not start it."""
+        return next((outcome for outcome in self.outcomes if outcome.recipe == recipe), None)
 
     def capped_if_trained(self, severity: Severity) -> Severity:
-        """Return ``severity``, or at most a warning where the probe trained here: a deed outweighs a sign."""
-        return min(severity, Severity.WARNING, key=lambda one: one.rank) if self.trained else severity
+        """Return ``severity``, or at most a warning if the probe trained here.
+
+        Training that was seen to work outweighs a sign that it might not.
+        """
+        if self.trained and severity is Severity.ERROR:
+            return Severity.WARNING
+        return severity
 
     @property
     def good_recipes(self) -> tuple[str, ...]:
-        """The recipes that trained here and may be recommended; the control is none."""
-        good = (found.recipe for found in self.outcomes if found.outcome == "finite" and found.recipe != CONTROL)
-        return tuple(name for name in good if RECIPES[name].advised)
+        """The recipes that trained here and may be recommended; the float32 control is not one of them."""
+        finite = (outcome.recipe for outcome in self.outcomes if outcome.outcome == "finite")
+        return tuple(name for name in finite if name != CONTROL and RECIPES[name].advised)
 
     @property
     def issues(self) -> tuple[KnownIssue, ...]:
@@ -96,17 +104,9 @@ class Examination(Data):
 
     @property
     def trained(self) -> bool:
-        """Whether the probe trained under the recipe that decides, here, to the end."""
-        control, wanted = self.outcome(CONTROL), self.outcome(self.plan.precision)
-        finite = all(found is not None and found.outcome == "finite" for found in (control, wanted))
+        """Whether the probe trained under the control and under the recipe that decides, to the end."""
+        needed = (self.outcome(CONTROL), self.outcome(self.plan.precision))
+        are_finite = all(outcome is not None and outcome.outcome == "finite" for outcome in needed)
         adapter = self.probe.adapter if self.probe else None
-        # What a user's own function gives has no adapter that the worker could save, and a checkpoint's is not saved.
-        return finite and (self.plan.custom_subject is not None or (adapter is not None and adapter.same))
-
-
-def _is_version(text: str) -> bool:
-    try:
-        Version(text)
-    except InvalidVersion:
-        return False
-    return True
+        # The worker saves and reloads the adapter of the miniature only: a user's function may have none.
+        return are_finite and (self.plan.custom_subject is not None or (adapter is not None and adapter.same))

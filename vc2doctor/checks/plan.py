@@ -1,4 +1,4 @@
-"""What the user means to do, which is what the examination decides by."""
+"""What the user wants to do. The examination is judged by it."""
 
 from collections.abc import Mapping
 
@@ -10,33 +10,33 @@ from vc2doctor.linter.settings import AppliedSettings
 
 
 class Plan(Data):
-    """What the user means to do, which is what the examination decides by."""
+    """What the user wants to do. The examination is judged by it."""
 
     profile: str
     precision: str
-    """The recipe that decides."""
+    """The recipe that decides the verdict."""
     device: str
     require_gpu: bool
     probe: bool
     fail_on: Severity
     entry: str | None = None
-    """The user's function that gives what is trained; ``None``: the profile's miniature."""
+    """The user's function that builds the model; ``None``: the profile's miniature is trained."""
     checkpoint: str | None = None
-    """Weights on disk that are looked at instead of the miniature."""
+    """Weights on disk that replace the miniature."""
     code: str | None = None
-    """Training code that was read as well."""
+    """The training code that was linted as well."""
     code_recipes: Mapping[str, str] = Field(default_factory=dict)
-    """Entry point of the code → the recipe it trains in, as far as that can be read."""
+    """Entry point of the code → the recipe that it trains in, if the linter could find it out."""
     code_silenced: int = 0
-    """How many places in the code are silenced by comments and per-file ignores, or by rules that are switched off."""
+    """How many findings in the code are silenced: by comments, by per-file ignores, or by rules that are off."""
     trains: bool = True
-    """Whether steps are taken; a checkpoint's range can be measured without."""
+    """Whether training steps are run. The range of a checkpoint can be measured without them."""
     settings: AppliedSettings | None = None
-    """The file of settings that was read; ``None``: none has any."""
+    """The settings file that was read; ``None``: there was none."""
     code_settings: AppliedSettings | None = None
-    """The same for the linter's settings of ``code``."""
+    """The settings file that was read for linting ``code``."""
 
     @property
     def custom_subject(self) -> str | None:
-        """What the user named to be looked at instead of the miniature."""
+        """The user's function or checkpoint that replaces the miniature."""
         return self.entry or self.checkpoint

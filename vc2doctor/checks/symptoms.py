@@ -1,4 +1,4 @@
-"""Which of the things that the probe saw a known issue explains, so that one cause makes one finding."""
+"""Match exceptions that the probe saw with known issues, so that one cause gives one finding."""
 
 import re
 from collections.abc import Iterator
@@ -9,31 +9,32 @@ from vc2doctor.matrix.known_issue import KnownIssue
 
 
 def explained_by(examination: Examination, issue: KnownIssue) -> tuple[str, ...]:
-    """Return what was raised in the probe that shows the symptom of ``issue``, as sentences of evidence."""
-    return tuple(text for text, failure in _raised(examination) if _shows(issue, failure))
+    """Return the exceptions from the probe that show the symptom of ``issue``, as sentences of evidence."""
+    return tuple(sentence for sentence, failure in _failures(examination) if _shows_symptom(issue, failure))
 
 
 def is_explained(examination: Examination, failure: Failure) -> bool:
-    """Return whether one of the known issues that apply here explains ``failure``."""
-    return any(_shows(issue, failure) for issue in examination.issues)
+    """Return whether a known issue that applies here explains ``failure``."""
+    return any(_shows_symptom(issue, failure) for issue in examination.issues)
 
 
 def describe(failure: Failure) -> str:
-    """Return what was raised, where, as one sentence."""
-    where = f" at {failure.file}:{failure.line}" if failure.file else ""
-    lacking = ""
+    """Return an exception as one sentence: type, place, message, and what an import did not find."""
+    place = f" at {failure.file}:{failure.line}" if failure.file else ""
+    missing = ""
     if failure.missing is not None and failure.missing.symbol:
-        lacking = f"; {failure.missing.module} has no {failure.missing.symbol}"
+        missing = f"; {failure.missing.module} has no {failure.missing.symbol}"
     elif failure.missing is not None:
-        lacking = f"; there is no module {failure.missing.module}"
-    return f"{failure.type}{where}: {failure.message}{lacking}"
+        missing = f"; there is no module {failure.missing.module}"
+    return f"{failure.type}{place}: {failure.message}{missing}"
 
 
-def _shows(issue: KnownIssue, failure: Failure) -> bool:
+def _shows_symptom(issue: KnownIssue, failure: Failure) -> bool:
     return re.search(issue.symptom, failure.message) is not None
 
 
-def _raised(examination: Examination) -> Iterator[tuple[str, Failure]]:
+def _failures(examination: Examination) -> Iterator[tuple[str, Failure]]:
+    """Yield every exception of the probe, with a sentence that says when it was raised."""
     probe = examination.probe
     if probe is None:
         return
@@ -41,5 +42,4 @@ def _raised(examination: Examination) -> Iterator[tuple[str, Failure]]:
         yield f"import {probe.import_package} raises {describe(probe.import_failure)}", probe.import_failure
     for recipe in probe.recipes:
         if recipe.failure is not None:
-            text = f"{recipe.recipe} raises {describe(recipe.failure.error)}"
-            yield text, recipe.failure.error
+            yield f"{recipe.recipe} raises {describe(recipe.failure.error)}", recipe.failure.error

@@ -1,8 +1,12 @@
 """A package of the stack is not installed.
 
-Without torch, transformers and peft there is nothing to train with. A package that is there but whose metadata names
-no version counts as missing, as nothing can be said of it. Accelerate and safetensors are required by peft and are
-told of by VC004.
+This check looks for torch, transformers and peft. A package whose metadata names no valid version counts as missing,
+because its version cannot be judged.
+
+Why it matters: without these three packages there is nothing to train with. peft requires accelerate and safetensors;
+VC004 reports them if they are missing.
+
+What to do: install a set of versions that was measured to train together. The commands of the finding do that.
 """
 
 from collections.abc import Iterator
@@ -18,11 +22,12 @@ def check(examination: Examination) -> Iterator[Finding]:
     if not missing:
         return
     environment = examination.environment
-    evidence = [f"{environment.interpreter.path} has no distribution {name} with a version" for name in missing]
+    evidence = [f"{environment.interpreter.path} lists no distribution {name} with a valid version" for name in missing]
     for name in missing:
         module = environment.module(name)
         if module is not None and module.found:
-            evidence.append(f"a module {name} without distribution is at {module.origin or 'a folder on the path'}")
+            place = module.origin or "a folder on the import path"
+            evidence.append(f"there is a module {name} at {place}, but no distribution owns it")
     remedy, commands = advice.install_nearest(examination)
     yield Finding(
         id="VC001",

@@ -1,16 +1,22 @@
-"""An installation is damaged: metadata missing, RECORD unreadable, files lost, or one package installed twice.
+"""An installation is damaged: metadata or files are missing, or one package is installed twice.
 
-It comes of an interrupted or doubled ``pip install``, or of two tools that manage one environment. What pip lists and
-what Python imports then differ. For a package of the stack, or one that the stack leans on, that is an error; a
-warning, where the probe trained all the same.
+This check reads the metadata folder of every installed package: METADATA must exist and name a version, RECORD must be
+readable, and the files that RECORD lists must exist.
+
+Why it matters: after an interrupted or repeated ``pip install``, or if two tools manage one environment, the version
+that pip lists can differ from the version that Python imports. The finding is an error for a package of the stack and
+for a package that the stack depends on. It is a warning for other packages, and if the probe trained here nevertheless.
+
+What to do: remove a copy that you do not want, and reinstall the package.
 """
 
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import PurePath
 
+from vc2doctor.checks import advice
 from vc2doctor.checks.context import Examination
-from vc2doctor.environment.model import COMPANION_PACKAGES, STACK_PACKAGES, Distribution
+from vc2doctor.environment.model import Distribution
 from vc2doctor.findings import Finding, Severity
 from vc2doctor.remedies import commands
 
@@ -18,15 +24,15 @@ _URL = "https://packaging.python.org/en/latest/specifications/recording-installe
 
 
 def check(examination: Examination) -> Iterator[Finding]:
-    """Find damaged and doubled installations."""
+    """Find damaged installations, and packages that are installed twice."""
     by_name: dict[str, list[Distribution]] = defaultdict(list)
     for distribution in examination.environment.distributions:
         by_name[distribution.name].append(distribution)
         if distribution.problems:
             yield _damaged(examination, distribution)
-    for name, found in by_name.items():
-        if len(found) > 1:
-            yield _doubled(examination, name, found)
+    for name, copies in by_name.items():
+        if len(copies) > 1:
+            yield _installed_twice(examination, name, copies)
 
 
 def _damaged(examination: Examination, distribution: Distribution) -> Finding:
@@ -36,43 +42,40 @@ def _damaged(examination: Examination, distribution: Distribution) -> Finding:
         severity=_severity(examination, distribution.name),
         message=f"the installation of {distribution.name} is damaged",
         evidence=distribution.problems,
-        remedy="Install it anew.",
-        commands=(_anew(examination, f"{distribution.name}{version}"),),
+        remedy="Reinstall the package.",
+        commands=(_reinstall(examination, f"{distribution.name}{version}"),),
         url=_URL,
         path=distribution.path,
     )
 
 
-def _doubled(examination: Examination, name: str, found: list[Distribution]) -> Finding:
-    in_one_folder = len({PurePath(distribution.path).parent for distribution in found}) < len(found)
-    first, second = found[:2]
-    evidence = tuple(f"{name} {distribution.version} in {distribution.path}" for distribution in found)
-    if in_one_folder:
+def _installed_twice(examination: Examination, name: str, copies: list[Distribution]) -> Finding:
+    are_in_one_folder = len({PurePath(copy.path).parent for copy in copies}) < len(copies)
+    first, second = copies[:2]
+    if are_in_one_folder:
         message = f"{name} is installed twice in one folder, as {first.version} and {second.version}"
         severity = _severity(examination, name)
     else:
-        message = f"{name} {first.version} hides {name} {second.version} further down the path"
+        # A venv with system packages has this on purpose, and Python imports the first copy.
+        message = f"{name} {first.version} hides {name} {second.version}, which is later on the import path"
         severity = Severity.NOTE
     return Finding(
         id="VC003",
         severity=severity,
         message=message,
-        evidence=evidence,
-        remedy="Remove the one that is not wanted, then install the other anew.",
-        commands=(_anew(examination, f"{name}=={first.version}" if first.version else name),),
+        evidence=tuple(f"{name} {copy.version} in {copy.path}" for copy in copies),
+        remedy="Remove the copy that you do not want, then reinstall the other one.",
+        commands=(_reinstall(examination, f"{name}=={first.version}" if first.version else name),),
         url=_URL,
         path=second.path,
     )
 
 
-def _anew(examination: Examination, requirement: str) -> str:
-    option = "--force-reinstall" if examination.environment.interpreter.has_pip else "--reinstall"
-    return commands.install(examination.environment.interpreter, [requirement], option, "--no-deps")
+def _reinstall(examination: Examination, requirement: str) -> str:
+    interpreter = examination.environment.interpreter
+    option = "--force-reinstall" if interpreter.has_pip else "--reinstall"
+    return commands.install(interpreter, [requirement], option, "--no-deps")
 
 
 def _severity(examination: Examination, name: str) -> Severity:
-    return (
-        examination.capped_if_trained(Severity.ERROR)
-        if name in (*STACK_PACKAGES, *COMPANION_PACKAGES)
-        else Severity.WARNING
-    )
+    return advice.severity_for(examination, name, elsewhere=Severity.WARNING)

@@ -1,9 +1,14 @@
-"""A declared requirement of an installed distribution is not met.
+"""A declared requirement of an installed package is not met.
 
-Markers are evaluated for the target interpreter. A requirement of an extra counts only for the extras that another
-installed distribution asks for by name. Of the packages of the stack and what they lean on it is an error: transformers
-checks its requirements when it is imported, and refuses. Where the probe trained all the same it is a warning, and of
-other distributions a note.
+This check compares the requirements in the metadata of every installed package with the installed versions. Environment
+markers are evaluated for the target interpreter. A requirement of an extra counts only if another installed package
+requests this extra.
+
+Why it matters: transformers checks its requirements when it is imported, and refuses to load. For a package of the
+stack, and for a package that the stack depends on, the finding is an error; if the probe trained here nevertheless, it
+is a warning. For other packages it is a note.
+
+What to do: install the required version.
 """
 
 from collections.abc import Iterator
@@ -12,8 +17,9 @@ from packaging.markers import UndefinedEnvironmentName
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from vc2doctor.checks import advice
 from vc2doctor.checks.context import Examination
-from vc2doctor.environment.model import COMPANION_PACKAGES, STACK_PACKAGES, Distribution, Environment
+from vc2doctor.environment.model import Distribution, Environment
 from vc2doctor.findings import Finding, Severity
 from vc2doctor.remedies import commands
 
@@ -23,27 +29,30 @@ _URL = "https://packaging.python.org/en/latest/specifications/dependency-specifi
 def check(examination: Examination) -> Iterator[Finding]:
     """Find declared requirements that the installed versions do not meet."""
     environment = examination.environment
+    extras = _requested_extras(environment)
     seen: set[str] = set()
-    asked = _extras(environment)
     for distribution in environment.distributions:
+        # Of two distributions with one name, Python imports the first.
         if distribution.name in seen:
             continue
         seen.add(distribution.name)
-        for requirement in _applying(distribution, environment, asked.get(distribution.name, set())):
+        for requirement in _requirements(distribution, environment, extras.get(distribution.name, set())):
             finding = _unmet(examination, distribution, requirement)
             if finding is not None:
                 yield finding
 
 
-def _extras(environment: Environment) -> dict[str, set[str]]:
-    asked: dict[str, set[str]] = {}
+def _requested_extras(environment: Environment) -> dict[str, set[str]]:
+    """Return the extras that installed packages request of each other, by the name of the package that has them."""
+    extras: dict[str, set[str]] = {}
     for distribution in environment.distributions:
-        for requirement in _applying(distribution, environment, set()):
-            asked.setdefault(canonicalize_name(requirement.name), set()).update(requirement.extras)
-    return asked
+        for requirement in _requirements(distribution, environment, set()):
+            extras.setdefault(canonicalize_name(requirement.name), set()).update(requirement.extras)
+    return extras
 
 
-def _applying(distribution: Distribution, environment: Environment, extras: set[str]) -> Iterator[Requirement]:
+def _requirements(distribution: Distribution, environment: Environment, extras: set[str]) -> Iterator[Requirement]:
+    """Yield the requirements that apply in the target with these ``extras``; unreadable ones are skipped."""
     for text in distribution.requires:
         try:
             requirement = Requirement(text)
@@ -61,23 +70,22 @@ def _unmet(examination: Examination, distribution: Distribution, requirement: Re
     name = canonicalize_name(requirement.name)
     installed = examination.environment.distribution(name)
     if installed is None:
+        if name in examination.missing:
+            # VC001 reports this package already.
+            return None
         state = "which is not installed"
     elif installed.parsed is None or requirement.specifier.contains(installed.parsed, prereleases=True):
         return None
     else:
-        state = f"and {installed.version} is installed"
-    if name in examination.missing and installed is None:
-        # VC001 has said so, once.
-        return None
-    watched = (*STACK_PACKAGES, *COMPANION_PACKAGES)
-    wanted = f"{requirement.name}{requirement.specifier}"
+        state = f"but {installed.version} is installed"
+    required = f"{requirement.name}{requirement.specifier}"
     return Finding(
         id="VC004",
-        severity=examination.capped_if_trained(Severity.ERROR) if distribution.name in watched else Severity.NOTE,
-        message=f"{distribution.name} {distribution.version} requires {wanted}, {state}",
+        severity=advice.severity_for(examination, distribution.name, elsewhere=Severity.NOTE),
+        message=f"{distribution.name} {distribution.version} requires {required}, {state}",
         evidence=(f"Requires-Dist: {requirement}",),
-        remedy="Install what it requires.",
-        commands=(commands.install(examination.environment.interpreter, [wanted]),),
+        remedy=f"Install {required}.",
+        commands=(commands.install(examination.environment.interpreter, [required]),),
         url=_URL,
         path=distribution.path,
     )

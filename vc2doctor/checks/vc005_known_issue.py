@@ -1,11 +1,19 @@
-"""A reported defect applies to what is installed.
+"""A known defect applies to the installed versions.
 
-The defects are files of the matrix: each names the versions between which it strikes, how it shows, what mends it and
-where it was reported. One that spoils only other precisions than the one that decides is a note. One that the probe
-would have run into, but did not, becomes a warning: what trained here outweighs a report.
+The defects are files of the matrix. Each file names the affected versions, the symptom, the versions that fix it, and
+the place where it was reported.
+
+Why it matters: a defect stops the training, or makes its results wrong. A defect of other precisions than the one that
+decides is a note. If the probe would have met the defect but trained, the finding is a warning, because training that
+was seen to work outweighs a report.
+
+What to do: install one of the sets of versions that the finding lists. The first commands install versions that were
+measured to train together; the last command changes only the package with the defect.
 """
 
 from collections.abc import Iterator
+
+from packaging.requirements import Requirement
 
 from vc2doctor.checks import advice
 from vc2doctor.checks.context import Examination
@@ -17,30 +25,30 @@ from vc2doctor.remedies.smallest import best_fix
 
 
 def check(examination: Examination) -> Iterator[Finding]:
-    """Find reported defects that apply."""
+    """Find known defects that apply."""
     for issue in examination.issues:
         yield _finding(examination, issue)
 
 
 def _finding(examination: Examination, issue: KnownIssue) -> Finding:
     names = sorted({name for alternative in issue.when for name in alternative})
-    involved = [f"{name} {examination.versions[name]}" for name in names if name in examination.versions]
-    seen = explained_by(examination, issue)
+    affected = [f"{name} {examination.versions[name]}" for name in names if name in examination.versions]
+    symptoms = explained_by(examination, issue)
     severity = _severity(examination, issue)
-    evidence = [f"installed: {', '.join(involved)}", *seen]
+    evidence = [f"installed: {', '.join(affected)}", *symptoms]
     if severity is Severity.WARNING and issue.severity == "error":
-        evidence.append(f"yet the probe trained here under {examination.plan.precision}")
+        evidence.append(f"the probe trained here under {examination.plan.precision} nevertheless")
     evidence.append(issue.explanation)
-    if not seen:
+    if not symptoms:
         evidence.append(issue.evidence)
-    remedy, ways = _mend(examination, issue)
+    remedy, remedy_commands = _remedy(examination, issue)
     return Finding(
         id="VC005",
         severity=severity,
-        message=f"{' with '.join(involved)}: {issue.title}",
+        message=f"{' with '.join(affected)}: {issue.title}",
         evidence=tuple(evidence),
         remedy=remedy,
-        commands=ways,
+        commands=remedy_commands,
         url=issue.sources[0],
     )
 
@@ -51,16 +59,20 @@ def _severity(examination: Examination, issue: KnownIssue) -> Severity:
         return severity
     if not issue.blocks(examination.plan.precision):
         return Severity.NOTE
+    # The probe outweighs a report only if it runs the code that has the defect.
     return examination.capped_if_trained(severity) if issue.probe_sees else severity
 
 
-def _mend(examination: Examination, issue: KnownIssue) -> tuple[str, tuple[str, ...]]:
+def _remedy(examination: Examination, issue: KnownIssue) -> tuple[str, tuple[str, ...]]:
+    """Return the remedy and its commands: the measured sets first, then the smallest change that avoids the defect."""
     precision = examination.plan.precision
     fix = best_fix(issue, examination.versions, examination.matrix, precision)
-    plain = commands.install(examination.environment.interpreter, fix)
-    remedy, measured = advice.install_nearest(examination)
-    if not measured or not issue.blocks(precision):
-        return "Change what is in the way.", (plain,)
-    good = examination.good_recipes
-    other = f" Or train in a precision that works here: {', '.join(good)}." if issue.recipes and good else ""
-    return f"{remedy} Or change only what is in the way.{other}", (*measured, plain)
+    fix_command = commands.install(examination.environment.interpreter, fix)
+    remedy, measured_commands = advice.install_nearest(examination)
+    if not measured_commands or not issue.blocks(precision):
+        return f"Install {' and '.join(fix)}, which is not affected.", (fix_command,)
+    packages = " and ".join(Requirement(text).name for text in fix)
+    remedy = f"{remedy} Or change only {packages}: use the last command."
+    if issue.recipes and examination.good_recipes:
+        remedy = f"{remedy} Or train in a precision that works here: {', '.join(examination.good_recipes)}."
+    return remedy, (*measured_commands, fix_command)

@@ -1,14 +1,20 @@
-"""The matrix's verdict on the combination of versions.
+"""The matrix says that these versions fail together, or it cannot say that they work.
 
-``verified``: exactly this was measured and trains. ``compatible``: inferred from measured neighbours. ``incompatible``:
-measured or reported to fail. ``unverified``: there is no ground to say. What the probe shows here outweighs what was
-measured elsewhere; without a probe the verdict stands alone.
+The matrix has four verdicts. ``verified``: exactly this combination was measured and trains. ``compatible``: it is
+inferred from measured boundaries. ``incompatible``: it was measured or reported to fail. ``unverified``: nothing that
+was measured allows a conclusion.
+
+Why it matters: without a probe this verdict is all that is known. If the probe trained here, that outweighs what was
+measured elsewhere: an incompatible combination is then a warning, and an unverified one is not reported.
+
+What to do: run the probe on an unverified combination. Replace an incompatible combination by the nearest measured set.
 """
 
 from collections.abc import Iterator
 
 from vc2doctor.checks import advice
 from vc2doctor.checks.context import Examination
+from vc2doctor.core.versions import STACK_PACKAGES
 from vc2doctor.findings import Finding, Severity
 from vc2doctor.matrix.judge import Verdict
 
@@ -16,38 +22,43 @@ _URL = "https://github.com/huggingface/peft/blob/main/docs/source/install.md"
 
 
 def check(examination: Examination) -> Iterator[Finding]:
-    """Find combinations that are known to fail, or of which nothing is known."""
+    """Find combinations that are known to fail, or that nothing is known about."""
     judgement = examination.judgement
     if judgement is None or judgement.issues:
-        # A missing package is VC001's, a reported defect VC005's.
+        # VC001 reports a missing package, and VC005 a known issue.
         return
-    stack = ", ".join(f"{name} {examination.versions[name]}" for name in ("torch", "transformers", "peft"))
+    stack = ", ".join(f"{name} {examination.versions[name]}" for name in STACK_PACKAGES)
     if judgement.verdict is Verdict.INCOMPATIBLE:
         yield from _incompatible(examination, stack, judgement.reason)
     elif judgement.verdict is Verdict.UNVERIFIED and not examination.trained:
-        remedy, commands = advice.install_nearest(examination)
-        yield Finding(
-            id="VC006",
-            severity=Severity.WARNING,
-            message=f"no ground to say whether {stack} train together",
-            evidence=(judgement.reason, *(f"nearest measured: {text}" for text in examination.nearest_cells)),
-            remedy=f"The probe can say. {remedy}",
-            commands=("vc2doctor check", *commands),
-            url=_URL,
-        )
+        yield _unverified(examination, stack, judgement.reason)
 
 
 def _incompatible(examination: Examination, stack: str, reason: str) -> Iterator[Finding]:
     if examination.probe is not None and not examination.trained:
-        # The probe saw it fail here, and says how.
+        # The probe saw the training fail here; its own finding says how.
         return
     remedy, commands = advice.install_nearest(examination)
     yield Finding(
         id="VC006",
         severity=examination.capped_if_trained(Severity.ERROR),
         message=f"{stack} do not train together under {examination.plan.precision}",
-        evidence=(reason, *(("yet the probe trained here",) if examination.trained else ())),
+        evidence=(reason, *(("the probe trained here nevertheless",) if examination.trained else ())),
         remedy=remedy,
         commands=commands,
+        url=_URL,
+    )
+
+
+def _unverified(examination: Examination, stack: str, reason: str) -> Finding:
+    test = "Run `vc2doctor check` without --no-probe: it trains a few steps with these versions."
+    remedy, commands = advice.install_nearest(examination)
+    return Finding(
+        id="VC006",
+        severity=Severity.WARNING,
+        message=f"the matrix cannot say whether {stack} train together",
+        evidence=(reason, *(f"nearest measured: {cell}" for cell in examination.nearest_cells)),
+        remedy=f"{test} Or {remedy[0].lower()}{remedy[1:]}" if commands else test,
+        commands=("vc2doctor check", *commands),
         url=_URL,
     )

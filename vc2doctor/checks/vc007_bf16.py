@@ -1,7 +1,11 @@
-"""bfloat16 is asked for on a GPU that does not have it.
+"""bfloat16 is requested on a GPU that does not compute in it.
 
-NVIDIA GPUs compute in bfloat16 from compute capability 8.0 (Ampere) on. On an older one torch emulates it, slowly, and
-cuDNN has no bfloat16 convolutions there; ``torch.cuda.is_bf16_supported()`` says True all the same.
+NVIDIA GPUs compute in bfloat16 from compute capability 8.0 (Ampere) on.
+
+Why it matters: on an older GPU torch emulates bfloat16, which is slow, and cuDNN has no bfloat16 convolutions there.
+``torch.cuda.is_bf16_supported()`` returns True on these GPUs, so a training script does not notice.
+
+What to do: train on an Ampere or newer GPU, or in another precision.
 """
 
 from collections.abc import Iterator
@@ -13,11 +17,14 @@ from vc2doctor.findings import Finding, Severity
 from vc2doctor.matrix.hardware import Bf16
 
 _URL = "https://docs.nvidia.com/cuda/cuda-c-programming-guide/index.html#compute-capabilities"
+_EMULATION = (
+    "torch emulates bfloat16 on this GPU, which is slow; torch.cuda.is_bf16_supported() returns True nevertheless"
+)
 
 
 def check(examination: Examination) -> Iterator[Finding]:
-    """Find GPUs without native bfloat16 where the precision that decides needs it."""
-    if not advice.wants_bf16(examination):
+    """Find GPUs without native bfloat16 if the precision that decides needs it."""
+    if not advice.computes_in_bfloat16(examination):
         return
     for accelerator in accelerators(examination):
         if accelerator.support.bf16 is Bf16.EMULATED:
@@ -25,12 +32,9 @@ def check(examination: Examination) -> Iterator[Finding]:
                 id="VC007",
                 severity=Severity.ERROR if accelerator.decides else Severity.WARNING,
                 message=f"{accelerator.name} has no native bfloat16, which {examination.plan.precision} needs",
-                evidence=(
-                    accelerator.description,
-                    "torch emulates it there, slowly; torch.cuda.is_bf16_supported() says True nevertheless",
-                ),
+                evidence=(accelerator.description, _EMULATION),
                 remedy=(
-                    "Train on an Ampere or newer GPU (compute capability 8.0), or here with"
+                    "Train on an Ampere or newer GPU (compute capability 8.0 or higher), or train here in"
                     f" {advice.HALF_ALTERNATIVES}."
                 ),
                 commands=("vc2doctor check --precision fp16-amp",),

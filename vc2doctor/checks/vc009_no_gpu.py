@@ -1,42 +1,48 @@
 """No GPU was examined.
 
-The CPU shows defects of versions and configuration. What only a GPU can show was then not measured: its own kernels in
-bfloat16 and float16, fused optimisers, flash attention, memory. With ``--require gpu`` this is an error, for gates.
+A CPU shows defects of versions and of the configuration.
+
+Why it matters: a CPU does not show what depends on the GPU: its bfloat16 and float16 kernels, fused optimizers, flash
+attention, and memory. The finding lists what was not tested. With ``--require gpu`` it is an error, so that a job does
+not start without a GPU.
+
+What to do: run the same command on the machine that trains.
 """
 
 from collections.abc import Iterator
 
 from vc2doctor.checks.accelerators import accelerators
 from vc2doctor.checks.context import Examination
+from vc2doctor.core.wording import counted
 from vc2doctor.findings import Finding, Severity
 from vc2doctor.probe.outcome import not_measured
 
 
 def check(examination: Examination) -> Iterator[Finding]:
-    """Find that no GPU took part."""
+    """Report that no GPU took part."""
     if accelerators(examination):
         return
-    nvidia = examination.environment.nvidia
-    evidence = [nvidia.note or "the driver lists no visible GPU"]
-    if examination.plan.device == "cpu":
-        evidence = ["--device cpu was asked for"]
-    elif nvidia.hidden:
-        evidence.append(f"CUDA_VISIBLE_DEVICES={nvidia.visible} hides {nvidia.hidden}")
-    probe = examination.probe
-    if probe is not None and probe.recipes and not_measured(probe):
-        evidence.append(f"not measured: {'; '.join(not_measured(probe))}")
-        evidence.append("finite in float16 means here: no defect of versions or configuration")
-    required = examination.plan.require_gpu
+    is_required = examination.plan.require_gpu
     yield Finding(
         id="VC009",
-        severity=Severity.ERROR if required else Severity.WARNING,
-        message="no GPU here: what only a GPU can show was not measured",
-        evidence=tuple(evidence),
-        remedy=(
-            "Run it on the machine that trains."
-            if not required
-            else "A GPU is required (--require gpu): run it on the machine that trains."
-        ),
+        severity=Severity.ERROR if is_required else Severity.WARNING,
+        message="no GPU was examined, so what only a GPU can show was not tested",
+        evidence=tuple(_evidence(examination)),
+        remedy=f"{'--require gpu demands a GPU. ' if is_required else ''}Run this command on the machine that trains.",
         commands=("vc2doctor check --require gpu",),
         url="https://docs.nvidia.com/datacenter/tesla/driver-installation-guide/",
     )
+
+
+def _evidence(examination: Examination) -> Iterator[str]:
+    nvidia = examination.environment.nvidia
+    if examination.plan.device == "cpu":
+        yield "--device cpu was requested"
+    else:
+        yield nvidia.note or "the driver lists no visible GPU"
+        if nvidia.hidden:
+            yield f"CUDA_VISIBLE_DEVICES={nvidia.visible} hides {counted(nvidia.hidden, 'GPU')}"
+    probe = examination.probe
+    if probe is not None and probe.recipes and not_measured(probe):
+        yield f"not tested: {'; '.join(not_measured(probe))}"
+        yield "a finite float16 result on a CPU does not show that a GPU will be stable"

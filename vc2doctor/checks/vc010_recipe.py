@@ -1,11 +1,17 @@
-"""The probe's training under a precision does not end well.
+"""The probe trained under a precision, and the training did not end well.
 
-The recipe that decides (``--precision``, else the profile's) and the control in float32 decide: any outcome but
-``finite`` is an error there (``weak`` a warning). If the control fails, precision is not the cause. The other recipes
-are information; a bad outcome of theirs is a note. ``unsupported`` was not measured and is never called fit.
+Two recipes decide: the precision that you chose (``--precision``, else the one of your code or profile), and the
+control in float32. For these two, ``weak`` is a warning, and every other outcome but ``finite`` is an error. Bad
+outcomes of the other recipes are notes. ``unsupported`` means that the recipe could not run on this device: it was not
+measured, so it is never called fit.
+
+Why it matters: what fails in a few steps of a small model fails in the real training, too. If the control fails, the
+precision is not the cause.
+
+What to do: read the cause in the evidence; ``vc2doctor explain CAUSE`` prints how to fix it. Or train in one of the
+precisions that work here.
 """
 
-import shlex
 from collections.abc import Iterator
 
 from vc2doctor.checks import advice
@@ -16,6 +22,15 @@ from vc2doctor.probe.outcome import RecipeOutcome
 from vc2doctor.target.shared.recipes import CONTROL, RECIPES
 
 _URL = "https://pytorch.org/docs/stable/notes/amp_examples.html"
+_MEANING = {
+    "error": "it ended with an error",
+    "poisoned": "the optimizer made parameters non-finite",
+    "non-finite": "the loss or the gradients are not finite",
+    "frozen": "no optimizer step was taken",
+    "underflow": "many gradients are zero that are not zero in float32",
+    "weak": "hardly anything moves, or the loss does not fall",
+}
+"""The outcomes that are reported, in words."""
 
 
 def check(examination: Examination) -> Iterator[Finding]:
@@ -25,17 +40,17 @@ def check(examination: Examination) -> Iterator[Finding]:
             continue
         decides = outcome.recipe in (CONTROL, examination.plan.precision)
         if RECIPES[outcome.recipe].contradicts and not decides:
-            # It goes wrong whatever is installed: a row of the probe, and no finding.
+            # This recipe fails in every environment. Show it in the table; do not report it.
             continue
         if outcome.outcome == "unsupported":
             if decides:
                 yield _unsupported(outcome)
-        elif not _known(examination, outcome):
-            yield _bad(examination, outcome, decides=decides)
+        elif not _is_reported_already(examination, outcome):
+            yield _failed(examination, outcome, decides=decides)
 
 
-def _known(examination: Examination, outcome: RecipeOutcome) -> bool:
-    """Return whether a known issue has said it already."""
+def _is_reported_already(examination: Examination, outcome: RecipeOutcome) -> bool:
+    """Return whether VC005 reports the known issue that explains this outcome."""
     if examination.plan.custom_subject is None and any(outcome.recipe in issue.recipes for issue in examination.issues):
         return True
     run = examination.probe.recipe(outcome.recipe) if examination.probe else None
@@ -48,53 +63,66 @@ def _unsupported(outcome: RecipeOutcome) -> Finding:
         severity=Severity.WARNING,
         message=f"{outcome.recipe} cannot run on this device, so it was not measured",
         evidence=(outcome.description,),
-        remedy="Run it on the machine that trains.",
+        remedy="Run this command on the machine that trains.",
         commands=(f"vc2doctor check --precision {outcome.recipe} --require gpu",),
         url=_URL,
     )
 
 
-def _mend(examination: Examination, outcome: RecipeOutcome) -> tuple[str, tuple[str, ...]]:
-    good = examination.good_recipes
-    remedy = f"{outcome.cause.remedy} " if outcome.cause else ""
-    if outcome.recipe != CONTROL and good:
-        remedy = f"{remedy}{'Or train' if remedy else 'Train'} in a precision that works here: {', '.join(good)}."
-        return remedy, (_again(examination, good[0]),)
-    failed = "float32 fails as well, so precision is not the cause. " if outcome.recipe == CONTROL else ""
-    if examination.plan.custom_subject is not None:
-        # What is installed trained elsewhere; the fault is in what was given.
-        remedy = f"{failed}{remedy or 'No test decides why: look at the place that is named.'}".strip()
-        return remedy, (_again(examination, examination.plan.precision),)
-    remedy, ways = advice.install_nearest(examination)
-    return f"{failed}{remedy}{remedy}", ways
-
-
-def _again(examination: Examination, precision: str) -> str:
-    plan = examination.plan
-    if plan.entry is not None:
-        return f"vc2doctor probe --entry {plan.entry} --precision {precision}"
-    if plan.checkpoint is not None:
-        return f"vc2doctor probe --model {shlex.quote(plan.checkpoint)} --train --precision {precision}"
-    return f"vc2doctor check --precision {precision}"
-
-
-def _bad(examination: Examination, outcome: RecipeOutcome, *, decides: bool) -> Finding:
+def _failed(examination: Examination, outcome: RecipeOutcome, *, decides: bool) -> Finding:
     evidence = [f"{outcome.recipe}: {RECIPES[outcome.recipe].summary}", outcome.description]
-    evidence.append(f"why: {outcome.cause.description}" if outcome.cause else "why: no test decides")
+    evidence.append(f"cause: {outcome.cause.description}" if outcome.cause else "cause: unknown")
     if outcome.adapters:
         evidence.append(f"trainable parameters are {' and '.join(outcome.adapters)}")
-    if examination.judgement is not None:
-        evidence.append(f"matrix: {examination.judgement.verdict.value}; {examination.judgement.reason}")
-    remedy, ways = _mend(examination, outcome)
+    remedy, commands = _remedy(examination, outcome)
     severity = Severity.NOTE
     if decides:
         severity = Severity.WARNING if outcome.outcome == "weak" else Severity.ERROR
     return Finding(
         id="VC010",
         severity=severity,
-        message=f"{outcome.recipe} does not train: {outcome.outcome}",
-        evidence=tuple(evidence),
+        message=f"{outcome.recipe} does not train: {_MEANING[str(outcome.outcome)]} ({outcome.outcome})",
+        evidence=(*evidence, *advice.matrix_evidence(examination)),
         remedy=remedy,
-        commands=ways,
+        commands=commands,
         url=_URL,
     )
+
+
+def _remedy(examination: Examination, outcome: RecipeOutcome) -> tuple[str, tuple[str, ...]]:
+    """Return the remedy and its commands.
+
+    A precision that works here comes first, because it was seen to work. Without one, the user's own function or
+    checkpoint is at fault if there is one: the same installed versions trained other models.
+    """
+    cause_remedy = f"{outcome.cause.remedy} " if outcome.cause else ""
+    good = examination.good_recipes
+    if outcome.recipe != CONTROL and good:
+        verb = "Or train" if cause_remedy else "Train"
+        remedy = f"{cause_remedy}{verb} in a precision that works here: {', '.join(good)}."
+        return remedy, (_probe_command(examination, good[0]),)
+    control_failed = "float32 fails as well, so precision is not the cause. " if outcome.recipe == CONTROL else ""
+    if examination.plan.custom_subject is not None:
+        remedy = f"{control_failed}{cause_remedy or _where_to_start(examination, outcome)}".strip()
+        return remedy, (_probe_command(examination, examination.plan.precision),)
+    remedy, commands = advice.install_nearest(examination)
+    return f"{control_failed}{cause_remedy}{remedy}", commands
+
+
+def _where_to_start(examination: Examination, outcome: RecipeOutcome) -> str:
+    """Return the sentence for an unknown cause: it names the line or the operation that failed, if one is known."""
+    run = examination.probe.recipe(outcome.recipe) if examination.probe else None
+    failure = run.failure.error if run is not None and run.failure is not None else None
+    if failure is not None and failure.file is not None:
+        return f"Cause unknown. Start at {failure.file}:{failure.line}."
+    if outcome.where is not None:
+        return f"Cause unknown. Start at {outcome.where.op} in {outcome.where.module or 'the model itself'}."
+    return "Cause unknown. Start with the evidence above."
+
+
+def _probe_command(examination: Examination, precision: str) -> str:
+    plan = examination.plan
+    if plan.custom_subject is None:
+        return f"vc2doctor check --precision {precision}"
+    train = "" if plan.entry is not None else " --train"
+    return f"{advice.probe_subject_command(examination)}{train} --precision {precision}"

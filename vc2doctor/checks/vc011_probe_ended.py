@@ -1,8 +1,13 @@
-"""The probe did not come to its end.
+"""The probe did not finish.
 
-It crashed by a signal, ran out of memory or time, ended without a word, flooded its pipe, or was interrupted. A crash
-or want of memory is a fault of this environment, and training would meet it too. The others leave the examination
-unfinished: exit code 3.
+The probe is a child process in the target environment. It can crash, run out of memory or time, end early, write too
+many events, or be interrupted.
+
+Why it matters: a crash or a lack of memory is a fault of this environment, and the training would have it, too. In the
+other cases the examination is incomplete, and the exit code is 3.
+
+What to do: see the last output of the probe in the evidence. Try whether the packages can be imported, and allow more
+time or memory if that ran out.
 """
 
 from collections.abc import Iterator
@@ -12,52 +17,53 @@ from vc2doctor.findings import Finding, Severity
 from vc2doctor.probe.facts import ProbeRun
 
 _URL = "https://docs.python.org/3/library/faulthandler.html"
-_WORDS = 12
+_MAX_QUOTED_LINES = 12
+"""Enough for the end of a traceback or of a stack dump."""
 
 
 def check(examination: Examination) -> Iterator[Finding]:
-    """Find that the probe did not finish."""
+    """Report that the probe did not finish."""
     probe = examination.probe
     if probe is None or probe.ending == "finished":
         return
-    evidence = [f"it was {probe.stage} when it ended, after {probe.child.seconds:.1f} s"]
-    for name, text in (("stderr", probe.child.errors), ("stdout", probe.child.output)):
+    evidence = [f"the probe was {probe.stage} when it ended, after {probe.child.seconds:.1f} s"]
+    for stream, text in (("stderr", probe.child.errors), ("stdout", probe.child.output)):
         if text:
-            evidence.append(f"its last words on {name}:\n" + "\n".join(text.splitlines()[-_WORDS:]))
-    remedy, ways = _mend(examination, probe)
+            last_lines = "\n".join(text.splitlines()[-_MAX_QUOTED_LINES:])
+            evidence.append(f"the end of its {stream}:\n{last_lines}")
+    remedy, command = _remedy(examination, probe)
     yield Finding(
         id="VC011",
         severity=Severity.ERROR,
-        message=f"the probe did not finish: {_told(probe)}",
+        message=f"the probe did not finish: {_ending_in_words(probe)}",
         evidence=tuple(evidence),
         remedy=remedy,
-        commands=ways,
+        commands=(command,),
         url=_URL,
     )
 
 
-def _told(probe: ProbeRun) -> str:
+def _ending_in_words(probe: ProbeRun) -> str:
     child = probe.child
-    how = child.signal or f"exit code {child.code}"
     return {
-        "timeout": f"its time was up after {child.seconds:.0f} s",
-        "signal": f"it died of {child.signal}",
-        "out-of-memory": "the kernel killed it for want of memory",
+        "timeout": f"it reached its time limit after {child.seconds:.0f} s",
+        "signal": f"it was killed by {child.signal}",
+        "out-of-memory": "the kernel killed it because memory ran out",
         "exit": f"it ended early with exit code {child.code}",
-        "silent": f"it said nothing and ended with {how}",
-        "flood": "it flooded its pipe of events",
+        "silent": f"it reported nothing and ended with {child.signal or f'exit code {child.code}'}",
+        "flood": "it wrote more events than the doctor accepts",
         "interrupted": "it was interrupted",
-        "protocol": "its worker speaks another protocol",
+        "protocol": "its worker uses another version of the protocol",
     }[probe.ending]
 
 
-def _mend(examination: Examination, probe: ProbeRun) -> tuple[str, tuple[str, ...]]:
-    interpreter = examination.environment.interpreter.path
+def _remedy(examination: Examination, probe: ProbeRun) -> tuple[str, str]:
     if probe.ending == "timeout":
-        return "Give it more time, if the machine is slow or busy.", ("vc2doctor check --timeout 900",)
+        return "If the machine is slow or busy, allow more time.", "vc2doctor check --timeout 900"
     if probe.ending == "interrupted":
-        return "Run it again.", ("vc2doctor check",)
+        return "Run the check again.", "vc2doctor check"
     if probe.ending == "out-of-memory":
-        return "Give the job more memory; the probe itself needs about 2 GB.", ("vc2doctor check --device cpu",)
-    trial = f"{interpreter} -X faulthandler -c 'import torch, transformers, peft'"
-    return "Look whether the packages can be imported at all; if not, install them anew.", (trial,)
+        return "Give the job more memory. The probe itself needs about 2 GB.", "vc2doctor check --device cpu"
+    python = examination.environment.interpreter.path
+    import_test = f"{python} -X faulthandler -c 'import torch, transformers, peft'"
+    return "Try whether the packages can be imported. If not, reinstall them.", import_test

@@ -1,8 +1,12 @@
-"""A package of the stack is installed and cannot be imported.
+"""A package of the stack is installed, but its import fails.
 
-The probe imports torch, transformers (with one model class) and peft, as a training script would. What was raised,
-where, and which symbol of which package was missing, is the evidence. A failure that a known issue explains is told by
-VC005.
+The probe imports torch, transformers (with one model class) and peft, as a training script does. The evidence is the
+exception, the line that raised it, and the module or symbol that was not found. VC005 reports an import error that a
+known issue explains.
+
+Why it matters: a training script fails in the same way at its first line.
+
+What to do: install the module that is missing, or versions that were measured to train together.
 """
 
 from collections.abc import Iterator
@@ -14,19 +18,16 @@ from vc2doctor.findings import Finding, Severity
 
 
 def check(examination: Examination) -> Iterator[Finding]:
-    """Find packages whose import fails."""
+    """Find a package whose import fails."""
     probe = examination.probe
     if probe is None or probe.import_failure is None or is_explained(examination, probe.import_failure):
         return
     remedy, commands = advice.install_what_fails(examination, probe.import_failure)
-    evidence = [describe(probe.import_failure)]
-    if examination.judgement is not None:
-        evidence.append(f"matrix: {examination.judgement.verdict.value}; {examination.judgement.reason}")
     yield Finding(
         id="VC013",
         severity=Severity.ERROR,
         message=f"import {probe.import_package} fails",
-        evidence=tuple(evidence),
+        evidence=(describe(probe.import_failure), *advice.matrix_evidence(examination)),
         remedy=remedy,
         commands=commands,
         url="https://docs.python.org/3/library/exceptions.html#ImportError",

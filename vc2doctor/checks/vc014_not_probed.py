@@ -1,6 +1,10 @@
-"""Nothing was trained, so the verdict rests on versions alone.
+"""No training step was run, so the verdict depends on versions only.
 
-With ``--no-probe``, or where a package of the stack is missing, no training step was run.
+This happens with ``--no-probe``.
+
+Why it matters: versions that work elsewhere can fail on this machine. A few real training steps show that.
+
+What to do: run the check with its probe before you spend GPU time.
 """
 
 from collections.abc import Iterator
@@ -10,15 +14,16 @@ from vc2doctor.findings import Finding, Severity
 
 
 def check(examination: Examination) -> Iterator[Finding]:
-    """Find that no training step was run."""
+    """Report that no training step was run."""
     if examination.probe is not None or examination.missing:
+        # If a package of the stack is missing, VC001 says why nothing was trained.
         return
     yield Finding(
         id="VC014",
         severity=Severity.NOTE,
-        message="no training step was run (--no-probe): the verdict rests on versions alone",
+        message="no training step was run (--no-probe), so the verdict depends on versions only",
         evidence=("the probe takes about 10 s",),
-        remedy="Run it with the probe before spending GPU time.",
+        remedy="Run the check with its probe before you spend GPU time.",
         commands=("vc2doctor check",),
         url="https://pytorch.org/docs/stable/amp.html",
     )

@@ -1,7 +1,12 @@
-"""Installed versions differ from those that the project pins.
+"""Installed versions differ from the versions that the project pins.
 
-Part of the cure is "the project's own versions": told only where the profile was named, and as a note, since what
-trains here outweighs what was pinned elsewhere.
+This check compares the installed versions with the pins of the profile. It runs only if you choose the profile with
+``--profile``.
+
+Why it matters: the project was published with its pinned versions. The finding is a note, because training that works
+here outweighs what was pinned elsewhere.
+
+What to do: to train exactly as the project does, install its versions in a separate environment.
 """
 
 from collections.abc import Iterator
@@ -14,25 +19,25 @@ from vc2doctor.remedies import commands
 
 
 def check(examination: Examination) -> Iterator[Finding]:
-    """Find versions that differ from the profile's pins."""
+    """Find installed versions that differ from the pins of the profile."""
     if not examination.explicit_profile:
         return
     profile = examination.profile
     versions = examination.versions
-    different = {
-        name: specifier
-        for name, specifier in profile.pins.items()
-        if name in versions and not SpecifierSet(specifier).contains(versions[name], prereleases=True)
+    unmet_pins = {
+        name: pin
+        for name, pin in profile.pins.items()
+        if name in versions and not SpecifierSet(pin).contains(versions[name], prereleases=True)
     }
-    if not different:
+    if not unmet_pins:
         return
-    requirements = [f"{name}{specifier}" for name, specifier in different.items()]
+    requirements = [f"{name}{pin}" for name, pin in unmet_pins.items()]
     yield Finding(
         id="VC015",
         severity=Severity.NOTE,
-        message=f"{len(different)} installed versions differ from what {profile.title} pins",
-        evidence=tuple(f"{name} {versions[name]} is installed, {different[name]} is pinned" for name in different),
-        remedy="To train exactly as the project does, install its versions in an environment of their own.",
+        message=f"{profile.title} pins other versions of {', '.join(unmet_pins)}",
+        evidence=tuple(f"{name} {versions[name]} is installed, {pin} is pinned" for name, pin in unmet_pins.items()),
+        remedy="To train exactly as the project does, install its versions in a separate environment.",
         commands=(commands.install(examination.environment.interpreter, requirements),),
         url=profile.sources[0],
     )

@@ -1,8 +1,12 @@
-"""The version that is imported is not the one that is installed.
+"""The imported version of a package is not the installed version.
 
-Metadata says one version, the imported module another: a shadowing copy, a half-finished upgrade, or an environment
-variable such as PYTHONPATH. Everything concluded from versions is then about the wrong package. An editable checkout
-that moved on without being installed anew is a note.
+The metadata names one version, and the imported module another. Reasons are a second copy of the package, an upgrade
+that was not completed, or an environment variable such as PYTHONPATH.
+
+Why it matters: every conclusion from the installed versions is then about the wrong package. For an editable checkout
+that was updated and not reinstalled, the finding is a note.
+
+What to do: remove the other copy, then reinstall the package.
 """
 
 from collections.abc import Iterator
@@ -15,20 +19,20 @@ from vc2doctor.remedies import commands
 
 
 def check(examination: Examination) -> Iterator[Finding]:
-    """Find imported versions that disagree with the metadata."""
+    """Find imported versions that differ from the metadata."""
     for imported in examination.probe.imports if examination.probe else ():
         installed = examination.versions.get(imported.package)
         if installed is None or _agree(installed, imported.version):
             continue
-        source = examination.environment.distribution(imported.package)
-        editable = source is not None and source.editable
+        distribution = examination.environment.distribution(imported.package)
+        is_editable = distribution is not None and distribution.editable
         requirement = f"{imported.package}=={Version(installed).public}"
         yield Finding(
             id="VC016",
-            severity=Severity.NOTE if editable else Severity.ERROR,
-            message=f"{imported.package} {installed} is installed, and {imported.version} is imported",
+            severity=Severity.NOTE if is_editable else Severity.ERROR,
+            message=f"{imported.package} {installed} is installed, but {imported.version} is imported",
             evidence=(f"imported from {imported.file or 'an unknown place'}",),
-            remedy="Remove the other copy (look at PYTHONPATH), then install it anew.",
+            remedy="Remove the other copy (check PYTHONPATH), then reinstall the package.",
             commands=(commands.install(examination.environment.interpreter, [requirement]),),
             url="https://docs.python.org/3/using/cmdline.html#envvar-PYTHONPATH",
             path=imported.file,
@@ -36,7 +40,7 @@ def check(examination: Examination) -> Iterator[Finding]:
 
 
 def _agree(installed: str, imported: str) -> bool:
-    # The local part differs between builds, and some leave it out.
+    # Builds of one release have different local parts (+cpu, +cu128), and some modules leave the part out.
     try:
         return Version(Version(installed).public).base_version == Version(imported).base_version
     except InvalidVersion:

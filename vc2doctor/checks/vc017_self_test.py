@@ -1,8 +1,11 @@
-"""The instrument is broken: a planted fault was not seen, or its clean twin did not pass.
+"""The self-test of the probe failed: it did not detect a planted fault, or it rejected training without a fault.
 
-Before it measures anything the worker trains two matrices in float16 under AdamW, which must become non-finite, and in
-float32, which must not. On a device without float16 arithmetic a weight that is not a number is planted instead. If
-either comes out otherwise, nothing that the probe says can be trusted: exit code 3.
+Before it measures anything, the worker trains two matrices under AdamW: in float16, which must become non-finite, and
+in float32, which must not. On a device without float16 arithmetic a weight that is not a number is planted instead.
+
+Why it matters: if either result is wrong, no measurement of the probe can be trusted. The exit code is 3.
+
+What to do: look for a patched torch or optimizer. If there is none, please report this as a bug of the doctor.
 """
 
 from collections.abc import Iterator
@@ -13,21 +16,21 @@ from vc2doctor.probe.outcome import self_test
 
 
 def check(examination: Examination) -> Iterator[Finding]:
-    """Find that the probe could not have failed, or could not have passed."""
+    """Report a failed self-test of the probe."""
     test = self_test(examination.probe) if examination.probe else None
     if test is None or (test.seen and test.passed):
         return
     evidence = []
     if not test.seen:
-        evidence.append(f"the planted fault was not seen: {test.fault}")
+        evidence.append(f"the probe did not detect the planted fault: {test.fault}")
     if not test.passed:
-        evidence.append("two float32 matrices did not train")
+        evidence.append("two float32 matrices without a fault did not train")
     yield Finding(
         id="VC017",
         severity=Severity.ERROR,
-        message="the probe's own test failed, so its measurements say nothing",
+        message="the self-test of the probe failed, so its measurements cannot be trusted",
         evidence=tuple(evidence),
-        remedy="Look for a patched torch or optimiser; if there is none, report this with the JSON report.",
+        remedy="Look for a patched torch or optimizer. If there is none, report this bug with the JSON report.",
         commands=("vc2doctor check --format json --output report.json",),
         url="https://pytorch.org/docs/stable/generated/torch.optim.AdamW.html",
     )

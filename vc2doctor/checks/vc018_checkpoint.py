@@ -1,50 +1,68 @@
-"""The checkpoint, or the user's own function, cannot be loaded in the target environment, or holds NaN or infinity.
+"""Your checkpoint or your function cannot be loaded, or the checkpoint holds NaN or infinity.
 
-``vc2doctor probe --model PATH`` loads safetensors or GGUF with the installed transformers, offline, without running
-code that came with the weights, and only where they fit into memory. What was raised is the evidence: an architecture
-that this transformers does not know, a damaged file, a package that is missing, or a model that is too large here.
-A checkpoint that fails in its forward pass is reported here as well, where nothing is trained.
+``vc2doctor probe --model PATH`` loads safetensors or GGUF files with the installed transformers: offline, without
+running code that came with the weights, and only if they fit into memory. ``vc2doctor probe --entry module:function``
+imports the module in the target interpreter, with the current directory on its path. The evidence is the exception: an
+architecture that this version of transformers does not know, a damaged file, a missing package, or a lack of memory.
+An exception in the forward pass is reported here as well if nothing is trained.
 
-A checkpoint with a value that is not finite is damaged, whatever the precision: the report names the tensors, and how
-many of their values are NaN or infinity. Save it again from the last good step.
+Why it matters: a checkpoint with NaN or infinity is damaged, and no precision repairs it. The evidence lists the
+tensors and how many of their values are not finite.
 
-``--entry module:function`` imports the module in the target interpreter, with the current directory on its path.
+What to do: fix the exception in the evidence. Replace a damaged checkpoint by one of an earlier step, or download it
+again.
 """
 
-import shlex
 from collections.abc import Iterator
 
+from vc2doctor.checks import advice
 from vc2doctor.checks.context import Examination
+from vc2doctor.checks.plan import Plan
 from vc2doctor.checks.symptoms import describe
+from vc2doctor.core.failure import Failure
+from vc2doctor.core.wording import counted
 from vc2doctor.findings import Finding, Severity
 
 _URL = "https://huggingface.co/docs/transformers/main_classes/model"
 
 
 def check(examination: Examination) -> Iterator[Finding]:
-    """Find a subject that was not loaded, or that is not finite."""
+    """Find a checkpoint or function that cannot be loaded, and a checkpoint that is not finite."""
     yield from _not_loaded(examination)
     yield from _not_finite(examination)
 
 
 def _not_loaded(examination: Examination) -> Iterator[Finding]:
     plan, probe = examination.plan, examination.probe
-    failure = probe.load_failure if probe else None
-    what = "cannot be loaded"
-    if failure is None and probe is not None and not plan.trains:
-        # No recipe runs the same code, so this check is the only place to report it.
-        failure, what = probe.headroom_failure, "was loaded, and its range cannot be measured"
-    if failure is None:
+    if probe is None:
         return
-    yield Finding(
-        id="VC018",
-        severity=Severity.ERROR,
-        message=f"{plan.custom_subject} {what}",
-        evidence=(describe(failure),),
-        remedy="Fix what the evidence names. If the model is too large, use a machine with more memory.",
-        commands=(_again(examination),),
-        url=_URL,
-    )
+    if probe.load_failure is not None:
+        evidence = (describe(probe.load_failure),)
+        remedy = _load_remedy(plan, probe.load_failure)
+        yield _finding(examination, f"{plan.custom_subject} cannot be loaded", evidence, remedy)
+    elif probe.headroom_failure is not None and not plan.trains:
+        # If recipes run, VC010 reports the same exception.
+        message = f"{plan.custom_subject} was loaded, but its range cannot be measured"
+        remedy = "The forward pass fails. Fix this error, then run the probe again."
+        yield _finding(examination, message, (describe(probe.headroom_failure),), remedy)
+
+
+def _load_remedy(plan: Plan, failure: Failure) -> str:
+    """Return what to do about the exception that ended the loading."""
+    if failure.type == "MemoryError":
+        return "Use a machine with more memory."
+    if plan.entry is None:
+        return (
+            "If this transformers does not know the architecture, install a newer one. If a file is damaged, save or"
+            " download it again."
+        )
+    module, _, function = plan.entry.partition(":")
+    # The class is in target/probe/user_function.py, which the doctor cannot import.
+    if failure.type == "EntryError":
+        return f"Check the name after the colon: the module {module} must define a function {function}."
+    if failure.missing is not None and failure.missing.symbol is None and failure.missing.module == module:
+        return "Check the name before the colon, and start the doctor in the directory that holds this module."
+    return f"Fix this error: it is raised when {module} is imported."
 
 
 def _not_finite(examination: Examination) -> Iterator[Finding]:
@@ -54,27 +72,26 @@ def _not_finite(examination: Examination) -> Iterator[Finding]:
     loaded, broken = probe.loaded, probe.range_broken
     if loaded is not None and loaded.non_finite_tensors:
         count = loaded.non_finite_tensors
-        message = f"{plan.checkpoint} holds NaN or infinity in {count} tensor{'s' if count > 1 else ''}"
-        evidence = [f"{each.tensor}: {each.values} of {each.of} values" for each in loaded.non_finite]
+        message = f"{plan.checkpoint} holds NaN or infinity in {counted(count, 'tensor')}"
+        evidence = [f"{entry.tensor}: {entry.values} of {entry.of} values" for entry in loaded.non_finite]
         if count > len(evidence):
             evidence.append(f"and {count - len(evidence)} more tensors")
     elif broken is not None:
-        message = f"{plan.checkpoint}: the forward pass is not finite in float32"
-        evidence = [f"the first result that is not finite is that of {broken.description}"]
+        message = f"the forward pass of {plan.checkpoint} is not finite in float32"
+        evidence = [f"the first result that is not finite comes from {broken.description}"]
     else:
         return
-    yield Finding(
+    remedy = "Take the checkpoint of an earlier step, or download it again. No precision repairs these values."
+    yield _finding(examination, message, tuple(evidence), remedy)
+
+
+def _finding(examination: Examination, message: str, evidence: tuple[str, ...], remedy: str) -> Finding:
+    return Finding(
         id="VC018",
         severity=Severity.ERROR,
         message=message,
-        evidence=tuple(evidence),
-        remedy="Take the checkpoint of an earlier step, or download it again. No precision repairs these values.",
-        commands=(_again(examination),),
+        evidence=evidence,
+        remedy=remedy,
+        commands=(advice.probe_subject_command(examination),),
         url=_URL,
     )
-
-
-def _again(examination: Examination) -> str:
-    plan = examination.plan
-    option = f"--entry {shlex.quote(plan.entry)}" if plan.entry else f"--model {shlex.quote(plan.checkpoint or '')}"
-    return f"vc2doctor probe {option}"

@@ -1,11 +1,14 @@
-"""A settings file that was only found sets keys that count from the command line alone.
+"""A settings file that you did not choose sets keys that are allowed only in a file that you choose.
 
-The doctor reads ``[tool.vc2doctor]`` of the nearest pyproject.toml. That file may come with a checkout that nobody has
-reviewed, so it cannot choose what is run (``python``, ``entry``, ``code``, ``device``), what is believed (``matrix``),
-where the report is written (``output``, ``format``), or make a gate weaker (``probe = false``, a weaker ``fail-on``,
-``exclude``). Such keys were ignored.
+The doctor reads ``[tool.vc2doctor]`` of the nearest pyproject.toml. It ignores keys there that choose what is run
+(``python``, ``entry``, ``code``, ``device``), which matrix is used (``matrix``), or where the report is written
+(``output``, ``format``), and keys that make a gate weaker (``probe = false``, ``exclude``).
 
-Name the file with ``--config FILE``, or pass ``--trust-settings``, if you wrote it; or give the values as options.
+Why it matters: the file may belong to a checkout that you have not reviewed. Its keys must not run code, and they must
+not hide a fault.
+
+What to do: if you trust the file, pass it with ``--config FILE``, or pass ``--trust-settings``. You can also give the
+values as options on the command line.
 """
 
 import shlex
@@ -16,20 +19,19 @@ from vc2doctor.findings import Finding, Severity
 
 
 def check(examination: Examination) -> Iterator[Finding]:
-    """Find keys that were ignored."""
+    """Find settings that were ignored."""
     plan = examination.plan
-    files = {read.file: read for read in (plan.settings, plan.code_settings) if read is not None}
-    for read in files.values():
-        if read.ignored:
+    # The linter may have read the same file for the training code; it is reported once.
+    by_file = {applied.file: applied for applied in (plan.settings, plan.code_settings) if applied is not None}
+    for settings in by_file.values():
+        if settings.ignored:
             yield Finding(
                 id="VC021",
                 severity=Severity.WARNING,
-                message=f"{read.file} sets {', '.join(read.ignored)}, which was ignored",
-                evidence=(
-                    "the file was found in the working directory or above it, and not named on the command line",
-                ),
-                remedy="If you trust this file, name it; otherwise remove these keys, or pass --isolated.",
-                commands=(f"vc2doctor check --config {shlex.quote(read.file)}",),
+                message=f"settings in {settings.file} were ignored: {', '.join(settings.ignored)}",
+                evidence=("the file is in the working directory or above it, and it was not passed with --config",),
+                remedy="If you trust this file, pass it with --config. Otherwise remove these keys, or use --isolated.",
+                commands=(f"vc2doctor check --config {shlex.quote(settings.file)}",),
                 url="https://packaging.python.org/en/latest/specifications/pyproject-toml/",
-                path=read.file,
+                path=settings.file,
             )

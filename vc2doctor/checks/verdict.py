@@ -1,4 +1,4 @@
-"""The verdict on the whole, and the exit code: pure functions over the findings."""
+"""The verdict on the whole examination and the exit code: pure functions of the findings."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -9,25 +9,26 @@ from vc2doctor.matrix.judge import Verdict
 from vc2doctor.probe.outcome import self_test
 
 FinalVerdict = Literal["fit", "unfit", "measured", "unproven", "incomplete"]
-"""``measured``: no training was asked for, and what was measured shows no fault;
-``unproven``: no fault was found, but neither a probe nor a measurement shows that it trains;
+"""``measured``: only a measurement was requested, and it shows no fault;
+``unproven``: no fault was found, but neither a probe nor a measured cell shows that training works;
 ``incomplete``: the doctor could not finish its examination."""
 
+FIT, FINDINGS, UNFINISHED = 0, 1, 3
+"""Exit codes; 2 means wrong usage. Only ``fit`` and ``measured`` end with 0, so that the code can gate a job."""
 
-FIT, FINDINGS, USAGE, UNFINISHED = 0, 1, 2, 3
-"""Exit codes. Nothing but ``fit``, and a measurement that was all that was asked for, ends 0."""
-
-
-_UNFINISHED_IDS = ("VC011", "VC017")
-
-
-_FAULTS = ("signal", "out-of-memory")
+_IDS_OF_AN_UNFINISHED_PROBE = ("VC011", "VC017")
+"""These errors say that the doctor failed. They do not show a fault of the environment."""
+_ENDINGS_THAT_ARE_FAULTS = ("signal", "out-of-memory")
+"""Training would crash in the same way."""
+_SIGNALS_FROM_OUTSIDE = ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP")
+"""A user, a batch system or a lost connection sends these. They do not show a fault of the environment."""
 
 
 def verdict(examination: Examination, findings: Sequence[Finding]) -> FinalVerdict:
     """Return the verdict on an examination."""
     errors = [finding for finding in findings if finding.severity is Severity.ERROR]
-    if _is_unfinished(examination) and all(finding.id in _UNFINISHED_IDS for finding in errors):
+    # Another error stands even if the probe did not finish.
+    if _is_unfinished(examination) and all(finding.id in _IDS_OF_AN_UNFINISHED_PROBE for finding in errors):
         return "incomplete"
     if errors:
         return "unfit"
@@ -36,17 +37,17 @@ def verdict(examination: Examination, findings: Sequence[Finding]) -> FinalVerdi
     if examination.probe is not None:
         return "fit" if examination.trained else "unproven"
     judgement = examination.judgement
-    good = judgement is not None and judgement.verdict in (Verdict.VERIFIED, Verdict.COMPATIBLE)
-    return "fit" if good else "unproven"
+    is_known_to_train = judgement is not None and judgement.verdict in (Verdict.VERIFIED, Verdict.COMPATIBLE)
+    return "fit" if is_known_to_train else "unproven"
 
 
-def exit_code(found: FinalVerdict, findings: Sequence[Finding], fail_on: Severity) -> int:
-    """Return the exit code: 0 fit, 1 findings at or above ``fail_on``, 3 not finished or not proven."""
-    if found == "incomplete":
+def exit_code(final_verdict: FinalVerdict, findings: Sequence[Finding], fail_on: Severity) -> int:
+    """Return the exit code: 0 fit or measured, 1 findings at or above ``fail_on``, 3 incomplete or unproven."""
+    if final_verdict == "incomplete":
         return UNFINISHED
     if any(finding.severity.rank >= fail_on.rank for finding in findings):
         return FINDINGS
-    return FIT if found in ("fit", "measured") else UNFINISHED
+    return FIT if final_verdict in ("fit", "measured") else UNFINISHED
 
 
 def _is_unfinished(examination: Examination) -> bool:
@@ -58,6 +59,5 @@ def _is_unfinished(examination: Examination) -> bool:
         return True
     if probe.ending == "finished":
         return False
-    # A kill that memory does not explain came from outside, and says nothing of the environment.
-    killed = probe.ending == "signal" and probe.child.signal in ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP")
-    return killed or probe.ending not in _FAULTS
+    was_killed_from_outside = probe.ending == "signal" and probe.child.signal in _SIGNALS_FROM_OUTSIDE
+    return was_killed_from_outside or probe.ending not in _ENDINGS_THAT_ARE_FAULTS

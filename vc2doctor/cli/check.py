@@ -11,25 +11,27 @@ from vc2doctor.cli.output import output_of, progress, write_report
 
 
 @click.command()
-@click.option("--probe/--no-probe", default=True, help="Train a few steps, or judge by versions alone.")
+@click.option("--probe/--no-probe", default=True, help="Train a few steps, or judge by versions only.")
 @click.option(
-    "--code", type=shared.PATH, help="Training code to read as well: its precision decides, its faults count."
+    "--code",
+    type=shared.PATH,
+    help="Training code to lint as well. Its faults count, and its precision decides if you pass no --precision.",
 )
 @shared.examination
-def check(form: str, output: Path | None, **options: Any) -> None:  # noqa: ANN401 - click passes one keyword an option
-    """Examine an environment, train a few real steps in it, and say whether it is fit.
+def check(form: str, output: Path | None, **options: Any) -> None:  # noqa: ANN401 - click passes one keyword per option
+    """Examine an environment, train a few real steps in it, and say whether it is fit to train.
 
     Exit codes: 0 fit; 1 findings at or above --fail-on; 2 wrong usage; 3 the examination could not be finished, or
-    nothing shows that it trains.
+    nothing shows that training works.
     """
     from vc2doctor import api  # noqa: PLC0415 - `--help` needs none of it
     from vc2doctor.commands import settings  # noqa: PLC0415
 
-    source, given = shared.take_source(options), shared.given()
+    source, explicit = shared.pop_settings_source(options), shared.names_on_command_line()
     loaded = settings.load(Path.cwd(), source)
     request = api.CheckRequest(**options, settings_source=source, settings=loaded.applied)
-    target = output_of(form, output, loaded, given)
+    target = output_of(form, output, loaded, explicit)
     with progress() as on_progress:
-        report = api.check(loaded.complete(request, given), on_progress=on_progress)
+        report = api.check(loaded.complete(request, explicit), on_progress=on_progress)
     write_report("check", report, target)
     sys.exit(report.exit_code)

@@ -1,4 +1,4 @@
-"""``vc2doctor explain``, and its old name for rules."""
+"""``vc2doctor explain``, and its former name ``rule``."""
 
 import click
 
@@ -9,10 +9,11 @@ def explain(page: str) -> None:
     """Print the page of a check, a lint rule or a cause: `explain VC005`, `explain forward-overflow`."""
     from vc2doctor.commands.pages import pages  # noqa: PLC0415 - `--help` needs none of it
 
-    known = pages()
-    text = known.get(page.upper()) or known.get(page.lower())
+    known_pages = pages()
+    # Ids of checks and rules are upper case, those of causes are lower case.
+    text = known_pages.get(page.upper()) or known_pages.get(page.lower())
     if text is None:
-        message = f"there is no check, rule or cause {page!r}; there are {', '.join(known)}"
+        message = f"there is no check, rule or cause {page!r}; there are {', '.join(known_pages)}"
         raise click.BadParameter(message)
     click.echo(text)
 

@@ -11,14 +11,17 @@ from vc2doctor.cli import options as shared
 @click.argument("model", nargs=-1)
 @shared.matrix
 def headroom(model: tuple[str, ...], matrix: Path | None) -> None:
-    """Say from what is known whether float16 holds a MODEL: `vc2doctor headroom gemma 3 27b`; default: all of them."""
-    from vc2doctor.matrix import headroom as known_ranges  # noqa: PLC0415 - `--help` needs none of it
+    """Say whether float16 holds a MODEL, from published values: `vc2doctor headroom gemma 3 27b`. Default: all models.
+
+    Nothing is run or downloaded.
+    """
+    from vc2doctor.matrix import headroom as published  # noqa: PLC0415 - `--help` needs none of it
     from vc2doctor.matrix import load  # noqa: PLC0415
 
-    known = load.load(matrix or load.shipped())
-    found = known_ranges.find(known, " ".join(model)) if model else known_ranges.known(known)
-    if not found:
-        message = f"nothing is known of {' '.join(model)!r}; measure it: vc2doctor probe --model PATH"
+    loaded_matrix = load.load(matrix or load.shipped())
+    maxima = published.find(loaded_matrix, " ".join(model)) if model else published.known(loaded_matrix)
+    if not maxima:
+        message = f"no published value is known for {' '.join(model)!r}. Measure it: vc2doctor probe --model PATH"
         raise click.UsageError(message)
-    for maximum in found:
-        click.echo(f"{known_ranges.describe(maximum)} {maximum.source}")
+    for maximum in maxima:
+        click.echo(f"{published.describe(maximum)} {maximum.source}")

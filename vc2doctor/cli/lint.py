@@ -12,30 +12,30 @@ from vc2doctor.cli.output import Output, write_report, write_text
 
 @click.command()
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--precision", type=click.Choice(["bf16"]), help="With --fix: make the whole, coherent change to it.")
-@click.option("--fix", is_flag=True, help="Fix what is safe to fix; with --precision, all places of it or none.")
-@click.option("--unsafe-fixes", is_flag=True, help="Fix also where that changes what is computed; implies --fix.")
-@click.option("--diff", is_flag=True, help="Show the change as a patch, and write nothing.")
-@click.option("--select", multiple=True, callback=shared.names, metavar="ID,…", help="Rules that run; default: all.")
-@click.option("--ignore", multiple=True, callback=shared.names, metavar="ID,…", help="Rules that do not.")
 @click.option(
-    "--fail-on",
-    type=click.Choice(shared.SEVERITIES),
-    default="error",
-    show_default=True,
-    help="Lowest severity that ends 1.",
+    "--precision", type=click.Choice(["bf16"]), help="With --fix: switch the whole project to this precision."
 )
+@click.option(
+    "--fix", is_flag=True, help="Apply fixes that are safe. With --precision: change all places of the switch, or none."
+)
+@click.option("--unsafe-fixes", is_flag=True, help="Apply fixes that change what is computed, too. This implies --fix.")
+@click.option("--diff", is_flag=True, help="Show the change as a patch, and write nothing.")
+@click.option(
+    "--select", multiple=True, callback=shared.split_names, metavar="ID,…", help="Rules to run; default: all."
+)
+@click.option("--ignore", multiple=True, callback=shared.split_names, metavar="ID,…", help="Rules not to run.")
+@shared.fail_on
 @shared.output("lint")
 @shared.settings
-def lint(paths: tuple[Path, ...], form: str, output: Path | None, **options: Any) -> None:  # noqa: ANN401 - click passes one keyword an option
-    """Read training code below PATHS (default: here) and say where its precision contradicts itself.
+def lint(paths: tuple[Path, ...], form: str, output: Path | None, **options: Any) -> None:  # noqa: ANN401 - click passes one keyword per option
+    """Read training code below PATHS (default: here) and report where its precision settings contradict each other.
 
-    Nothing is executed or imported. Exit codes: 0 nothing at or above --fail-on; 1 findings, or a fix that was refused;
-    2 wrong usage.
+    The code is not run and not imported. Exit codes: 0 no finding at or above --fail-on; 1 findings, or a fix that was
+    refused; 2 wrong usage.
     """
     from vc2doctor import api  # noqa: PLC0415 - `--help` needs none of it
 
-    source = shared.take_source(options)
+    source = shared.pop_settings_source(options)
     request = api.LintRequest(paths=paths or (Path(),), settings_source=source, **options)
     report = api.check_code(request)
     if request.diff and form == "text" and report.fix is not None and not report.fix.refused:

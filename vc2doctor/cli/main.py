@@ -1,4 +1,4 @@
-"""The command line: parse, call one command, render, exit code. No logic."""
+"""The command line: parse options, call one command, render its report, exit. There is no logic here."""
 
 import signal
 import sys
@@ -18,6 +18,7 @@ from vc2doctor.cli.schema import schema
 from vc2doctor.core.errors import DoctorError
 
 _USAGE, _UNFINISHED = 2, 3
+"""Exit codes, see ``checks/verdict.py``. They are repeated here because importing that module makes `--help` slow."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -26,13 +27,13 @@ def cli() -> None:
     """Say whether this environment will fine-tune with a finite, falling loss; if not, why, and what fixes it."""
 
 
-for verb in (check, probe, headroom, measure, explain, schema, lint, rule, matrix):
-    cli.add_command(verb)
+for command in (check, probe, headroom, measure, explain, schema, lint, rule, matrix):
+    cli.add_command(command)
 
 
 def main() -> None:
-    """Run the command; bad input ends 2 with one message, a fault of the doctor's own ends 3."""
-    # A job that is cancelled takes its probe with it.
+    """Run the command. Wrong input ends with one message and exit code 2, a bug of the doctor with exit code 3."""
+    # SIGTERM must end the probe, too, if a batch system cancels the job.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         sys.exit(cli(standalone_mode=False))
@@ -45,7 +46,9 @@ def main() -> None:
     except (KeyboardInterrupt, click.Abort):
         click.echo("vc2doctor: interrupted", err=True)
         sys.exit(_UNFINISHED)
-    except Exception:  # noqa: BLE001 - exit code 1 would accuse the environment
+    except Exception:  # noqa: BLE001 - Python's own exit code 1 would mean that the environment is not fit
         traceback.print_exc()
-        click.echo("vc2doctor: this is a fault of the doctor, not of your environment; please report it", err=True)
+        click.echo(
+            "vc2doctor: this is a bug of the doctor, not a fault of your environment. Please report it.", err=True
+        )
         sys.exit(_UNFINISHED)

@@ -1,4 +1,4 @@
-"""The verbs of ``vc2doctor matrix``: parse, call one command, print."""
+"""The commands of ``vc2doctor matrix``."""
 
 import sys
 from pathlib import Path
@@ -10,19 +10,21 @@ from vc2doctor.cli.output import Output, write_report, write_text
 from vc2doctor.report import formats
 
 _torches = click.option(
-    "--torch", "torches", multiple=True, metavar="VERSION", help="May be repeated; default: every measured one."
+    "--torch", "torches", multiple=True, metavar="VERSION", help="May be repeated; default: every measured torch."
 )
 
 
 @click.group()
 def matrix() -> None:
-    """Ask the known-good matrix: what trains with what, why, and what to measure next."""
+    """Ask the known-good matrix: which versions train together, why, and what to measure next."""
 
 
 @matrix.command()
 @click.argument("words", nargs=-1, metavar="NAME=VERSION…")
 @click.option(
-    "--batch", type=shared.FILE, help="JSON Lines, each an object of versions by name; answers are JSON Lines."
+    "--batch",
+    type=shared.FILE,
+    help="JSON Lines file; each line is an object of versions by name. The answers are JSON Lines.",
 )
 @click.option("--format", "form", type=click.Choice(formats.names("versions")), default="text", show_default=True)
 @shared.recipe
@@ -30,12 +32,12 @@ def matrix() -> None:
 def explain(words: tuple[str, ...], batch: Path | None, form: str, precision: str, matrix: Path | None) -> None:
     """Judge a combination: `vc2doctor matrix explain torch=2.5.1 transformers=4.57.3 peft=0.11.1`.
 
-    The first word printed is the verdict: verified, compatible, incompatible or unverified.
+    The output starts with the verdict: verified, compatible, incompatible or unverified.
     """
     from vc2doctor.commands import versions  # noqa: PLC0415 - `--help` needs none of it
 
     if (batch is None) == (not words):
-        message = "name versions, such as torch=2.5.1, or a --batch file"
+        message = "pass versions, such as torch=2.5.1, or a file with --batch, and not both"
         raise click.UsageError(message)
     if batch is not None:
         for line in versions.judge_batch(batch, precision, matrix):
@@ -50,7 +52,7 @@ def explain(words: tuple[str, ...], batch: Path | None, form: str, precision: st
 @shared.recipe
 @shared.matrix
 def show(torch: str, precision: str, matrix: Path | None) -> None:
-    """Print transformers by peft on one torch, compressed to ranges that behave alike."""
+    """Print a table of transformers by peft for one torch, with releases that behave alike in one range."""
     from vc2doctor.commands import versions  # noqa: PLC0415 - `--help` needs none of it
 
     write_report("tables", versions.tables((torch,), precision, matrix), Output())
@@ -70,24 +72,25 @@ def export(form: str, torches: tuple[str, ...], output: Path | None, precision: 
 
 
 @matrix.command("compile")
-@click.option("--check", is_flag=True, help="Write nothing; end 1 where the file is not what would be written.")
+@click.option("--check", is_flag=True, help="Write nothing; end with 1 if the file is not current.")
 @shared.matrix
 def compile_(matrix: Path | None, *, check: bool) -> None:
-    """Compile evidence, known issues and what the wheels say into verdicts.json; contradictions end 2."""
+    """Compile evidence, known issues and the data of wheels into verdicts.json; end with 2 on a contradiction."""
     from vc2doctor.curate import run  # noqa: PLC0415 - `--help` needs none of it
 
-    current, path = run.compile_verdicts(matrix, write=not check)
-    click.echo(f"{path}: {'current' if current else 'not current' if check else 'written'}")
-    sys.exit(1 if check and not current else 0)
+    is_current, path = run.compile_verdicts(matrix, write=not check)
+    outdated = "not current" if check else "written"
+    click.echo(f"{path}: {'current' if is_current else outdated}")
+    sys.exit(1 if check and not is_current else 0)
 
 
 @matrix.command()
-@click.option("--cells", type=click.IntRange(min=1), default=20, show_default=True, help="How many.")
+@click.option("--cells", type=click.IntRange(min=1), default=20, show_default=True, help="Number of cells.")
 @_torches
 @shared.recipe
 @shared.matrix
 def plan(cells: int, torches: tuple[str, ...], precision: str, matrix: Path | None) -> None:
-    """Print the cells whose measurement settles most, one a line, as `nox -s grid -- --file` reads them."""
+    """Print the cells whose measurement would settle most, one per line, for `nox -s grid -- --file`."""
     from vc2doctor.curate import run  # noqa: PLC0415 - `--help` needs none of it
 
     for line in run.planned_lines(matrix, precision, torches, cells):
@@ -98,18 +101,20 @@ def plan(cells: int, torches: tuple[str, ...], precision: str, matrix: Path | No
 @click.argument("files", nargs=-1, required=True, type=shared.FILE)
 @click.option("--into", type=shared.OUTPUT, required=True, help="Evidence file to add to.")
 def merge(files: tuple[Path, ...], into: Path) -> None:
-    """Add evidence from other machines: duplicates collapse, contradictions are shown (and end 1) and are not added."""
+    """Add evidence from other machines. Duplicates are dropped. Contradictions are shown, not added, and end with 1."""
     from vc2doctor.curate import run  # noqa: PLC0415 - `--help` needs none of it
 
     result = run.merge_files(files, into)
-    click.echo(f"{len(result.added)} added, {result.duplicates} known already")
+    click.echo(f"{len(result.added)} added, {result.duplicates} already known")
     for contradiction in result.contradictions:
         click.echo(f"contradiction: {contradiction.description}")
     sys.exit(1 if result.contradictions else 0)
 
 
 @matrix.command()
-@click.option("--index", is_flag=True, required=True, help="Ask the package index (pip's PIP_INDEX_URL, or PyPI).")
+@click.option(
+    "--index", is_flag=True, required=True, help="Allow requests to the package index (PIP_INDEX_URL, else PyPI)."
+)
 @shared.matrix
 def update(matrix: Path | None, *, index: bool) -> None:  # noqa: ARG001 - click demands that the network be asked for
     """List releases that are newer than the evidence, and the cells that would settle them."""

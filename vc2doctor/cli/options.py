@@ -1,4 +1,4 @@
-"""Options that several verbs share, and how the options of a verb and the settings become a request."""
+"""Options that several commands share, and what becomes of them before they are part of a request."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -21,131 +21,136 @@ SEVERITIES = ("note", "warning", "error")
 Command = TypeVar("Command", bound=Callable[..., None])
 
 
-def device(value: str) -> str:
-    """Return the device that an option names.
+def _device_name(value: str) -> str:
+    """Return the device as torch names it: ``cuda:0`` for ``cuda``.
 
     Raises:
-        BadParameter: it is none that torch knows.
+        BadParameter: torch has no such device.
     """
-    text = "cuda:0" if value == "cuda" else value
-    if text in ("auto", "cpu") or (text.startswith("cuda:") and text[5:].isdecimal()):
-        return text
+    name = "cuda:0" if value == "cuda" else value
+    if name in ("auto", "cpu") or (name.startswith("cuda:") and name[5:].isdecimal()):
+        return name
     message = f"{value!r} is not one of auto, cpu, cuda:0, cuda:1, …"
     raise click.BadParameter(message)
 
 
-def names(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the names of an option that may be repeated and may hold several, parted by commas."""
-    return tuple(part.strip() for each in value for part in each.split(",") if part.strip())
+def split_names(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names in an option that may be repeated, and that may hold several names with commas between."""
+    return tuple(name.strip() for text in value for name in text.split(",") if name.strip())
 
 
-def _precision(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+def _recipe_name(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
     return None if value is None else recipe_named(value)
 
 
-matrix = click.option("--matrix", type=click.Path(path_type=Path), help="Folder of another known-good matrix.")
+matrix = click.option(
+    "--matrix", type=click.Path(path_type=Path), help="Folder of another known-good matrix; default: the shipped one."
+)
 recipe = click.option(
     "--precision",
     type=click.Choice([*RECIPES, *ALIASES]),
-    callback=_precision,
+    callback=_recipe_name,
     default="bf16",
     show_default=True,
-    help="Recipe to train in.",
+    help="Precision recipe to train in.",
+)
+fail_on = click.option(
+    "--fail-on",
+    type=click.Choice(SEVERITIES),
+    default="error",
+    show_default=True,
+    help="Lowest severity that ends with exit code 1.",
+)
+device = click.option(
+    "--device",
+    type=_device_name,
+    metavar="auto|cpu|cuda:N",
+    default="auto",
+    show_default=True,
+    help="Device that the probe trains on.",
 )
 
 
 def timeout(default: float) -> Callable[[Command], Command]:
-    """Return the option for the seconds that a probe may take."""
+    """Return the option for the time limit of the probe, in seconds."""
     return click.option(
         "--timeout",
         type=click.FloatRange(min=0, min_open=True),
         default=default,
         show_default=True,
         metavar="S",
-        help="Seconds that the probe may take.",
+        help="Time limit of the probe, in seconds.",
     )
 
 
-where = click.option(
-    "--device",
-    type=device,
-    metavar="auto|cpu|cuda:N",
-    default="auto",
-    show_default=True,
-    help="Where the probe trains.",
-)
-
-
 def output(kind: "formats.ReportKind") -> Callable[[Command], Command]:
-    """Return the options that say how a report of ``kind`` is written, and where."""
+    """Return the options for the format of a report of ``kind`` and for the file that it is written to."""
 
-    def add(command: Command) -> Command:
+    def add_options(command: Command) -> Command:
         choice = click.Choice(formats.names(kind))
-        command = click.option("--output", type=OUTPUT, help="File to write the report to.")(command)
+        command = click.option("--output", type=OUTPUT, help="File to write the report to; default: standard output.")(
+            command
+        )
         return click.option("--format", "form", type=choice, default="text", show_default=True)(command)
 
-    return add
+    return add_options
 
 
 def examination(command: Command) -> Command:
-    """Add the options that every examination has."""
+    """Add the options that ``check`` and ``probe`` share."""
     options = (
         click.option(
-            "--python", metavar="PATH", help="Interpreter (or venv folder) to examine; default: the doctor's."
+            "--python",
+            metavar="PATH",
+            help="Interpreter, or folder of a venv, to examine; default: the doctor's own interpreter.",
         ),
-        click.option("--profile", metavar="NAME", help="Project whose settings decide; default: videochat2-mistral."),
+        click.option("--profile", metavar="NAME", help="Project whose settings are used; default: videochat2-mistral."),
         click.option(
             "--precision",
             type=click.Choice([*RECIPES, *ALIASES]),
-            callback=_precision,
-            help="Recipe you mean to train in; it decides, the rest is information. Default: the profile's.",
+            callback=_recipe_name,
+            help="Precision recipe that you want to train in. It decides the verdict; the other recipes are for"
+            " information. Default: the recipe of the code, else of the profile.",
         ),
-        where,
+        device,
         timeout(300.0),
         click.option(
             "--require",
             "require_gpu",
             type=click.Choice(["gpu"]),
             callback=lambda _, __, value: value == "gpu",
-            help="Make the lack of it an error, for gates.",
+            help="Make a missing GPU an error.",
         ),
-        click.option(
-            "--fail-on",
-            type=click.Choice(SEVERITIES),
-            default="error",
-            show_default=True,
-            help="Lowest severity that ends 1.",
-        ),
+        fail_on,
         matrix,
         output("check"),
         settings,
     )
+    # click shows the option that was added last first.
     for option in reversed(options):
         command = option(command)
     return command
 
 
 def settings(command: Command) -> Command:
-    """Add the options that choose the file of settings."""
+    """Add the options that choose the settings file."""
     for option in (
         click.option("--isolated", is_flag=True, help="Read no settings file."),
-        click.option(
-            "--trust-settings", "trust", is_flag=True, help="Let every key of the nearest pyproject.toml count."
-        ),
+        click.option("--trust-settings", "trust", is_flag=True, help="Apply every key of the nearest pyproject.toml."),
         click.option(
             "--config",
             type=FILE,
             metavar="FILE",
-            help="TOML file with [tool.vc2doctor], of which every key counts. Default: the nearest pyproject.toml; "
-            "its keys that choose what is run, written or believed do not count.",
+            help="TOML file with [tool.vc2doctor]; every key of it is applied. Default: the nearest pyproject.toml,"
+            " without the keys that choose what is run, written, or used as the matrix.",
         ),
     ):
         command = option(command)
     return command
 
 
-def take_source(options: dict[str, Any]) -> "SettingsSource":
-    """Take the options of ``settings`` out of ``options``.
+def pop_settings_source(options: dict[str, Any]) -> "SettingsSource":
+    """Remove the options of ``settings`` from ``options`` and return them.
 
     Raises:
         UsageError: they exclude each other.
@@ -154,13 +159,13 @@ def take_source(options: dict[str, Any]) -> "SettingsSource":
 
     source = SettingsSource(config=options.pop("config"), trust=options.pop("trust"), isolated=options.pop("isolated"))
     if source.isolated and source.is_trusted:
-        message = "--isolated reads no settings file; leave out --config and --trust-settings"
+        message = "--isolated reads no settings file. Leave out --config and --trust-settings, or leave out --isolated."
         raise click.UsageError(message)
     return source
 
 
-def given() -> frozenset[str]:
-    """Return the names of the running verb's options that stand on the command line."""
+def names_on_command_line() -> frozenset[str]:
+    """Return the names of the options that the user passed to the running command."""
     context = click.get_current_context()
     return frozenset(
         name for name in context.params if context.get_parameter_source(name) is not ParameterSource.DEFAULT

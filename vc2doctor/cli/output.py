@@ -1,4 +1,4 @@
-"""Where a report goes: to the terminal, or whole into a file; and what is shown while it is made."""
+"""Where a report goes (the terminal, or a file), and the progress that is shown in the meantime."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -17,30 +17,32 @@ if TYPE_CHECKING:
 
 
 class Output(Data):
-    """How a report is written, and where."""
+    """The format of a report, and the file that it is written to."""
 
     format: str = "text"
     output: Path | None = None
     """``None``: standard output."""
 
 
-def output_of(form: str, path: Path | None, loaded: "LoadedSettings", given: frozenset[str]) -> Output:
-    """Return the output that the options ask for, completed by the settings that count.
+def output_of(form: str, path: Path | None, loaded: "LoadedSettings", explicit: frozenset[str]) -> Output:
+    """Return the output that the options describe, completed by the settings that count.
 
     Raises:
         UsageError: the settings name a format that does not exist.
     """
-    output = loaded.complete(
-        Output(format=form, output=path), given | ({"format"} if "form" in given else frozenset[str]())
-    )
-    if output.format not in formats.names("check"):
-        message = f"{loaded.applied and loaded.applied.file}: format: there is no format {output.format!r}"
+    # The parameter of the option --format is called `form`.
+    explicit_fields = explicit | {"format"} if "form" in explicit else explicit
+    output = loaded.complete(Output(format=form, output=path), explicit_fields)
+    known_formats = formats.names("check")
+    if output.format not in known_formats:
+        file = loaded.applied.file if loaded.applied else "settings"
+        message = f"{file}: there is no format {output.format!r}; choose from {', '.join(known_formats)}"
         raise click.UsageError(message)
     return output
 
 
 def write_report(kind: formats.ReportKind, report: Data, output: Output) -> None:
-    """Print a report, or write it to the file that the user named; text is colored and wrapped on a terminal.
+    """Print a report, or write it to the file of ``output``. On a terminal, text is colored and wrapped.
 
     Raises:
         OutputError: the file cannot be written.
@@ -54,7 +56,7 @@ def write_report(kind: formats.ReportKind, report: Data, output: Output) -> None
 
 
 def write_text(text: str, path: Path | None) -> None:
-    """Print ``text``, or write it to the file that the user named.
+    """Write ``text`` to ``path``, or print it if ``path`` is ``None``.
 
     Raises:
         OutputError: the file cannot be written.
@@ -67,7 +69,7 @@ def write_text(text: str, path: Path | None) -> None:
 
 @contextmanager
 def progress() -> Iterator[Callable[[str], None]]:
-    """Show on a terminal what is under way; elsewhere show nothing."""
+    """Give a function that shows the current step on a terminal; it shows nothing if stderr is not a terminal."""
     if not sys.stderr.isatty():
         yield lambda _: None
         return
@@ -75,5 +77,5 @@ def progress() -> Iterator[Callable[[str], None]]:
     from rich.text import Text  # noqa: PLC0415
 
     with Console(stderr=True).status(Text("starting")) as status:
-        # What a target reports is never markup.
+        # Text, not str: rich would read square brackets in a message of the target as markup.
         yield lambda message: status.update(Text(message))

@@ -12,40 +12,52 @@ from vc2doctor.target.shared.recipes import RECIPES
 
 
 @click.command()
-@click.option("--entry", metavar="MODULE:FUNCTION", help="Your own function that gives (model, batch[, optimizer]).")
-@click.option("--model", "checkpoint", type=shared.PATH, help="A checkpoint: folder with safetensors, or .gguf file.")
-@click.option("--text", "texts", metavar="TEXT", multiple=True, help="What the checkpoint reads; may be repeated.")
-@click.option("--data", type=shared.FILE, help="File of texts: JSON Lines with a key `text`, or one text a line.")
-@click.option("--train", is_flag=True, help="Run the recipes on the checkpoint, too; default: measure its range.")
-@click.option("--stress", is_flag=True, help="Plant outliers of documented size into the miniature: a margin table.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, help="Of the miniature's weights and batches.")
-@click.option("--attention", type=click.Choice(["eager", "sdpa"]), help="Default: what transformers chooses.")
+@click.option(
+    "--entry",
+    metavar="MODULE:FUNCTION",
+    help="Your own function; it returns (model, batch) or (model, batch, optimizer).",
+)
+@click.option(
+    "--model", "checkpoint", type=shared.PATH, help="A checkpoint: a folder with safetensors, or a .gguf file."
+)
+@click.option("--text", "texts", metavar="TEXT", multiple=True, help="A text for the checkpoint; may be repeated.")
+@click.option("--data", type=shared.FILE, help="File of texts: JSON Lines with the key `text`, or one text per line.")
+@click.option("--train", is_flag=True, help="Train on the checkpoint, too; default: measure its range only.")
+@click.option(
+    "--stress", is_flag=True, help="Plant outliers of documented size in the miniature, and show a table of margins."
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, help="Seed of the miniature's weights and batches.")
+@click.option(
+    "--attention", type=click.Choice(["eager", "sdpa"]), help="Attention code; default: what transformers chooses."
+)
 @click.option(
     "--recipes",
     metavar="NAME,…",
     multiple=True,
-    callback=shared.names,
+    callback=shared.split_names,
     default=(",".join(RECIPES),),
-    help="Which to run beside the control and the one that decides; default: all.",
+    help="Recipes to run besides the control and the one that decides; default: all.",
 )
 @shared.examination
-def probe(form: str, output: Path | None, **options: Any) -> None:  # noqa: ANN401 - click passes one keyword an option
+def probe(form: str, output: Path | None, **options: Any) -> None:  # noqa: ANN401 - click passes one keyword per option
     """Train under each precision, and say what goes wrong, where and why.
 
-    What is trained is the profile's model in miniature; with --entry, what your own function gives; with --model, real
-    weights, whose range is measured first. The function is imported in the target interpreter with the current
-    directory on its path, and called once a recipe. It may take the recipe's base dtype; if it takes nothing, frozen
-    parameters are cast to it. The batch is a dict (passed by keyword), a tensor, or a list of such; the model returns a
-    loss, or something with a loss.
+    By default the model is a miniature of the profile's model. With --model it is a real checkpoint, whose range is
+    measured first. With --entry it is the model that your own function returns.
+
+    The function is imported in the target interpreter, with the current directory on its path, and called once per
+    recipe. It may take the recipe's base dtype. If it takes no argument, its frozen parameters are cast to that dtype.
+    The batch is a dict (passed by keyword), a tensor, or a list of these. The model returns a loss, or an object with a
+    loss.
     """
     from vc2doctor.commands import probe as command  # noqa: PLC0415 - `--help` needs none of it
     from vc2doctor.commands import settings  # noqa: PLC0415
 
-    source, given = shared.take_source(options), shared.given()
+    source, explicit = shared.pop_settings_source(options), shared.names_on_command_line()
     loaded = settings.load(Path.cwd(), source)
     request = command.ProbeRequest(**options, settings_source=source, settings=loaded.applied)
-    target = output_of(form, output, loaded, given)
+    target = output_of(form, output, loaded, explicit)
     with progress() as on_progress:
-        report = command.probe(loaded.complete(request, given), Path.cwd(), on_progress)
+        report = command.probe(loaded.complete(request, explicit), Path.cwd(), on_progress)
     write_report("check", report, target)
     sys.exit(report.exit_code)

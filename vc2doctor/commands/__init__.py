@@ -1,1 +1,1 @@
-"""One use case a file: a request goes in, a report comes out. Nothing here renders or prints."""
+"""One use case per file: a request goes in, a report comes out. Commands never render and never print."""

@@ -10,12 +10,12 @@ from vc2doctor.environment.model import Environment
 
 
 class CheckRequest(ExaminationRequest):
-    """What `check` is asked."""
+    """The options of ``check``."""
 
     probe: bool = True
-    """Whether a few real steps are trained; else versions alone decide."""
+    """Whether to train a few real steps; without them the versions alone decide."""
     code: Path | None = None
-    """Training code: its contradictions are findings, and its precision decides where none was asked for."""
+    """Training code. Its contradictions become findings, and its precision decides if none is requested."""
 
 
 def check(request: CheckRequest, folder: Path, on_progress: OnProgress) -> Report:
@@ -33,7 +33,9 @@ def check(request: CheckRequest, folder: Path, on_progress: OnProgress) -> Repor
 
 
 def _read_code(request: CheckRequest, code: Path, environment: Environment) -> CodeReading:
-    from vc2doctor.commands import code as reading  # noqa: PLC0415 - a check without code needs no linter
+    from vc2doctor.commands.code import read  # noqa: PLC0415 - a check without code needs no linter
 
-    installed = {each.name: each.version for each in environment.distributions if each.version}
-    return reading.read(code, installed, request.settings_source)
+    installed = {
+        distribution.name: distribution.version for distribution in environment.distributions if distribution.version
+    }
+    return read(code, installed, request.settings_source)

@@ -1,4 +1,4 @@
-"""What ``vc2doctor check --code`` takes of the linter: its findings, one a diagnosis, and the code's precision."""
+"""What ``vc2doctor check --code`` uses of the linter: one finding per diagnosis, and the precision of the code."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -14,42 +14,43 @@ from vc2doctor.linter.run import LintResult, LintTask, judge
 
 
 def read(code: Path, installed: Mapping[str, str], source: SettingsSource) -> CodeReading:
-    """Return what the linter says of ``code`` in an environment with these versions; notes are left to ``lint``.
+    """Lint ``code`` for an environment with the ``installed`` versions; notes are left out.
 
     Raises:
         LintError: there is no such path.
         SettingsError: the settings of the code's project cannot be used.
     """
     loaded = settings.load(code if code.is_dir() else code.parent, source)
-    judged = judge(LintTask(paths=(code,), settings=loaded.lint, installed=installed))
-    recipes = recipes_of(judged.facts)
+    result = judge(LintTask(paths=(code,), settings=loaded.lint, installed=installed))
+    recipes = recipes_of(result.facts)
     return CodeReading(
         path=str(code),
-        findings=tuple(_findings(judged, code)),
+        findings=tuple(_findings(result, code)),
         recipes=recipes,
         precision=deciding(recipes),
-        silenced=judged.silenced + judged.switched_off,
+        silenced=result.silenced + result.switched_off,
         settings=loaded.applied,
     )
 
 
-def _findings(judged: LintResult, code: Path) -> Iterator[Finding]:
-    root = os.path.relpath(judged.facts.code.files.root)
+def _findings(result: LintResult, code: Path) -> Iterator[Finding]:
+    # The linter's paths are relative to the project; a user needs them relative to the working directory.
+    root = os.path.relpath(result.facts.code.files.root)
     prefix = "" if root == "." else f"{root}/"
-    for diagnosis in judged.diagnoses:
-        yield _diagnosis(diagnosis, prefix, code)
-    for finding in undiagnosed(judged.findings, judged.diagnoses):
+    for diagnosis in result.diagnoses:
+        yield _finding_of_diagnosis(diagnosis, prefix, code)
+    for finding in undiagnosed(result.findings, result.diagnoses):
         if finding.severity is not Severity.NOTE:
-            yield _plain(finding, prefix)
+            yield _with_prefix(finding, prefix)
 
 
-def _plain(finding: CodeFinding, prefix: str) -> Finding:
-    further = tuple(f"also at {prefix}{place.location}" for place in finding.also)
+def _with_prefix(finding: CodeFinding, prefix: str) -> Finding:
+    other_places = tuple(f"also at {prefix}{place.location}" for place in finding.also)
     return Finding(
         id=finding.id,
         severity=finding.severity,
         message=finding.message,
-        evidence=(*finding.evidence, *further),
+        evidence=(*finding.evidence, *other_places),
         remedy=finding.remedy,
         url=finding.url,
         path=f"{prefix}{finding.path}",
@@ -57,18 +58,18 @@ def _plain(finding: CodeFinding, prefix: str) -> Finding:
     )
 
 
-def _diagnosis(diagnosis: Diagnosis, prefix: str, code: Path) -> Finding:
+def _finding_of_diagnosis(diagnosis: Diagnosis, prefix: str, code: Path) -> Finding:
     first = diagnosis.places[0]
     return Finding(
         id=first.id,
         severity=diagnosis.severity,
         message=diagnosis.title,
         evidence=tuple(
-            f"{prefix}{each.location} ({place.role}, {place.id}): {place.message}"
-            for place in diagnosis.places
-            for each in place.places
+            f"{prefix}{place.location} ({finding.role}, {finding.id}): {finding.message}"
+            for finding in diagnosis.places
+            for place in finding.places
         ),
-        remedy="Change all of them at once; each alone leaves float16 somewhere, or changes how it fails.",
+        remedy="Change all these places together. A change of only some of them leaves float16 elsewhere.",
         commands=(f"vc2doctor lint --precision bf16 --fix --diff {code}",),
         url=first.url,
         path=f"{prefix}{first.path}",

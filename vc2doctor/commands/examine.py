@@ -1,9 +1,8 @@
 """One examination from start to end: facts, probe, checks, report."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from vc2doctor import __version__, checks
 from vc2doctor.checks import verdict
@@ -16,6 +15,7 @@ from vc2doctor.environment import interpreter
 from vc2doctor.environment.gather import gather
 from vc2doctor.environment.model import Environment
 from vc2doctor.matrix import load
+from vc2doctor.matrix.profile import Profile
 from vc2doctor.probe.facts import ProbeRun
 from vc2doctor.probe.outcome import not_measured, outcomes, self_test, stress
 from vc2doctor.probe.run import probe
@@ -25,16 +25,16 @@ from vc2doctor.target.shared.recipes import CONTROL, RECIPES
 DEFAULT_PROFILE = "videochat2-mistral"
 
 OnProgress = Callable[[str], None]
-"""Is given, in words, what is under way."""
+"""Is called with a description of each step that begins."""
 
 
 class ProbeOrder(Data):
-    """What the probe is to train, and under which recipes."""
+    """What the probe shall train, and under which recipes."""
 
     subject: Subject = Subject()
     recipes: tuple[str, ...] = tuple(RECIPES)
     trains: bool = True
-    """Whether steps are taken; the range of a checkpoint can be measured without."""
+    """Whether training steps are run. The range of a checkpoint can be measured without them."""
 
 
 def examine(
@@ -46,13 +46,13 @@ def examine(
 ) -> Report:
     """Examine an environment for training that is started in ``folder``.
 
-    ``order`` is what the probe does (``None``: there is no probe); ``read_code`` reads the training code, if any.
+    Without an ``order`` there is no probe. ``read_code`` lints the training code, if there is any.
 
     Raises:
         MatrixError: a file of the matrix is wrong, or the profile does not exist.
         TargetError: the target interpreter cannot be examined.
     """
-    started = time.monotonic()
+    start_time = time.monotonic()
     matrix = load.load(request.matrix or load.shipped())
     profile = load.profile(matrix, request.profile or DEFAULT_PROFILE)
     python = interpreter.find(request.python)
@@ -68,21 +68,22 @@ def examine(
         matrix=matrix,
         profile=profile,
         explicit_profile=request.profile is not None,
-        plan=_plan(request, order, code, profile.name, profile.precision.recommended),
+        plan=_plan(request, order, code, profile),
     )
     if order is not None and not examination.missing:
         recipes = _recipes(order, examination.plan.precision)
         spec = spec_of(profile, order.subject)
-        done = probe(python, request.device, recipes, request.timeout, on_progress, spec)
-        examination = examination.model_copy(update={"probe": done})
-    return report_on(examination, time.monotonic() - started)
+        run = probe(python, request.device, recipes, request.timeout, on_progress, spec)
+        examination = examination.model_copy(update={"probe": run})
+    return report_on(examination, time.monotonic() - start_time)
 
 
-def _plan(request: ExaminationRequest, order: ProbeOrder | None, code: CodeReading, profile: str, usual: str) -> Plan:
+def _plan(request: ExaminationRequest, order: ProbeOrder | None, code: CodeReading, profile: Profile) -> Plan:
     subject = order.subject if order else Subject()
     return Plan(
-        profile=profile,
-        precision=request.precision or code.precision or usual,
+        profile=profile.name,
+        # The user's own choice comes first, then what the code does, then what the project recommends.
+        precision=request.precision or code.precision or profile.precision.recommended,
         device=request.device,
         require_gpu=request.require_gpu,
         probe=order is not None,
@@ -98,20 +99,20 @@ def _plan(request: ExaminationRequest, order: ProbeOrder | None, code: CodeReadi
     )
 
 
-def _recipes(order: ProbeOrder, decisive: str) -> list[str]:
-    """Return the recipes to run, in the order of the table; the control and the decisive one are always among them."""
-    wanted = {CONTROL, decisive, *order.recipes} if order.trains else set()
-    return [name for name in RECIPES if name in wanted]
+def _recipes(order: ProbeOrder, deciding_recipe: str) -> list[str]:
+    """Return the recipes to run, in the order of the table, with the control and the one that decides."""
+    selected = {CONTROL, deciding_recipe, *order.recipes} if order.trains else set()
+    return [name for name in RECIPES if name in selected]
 
 
 def report_on(examination: Examination, seconds: float) -> Report:
-    """Return the report on an examination that took ``seconds``."""
+    """Run the checks and return the report on an examination that took ``seconds``."""
     findings = checks.run(examination)
-    reached = verdict.verdict(examination, findings)
+    final_verdict = verdict.verdict(examination, findings)
     return Report(
         doctor=__version__,
-        verdict=reached,
-        exit_code=verdict.exit_code(reached, findings, examination.plan.fail_on),
+        verdict=final_verdict,
+        exit_code=verdict.exit_code(final_verdict, findings, examination.plan.fail_on),
         plan=examination.plan,
         environment=examination.environment,
         combination=examination.judgement,
@@ -121,30 +122,28 @@ def report_on(examination: Examination, seconds: float) -> Report:
     )
 
 
-_SHARED = (
-    *(
-        "ending",
-        "stage",
-        "warm_up",
-        "worker",
-        "imports",
-        "import_package",
-        "import_failure",
-        "device",
-        "device_failure",
-    ),
-    *("loaded", "load_failure", "inspection", "headroom", "range_broken", "measures", "adapter", "malformed_events"),
-)
-"""Facts of a probe run that the report holds as they are."""
-
-
 def _probe_report(run: ProbeRun) -> ProbeReport:
-    facts: Mapping[str, Any] = {name: getattr(run, name) for name in _SHARED}
     return ProbeReport(
-        **facts,
+        ending=run.ending,
+        stage=run.stage,
         seconds=run.child.seconds,
-        recipes=outcomes(run),
+        warm_up=run.warm_up,
+        worker=run.worker,
+        imports=run.imports,
+        import_package=run.import_package,
+        import_failure=run.import_failure,
+        device=run.device,
+        device_failure=run.device_failure,
         self_test=self_test(run),
+        loaded=run.loaded,
+        load_failure=run.load_failure,
+        inspection=run.inspection,
+        headroom=run.headroom,
+        range_broken=run.range_broken,
+        recipes=outcomes(run),
         stress=stress(run),
+        measures=run.measures,
         not_measured=not_measured(run),
+        adapter=run.adapter,
+        malformed_events=run.malformed_events,
     )

@@ -1,4 +1,4 @@
-"""``vc2doctor lint``: what the code says, and what a fix makes of it."""
+"""``vc2doctor lint``: lint training code, and fix it if requested."""
 
 import time
 from pathlib import Path
@@ -14,11 +14,11 @@ from vc2doctor.linter.settings import LintSettings
 
 
 class LintRequest(Data):
-    """What `lint` is asked."""
+    """The options of ``lint``."""
 
     paths: tuple[Path, ...]
     precision: Literal["bf16"] | None = None
-    """With a fix: make the whole change to this precision."""
+    """With a fix: switch the whole project to this precision."""
     fix: bool = False
     unsafe_fixes: bool = False
     diff: bool = False
@@ -27,44 +27,44 @@ class LintRequest(Data):
     ignore: tuple[str, ...] = ()
     fail_on: Severity = Severity.ERROR
     settings_source: SettingsSource = SettingsSource(isolated=True)
-    """Where settings come from; from Python: nowhere."""
+    """Which settings file is read. From Python the default is none."""
 
     @property
     def fixes(self) -> bool:
-        """Whether a fix is asked for."""
+        """Whether a fix is requested."""
         return self.fix or self.unsafe_fixes or self.diff
 
 
 def lint(request: LintRequest, folder: Path) -> LintReport:
-    """Lint in ``folder``, and fix where that was asked for.
+    """Lint the paths of ``request``, and fix them if requested. Settings are looked for at or above ``folder``.
 
     Raises:
         LintError: a path or a rule's id does not exist, or two options exclude each other.
-        FixError: a fix could not be written; nothing was.
+        FixError: a fix could not be written; no file was changed.
         SettingsError: the settings in pyproject.toml cannot be used.
     """
-    started = time.monotonic()
+    start_time = time.monotonic()
     loaded = settings.load(request.paths[0] if request.paths[0].is_dir() else folder, request.settings_source)
     task = LintTask(
         paths=request.paths,
         precision=request.precision,
-        settings=_joint(loaded.lint, request),
+        settings=_combined(loaded.lint, request),
         applied=loaded.applied,
         fail_on=request.fail_on,
     )
     if request.precision is not None and not request.fixes:
-        message = "--precision says what --fix (or --diff) makes of the code; give one of them"
+        message = "--precision says what --fix changes the code to. Add --fix to write the change, or --diff to see it."
         raise LintError(message)
-    judged = judge(task)
+    result = judge(task)
     if not request.fixes:
-        return report(task, judged, started)
+        return report(task, result, start_time)
     from vc2doctor.linter.fix.transaction import fix  # noqa: PLC0415 - only here LibCST is needed
 
-    fixed, after = fix(task, judged, unsafe=request.unsafe_fixes, write=not request.diff)
-    return report(task, after, started, fixed)
+    fix_result, result_after = fix(task, result, unsafe=request.unsafe_fixes, write=not request.diff)
+    return report(task, result_after, start_time, fix_result)
 
 
-def _joint(settings_of_file: LintSettings, request: LintRequest) -> LintSettings:
-    """Return the settings with what the command line adds."""
-    chosen = {"select": request.select, "ignore": (*settings_of_file.ignore, *request.ignore)}
-    return settings_of_file.model_copy(update={name: value for name, value in chosen.items() if value})
+def _combined(file_settings: LintSettings, request: LintRequest) -> LintSettings:
+    """Return the settings of the file with those of the command line: ``--select`` replaces, ``--ignore`` adds."""
+    options = {"select": request.select, "ignore": (*file_settings.ignore, *request.ignore)}
+    return file_settings.model_copy(update={name: value for name, value in options.items() if value})

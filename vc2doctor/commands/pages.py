@@ -1,4 +1,4 @@
-"""The pages of ``vc2doctor explain``: checks, lint rules and causes, each from its docstring."""
+"""The pages of ``vc2doctor explain``: checks, lint rules and causes."""
 
 from vc2doctor import checks
 from vc2doctor.linter import rules

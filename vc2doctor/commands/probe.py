@@ -13,11 +13,14 @@ from vc2doctor.core.errors import DoctorError
 from vc2doctor.probe.spec import Subject
 from vc2doctor.target.shared.recipes import RECIPES
 
-_MAX_TEXTS, _MAX_FILE = 64, 16 * 1024 * 1024
+MAX_TEXTS = 64
+"""Each text adds a forward pass in every precision, so more texts would make the probe slow."""
+MAX_DATA_BYTES = 16 * 1024 * 1024
+"""The file is read as a whole, so a complete training set is refused."""
 
 
 class RequestError(DoctorError):
-    """What was asked contradicts itself, or names what does not exist."""
+    """The options contradict each other, or name something that does not exist."""
 
 
 class DataError(DoctorError):
@@ -25,31 +28,31 @@ class DataError(DoctorError):
 
 
 class ProbeRequest(ExaminationRequest):
-    """What `probe` is asked."""
+    """The options of ``probe``."""
 
     entry: str | None = None
-    """``module:function`` of the user's own, to be trained instead of the miniature."""
+    """``module:function``: the user's own function, whose model is trained in place of the miniature."""
     checkpoint: Path | None = None
-    """A folder with safetensors, or a GGUF file, to be looked at instead of the miniature."""
+    """A folder with safetensors, or a GGUF file, which replaces the miniature."""
     texts: tuple[str, ...] = ()
     data: Path | None = None
-    """A file of further texts."""
+    """A file of more texts."""
     train: bool = False
-    """Whether the recipes are run on the checkpoint as well; everything else is always trained."""
+    """Whether to run the recipes on the checkpoint, too. A miniature or a function is always trained."""
     stress: bool = False
-    """Whether planted outliers show the margins."""
+    """Whether to plant outliers in the miniature."""
     seed: int = Field(default=0, ge=0)
     attention: str | None = None
     recipes: tuple[str, ...] = tuple(RECIPES)
 
 
 def probe(request: ProbeRequest, folder: Path, on_progress: OnProgress) -> Report:
-    """Train what was asked for, in ``folder``.
+    """Train what ``request`` names, in ``folder``, and return the report.
 
     Raises:
         DataError: the file of texts is wrong.
         MatrixError: a file of the matrix is wrong, or the profile does not exist.
-        RequestError: the request contradicts itself, or names what does not exist.
+        RequestError: the options contradict each other, or name something that does not exist.
         TargetError: the target interpreter cannot be examined.
     """
     check_request(request)
@@ -72,27 +75,28 @@ def _order(request: ProbeRequest) -> ProbeOrder:
 
 
 def texts(path: Path) -> tuple[str, ...]:
-    """Return the texts of a file, at most 64: JSON Lines with a key ``text``, or one text a line.
+    """Return the texts of a file, at most 64: JSON Lines with a key ``text``, or one text per line.
 
     Raises:
-        DataError: it cannot be read, or holds none.
+        DataError: the file cannot be read, or holds no text.
     """
     try:
-        if path.stat().st_size > _MAX_FILE:
-            message = f"{path}: larger than {_MAX_FILE // 1024**2} MiB; take a sample of it"
+        if path.stat().st_size > MAX_DATA_BYTES:
+            message = f"{path}: larger than {MAX_DATA_BYTES // 1024**2} MiB. Take a sample of it."
             raise DataError(message)
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         message = f"{path}: cannot be read: {error}"
         raise DataError(message) from error
-    found = tuple(_texts(path, lines))
-    if not found:
+    # All lines are parsed, so that a mistake in a later line is reported as well.
+    parsed = tuple(_parse_lines(path, lines))
+    if not parsed:
         message = f"{path}: holds no text"
         raise DataError(message)
-    return found[:_MAX_TEXTS]
+    return parsed[:MAX_TEXTS]
 
 
-def _texts(path: Path, lines: list[str]) -> Iterator[str]:
+def _parse_lines(path: Path, lines: list[str]) -> Iterator[str]:
     is_json = path.suffix in (".jsonl", ".ndjson", ".json")
     for number, line in enumerate(lines, start=1):
         if not line.strip():
@@ -113,10 +117,10 @@ def _texts(path: Path, lines: list[str]) -> Iterator[str]:
 
 
 def check_request(request: ProbeRequest) -> None:
-    """Check that a request can be carried out.
+    """Check that the options of a request fit together.
 
     Raises:
-        RequestError: it contradicts itself, or names what does not exist.
+        RequestError: they contradict each other, or name something that does not exist.
     """
     message = next(_contradictions(request), None)
     if message is not None:
@@ -127,12 +131,12 @@ def _contradictions(request: ProbeRequest) -> Iterator[str]:
     entry, checkpoint = request.entry, request.checkpoint
     unknown = [name for name in request.recipes if name not in RECIPES]
     if unknown:
-        yield f"--recipes: {', '.join(unknown)}: no such recipe; there are {', '.join(RECIPES)}"
+        yield f"--recipes: there is no recipe {', '.join(unknown)}; choose from {', '.join(RECIPES)}"
     if entry is not None and checkpoint is not None:
-        yield "--entry and --model are two subjects; give one of them"
+        yield "--entry and --model exclude each other: pass one of them"
     if entry is not None and not all(entry.partition(":")):
         yield f"--entry: {entry!r} is not MODULE:FUNCTION, such as my_training:build"
     if checkpoint is None and (request.data or request.texts or request.train):
-        yield "--text, --data and --train are about a checkpoint; name it with --model"
+        yield "--text, --data and --train need a checkpoint: pass it with --model"
     if request.stress and (entry is not None or checkpoint is not None):
-        yield "--stress plants outliers into the miniature; it goes with neither --entry nor --model"
+        yield "--stress plants outliers in the miniature, so it cannot be used with --entry or --model"

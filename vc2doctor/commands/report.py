@@ -1,4 +1,4 @@
-"""The report of an examination, as data; its JSON form is versioned by ``schema``."""
+"""The report on an examination, as data. The key ``schema`` is the version of its JSON form."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -28,30 +28,30 @@ from vc2doctor.probe.outcome import RecipeOutcome, SelfTest, Stress
 
 
 class CodeReading(Data):
-    """What was read of training code."""
+    """What the linter found out about the training code."""
 
     path: str | None = None
-    """The folder or file, as the user named it; ``None``: nothing was read."""
+    """The folder or file, as the user passed it; ``None``: no code was read."""
     findings: tuple[Finding, ...] = ()
     recipes: Mapping[str, str] = Field(default_factory=dict)
-    """Entry point → the recipe it trains in, as far as that can be read."""
+    """Entry point → the recipe that it trains in, if the linter could find it out."""
     precision: str | None = None
-    """The recipe to judge by: the one most at risk of those."""
+    """The recipe to judge by: of ``recipes``, the one that fails most often."""
     silenced: int = 0
-    """How many places are silenced by comments and per-file ignores, or by rules that are switched off."""
+    """How many findings are silenced: by comments, by per-file ignores, or by rules that are off."""
     settings: AppliedSettings | None = None
-    """The file of settings that was read for the code."""
+    """The settings file that was read for the code."""
 
 
 class ProbeReport(Data):
-    """The probe as the report tells it."""
+    """The result of the probe."""
 
     ending: Ending
     stage: str
-    """What it was at when it ended."""
+    """What it was doing when it ended."""
     seconds: float
     warm_up: float | None
-    """Seconds that torch took to import what it puts off until an optimiser is first used."""
+    """Seconds that torch needed to import what it imports only when an optimizer is first used."""
     worker: str | None
     imports: tuple[ImportedPackage, ...]
     import_package: str | None
@@ -60,40 +60,40 @@ class ProbeReport(Data):
     device: Device | None
     device_failure: Failure | None
     self_test: SelfTest | None
-    """``None``: the worker did not come so far."""
+    """``None``: the worker ended before its self-test."""
     loaded: LoadedModel | None
-    """The checkpoint, where one was loaded."""
+    """The checkpoint, if one was loaded."""
     load_failure: Failure | None
     inspection: Inspection | None
     headroom: Headroom | None
     range_broken: Operation | None
-    """The first operation whose result is not finite in float32; then there is no headroom."""
+    """The first operation whose result is not finite in float32. There is no headroom then."""
     recipes: tuple[RecipeOutcome, ...]
     stress: tuple[Stress, ...]
-    """Planted outliers of documented size: margins, never the environment's verdict."""
+    """Results with planted outliers of documented size. They are margins and do not affect the verdict."""
     measures: tuple[Measure, ...]
-    """What was asked of the GPU itself."""
+    """Measurements on the GPU itself."""
     not_measured: tuple[str, ...]
-    """What only a GPU can say, where the probe ran on none."""
+    """What only a GPU can show, if the probe ran without one."""
     adapter: AdapterRun | None
     malformed_events: int
-    """Events that made no sense."""
+    """Events of the worker that could not be understood."""
 
 
 class Report(Data):
-    """A whole examination; its JSON form is versioned by ``schema``."""
+    """The complete report on an examination. The key ``schema`` is the version of its JSON form."""
 
     schema_: Literal[2] = Field(default=2, alias="schema")
     doctor: str
-    """Version of vc2doctor."""
+    """The version of vc2doctor."""
     verdict: FinalVerdict
     exit_code: int
     plan: Plan
     environment: Environment
     combination: Judgement | None
-    """``None``: a package of the stack is missing."""
+    """The verdict of the matrix; ``None``: a package of the stack is missing."""
     probe: ProbeReport | None
-    """``None``: none was run."""
+    """``None``: no probe was run."""
     findings: tuple[Finding, ...]
-    """The heaviest first, then by id."""
+    """Errors first, then by id."""
     seconds: float

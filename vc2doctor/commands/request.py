@@ -1,4 +1,4 @@
-"""What every examination is asked: one frozen request from the command line, or from Python, to the command."""
+"""The options that ``check`` and ``probe`` share: one immutable request travels from the user to the command."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,21 +13,21 @@ from vc2doctor.target.shared.recipes import recipe_named
 
 
 class ExaminationRequest(Data):
-    """What `check` and `probe` have in common."""
+    """The options that ``check`` and ``probe`` share."""
 
     python: str | None = None
-    """Interpreter, or folder of an environment; ``None``: the interpreter that runs the doctor."""
+    """An interpreter, or the folder of a venv; ``None``: the interpreter that runs the doctor."""
     profile: str | None = None
     precision: Annotated[str, AfterValidator(recipe_named)] | None = None
-    """The recipe that decides; ``None``: that of the code, else that of the profile."""
+    """The recipe that decides the verdict; ``None``: the recipe of the code, else that of the profile."""
     device: str = "auto"
     timeout: float = Field(default=300.0, gt=0, allow_inf_nan=False)
-    """Seconds that the probe may take."""
+    """The time limit of the probe, in seconds."""
     require_gpu: bool = False
     fail_on: Severity = Severity.ERROR
     matrix: Path | None = None
-    """Folder of a known-good matrix; ``None``: the one that came with the doctor."""
+    """The folder of a known-good matrix; ``None``: the matrix that comes with the doctor."""
     settings_source: SettingsSource = SettingsSource()
-    """Where settings come from, for the code as well."""
+    """Which settings file is read; the linter uses it for the code as well."""
     settings: AppliedSettings | None = None
-    """The file whose settings are part of this request."""
+    """The file whose settings this request contains."""

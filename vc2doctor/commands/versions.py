@@ -1,4 +1,4 @@
-"""``vc2doctor matrix``: what is known of versions that need not be installed."""
+"""``vc2doctor matrix``: what the matrix knows about versions, installed or not."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,53 +13,57 @@ from vc2doctor.remedies.smallest import Remedy, smallest_remedies
 
 
 class VersionsAnswer(Data):
-    """A verdict on versions, with what a reader needs beside it."""
+    """A verdict on versions, with conflicts, measured neighbors and remedies."""
 
     combination: dict[str, str]
     recipe: str
     judgement: Judgement
     possible_conflicts: tuple[PossibleConflict, ...]
-    """What would decide against it, of packages that were not named."""
+    """What would make the combination fail, for packages that were not named."""
     nearest_cells: tuple[str, ...]
     remedies: tuple[Remedy, ...]
 
 
 class Tables(Data):
-    """Transformers by peft, a table for each torch."""
+    """Tables of transformers by peft, one for each torch."""
 
     tables: tuple[Table, ...]
 
 
 def parse_words(words: Sequence[str]) -> Combination:
-    """Return the combination of words such as ``torch=2.5.1``.
+    """Return the combination that words such as ``torch=2.5.1`` describe.
 
     Raises:
-        CombinationError: a word is not a version by name.
+        CombinationError: a word is not NAME=VERSION.
     """
     return parse.from_words(words)
 
 
 def judge(combination: Combination, recipe: str, folder: Path | None = None) -> VersionsAnswer:
-    """Return what the matrix in ``folder`` (default: the one that came with the doctor) knows of a combination.
+    """Return what the matrix in ``folder`` (default: the one that comes with the doctor) knows about a combination.
 
     Raises:
         MatrixError: the matrix cannot be used.
     """
-    known = load.load(folder or load.shipped())
-    judgement = judging.judge(combination, known, recipe)
-    bad = judgement.verdict in (Verdict.INCOMPATIBLE, Verdict.UNVERIFIED) and judgement.uncertainty != "unnamed"
+    matrix = load.load(folder or load.shipped())
+    judgement = judging.judge(combination, matrix, recipe)
+    # If a package of the stack is not named, every set is near, so no remedy is better than another.
+    needs_remedy = (
+        judgement.verdict in (Verdict.INCOMPATIBLE, Verdict.UNVERIFIED) and judgement.uncertainty != "unnamed"
+    )
+    remedies = smallest_remedies(combination.python or "", combination.versions, matrix, recipe) if needs_remedy else ()
     return VersionsAnswer(
         combination=combination.named,
         recipe=recipe,
         judgement=judgement,
-        possible_conflicts=judging.possible_conflicts(combination, known, recipe),
-        nearest_cells=tuple(judging.nearest_cells(combination, known.verdicts, recipe)),
-        remedies=smallest_remedies(combination.python or "", combination.versions, known, recipe) if bad else (),
+        possible_conflicts=judging.possible_conflicts(combination, matrix, recipe),
+        nearest_cells=tuple(judging.nearest_cells(combination, matrix.verdicts, recipe)),
+        remedies=remedies,
     )
 
 
 def judge_versions(versions: Mapping[str, str], recipe: str, folder: Path | None = None) -> VersionsAnswer:
-    """Return what is known of versions by name (``python`` among them).
+    """Return what the matrix knows about versions by package name; ``python`` may be among the names.
 
     Raises:
         CombinationError: a name or a version is wrong.
@@ -69,25 +73,25 @@ def judge_versions(versions: Mapping[str, str], recipe: str, folder: Path | None
 
 
 def judge_batch(path: Path, recipe: str, folder: Path | None = None) -> Iterator[str]:
-    """Yield one JSON object for each combination of a file.
+    """Yield the verdict on each combination of a JSON Lines file, as one line of JSON.
 
     Raises:
-        CombinationError: a line is not versions by name.
+        CombinationError: a line is not an object of versions by name.
         MatrixError: the matrix cannot be used.
     """
-    known = load.load(folder or load.shipped())
+    matrix = load.load(folder or load.shipped())
+    # The whole file is parsed first: a wrong line must not end the output in the middle.
     for combination in list(parse.from_file(path)):
-        judgement = judging.judge(combination, known, recipe)
-        line = judgement.model_dump(mode="json", exclude_defaults=True)
+        judgement = judging.judge(combination, matrix, recipe)
+        answer = judgement.model_dump(mode="json", exclude_defaults=True)
         if judgement.uncertainty == "unnamed":
-            line["possible_conflicts"] = [
-                each.model_dump() for each in judging.possible_conflicts(combination, known, recipe)
-            ]
-        yield json.dumps(line, ensure_ascii=False)
+            conflicts = judging.possible_conflicts(combination, matrix, recipe)
+            answer["possible_conflicts"] = [conflict.model_dump() for conflict in conflicts]
+        yield json.dumps(answer, ensure_ascii=False)
 
 
 def tables(torches: Sequence[str], recipe: str, folder: Path | None = None) -> Tables:
-    """Return a table for each torch; none named means every measured one, newest first.
+    """Return one table for each torch in ``torches``; if it is empty, for every measured torch, newest first.
 
     Raises:
         CombinationError: a torch is not a version.
@@ -95,5 +99,5 @@ def tables(torches: Sequence[str], recipe: str, folder: Path | None = None) -> T
     """
     for torch in torches:
         parse.from_names({"torch": torch})
-    known = load.load(folder or load.shipped())
-    return Tables(tables=tuple(table(known, torch, recipe) for torch in torches or known.verdicts.torches))
+    matrix = load.load(folder or load.shipped())
+    return Tables(tables=tuple(table(matrix, torch, recipe) for torch in torches or matrix.verdicts.torches))

@@ -1,1 +1,1 @@
-"""What every other package builds on: data, errors, versions, precision, child processes, files."""
+"""Shared foundations: base data class, errors, versions, precision, child processes and file writing."""

@@ -1,9 +1,9 @@
-"""The base of every fact, matrix entry and report: immutable, and nothing unnamed gets in."""
+"""The base class of all facts, matrix entries and reports."""
 
 from pydantic import BaseModel, ConfigDict
 
 
 class Data(BaseModel):
-    """Immutable data with no field beyond those declared."""
+    """Immutable data that accepts declared fields only."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -1,6 +1,6 @@
-"""Finds plug-ins by their being there: the modules of a package, and the checks and rules among them by number.
+"""Find checks, lint rules and report formats by the modules in their package.
 
-Checks and rules are modules ``vcNNN_name``, whose docstrings are their pages.
+Checks and rules are modules named ``vcNNN_name``. The docstring of such a module is its page.
 """
 
 import importlib
@@ -10,27 +10,27 @@ import re
 from collections.abc import Iterable
 from types import ModuleType
 
-_NUMBERED = re.compile(r"vc\d{3}_\w+")
+_NUMBERED_NAME = re.compile(r"vc\d{3}_\w+")
 
 
 def module_names(paths: Iterable[str]) -> list[str]:
-    """Return the modules below a package's ``__path__``, in order; none is imported."""
-    return sorted(found.name for found in pkgutil.iter_modules(paths))
+    """Return the sorted names of the modules below a package's ``__path__``, without importing them."""
+    return sorted(module.name for module in pkgutil.iter_modules(paths))
 
 
-def numbered(paths: Iterable[str]) -> list[str]:
-    """Return the numbered modules below a package's ``__path__``, by number; none is imported."""
-    return [name for name in module_names(paths) if _NUMBERED.fullmatch(name)]
+def numbered_module_names(paths: Iterable[str]) -> list[str]:
+    """Return the names of the ``vcNNN_name`` modules below a package's ``__path__``, without importing them."""
+    return [name for name in module_names(paths) if _NUMBERED_NAME.fullmatch(name)]
 
 
 def id_of(name: str) -> str:
-    """Return the id of a numbered module: ``VC005`` of ``vc005_known_issue``."""
-    return name[:5].upper()
+    """Return the id of a numbered module: ``VC005`` for ``vc005_known_issue``."""
+    return name[: len("vcNNN")].upper()
 
 
 def modules(package: str, paths: Iterable[str]) -> dict[str, ModuleType]:
-    """Return the numbered modules of a package, by id and in their order."""
-    return {id_of(name): importlib.import_module(f"{package}.{name}") for name in numbered(paths)}
+    """Import the numbered modules of a package and return them by id, sorted by id."""
+    return {id_of(name): importlib.import_module(f"{package}.{name}") for name in numbered_module_names(paths)}
 
 
 def pages(package: str, paths: Iterable[str]) -> dict[str, str]:

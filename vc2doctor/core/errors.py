@@ -1,5 +1,5 @@
-"""The root of the doctor's own errors. Each role has its class beside its code; all of them mean exit code 2."""
+"""The root of the doctor's own exceptions. Every subclass is defined beside the code that raises it."""
 
 
 class DoctorError(Exception):
-    """Something the user gave cannot be used; the message says what, where, and what to do."""
+    """The user's input cannot be used. The message says what, where, and what to do; the exit code is 2."""

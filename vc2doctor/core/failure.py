@@ -1,22 +1,22 @@
-"""What was raised, as data."""
+"""An exception that was raised in the target, as data."""
 
 from vc2doctor.core.data import Data
 
 
 class Missing(Data):
-    """What an import did not find: a module, or a symbol in one."""
+    """What an import statement did not find: a module, or a symbol in a module."""
 
     module: str
     symbol: str | None = None
 
 
 class Failure(Data):
-    """What was raised, where, and by whose code."""
+    """An exception: its type, its message, and the line of code that raised it."""
 
     type: str
     message: str
     file: str | None = None
-    """Below the import root: ``peft/peft_model.py``."""
+    """Relative to the import root: ``peft/peft_model.py``."""
     line: int | None = None
     package: str | None = None
     missing: Missing | None = None

@@ -1,4 +1,4 @@
-"""Versions and specifiers: parsed once, compared in one place."""
+"""Parse and compare versions and specifiers. Everything is cached: a batch compares the same few texts many times."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -7,57 +7,62 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 STACK_PACKAGES = ("torch", "transformers", "peft")
-"""The packages of the stack."""
-
+"""The packages without which there is nothing to train with. The matrix is measured along these three."""
 
 ABSENT = "absent"
-"""In place of a specifier: the distribution is not installed."""
+"""Stands in place of a specifier and means that the distribution is not installed."""
 
 
 def holds(when: Mapping[str, str], versions: Mapping[str, str]) -> bool:
-    """Return whether every specifier of ``when`` holds for ``versions``; of what is not there, only ``absent`` does."""
-    # A plain loop: this is what thousands of judgements spend their time in.
-    for name, wanted in when.items():
-        if wanted == ABSENT:
+    """Return whether ``versions`` meet every specifier of ``when``.
+
+    A distribution that is not installed meets ``absent`` only.
+    """
+    # A plain loop, because judging thousands of combinations spends most of its time here.
+    for name, specifier_text in when.items():
+        if specifier_text == ABSENT:
             if name in versions:
                 return False
-        elif name not in versions or not contains(wanted, versions[name]):
+        elif name not in versions or not contains(specifier_text, versions[name]):
             return False
     return True
 
 
 @lru_cache(maxsize=65536)
 def version(text: str) -> Version:
-    """Return the public part of a version, parsed once."""
+    """Return the public part of a version: ``2.5.1`` for ``2.5.1+cu124``."""
     return Version(Version(text).public)
 
 
 @lru_cache(maxsize=4096)
 def specifier(text: str) -> SpecifierSet:
-    """Return a specifier set, parsed once."""
+    """Return the specifier set that ``text`` describes."""
     return SpecifierSet(text)
 
 
-def side_of(found: Version, first: Version, last: Version) -> str:
-    """Return on which side of a range a version lies, or nothing: a patch release lies where its minor release does."""
-    if found < first and found.release[:2] != first.release[:2]:
+def side_of(candidate: Version, first: Version, last: Version) -> str:
+    """Return ``older`` or ``newer`` if ``candidate`` lies outside of ``first`` to ``last``, else an empty string.
+
+    A patch release counts as inside if its minor release is one of the two ends.
+    """
+    if candidate < first and candidate.release[:2] != first.release[:2]:
         return "older"
-    return "newer" if found > last and found.release[:2] != last.release[:2] else ""
+    return "newer" if candidate > last and candidate.release[:2] != last.release[:2] else ""
 
 
-def grained(name: str, found: Version) -> Version:
-    """Return a version as finely as it matters: patch releases of torch change no interface."""
-    return Version(f"{found.major}.{found.minor}") if name == "torch" else found
+def interface_version(name: str, release: Version) -> Version:
+    """Return the part of a version that interfaces depend on: patch releases of torch change no interface."""
+    return Version(f"{release.major}.{release.minor}") if name == "torch" else release
 
 
 @lru_cache(maxsize=262144)
-def contains(wanted: str, found: str) -> bool:
-    """Return whether the specifier ``wanted`` holds for the version ``found``, pre-releases as well."""
-    return specifier(wanted).contains(version(found), prereleases=True)
+def contains(specifier_text: str, version_text: str) -> bool:
+    """Return whether a version meets a specifier; pre-releases count."""
+    return specifier(specifier_text).contains(version(version_text), prereleases=True)
 
 
 def older(text: str | None, than: str) -> bool:
-    """Return whether a version is known, and older than another."""
+    """Return whether the version ``text`` is older than ``than``; ``False`` if it is ``None`` or not a version."""
     try:
         return text is not None and Version(text) < Version(than)
     except InvalidVersion:

@@ -1,4 +1,4 @@
-"""Writes files so that nobody ever sees half of one."""
+"""Write files so that a reader sees the old file or the complete new one, never a part."""
 
 import os
 import stat
@@ -8,8 +8,11 @@ from pathlib import Path
 
 from vc2doctor.core.errors import DoctorError
 
-_STREAMS = ("/dev/", "/proc/")
-"""Below these, a regular file is an open stream of this process, such as ``/dev/stdout``; it must not be replaced."""
+_STREAM_FOLDERS = ("/dev/", "/proc/")
+"""A regular file below these may be an open stream of this process (``/dev/stdout`` redirected to a log). Replacing it
+would throw away what the stream holds."""
+_MAX_PREFIX_CHARACTERS = 100
+"""Part of the file's name in the name of its temporary file. Names are limited to 255 bytes on Linux and macOS."""
 
 
 class OutputError(DoctorError):
@@ -17,25 +20,25 @@ class OutputError(DoctorError):
 
 
 def write_output(path: Path, text: str) -> None:
-    """Write ``text`` to a file that the user named: a regular file is replaced whole, anything else is written to.
+    """Write ``text`` to the file that the user passed with ``--output``.
 
-    A symbolic link is followed. Devices, pipes and the streams of this process stay what they are.
+    A regular file is replaced as a whole, and a symbolic link is followed. Devices, pipes and the streams of this
+    process are written to and stay what they are.
 
     Raises:
-        OutputError: it cannot be written, or would have to change its owner.
+        OutputError: the file cannot be written, or replacing it would change its owner.
     """
     try:
-        if _is_replaced(path):
+        if _can_be_replaced(path):
             replace(Path(os.path.realpath(path)), text)
         else:
             _append(path, text.encode())
     except OSError as error:
-        message = f"{path}: cannot be written: {error.strerror or error}"
-        raise OutputError(message) from error
+        raise _cannot_write(path, error) from error
 
 
-def _is_replaced(path: Path) -> bool:
-    if os.path.abspath(path).startswith(_STREAMS):  # noqa: PTH100 - links must not be resolved
+def _can_be_replaced(path: Path) -> bool:
+    if os.path.abspath(path).startswith(_STREAM_FOLDERS):  # noqa: PTH100 - links must not be resolved
         return False
     try:
         return stat.S_ISREG(path.stat().st_mode)
@@ -44,65 +47,72 @@ def _is_replaced(path: Path) -> bool:
 
 
 def _append(path: Path, data: bytes) -> None:
-    # O_APPEND: `--output /dev/stdout >> log` keeps what the log holds already.
+    # O_APPEND keeps the content of the log in `vc2doctor check --output /dev/stdout >> log`.
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)
 
 
 def replace(path: Path, text: str) -> None:
-    """Write ``text`` to ``path``: all of it, or the file stays as it was.
+    """Replace ``path`` by a file that holds ``text``; on an error the old file stays as it was.
 
     Raises:
-        OutputError: the file cannot be written.
+        OutputError: the file cannot be written, or replacing it would change its owner.
     """
     replace_all({path: text.encode()})
 
 
 def replace_all(contents: Mapping[Path, bytes]) -> None:
-    """Write several files: each is prepared beside its place, and only when all are, they are moved.
+    """Replace several files: write all of them to temporary files first, then move each into its place.
 
     Raises:
-        OutputError: a file cannot be written, or would have to change its owner.
+        OutputError: a file cannot be written, or replacing it would change its owner.
     """
     prepared: list[tuple[Path, Path]] = []
     path = Path()
     try:
         for path, data in contents.items():
-            descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}-")
+            prefix = f".{path.name[:_MAX_PREFIX_CHARACTERS]}-"
+            descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=prefix)
             prepared.append((Path(name), path))
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
                 _keep_owner_and_mode(file.fileno(), path)
-        for new, path in prepared:
-            new.replace(path)
+        for temporary, path in prepared:
+            temporary.replace(path)
     except OSError as error:
-        message = f"{path}: cannot be written: {error.strerror or error}"
-        raise OutputError(message) from error
+        raise _cannot_write(path, error) from error
     finally:
-        for new, _ in prepared:
-            new.unlink(missing_ok=True)
+        for temporary, _ in prepared:
+            temporary.unlink(missing_ok=True)
+
+
+def _cannot_write(path: Path, error: OSError) -> OutputError:
+    return OutputError(f"{path}: cannot be written: {error.strerror or error}")
 
 
 def _keep_owner_and_mode(descriptor: int, path: Path) -> None:
+    """Give the temporary file the owner and mode of the file that it replaces, or those of a new file."""
     try:
-        before = path.stat()
+        old = path.stat()
     except FileNotFoundError:
         os.fchmod(descriptor, 0o666 & ~_umask())
         return
-    now = os.fstat(descriptor)
-    if (now.st_uid, now.st_gid) != (before.st_uid, before.st_gid):
+    new = os.fstat(descriptor)
+    if (new.st_uid, new.st_gid) != (old.st_uid, old.st_gid):
         try:
-            os.fchown(descriptor, before.st_uid, before.st_gid)
+            os.fchown(descriptor, old.st_uid, old.st_gid)
         except PermissionError:
             message = (
-                f"{path}: belongs to another user or group, and replacing it would change that; choose another name"
+                f"{path}: the file belongs to another user or group, and replacing it would change its owner."
+                " Choose another name."
             )
             raise OutputError(message) from None
-    os.fchmod(descriptor, stat.S_IMODE(before.st_mode))
+    os.fchmod(descriptor, stat.S_IMODE(old.st_mode))
 
 
 def _umask() -> int:
+    # Python cannot read the umask without setting it.
     mask = os.umask(0o077)
     os.umask(mask)
     return mask

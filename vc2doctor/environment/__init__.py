@@ -1,1 +1,1 @@
-"""What is there: facts of an environment, one source a file. A source observes; it never judges and never prints."""
+"""Facts about an environment, one file per source. A source observes; it never judges and never prints."""

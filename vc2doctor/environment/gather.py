@@ -1,4 +1,4 @@
-"""Every source, asked once."""
+"""Ask every source of facts once."""
 
 from pathlib import Path
 
@@ -7,18 +7,18 @@ from vc2doctor.environment.model import Environment
 
 
 def gather(python: str, folder: Path) -> Environment:
-    """Return the facts of the interpreter at ``python`` for a training script started in ``folder``.
+    """Return the facts about the interpreter at ``python``, for a training script that is started in ``folder``.
 
     Raises:
-        TargetError: the interpreter does not answer.
+        TargetError: the interpreter cannot be started, or is not a usable Python.
     """
-    facts = interpreter.observe(python)
-    installed = frozenset(module.name for module in facts.modules if module.origin is not None)
+    target = interpreter.observe(python)
+    installed = frozenset(module.name for module in target.modules if module.origin is not None)
     return Environment(
-        interpreter=facts.interpreter,
-        platform=facts.platform,
-        distributions=facts.distributions,
-        modules=facts.modules,
+        interpreter=target.interpreter,
+        platform=target.platform,
+        distributions=target.distributions,
+        modules=target.modules,
         shadows=shadow.observe(folder, installed),
         cpu=cpu.observe(),
         nvidia=nvidia.observe(),

@@ -1,22 +1,20 @@
-"""The facts of an environment, as data."""
+"""The facts about an environment, as data."""
 
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from vc2doctor.core.data import Data
 
-STACK_PACKAGES = ("torch", "transformers", "peft")
-"""What a fine-tune imports; without one of them there is nothing to examine."""
-
 COMPANION_PACKAGES = ("numpy", "accelerate", "tokenizers", "huggingface-hub", "safetensors", "setuptools", "jinja2")
-"""What the stack leans on; their versions are part of a combination. The last two are needed without being declared."""
+"""What the stack depends on; their versions are part of a combination. The stack needs the last two without declaring
+them."""
 
 
 class Interpreter(Data):
     """The target interpreter."""
 
     path: str
-    """The executable as it was given."""
+    """The executable, as the user passed it."""
     version: str
     """``3.11.7``."""
     implementation: str
@@ -24,44 +22,44 @@ class Interpreter(Data):
     kind: str
     """``venv``, ``conda`` or ``system``."""
     externally_managed: bool
-    """PEP 668: pip refuses to install here."""
+    """Whether pip refuses to install here (PEP 668)."""
     has_pip: bool
 
     @property
     def minor(self) -> str:
-        """``3.11`` of ``3.11.7``: what wheels are built for."""
+        """``3.11`` for ``3.11.7``: the part that wheels are built for."""
         return ".".join(self.version.split(".")[:2])
 
 
 class Platform(Data):
-    """Where the target interpreter runs, in the words of ``platform``."""
+    """The system that the target interpreter runs on, with the values of the module ``platform``."""
 
     system: str
     release: str
     machine: str
     libc: str
     markers: dict[str, str]
-    """The PEP 508 environment of the target, which decides what a requirement's marker means there."""
+    """The values of PEP 508 environment markers in the target. They decide which requirements apply there."""
 
 
 class Distribution(Data):
-    """One installed distribution, as its metadata directory tells it."""
+    """One installed distribution, as its metadata folder describes it."""
 
     name: str
-    """Canonical name (PEP 503)."""
+    """The canonical name (PEP 503)."""
     version: str | None
     path: str
-    """The metadata directory."""
+    """The metadata folder."""
     requires: tuple[str, ...] = ()
     installer: str | None = None
     editable: bool = False
     extras: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
-    """What is broken about it: METADATA missing, RECORD unreadable, files lost."""
+    """What is damaged: METADATA is missing, RECORD cannot be read, files are lost."""
 
     @property
     def parsed(self) -> Version | None:
-        """The version, or ``None`` where there is none or it is not one (PEP 440)."""
+        """The version; ``None`` if there is none, or if it does not follow PEP 440."""
         try:
             return Version(self.version) if self.version else None
         except InvalidVersion:
@@ -69,80 +67,80 @@ class Distribution(Data):
 
 
 class Module(Data):
-    """Where the target interpreter would import a package from, found without importing it."""
+    """The place from which the target interpreter would import a module. It is found without an import."""
 
     name: str
     origin: str | None
-    """The file; ``None`` with ``found`` for a folder without ``__init__.py``."""
+    """The file. ``None`` with ``found`` set: a folder without ``__init__.py``."""
     found: bool
 
 
 class Shadow(Data):
-    """A file or folder of the current directory that a script started there would import instead of a package."""
+    """A file or folder in the working directory that a script started there imports instead of a package."""
 
     module: str
     path: str
 
 
 class Cpu(Data):
-    """The processor, and those of its flags that decide how fast bfloat16 is."""
+    """The processor, with the flags that make half precision fast."""
 
     model: str | None
     cores: int
     flags: tuple[str, ...]
     memory: int | None
-    """Bytes, of the machine."""
+    """Bytes of the whole machine."""
 
 
 class Gpu(Data):
-    """One GPU as NVML tells it, or one MIG slice of it."""
+    """One GPU as NVML describes it, or one MIG slice of it."""
 
     index: int
     name: str
     capability: tuple[int, int] | None
     memory_total: int | None
-    """Bytes; of the slice, for MIG."""
+    """Bytes; for MIG, of the slice."""
     memory_free: int | None
     mig: bool = False
 
 
 class Nvidia(Data):
-    """What the NVIDIA driver says; a machine without a driver is a fact, told in ``note``."""
+    """What the NVIDIA driver reports. ``note`` says why there is no GPU, if there is none."""
 
     driver: str | None = None
     cuda: tuple[int, int] | None = None
-    """The highest CUDA that the driver serves."""
+    """The newest CUDA version that the driver supports."""
     gpus: tuple[Gpu, ...] = ()
-    """Those that ``CUDA_VISIBLE_DEVICES`` leaves visible, in its order."""
+    """The GPUs that ``CUDA_VISIBLE_DEVICES`` leaves visible, in its order."""
     hidden: int = 0
-    """How many more there are that it hides."""
+    """How many GPUs ``CUDA_VISIBLE_DEVICES`` hides."""
     visible: str | None = None
-    """``CUDA_VISIBLE_DEVICES``, where it is set."""
+    """The value of ``CUDA_VISIBLE_DEVICES``; ``None`` if it is not set."""
     note: str | None = None
 
 
 class Environment(Data):
-    """Everything observed, before any training."""
+    """All facts that are known before any training."""
 
     interpreter: Interpreter
     platform: Platform
     distributions: tuple[Distribution, ...]
-    """In import order: of two with one name, the first is the one that is imported."""
+    """In import order: if two have the same name, Python imports the first."""
     modules: tuple[Module, ...]
     shadows: tuple[Shadow, ...]
     cpu: Cpu
     nvidia: Nvidia
 
     def distribution(self, name: str) -> Distribution | None:
-        """Return the distribution that ``name`` resolves to, or ``None``."""
-        wanted = canonicalize_name(name)
-        return next((found for found in self.distributions if found.name == wanted), None)
+        """Return the installed distribution called ``name``, or ``None``."""
+        canonical_name = canonicalize_name(name)
+        return next((candidate for candidate in self.distributions if candidate.name == canonical_name), None)
 
     def version(self, name: str) -> Version | None:
-        """Return the version of ``name``, or ``None`` where it is missing or has none."""
-        found = self.distribution(name)
-        return found.parsed if found else None
+        """Return the installed version of ``name``; ``None`` if it is not installed or has no valid version."""
+        distribution = self.distribution(name)
+        return distribution.parsed if distribution else None
 
     def module(self, name: str) -> Module | None:
-        """Return where ``name`` would be imported from, if it was looked for."""
-        return next((found for found in self.modules if found.name == name), None)
+        """Return where the target would import ``name`` from; ``None`` if the doctor did not look for it."""
+        return next((module for module in self.modules if module.name == name), None)

@@ -1,4 +1,4 @@
-"""NVIDIA GPUs through NVML: the driver is asked, CUDA is not started and no memory of a GPU is taken."""
+"""NVIDIA GPUs through NVML. This asks the driver only: it does not start CUDA and takes no GPU memory."""
 
 import contextlib
 import os
@@ -11,7 +11,7 @@ _Value = TypeVar("_Value")
 
 
 def observe() -> Nvidia:
-    """Return what the driver says; without a driver that is told in ``note``."""
+    """Return what the driver reports. Without a driver, ``note`` says so."""
     import pynvml  # noqa: PLC0415 - only needed here, and slow to find the library
 
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
@@ -20,67 +20,70 @@ def observe() -> Nvidia:
     except pynvml.NVMLError as error:
         return Nvidia(visible=visible, note=f"no NVIDIA driver: {error}")
     try:
-        return _driver(pynvml, visible)
+        return _ask_driver(pynvml, visible)
     finally:
         with contextlib.suppress(pynvml.NVMLError):
             pynvml.nvmlShutdown()
 
 
-def _driver(nvml: Any, visible: str | None) -> Nvidia:  # noqa: ANN401 - pynvml has no types
+def _ask_driver(nvml: Any, visible: str | None) -> Nvidia:  # noqa: ANN401 - pynvml has no types
+    # NVML packs CUDA 12.8 into the number 12080.
     cuda = _ask(nvml, nvml.nvmlSystemGetCudaDriverVersion_v2)
-    devices = []
+    devices: list[tuple[str, Gpu]] = []
     for index in range(_ask(nvml, nvml.nvmlDeviceGetCount) or 0):
         handle = _ask(nvml, nvml.nvmlDeviceGetHandleByIndex, index)
         if handle is not None:
-            devices.extend(_devices(nvml, handle, index))
-    chosen = select(devices, visible)
+            devices.extend(_devices_of_card(nvml, handle, index))
+    visible_devices = select(devices, visible)
     return Nvidia(
         driver=_text(_ask(nvml, nvml.nvmlSystemGetDriverVersion)),
         cuda=(cuda // 1000, cuda % 1000 // 10) if cuda else None,
-        gpus=tuple(gpu for _, gpu in chosen),
-        hidden=len(devices) - len(chosen),
+        gpus=tuple(gpu for _, gpu in visible_devices),
+        hidden=len(devices) - len(visible_devices),
         visible=visible,
         note=None if devices else "the driver lists no GPU",
     )
 
 
 def select(devices: list[tuple[str, Gpu]], visible: str | None) -> list[tuple[str, Gpu]]:
-    """Return what ``CUDA_VISIBLE_DEVICES`` leaves of ``devices`` (identifier, GPU), in its order.
+    """Return the ``devices`` (identifier, GPU) that ``CUDA_VISIBLE_DEVICES`` leaves visible, in its order.
 
-    As CUDA does: entries are indices or (beginnings of) identifiers, and the first invalid one ends the list.
-    https://docs.nvidia.com/cuda/cuda-c-programming-guide/index.html#cuda-environment-variables
+    The rules are CUDA's: an entry is an index, or an identifier or its beginning, and the first invalid entry ends
+    the list. https://docs.nvidia.com/cuda/cuda-c-programming-guide/index.html#cuda-environment-variables
     """
     if visible is None:
         return devices
-    chosen: list[tuple[str, Gpu]] = []
+    selected: list[tuple[str, Gpu]] = []
     for entry in (part.strip() for part in visible.split(",")):
         if entry.isdecimal():
-            found = [device for device in devices if device[1].index == int(entry)][:1]
+            # The slices of a MIG card share its index; CUDA takes the first.
+            matches = [device for device in devices if device[1].index == int(entry)][:1]
         else:
-            found = [device for device in devices if entry and device[0].startswith(entry)]
-        if len(found) != 1 or found[0] in chosen:
+            matches = [device for device in devices if entry and device[0].startswith(entry)]
+        if len(matches) != 1 or matches[0] in selected:
             break
-        chosen += found
-    return chosen
+        selected += matches
+    return selected
 
 
-def _devices(nvml: Any, handle: Any, index: int) -> list[tuple[str, Gpu]]:  # noqa: ANN401
-    whole = _device(nvml, handle, handle, index, mig=False)
+def _devices_of_card(nvml: Any, handle: Any, index: int) -> list[tuple[str, Gpu]]:  # noqa: ANN401
+    """Return the card, or its slices if MIG is on: without a slice, CUDA sees nothing of a card in MIG mode."""
+    card = _device(nvml, handle, handle, index, mig=False)
     mode = _ask(nvml, nvml.nvmlDeviceGetMigMode, handle)
     if not mode or mode[0] != nvml.NVML_DEVICE_MIG_ENABLE:
-        return [whole]
+        return [card]
     slices = []
     for number in range(_ask(nvml, nvml.nvmlDeviceGetMaxMigDeviceCount, handle) or 0):
-        part = _ask(nvml, nvml.nvmlDeviceGetMigDeviceHandleByIndex, handle, number)
-        if part is not None:
-            slices.append(_device(nvml, part, handle, index, mig=True))
-    # With MIG on and no slice made, CUDA sees nothing.
+        slice_handle = _ask(nvml, nvml.nvmlDeviceGetMigDeviceHandleByIndex, handle, number)
+        if slice_handle is not None:
+            slices.append(_device(nvml, slice_handle, handle, index, mig=True))
     return slices
 
 
-def _device(nvml: Any, handle: Any, parent: Any, index: int, *, mig: bool) -> tuple[str, Gpu]:  # noqa: ANN401
+def _device(nvml: Any, handle: Any, card: Any, index: int, *, mig: bool) -> tuple[str, Gpu]:  # noqa: ANN401
+    """Return the identifier and the facts of a card or a slice; its compute capability is asked of the ``card``."""
     memory = _ask(nvml, nvml.nvmlDeviceGetMemoryInfo, handle)
-    capability = _ask(nvml, nvml.nvmlDeviceGetCudaComputeCapability, parent)
+    capability = _ask(nvml, nvml.nvmlDeviceGetCudaComputeCapability, card)
     gpu = Gpu(
         index=index,
         name=_text(_ask(nvml, nvml.nvmlDeviceGetName, handle)) or "unknown NVIDIA GPU",
@@ -93,7 +96,7 @@ def _device(nvml: Any, handle: Any, parent: Any, index: int, *, mig: bool) -> tu
 
 
 def _ask(nvml: Any, question: Callable[..., _Value], *arguments: Any) -> _Value | None:  # noqa: ANN401
-    # One question that a driver cannot answer must not cost the other answers.
+    # A driver that cannot answer one question may still answer the others.
     try:
         return question(*arguments)
     except (nvml.NVMLError, AttributeError):

@@ -1,4 +1,4 @@
-"""Files and folders of the current directory that a training script started there imports instead of a package."""
+"""Files and folders of the working directory that a training script started there imports instead of a package."""
 
 from pathlib import Path
 
@@ -8,25 +8,22 @@ _MODULES = ("torch", "transformers", "peft", "accelerate", "numpy", "tokenizers"
 
 
 def observe(folder: Path, installed: frozenset[str]) -> tuple[Shadow, ...]:
-    """Return what in ``folder`` shadows a module of the stack.
+    """Return the files and folders in ``folder`` that shadow a module of the stack or of its companions.
 
-    A folder without ``__init__.py`` shadows only a module that is not in ``installed``: Python prefers a real
-    package further down the path to a namespace.
+    A folder without ``__init__.py`` shadows a module only if the module is not in ``installed``: Python prefers a
+    real package later on its path to such a namespace package.
     """
-    return tuple(
-        Shadow(module=module, path=str(found))
-        for module in _MODULES
-        if (found := _shadow(folder, module, is_installed=module in installed)) is not None
-    )
+    paths = {module: _shadow_of(folder, module, is_installed=module in installed) for module in _MODULES}
+    return tuple(Shadow(module=module, path=str(path)) for module, path in paths.items() if path is not None)
 
 
-def _shadow(folder: Path, module: str, *, is_installed: bool) -> Path | None:
+def _shadow_of(folder: Path, module: str, *, is_installed: bool) -> Path | None:
     package = folder / module
     if (package / "__init__.py").is_file():
         return package
-    single = folder / f"{module}.py"
-    if single.is_file():
-        return single
+    file = folder / f"{module}.py"
+    if file.is_file():
+        return file
     if package.is_dir() and not is_installed:
         return package
     return None

@@ -10,7 +10,7 @@ from packaging.version import Version
 from pydantic import Field
 
 from vc2doctor.core.data import Data
-from vc2doctor.core.versions import ABSENT, STACK_PACKAGES, grained, holds, side_of, version
+from vc2doctor.core.versions import ABSENT, STACK_PACKAGES, holds, interface_version, side_of, version
 
 GPU = "gpu"
 """A key among the versions of a combination if the machine has a GPU: some releases cannot be imported without one."""
@@ -48,7 +48,7 @@ class Constraint(Data):
         # The smallest box around the measured failures and `versions`: a success inside it lies between the two.
         box = {}
         for name, (low, high) in self.failure_bounds.items():
-            position = grained(name, version(versions[name]))
+            position = interface_version(name, version(versions[name]))
             box[name] = min(version(low), position), max(version(high), position)
         return not any(
             all(box[name][0] <= version(text) <= box[name][1] for name, text in passing_cell.items())

@@ -1,1 +1,1 @@
-"""What to do: the nearest set that is known to work, and the command that installs it."""
+"""What to do: the smallest change to versions that were measured to train, and the command that installs them."""

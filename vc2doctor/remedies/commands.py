@@ -1,4 +1,4 @@
-"""Commands to paste."""
+"""Install commands that a user can paste into a shell."""
 
 import shlex
 from collections.abc import Iterable
@@ -7,14 +7,15 @@ from vc2doctor.environment.model import Interpreter
 
 
 def install(interpreter: Interpreter, requirements: Iterable[str], *options: str) -> str:
-    """Return the command that installs ``requirements`` in the environment of ``interpreter``.
+    """Return the command that installs ``requirements`` into the environment of ``interpreter``.
 
-    An environment without pip (uv makes such) gets uv's; one that its distribution manages gets a venv of its own.
+    An environment without pip (uv creates such) gets a command of uv. If pip refuses to install (PEP 668), the command
+    creates a venv first.
     """
-    wanted = [*options, *requirements]
+    arguments = [*options, *requirements]
     if interpreter.externally_managed:
-        fresh = shlex.join([interpreter.path, "-m", "venv", ".venv"])
-        return f"{fresh} && {shlex.join(['.venv/bin/python', '-m', 'pip', 'install', *wanted])}"
+        create_venv = shlex.join([interpreter.path, "-m", "venv", ".venv"])
+        return f"{create_venv} && {shlex.join(['.venv/bin/python', '-m', 'pip', 'install', *arguments])}"
     if interpreter.has_pip:
-        return shlex.join([interpreter.path, "-m", "pip", "install", *wanted])
-    return shlex.join(["uv", "pip", "install", "--python", interpreter.path, *wanted])
+        return shlex.join([interpreter.path, "-m", "pip", "install", *arguments])
+    return shlex.join(["uv", "pip", "install", "--python", interpreter.path, *arguments])

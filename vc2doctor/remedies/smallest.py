@@ -1,4 +1,4 @@
-"""The nearest measured set that trains: a pure function over what is known."""
+"""The smallest change of versions that ends in a set that was measured to train: pure functions of the matrix."""
 
 from collections.abc import Iterator, Mapping
 
@@ -12,41 +12,54 @@ from vc2doctor.matrix.judge import Combination, Verdict, judge
 from vc2doctor.matrix.known_issue import KnownIssue
 from vc2doctor.matrix.matrix import Matrix
 
+MAX_REMEDIES = 2
+"""Usually one remedy raises a package and the other lowers another; more would be a list to choose from."""
+
 
 class Remedy(Data):
-    """Requirements that make a combination one that was measured to train."""
+    """The requirements that turn a combination into one that was measured to train."""
 
     requirements: tuple[str, ...]
-    """Exact versions, of what has to change only."""
+    """Exact versions of the packages that have to change; the others are not listed."""
     reason: str
 
 
 def smallest_remedies(
-    python: str, versions: Mapping[str, str], matrix: Matrix, recipe: str, most: int = 2
+    python: str, versions: Mapping[str, str], matrix: Matrix, recipe: str, limit: int = MAX_REMEDIES
 ) -> tuple[Remedy, ...]:
-    """Return up to ``most`` ways to change ``versions`` into a measured set, the fewest changes first.
+    """Return up to ``limit`` ways to change ``versions`` into a set that was measured to train under ``recipe``.
 
-    Sets measured under the same Python come first, then those that leave torch alone (it is the largest, and tied to
-    the driver), then the newest. The ways differ in the packages that they change: raise one, or lower the other.
+    Sets measured under the same Python come first, then those that keep torch (it is the largest package, and it
+    depends on the driver), then those with the fewest changes, then the newest. Each remedy changes other packages,
+    and none changes all packages of another remedy and more.
     """
-    found: dict[tuple[str, ...], Remedy] = {}
-    for line, changes in sorted(_candidates(versions, matrix, recipe), key=lambda pair: _cost(python, *pair)):
-        if tuple(changes) in found or _fails(python, {**versions, **changes}, matrix, recipe):
+    remedies: dict[tuple[str, ...], Remedy] = {}
+    for cell, changes in sorted(_candidates(versions, matrix, recipe), key=lambda pair: _cost(python, *pair)):
+        changed_packages = tuple(changes)
+        if changed_packages in remedies or _is_incompatible(python, {**versions, **changes}, matrix, recipe):
             continue
-        reason = f"cell {line.name}, measured on {line.date} on {line.device} under Python {line.python}"
+        reason = f"cell {cell.name}, measured on {cell.date} on {cell.device} under Python {cell.python}"
         requirements = tuple(f"{name}=={version}" for name, version in changes.items())
-        found[tuple(changes)] = Remedy(requirements=requirements, reason=reason)
-    ways = [way for packages, way in found.items() if not any(set(other) < set(packages) for other in found)]
-    return tuple(ways[:most])
+        remedies[changed_packages] = Remedy(requirements=requirements, reason=reason)
+    smallest = [
+        remedy
+        for packages, remedy in remedies.items()
+        if not any(set(other_packages) < set(packages) for other_packages in remedies)
+    ]
+    return tuple(smallest[:limit])
 
 
 def best_fix(issue: KnownIssue, versions: Mapping[str, str], matrix: Matrix, recipe: str) -> tuple[str, ...]:
-    """Return the first of the issue's fixes that ends in no known issue; failing that, in no new one."""
+    """Return the first fix of ``issue`` that leads to no other known issue.
+
+    If every fix leads to one, return the first that leads to no issue that does not apply already.
+    """
     others = [other for other in matrix.issues if other.id != issue.id and other.blocks(recipe)]
-    for known in ((), tuple(other for other in others if other.applies_to(versions))):
+    already_there = tuple(other for other in others if other.applies_to(versions))
+    for tolerated in ((), already_there):
         for fix in issue.fix:
-            after = {**versions, **_lowest(fix)}
-            if not any(other.applies_to(after) and other not in known for other in others):
+            versions_after = {**versions, **_lowest_versions(fix)}
+            if not any(other.applies_to(versions_after) and other not in tolerated for other in others):
                 return fix
     return issue.fix[0]
 
@@ -54,54 +67,57 @@ def best_fix(issue: KnownIssue, versions: Mapping[str, str], matrix: Matrix, rec
 def _candidates(
     versions: Mapping[str, str], matrix: Matrix, recipe: str
 ) -> Iterator[tuple[MeasuredCell, dict[str, str]]]:
-    known = matrix.verdicts
-    for line in known.cells:
-        if recipe in known.outcomes[line.how].trains:
-            changes = _changes(line, versions, matrix, recipe)
+    """Yield each cell that trains under ``recipe``, with the changes that lead to it."""
+    for cell in matrix.verdicts.cells:
+        if recipe in matrix.verdicts.outcomes[cell.how].trains:
+            changes = _changes_to(cell, versions, matrix, recipe)
             if changes:
-                yield line, changes
+                yield cell, changes
 
 
-def _lowest(fix: tuple[str, ...]) -> dict[str, str]:
-    """Return one version for each requirement of a fix: its lower bound stands for what will be installed."""
-    found = {}
+def _lowest_versions(fix: tuple[str, ...]) -> dict[str, str]:
+    """Return the lower bound of each requirement of a fix; it stands for the version that pip will choose."""
+    lowest = {}
     for text in fix:
         requirement = Requirement(text)
-        bounds = [spec.version for spec in requirement.specifier if spec.operator in (">=", "==", "~=")]
+        bounds = [clause.version for clause in requirement.specifier if clause.operator in (">=", "==", "~=")]
         if bounds:
-            found[requirement.name] = max(bounds, key=Version).rstrip(".*")
-    return found
+            lowest[requirement.name] = max(bounds, key=Version).rstrip(".*")
+    return lowest
 
 
-def _changes(line: MeasuredCell, versions: Mapping[str, str], matrix: Matrix, recipe: str) -> dict[str, str]:
+def _changes_to(cell: MeasuredCell, versions: Mapping[str, str], matrix: Matrix, recipe: str) -> dict[str, str]:
+    """Return the version of every package that has to change, so that ``versions`` become those of ``cell``."""
     changes: dict[str, str] = {}
-    for axis in STACK_PACKAGES:
-        wanted = Version(getattr(line, axis)).public
-        if axis not in versions or Version(Version(versions[axis]).public) != Version(wanted):
-            changes[axis] = wanted
-    # pip leaves the rest as it is where that is allowed; what is then in the way has to change as well.
-    there = matrix.verdicts.companions[line.companions]
-    while (
-        stuck := _in_the_way({**versions, **changes}, matrix, recipe) & versions.keys() & there.keys() - changes.keys()
-    ):
-        name = min(stuck)
-        changes[name] = there[name]
+    for package in STACK_PACKAGES:
+        wanted = Version(getattr(cell, package)).public
+        if package not in versions or Version(Version(versions[package]).public) != Version(wanted):
+            changes[package] = wanted
+    # pip keeps the other packages as they are. Where a known issue or a constraint forbids their version with the new
+    # stack, they take the version of the cell, one after the other: each change may resolve or cause a conflict.
+    companions = matrix.verdicts.companions[cell.companions]
+    replaceable = versions.keys() & companions.keys()
+    while conflicting := _blocking_packages({**versions, **changes}, matrix, recipe) & replaceable - changes.keys():
+        name = min(conflicting)
+        changes[name] = companions[name]
     return changes
 
 
-def _in_the_way(versions: Mapping[str, str], matrix: Matrix, recipe: str) -> set[str]:
-    """Return what the known issues and constraints that strike are about."""
+def _blocking_packages(versions: Mapping[str, str], matrix: Matrix, recipe: str) -> set[str]:
+    """Return the packages that the known issues and constraints against ``versions`` name."""
     issues = [issue for issue in matrix.issues if issue.blocks(recipe) and issue.applies_to(versions)]
-    constraints = [one for one in matrix.verdicts.constraints_for(recipe, installed=True) if holds(one.when, versions)]
-    whens = [when for issue in issues for when in issue.when] + [one.when for one in constraints]
-    return {name for when in whens for name in when}
+    constraints = matrix.verdicts.constraints_for(recipe, installed=True)
+    conditions = [condition for issue in issues for condition in issue.when]
+    conditions += [constraint.when for constraint in constraints if holds(constraint.when, versions)]
+    return {name for condition in conditions for name in condition}
 
 
-def _fails(python: str, versions: Mapping[str, str], matrix: Matrix, recipe: str) -> bool:
+def _is_incompatible(python: str, versions: Mapping[str, str], matrix: Matrix, recipe: str) -> bool:
     combination = Combination(python=python or None, versions=dict(versions), installed=bool(python))
     return judge(combination, matrix, recipe).verdict is Verdict.INCOMPATIBLE
 
 
-def _cost(python: str, line: MeasuredCell, changes: Mapping[str, str]) -> tuple[bool, bool, int, list[int], list[int]]:
-    newest = [[-part for part in Version(version).release] for version in (line.transformers, line.peft)]
-    return line.python != python, "torch" in changes, len(changes), newest[0], newest[1]
+def _cost(python: str, cell: MeasuredCell, changes: Mapping[str, str]) -> tuple[bool, bool, int, list[int], list[int]]:
+    """Return the sorting key of a candidate; releases are negated, so that the newest comes first."""
+    transformers, peft = ([-part for part in Version(text).release] for text in (cell.transformers, cell.peft))
+    return cell.python != python, "torch" in changes, len(changes), transformers, peft

@@ -1,1 +1,1 @@
-"""How it is told: one file a format, each a pure function from a report to text."""
+"""Renderers, one file per format: pure functions from a report to text. They add no facts."""

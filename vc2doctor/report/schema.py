@@ -1,4 +1,4 @@
-"""JSON Schemas of the files of a matrix, for editors, and of the JSON reports, for programs that read them."""
+"""JSON Schemas: of the files of a matrix, for editors, and of the JSON reports, for programs that read them."""
 
 from typing import Any
 
@@ -16,10 +16,12 @@ KINDS: dict[str, type[Data]] = {
     "report": Report,
     "lint": LintReport,
 }
-"""What a schema is exported of, by the name of its file."""
+"""The data that has a schema, by the name of its schema file."""
 
 
 def schema(kind: str) -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of ``kind``, one of ``KINDS``."""
-    made = KINDS[kind].model_json_schema(by_alias=True)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **KINDS[kind].model_json_schema(by_alias=True),
+    }

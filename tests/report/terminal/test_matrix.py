@@ -1,4 +1,4 @@
-"""How the matrix is told."""
+"""What the matrix knows, as text and as HTML."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from vc2doctor.matrix.judge import Judgement, PossibleConflict, Verdict
 from vc2doctor.matrix.table import Row, Table, TableCell, table
 from vc2doctor.remedies.smallest import Remedy
 from vc2doctor.report.formats import render
-from vc2doctor.report.terminal.matrix import drawn, page
+from vc2doctor.report.terminal.matrix import tables_as_html, tables_as_text
 
 
-def answered(answer: VersionsAnswer) -> str:
+def answer_text(answer: VersionsAnswer) -> str:
     return render("versions", answer, "text")
 
 
@@ -23,33 +23,33 @@ def wide(columns: int) -> Table:
     )
 
 
-def test_few_columns_are_named_by_their_releases() -> None:
-    told = drawn(Tables(tables=(wide(4),)), color=False)
-    assert "0.0.10" in told
-    assert "0.7.11" in told
-    assert "peft: A" not in told
-    assert "4.28.0 to 4.57.6" in told
+def test_few_columns_have_releases_as_headers() -> None:
+    text = tables_as_text(Tables(tables=(wide(4),)), color=False)
+    assert "0.0.10" in text
+    assert "0.7.11" in text
+    assert "peft: A" not in text
+    assert "4.28.0 to 4.57.6" in text
 
 
-def test_many_columns_are_named_by_letters_and_still_fit() -> None:
-    told = drawn(Tables(tables=(wide(16),)), color=False)
-    assert max(map(len, told.splitlines())) <= 100
-    assert "peft: A 0.0.10 to 0.1.11, B " in told
-    assert "…" not in told
+def test_many_columns_have_letters_as_headers_and_fit_100_columns() -> None:
+    text = tables_as_text(Tables(tables=(wide(16),)), color=False)
+    assert max(map(len, text.splitlines())) <= 100
+    assert "peft: A 0.0.10 to 0.1.11, B " in text
+    assert "…" not in text
 
 
-def test_colours_are_for_terminals_only() -> None:
-    assert "\x1b[" in drawn(Tables(tables=(wide(3),)), color=True)
-    assert "\x1b[" not in drawn(Tables(tables=(wide(3),)), color=False)
+def test_tables_have_color_only_if_requested() -> None:
+    assert "\x1b[" in tables_as_text(Tables(tables=(wide(3),)), color=True)
+    assert "\x1b[" not in tables_as_text(Tables(tables=(wide(3),)), color=False)
 
 
-def test_a_page_holds_every_table() -> None:
-    text = page(Tables(tables=(wide(2), wide(3).model_copy(update={"torch": "1.13.1"}))))
-    assert text.count("transformers (rows) with peft (columns)") == 2
-    assert "<script" not in text
+def test_html_page_contains_every_table() -> None:
+    html = tables_as_html(Tables(tables=(wide(2), wide(3).model_copy(update={"torch": "1.13.1"}))))
+    assert html.count("transformers (rows) with peft (columns)") == 2
+    assert "<script" not in html
 
 
-def test_a_table_compresses_to_ranges_that_behave_alike() -> None:
+def test_releases_that_behave_alike_share_a_row() -> None:
     failure = {
         "type": "ImportError",
         "message": "no",
@@ -59,14 +59,14 @@ def test_a_table_compresses_to_ranges_that_behave_alike() -> None:
     fails = {"recipes": {}, "adapter": "not reached", "import_failure": failure}
     lines = [cell("2.0.0", f"4.{minor}.0", "0.1.0") for minor in range(3)]
     lines += [cell("2.0.0", f"4.{minor}.0", "0.1.0", **fails) for minor in (3, 4)]
-    found = table(matrix(*lines), "2.0.0", "bf16")
-    assert [(row.first, row.last) for row in found.rows] == [("4.3.0", "4.4.0"), ("4.0.0", "4.2.0")]
-    assert [(row.entries[0].kind, row.entries[0].measured) for row in found.rows] == [("fails", 2), ("trains", 3)]
-    assert found.columns == (("0.1.0", "0.1.0"),)
+    compressed = table(matrix(*lines), "2.0.0", "bf16")
+    assert [(row.first, row.last) for row in compressed.rows] == [("4.3.0", "4.4.0"), ("4.0.0", "4.2.0")]
+    assert [(row.entries[0].kind, row.entries[0].measured) for row in compressed.rows] == [("fails", 2), ("trains", 3)]
+    assert compressed.columns == (("0.1.0", "0.1.0"),)
 
 
-def test_an_explanation_leads_with_the_verdict() -> None:
-    told = answered(
+def test_answer_starts_with_the_verdict_and_its_reason() -> None:
+    text = answer_text(
         VersionsAnswer(
             combination={"torch": "2.0.0"},
             recipe="bf16",
@@ -76,14 +76,14 @@ def test_an_explanation_leads_with_the_verdict() -> None:
             remedies=(Remedy(requirements=("peft==0.13.2", "numpy<2"), reason="cell x"),),
         )
     )
-    assert told.splitlines()[:2] == ["compatible: a ground", "  more"]
-    assert "pip install peft==0.13.2 'numpy<2'  (cell x)" in told
-    assert all(text in told for text in ("  a condition", "  numpy: >=2", "  a cell: trains"))
+    assert text.splitlines()[:2] == ["compatible: a ground", "  more"]
+    assert "pip install peft==0.13.2 'numpy<2'  (cell x)" in text
+    assert all(part in text for part in ("  a condition", "  numpy: >=2", "  a cell: trains"))
 
 
-def test_nothing_more_to_say_is_one_line() -> None:
+def test_answer_without_further_information_is_one_line() -> None:
     judgement = Judgement(verdict=Verdict.VERIFIED, reason="a ground")
-    bare = VersionsAnswer(
+    answer = VersionsAnswer(
         combination={}, recipe="bf16", judgement=judgement, possible_conflicts=(), nearest_cells=(), remedies=()
     )
-    assert answered(bare) == "verified: a ground\n"
+    assert answer_text(answer) == "verified: a ground\n"

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from packaging.version import Version
 
-from vc2doctor.core.versions import grained, version
+from vc2doctor.core.versions import interface_version, version
 from vc2doctor.matrix.evidence import EvidenceLine
 
 Point = dict[str, Version]
@@ -34,7 +34,7 @@ class Box(NamedTuple):
 
 def point_of(line: EvidenceLine) -> Point:
     """Return the versions of a measured cell by axis, torch by its minor release."""
-    return {name: grained(name, version(text)) for name, text in line.versions.items()}
+    return {name: interface_version(name, version(text)) for name, text in line.versions.items()}
 
 
 def box_at(point: Point, axes: Iterable[str]) -> Box:

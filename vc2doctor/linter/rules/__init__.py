@@ -15,7 +15,7 @@ Rule = Callable[[Facts], Iterator[CodeFinding]]
 
 def ids() -> tuple[str, ...]:
     """Return the id of every rule, by number."""
-    return tuple(discovery.id_of(name) for name in discovery.numbered(__path__))
+    return tuple(discovery.id_of(name) for name in discovery.numbered_module_names(__path__))
 
 
 def modules() -> dict[str, ModuleType]:

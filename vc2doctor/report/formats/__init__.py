@@ -1,7 +1,7 @@
-"""The formats of reports: a module each, found by its being here. A format declares which reports it renders.
+"""The formats of reports, one module each.
 
-A format is a module with ``NAME``, ``SUFFIXES`` and ``RENDERERS``: what renders each kind of report, as a function from
-the report to text. Adding the file is all that is needed.
+A module defines ``FORMAT``: the name, the file suffixes, and a renderer for each kind of report that the format
+supports. A new format needs no registration: the file is enough.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,32 +12,32 @@ from typing import Any, Literal, NamedTuple
 from vc2doctor.core import discovery
 
 ReportKind = Literal["check", "lint", "versions", "tables"]
-"""``check`` is the report of an examination, of ``check`` and of ``probe``; ``versions`` is an answer on versions;
-``tables`` is the matrix as tables."""
+"""``check``: the report on an examination, of ``check`` and ``probe``; ``versions``: a verdict on versions;
+``tables``: the matrix as tables."""
 
 
 class Format(NamedTuple):
-    """One format."""
+    """One format of reports."""
 
     name: str
     suffixes: tuple[str, ...]
-    """Of files that are written in it."""
+    """The usual suffixes of its files."""
     renderers: Mapping[ReportKind, Callable[[Any], str]]
-    """A renderer imports what it needs when it is called."""
+    """Each returns a report of its kind as text. It imports what is slow only when it is called."""
 
 
 @lru_cache(maxsize=1)
 def known() -> dict[str, Format]:
-    """Return every format, by its name; ``text`` is the first."""
-    found = [import_module(f"{__name__}.{name}").FORMAT for name in discovery.module_names(__path__)]
-    return {each.name: each for each in sorted(found, key=lambda each: (each.name != "text", each.name))}
+    """Return every format by its name; ``text`` comes first."""
+    formats: list[Format] = [import_module(f"{__name__}.{name}").FORMAT for name in discovery.module_names(__path__)]
+    return {form.name: form for form in sorted(formats, key=lambda form: (form.name != "text", form.name))}
 
 
 def names(kind: ReportKind) -> tuple[str, ...]:
-    """Return the names of the formats that render reports of ``kind``."""
-    return tuple(name for name, each in known().items() if kind in each.renderers)
+    """Return the names of the formats that can render reports of ``kind``."""
+    return tuple(name for name, form in known().items() if kind in form.renderers)
 
 
 def render(kind: ReportKind, report: Any, name: str) -> str:  # noqa: ANN401 - a report of that kind
-    """Return a report of ``kind`` in the format ``name``, with a newline at its end."""
+    """Return a report of ``kind`` in the format ``name``; the text ends with a newline."""
     return known()[name].renderers[kind](report)

@@ -1,4 +1,4 @@
-"""The tables of the matrix as one HTML page that needs nothing else."""
+"""The tables of the matrix as one self-contained HTML page."""
 
 from typing import TYPE_CHECKING
 
@@ -9,10 +9,10 @@ if TYPE_CHECKING:
 
 
 def tables(report: "Tables") -> str:
-    """Return the tables as a page."""
-    from vc2doctor.report.terminal.matrix import page  # noqa: PLC0415 - rich is slow to import
+    """Return the tables as an HTML page."""
+    from vc2doctor.report.terminal.matrix import tables_as_html  # noqa: PLC0415 - rich is slow to import
 
-    return page(report)
+    return tables_as_html(report)
 
 
 FORMAT = Format("html", (".html", ".htm"), {"tables": tables})

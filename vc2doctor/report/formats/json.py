@@ -1,4 +1,4 @@
-"""A report as JSON, in a stable order: see docs/json.md."""
+"""A report as JSON with a stable order of keys: see docs/json.md."""
 
 from vc2doctor.core.data import Data
 from vc2doctor.report.formats import Format

@@ -1,15 +1,16 @@
-"""A report as plain text: what a terminal shows, without color and without wrapping."""
+"""A report as plain text: as on a terminal, without color and without wrapping."""
 
+from collections.abc import Callable
 from typing import Any
 
-from vc2doctor.report.formats import Format
+from vc2doctor.report.formats import Format, ReportKind
 
 
-def _plain(kind: Any) -> Any:  # noqa: ANN401 - a kind of report, and its renderer
+def _renderer(kind: ReportKind) -> Callable[[Any], str]:
     def render(report: Any) -> str:  # noqa: ANN401 - a report of that kind
         from vc2doctor.report import terminal  # noqa: PLC0415 - rich is slow to import, and only text needs it
 
-        return terminal.plain(kind, report)
+        return terminal.plain_text(kind, report)
 
     return render
 
@@ -17,5 +18,10 @@ def _plain(kind: Any) -> Any:  # noqa: ANN401 - a kind of report, and its render
 FORMAT = Format(
     "text",
     (".txt",),
-    {"check": _plain("check"), "lint": _plain("lint"), "versions": _plain("versions"), "tables": _plain("tables")},
+    {
+        "check": _renderer("check"),
+        "lint": _renderer("lint"),
+        "versions": _renderer("versions"),
+        "tables": _renderer("tables"),
+    },
 )

@@ -1,4 +1,4 @@
-"""What a terminal shows: each kind of report as lines, wrapped and colored where they are read by a person."""
+"""Reports on a terminal. Text is wrapped and colored if a person reads it, and plain if it goes to a pipe or file."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -10,25 +10,25 @@ from vc2doctor.report.formats import ReportKind
 from vc2doctor.report.terminal import check, lint, matrix
 from vc2doctor.report.terminal.lines import Line, Marks, print_lines
 
-_LINES: dict[ReportKind, Callable[[Any, Marks], Iterator[Line]]] = {
+_LINE_RENDERERS: dict[ReportKind, Callable[[Any, Marks], Iterator[Line]]] = {
     "check": check.render,
     "lint": lint.render,
-    "versions": matrix.answer,
+    "versions": matrix.render_answer,
 }
-"""The reports that are lines; tables are drawn."""
+"""The kinds of reports that consist of lines. Tables are drawn as a whole."""
 
 
 def show(kind: ReportKind, report: Any) -> None:  # noqa: ANN401 - a report of that kind
     """Print a report to standard output."""
     if kind == "tables":
-        sys.stdout.write(matrix.drawn(report, color=sys.stdout.isatty()))
+        sys.stdout.write(matrix.tables_as_text(report, color=sys.stdout.isatty()))
         return
     console = Console()
-    print_lines(_LINES[kind](report, Marks.of(console)), console)
+    print_lines(_LINE_RENDERERS[kind](report, Marks.of(console)), console)
 
 
-def plain(kind: ReportKind, report: Any) -> str:  # noqa: ANN401 - a report of that kind
-    """Return a report without color, one line a line."""
+def plain_text(kind: ReportKind, report: Any) -> str:  # noqa: ANN401 - a report of that kind
+    """Return a report without color and without wrapping."""
     if kind == "tables":
-        return matrix.drawn(report, color=False)
-    return "".join(f"{line.text.plain}\n" for line in _LINES[kind](report, Marks(ascii_only=False)))
+        return matrix.tables_as_text(report, color=False)
+    return "".join(f"{line.text.plain}\n" for line in _LINE_RENDERERS[kind](report, Marks(ascii_only=False)))

@@ -1,107 +1,153 @@
-"""The report for people: one screen, calm when all is well."""
+"""The report on an examination, for people: one screen, and short if all is well."""
 
 from collections.abc import Iterator
 
 from rich.text import Text
 
 from vc2doctor.commands.report import Report
-from vc2doctor.environment.model import COMPANION_PACKAGES, STACK_PACKAGES, Environment
+from vc2doctor.core.precision import FLOAT16
+from vc2doctor.core.versions import STACK_PACKAGES
+from vc2doctor.core.wording import counted
+from vc2doctor.environment.model import COMPANION_PACKAGES, Environment, Gpu, Nvidia
 from vc2doctor.findings import Finding, Severity
+from vc2doctor.probe.facts import Headroom
 from vc2doctor.report.terminal import probe
-from vc2doctor.report.terminal.lines import OF_SEVERITY, Line, Marks, counted, labelled, plain
+from vc2doctor.report.terminal.lines import (
+    MARK_OF_SEVERITY,
+    Line,
+    Marks,
+    command_line,
+    counted_by_severity,
+    labeled_line,
+    printable,
+    text_line,
+)
 
 _GIB = 1024**3
 
 
 def render(report: Report, marks: Marks) -> Iterator[Line]:
-    """Yield the report's lines."""
+    """Yield the lines of the report."""
     plan = report.plan
     yield Line(Text(f"vc2doctor {report.doctor}: profile {plan.profile}, precision {plan.precision}", "bold"))
     if plan.code is not None:
-        told = ", ".join(f"{entry} trains under {recipe}" for entry, recipe in plan.code_recipes.items())
-        silenced = f"; {plan.code_silenced} findings silenced" if plan.code_silenced else ""
-        yield labelled("Code", f"{plan.code}: {told or 'what it trains in cannot be told by reading'}{silenced}")
-    for read in (plan.settings, plan.code_settings):
-        if read is not None and read.applied:
-            yield labelled("Settings", f"{read.file}: {', '.join(read.applied)}")
+        yield labeled_line("Code", f"{plan.code}: {_code(report)}")
+    for settings in (plan.settings, plan.code_settings):
+        if settings is not None and settings.applied:
+            yield labeled_line("Settings", f"{settings.file}: {', '.join(settings.applied)}")
     yield Line(Text())
     yield from _environment(report.environment)
     if report.combination is not None:
-        told = f"{report.combination.verdict.value}: {report.combination.reason}"
-        yield labelled("Combination", told)
+        yield labeled_line("Combination", f"{report.combination.verdict.value}: {report.combination.reason}")
     if report.probe is not None:
         yield Line(Text())
         yield from probe.render(report.probe, plan, marks)
-    before: Finding | None = None
+    previous: Finding | None = None
     for finding in report.findings:
         yield Line(Text())
-        yield from _finding(finding, marks, before)
-        before = finding
+        yield from _finding(finding, marks, previous)
+        previous = finding
     yield Line(Text())
     yield _verdict(report, marks)
 
 
+def _code(report: Report) -> str:
+    plan = report.plan
+    recipes = ", ".join(f"{entry} trains under {recipe}" for entry, recipe in plan.code_recipes.items())
+    silenced = f"; {counted(plan.code_silenced, 'finding')} silenced" if plan.code_silenced else ""
+    return f"{recipes or 'its precision cannot be determined by reading it'}{silenced}"
+
+
 def _environment(environment: Environment) -> Iterator[Line]:
     interpreter = environment.interpreter
-    yield labelled("Python", f"{interpreter.version} ({interpreter.kind}), {interpreter.path}")
-    yield labelled("Stack", _versions(environment, STACK_PACKAGES))
-    yield labelled("Leaning on", _versions(environment, COMPANION_PACKAGES))
+    yield labeled_line("Python", f"{interpreter.version} ({interpreter.kind}), {interpreter.path}")
+    yield labeled_line("Stack", _versions(environment, STACK_PACKAGES))
+    yield labeled_line("Companions", _versions(environment, COMPANION_PACKAGES))
     nvidia = environment.nvidia
     for gpu in nvidia.gpus:
-        memory = f", {gpu.memory_total / _GIB:.0f} GiB" if gpu.memory_total else ""
-        capability = f", compute capability {gpu.capability[0]}.{gpu.capability[1]}" if gpu.capability else ""
-        cuda = f", driver {nvidia.driver} (CUDA {nvidia.cuda[0]}.{nvidia.cuda[1]})" if nvidia.cuda else ""
-        yield labelled(f"GPU {gpu.index}", f"{gpu.name}{' (MIG)' if gpu.mig else ''}{capability}{memory}{cuda}")
+        yield labeled_line(f"GPU {gpu.index}", _gpu(gpu, nvidia))
     if not nvidia.gpus:
-        yield labelled("GPU", nvidia.note or f"none visible (CUDA_VISIBLE_DEVICES={nvidia.visible})")
+        yield labeled_line("GPU", nvidia.note or f"none visible (CUDA_VISIBLE_DEVICES={nvidia.visible})")
     cpu = environment.cpu
-    bf16 = [flag for flag in cpu.flags if "bf16" in flag]
-    yield labelled("CPU", f"{cpu.model or 'unknown'}, {cpu.cores} cores, {' '.join(bf16) or 'no bf16 instructions'}")
+    bf16_flags = " ".join(flag for flag in cpu.flags if "bf16" in flag)
+    model = cpu.model or "unknown model"
+    yield labeled_line("CPU", f"{model}, {counted(cpu.cores, 'core')}, {bf16_flags or 'no bf16 instructions'}")
+
+
+def _gpu(gpu: Gpu, nvidia: Nvidia) -> str:
+    parts = [f"{gpu.name}{' (MIG)' if gpu.mig else ''}"]
+    if gpu.capability:
+        parts.append(f"compute capability {gpu.capability[0]}.{gpu.capability[1]}")
+    if gpu.memory_total:
+        parts.append(f"{gpu.memory_total / _GIB:.0f} GiB")
+    if nvidia.cuda:
+        parts.append(f"driver {nvidia.driver} (CUDA {nvidia.cuda[0]}.{nvidia.cuda[1]})")
+    return ", ".join(parts)
 
 
 def _versions(environment: Environment, names: tuple[str, ...]) -> str:
-    found = {name: environment.distribution(name) for name in names}
-    return ", ".join(f"{name} {made.version if made else '(missing)'}" for name, made in found.items())
+    distributions = {name: environment.distribution(name) for name in names}
+    return ", ".join(
+        f"{name} {distribution.version if distribution else '(missing)'}"
+        for name, distribution in distributions.items()
+    )
 
 
-def _finding(finding: Finding, marks: Marks, before: Finding | None) -> Iterator[Line]:
-    # A note is information: its evidence is in the JSON report.
-    mark, style = marks(OF_SEVERITY[finding.severity])
+def _finding(finding: Finding, marks: Marks, previous: Finding | None) -> Iterator[Line]:
+    mark, style = marks(MARK_OF_SEVERITY[finding.severity])
     head = f"{mark} {finding.id} {finding.severity.value}"
-    yield Line(Text.assemble("  ", (head, style), "  ", (plain(finding.message), "bold")), hang=6)
+    yield Line(Text.assemble("  ", (head, style), "  ", (printable(finding.message), "bold")), hang=6)
     if finding.path is not None and finding.path not in finding.message:
-        yield Line(Text(f"      at {plain(finding.path)}{f':{finding.line}' if finding.line else ''}"), hang=6)
+        yield text_line(f"at {finding.path}{f':{finding.line}' if finding.line else ''}")
+    # A note is for information, so its evidence is only in the JSON report.
     for evidence in () if finding.severity is Severity.NOTE else finding.evidence:
-        for text in plain(evidence).splitlines():
-            yield Line(Text(f"      {text}", "dim"), hang=6)
-    if before is not None and (before.remedy, before.commands) == (finding.remedy, finding.commands):
-        yield Line(Text("      The same change mends it."), hang=6)
+        for line in evidence.splitlines():
+            yield text_line(line, "dim")
+    if previous is not None and (previous.remedy, previous.commands) == (finding.remedy, finding.commands):
+        yield text_line("Fixed by the remedy above.")
     else:
-        yield Line(Text(f"      {plain(finding.remedy)}"), hang=6)
+        yield text_line(finding.remedy)
         for command in finding.commands:
-            yield Line(Text.assemble("        ", (plain(command), "cyan")), is_command=True)
-    yield Line(Text(f"      {plain(finding.url)}", "dim"), is_command=True)
+            yield command_line(command)
+    yield Line(Text(f"      {printable(finding.url)}", "dim"), is_command=True)
 
 
 def _verdict(report: Report, marks: Marks) -> Line:
-    precision = report.plan.precision
-    sentence, kind = {
-        "fit": (f"Fit to train under {precision}.", "good"),
-        "unfit": (f"Not fit to train under {precision}.", "bad"),
-        "measured": (f"Measured; nothing speaks against {precision}, and nothing was trained.", "good"),
-        "unproven": (f"No fault found, but nothing shows that it trains under {precision}.", "warn"),
-        "incomplete": ("The examination could not be finished.", "warn"),
-    }[report.verdict]
+    sentence, kind = _verdict_in_words(report)
     mark, style = marks(kind)
-    tail = f" {counted(report.findings)}." if report.findings else ""
-    return Line(Text.assemble((f"{mark} {sentence}", style), plain(_decided_by(report)), tail), hang=2)
+    counts = f" {counted_by_severity(report.findings)}." if report.findings else ""
+    return Line(Text.assemble((f"{mark} {sentence}", style), printable(_settings_that_decided(report)), counts), hang=2)
 
 
-def _decided_by(report: Report) -> str:
-    """Return what a settings file decided of the verdict, so that no file changes it unseen."""
+def _verdict_in_words(report: Report) -> tuple[str, str]:
+    """Return the sentence of the verdict and the kind of its mark."""
+    precision = report.plan.precision
+    if report.verdict == "fit":
+        return f"Fit to train under {precision}.", "good"
+    if report.verdict == "unfit":
+        return f"Not fit to train under {precision}.", "bad"
+    if report.verdict == "unproven":
+        return f"No fault was found, but nothing shows that training under {precision} works.", "warn"
+    if report.verdict == "incomplete":
+        return "The examination could not be finished.", "warn"
+    headroom = report.probe.headroom if report.probe else None
+    return f"{_range(headroom) if headroom else 'No fault was measured.'} Training was not tested.", "good"
+
+
+def _range(headroom: Headroom) -> str:
+    tightest = headroom.tightest
+    size = f"Largest value {tightest.largest:,.0f} of {FLOAT16:,.0f}"
+    if tightest.bits < 0:
+        # A note (VC019) if the precision that decides is not float16.
+        return f"{size} ({tightest.bits:.1f} bits): float16 cannot hold these texts."
+    return f"{size} ({tightest.bits:.1f} bits spare): float16 holds these texts."
+
+
+def _settings_that_decided(report: Report) -> str:
+    """Return the settings of a file that decided the verdict, so that no file changes it unnoticed."""
     settings = report.plan.settings
-    chosen = settings.chose("profile", "precision") if settings else ()
-    if settings is None or not chosen:
+    keys = settings.chose("profile", "precision") if settings else ()
+    if settings is None or not keys:
         return ""
-    values = " and ".join(f"{key} {getattr(report.plan, key)}" for key in chosen)
+    values = " and ".join(f"{key} {getattr(report.plan, key)}" for key in keys)
     return f" {settings.file} sets {values}."

@@ -1,4 +1,4 @@
-"""What a line of the report for people is made of."""
+"""The lines that reports for people consist of."""
 
 import unicodedata
 from collections import Counter
@@ -8,80 +8,96 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.text import Text
 
+from vc2doctor.core.wording import counted
 from vc2doctor.findings import Finding, Severity
 
 _MARKS = {"good": ("✓", "ok"), "bad": ("✗", "X"), "none": ("-", "-"), "warn": ("!", "!"), "note": ("·", ".")}
+"""By kind: the mark, and its replacement on a terminal that shows ASCII only."""
 _STYLES = {"good": "green", "bad": "bold red", "none": "dim", "warn": "yellow", "note": "dim"}
-_LABEL = 14
-_NARROWEST = 24
+_LABEL_WIDTH = 14
+"""``Combination`` and a gap."""
+_NAME_WIDTH, _OUTCOME_WIDTH = 23, 12
+"""Columns of a row of the probe: ``bf16-in-fp16-autocast`` and ``not measured`` fit."""
+_MIN_TEXT_WIDTH = 24
+"""With less room beside an indent, text would be cut into single words."""
+_SMALL_INDENT = 6
+"""Used in place of a deeper indent on a narrow terminal."""
 
-OF_SEVERITY = {Severity.ERROR: "bad", Severity.WARNING: "warn", Severity.NOTE: "note"}
-"""Which mark a finding of a severity has."""
+MARK_OF_SEVERITY = {Severity.ERROR: "bad", Severity.WARNING: "warn", Severity.NOTE: "note"}
+"""The kind of mark before a finding of this severity."""
 
 
 class Line(NamedTuple):
-    """One line before wrapping: ``hang`` is the indent of its continuations; a command is never wrapped."""
+    """One line before wrapping. A command is never wrapped, so that it can be copied."""
 
     text: Text
     hang: int = 0
+    """The indent of the lines that wrapping adds."""
     is_command: bool = False
 
 
 class Marks:
-    """The signs before a line, as a terminal can show them."""
+    """The marks before a line, as the terminal can show them."""
 
     def __init__(self, *, ascii_only: bool) -> None:
         self._column = 1 if ascii_only else 0
 
     @classmethod
     def of(cls, console: Console) -> "Marks":
-        """Return the signs that ``console`` can show."""
+        """Return the marks that ``console`` can show."""
         return cls(ascii_only=not console.encoding.lower().startswith("utf"))
 
     def __call__(self, kind: str) -> tuple[str, str]:
-        """Return sign and style of ``kind``: good, bad, none, warn or note."""
+        """Return mark and style of ``kind``: good, bad, none, warn or note."""
         return _MARKS[kind][self._column], _STYLES[kind]
 
 
 def print_lines(lines: Iterable[Line], console: Console) -> None:
-    """Print lines: wrapped on a terminal where they may be, one line a line elsewhere."""
+    """Print lines; on a terminal wrap all but commands."""
     for line in lines:
         if line.is_command or not console.is_terminal:
             console.print(line.text, soft_wrap=True, highlight=False)
             continue
-        # On a narrow terminal a deep indent would leave no room for words.
-        hang = line.hang if console.width - line.hang >= _NARROWEST else 6
-        indent = " " * hang
-        # What stands in the indent belongs to the first line only.
+        hang = line.hang if console.width - line.hang >= _MIN_TEXT_WIDTH else _SMALL_INDENT
+        # Only the first line carries what stands in the indent: a mark, a label, the name of a row.
         head, body = line.text[:hang], line.text[hang:]
-        first, *rest = body.wrap(console, max(_NARROWEST, console.width - hang)) or [Text()]
+        first, *rest = body.wrap(console, max(_MIN_TEXT_WIDTH, console.width - hang)) or [Text()]
         console.print(head + first, soft_wrap=True, highlight=False)
         for part in rest:
-            console.print(Text(indent) + part, soft_wrap=True, highlight=False)
+            console.print(Text(" " * hang) + part, soft_wrap=True, highlight=False)
 
 
-def plain(text: str) -> str:
-    """Return ``text`` without the control characters that a terminal would obey."""
+def printable(text: str) -> str:
+    """Return ``text`` with control characters replaced, so that a target cannot send commands to the terminal."""
     return "".join(
         character if character in "\n\t" or unicodedata.category(character)[0] != "C" else "\N{REPLACEMENT CHARACTER}"
         for character in text
     )
 
 
-def counted(findings: Iterable[Finding]) -> str:
+def counted_by_severity(findings: Iterable[Finding]) -> str:
     """Return how many findings of each severity there are: ``2 errors, 1 note``."""
     numbers = Counter(finding.severity for finding in findings)
-    told = ((severity.value, numbers[severity]) for severity in reversed(Severity) if numbers[severity])
-    return ", ".join(f"{number} {name}{'s' if number > 1 else ''}" for name, number in told)
+    return ", ".join(counted(numbers[severity], severity.value) for severity in reversed(Severity) if numbers[severity])
 
 
-def labelled(label: str, text: str) -> Line:
-    """Return a line of the head: a label in bold, and what stands there."""
-    return Line(Text.assemble((f"  {label:<{_LABEL}}", "bold"), plain(text)), hang=_LABEL + 2)
+def labeled_line(label: str, text: str) -> Line:
+    """Return a line with a label in bold before the text."""
+    return Line(Text.assemble((f"  {label:<{_LABEL_WIDTH}}", "bold"), printable(text)), hang=_LABEL_WIDTH + 2)
 
 
-def row(mark: tuple[str, str], name: str, outcome: str, told: str) -> Line:
-    """Return a row of the probe."""
-    start = f" {name:<23} {outcome:<12} "
-    first = plain(told).replace("\n", " ")
-    return Line(Text.assemble("    ", (f"{mark[0]:<2}", mark[1]), start, first), hang=6 + len(start))
+def text_line(text: str, style: str = "", *, indent: int = 6) -> Line:
+    """Return an indented line; wrapping keeps the indent."""
+    return Line(Text(f"{' ' * indent}{printable(text)}", style), hang=indent)
+
+
+def command_line(command: str, *, indent: int = 8) -> Line:
+    """Return an indented command."""
+    return Line(Text.assemble(" " * indent, (printable(command), "cyan")), is_command=True)
+
+
+def probe_row(mark: tuple[str, str], name: str, outcome: str, description: str) -> Line:
+    """Return a row of the probe: mark, name, outcome and description."""
+    columns = f" {name:<{_NAME_WIDTH}} {outcome:<{_OUTCOME_WIDTH}} "
+    one_line = printable(description).replace("\n", " ")
+    return Line(Text.assemble("    ", (f"{mark[0]:<2}", mark[1]), columns, one_line), hang=6 + len(columns))

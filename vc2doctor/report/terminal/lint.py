@@ -1,12 +1,21 @@
-"""What the linter found, for people: the diagnosis first, then what stands alone; notes in one line each."""
+"""The linter's report for people: diagnoses first, then single findings, then notes with one line each."""
 
 from collections.abc import Iterator
 
 from rich.text import Text
 
+from vc2doctor.core.wording import counted
 from vc2doctor.findings import Severity
-from vc2doctor.linter.model import CodeFinding, Diagnosis, LintReport, undiagnosed
-from vc2doctor.report.terminal.lines import OF_SEVERITY, Line, Marks, counted, plain
+from vc2doctor.linter.model import CodeFinding, Diagnosis, FixResult, LintReport, undiagnosed
+from vc2doctor.report.terminal.lines import (
+    MARK_OF_SEVERITY,
+    Line,
+    Marks,
+    command_line,
+    counted_by_severity,
+    printable,
+    text_line,
+)
 
 _ROLES = {
     "helper": "decides: the default of the helper",
@@ -19,80 +28,88 @@ _ROLES = {
     "launch": "launch",
     "other": "place",
 }
+_ENTRY_POINT_PREFIX = "started by "
+"""Evidence that begins so names the entry point that decides which region is around a place."""
 
 
 def render(report: LintReport, marks: Marks) -> Iterator[Line]:
-    """Yield the report's lines."""
-    # What is printed can be opened from where the doctor was started.
+    """Yield the lines of the report."""
+    # The printed paths are relative to the working directory, so that a terminal or an editor can open them.
     prefix = "" if report.root == "." else f"{report.root}/"
-    yield Line(Text(f"vc2doctor {report.doctor}: {report.files} files read in {report.seconds:.1f} s", "bold"))
+    title = f"vc2doctor {report.doctor}: {counted(report.files, 'file')} read in {report.seconds:.1f} s"
+    yield Line(Text(title, "bold"))
     yield from _settings(report, marks)
     for diagnosis in report.diagnoses:
         yield Line(Text())
         yield from _diagnosis(diagnosis, marks, prefix)
-    others = undiagnosed(report.findings, report.diagnoses)
-    weighty = [finding for finding in others if finding.severity is not Severity.NOTE]
-    for finding in weighty:
-        yield Line(Text())
-        yield from _finding(finding, marks, prefix)
-    yield from _notes([finding for finding in others if finding.severity is Severity.NOTE], marks, prefix)
+    single_findings = undiagnosed(report.findings, report.diagnoses)
+    for finding in single_findings:
+        if finding.severity is not Severity.NOTE:
+            yield Line(Text())
+            yield from _finding(finding, marks, prefix)
+    yield from _notes([finding for finding in single_findings if finding.severity is Severity.NOTE], marks, prefix)
     if report.fix is not None:
-        yield from _fixed(report, marks)
+        yield from _fix(report.fix, marks, switches_to_bf16=report.plan.precision == "bf16")
     yield Line(Text())
     yield _verdict(report, marks)
 
 
 def _settings(report: LintReport, marks: Marks) -> Iterator[Line]:
-    read = report.settings
-    if read is None:
+    settings = report.settings
+    if settings is None:
         return
-    applied = [key for key in read.applied if key.startswith("lint.")]
-    ignored = [key for key in read.ignored if key.startswith("lint.")]
+    applied = [key for key in settings.applied if key.startswith("lint.")]
+    ignored = [key for key in settings.ignored if key.startswith("lint.")]
     if applied:
-        yield Line(Text(f"  settings of {plain(read.file)}: {', '.join(applied)}", "dim"))
+        yield text_line(f"settings from {settings.file}: {', '.join(applied)}", "dim", indent=2)
     if ignored:
         mark, style = marks("warn")
-        told = f"{read.file}: {', '.join(ignored)} was ignored: the file was found, and not named by --config"
-        yield Line(Text.assemble("  ", (f"{mark} ", style), plain(told)))
+        message = f"settings in {settings.file} were ignored: {', '.join(ignored)}. Pass the file with --config."
+        yield Line(Text.assemble("  ", (f"{mark} ", style), printable(message)))
 
 
 def _diagnosis(diagnosis: Diagnosis, marks: Marks, prefix: str) -> Iterator[Line]:
-    mark, style = marks(OF_SEVERITY[diagnosis.severity])
-    yield Line(Text.assemble("  ", (f"{mark} {plain(diagnosis.title)}", style)))
-    missed: str | None = None
-    around: tuple[str, ...] = ()
-    for number, place in enumerate(diagnosis.places, 1):
-        for at, each in enumerate(place.places):
-            head = f"{number:>3}. " if at == 0 else "     "
-            role = f"  {place.id} {_ROLES[place.role]}: {plain(place.message)}" if at == 0 else ""
-            yield Line(Text.assemble("    ", head, (plain(prefix + each.location), "bold"), role))
-        # Which region is around a model is the launcher's choice, so it is told by entry point.
-        entries = tuple(line for line in place.evidence if line.startswith("started by "))
-        if entries != around:
-            yield from (Line(Text(f"         {plain(line)}", "dim")) for line in entries)
-        around = entries
-        if place.if_missed and place.if_missed != missed:
-            yield Line(Text(f"         if missed: {plain(place.if_missed)}", "dim"))
-        missed = place.if_missed
+    mark, style = marks(MARK_OF_SEVERITY[diagnosis.severity])
+    yield Line(Text.assemble("  ", (f"{mark} {printable(diagnosis.title)}", style)))
+    previous: CodeFinding | None = None
+    for number, finding in enumerate(diagnosis.places, 1):
+        yield from _numbered_places(number, finding, prefix)
+        # Consecutive places often share an entry point or a consequence. It is printed once.
+        entry_points = _entry_points(finding)
+        if previous is None or entry_points != _entry_points(previous):
+            yield from (text_line(line, "dim", indent=9) for line in entry_points)
+        if finding.if_missed and (previous is None or finding.if_missed != previous.if_missed):
+            yield text_line(f"if missed: {finding.if_missed}", "dim", indent=9)
+        previous = finding
     folder = f"{prefix}{diagnosis.unit}".rstrip("/") or "."
-    yield Line(Text("      All of them at once, as a patch first:"))
-    yield Line(Text(f"        vc2doctor lint --precision bf16 --fix --diff {plain(folder)}", "cyan"), is_command=True)
+    yield text_line("Change all of them together. See the change as a patch first:")
+    yield command_line(f"vc2doctor lint --precision bf16 --fix --diff {folder}")
+
+
+def _numbered_places(number: int, finding: CodeFinding, prefix: str) -> Iterator[Line]:
+    """Yield a line for each place of a finding; the first has the number, the role and the message."""
+    first, *others = finding.places
+    role = f"  {finding.id} {_ROLES[finding.role]}: {printable(finding.message)}"
+    yield Line(Text.assemble("    ", f"{number:>3}. ", (printable(prefix + first.location), "bold"), role))
+    for place in others:
+        yield Line(Text.assemble("    ", "     ", (printable(prefix + place.location), "bold")))
+
+
+def _entry_points(finding: CodeFinding) -> tuple[str, ...]:
+    return tuple(line for line in finding.evidence if line.startswith(_ENTRY_POINT_PREFIX))
 
 
 def _finding(finding: CodeFinding, marks: Marks, prefix: str) -> Iterator[Line]:
-    mark, style = marks(OF_SEVERITY[finding.severity])
-    first, *rest = finding.places
-    yield Line(
-        Text.assemble(
-            "  ", (f"{mark} {finding.id} {finding.severity.value}", style), "  ", (plain(finding.message), "bold")
-        )
-    )
-    yield Line(Text(f"      at {plain(prefix + first.location)}"))
-    for place in rest:
-        yield Line(Text(f"         {plain(prefix + place.location)}"))
+    mark, style = marks(MARK_OF_SEVERITY[finding.severity])
+    head = f"{mark} {finding.id} {finding.severity.value}"
+    yield Line(Text.assemble("  ", (head, style), "  ", (printable(finding.message), "bold")))
+    first, *others = finding.places
+    yield text_line(f"at {prefix}{first.location}")
+    for place in others:
+        yield text_line(f"{prefix}{place.location}", indent=9)
     for evidence in finding.evidence:
-        yield Line(Text(f"      {plain(evidence)}", "dim"))
-    yield Line(Text(f"      {plain(finding.remedy)}"))
+        yield text_line(evidence, "dim")
+    yield text_line(finding.remedy)
 
 
 def _notes(notes: list[CodeFinding], marks: Marks, prefix: str) -> Iterator[Line]:
@@ -102,52 +119,41 @@ def _notes(notes: list[CodeFinding], marks: Marks, prefix: str) -> Iterator[Line
     yield Line(Text())
     for note in notes:
         for place in note.places:
-            yield Line(
-                Text.assemble(
-                    "  ", (f"{mark} {note.id} note  {plain(prefix + place.location)}  ", style), plain(note.message)
-                )
-            )
+            head = f"{mark} {note.id} note  {printable(prefix + place.location)}  "
+            yield Line(Text.assemble("  ", (head, style), printable(note.message)))
 
 
-def _fixed(report: LintReport, marks: Marks) -> Iterator[Line]:
-    fixed = report.fix
-    if fixed is None:
-        return
+def _fix(fix: FixResult, marks: Marks, *, switches_to_bf16: bool) -> Iterator[Line]:
     yield Line(Text())
-    if fixed.refused:
+    if fix.refused:
         mark, style = marks("bad")
-        yield Line(
-            Text.assemble("  ", (f"{mark} Not fixed, nothing was written: the change would not be complete.", style))
-        )
-        for reason in fixed.refused:
-            yield Line(Text(f"      {plain(reason)}"))
-    elif not fixed.files:
-        yield Line(Text("  Nothing to fix."))
+        message = f"{mark} Nothing was fixed or written, because the change would not be complete:"
+        yield Line(Text.assemble("  ", (message, style)))
+        yield from (text_line(reason) for reason in fix.refused)
+    elif not fix.files:
+        yield text_line("Nothing to fix.", indent=2)
     else:
         mark, style = marks("good")
-        verb = "Fixed" if fixed.written else "Would fix"
-        yield Line(
-            Text.assemble("  ", (f"{mark} {verb} {len(fixed.files)} file{'s' if len(fixed.files) > 1 else ''}:", style))
-        )
-        for file in fixed.files:
-            yield Line(Text(f"      {plain(file.path)}: {file.edits} edit{'s' if file.edits > 1 else ''}"))
-    if report.plan.precision == "bf16" and fixed.files and not fixed.refused:
-        yield Line(Text("      bfloat16 needs an Ampere or newer GPU; see that this environment has one, and trains:"))
-        yield Line(Text("        vc2doctor check --precision bf16", "cyan"), is_command=True)
-    for caution in fixed.cautions:
+        verb = "Fixed" if fix.written else "Would fix"
+        yield Line(Text.assemble("  ", (f"{mark} {verb} {counted(len(fix.files), 'file')}:", style)))
+        yield from (text_line(f"{file.path}: {counted(file.edits, 'edit')}") for file in fix.files)
+        if switches_to_bf16:
+            yield text_line("bfloat16 needs an Ampere or newer GPU. Check that this environment has one, and trains:")
+            yield command_line("vc2doctor check --precision bf16")
+    for caution in fix.cautions:
         mark, style = marks("warn")
-        yield Line(Text.assemble("  ", (f"{mark} look at ", style), plain(caution)))
+        yield Line(Text.assemble("  ", (f"{mark} check by hand: ", style), printable(caution)))
 
 
 def _verdict(report: LintReport, marks: Marks) -> Line:
-    left = f" {report.silenced} place{'s' if report.silenced > 1 else ''} ignored as told." if report.silenced else ""
+    silenced = ""
+    if report.silenced:
+        silenced += f" {counted(report.silenced, 'place')} ignored by comments or per-file ignores."
     if report.switched_off:
-        left += (
-            f" {report.switched_off} finding{'s' if report.switched_off > 1 else ''} of rules that are switched off."
-        )
+        silenced += f" {counted(report.switched_off, 'finding')} of rules that are off."
     if not report.findings:
         mark, style = marks("good")
-        return Line(Text.assemble((f"{mark} Nothing in this code contradicts itself.", style), left))
+        return Line(Text.assemble((f"{mark} No contradiction found in this code.", style), silenced))
     worst = max(report.findings, key=lambda finding: finding.severity.rank).severity
-    mark, style = marks(OF_SEVERITY[worst])
-    return Line(Text.assemble((f"{mark} {counted(report.findings)}.", style), left))
+    mark, style = marks(MARK_OF_SEVERITY[worst])
+    return Line(Text.assemble((f"{mark} {counted_by_severity(report.findings)}.", style), silenced))

@@ -1,115 +1,122 @@
-"""Tells the matrix: a judgement as text, a table as text or as a page."""
+"""What the matrix knows: a verdict on versions as text, and tables as text or as an HTML page."""
 
 import io
 import shlex
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich import box
 from rich.console import Console
-from rich.table import Table as Drawn
+from rich.table import Table as RichTable
 from rich.text import Text
 
 from vc2doctor.commands.versions import Tables, VersionsAnswer
 from vc2doctor.matrix.judge import Verdict
 from vc2doctor.matrix.table import Table, TableCell
-from vc2doctor.report.terminal.lines import Line, Marks, plain
+from vc2doctor.report.terminal.lines import Line, Marks, printable
 
-_STYLES = {"trains": ("✓", "green"), "fails": ("✗", "red"), "unknown": ("?", "yellow")}
+_MARKS = {"trains": ("✓", "green"), "fails": ("✗", "red"), "unknown": ("?", "yellow")}
+_LEGEND = "✓ trains  ✗ fails  ? unknown; a number counts the measured cells, no number means inferred"
 _WIDTH = 100
-_MOST = 4
+"""Columns of text that a table may take: it fits a terminal, a page of documentation and an issue."""
+_COLUMN_GAP = 2
+_MAX_RANGES = 4
+"""Ranges of one package that are listed among the possible conflicts; the others are counted."""
 
 
-def answer(found: VersionsAnswer, _: Marks) -> Iterator[Line]:
-    """Yield the verdict, its ground, the nearest measured cells, and sets that train."""
-    told = found.judgement
-    undecided = told.verdict is not Verdict.INCOMPATIBLE
-    first, *rest = told.reason.split("; ")
-    lines = [f"{told.verdict.value}: {first}", *(f"  {part}" for part in rest)]
-    for title, entries in (
-        ("Known to fail under conditions that no version shows", told.conditions),
-        ("It fails, depending on what was not named", tuple(_depends(found)) if undecided else ()),
-        ("Nearest measured", found.nearest_cells),
-        (
-            "Measured to train",
-            tuple(f"pip install {shlex.join(way.requirements)}  ({way.reason})" for way in found.remedies),
+def render_answer(answer: VersionsAnswer, _: Marks) -> Iterator[Line]:
+    """Yield the verdict with its reason, then possible conflicts, the nearest measured cells, and sets that train."""
+    judgement = answer.judgement
+    first_reason, *more_reasons = judgement.reason.split("; ")
+    lines = [f"{judgement.verdict.value}: {first_reason}", *(f"  {reason}" for reason in more_reasons)]
+    is_open = judgement.verdict is not Verdict.INCOMPATIBLE
+    sections = {
+        "Known to fail under conditions that versions do not show": judgement.conditions,
+        "These other packages could still break it": tuple(_possible_conflicts(answer)) if is_open else (),
+        "Nearest measured": answer.nearest_cells,
+        "Measured to train": tuple(
+            f"pip install {shlex.join(remedy.requirements)}  ({remedy.reason})" for remedy in answer.remedies
         ),
-    ):
+    }
+    for title, entries in sections.items():
         if entries:
             lines += ["", f"{title}:", *(f"  {entry}" for entry in entries)]
-    yield from (Line(Text(plain(line)), is_command=True) for line in lines)
+    yield from (Line(Text(printable(line)), is_command=True) for line in lines)
 
 
-def _depends(found: VersionsAnswer) -> Iterator[str]:
-    """Yield the reasons where they are the answer; beside a verdict, a line for each package that was not named."""
-    if found.judgement.uncertainty == "unnamed":
-        yield from (f"{one.where}: {one.reason}" for one in found.possible_conflicts)
+def _possible_conflicts(answer: VersionsAnswer) -> Iterator[str]:
+    """Yield one line per conflict with its reason if the conflicts are the answer, else one line per package."""
+    if answer.judgement.uncertainty == "unnamed":
+        yield from (f"{conflict.where}: {conflict.reason}" for conflict in answer.possible_conflicts)
         return
-    by_package: dict[str, list[str]] = defaultdict(list)
-    for one in found.possible_conflicts:
-        name = " and ".join(one.missing)
-        by_package[name].append(one.where.removeprefix(f"with {name} "))
-    for name, wheres in by_package.items():
-        more = f" and {len(wheres) - _MOST} more ranges" if len(wheres) > _MOST else ""
-        yield f"{name}: {', '.join(dict.fromkeys(wheres[:_MOST]))}{more}"
+    ranges_by_package: dict[str, list[str]] = defaultdict(list)
+    for conflict in answer.possible_conflicts:
+        package = " and ".join(conflict.missing)
+        ranges_by_package[package].append(conflict.where.removeprefix(f"with {package} "))
+    for package, ranges in ranges_by_package.items():
+        more = f" and {len(ranges) - _MAX_RANGES} more ranges" if len(ranges) > _MAX_RANGES else ""
+        yield f"{package}: {', '.join(dict.fromkeys(ranges[:_MAX_RANGES]))}{more}"
 
 
-def drawn(report: Tables, *, color: bool) -> str:
-    """Return the tables as text, at most 100 columns wide where their releases allow that."""
-    console = Console(file=io.StringIO(), width=_WIDTH, force_terminal=color, no_color=not color, highlight=False)
-    for each in report.tables:
-        _draw(each, console)
-    file = console.file
-    return file.getvalue() if isinstance(file, io.StringIO) else ""
+def tables_as_text(report: Tables, *, color: bool) -> str:
+    """Return the tables as text, at most 100 columns wide if their releases allow that."""
+    buffer = io.StringIO()
+    console = Console(file=buffer, width=_WIDTH, force_terminal=color, no_color=not color, highlight=False)
+    for table in report.tables:
+        _draw(table, console)
+    return buffer.getvalue()
 
 
-def page(report: Tables) -> str:
-    """Return the tables as one HTML page that needs nothing else."""
+def tables_as_html(report: Tables) -> str:
+    """Return the tables as one self-contained HTML page."""
     console = Console(file=io.StringIO(), width=_WIDTH, record=True, force_terminal=True, highlight=False)
-    for found in report.tables:
-        _draw(found, console)
+    for table in report.tables:
+        _draw(table, console)
         console.print()
     return console.export_html(inline_styles=True)
 
 
-def _draw(found: Table, console: Console) -> None:
-    console.print(
-        Text(f"torch {found.torch}, under {found.recipe}: transformers (rows) with peft (columns)", style="bold")
-    )
-    names = [_named(row.first, row.last) for row in found.rows]
-    left = _WIDTH - max(map(len, names), default=0) - 2
-    headers, legend = _headers(found.columns, left)
-    # A table of many ranges is still a table: first the counts go, then the air.
-    widest = [
-        max(len(_entry(entry, counted=True)) for entry in column)
-        for column in zip(*(r.entries for r in found.rows), strict=True)
-    ]
-    counted = sum(width + 2 for width in widest) <= left
-    drawn = Drawn(box=box.SIMPLE, padding=(0, 1 if counted or 3 * len(headers) <= left else 0), pad_edge=False)
-    drawn.add_column("", no_wrap=True)
+def _draw(table: Table, console: Console) -> None:
+    title = f"torch {table.torch}, under {table.recipe}: transformers (rows) with peft (columns)"
+    console.print(Text(title, style="bold"))
+    row_names = [_range_name(row.first, row.last) for row in table.rows]
+    room = _WIDTH - max(map(len, row_names), default=0) - _COLUMN_GAP
+    headers, letter_meanings = _headers(table.columns, room)
+    # A table with many columns drops first the numbers in its cells, and then the space between columns.
+    has_room_for_numbers = sum(width + _COLUMN_GAP for width in _column_widths(table)) <= room
+    has_room_for_gaps = has_room_for_numbers or (1 + _COLUMN_GAP) * len(headers) <= room
+    drawing = RichTable(box=box.SIMPLE, padding=(0, 1 if has_room_for_gaps else 0), pad_edge=False)
+    drawing.add_column("", no_wrap=True)
     for header in headers:
-        drawn.add_column(header, justify="center", no_wrap=True)
-    for name, row in zip(names, found.rows, strict=True):
-        drawn.add_row(name, *(_entry(entry, counted=counted) for entry in row.entries))
-    console.print(drawn)
-    if legend:
-        console.print(f"peft: {legend}")
-    console.print("✓ trains  ✗ fails  ? nobody knows; the number says how many cells were measured, none: inferred")
+        drawing.add_column(header, justify="center", no_wrap=True)
+    for name, row in zip(row_names, table.rows, strict=True):
+        drawing.add_row(name, *(_cell_text(cell, with_number=has_room_for_numbers) for cell in row.entries))
+    console.print(drawing)
+    if letter_meanings:
+        console.print(f"peft: {letter_meanings}")
+    console.print(_LEGEND)
 
 
-def _named(first: str, last: str) -> str:
+def _column_widths(table: Table) -> list[int]:
+    columns = zip(*(row.entries for row in table.rows), strict=True)
+    return [max(len(_cell_text(cell, with_number=True)) for cell in column) for column in columns]
+
+
+def _range_name(first: str, last: str) -> str:
     return first if first == last else f"{first} to {last}"
 
 
-def _headers(columns: tuple[tuple[str, str], ...], width: int) -> tuple[list[str], str]:
-    """Return a header for each column; letters, and what they stand for, where the releases would not fit."""
-    whole = [first if first == last else f"{first}\n{last}" for first, last in columns]
-    if sum(max(map(len, header.split("\n"))) + 2 for header in whole) <= width:
-        return whole, ""
+def _headers(columns: Sequence[tuple[str, str]], room: int) -> tuple[list[str], str]:
+    """Return a header for each column, and the meaning of letters if the releases themselves do not fit."""
+    releases = [first if first == last else f"{first}\n{last}" for first, last in columns]
+    if sum(max(map(len, header.split("\n"))) + _COLUMN_GAP for header in releases) <= room:
+        return releases, ""
+    # A to Z, then AA to ZZ.
     letters = [chr(ord("A") + index % 26) * (index // 26 + 1) for index in range(len(columns))]
-    return letters, ", ".join(f"{letter} {_named(*column)}" for letter, column in zip(letters, columns, strict=True))
+    meanings = [f"{letter} {_range_name(*column)}" for letter, column in zip(letters, columns, strict=True)]
+    return letters, ", ".join(meanings)
 
 
-def _entry(entry: TableCell, *, counted: bool) -> Text:
-    sign, style = _STYLES[entry.kind]
-    return Text(f"{sign}{entry.measured}" if entry.measured and counted else sign, style=style)
+def _cell_text(cell: TableCell, *, with_number: bool) -> Text:
+    mark, style = _MARKS[cell.kind]
+    return Text(f"{mark}{cell.measured}" if cell.measured and with_number else mark, style=style)

@@ -7,40 +7,40 @@ from rich.text import Text
 from vc2doctor.checks.plan import Plan
 from vc2doctor.commands.report import ProbeReport
 from vc2doctor.core.precision import bits_of
-from vc2doctor.probe.facts import Headroom
+from vc2doctor.probe.facts import AdapterRun, Headroom
 from vc2doctor.probe.outcome import RecipeOutcome, Stress
-from vc2doctor.report.terminal.lines import Line, Marks, plain, row
+from vc2doctor.report.terminal.lines import Line, Marks, printable, probe_row
 from vc2doctor.target.shared.recipes import RECIPES
 
-_KINDS = {"finite": "good", "unsupported": "none", None: "none", "weak": "warn"}
-_BAR, _MOST_BITS = 20, 16.0
-_MEASURES = {"measured": "note", "unsupported": "none", "failed": "bad"}
+_MARK_OF_OUTCOME = {"finite": "good", "unsupported": "none", None: "none", "weak": "warn"}
+"""All other outcomes are bad."""
+_MARK_OF_STATUS = {"measured": "note", "unsupported": "none", "failed": "bad"}
+_BAR_WIDTH = 20
+_BAR_BITS = 16.0
+"""Headroom at which a bar is empty: log2(65504 / 1), the headroom of a value of 1."""
 
 
 def render(probe: ProbeReport, plan: Plan, marks: Marks) -> Iterator[Line]:
-    """Yield the lines on the probe."""
-    where = f" on {probe.device.name or probe.device.device}" if probe.device else ""
-    yield Line(Text(plain(f"  Probe{where}: {probe.ending}, {probe.seconds:.1f} s"), "bold"))
+    """Yield the lines about the probe."""
+    device = f" on {probe.device.name or probe.device.device}" if probe.device else ""
+    yield Line(Text(printable(f"  Probe{device}: {probe.ending}, {probe.seconds:.1f} s"), "bold"))
     if probe.loaded is not None:
         loaded = probe.loaded
-        told = f"{loaded.architecture}, {loaded.parameters / 1e6:.4g} million weights, in {loaded.dtype}"
-        yield row(marks("note"), "checkpoint", "", told)
-    # The miniature's weights are random: its range says nothing to a reader.
+        description = f"{loaded.architecture}, {loaded.parameters / 1e6:.4g} million weights, in {loaded.dtype}"
+        yield probe_row(marks("note"), "checkpoint", "", description)
+    # The miniature has random weights, so its range is not shown.
     if probe.headroom is not None and plan.custom_subject:
-        yield row(marks("note"), "float16 headroom", "", _headroom(probe.headroom))
+        yield probe_row(marks("note"), "float16 headroom", "", _headroom(probe.headroom))
     if probe.headroom is not None and plan.checkpoint:
         yield from _layers(probe.headroom, marks)
     if probe.import_failure is not None:
-        yield row(marks("bad"), f"import {probe.import_package}", "error", probe.import_failure.message)
+        yield probe_row(marks("bad"), f"import {probe.import_package}", "error", probe.import_failure.message)
     if probe.load_failure is not None:
-        yield row(marks("bad"), "what was named", "error", probe.load_failure.message)
+        yield probe_row(marks("bad"), "your model", "error", probe.load_failure.message)
     for outcome in probe.recipes:
         yield _recipe(outcome, marks, decides=outcome.recipe == plan.precision)
-    adapter = probe.adapter
-    if adapter is not None:
-        kind = "good" if adapter.same and adapter.error is None else "bad"
-        told = "the same model" if kind == "good" else (adapter.error.message if adapter.error else "another model")
-        yield row(marks(kind), "save, reload, generate", "", told)
+    if probe.adapter is not None:
+        yield _adapter(probe.adapter, marks)
     yield from _measures(probe, marks)
     yield from _stress(probe.stress, marks)
 
@@ -51,36 +51,48 @@ def _headroom(headroom: Headroom) -> str:
 
 
 def _layers(headroom: Headroom, marks: Marks) -> Iterator[Line]:
+    """Yield a row with a bar for each layer: the longer the bar, the closer the layer is to the end of float16."""
     for layer, largest in headroom.layers.items():
         bits = bits_of(largest)
-        kind = "bad" if bits < 0 else "none"
-        bar = "#" * round(_BAR * (1 - max(0.0, min(bits, _MOST_BITS)) / _MOST_BITS))
-        yield row(marks(kind), f"  {layer}", f"{bits:.1f} bits", f"{bar:<{_BAR}} |x| up to {largest:.5g}")
+        used_share = 1 - max(0.0, min(bits, _BAR_BITS)) / _BAR_BITS
+        bar = "#" * round(_BAR_WIDTH * used_share)
+        mark = marks("bad" if bits < 0 else "none")
+        yield probe_row(mark, f"  {layer}", f"{bits:.1f} bits", f"{bar:<{_BAR_WIDTH}} |x| up to {largest:.5g}")
 
 
 def _recipe(outcome: RecipeOutcome, marks: Marks, *, decides: bool) -> Line:
-    kind = _KINDS.get(outcome.outcome, "bad")
+    kind = _MARK_OF_OUTCOME.get(outcome.outcome, "bad")
     if RECIPES[outcome.recipe].contradicts and not decides:
+        # This recipe fails in every environment, so its failure is not marked as bad.
         kind = "note"
     name = f"{outcome.recipe} (decides)" if decides else outcome.recipe
-    told = f"{outcome.description}; {outcome.cause.description}" if outcome.cause else outcome.description
-    return row(marks(kind), name, outcome.outcome or "not measured", told)
+    cause = f"; {outcome.cause.description}" if outcome.cause else ""
+    return probe_row(marks(kind), name, outcome.outcome or "not measured", f"{outcome.description}{cause}")
+
+
+def _adapter(adapter: AdapterRun, marks: Marks) -> Line:
+    if adapter.error is not None:
+        kind, description = "bad", adapter.error.message
+    elif adapter.same:
+        kind, description = "good", "the reloaded model computes the same logits"
+    else:
+        kind, description = "bad", "the reloaded model computes other logits"
+    return probe_row(marks(kind), "save, reload, generate", "", description)
 
 
 def _measures(probe: ProbeReport, marks: Marks) -> Iterator[Line]:
-    # Without a GPU none was asked; VC009 tells of that.
+    # Without a GPU nothing was measured on one; VC009 says so.
     for measure in () if probe.not_measured else probe.measures:
-        yield row(marks(_MEASURES[measure.status]), measure.name, measure.status, measure.description)
+        yield probe_row(marks(_MARK_OF_STATUS[measure.status]), measure.name, measure.status, measure.description)
 
 
-def _stress(stress: tuple[Stress, ...], marks: Marks) -> Iterator[Line]:
-    if not stress:
+def _stress(results: tuple[Stress, ...], marks: Marks) -> Iterator[Line]:
+    if not results:
         return
     yield Line(Text())
-    yield Line(
-        Text("  Planted outliers of documented size: a margin, the same on every machine, and no verdict", "bold")
-    )
-    for one in stress:
-        bits = f"{one.headroom.tightest.bits:.2f} bits" if one.headroom else ""
-        found = ", ".join(f"{outcome.recipe} {outcome.outcome or 'not measured'}" for outcome in one.recipes)
-        yield row(marks("note"), one.plant, bits, found)
+    title = "Planted outliers of documented size (the same on every machine; they do not affect the verdict)"
+    yield Line(Text(f"  {title}", "bold"))
+    for result in results:
+        bits = f"{result.headroom.tightest.bits:.2f} bits" if result.headroom else ""
+        outcomes = ", ".join(f"{outcome.recipe} {outcome.outcome or 'not measured'}" for outcome in result.recipes)
+        yield probe_row(marks("note"), result.plant, bits, outcomes)
