@@ -160,7 +160,8 @@ def description_of(run: RecipeRun, **facts: Any) -> str:  # noqa: ANN401
 def test_an_overflow_is_described_with_its_size() -> None:
     run, facts = CASES["forward-overflow"]
     assert description_of(run, **facts) == (
-        "the result of mul in layers.2.mlp is 6.698e+04 (inputs up to 255.9 and 261.8), and float16 ends at 65504"
+        "the result of mul in layers.2.mlp is 6.698e+04 (inputs up to 255.9 and 261.8), but float16's largest number is"
+        " 65504"
     )
 
 

@@ -1,8 +1,9 @@
-"""The named causes of a bad outcome, one function each. What no evidence decides stays unknown.
+"""The named causes of a bad outcome, one function each.
 
-A function returns the evidence that its cause is the one, as a sentence without a period, or ``None``. ``_cause`` adds
-it to ``CAUSES`` with its remedy, the text that a report shows. The functions are asked in the order of this file: the
-ones that are certain come first.
+A function returns its evidence, as a sentence without a period, or ``None`` if the facts do not show this cause. The
+decorator ``_cause`` adds it to ``CAUSES`` with its remedy, the advice that a report shows. ``diagnose`` calls the
+functions in the order of this file and takes the first evidence: causes that are certain come first. Without evidence
+the cause stays unknown.
 """
 
 import re
@@ -150,7 +151,7 @@ def nothing_trainable(case: Case) -> str | None:
     " train in bfloat16."
 )
 def half_parameters_under_adam(case: Case) -> str | None:
-    """Find float16 parameters that Adam makes non-finite from finite gradients, because its eps is 0 in float16."""
+    """Find float16 parameters that become non-finite under Adam from finite gradients, because its eps rounds to 0."""
     adapters = case.run.adapters
     if adapters is None or "float16" not in adapters.dtypes or "Adam" not in adapters.optimizer:
         return None
@@ -160,7 +161,7 @@ def half_parameters_under_adam(case: Case) -> str | None:
     eps = adapters.eps or 0.0
     if eps > _SMALLEST_FLOAT16 / 2:
         return None
-    confirmed = "; float32 adapters do not fail" if case.fixed_by("float32-adapters") else ""
+    confirmed = "; with float32 adapters, training does not fail" if case.fixed_by("float32-adapters") else ""
     return (
         f"the trainable parameters are float16, which rounds {adapters.optimizer}'s eps of {eps:g} to 0, so that an"
         f" update can divide by 0{confirmed}{_peft_origin(case)}"
@@ -284,8 +285,8 @@ def _overflow(broken: BrokenOperation) -> str | None:
         return None
     sizes = " and ".join(f"{size:.4g}" for size in broken.largest if size is not None)
     return (
-        f"the result of {_place(broken)} is {broken.exact:.4g} (inputs up to {sizes}), and {broken.dtype} ends at"
-        f" {largest:g}"
+        f"the result of {_place(broken)} is {broken.exact:.4g} (inputs up to {sizes}), but {broken.dtype}'s largest"
+        f" number is {largest:g}"
     )
 
 

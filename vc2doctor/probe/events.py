@@ -57,14 +57,10 @@ class EventReader:
         """The recipes that events are about: those of the plain subject, or of the one with planted outliers."""
         self._stress: list[dict[str, Any]] = []
         self._measures: list[Measure] = []
-        self.handlers: dict[str, Callable[[_Event], None]] = {
-            **self._set_up_handlers(),
-            **self._recipe_handlers(),
-            **self._other_handlers(),
-        }
-        """By kind of event."""
+        self.handlers = self._handlers()
 
-    def _set_up_handlers(self) -> "dict[str, Callable[[_Event], None]]":
+    def _handlers(self) -> "dict[str, Callable[[_Event], None]]":
+        """Return the methods that read an event, by kind of event."""
         return {
             "start": self._start,
             "importing": self._importing,
@@ -77,10 +73,9 @@ class EventReader:
             "loading": self._loading,
             "loaded": self._loaded,
             "load-failed": self._load_failed,
-        }
-
-    def _recipe_handlers(self) -> "dict[str, Callable[[_Event], None]]":
-        return {
+            "headroom": self._headroom,
+            "range-broken": self._range_broken,
+            "headroom-failed": self._headroom_failed,
             "recipe": self._recipe,
             "inspection": self._inspection,
             "adapters": self._adapters,
@@ -90,16 +85,10 @@ class EventReader:
             "recipe-failed": self._recipe_failed,
             "recipe-end": self._recipe_end,
             "located": self._located,
+            # The outcome stands without its place.
             "locate-failed": lambda _: None,
             "experiment": self._experiment,
             "adapter": self._adapter,
-        }
-
-    def _other_handlers(self) -> "dict[str, Callable[[_Event], None]]":
-        return {
-            "headroom": self._headroom,
-            "range-broken": self._range_broken,
-            "headroom-failed": self._headroom_failed,
             "stress": self._stress_start,
             "stress-end": self._stress_end,
             "measuring": self._measuring,

@@ -16,22 +16,24 @@ _NOT_IMPLEMENTED = re.compile(
 _LIMITED_DEVICES = ("cpu", "mps")
 """Devices that lack half-precision operations; on a GPU the same message is an error."""
 
-MAX_ZERO_SHARE, MAX_VANISHED_SHARE = 0.25, 0.5
-"""Share of the tensors, and of the elements, whose gradients may be 0 here and are not in float32. Miniatures with
-outliers of documented size still train with 11 % of the tensors and 14 % of the elements at 0 (``vc2doctor probe
---stress``, fp16-unscaled, seed 0)."""
+MAX_ZERO_SHARE = 0.25
+"""Share of the tensors that may have only gradients of 0, although they do not in float32. Miniatures with outliers of
+documented size still train at 11 % (``vc2doctor probe --stress``, fp16-unscaled, seed 0)."""
+MAX_VANISHED_SHARE = 0.5
+"""Share of the gradient elements that may be 0, although they are not in float32. The same miniatures train at 14 %."""
 MAX_MISSING_SHARE = 0.1
 """Share of the trainable tensors that may get no gradient; none of the adapters may."""
-MIN_MENTIONED_VANISHED, MAX_MENTIONED_STEP = 0.01, 0.9
-"""Shares of vanished gradients from which on, and of weights that one step changes below which, a good outcome mentions
-them."""
+MIN_MENTIONED_VANISHED = 0.01
+"""The description of a finite outcome mentions vanished gradients from this share on."""
+MAX_MENTIONED_STEP = 0.9
+"""The description of a finite outcome mentions the share of weights that one step changes if it is below this."""
 
 _ONLY_ON_A_GPU = (
     "the GPU's float16 and bfloat16 kernels, and their speed",
     "CUDA autocast's list of operations that stay in float32",
     "foreach and fused optimizers",
     "flash-attention",
-    "GPU memory",
+    "memory",
 )
 
 
@@ -81,7 +83,7 @@ class Stress(Data):
     recipes: tuple[RecipeOutcome, ...]
 
 
-class _Judgement(NamedTuple):
+class _JudgedOutcome(NamedTuple):
     """An outcome, its description, and the step and phase that decide it."""
 
     outcome: Outcome | None
@@ -148,9 +150,9 @@ def _outcome(recipe: RecipeRun, control: RecipeRun | None, run: ProbeRun) -> Rec
     )
 
 
-def _judge(recipe: RecipeRun, control: RecipeRun | None, run: ProbeRun) -> _Judgement:
+def _judge(recipe: RecipeRun, control: RecipeRun | None, run: ProbeRun) -> _JudgedOutcome:
     if recipe.unsupported is not None:
-        return _Judgement(outcome="unsupported", description=recipe.unsupported)
+        return _JudgedOutcome(outcome="unsupported", description=recipe.unsupported)
     if recipe.failure is not None:
         return _judge_exception(recipe, run)
     bad = _judge_first_bad_step(recipe)
@@ -161,36 +163,36 @@ def _judge(recipe: RecipeRun, control: RecipeRun | None, run: ProbeRun) -> _Judg
     return _judge_finite(recipe, control)
 
 
-def _judge_exception(recipe: RecipeRun, run: ProbeRun) -> _Judgement:
+def _judge_exception(recipe: RecipeRun, run: ProbeRun) -> _JudgedOutcome:
     failure = recipe.failure
     assert failure is not None  # noqa: S101 - the caller looked
     message = f"{failure.error.type}: {failure.error.message.rstrip('.')}"
     device = run.device.type if run.device else "cpu"
     if device in _LIMITED_DEVICES and _NOT_IMPLEMENTED.search(message):
-        return _Judgement(outcome="unsupported", description=f"{message} (on {device})", phase=failure.phase)
+        return _JudgedOutcome(outcome="unsupported", description=f"{message} (on {device})", phase=failure.phase)
     place = f", raised at {failure.error.file}:{failure.error.line}" if failure.error.file else ""
     prefix = "out of memory: " if failure.memory else ""
-    return _Judgement(
+    return _JudgedOutcome(
         outcome="error", description=f"{prefix}{message}{place}", step=len(recipe.steps), phase=failure.phase
     )
 
 
-def _judge_first_bad_step(recipe: RecipeRun) -> _Judgement | None:
+def _judge_first_bad_step(recipe: RecipeRun) -> _JudgedOutcome | None:
     scaled = any(step.scale is not None for step in recipe.steps)
     for step in recipe.steps:
         if step.loss is None:
             description = f"the loss of step {step.step} is not finite"
-            return _Judgement(outcome="non-finite", description=description, step=step.step, phase="forward")
+            return _JudgedOutcome(outcome="non-finite", description=description, step=step.step, phase="forward")
         # A GradScaler skips a step with such gradients; that is how it finds its scale.
         if step.gradients.non_finite and not (scaled and not step.taken):
             description = (
                 f"the gradients of {step.gradients.non_finite} of {step.gradients.tensors} tensors are not finite"
                 f"{_first(step.gradients.first_non_finite)}"
             )
-            return _Judgement(outcome="non-finite", description=description, step=step.step, phase="backward")
+            return _JudgedOutcome(outcome="non-finite", description=description, step=step.step, phase="backward")
         if not step.parameters_finite:
             description = _describe_poisoned(recipe, step)
-            return _Judgement(outcome="poisoned", description=description, step=step.step, phase="optimizer")
+            return _JudgedOutcome(outcome="poisoned", description=description, step=step.step, phase="optimizer")
     return None
 
 
@@ -202,31 +204,31 @@ def _describe_poisoned(recipe: RecipeRun, step: Step) -> str:
     )
 
 
-def _judge_interrupted(recipe: RecipeRun, run: ProbeRun) -> _Judgement:
+def _judge_interrupted(recipe: RecipeRun, run: ProbeRun) -> _JudgedOutcome:
     step = len(recipe.steps)
     if run.ending == "signal":
-        return _Judgement(
+        return _JudgedOutcome(
             outcome="error", description=f"{run.child.signal} killed the process at step {step}", step=step
         )
     if run.ending == "out-of-memory":
         description = f"the kernel killed the process at step {step}, because memory ran out"
-        return _Judgement(outcome="error", description=description, step=step)
-    return _Judgement(outcome=None, description=f"not measured: the probe ended ({run.ending}) during this recipe")
+        return _JudgedOutcome(outcome="error", description=description, step=step)
+    return _JudgedOutcome(outcome=None, description=f"not measured: the probe ended ({run.ending}) during this recipe")
 
 
-def _judge_finite(recipe: RecipeRun, control: RecipeRun | None) -> _Judgement:
+def _judge_finite(recipe: RecipeRun, control: RecipeRun | None) -> _JudgedOutcome:
     if not recipe.steps:
-        return _Judgement(outcome=None, description="not measured: the worker reported no step")
+        return _JudgedOutcome(outcome=None, description="not measured: the worker reported no step")
     if not _count_taken(recipe):
         description = (
             f"the loss is finite, but none of the {len(recipe.steps)} optimizer steps was taken{_scale_course(recipe)}"
         )
-        return _Judgement(outcome="frozen", description=description, phase="optimizer")
+        return _JudgedOutcome(outcome="frozen", description=description, phase="optimizer")
     last = recipe.steps[-1]
     return (
         _judge_underflow(recipe, control, last)
         or _judge_weak(recipe, last)
-        or _Judgement(outcome="finite", description=_describe_finite(recipe))
+        or _JudgedOutcome(outcome="finite", description=_describe_finite(recipe))
     )
 
 
@@ -253,7 +255,7 @@ def _scale_course(recipe: RecipeRun) -> str:
     return f" (loss scale {scales[0]:g} to {scales[-1]:g})" if scales else ""
 
 
-def _judge_underflow(recipe: RecipeRun, control: RecipeRun | None, last: Step) -> _Judgement | None:
+def _judge_underflow(recipe: RecipeRun, control: RecipeRun | None, last: Step) -> _JudgedOutcome | None:
     # Gradients that are 0 in float32 as well have another reason, such as LoRA's zero-initialized B.
     zero = last.gradients.zero - (control.steps[-1].gradients.zero if control and control.steps else 0)
     if zero > MAX_ZERO_SHARE * last.gradients.tensors:
@@ -265,27 +267,29 @@ def _judge_underflow(recipe: RecipeRun, control: RecipeRun | None, last: Step) -
         description = f"{recipe.vanished:.0%} of the gradients that are not 0 under {CONTROL} are 0 here"
     else:
         return None
-    return _Judgement(outcome="underflow", description=description, step=last.step, phase="backward")
+    return _JudgedOutcome(outcome="underflow", description=description, step=last.step, phase="backward")
 
 
-def _judge_weak(recipe: RecipeRun, last: Step) -> _Judgement | None:
+def _judge_weak(recipe: RecipeRun, last: Step) -> _JudgedOutcome | None:
     gradients = last.gradients
     if gradients.missing_adapters or gradients.missing > MAX_MISSING_SHARE * gradients.tensors:
         description = (
             f"{gradients.missing} of {gradients.tensors} trainable tensors get no gradient"
             f"{_first(gradients.first_missing)}"
         )
-        return _Judgement(outcome="weak", description=description, step=last.step, phase="backward")
+        return _JudgedOutcome(outcome="weak", description=description, step=last.step, phase="backward")
     share = recipe.would_move
     if share is not None and share < MIN_STEP_SHARE:
         description = f"at the project's learning rate, one step changes only {share:.0%} of the adapter weights"
-        return _Judgement(outcome="weak", description=description, phase="optimizer")
+        return _JudgedOutcome(outcome="weak", description=description, phase="optimizer")
     if recipe.moved is not None and recipe.moved < MIN_MOVED_SHARE:
         description = f"only {recipe.moved:.1%} of the trainable parameters changed"
-        return _Judgement(outcome="weak", description=description, phase="optimizer")
+        return _JudgedOutcome(outcome="weak", description=description, phase="optimizer")
     first, later = _first_and_last_loss(recipe)
     if later >= first:
-        return _Judgement(outcome="weak", description=f"the loss did not fall: it went from {first:.4f} to {later:.4f}")
+        return _JudgedOutcome(
+            outcome="weak", description=f"the loss did not fall: it went from {first:.4f} to {later:.4f}"
+        )
     return None
 
 
