@@ -1,1 +1,1 @@
-"""Planted faults and their clean twins: see table.py, and ``nox -s probe-truth``."""
+"""Planted faults and their clean twins, listed in table.py; ``nox -s probe-truth`` runs them."""

@@ -1,4 +1,4 @@
-"""The planted faults, and what the probe has to say of each; ``nox -s probe-truth`` runs them all."""
+"""The planted faults, and the outcome and cause that the probe must report; ``nox -s probe-truth`` runs them all."""
 
 from __future__ import annotations
 
@@ -8,25 +8,26 @@ from packaging.specifiers import SpecifierSet
 
 
 class Fault(NamedTuple):
-    """One planted fault: what has to come out under ``recipe``. Its twin, ``NAME_twin``, has to be ``finite``.
+    """One planted fault, with the outcome and cause to report under ``recipe``. Its twin must be ``finite``.
 
-    ``torch`` names the releases in which the fault does harm.
+    ``name`` is a function in ``planted/faults.py``, and ``NAME_twin`` its twin. ``torch`` limits the releases in which
+    the fault has an effect.
     """
 
     name: str
     recipe: str
     outcome: str
     cause: str | None
-    told: str
+    description: str
     torch: str = ""
 
-    def applies(self, torch: str) -> bool:
-        """Return whether the fault does harm in this release of torch."""
+    def applies_to(self, torch: str) -> bool:
+        """Return whether the fault has an effect in this release of torch."""
         return SpecifierSet(self.torch).contains(torch)
 
 
 class EnvironmentFault(NamedTuple):
-    """An environment in which ``recipe`` goes wrong, and the clean one: both as requirements."""
+    """An environment in which ``recipe`` fails, and the clean one: both as requirements for pip."""
 
     name: str
     faulty: tuple[str, ...]
@@ -34,18 +35,18 @@ class EnvironmentFault(NamedTuple):
     recipe: str
     outcome: str
     cause: str | None
-    told: str
+    description: str
     profile: str = "videochat2-mistral"
     torch: str = "2.13.0"
 
 
 _NEWEST = ("torch==2.13.0", "transformers==5.23.0", "peft==0.21.2")
-_HALF = ("torch==2.13.0", "transformers==4.40.1", "peft==0.10.0")
+_WITH_HALF_ADAPTERS = ("torch==2.13.0", "transformers==4.40.1", "peft==0.10.0")
 
 ENVIRONMENT_FAULTS = (
     EnvironmentFault(
         "peft_0_10",
-        _HALF,
+        _WITH_HALF_ADAPTERS,
         _NEWEST,
         "fp16-unscaled",
         "poisoned",
@@ -54,12 +55,12 @@ ENVIRONMENT_FAULTS = (
     ),
     EnvironmentFault(
         "peft_0_10_scaled",
-        _HALF,
+        _WITH_HALF_ADAPTERS,
         _NEWEST,
         "fp16-scaled",
         "error",
         "unscale-half-parameters",
-        "the same under a GradScaler",
+        "peft 0.10.0 makes float16 adapters, with a GradScaler (twin: peft 0.21.2)",
     ),
     EnvironmentFault(
         "peft_0_4_nested",
@@ -77,21 +78,21 @@ ENVIRONMENT_FAULTS = (
 FAULTS = (
     Fault("half_adapters", "fp16-unscaled", "poisoned", "half-parameters-under-adam", "float16 adapters under AdamW"),
     Fault("half_adapters", "fp16-scaled", "error", "unscale-half-parameters", "float16 adapters under a GradScaler"),
-    Fault("product_overflow", "fp16-amp", "non-finite", "forward-overflow", "a product beyond 65504"),
+    Fault("product_overflow", "fp16-amp", "non-finite", "forward-overflow", "a product above 65504"),
     Fault(
         "nested_overflow",
         "bf16-in-fp16-autocast",
         "non-finite",
         "nested-autocast-overrides",
-        "a square beyond 65504 in a float16 autocast nested in a bfloat16 one",
+        "a square above 65504 in a float16 autocast, nested in a bfloat16 one",
     ),
     Fault(
         "own_autocast",
         "bf16-amp",
         "non-finite",
         "nested-autocast-overrides",
-        "a model that enters a float16 autocast of its own under a bfloat16 one",
-        # Older ones ignore float16 in a CPU's autocast.
+        "a model that enters its own float16 autocast under a bfloat16 one",
+        # Older releases ignore float16 in a CPU's autocast.
         torch=">=2.5",
     ),
     Fault(
@@ -99,40 +100,48 @@ FAULTS = (
         "fp16-unscaled",
         "non-finite",
         "overflow-in-ignored-rows",
-        "a product beyond 65504 in padded rows only",
+        "a product above 65504, in padded rows only",
     ),
-    Fault("padded_rows_overflow", "fp16-amp", "frozen", "overflow-in-ignored-rows", "the same under a GradScaler"),
+    Fault(
+        "padded_rows_overflow",
+        "fp16-amp",
+        "frozen",
+        "overflow-in-ignored-rows",
+        "a product above 65504, in padded rows only, with a GradScaler",
+    ),
     Fault(
         "bfloat16_checkpoint",
         "fp16-amp",
         "non-finite",
         "bfloat16-checkpoint-in-float16",
-        "a checkpoint saved in bfloat16, under float16",
+        "a checkpoint that was saved in bfloat16, in float16",
     ),
     Fault(
         "float16_checkpoint",
         "bf16",
         "underflow",
         "float16-checkpoint-in-bfloat16",
-        "a checkpoint saved in float16, in bfloat16",
+        "a checkpoint that was saved in float16, in bfloat16",
     ),
-    Fault("labels_ignored", "fp32", "non-finite", "all-labels-ignored", "all labels are -100"),
-    Fault("labels_ignored", "bf16", "non-finite", "all-labels-ignored", "the same in bfloat16"),
+    Fault("labels_ignored", "fp32", "non-finite", "all-labels-ignored", "a batch whose labels are all -100"),
+    Fault(
+        "labels_ignored", "bf16", "non-finite", "all-labels-ignored", "a batch whose labels are all -100, in bfloat16"
+    ),
     Fault("masked_row", "fp32", "non-finite", "fully-masked-row", "a row that is masked entirely"),
     Fault(
         "sdpa_masked_row",
         "fp32",
         "non-finite",
         "fully-masked-row",
-        "the same in torch's own attention (sdpa)",
+        "a row that is masked entirely, in torch's sdpa",
         torch=">=2.0,<2.5",
     ),
-    Fault("exploding_rate", "fp32", "non-finite", "exploding-rate", "SGD at a rate far too high"),
+    Fault("exploding_rate", "fp32", "non-finite", "exploding-rate", "SGD with a learning rate that is far too high"),
     Fault("nan_weight", "fp32", "non-finite", "weight-not-finite", "a NaN weight"),
     Fault("infinite_weight", "bf16", "non-finite", "weight-not-finite", "an infinite weight"),
     Fault("nan_input", "fp32", "non-finite", "data-not-finite", "a NaN in the batch"),
     Fault("infinite_input", "bf16-amp", "non-finite", "data-not-finite", "an infinity in the batch"),
-    Fault("untouched_adapters", "fp32", "weak", "untouched-parameters", "parameters that the loss never touches"),
+    Fault("untouched_adapters", "fp32", "weak", "untouched-parameters", "parameters that the loss does not depend on"),
     Fault(
         "all_bfloat16",
         "bf16-in-fp16-autocast",
@@ -140,17 +149,29 @@ FAULTS = (
         "autocast-dtype-clash",
         "an all-bfloat16 model that joins tensors in a float16 autocast",
     ),
-    Fault("cast_cache", "fp16-amp", "error", "autocast-dtype-clash", "one weight under two autocast dtypes"),
-    Fault("huge_scale", "fp16-amp", "frozen", "scale-too-large", "a GradScaler that begins at 2^40"),
-    Fault("scale_at_zero", "fp16-amp", "non-finite", "scale-driven-to-zero", "a scale that was halved to 0"),
+    Fault("cast_cache", "fp16-amp", "error", "autocast-dtype-clash", "one weight used under two autocast dtypes"),
+    Fault("huge_scale", "fp16-amp", "frozen", "scale-too-large", "a GradScaler that starts at 2^40"),
+    Fault("scale_at_zero", "fp16-amp", "non-finite", "scale-driven-to-zero", "a loss scale that was halved to 0"),
     Fault("underflow", "fp16-unscaled", "underflow", "gradients-underflow", "gradients too small for float16"),
-    Fault("small_steps", "bf16", "weak", "updates-too-small", "steps smaller than bfloat16 can hold"),
-    Fault("stale_optimizer", "fp32", "weak", "parameters-not-in-optimizer", "an optimiser made before the parameters"),
-    Fault("nothing_trainable", "fp32", "error", "nothing-trainable", "every parameter frozen"),
-    Fault("disabled_adapters", "bf16", "error", "nothing-trainable", "adapters that are disabled while it trains"),
-    Fault("overflow_everywhere", "fp32", "non-finite", "overflow-in-every-precision", "a square beyond float32"),
+    Fault("small_steps", "bf16", "weak", "updates-too-small", "updates that are too small for bfloat16"),
+    Fault(
+        "stale_optimizer",
+        "fp32",
+        "weak",
+        "parameters-not-in-optimizer",
+        "an optimizer that was created before the parameters",
+    ),
+    Fault("nothing_trainable", "fp32", "error", "nothing-trainable", "a model whose parameters are all frozen"),
+    Fault("disabled_adapters", "bf16", "error", "nothing-trainable", "adapters that are disabled during training"),
+    Fault(
+        "overflow_everywhere",
+        "fp32",
+        "non-finite",
+        "overflow-in-every-precision",
+        "a square that is too large for float32",
+    ),
     Fault("logarithm_of_zero", "fp32", "non-finite", "undefined-operation", "a logarithm of zero"),
     Fault("divide_by_zero", "fp32", "non-finite", "undefined-operation", "a division by a norm of zero"),
-    Fault("backward_overflow", "fp16-unscaled", "non-finite", "backward-overflow", "gradients beyond 65504"),
-    Fault("wrong_index", "fp32", "error", None, "a token id beyond the vocabulary: the cause stays unknown"),
+    Fault("backward_overflow", "fp16-unscaled", "non-finite", "backward-overflow", "gradients above 65504"),
+    Fault("wrong_index", "fp32", "error", None, "a token id outside of the vocabulary (the cause stays unknown)"),
 )

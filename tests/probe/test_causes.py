@@ -1,4 +1,4 @@
-"""Every named cause: the facts that decide it, and the nearest ones that do not."""
+"""Every named cause: facts that decide it, and similar facts that do not."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import pytest
 
 import noxfile
 from tests.facts import CPU_DEVICE, cuda_device, failed, failure, probe_run, recipe, step
-from vc2doctor.probe.causes import CAUSES, pages
-from vc2doctor.probe.diagnosis import diagnose
+from vc2doctor.probe.causes import CAUSES, diagnose, pages
 from vc2doctor.probe.facts import (
     Adapters,
     BreakLocation,
@@ -21,22 +20,22 @@ from vc2doctor.probe.facts import (
     RecipeRun,
 )
 
-FINE = Inspection(targets=(20, 14), masked_rows=0, bad_input=None, bad_weight=None, attention=None)
+CLEAN = Inspection(targets=(20, 14), masked_rows=0, bad_input=None, bad_weight=None, attention=None)
 HALF = Adapters(dtypes=("float16",), tensors=1, elements=1, optimizer="AdamW", learning_rate=2e-5, eps=1e-8)
 POISONED = (step(0, 4.5, parameters_finite=False),)
 NOT_FINITE = (step(0, None, parameters_finite=False),)
-STILL = tuple(step(number, 4.5, taken=False, scale=2.0**40) for number in range(18))
+FROZEN = tuple(step(number, 4.5, taken=False, scale=2.0**40) for number in range(18))
 Facts = dict[str, Any]
 
 
 def inspected(**fields: Any) -> Inspection:  # noqa: ANN401
-    return FINE.model_copy(update=fields)
+    return CLEAN.model_copy(update=fields)
 
 
 def broken(**fields: Any) -> BreakLocation:  # noqa: ANN401
-    told: Facts = {"phase": "forward", "module": "layers.2.mlp", "op": "mul", "dtype": "float16", "exact": 66975.0}
-    seen = BrokenOperation(**{**told, "largest": (255.9, 261.8), "ignored_rows_only": False, **fields})
-    return BreakLocation(step=0, phase=seen.phase, broken=seen, parameter=None)
+    defaults: Facts = {"phase": "forward", "module": "layers.2.mlp", "op": "mul", "dtype": "float16", "exact": 66975.0}
+    operation = BrokenOperation(**{**defaults, "largest": (255.9, 261.8), "ignored_rows_only": False, **fields})
+    return BreakLocation(step=0, phase=operation.phase, broken=operation, parameter=None)
 
 
 def gradients(**counts: Any) -> Gradients:  # noqa: ANN401
@@ -65,7 +64,7 @@ CASES: dict[str, tuple[RecipeRun, Facts]] = {
     "nothing-trainable": (raised("optimizer got an empty parameter list", type="ValueError"), {}),
     "half-parameters-under-adam": (recipe("fp16-unscaled", steps=POISONED, adapters=HALF), PEFT),
     "scale-driven-to-zero": (bad("fp16-amp", steps=(step(0, 4.5, scale=0.0), *NOT_FINITE)), {}),
-    "scale-too-large": (recipe("fp16-amp", steps=STILL), {}),
+    "scale-too-large": (recipe("fp16-amp", steps=FROZEN), {}),
     "exploding-rate": (
         bad("bf16", steps=(step(0, 4.0), step(1, 9e9), *NOT_FINITE), experiments={"clip-1.0": True}, adapters=HALF),
         {},
@@ -80,7 +79,7 @@ CASES: dict[str, tuple[RecipeRun, Facts]] = {
         bad("fp16-scaled", located=broken()),
         {"inspection": inspected(stored="bfloat16")},
     ),
-    "forward-overflow": (bad("fp16-scaled", located=broken()), {"inspection": FINE}),
+    "forward-overflow": (bad("fp16-scaled", located=broken()), {"inspection": CLEAN}),
     "backward-overflow": (recipe("fp16-unscaled", steps=(OVERFLOWING,)), {}),
     "overflow-in-every-precision": (bad("fp32", located=broken(dtype="float32", exact=1e50, largest=(1e25,))), {}),
     "undefined-operation": (bad("fp32", located=broken(op="log", dtype="float32", exact=None, largest=(0.0,))), {}),
@@ -98,99 +97,105 @@ CASES: dict[str, tuple[RecipeRun, Facts]] = {
 }
 
 
-def cause(run: RecipeRun, **facts: Any) -> str | None:  # noqa: ANN401
-    found = diagnose(run, probe_run(run, **facts))
-    return found.id if found else None
+def cause_of(run: RecipeRun, **facts: Any) -> str | None:  # noqa: ANN401
+    cause = diagnose(run, probe_run(run, **facts))
+    return cause.id if cause else None
 
 
 @pytest.mark.parametrize("name", list(CASES))
-def test_what_decides_a_cause(name: str) -> None:
+def test_the_cause_is_named_from_its_facts(name: str) -> None:
     run, facts = CASES[name]
-    assert cause(run, **facts) == name
+    assert cause_of(run, **facts) == name
 
 
-def test_every_cause_has_a_case_and_says_what_mends_it() -> None:
-    assert {test.__name__.replace("_", "-") for test in CAUSES} == set(CASES)
+def test_every_cause_has_a_case_and_a_remedy() -> None:
+    assert [cause.id for cause in CAUSES] == list(CASES), "the cases stand in the order of the causes"
     for run, facts in CASES.values():
-        found = diagnose(run, probe_run(run, **facts))
-        assert found is not None
-        assert found.remedy.endswith(".")
-        assert "\n" not in found.remedy
-        assert not found.description.endswith("."), "it is joined to other words"
+        cause = diagnose(run, probe_run(run, **facts))
+        assert cause is not None
+        assert cause.remedy.endswith(".")
+        assert "\n" not in cause.remedy
+        assert not cause.description.endswith("."), "reports join it to other text"
 
 
-NEAR: dict[str, tuple[RecipeRun, Facts]] = {
-    "a raised error is not the data's, whatever the data": (
+SIMILAR: dict[str, tuple[RecipeRun, Facts]] = {
+    "an exception is not blamed on the data": (
         raised("index out of range"),
         {"inspection": inspected(bad_input="x", bad_weight="y", targets=(0,), masked_rows=1)},
     ),
-    "a masked row where another operation broke": (
+    "a row is masked, but another operation broke": (
         bad("fp32", located=broken(op="mm", dtype="float32", exact=1.0)),
         {"inspection": inspected(masked_rows=1)},
     ),
-    "an operation that a wider dtype keeps below the limit": (
+    "the result is below the limit in a wider dtype": (
         bad("fp16-scaled", located=broken(exact=9.0)),
         {},
     ),
-    "float32 parameters that are poisoned": (recipe("fp16-unscaled", steps=POISONED), {}),
-    "an eps that float16 holds": (
+    "the poisoned parameters are float32": (recipe("fp16-unscaled", steps=POISONED), {}),
+    "float16 can hold eps": (
         recipe("fp16-unscaled", steps=POISONED, adapters=HALF.model_copy(update={"eps": 1e-6})),
         {},
     ),
-    "another optimiser": (
+    "the optimizer is not Adam": (
         recipe("fp16-unscaled", steps=POISONED, adapters=HALF.model_copy(update={"optimizer": "SGD"})),
         {},
     ),
-    "a loss that explodes and is not mended by clipping": (bad("bf16", steps=(step(0, 4.0), *NOT_FINITE)), {}),
-    "nothing at all is known": (bad("bf16"), {}),
+    "the loss explodes, and clipping does not help": (bad("bf16", steps=(step(0, 4.0), *NOT_FINITE)), {}),
+    "there are no facts": (bad("bf16"), {}),
 }
 
 
-@pytest.mark.parametrize("near", list(NEAR))
-def test_unknown_stays_unknown(near: str) -> None:
-    run, facts = NEAR[near]
-    assert cause(run, **facts) is None
+@pytest.mark.parametrize("name", list(SIMILAR))
+def test_a_cause_without_evidence_stays_unknown(name: str) -> None:
+    run, facts = SIMILAR[name]
+    assert cause_of(run, **facts) is None
 
 
-def told(run: RecipeRun, **facts: Any) -> str:  # noqa: ANN401
-    found = diagnose(run, probe_run(run, **facts))
-    assert found is not None
-    return found.description
+def description_of(run: RecipeRun, **facts: Any) -> str:  # noqa: ANN401
+    cause = diagnose(run, probe_run(run, **facts))
+    assert cause is not None
+    return cause.description
 
 
-def test_the_overflow_says_how_large_it_is() -> None:
+def test_an_overflow_is_described_with_its_size() -> None:
     run, facts = CASES["forward-overflow"]
-    assert told(run, **facts) == (
-        "mul in layers.2.mlp exceeds float16's 65504: it is 6.698e+04 (inputs up to 255.9 and 261.8)"
+    assert description_of(run, **facts) == (
+        "the result of mul in layers.2.mlp is 6.698e+04 (inputs up to 255.9 and 261.8), but float16's largest number is"
+        " 65504"
     )
 
 
-def test_the_peft_that_makes_half_adapters_is_named_and_another_is_not() -> None:
+def test_a_peft_that_creates_half_adapters_is_named_and_a_newer_one_is_not() -> None:
     run, facts = CASES["unscale-half-parameters"]
-    assert "peft 0.10.0 makes adapters in the dtype of the base model" in told(run, **facts)
-    other = (ImportedPackage(package="peft", version="0.21.2", file=None, seconds=1.0),)
-    assert "peft" not in told(run, imports=other)
+    assert "peft 0.10.0 creates adapters in the dtype of the base model" in description_of(run, **facts)
+    newer = (ImportedPackage(package="peft", version="0.21.2", file=None, seconds=1.0),)
+    assert "peft" not in description_of(run, imports=newer)
 
 
-def test_the_torch_whose_sdpa_makes_nan_is_named_and_another_is_not() -> None:
+def test_a_torch_whose_sdpa_returns_nan_is_named_and_a_newer_one_is_not() -> None:
     run, facts = CASES["fully-masked-row"]
-    assert "sdpa of torch 2.0 to 2.4 makes NaN" in told(run, **facts)
-    new = (ImportedPackage(package="torch", version="2.5.1", file=None, seconds=1.0),)
-    assert "sdpa" not in told(run, **{**facts, "imports": new})
+    assert "sdpa of torch 2.0 to 2.4 returns NaN" in description_of(run, **facts)
+    newer = (ImportedPackage(package="torch", version="2.5.1", file=None, seconds=1.0),)
+    assert "sdpa" not in description_of(run, **{**facts, "imports": newer})
 
 
-def test_a_float16_region_of_the_models_own() -> None:
-    assert "the model's own code enters a float16 autocast" in told(bad("bf16-amp", located=broken()))
-    assert "overrides the outer bfloat16" in told(bad("bf16-in-fp16-autocast", located=broken()))
+def test_a_float16_region_inside_the_model_is_told_apart_from_a_nested_one_of_the_recipe() -> None:
+    assert "the model's own code enters a float16 autocast" in description_of(bad("bf16-amp", located=broken()))
+    assert "overrides the outer bfloat16" in description_of(bad("bf16-in-fp16-autocast", located=broken()))
+
+
+def test_an_exploding_loss_without_facts_on_the_optimizer_is_described_without_its_rate() -> None:
+    run, _ = CASES["exploding-rate"]
+    assert "learning rate" not in description_of(run.model_copy(update={"adapters": None}))
 
 
 @pytest.mark.parametrize("device", [CPU_DEVICE, cuda_device()])
 def test_causes_do_not_depend_on_the_device(device: Any) -> None:  # noqa: ANN401
     for name, (run, facts) in CASES.items():
-        assert cause(run, device=device, **facts) == name
+        assert cause_of(run, device=device, **facts) == name
 
 
-def test_the_documentation_says_what_mends_each_cause() -> None:
+def test_the_documentation_lists_the_remedy_of_each_cause() -> None:
     page = Path(noxfile.__file__).with_name("docs").joinpath("probe.md").read_text(encoding="utf-8")
     for name, remedy in pages().items():
         assert f"| `{name}` | {remedy} |" in page

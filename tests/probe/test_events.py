@@ -1,4 +1,4 @@
-"""Folding events, true and false ones."""
+"""Reading the worker's events, well-formed and malformed ones."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.facts import child
-from vc2doctor.probe.events import Fold
+from vc2doctor.probe.events import EventReader
 from vc2doctor.probe.facts import ProbeRun
 from vc2doctor.probe.outcome import outcomes
 from vc2doctor.target.shared.protocol import PROTOCOL
@@ -21,19 +21,19 @@ RECIPE = {"event": "recipe", "recipe": "bf16"}
 
 
 def step_event(**fields: Any) -> dict[str, Any]:  # noqa: ANN401
-    told = {"step": 0, "loss": 4.5, "taken": True, "scale": None, "gradients": GRADIENTS, "parameters_finite": True}
-    return {"event": "step", "recipe": "bf16", **told, **fields}
+    facts = {"step": 0, "loss": 4.5, "taken": True, "scale": None, "gradients": GRADIENTS, "parameters_finite": True}
+    return {"event": "step", "recipe": "bf16", **facts, **fields}
 
 
-def fold(*events: dict[str, Any], **fields: Any) -> ProbeRun:  # noqa: ANN401
-    folded = Fold()
+def read(*events: dict[str, Any], **fields: Any) -> ProbeRun:  # noqa: ANN401
+    reader = EventReader()
     for event in events:
-        folded.take(dict(event))
-    return folded.run(child(**fields))
+        reader.take(dict(event))
+    return reader.run(child(**fields))
 
 
-def test_a_whole_recipe() -> None:
-    run = fold(
+def test_the_events_of_a_whole_recipe_become_its_facts() -> None:
+    run = read(
         START,
         {"event": "importing", "package": "torch"},
         {"event": "import", "package": "torch", "version": "2.13.0", "file": None, "seconds": 1.5},
@@ -45,9 +45,9 @@ def test_a_whole_recipe() -> None:
         {"event": "end"},
     )
     assert (run.ending, run.malformed_events, run.worker) == ("finished", 0, "1")
-    found = run.recipe("bf16")
-    assert found is not None
-    assert (found.finished, len(found.steps), found.moved) == (True, 1, 1.0)
+    recipe = run.recipe("bf16")
+    assert recipe is not None
+    assert (recipe.finished, len(recipe.steps), recipe.moved) == (True, 1, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -71,11 +71,11 @@ def test_a_whole_recipe() -> None:
         {"event": "adapter"},
     ],
 )
-def test_what_makes_no_sense_is_counted_and_changes_nothing(event: dict[str, Any]) -> None:
-    plain = fold(START, RECIPE, step_event())
-    first_bad_parameter = fold(START, RECIPE, event, step_event())
-    assert first_bad_parameter.malformed_events == 1
-    assert first_bad_parameter.model_copy(update={"malformed_events": 0}) == plain
+def test_a_malformed_event_is_counted_and_changes_nothing(event: dict[str, Any]) -> None:
+    plain = read(START, RECIPE, step_event())
+    disturbed = read(START, RECIPE, event, step_event())
+    assert disturbed.malformed_events == 1
+    assert disturbed.model_copy(update={"malformed_events": 0}) == plain
 
 
 values = st.recursive(
@@ -83,7 +83,7 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=6,
 )
-kinds = st.sampled_from(list(Fold().takers))
+kinds = st.sampled_from(list(EventReader().handlers))
 names = st.sampled_from(
     ["recipe", "loss", "step", "package", "error", "protocol", "worker", "seconds", "share", "reason", "dtypes"]
 )
@@ -93,33 +93,33 @@ events = st.builds(
 
 
 @given(st.lists(events, max_size=12))
-def test_no_lie_breaks_the_fold(told: list[dict[str, Any]]) -> None:
-    run = fold(*told)
+def test_no_sequence_of_events_breaks_the_reader(sequence: list[dict[str, Any]]) -> None:
+    run = read(*sequence)
     outcomes(run)
     assert run.model_dump_json()
 
 
-def test_no_word_at_all() -> None:
-    assert fold(code=0).ending == "silent"
-    assert fold(ending="signal", code=None, signal="SIGSEGV").ending == "silent"
+def test_a_worker_that_sends_no_event_is_silent() -> None:
+    assert read(code=0).ending == "silent"
+    assert read(ending="signal", code=None, signal="SIGSEGV").ending == "silent"
 
 
-def test_another_protocol() -> None:
-    assert fold({**START, "protocol": 99}).ending == "protocol"
+def test_another_protocol_is_refused() -> None:
+    assert read({**START, "protocol": 99}).ending == "protocol"
 
 
-def test_an_early_end() -> None:
-    assert fold(START, code=3).ending == "exit"
-    assert fold(START, code=0).ending == "exit"
-    assert fold(START, {"event": "end"}, code=1).ending == "exit"
+def test_an_end_without_the_end_event_or_with_an_exit_code_is_an_exit() -> None:
+    assert read(START, code=3).ending == "exit"
+    assert read(START, code=0).ending == "exit"
+    assert read(START, {"event": "end"}, code=1).ending == "exit"
 
 
-def test_a_kill_for_memory() -> None:
+def test_a_kill_is_blamed_on_memory_only_if_the_kernel_counted_it() -> None:
     killed = {"ending": "signal", "code": None, "signal": "SIGKILL"}
-    assert fold(START, **killed, out_of_memory=True).ending == "out-of-memory"
-    assert fold(START, **killed).ending == "signal"
+    assert read(START, **killed, out_of_memory=True).ending == "out-of-memory"
+    assert read(START, **killed).ending == "signal"
 
 
-def test_what_it_was_doing() -> None:
-    assert fold(START, {"event": "importing", "package": "peft"}).stage == "importing peft"
-    assert fold(START, RECIPE).stage == "training under bf16"
+def test_the_stage_follows_the_events() -> None:
+    assert read(START, {"event": "importing", "package": "peft"}).stage == "importing peft"
+    assert read(START, RECIPE).stage == "training under bf16"

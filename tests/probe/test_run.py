@@ -1,4 +1,4 @@
-"""The probe against targets that misbehave: real children, each in a real environment."""
+"""The probe on targets that misbehave: real child processes, each in a real environment."""
 
 from __future__ import annotations
 
@@ -22,42 +22,42 @@ def run(venv: Venv, timeout: float = 30.0) -> ProbeRun:
     return probe(venv.python, "auto", list(RECIPES), timeout, lambda _: None)
 
 
-def test_a_crash_by_signal(venv: Venv) -> None:
+def test_a_crash_is_reported_with_its_signal_and_stage(venv: Venv) -> None:
     venv.add_stack(torch="import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
-    found = run(venv)
-    assert (found.ending, found.child.signal, found.stage) == ("signal", "SIGSEGV", "importing torch")
-    assert "Segmentation fault" in found.child.errors
+    result = run(venv)
+    assert (result.ending, result.child.signal, result.stage) == ("signal", "SIGSEGV", "importing torch")
+    assert "Segmentation fault" in result.child.errors
 
 
-def test_a_hang(venv: Venv) -> None:
+def test_a_hang_is_reported_with_the_place_where_it_hung(venv: Venv) -> None:
     venv.add_stack(transformers="import time; time.sleep(60)")
-    found = run(venv, timeout=2.0)
-    assert (found.ending, found.stage) == ("timeout", "importing transformers")
-    assert "transformers/__init__.py" in found.child.errors
+    result = run(venv, timeout=2.0)
+    assert (result.ending, result.stage) == ("timeout", "importing transformers")
+    assert "transformers/__init__.py" in result.child.errors
 
 
-def test_an_exit_during_import_is_an_import_that_failed(venv: Venv) -> None:
+def test_an_exit_during_import_is_a_failed_import(venv: Venv) -> None:
     venv.add_stack(torch="raise SystemExit(3)")
-    found = run(venv)
-    assert (found.ending, found.import_package) == ("finished", "torch")
-    assert found.import_failure is not None
-    assert found.import_failure.type == "SystemExit"
+    result = run(venv)
+    assert (result.ending, result.import_package) == ("finished", "torch")
+    assert result.import_failure is not None
+    assert result.import_failure.type == "SystemExit"
 
 
-def test_an_exit_behind_pythons_back(venv: Venv) -> None:
+def test_an_exit_that_skips_python_is_reported_with_its_code(venv: Venv) -> None:
     venv.add_stack(torch="import os; os._exit(9)")
-    found = run(venv)
-    assert (found.ending, found.child.code) == ("exit", 9)
+    result = run(venv)
+    assert (result.ending, result.child.code) == ("exit", 9)
 
 
-def test_noise_on_stdout_and_stderr_disturbs_nothing(venv: Venv) -> None:
+def test_noise_on_stdout_and_stderr_does_not_disturb_the_events(venv: Venv) -> None:
     noise = "import sys; print('{\"event\": \"end\"}' * 1000); sys.stderr.write('x' * 100000)"
     venv.add_stack(torch=noise, transformers="from nowhere import thing")
-    found = run(venv)
-    assert (found.ending, found.malformed_events, found.import_package) == ("finished", 0, "transformers")
-    assert found.import_failure is not None
-    assert found.import_failure.missing is not None
-    assert found.import_failure.missing.module == "nowhere"
+    result = run(venv)
+    assert (result.ending, result.malformed_events, result.import_package) == ("finished", 0, "transformers")
+    assert result.import_failure is not None
+    assert result.import_failure.missing is not None
+    assert result.import_failure.missing.module == "nowhere"
 
 
 def test_a_missing_symbol_is_named_with_its_place(venv: Venv) -> None:
@@ -72,20 +72,20 @@ def test_a_missing_symbol_is_named_with_its_place(venv: Venv) -> None:
     assert (failure.missing.module, failure.missing.symbol) == ("transformers", "EncoderDecoderCache")
 
 
-def test_rubbish_on_the_pipe_is_counted(venv: Venv) -> None:
+def test_malformed_lines_on_the_pipe_are_counted(venv: Venv) -> None:
     source = """
 import os, sys
 fd = int(sys.argv[sys.argv.index("--events") + 1])
-os.write(fd, b'rubbish\\n{"event": "step", "recipe": "fp32", "loss": -1}\\n')
+os.write(fd, b'noise\\n{"event": "step", "recipe": "fp32", "loss": -1}\\n')
 raise ImportError("no")
 """
     venv.add_stack(torch=source)
-    found = run(venv)
-    assert found.malformed_events == 2
-    assert found.import_package == "torch"
+    result = run(venv)
+    assert result.malformed_events == 2
+    assert result.import_package == "torch"
 
 
-def test_a_device_that_fails(venv: Venv) -> None:
+def test_a_device_that_fails_is_reported(venv: Venv) -> None:
     torch = """
 class cuda:
     @staticmethod
@@ -94,9 +94,9 @@ class device:
     def __init__(self, name): self.type, self.index = name.split(":")[0], 0
 """
     venv.add_stack(torch=torch, transformers="class MistralConfig: pass\nMistralForCausalLM = 1")
-    found = probe(venv.python, "cuda:0", ["fp32"], 30.0, lambda _: None)
-    assert found.device_failure is not None
-    assert "torch sees 0 GPUs: there is no cuda:0" in found.device_failure.message
+    result = probe(venv.python, "cuda:0", ["fp32"], 30.0, lambda _: None)
+    assert result.device_failure is not None
+    assert "torch sees 0 GPUs: there is no cuda:0" in result.device_failure.message
 
 
 def test_nothing_is_written_into_the_environment(venv: Venv) -> None:
@@ -106,28 +106,28 @@ def test_nothing_is_written_into_the_environment(venv: Venv) -> None:
     assert set(venv.root.rglob("*")) == before
 
 
-def test_progress_is_told(venv: Venv) -> None:
+def test_progress_is_reported_stage_by_stage(venv: Venv) -> None:
     venv.add_stack(torch="", transformers="raise ImportError('no')")
-    told: list[str] = []
-    probe(venv.python, "auto", ["fp32"], 30.0, told.append)
-    assert told[:2] == ["importing torch", "importing transformers"]
+    stages: list[str] = []
+    probe(venv.python, "auto", ["fp32"], 30.0, stages.append)
+    assert stages[:2] == ["importing torch", "importing transformers"]
 
 
-def test_the_target_is_offline(venv: Venv) -> None:
+def test_the_target_runs_offline(venv: Venv) -> None:
     venv.add_stack(
         torch="import os; raise ImportError(os.environ['HF_HUB_OFFLINE'] + os.environ['TRANSFORMERS_OFFLINE'])"
     )
-    found = run(venv).import_failure
-    assert found is not None
-    assert found.message == "11"
+    failure = run(venv).import_failure
+    assert failure is not None
+    assert failure.message == "11"
 
 
 @pytest.mark.parametrize("version", ["3.8", "3.9", "3.12", "3.13"])
 def test_the_worker_starts_on_every_python(version: str, venv_of: Callable[[str], Venv]) -> None:
     other = venv_of(version)
     other.add_stack(torch="raise ImportError('as far as this')")
-    found = run(other)
-    assert (found.ending, found.import_package) == ("finished", "torch")
+    result = run(other)
+    assert (result.ending, result.import_package) == ("finished", "torch")
 
 
 @pytest.mark.parametrize("version", ["3.8", "3.13"])
@@ -138,12 +138,12 @@ def test_the_worker_compiles_on_the_oldest_and_newest_python(version: str, venv_
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_a_folder_of_the_current_directory_does_not_reach_the_probe(
+def test_a_module_in_the_current_directory_is_not_imported(
     venv: Venv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "torch.py").write_text("raise ImportError('the wrong one')")
     monkeypatch.chdir(tmp_path)
     venv.add_stack(torch="raise ImportError('the right one')")
-    found = run(venv).import_failure
-    assert found is not None
-    assert found.message == "the right one"
+    failure = run(venv).import_failure
+    assert failure is not None
+    assert failure.message == "the right one"

@@ -1,6 +1,6 @@
-"""What holds of the worker's own parts, run in a target interpreter: ``PYTHON -B in_target.py TARGET_FOLDER FOLDER``.
+"""Runs parts of the worker in a target interpreter: ``PYTHON -B in_target.py TARGET_FOLDER FOLDER``.
 
-Prints one JSON object; ``test_probe.py`` says what has to be in it.
+Prints the results as one JSON object; ``test_probe.py`` asserts what they must be.
 """
 
 import importlib
@@ -17,9 +17,9 @@ import torch
 import transformers
 
 
-def _package(folder: str) -> Any:
-    place = os.path.join(folder, "__init__.py")
-    spec = importlib.util.spec_from_file_location("worker", place, submodule_search_locations=[folder])
+def _load_package(folder: str) -> None:
+    path = os.path.join(folder, "__init__.py")
+    spec = importlib.util.spec_from_file_location("worker", path, submodule_search_locations=[folder])
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -27,8 +27,8 @@ def _package(folder: str) -> Any:
     spec.loader.exec_module(module)
 
 
-_package(sys.argv[1])
-checkpoint, gpu_questions, headroom, subject, training, user_function, watch = (
+_load_package(sys.argv[1])
+checkpoint, gpu_questions, headroom, subjects, training, user_function, watch = (
     importlib.import_module("worker.probe." + name)
     for name in ("checkpoint", "gpu_questions", "headroom", "subject", "training", "user_function", "watch")
 )
@@ -39,7 +39,7 @@ runtime = importlib.import_module("worker.runtime")
 RUNTIME = runtime.Runtime(torch, transformers, peft, torch.device("cpu"))
 
 
-class Kept:
+class EventList:
     """Keeps events."""
 
     def __init__(self) -> None:
@@ -51,41 +51,41 @@ class Kept:
 
 
 def ladder() -> Dict[str, List[Any]]:
-    """Return, for a planted product of growing size, the measured largest value and whether each recipe is finite."""
-    found: Dict[str, List[Any]] = {}
-    # A product within a few percent of the limit is a coin toss: float16 rounds what is multiplied.
+    """Plant a product of growing size; return the measured largest value and whether each recipe stays finite."""
+    rungs: Dict[str, List[Any]] = {}
+    # Within a few percent of the limit the result depends on rounding, so no rung is that close.
     for times in (0.25, 0.5, 0.7, 1.2, 2.0, 64.0):
         outliers.OUTLIERS["rung"] = (outliers.Outlier("padding", 255.9 * times**0.5, 255.9 * times**0.5, 1000.0),)
         spec = specs.Spec(plant="rung")
-        kept = Kept()
-        headroom.run(kept, RUNTIME, spec)
-        row = [kept.events[0]["tightest"]["largest"]]
+        sink = EventList()
+        headroom.run(sink, RUNTIME, spec)
+        row = [sink.events[0]["tightest"]["largest"]]
         for name in ("fp32", "bf16", "fp16-amp"):
             recipe = recipes.RECIPES[name]
-            loop = training.Loop(RUNTIME, spec, recipe, subject.build(RUNTIME, spec, recipe))
+            loop = training.Loop(RUNTIME, spec, recipe, subjects.build(RUNTIME, spec, recipe))
             # The second batch is the padded one, where the product is planted.
             row.append(loop.step(1)["loss"] is not None)
-        found[str(times)] = row
-    return found
+        rungs[str(times)] = row
+    return rungs
 
 
 def answers() -> Dict[str, Any]:
-    """Return what the questions for a GPU give on a CPU."""
+    """Return the answers to the questions for a GPU, on a CPU."""
     return {name: _answer(ask) for name, ask in gpu_questions.QUESTIONS.items()}
 
 
 def _answer(ask: Any) -> List[Any]:
     try:
-        value, _, told = ask(RUNTIME)
-    except Exception as error:  # noqa: BLE001 - that it cannot be asked is an answer
+        answer = ask(RUNTIME)
+    except Exception as error:  # noqa: BLE001 - an exception is an answer as well
         return [None, type(error).__name__]
-    return [value, told]
+    return [answer.value, answer.description]
 
 
 def masks() -> Dict[str, float]:
-    """Return the largest value that is counted of scores to which masks are added."""
+    """Add masks to scores of 7; return the largest value that counts."""
     scores = torch.full((1, 1, 4, 4), 7.0)
-    found = {}
+    largest = {}
     for name, low in (("bert", -10000.0), ("finfo", torch.finfo(torch.float32).min), ("none", 0.0)):
         mask = torch.zeros(1, 1, 1, 4)
         mask[..., -1] = low
@@ -93,64 +93,63 @@ def masks() -> Dict[str, float]:
         with ranges:
             scores + mask
         ranges.close()
-        found[name] = max(size for _, size in ranges.seen.values())
-    return found
+        largest[name] = max(output.largest for output in ranges.outputs.values())
+    return largest
 
 
 def save_checkpoint(folder: str) -> str:
     """Save a tiny checkpoint with a tokenizer, as safetensors."""
-    from tokenizers import Tokenizer, models, pre_tokenizers  # noqa: PLC0415 - this part alone needs them
+    from tokenizers import Tokenizer, models, pre_tokenizers  # noqa: PLC0415 - only this function needs them
 
-    words = {word: number for number, word in enumerate(["<unk>", "</s>", "a", "b", "c", "d", "e", "f", "g", "h"])}
-    tokenizer = Tokenizer(models.WordLevel(words, unk_token="<unk>"))  # noqa: S106 - a token of text
+    vocabulary = {word: number for number, word in enumerate(["<unk>", "</s>", *"abcdefgh"])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))  # noqa: S106 - a token of text
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     fast = transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>", eos_token="</s>")  # noqa: S106
     config = transformers.LlamaConfig(
-        vocab_size=len(words), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2
+        vocab_size=len(vocabulary), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2
     )
     torch.manual_seed(0)
-    place = os.path.join(folder, "tiny")
-    transformers.LlamaForCausalLM(config).save_pretrained(place, safe_serialization=True)
-    fast.save_pretrained(place)
-    return place
+    path = os.path.join(folder, "tiny")
+    transformers.LlamaForCausalLM(config).save_pretrained(path, safe_serialization=True)
+    fast.save_pretrained(path)
+    return path
 
 
-def refusals(place: str) -> Dict[str, str]:
-    """Return how checkpoints are refused that do not fit, that are pickled, or that bring code."""
-    spec = specs.Spec(weights=place)
-    found = {}
+def refusals(path: str) -> Dict[str, str]:
+    """Return the messages for checkpoints that do not fit, that are pickled or damaged, or that need code."""
+    messages = {}
     for name, size in (("no room", 1000), ("room for bfloat16", (1 << 30) + 60000)):
-        # The machine's memory is what is another one here.
-        with mock.patch.object(checkpoint, "_free", return_value=size):
+        # Pretend that the machine has less memory.
+        with mock.patch.object(checkpoint, "_free_bytes", return_value=size):
             try:
-                found[name] = checkpoint.load(RUNTIME, spec, trains=False).dtype
+                messages[name] = checkpoint.load(RUNTIME, specs.Spec(checkpoint=path), trains=False).dtype
             except MemoryError as error:
-                found[name] = str(error)
+                messages[name] = str(error)
     for name, files in (
         ("pickled", {"pytorch_model.bin": "x", "config.json": "{}"}),
         ("code", {"model.safetensors": "", "config.json": '{"auto_map": {"AutoModel": "evil.Model"}}'}),
         ("damaged", {"model.safetensors": "\1\0", "config.json": "{}"}),
     ):
-        folder = os.path.join(os.path.dirname(place), name)
+        folder = os.path.join(os.path.dirname(path), name)
         os.mkdir(folder)
-        for file, text in files.items():
-            with open(os.path.join(folder, file), "w", encoding="utf-8") as written:
-                written.write(text or "\2\0\0\0\0\0\0\0{}")
+        for file_name, text in files.items():
+            with open(os.path.join(folder, file_name), "w", encoding="utf-8") as file:
+                file.write(text or "\2\0\0\0\0\0\0\0{}")
         try:
-            found[name] = str(checkpoint.load(RUNTIME, specs.Spec(weights=folder), trains=False))
+            messages[name] = str(checkpoint.load(RUNTIME, specs.Spec(checkpoint=folder), trains=False))
         except checkpoint.CheckpointError as error:
-            found[name] = str(error)
-    return found
+            messages[name] = str(error)
+    return messages
 
 
-def _pickled(folder: str, path: str) -> None:
+def _save_pickle(folder: str, path: str) -> None:
     """Save the weights of the checkpoint in ``folder`` as a pickle, as torch does."""
     torch.save(transformers.LlamaForCausalLM.from_pretrained(folder).state_dict(), path)
 
 
-def _indexed(folder: str, name: str) -> None:
-    """Make the checkpoint in ``folder`` one with an index, whose tensors all lie in the file ``name``."""
-    from safetensors import safe_open  # noqa: PLC0415 - this part alone needs it
+def _add_index(folder: str, name: str) -> None:
+    """Turn the checkpoint in ``folder`` into one with an index that names the file ``name`` for all tensors."""
+    from safetensors import safe_open  # noqa: PLC0415 - only this function needs it
 
     single = os.path.join(folder, "model.safetensors")
     with safe_open(single, framework="pt") as opened:
@@ -160,63 +159,63 @@ def _indexed(folder: str, name: str) -> None:
         json.dump({"metadata": {}, "weight_map": dict.fromkeys(tensors, name)}, file)
 
 
-def _outside(folder: str) -> None:
-    _pickled(folder, os.path.join(os.path.dirname(folder), "evil.bin"))
-    _indexed(folder, "../evil.bin")
+def _index_names_pickle_outside(folder: str) -> None:
+    _save_pickle(folder, os.path.join(os.path.dirname(folder), "evil.bin"))
+    _add_index(folder, "../evil.bin")
 
 
-def _inside(folder: str) -> None:
-    _pickled(folder, os.path.join(folder, "evil.bin"))
-    _indexed(folder, "evil.bin")
+def _index_names_pickle_inside(folder: str) -> None:
+    _save_pickle(folder, os.path.join(folder, "evil.bin"))
+    _add_index(folder, "evil.bin")
 
 
-def _misnamed(folder: str) -> None:
-    _pickled(folder, os.path.join(folder, "evil.safetensors"))
-    _indexed(folder, "evil.safetensors")
+def _index_names_misnamed_pickle(folder: str) -> None:
+    _save_pickle(folder, os.path.join(folder, "evil.safetensors"))
+    _add_index(folder, "evil.safetensors")
 
 
-def _absolute(folder: str) -> None:
-    _pickled(folder, os.path.join(folder, "evil.bin"))
-    _indexed(folder, os.path.join(folder, "evil.bin"))
+def _index_names_absolute_path(folder: str) -> None:
+    _save_pickle(folder, os.path.join(folder, "evil.bin"))
+    _add_index(folder, os.path.join(folder, "evil.bin"))
 
 
-def _linked_pickle(folder: str) -> None:
-    _pickled(folder, os.path.join(folder, "evil.bin"))
+def _weights_link_to_pickle(folder: str) -> None:
+    _save_pickle(folder, os.path.join(folder, "evil.bin"))
     os.remove(os.path.join(folder, "model.safetensors"))
     os.symlink("evil.bin", os.path.join(folder, "model.safetensors"))
 
 
-def _pipe(folder: str) -> None:
+def _weights_are_a_pipe(folder: str) -> None:
     os.remove(os.path.join(folder, "model.safetensors"))
     os.mkfifo(os.path.join(folder, "model.safetensors"))
 
 
-def _adapter(folder: str) -> None:
+def _adapter_beside_weights(folder: str) -> None:
     """Add an adapter's configuration, which names another base model, and a pickled adapter."""
-    other = folder + "-base"
-    shutil.copytree(folder, other)
-    os.remove(os.path.join(other, "model.safetensors"))
-    _pickled(folder, os.path.join(other, "pytorch_model.bin"))
-    _pickled(folder, os.path.join(folder, "adapter_model.bin"))
+    base = folder + "-base"
+    shutil.copytree(folder, base)
+    os.remove(os.path.join(base, "model.safetensors"))
+    _save_pickle(folder, os.path.join(base, "pytorch_model.bin"))
+    _save_pickle(folder, os.path.join(folder, "adapter_model.bin"))
     with open(os.path.join(folder, "adapter_config.json"), "w", encoding="utf-8") as file:
-        json.dump({"peft_type": "LORA", "base_model_name_or_path": other, "task_type": "CAUSAL_LM"}, file)
+        json.dump({"peft_type": "LORA", "base_model_name_or_path": base, "task_type": "CAUSAL_LM"}, file)
 
 
-def _steered(folder: str) -> None:
+def _config_names_other_weights(folder: str) -> None:
     """Let the configuration name other weights, as transformers allows."""
-    _pickled(folder, os.path.join(folder, "evil.bin"))
-    config = os.path.join(folder, "config.json")
-    with open(config, encoding="utf-8") as file:
-        found = json.load(file)
-    found["transformers_weights"] = "other.safetensors.index.json"
-    with open(config, "w", encoding="utf-8") as file:
-        json.dump(found, file)
+    _save_pickle(folder, os.path.join(folder, "evil.bin"))
+    path = os.path.join(folder, "config.json")
+    with open(path, encoding="utf-8") as file:
+        config = json.load(file)
+    config["transformers_weights"] = "other.safetensors.index.json"
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(config, file)
     with open(os.path.join(folder, "other.safetensors.index.json"), "w", encoding="utf-8") as file:
         json.dump({"metadata": {}, "weight_map": {"lm_head.weight": "evil.bin"}}, file)
 
 
 def _hub_cache(folder: str) -> None:
-    """Lay the files out as the cache of huggingface_hub does: ``snapshots/REV/x -> ../../blobs/HASH``."""
+    """Store the files as the cache of huggingface_hub does: ``snapshots/REV/x -> ../../blobs/HASH``."""
     blobs = os.path.join(os.path.dirname(folder), "blobs")
     os.makedirs(blobs, exist_ok=True)
     for number, name in enumerate(sorted(os.listdir(folder))):
@@ -225,98 +224,99 @@ def _hub_cache(folder: str) -> None:
         os.symlink(os.path.relpath(blob, folder), os.path.join(folder, name))
 
 
-def _indexed_well(folder: str) -> None:
-    _indexed(folder, "part.safetensors")
+def _good_index(folder: str) -> None:
+    _add_index(folder, "part.safetensors")
 
 
 LAYOUTS: Dict[str, Callable[[str], None]] = {
-    "outside": _outside,
-    "inside": _inside,
-    "misnamed": _misnamed,
-    "absolute": _absolute,
-    "linked pickle": _linked_pickle,
-    "pipe": _pipe,
-    "adapter": _adapter,
-    "steered": _steered,
+    "outside": _index_names_pickle_outside,
+    "inside": _index_names_pickle_inside,
+    "misnamed": _index_names_misnamed_pickle,
+    "absolute": _index_names_absolute_path,
+    "linked pickle": _weights_link_to_pickle,
+    "pipe": _weights_are_a_pipe,
+    "adapter": _adapter_beside_weights,
+    "steered": _config_names_other_weights,
     "hub cache": _hub_cache,
-    "indexed": _indexed_well,
+    "indexed": _good_index,
 }
 
 
-def layouts(place: str) -> Dict[str, str]:
-    """Return, for each layout of the checkpoint's files, what loading it says."""
-    found = {}
+def layouts(path: str) -> Dict[str, str]:
+    """Load the checkpoint in each layout; return the message, or how many tensors were loaded."""
+    messages = {}
     for name, lay_out in LAYOUTS.items():
-        home = os.path.join(os.path.dirname(place), "layout " + name)
+        home = os.path.join(os.path.dirname(path), "layout " + name)
         folder = os.path.join(home, "models--tiny", "snapshots") if name == "hub cache" else os.path.join(home, "tiny")
-        shutil.copytree(place, folder)
+        shutil.copytree(path, folder)
         lay_out(folder)
         try:
-            loaded = checkpoint.load(RUNTIME, specs.Spec(weights=folder), trains=False)
-            found[name] = f"{len(loaded.model.state_dict())} tensors"
-        except Exception as error:  # noqa: BLE001 - what is refused may be refused by anybody
-            found[name] = str(error)
-    return found
+            loaded = checkpoint.load(RUNTIME, specs.Spec(checkpoint=folder), trains=False)
+            messages[name] = f"{len(loaded.model.state_dict())} tensors"
+        except Exception as error:  # noqa: BLE001 - torch and safetensors refuse files as well
+            messages[name] = str(error)
+    return messages
 
 
-def non_finite(place: str) -> List[Dict[str, Any]]:
-    """Return what is said of a checkpoint with three bad values in one tensor, which is left on disk beside it."""
-    model = transformers.LlamaForCausalLM.from_pretrained(place)
+def non_finite(path: str) -> List[Dict[str, Any]]:
+    """Return the report on a checkpoint with three bad values in one tensor, which stays on disk for other tests."""
+    model = transformers.LlamaForCausalLM.from_pretrained(path)
     with torch.no_grad():
         weight = model.model.layers[1].mlp.down_proj.weight
         weight[0, 0] = float("nan")
         weight[1, 2] = float("inf")
         weight[3, 4] = float("-inf")
-    bad = shutil.copytree(place, place + "-bad")
-    model.save_pretrained(bad, safe_serialization=True)
-    loaded = checkpoint.load(RUNTIME, specs.Spec(weights=bad), trains=False)
-    found: List[Dict[str, Any]] = checkpoint.non_finite(RUNTIME, loaded.model)
-    return found
+    folder = shutil.copytree(path, path + "-bad")
+    model.save_pretrained(folder, safe_serialization=True)
+    loaded = checkpoint.load(RUNTIME, specs.Spec(checkpoint=folder), trains=False)
+    tensors: List[Dict[str, Any]] = checkpoint.non_finite(RUNTIME, loaded.model)
+    return tensors
 
 
-_GIVEN = """
+_USER_MODULE = """
 import torch
 def nothing(): return None
 def number(): return 3, 4
 def vectors(): return torch.nn.Linear(2, 2), torch.ones(2, 2)
 class Logits(torch.nn.Linear):
-    def forward(self, given): return {"logits": super().forward(given)}
+    def forward(self, inputs): return {"logits": super().forward(inputs)}
 def logits(): return Logits(2, 2), torch.ones(2, 2)
-class One(torch.nn.Linear):
-    def forward(self, given): return {"loss": super().forward(given).mean().reshape(1)}
-def good(dtype=None): return One(2, 2).to(dtype), [torch.ones(2, 2)]
+class OneNumber(torch.nn.Linear):
+    def forward(self, inputs): return {"loss": super().forward(inputs).mean().reshape(1)}
+def good(dtype=None): return OneNumber(2, 2).to(dtype), [torch.ones(2, 2)]
 """
 
 
 def entries(folder: str) -> Dict[str, str]:
-    """Return what is said of functions that give something else than they should."""
-    with open(os.path.join(folder, "given_by_user.py"), "w", encoding="utf-8") as written:
-        written.write(_GIVEN)
+    """Return the messages for functions that return something else than they should."""
+    with open(os.path.join(folder, "user_module.py"), "w", encoding="utf-8") as file:
+        file.write(_USER_MODULE)
     sys.path.insert(0, folder)
     return {
-        name: _said(specs.Spec(entry="given_by_user:" + name))
+        name: _call_entry(specs.Spec(entry="user_module:" + name))
         for name in ("missing", "nothing", "number", "vectors", "logits", "good")
     }
 
 
-def _said(spec: Any) -> str:
+def _call_entry(spec: Any) -> str:
+    """Return the message of the error, or the dtypes of the parameters and the shape of the loss."""
     recipe = recipes.RECIPES["bf16"]
     try:
-        made = subject.build(RUNTIME, spec, recipe)
-        loss = training.loss_of(RUNTIME, spec, recipe, made, made.batches[0])
+        subject = subjects.build(RUNTIME, spec, recipe)
+        loss = training.loss_of(RUNTIME, spec, recipe, subject, subject.batches[0])
     except user_function.EntryError as error:
         return str(error)
-    kinds = {str(parameter.dtype) for parameter in made.parameters().values()}
-    return " ".join((*kinds, str(tuple(loss.shape))))
+    dtypes = {str(parameter.dtype) for parameter in subject.trainable_parameters().values()}
+    return " ".join((*dtypes, str(tuple(loss.shape))))
 
 
 def main() -> None:
-    """Print what was found."""
-    place = save_checkpoint(sys.argv[2])
-    found: Dict[str, Any] = {"ladder": ladder(), "answers": answers(), "masks": masks(), "place": place}
-    found.update(refusals=refusals(place), entries=entries(sys.argv[2]))
-    found.update(layouts=layouts(place), non_finite=non_finite(place))
-    sys.stdout.write(json.dumps(found) + "\n")
+    """Print all results."""
+    path = save_checkpoint(sys.argv[2])
+    results: Dict[str, Any] = {"ladder": ladder(), "answers": answers(), "masks": masks(), "checkpoint": path}
+    results.update(refusals=refusals(path), entries=entries(sys.argv[2]))
+    results.update(layouts=layouts(path), non_finite=non_finite(path))
+    sys.stdout.write(json.dumps(results) + "\n")
 
 
 main()

@@ -1,4 +1,4 @@
-"""The worker's parts on the real stack: what is measured has to be what is there."""
+"""The worker's parts on the real stack: the measurements must agree with what was planted."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Doctor = Callable[..., Ran]
 StackOf = Callable[..., Path]
 NEWEST = noxfile.TRUTH_CELLS[0]
 IN_CI = ("half_adapters", "padded_rows_overflow", "labels_ignored", "own_autocast", "untouched_adapters", "nan_weight")
-"""Faults of the table that every run of the tests plants; ``nox -s probe-truth`` plants them all."""
+"""Faults of the table that every run of the tests plants; ``nox -s probe-truth`` plants all of them."""
 
 
 @pytest.fixture(scope="module")
@@ -33,18 +33,19 @@ def target(stack_of: StackOf) -> Path:
 
 
 @pytest.fixture(scope="module")
-def found(target: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def results(target: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Return what ``in_target.py`` prints."""
     folder = tmp_path_factory.mktemp("in-target")
     command = [str(target / "bin" / "python"), "-B", str(Path(__file__).with_name("in_target.py"))]
     done = subprocess.run([*command, str(run.WORKER), str(folder)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    made: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return made
+    printed: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return printed
 
 
-def test_float16_breaks_where_headroom_says_so_and_nothing_else_breaks(found: dict[str, Any]) -> None:
+def test_float16_breaks_exactly_where_headroom_is_negative_and_other_precisions_never(results: dict[str, Any]) -> None:
     signs = set()
-    for largest, fp32, bf16, fp16 in found["ladder"].values():
+    for largest, fp32, bf16, fp16 in results["ladder"].values():
         bits = math.log2(FLOAT16 / largest)
         signs.add(bits > 0)
         assert (fp32, bf16) == (True, True)
@@ -52,12 +53,12 @@ def test_float16_breaks_where_headroom_says_so_and_nothing_else_breaks(found: di
     assert signs == {True, False}
 
 
-def test_an_additive_mask_is_no_activation(found: dict[str, Any]) -> None:
-    assert found["masks"] == {"bert": 7.0, "finfo": 7.0, "none": 7.0}
+def test_an_additive_mask_does_not_count_as_an_activation(results: dict[str, Any]) -> None:
+    assert results["masks"] == {"bert": 7.0, "finfo": 7.0, "none": 7.0}
 
 
-def test_the_questions_for_a_gpu_are_answered_by_value(found: dict[str, Any]) -> None:
-    answers = found["answers"]
+def test_questions_for_a_gpu_are_answered_by_computing(results: dict[str, Any]) -> None:
+    answers = results["answers"]
     for name in ("bf16 product", "fp16 product", "fp32 product", "bf16 conv3d", "bf16 sdpa"):
         assert 0 < answers[name][0] < 0.01, name
     assert [answers[f"fp16 AdamW, {form}"][0] for form in ("foreach", "for-loop", "fused")] == [0.0, 0.0, 1.0]
@@ -67,97 +68,108 @@ def test_the_questions_for_a_gpu_are_answered_by_value(found: dict[str, Any]) ->
     assert answers["flash-attention"] == [None, "ModuleNotFoundError"]
 
 
-def test_what_does_not_fit_or_is_not_safe_is_refused(found: dict[str, Any]) -> None:
-    refusals = found["refusals"]
+def test_a_checkpoint_that_does_not_fit_or_is_not_safe_is_refused(results: dict[str, Any]) -> None:
+    refusals = results["refusals"]
     assert "GiB are free on cpu" in refusals["no room"]
     assert refusals["room for bfloat16"] == "bfloat16"
-    assert "pickled weights are not loaded" in refusals["pickled"]
-    assert "code that came with it, which is never run" in refusals["code"]
+    assert "does not load pickled weights" in refusals["pickled"]
+    assert "vc2doctor never runs code from a checkpoint" in refusals["code"]
     assert "is not a safetensors file" in refusals["damaged"]
 
 
-def test_a_checkpoint_leads_to_no_pickle_and_to_no_file_outside_of_it(found: dict[str, Any]) -> None:
-    layouts = found["layouts"]
+def test_a_checkpoint_leads_to_no_pickle_and_to_no_file_outside_of_it(results: dict[str, Any]) -> None:
+    layouts = results["layouts"]
     for name in ("outside", "absolute"):
         assert "which is not a file below the folder" in layouts[name], name
     for name in ("inside", "misnamed", "linked pickle"):
         assert "is not a safetensors file" in layouts[name], name
     assert "is not a regular file" in layouts["pipe"]
-    # The checkpoint itself is loaded, and nothing that stands beside it.
+    # These checkpoints are loaded, but none of the files beside them.
     for name in ("adapter", "steered", "hub cache", "indexed"):
         assert layouts[name].endswith(" tensors"), name
 
 
-def test_values_that_are_not_finite_are_counted_by_tensor(found: dict[str, Any]) -> None:
-    assert found["non_finite"] == [{"tensor": "model.layers.1.mlp.down_proj.weight", "values": 3, "of": 64 * 32}]
+def test_values_that_are_not_finite_are_counted_by_tensor(results: dict[str, Any]) -> None:
+    assert results["non_finite"] == [{"tensor": "model.layers.1.mlp.down_proj.weight", "values": 3, "of": 64 * 32}]
 
 
-def test_a_function_that_gives_something_else_is_told_so(found: dict[str, Any]) -> None:
-    entries = found["entries"]
-    assert entries["missing"].endswith("the module given_by_user has no function missing")
-    assert "returned a NoneType; it must return (model, batch)" in entries["nothing"]
-    assert "returned a int as its model" in entries["number"]
-    assert entries["vectors"] == "the model returned a loss of shape (2, 2); it must be one number"
-    assert entries["logits"] == "the model returned a dict without a loss; does the batch hold labels?"
-    assert entries["good"] == "torch.bfloat16 ()", "the dtype is handed in, and a loss of one number is one"
+def test_a_function_that_returns_something_else_gets_a_clear_message(results: dict[str, Any]) -> None:
+    entries = results["entries"]
+    assert entries["missing"] == "Module user_module has no function missing. Check the name after the colon."
+    assert "returned an object of type NoneType. It must return (model, batch)" in entries["nothing"]
+    assert "returned a model of type int, which is not a torch.nn.Module" in entries["number"]
+    assert entries["vectors"] == "The model returned a loss of shape (2, 2). It must be one number."
+    assert entries["logits"] == (
+        "The model returned an object of type dict without a loss. Check that the batch holds labels."
+    )
+    assert entries["good"] == "torch.bfloat16 ()", "the function gets the dtype, and a loss of shape (1,) is reshaped"
 
 
 def probed(doctor: Doctor, target: Path, *options: str) -> dict[str, Any]:
     ran = doctor("probe", "--python", str(target), "--device", "cpu", "--format", "json", *options)
     assert ran.out, ran.err
-    told: dict[str, Any] = json.loads(ran.out)
-    return told
+    report: dict[str, Any] = json.loads(ran.out)
+    return report
 
 
-def test_a_checkpoint_is_measured_and_trained(doctor: Doctor, target: Path, found: dict[str, Any]) -> None:
-    options = ("--model", found["place"], "--text", "a b c d e f g h", "--text", "h g f", "--profile", "causal-lm")
-    told = probed(doctor, target, *options)
-    assert (told["verdict"], told["exit_code"]) == ("measured", 0)
-    layers = told["probe"]["headroom"]["layers"]
+def test_a_checkpoint_is_measured_and_trained(doctor: Doctor, target: Path, results: dict[str, Any]) -> None:
+    options = (
+        "--model",
+        results["checkpoint"],
+        "--text",
+        "a b c d e f g h",
+        "--text",
+        "h g f",
+        "--profile",
+        "causal-lm",
+    )
+    report = probed(doctor, target, *options)
+    assert (report["verdict"], report["exit_code"]) == ("measured", 0)
+    layers = report["probe"]["headroom"]["layers"]
     assert {"model.layers.0", "model.layers.1", "lm_head"} <= set(layers)
-    told = probed(doctor, target, *options, "--train", "--recipes", "fp32,bf16")
-    assert (told["verdict"], told["exit_code"]) == ("fit", 0)
-    assert [one["outcome"] for one in told["probe"]["recipes"]] == ["finite", "finite"]
+    report = probed(doctor, target, *options, "--train", "--recipes", "fp32,bf16")
+    assert (report["verdict"], report["exit_code"]) == ("fit", 0)
+    assert [recipe["outcome"] for recipe in report["probe"]["recipes"]] == ["finite", "finite"]
 
 
 @pytest.mark.parametrize("options", [(), ("--train", "--recipes", "bf16")])
 def test_a_checkpoint_that_holds_nan_is_an_error(
-    doctor: Doctor, target: Path, found: dict[str, Any], options: tuple[str, ...]
+    doctor: Doctor, target: Path, results: dict[str, Any], options: tuple[str, ...]
 ) -> None:
-    told = probed(doctor, target, "--model", found["place"] + "-bad", "--text", "a b c d", *options)
-    assert (told["verdict"], told["exit_code"]) == ("unfit", 1)
-    [finding] = [each for each in told["findings"] if each["id"] == "VC018"]
+    report = probed(doctor, target, "--model", results["checkpoint"] + "-bad", "--text", "a b c d", *options)
+    assert (report["verdict"], report["exit_code"]) == ("unfit", 1)
+    [finding] = [finding for finding in report["findings"] if finding["id"] == "VC018"]
     assert finding["message"].endswith("tiny-bad holds NaN or infinity in 1 tensor")
     assert finding["evidence"] == ["model.layers.1.mlp.down_proj.weight: 3 of 2048 values"]
-    assert told["probe"]["headroom"] is None, "no maximum passes over what is not finite"
-    assert told["probe"]["range_broken"]["module"] == "model.layers.1.mlp.down_proj"
+    assert report["probe"]["headroom"] is None, "the largest finite value is not the range of the model"
+    assert report["probe"]["range_broken"]["module"] == "model.layers.1.mlp.down_proj"
 
 
-def test_a_module_that_is_not_there_is_one_finding(doctor: Doctor, target: Path) -> None:
-    told = probed(doctor, target, "--entry", "nowhere:build")
-    assert told["exit_code"] == 1
-    errors = [(one["id"], one["message"]) for one in told["findings"] if one["severity"] == "error"]
+def test_a_module_that_does_not_exist_is_one_finding(doctor: Doctor, target: Path) -> None:
+    report = probed(doctor, target, "--entry", "nowhere:build")
+    assert report["exit_code"] == 1
+    errors = [(finding["id"], finding["message"]) for finding in report["findings"] if finding["severity"] == "error"]
     assert errors == [("VC018", "nowhere:build cannot be loaded")]
 
 
-def test_stress_shows_margins_and_leaves_the_verdict_alone(doctor: Doctor, target: Path) -> None:
-    told = probed(doctor, target, "--stress", "--seed", "3", "--attention", "eager")
-    assert told["verdict"] == "fit"
-    bits, fates = {}, {}
-    for plant in told["probe"]["stress"]:
-        bits[plant["plant"]] = math.log2(FLOAT16 / plant["headroom"]["tightest"]["largest"])
-        fates[plant["plant"]] = {one["recipe"]: one["outcome"] for one in plant["recipes"]}
+def test_stress_shows_margins_and_does_not_change_the_verdict(doctor: Doctor, target: Path) -> None:
+    report = probed(doctor, target, "--stress", "--seed", "3", "--attention", "eager")
+    assert report["verdict"] == "fit"
+    bits, outcomes = {}, {}
+    for stress in report["probe"]["stress"]:
+        bits[stress["plant"]] = math.log2(FLOAT16 / stress["headroom"]["tightest"]["largest"])
+        outcomes[stress["plant"]] = {recipe["recipe"]: recipe["outcome"] for recipe in stress["recipes"]}
     assert bits == pytest.approx({"sink": 4.64, "smollm": 1.39, "stress": -0.03, "stress4x": -2.03}, abs=0.05)
-    assert {fates[plant][name] for plant in fates for name in ("fp32", "bf16")} == {"finite"}
-    assert [fates[plant]["fp16-amp"] for plant in fates] == ["finite", "finite", "non-finite", "non-finite"]
+    assert {outcomes[plant][name] for plant in outcomes for name in ("fp32", "bf16")} == {"finite"}
+    assert [outcomes[plant]["fp16-amp"] for plant in outcomes] == ["finite", "finite", "non-finite", "non-finite"]
 
 
-def test_on_a_cpu_what_only_a_gpu_can_say_is_listed(doctor: Doctor, target: Path) -> None:
-    told = probed(doctor, target, "--recipes", "fp32,fp16-scaled")["probe"]
-    assert "memory" in told["not_measured"]
-    assert {measure["status"] for measure in told["measures"]} == {"unsupported"}
-    assert (told["self_test"]["seen"], told["self_test"]["passed"]) == (True, True)
-    assert all(one["seconds"] > 0 for one in told["recipes"])
+def test_a_probe_on_a_cpu_lists_what_only_a_gpu_can_show(doctor: Doctor, target: Path) -> None:
+    probe = probed(doctor, target, "--recipes", "fp32,fp16-scaled")["probe"]
+    assert "memory" in probe["not_measured"]
+    assert {measure["status"] for measure in probe["measures"]} == {"unsupported"}
+    assert (probe["self_test"]["seen"], probe["self_test"]["passed"]) == (True, True)
+    assert all(recipe["seconds"] > 0 for recipe in probe["recipes"])
 
 
 def test_planted_faults_are_named_and_their_twins_pass(target: Path) -> None:

@@ -1,1 +1,1 @@
-"""The probe on real weights; ``nox -s real-weights`` makes the environment."""
+"""The probe on real weights; ``nox -s real-weights`` builds the environment."""

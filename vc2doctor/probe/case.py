@@ -1,4 +1,4 @@
-"""What a named cause is, and everything that is known of a recipe that went wrong."""
+"""The facts by which a cause is named, and the thresholds that outcomes and causes share."""
 
 from packaging.version import InvalidVersion, Version
 
@@ -6,15 +6,17 @@ from vc2doctor.core.data import Data
 from vc2doctor.probe.facts import BrokenOperation, ProbeRun, RecipeRun
 from vc2doctor.target.shared.recipes import CONTROL, Recipe
 
-ENOUGH = 0.45
-"""Share of the adapters that one step should move at the project's own width and learning rate; bfloat16 adapters at
-2e-5 and width 4096 sit at a half."""
-FEW = 0.1
-"""Share of the tensors that may get no gradient, and of the elements that must move."""
+MIN_STEP_SHARE = 0.45
+"""Share of the adapter weights that one step should change at the project's own width and learning rate; bfloat16
+adapters at 2e-5 and width 4096 reach about a half."""
+MIN_MOVED_SHARE = 0.1
+"""Share of the trainable elements that have to change during the probe's training."""
+MIN_VANISHED_SHARE = 0.1
+"""Share of the gradient elements that must have underflowed before we name underflow as the cause."""
 
 
 class Cause(Data):
-    """One named cause, what shows that it is the one, and what mends it."""
+    """A named cause of a bad outcome: the evidence for it, and what to do."""
 
     id: str
     description: str
@@ -22,17 +24,17 @@ class Cause(Data):
 
 
 class Case(Data):
-    """Everything known of one recipe that went wrong."""
+    """All facts about one recipe with a bad outcome."""
 
     run: RecipeRun
     recipe: Recipe
     probe: ProbeRun
 
     def version(self, package: str) -> Version | None:
-        """Return the version of ``package`` that was imported."""
-        found = next((one.version for one in self.probe.imports if one.package == package), None)
+        """Return the version of ``package`` that was imported, or ``None`` if it is unknown."""
+        version = next((each.version for each in self.probe.imports if each.package == package), None)
         try:
-            return Version(found) if found else None
+            return Version(version) if version else None
         except InvalidVersion:
             return None
 
@@ -42,21 +44,16 @@ class Case(Data):
         control = self.probe.recipe(CONTROL)
         return control is not None and all(s.loss is not None and s.parameters_finite for s in control.steps)
 
-    @staticmethod
-    def first_loss(run: RecipeRun) -> float | None:
-        """Return the loss before any step, if it is finite."""
-        return run.steps[0].loss if run.steps else None
-
     @property
     def error(self) -> str:
-        """What was raised, or nothing."""
+        """The message of the exception that ended the training, or an empty text."""
         return self.run.failure.error.message if self.run.failure else ""
 
     @property
     def broken(self) -> BrokenOperation | None:
-        """The first operation that broke, where one was found."""
+        """The first operation that broke, if it was found."""
         return self.run.located.broken if self.run.located else None
 
     def fixed_by(self, change: str) -> bool:
-        """Return whether this change lets the training pass the bad step."""
+        """Return whether the worker tried ``change`` and it let the training pass the bad step."""
         return self.run.experiments.get(change, False)

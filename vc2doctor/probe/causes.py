@@ -1,209 +1,277 @@
-"""The named causes, one function each: what shows that it is the one, or nothing. The docstring is what mends it."""
+"""The named causes of a bad outcome, one function each.
 
-import inspect
+A function returns its evidence, as a sentence without a period, or ``None`` if the facts do not show this cause. The
+decorator ``_cause`` adds it to ``CAUSES`` with its remedy, the advice that a report shows. ``diagnose`` calls the
+functions in the order of this file and takes the first evidence: causes that are certain come first. Without evidence
+the cause stays unknown.
+"""
+
 import re
 from collections.abc import Callable
+from typing import NamedTuple
 
 from packaging.version import Version
 
 from vc2doctor.core.precision import FLOAT16
-from vc2doctor.probe.case import ENOUGH, FEW, Case
-from vc2doctor.probe.facts import BrokenOperation
-from vc2doctor.target.shared.recipes import CONTROL
+from vc2doctor.probe.case import MIN_MOVED_SHARE, MIN_STEP_SHARE, MIN_VANISHED_SHARE, Case, Cause
+from vc2doctor.probe.facts import BrokenOperation, ProbeRun, RecipeRun
+from vc2doctor.target.shared.recipes import CONTROL, RECIPES
 
 _LARGEST = {"float16": FLOAT16, "bfloat16": 3.3895e38, "float32": 3.4028e38}
 _HALF = ("float16", "bfloat16")
 _SMALLEST_FLOAT16 = 2.0**-24
-"""Smallest positive number, subnormals included; half of it and less rounds to 0."""
-_HUGE_SCALE, _ROUNDED = 2.0**30, 0.02
-_MASKED_NAN = (Version("2.0"), Version("2.5"))
-"""torch versions whose sdpa makes NaN of rows that are masked entirely:
+"""Smallest positive number, subnormals included; float16 rounds half of it, and all that is smaller, to 0."""
+_HUGE_SCALE = 2.0**30
+"""A start far above GradScaler's default of 2**16."""
+_MIN_LOSS_CHANGE = 0.02
+"""Relative change of the first loss that shows that rounding altered the weights."""
+_SDPA_NAN = (Version("2.0"), Version("2.5"))
+"""torch versions whose sdpa returns NaN for rows that are masked entirely:
 matrices/known_issues/torch-sdpa-masked-rows.toml."""
 _HALF_ADAPTERS = (Version("0.7"), Version("0.12"))
-"""peft versions that make adapters in the dtype of the base model: matrices/known_issues/peft-half-adapters.toml."""
+"""peft versions that create adapters in the dtype of the base model: matrices/known_issues/peft-half-adapters.toml."""
+
+Evidence = Callable[[Case], str | None]
 
 
-def _place(broken: BrokenOperation) -> str:
-    return f"{broken.op} in {broken.module or 'the model itself'}"
+class NamedCause(NamedTuple):
+    """A cause that the doctor can name."""
+
+    id: str
+    """The name that reports show: ``forward-overflow``."""
+    remedy: str
+    """What users should do, as one paragraph."""
+    evidence: Evidence
 
 
+CAUSES: list[NamedCause] = []
+"""All causes, in the order in which they are asked."""
+
+
+def diagnose(run: RecipeRun, probe: ProbeRun) -> Cause | None:
+    """Return the cause of a bad outcome, or ``None`` if no evidence decides."""
+    case = Case(run=run, recipe=RECIPES[run.recipe], probe=probe)
+    for cause in CAUSES:
+        evidence = cause.evidence(case)
+        if evidence is not None:
+            return Cause(id=cause.id, description=evidence, remedy=cause.remedy)
+    return None
+
+
+def pages() -> dict[str, str]:
+    """Return the remedy of each cause, by its id."""
+    return {cause.id: cause.remedy for cause in CAUSES}
+
+
+def _cause(remedy: str) -> Callable[[Evidence], Evidence]:
+    """Add the decorated function to ``CAUSES``, under its name with hyphens."""
+
+    def register(evidence: Evidence) -> Evidence:
+        CAUSES.append(NamedCause(evidence.__name__.replace("_", "-"), remedy, evidence))
+        return evidence
+
+    return register
+
+
+@_cause("Find the code that builds the batch, and drop or correct the samples that hold NaN or infinity.")
 def data_not_finite(case: Case) -> str | None:
-    """Look for the value where the batch is made, and drop or mend such samples."""
-    seen = case.probe.inspection
-    if seen is None or not seen.bad_input or case.run.failure:
+    """Find an input that is not finite before any training."""
+    inspection = case.probe.inspection
+    if inspection is None or not inspection.bad_input or case.run.failure:
         return None
-    return f"the batch is not finite before any training: {seen.bad_input}"
+    return f"the input {inspection.bad_input} holds NaN or infinity before any training"
 
 
+@_cause(
+    "Load the checkpoint again. If the weight is still not finite, an earlier training damaged it: use an earlier"
+    " checkpoint."
+)
 def weight_not_finite(case: Case) -> str | None:
-    """Load the checkpoint anew; if it is still so, a training before this one spoiled it: use an earlier one."""
-    seen = case.probe.inspection
-    if seen is None or not seen.bad_weight or case.run.failure:
+    """Find a weight that is not finite before any training."""
+    inspection = case.probe.inspection
+    if inspection is None or not inspection.bad_weight or case.run.failure:
         return None
-    return f"a weight is not finite before any training: {seen.bad_weight}"
+    return f"the weight {inspection.bad_weight} holds NaN or infinity before any training"
 
 
+@_cause("Drop samples without an answer before they are batched, or truncate the prompt instead of the answer.")
 def all_labels_ignored(case: Case) -> str | None:
-    """Drop samples without an answer before they are batched, or truncate the prompt instead of the answer."""
-    seen = case.probe.inspection
-    if seen is None or not seen.targets or min(seen.targets) > 0 or case.run.failure:
+    """Find a batch whose labels are all ignored."""
+    inspection = case.probe.inspection
+    if inspection is None or not inspection.targets or min(inspection.targets) > 0 or case.run.failure:
         return None
-    return "a batch has no target: all its labels are -100, and the mean over nothing is NaN in every precision"
+    return "all labels of a batch are -100, so the loss is a mean over nothing, which is NaN in every precision"
 
 
-def fully_masked_row(case: Case) -> str | None:
-    """Drop rows without a token, or let every row attend to itself; sdpa of torch 2.5 and newer gives numbers there."""
-    seen = case.probe.inspection
-    broken = case.broken
-    if seen is None or not seen.masked_rows or broken is None or not re.search("softmax|attention", broken.op):
-        return None
-    torch = case.version("torch")
-    old = torch is not None and _MASKED_NAN[0] <= torch < _MASKED_NAN[1]
-    version = "; sdpa of torch 2.0 to 2.4 makes NaN of such rows, torch 2.5 does not" if old else ""
-    return f"{seen.masked_rows} rows are masked entirely, and a softmax over nothing is NaN{version}"
-
-
+@_cause(
+    "Cast the trainable parameters to float32 after get_peft_model: `for p in model.parameters(): p.data ="
+    " p.data.float() if p.requires_grad else p.data`."
+)
 def unscale_half_parameters(case: Case) -> str | None:
-    """Cast the trainable parameters up after get_peft_model: `for p in model.parameters(): p.data = p.data.float() if
-    p.requires_grad else p.data`.
-    """
+    """Find the exception of a GradScaler that gets float16 gradients."""
     if "Attempting to unscale FP16 gradients" not in case.error:
         return None
-    told = "the trainable parameters are float16, and a GradScaler refuses to unscale their gradients"
-    return told + _who_made_them(case)
+    return f"the trainable parameters are float16, and GradScaler refuses float16 gradients{_peft_origin(case)}"
 
 
+@_cause(
+    "Use one half precision everywhere: give the autocast inside forward the dtype of the outer autocast and of the"
+    " weights."
+)
 def autocast_dtype_clash(case: Case) -> str | None:
-    """Let all regions have one dtype: give the helper inside forward the dtype of the outer autocast and of the
-    weights.
-    """
+    """Find the exception of an operation that gets both float16 and bfloat16."""
     if not re.search(r"autocast::prioritize|BFloat16.*Half|Half.*BFloat16", case.error):
         return None
     nested = case.recipe.inner is not None and case.recipe.inner != case.recipe.base
-    regions = f": a nested {case.recipe.inner} autocast meets {case.recipe.base} weights" if nested else ""
-    return f"two half precisions meet in one operation{regions}"
+    reason = f": a nested {case.recipe.inner} autocast runs on {case.recipe.base} weights" if nested else ""
+    return f"one operation gets both float16 and bfloat16 tensors{reason}"
 
 
+@_cause("Cast the input to the dtype of the weights, or run the call under autocast.")
 def dtype_mismatch(case: Case) -> str | None:
-    """Cast what goes in to the dtype of the weights, or enter autocast around the call."""
+    """Find the exception of an operation whose input and weights differ in dtype."""
     if not re.search(r"same dtype|expected scalar type|must match.*dtype|expected .*dtype", case.error):
         return None
-    return f"a tensor meets weights of another dtype outside autocast: {case.error}"
+    return f"a tensor and the weights differ in dtype, and no autocast converts them: {case.error}"
 
 
+@_cause(
+    "Make adapters or layers trainable, call get_peft_model before you create the optimizer, and do not disable the"
+    " adapters while you train."
+)
 def nothing_trainable(case: Case) -> str | None:
-    """Make adapters or layers trainable, call get_peft_model before the optimiser is made, and do not disable the
-    adapters.
-    """
+    """Find the exception of a training without a trainable parameter."""
     if "empty parameter list" not in case.error and "does not require grad" not in case.error:
         return None
     return "no parameter that the loss depends on requires a gradient"
 
 
-def parameters_not_in_optimizer(case: Case) -> str | None:
-    """Make the optimiser last, from the parameters of the model that is trained, with a learning rate above 0."""
-    taken = any(step.taken for step in case.run.steps)
-    if not taken or case.run.moved != 0.0 or any(step.gradients.missing for step in case.run.steps):
-        return None
-    return "steps were taken and no trainable parameter moved: the optimiser holds other tensors, or its rate is 0"
-
-
+@_cause(
+    "Cast the trainable parameters to float32 after get_peft_model (`p.data = p.data.float()` where requires_grad), or"
+    " train in bfloat16."
+)
 def half_parameters_under_adam(case: Case) -> str | None:
-    """Cast the trainable parameters up after get_peft_model (`p.data = p.data.float()` where requires_grad), or train
-    in bfloat16.
-    """
+    """Find float16 parameters that become non-finite under Adam from finite gradients, because its eps rounds to 0."""
     adapters = case.run.adapters
     if adapters is None or "float16" not in adapters.dtypes or "Adam" not in adapters.optimizer:
         return None
-    eps = adapters.eps or 0.0
-    first_bad_parameter = [step for step in case.run.steps if not step.parameters_finite]
-    if (
-        not first_bad_parameter
-        or first_bad_parameter[0].loss is None
-        or first_bad_parameter[0].gradients.non_finite
-        or eps > _SMALLEST_FLOAT16 / 2
-    ):
+    bad = next((step for step in case.run.steps if not step.parameters_finite), None)
+    if bad is None or bad.loss is None or bad.gradients.non_finite:
         return None
-    mended = ", and float32 adapters mend it" if case.fixed_by("float32-adapters") else ""
-    told = f"the trainable parameters are float16, in which {adapters.optimizer}'s eps of {eps:g} is 0{mended}"
-    return told + _who_made_them(case)
+    eps = adapters.eps or 0.0
+    if eps > _SMALLEST_FLOAT16 / 2:
+        return None
+    confirmed = "; with float32 adapters, training does not fail" if case.fixed_by("float32-adapters") else ""
+    return (
+        f"the trainable parameters are float16, which rounds {adapters.optimizer}'s eps of {eps:g} to 0, so that an"
+        f" update can divide by 0{confirmed}{_peft_origin(case)}"
+    )
 
 
-def _who_made_them(case: Case) -> str:
-    """Return which peft makes half adapters, where it is the one that was imported."""
+def _peft_origin(case: Case) -> str:
+    """Return a clause on the peft that creates half adapters, if such a peft was imported; else nothing."""
     peft = case.version("peft")
     if case.recipe.base != "float16" or peft is None or not _HALF_ADAPTERS[0] <= peft < _HALF_ADAPTERS[1]:
         return ""
-    return f"; peft {peft} makes adapters in the dtype of the base model, as 0.7 to 0.11 do"
+    return f"; peft {peft} creates adapters in the dtype of the base model, as all of 0.7 to 0.11 do"
 
 
+@_cause(
+    "Fix the overflow that lets GradScaler halve its scale again and again; a scale of 0 is only a symptom. bfloat16"
+    " needs no GradScaler."
+)
 def scale_driven_to_zero(case: Case) -> str | None:
-    """Mend what makes every step overflow; a scale of 0 is a symptom. bfloat16 needs no GradScaler."""
+    """Find a loss scale of 0."""
     zero = any(step.scale == 0.0 for step in case.run.steps)
-    return "the scaler halved its scale to 0, and the next good batch is divided by it" if zero else None
+    return "GradScaler halved its scale to 0, and the gradients of the next batch are divided by it" if zero else None
 
 
+@_cause("Leave the init_scale of GradScaler at its default of 65536.")
 def scale_too_large(case: Case) -> str | None:
-    """Leave init_scale at its default of 65536."""
+    """Find a loss scale that starts so high that no step is taken."""
     scales = [step.scale for step in case.run.steps if step.scale is not None]
     taken = any(step.taken for step in case.run.steps)
     finite = all(step.loss is not None for step in case.run.steps)
     if not scales or taken or not finite or scales[0] < _HUGE_SCALE:
         return None
-    return f"the scaler began at {scales[0]:g}, so large that every gradient overflows in all its tries"
+    return f"GradScaler starts at a scale of {scales[0]:g}, so large that the gradients overflow at every attempt"
 
 
-def overflow_in_ignored_rows(case: Case) -> str | None:
-    """Train in bfloat16, or batch rows of one length, so that no padding is computed."""
-    located = case.run.located
-    if located is None or located.broken is None or not located.broken.ignored_rows_only:
+@_cause("Lower the learning rate, or clip gradients: `torch.nn.utils.clip_grad_norm_(parameters, 1.0)`.")
+def exploding_rate(case: Case) -> str | None:
+    """Find a loss that grows from step to step unless gradients are clipped."""
+    losses = [step.loss for step in case.run.steps if step.loss is not None]
+    grows = len(losses) > 1 and losses[-1] > losses[0]
+    if not case.fixed_by("clip-1.0") or not (grows or len(losses) == 1):
         return None
-    broken = located.broken
-    return (
-        f"{broken.dtype} overflows in {_place(broken)} only in rows that the mask ignores:"
-        " the loss may stay finite, and 0 * inf spoils the gradients"
-    )
+    rate = case.run.adapters.learning_rate if case.run.adapters else None
+    at_rate = f" at a learning rate of {rate:g}" if rate is not None else ""
+    return f"the loss grows without limit{at_rate}, and clipping the gradients to a norm of 1.0 stops that"
 
 
-def bfloat16_checkpoint_in_float16(case: Case) -> str | None:
-    """Train in bfloat16, in which the checkpoint was made."""
-    seen, overflow = case.probe.inspection, forward_overflow(case)
+@_cause(
+    "Drop rows without a token, or let every row attend to itself. sdpa of torch 2.5 and newer returns numbers for such"
+    " rows."
+)
+def fully_masked_row(case: Case) -> str | None:
+    """Find a softmax that breaks while a row has no token to attend to."""
+    inspection = case.probe.inspection
     broken = case.broken
-    if seen is None or seen.stored != "bfloat16" or broken is None or broken.dtype != "float16" or overflow is None:
+    if inspection is None or not inspection.masked_rows or broken is None:
         return None
-    return f"the weights are exactly bfloat16's, and a model trained in its range need not fit float16's: {overflow}"
+    if not re.search("softmax|attention", broken.op):
+        return None
+    torch = case.version("torch")
+    old = torch is not None and _SDPA_NAN[0] <= torch < _SDPA_NAN[1]
+    version = "; sdpa of torch 2.0 to 2.4 returns NaN for such rows, that of torch 2.5 does not" if old else ""
+    return f"the mask hides every token of {inspection.masked_rows} rows, and a softmax over nothing is NaN{version}"
 
 
-def float16_checkpoint_in_bfloat16(case: Case) -> str | None:
-    """Train in float16 with a GradScaler, or in float32: bfloat16 drops bits of these weights."""
-    seen, control = case.probe.inspection, case.probe.recipe(CONTROL)
-    if seen is None or seen.stored != "float16" or case.recipe.base != "bfloat16" or control is None:
-        return None
-    here, there = case.first_loss(case.run), case.first_loss(control)
-    if here is None or there is None or abs(here - there) <= _ROUNDED * abs(there):
+@_cause("Train in bfloat16, or batch rows of equal length, so that no padding is computed.")
+def overflow_in_ignored_rows(case: Case) -> str | None:
+    """Find an operation that breaks only in rows that the mask hides."""
+    broken = case.broken
+    if broken is None or not broken.ignored_rows_only:
         return None
     return (
-        f"the weights hold float16's 11 bits, of which bfloat16 keeps 8: the first loss is {here:.4g} instead of"
-        f" {there:.4g}"
+        f"{broken.dtype} overflows in {_place(broken)}, but only in rows that the mask hides: the loss can stay finite,"
+        " while 0 * inf makes the gradients NaN"
     )
 
 
+@_cause(
+    "Give the inner autocast the dtype of the outer one: `maybe_autocast(dtype=torch.bfloat16)`, or torch.autocast"
+    " without a dtype of its own."
+)
 def nested_autocast_overrides(case: Case) -> str | None:
-    """Give the inner autocast the dtype of the outer one: `maybe_autocast(dtype=torch.bfloat16)`, or torch.autocast
-    without a dtype of its own.
-    """
+    """Find a float16 overflow under a recipe whose outer region is not float16."""
     broken, overflow = case.broken, forward_overflow(case)
     if broken is None or broken.dtype != "float16" or overflow is None:
         return None
     if case.recipe.inner == "float16" and case.recipe.outer != "float16":
         return f"the nested float16 autocast overrides the outer {case.recipe.outer or 'float32'}: {overflow}"
     if "float16" not in case.recipe.dtypes:
-        return f"{case.recipe.name} has no float16, so the model's own code enters a float16 autocast: {overflow}"
+        return f"{case.recipe.name} uses no float16, so the model's own code enters a float16 autocast: {overflow}"
     return None
 
 
+@_cause("Train in bfloat16, the dtype in which the checkpoint was saved.")
+def bfloat16_checkpoint_in_float16(case: Case) -> str | None:
+    """Find a float16 overflow of weights that are exact in bfloat16."""
+    inspection, broken, overflow = case.probe.inspection, case.broken, forward_overflow(case)
+    if inspection is None or inspection.stored != "bfloat16":
+        return None
+    if broken is None or broken.dtype != "float16" or overflow is None:
+        return None
+    return (
+        "all weights are exact in bfloat16, and a model that was trained in bfloat16's range need not fit into"
+        f" float16's: {overflow}"
+    )
+
+
+@_cause("Train in bfloat16, which has the range of float32. Loss scaling does not help in the forward pass.")
 def forward_overflow(case: Case) -> str | None:
-    """Train in bfloat16, which has the range of float32; loss scaling does not help in the forward pass."""
+    """Find an operation of the forward pass whose result is too large for its half precision."""
     broken = case.broken
     if broken is None or broken.phase != "forward" or broken.dtype not in _HALF:
         return None
@@ -211,114 +279,108 @@ def forward_overflow(case: Case) -> str | None:
 
 
 def _overflow(broken: BrokenOperation) -> str | None:
-    """Return what overflowed, where the same operation on the same inputs fits into a wider dtype."""
+    """Return a clause on the overflow, if a wider dtype can hold the result; else ``None``."""
     largest = _LARGEST.get(broken.dtype)
     if largest is None or broken.exact is None or broken.exact <= largest:
         return None
     sizes = " and ".join(f"{size:.4g}" for size in broken.largest if size is not None)
-    return f"{_place(broken)} exceeds {broken.dtype}'s {largest:g}: it is {broken.exact:.4g} (inputs up to {sizes})"
+    return (
+        f"the result of {_place(broken)} is {broken.exact:.4g} (inputs up to {sizes}), but {broken.dtype}'s largest"
+        f" number is {largest:g}"
+    )
 
 
+def _place(broken: BrokenOperation) -> str:
+    return f"{broken.op} in {broken.module or 'the model itself'}"
+
+
+@_cause("Train in bfloat16, or scale the loss down, as GradScaler does by itself.")
 def backward_overflow(case: Case) -> str | None:
-    """Train in bfloat16, or scale the loss down; a GradScaler does so by itself."""
-    bad = [step for step in case.run.steps if step.gradients.non_finite]
-    if not bad or not case.control_is_good or any(step.loss is None for step in case.run.steps):
+    """Find gradients that are not finite although all losses are, and float32 trains."""
+    bad = next((step for step in case.run.steps if step.gradients.non_finite), None)
+    if bad is None or not case.control_is_good or any(step.loss is None for step in case.run.steps):
         return None
-    scale = f" at a scale of {bad[0].scale:g}" if bad[0].scale else ""
-    return f"the loss is finite and the gradients are not{scale}: the backward pass overflows"
+    scale = f" at a loss scale of {bad.scale:g}" if bad.scale else ""
+    return f"the loss is finite, but the gradients are not{scale}: the backward pass overflows"
 
 
+@_cause("Check the inputs of this operation: its result is too large for every precision.")
 def overflow_in_every_precision(case: Case) -> str | None:
-    """Look at what goes into this operation: no precision holds the result."""
+    """Find an operation of the forward pass that overflows in float32."""
     broken = case.broken
     if broken is None or broken.phase != "forward" or broken.dtype in _HALF:
         return None
     return _overflow(broken)
 
 
+@_cause("Keep the inputs away from where this operation is undefined: add an epsilon, or clamp them.")
 def undefined_operation(case: Case) -> str | None:
-    """Keep this operation away from where it is undefined: add an epsilon, or clamp what goes in."""
+    """Find an operation whose result is not finite in a wider dtype either."""
     broken = case.broken
     if broken is None or broken.exact is not None:
         return None
-    return f"{_place(broken)} makes a number that is not finite of finite inputs, in any precision"
+    return f"{_place(broken)} returns NaN or infinity for finite inputs, in every precision"
 
 
-def exploding_rate(case: Case) -> str | None:
-    """Lower the learning rate, or clip gradients: `torch.nn.utils.clip_grad_norm_(parameters, 1.0)`."""
-    losses = [step.loss for step in case.run.steps if step.loss is not None]
-    grows = len(losses) > 1 and losses[-1] > losses[0]
-    rate = case.run.adapters.learning_rate if case.run.adapters else None
-    if not case.fixed_by("clip-1.0") or not (grows or len(losses) == 1):
+@_cause("Train in float16 with a GradScaler, or in float32: bfloat16 drops bits of these weights.")
+def float16_checkpoint_in_bfloat16(case: Case) -> str | None:
+    """Find a first loss that bfloat16 changes, of weights that are exact in float16."""
+    inspection, control = case.probe.inspection, case.probe.recipe(CONTROL)
+    if inspection is None or inspection.stored != "float16" or case.recipe.base != "bfloat16" or control is None:
         return None
-    return f"the loss explodes from step to step at a learning rate of {rate:g}, and clipping at 1.0 stops it"
+    loss, exact = _first_loss(case.run), _first_loss(control)
+    if loss is None or exact is None or abs(loss - exact) <= _MIN_LOSS_CHANGE * abs(exact):
+        return None
+    return (
+        f"the weights use float16's 11 bits, of which bfloat16 keeps 8: the first loss is {loss:.4g} instead of"
+        f" {exact:.4g}"
+    )
 
 
+def _first_loss(run: RecipeRun) -> float | None:
+    """Return the loss before the first update, or ``None`` if it is not finite."""
+    return run.steps[0].loss if run.steps else None
+
+
+@_cause("Use a GradScaler, or train in bfloat16.")
 def gradients_underflow(case: Case) -> str | None:
-    """Use a GradScaler, or train in bfloat16."""
+    """Find gradients that are 0 here and not in float32, without loss scaling."""
     share = case.run.vanished
-    if share is None or share < FEW or case.recipe.scaled:
+    if share is None or share < MIN_VANISHED_SHARE or case.recipe.scaled:
         return None
-    return f"{share:.0%} of the gradients that float32 has are 0 here, with no loss scaling to lift them"
+    return f"{share:.0%} of the gradients that are not 0 in float32 underflow to 0, and there is no loss scaling"
 
 
+@_cause("Check that training calls these layers at all: adapters on modules that are not used learn nothing.")
 def untouched_parameters(case: Case) -> str | None:
-    """Look whether the layers are called at all in training: adapters on modules that are not used learn nothing."""
+    """Find trainable tensors that get no gradient."""
     last = case.run.steps[-1].gradients if case.run.steps else None
     if last is None or not last.missing:
         return None
-    return f"the loss does not depend on {last.missing} of {last.tensors} trainable tensors, {last.first_missing} first"
+    return (
+        f"the loss does not depend on {last.missing} of {last.tensors} trainable tensors (the first is"
+        f" {last.first_missing})"
+    )
 
 
-def updates_too_small(case: Case) -> str | None:
-    """Keep the trainable parameters in float32, or raise the learning rate."""
-    share, moved = case.run.would_move, case.run.moved
-    if moved is not None and moved < FEW:
-        return f"only {moved:.1%} of the trainable parameters changed: the steps are smaller than their dtype can hold"
-    if share is None or share > ENOUGH:
+@_cause("Create the optimizer last, from the parameters of the model that you train, with a learning rate above 0.")
+def parameters_not_in_optimizer(case: Case) -> str | None:
+    """Find a training in which steps are taken and no parameter changes."""
+    taken = any(step.taken for step in case.run.steps)
+    if not taken or case.run.moved != 0.0 or any(step.gradients.missing for step in case.run.steps):
         return None
-    return f"at the project's learning rate only {share:.0%} of the adapter weights change in one step"
+    return (
+        "the optimizer took steps, but no trainable parameter changed: it holds other tensors, or its learning rate"
+        " is 0"
+    )
 
 
-CAUSES: tuple[Callable[[Case], str | None], ...] = (
-    data_not_finite,
-    weight_not_finite,
-    all_labels_ignored,
-    unscale_half_parameters,
-    autocast_dtype_clash,
-    dtype_mismatch,
-    nothing_trainable,
-    half_parameters_under_adam,
-    scale_driven_to_zero,
-    scale_too_large,
-    exploding_rate,
-    fully_masked_row,
-    overflow_in_ignored_rows,
-    nested_autocast_overrides,
-    bfloat16_checkpoint_in_float16,
-    forward_overflow,
-    backward_overflow,
-    overflow_in_every_precision,
-    undefined_operation,
-    float16_checkpoint_in_bfloat16,
-    gradients_underflow,
-    untouched_parameters,
-    parameters_not_in_optimizer,
-    updates_too_small,
-)
-"""In the order in which they are asked: what is certain first. The docstring of each is what mends it."""
-
-
-def name_of(cause: Callable[[Case], str | None]) -> str:
-    """Return the name under which reports tell of a cause: ``forward-overflow``."""
-    return cause.__name__.replace("_", "-")
-
-
-def remedy_of(cause: Callable[[Case], str | None]) -> str:
-    """Return what mends a cause, as one paragraph."""
-    return " ".join(inspect.cleandoc(cause.__doc__ or "").split())
-
-
-def pages() -> dict[str, str]:
-    """Return what mends each cause, by its name."""
-    return {name_of(cause): remedy_of(cause) for cause in CAUSES}
+@_cause("Keep the trainable parameters in float32, or raise the learning rate.")
+def updates_too_small(case: Case) -> str | None:
+    """Find updates that are smaller than the spacing of numbers in the dtype of the parameters."""
+    moved, share = case.run.moved, case.run.would_move
+    if moved is not None and moved < MIN_MOVED_SHARE:
+        return f"only {moved:.1%} of the trainable parameters changed: their dtype rounds smaller updates away"
+    if share is None or share > MIN_STEP_SHARE:
+        return None
+    return f"at the project's learning rate, one step changes only {share:.0%} of the adapter weights"

@@ -1,4 +1,4 @@
-"""Folds the worker's events into facts. An event that makes no sense is counted, and changes nothing."""
+"""Reads the worker's events into facts. A malformed event is counted and changes nothing."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -33,84 +33,93 @@ if TYPE_CHECKING:
     from vc2doctor.core.child import ChildRun
 
 _Event = dict[str, Any]
-_MOST_STEPS, _MOST_STRESS, _MOST_MEASURES = 1000, 20, 200
+MAX_STEPS, MAX_STRESS_RUNS, MAX_MEASURES = 1000, 20, 200
+"""Events of a kind that are kept: the worker runs foreign code, which can send any number of events."""
+MAX_NAME = 40
+"""Characters of a reported name that a stage shows."""
 _STRICT = TypeAdapter(int)
 
 
-class Fold:
-    """The facts so far; ``take`` events in order, then ask for the ``run``."""
+class EventReader:
+    """Collects facts: ``take`` the events in order, then call ``run``."""
 
     def __init__(self) -> None:
         self.stage = "starting"
-        self._rubbish = 0
+        """What the worker is doing, in words."""
+        self._malformed = 0
         self._worker: str | None = None
         self._protocol: int | None = None
         self._ended = False
         self._facts: dict[str, Any] = {}
         self._imports: list[ImportedPackage] = []
-        self._plain: dict[str, dict[str, Any]] = {}
-        self._recipes = self._plain
-        """Those that events are about: of the plain subject, or of the one with planted outliers."""
+        self._plain_recipes: dict[str, dict[str, Any]] = {}
+        self._recipes = self._plain_recipes
+        """The recipes that events are about: those of the plain subject, or of the one with planted outliers."""
         self._stress: list[dict[str, Any]] = []
         self._measures: list[Measure] = []
-        self.takers: dict[str, Callable[[_Event], None]] = {
+        self.handlers = self._handlers()
+
+    def _handlers(self) -> "dict[str, Callable[[_Event], None]]":
+        """Return the methods that read an event, by kind of event."""
+        return {
             "start": self._start,
             "importing": self._importing,
             "import": self._import,
             "import-failed": self._import_failed,
             "device": self._device,
             "device-failed": self._device_failed,
+            "warm": self._warm,
+            "self-test": self._self_test,
             "loading": self._loading,
             "loaded": self._loaded,
             "load-failed": self._load_failed,
+            "headroom": self._headroom,
+            "range-broken": self._range_broken,
+            "headroom-failed": self._headroom_failed,
             "recipe": self._recipe,
+            "inspection": self._inspection,
             "adapters": self._adapters,
             "step": self._step,
             "movement": self._movement,
-            "recipe-unsupported": self._unsupported,
-            "recipe-failed": self._failed,
+            "recipe-unsupported": self._recipe_unsupported,
+            "recipe-failed": self._recipe_failed,
             "recipe-end": self._recipe_end,
-            "adapter": self._adapter,
-            "headroom": self._headroom,
-            "range-broken": self._range_broken,
-            "warm": self._warm,
-            "headroom-failed": self._headroom_failed,
-            "self-test": self._self_test,
-            "inspection": self._inspection,
             "located": self._located,
+            # The outcome stands without its place.
             "locate-failed": lambda _: None,
             "experiment": self._experiment,
-            "stress": self._stress_begins,
-            "stress-end": self._stress_ends,
+            "adapter": self._adapter,
+            "stress": self._stress_start,
+            "stress-end": self._stress_end,
             "measuring": self._measuring,
             "measure": self._measure,
             "end": self._end,
         }
 
     def take(self, event: _Event) -> None:
-        """Take one event in."""
+        """Read one event."""
         kind = event.get("event")
-        taker = self.takers.get(kind) if isinstance(kind, str) else None
+        handler = self.handlers.get(kind) if isinstance(kind, str) else None
         fields = {name: value for name, value in event.items() if name != "event"}
         try:
-            if taker is None:
-                raise KeyError(kind)  # noqa: TRY301 - the same fate as an event without its fields
-            taker(fields)
+            if handler is None:
+                raise KeyError(kind)  # noqa: TRY301 - handled like an event without its fields
+            handler(fields)
         except (KeyError, TypeError, ValidationError):
-            self._rubbish += 1
+            self._malformed += 1
 
     def run(self, child: "ChildRun") -> ProbeRun:
-        """Return the facts, given how the process went."""
+        """Return the facts; ``child`` says how the process ended."""
         return ProbeRun(
             ending=self._ending(child),
             worker=self._worker,
             stage=self.stage,
             imports=tuple(self._imports),
-            recipes=_runs(self._plain),
+            recipes=_runs(self._plain_recipes),
             stress=tuple(StressRun(**{**fields, "recipes": _runs(fields["recipes"])}) for fields in self._stress),
             measures=tuple(self._measures),
             child=child,
-            malformed_events=self._rubbish + child.malformed_events,
+            malformed_events=self._malformed + child.malformed_events,
             **self._facts,
         )
 
@@ -131,7 +140,7 @@ class Fold:
         self._protocol, self._worker = _STRICT.validate_python(fields["protocol"]), str(fields["worker"])
 
     def _importing(self, fields: _Event) -> None:
-        self.stage = f"importing {str(fields['package'])[:40]}"
+        self.stage = f"importing {str(fields['package'])[:MAX_NAME]}"
 
     def _import(self, fields: _Event) -> None:
         self._imports.append(ImportedPackage(**fields))
@@ -147,11 +156,11 @@ class Fold:
         self._facts["device_failure"] = Failure(**fields["error"])
 
     def _loading(self, _: _Event) -> None:
-        self.stage = "loading what was named"
+        self.stage = "loading your model"
 
     def _loaded(self, fields: _Event) -> None:
         self._facts["loaded"] = LoadedModel(**fields)
-        self.stage = "measuring its range"
+        self.stage = "measuring the range of your model"
 
     def _load_failed(self, fields: _Event) -> None:
         self._facts["load_failure"] = Failure(**fields["error"])
@@ -161,7 +170,7 @@ class Fold:
         if name not in RECIPES:
             raise KeyError(name)
         self._recipes[name] = RecipeRun(recipe=name).model_dump()
-        planted = f" with {self._stress[-1]['plant']}" if self._stress else ""
+        planted = f" with the planted outliers {self._stress[-1]['plant']}" if self._stress else ""
         self.stage = f"training under {name}{planted}"
 
     def _adapters(self, fields: _Event) -> None:
@@ -171,18 +180,18 @@ class Fold:
     def _step(self, fields: _Event) -> None:
         recipe = self._recipes[fields.pop("recipe")]
         step = Step(**fields)
-        if len(recipe["steps"]) < _MOST_STEPS:
+        if len(recipe["steps"]) < MAX_STEPS:
             recipe["steps"] = (*recipe["steps"], step)
 
     def _movement(self, fields: _Event) -> None:
-        # Checked as part of a whole, so that a lie cannot spoil the facts around it.
-        made = RecipeRun(recipe=fields["recipe"], moved=fields["share"], vanished=fields.get("vanished"))
-        self._recipes[fields["recipe"]].update(moved=made.moved, vanished=made.vanished)
+        # Validate the values before they are stored: an invalid one would make the whole recipe invalid.
+        valid = RecipeRun(recipe=fields["recipe"], moved=fields["share"], vanished=fields.get("vanished"))
+        self._recipes[fields["recipe"]].update(moved=valid.moved, vanished=valid.vanished)
 
-    def _unsupported(self, fields: _Event) -> None:
+    def _recipe_unsupported(self, fields: _Event) -> None:
         self._recipes[fields["recipe"]]["unsupported"] = str(fields["reason"])
 
-    def _failed(self, fields: _Event) -> None:
+    def _recipe_failed(self, fields: _Event) -> None:
         name = fields.pop("recipe")
         self._recipes[name]["failure"] = RecipeFailure(**fields)
 
@@ -190,7 +199,7 @@ class Fold:
         seconds = RecipeRun(recipe=fields["recipe"], seconds=fields["seconds"]).seconds
         self._recipes[fields["recipe"]].update(finished=True, seconds=seconds)
         if "adapter" not in self._facts:
-            self.stage = "saving, reloading and generating"
+            self.stage = "saving and reloading the adapter, and generating"
 
     def _adapter(self, fields: _Event) -> None:
         self._facts["adapter"] = AdapterRun(**fields)
@@ -199,38 +208,38 @@ class Fold:
         self._facts["warm_up"] = RecipeRun(recipe="warm-up", seconds=fields["seconds"]).seconds
 
     def _headroom(self, fields: _Event) -> None:
-        facts = self._stress[-1] if self._recipes is not self._plain else self._facts
+        facts = self._stress[-1] if self._recipes is not self._plain_recipes else self._facts
         facts["headroom"] = Headroom(**fields)
 
     def _range_broken(self, fields: _Event) -> None:
-        if self._recipes is self._plain:
+        if self._recipes is self._plain_recipes:
             self._facts["range_broken"] = Operation(**fields)
 
     def _headroom_failed(self, fields: _Event) -> None:
         failure = Failure(**fields["error"])
-        if self._recipes is self._plain:
+        if self._recipes is self._plain_recipes:
             self._facts["headroom_failure"] = failure
 
     def _self_test(self, fields: _Event) -> None:
-        whole = {"recipe": "self-test", "finished": True}
-        faulty, clean = (RecipeRun(**{**fields[name], **whole}) for name in ("faulty", "clean"))
+        added = {"recipe": "self-test", "finished": True}
+        faulty, clean = (RecipeRun(**{**fields[name], **added}) for name in ("faulty", "clean"))
         self._facts["self_test"] = SelfTestRun(fault=fields["fault"], faulty=faulty, clean=clean)
 
-    def _stress_begins(self, fields: _Event) -> None:
-        begun = StressRun(**fields)
-        if len(self._stress) < _MOST_STRESS:
+    def _stress_start(self, fields: _Event) -> None:
+        valid = StressRun(**fields)
+        if len(self._stress) < MAX_STRESS_RUNS:
             self._recipes = {}
-            self._stress.append({"plant": begun.plant, "recipes": self._recipes})
+            self._stress.append({"plant": valid.plant, "recipes": self._recipes})
 
-    def _stress_ends(self, _: _Event) -> None:
-        self._recipes = self._plain
+    def _stress_end(self, _: _Event) -> None:
+        self._recipes = self._plain_recipes
 
     def _measuring(self, fields: _Event) -> None:
-        self.stage = f"measuring {str(fields['name'])[:40]}"
+        self.stage = f"measuring {str(fields['name'])[:MAX_NAME]}"
 
     def _measure(self, fields: _Event) -> None:
         measure = Measure(**fields)
-        if len(self._measures) < _MOST_MEASURES:
+        if len(self._measures) < MAX_MEASURES:
             self._measures.append(measure)
 
     def _inspection(self, fields: _Event) -> None:
@@ -242,8 +251,8 @@ class Fold:
 
     def _experiment(self, fields: _Event) -> None:
         recipe = self._recipes[fields["recipe"]]
-        made = RecipeRun(recipe=fields["recipe"], experiments={fields["change"]: fields["mended"]})
-        recipe["experiments"] = {**recipe["experiments"], **made.experiments}
+        valid = RecipeRun(recipe=fields["recipe"], experiments={fields["change"]: fields["mended"]})
+        recipe["experiments"] = {**recipe["experiments"], **valid.experiments}
 
     def _end(self, _: _Event) -> None:
         self._ended = True

@@ -1,4 +1,4 @@
-"""The facts of one probe run, folded from the worker's events."""
+"""The facts of one probe run, as the worker reported them in its events."""
 
 from typing import Annotated, Literal
 
@@ -12,43 +12,43 @@ from vc2doctor.core.precision import bits_of
 Count = Annotated[int, Field(ge=0)]
 
 Ending = Literal["finished", "timeout", "signal", "out-of-memory", "exit", "silent", "flood", "interrupted", "protocol"]
-"""``exit``: the worker ended before its work was done; ``silent``: it ended, or was ended, without a word."""
+"""``exit``: the worker ended before its work was done; ``silent``: it ended, or was killed, before its first event."""
 
 
 class Gradients(Data):
-    """The gradients of all trainable tensors after one backward pass, counted by tensor."""
+    """Counts of the trainable tensors by their gradients after one backward pass."""
 
     tensors: Count
     missing: Count
-    """No gradient at all: the loss does not depend on it."""
+    """Tensors without a gradient: the loss does not depend on them."""
     missing_adapters: Count = 0
     first_missing: str | None = None
     non_finite: Count
     first_non_finite: str | None = None
     zero: Count
-    """Every element is exactly zero."""
+    """Tensors whose gradient is 0 in every element."""
 
 
 class Step(Data):
-    """One attempt at an optimiser step."""
+    """One attempt at an optimizer step."""
 
     step: Count
     loss: FiniteFloat | None
-    """``None``: not finite."""
+    """``None``: NaN or infinite."""
     taken: bool
-    """Whether the optimiser's ``step`` ran; a GradScaler skips it without saying so."""
+    """Whether the optimizer's ``step`` ran; a GradScaler can skip it without an error."""
     scale: FiniteFloat | None
-    """Of the GradScaler, before the step."""
+    """The scale of the GradScaler before the step; ``None`` without a GradScaler."""
     gradients: Gradients
     parameters_finite: bool
     batch: Count = 0
-    """Which batch; they take turns."""
+    """Index of the batch; the batches take turns."""
     first_bad_parameter: str | None = None
-    """The first parameter that is not finite."""
+    """Name of the first parameter that is not finite."""
 
 
 class Adapters(Data):
-    """The adapters as peft made them (all trainable parameters, where there are none), and their optimiser."""
+    """The adapters as peft creates them (all trainable parameters, if there are none), and their optimizer."""
 
     dtypes: tuple[str, ...]
     tensors: Count
@@ -66,43 +66,25 @@ class BrokenOperation(Data):
     phase: str
     """``forward``, ``backward`` or ``optimizer``."""
     module: str
-    """Empty in the model's own ``forward``, and outside every module."""
+    """Empty in the model's own ``forward``, and outside of every module."""
     op: str
     dtype: str
     largest: tuple[FiniteFloat | None, ...]
     """Largest absolute value of each input."""
     exact: FiniteFloat | None = None
-    """Largest absolute value of the same operation on the same inputs in a wider dtype; ``None``: it has none."""
+    """Largest absolute value of the same operation in a wider dtype; ``None``: not finite there, or not computable."""
     ignored_rows_only: bool | None
-    """Whether it broke only in rows that the mask ignores; ``None``: that cannot be told."""
+    """Whether it broke only in rows that the attention mask hides; ``None``: unknown."""
 
 
 class BreakLocation(Data):
-    """Where a step went wrong, seen when it was repeated under watch."""
+    """The place where a step failed, found by repeating the step while watching every operation."""
 
     step: Count
     phase: str
     broken: BrokenOperation | None
     parameter: str | None
-    """The first parameter that is not finite afterwards."""
-
-
-class PeakValue(Data):
-    """The largest absolute value that one operation of one module computes."""
-
-    module: str
-    op: str
-    largest: Annotated[FiniteFloat, Field(gt=0)]
-
-    @property
-    def bits(self) -> float:
-        """Headroom in float16: negative where it overflows."""
-        return bits_of(self.largest)
-
-    @property
-    def description(self) -> str:
-        """Where it is, in words."""
-        return f"{self.module or 'the model itself'} ({self.op})"
+    """Name of the first parameter that is not finite after the step."""
 
 
 class Operation(Data):
@@ -113,12 +95,23 @@ class Operation(Data):
 
     @property
     def description(self) -> str:
-        """Where it is, in words."""
+        """Module and operation, for a message."""
         return f"{self.module or 'the model itself'} ({self.op})"
 
 
+class PeakValue(Operation):
+    """The largest absolute value that an operation of a module computes."""
+
+    largest: Annotated[FiniteFloat, Field(gt=0)]
+
+    @property
+    def bits(self) -> float:
+        """Headroom in float16, in bits: negative if the value overflows."""
+        return bits_of(self.largest)
+
+
 class Headroom(Data):
-    """The range of the activations in one float32 forward pass."""
+    """The range of the activations in one float32 forward pass over all batches."""
 
     tightest: PeakValue
     layers: dict[str, Annotated[FiniteFloat, Field(gt=0)]]
@@ -126,21 +119,23 @@ class Headroom(Data):
 
 
 class Inspection(Data):
-    """Data and weights before any training."""
+    """Facts of data and weights before any training."""
 
     targets: tuple[Count, ...]
-    """Positions that the loss counts, by batch."""
+    """Number of positions that count in the loss, by batch."""
     masked_rows: Count
-    """Rows in which the attention mask leaves nothing."""
+    """Number of rows whose tokens are all hidden by the attention mask."""
     bad_input: str | None
+    """Name of the first input that holds NaN or infinity."""
     bad_weight: str | None
+    """Name of the first weight that holds NaN or infinity."""
     stored: str = "float32"
-    """Narrowest dtype that holds the frozen weights exactly: what the checkpoint was saved in."""
+    """Narrowest dtype that holds the frozen weights exactly: the one in which the checkpoint was saved."""
     attention: str | None
 
 
 class RecipeFailure(Data):
-    """What a recipe raised."""
+    """An exception that ended the training under a recipe."""
 
     phase: str
     """``build``, ``forward``, ``backward`` or ``optimizer``."""
@@ -149,7 +144,7 @@ class RecipeFailure(Data):
 
 
 class RecipeRun(Data):
-    """Everything seen of one recipe."""
+    """All facts of the training under one recipe."""
 
     recipe: str
     finished: bool = False
@@ -158,23 +153,23 @@ class RecipeRun(Data):
     adapters: Adapters | None = None
     steps: tuple[Step, ...] = ()
     moved: FiniteFloat | None = None
-    """Share of the trainable elements that differ from where they began."""
+    """Share of the trainable elements that differ from their initial value."""
     vanished: FiniteFloat | None = None
-    """Share of the elements with a gradient in float32 whose gradient is exactly zero here, at every step."""
+    """Of the elements with a nonzero gradient in float32: the share whose gradient is 0 at every step here."""
     failure: RecipeFailure | None = None
     located: BreakLocation | None = None
     experiments: dict[str, bool] = Field(default_factory=dict)
-    """Whether a change lets the training pass the bad step."""
+    """By change: whether it lets the training pass the bad step."""
 
     @property
     def would_move(self) -> float | None:
-        """The least share of the adapters that one step at the project's own width and learning rate would move."""
+        """The smallest share of the adapter weights that one step at the project's width and rate would change."""
         widths = self.adapters.would_move.values() if self.adapters else ()
         return min((share for shares in widths for share in shares.values()), default=None)
 
 
 class SelfTestRun(Data):
-    """What was seen of a planted fault, and of its clean twin, by which the instrument is judged."""
+    """The facts of a planted fault and of its clean twin: they show whether the probe itself works."""
 
     fault: str
     faulty: RecipeRun
@@ -194,8 +189,9 @@ class NonFiniteTensor(Data):
 
     tensor: str
     values: Count
-    """How many of its values are not finite."""
+    """Number of its values that are NaN or infinite."""
     of: Count
+    """Number of all its values."""
 
 
 class LoadedModel(Data):
@@ -204,16 +200,16 @@ class LoadedModel(Data):
     architecture: str
     parameters: Count
     dtype: str
-    """``bfloat16`` where float32 does not fit into memory."""
+    """``bfloat16`` if float32 does not fit into memory."""
     seconds: FiniteFloat
     non_finite: tuple[NonFiniteTensor, ...] = ()
     """The first tensors with values that are not finite."""
     non_finite_tensors: Count = 0
-    """How many tensors there are of that kind."""
+    """Number of all tensors with such values."""
 
 
 class Measure(Data):
-    """One question that only a device can answer, and its answer."""
+    """One question that only a GPU can answer, and the answer."""
 
     name: str
     status: Literal["measured", "unsupported", "failed"]
@@ -223,20 +219,20 @@ class Measure(Data):
 
 
 class AdapterRun(Data):
-    """The adapter's way to disk and back, and a few generated tokens."""
+    """The result of saving the adapter, reloading it, and generating a few tokens."""
 
     recipe: str
     done: tuple[str, ...]
-    """What went well, of ``save``, ``reload`` and ``generate``."""
+    """The phases that succeeded, of ``save``, ``reload`` and ``generate``."""
     difference: FiniteFloat | None
-    """Largest difference of the logits before and after."""
+    """Largest absolute difference of the logits before and after."""
     same: bool
     error: Failure | None
     seconds: FiniteFloat
 
 
 class ImportedPackage(Data):
-    """One package of the stack, imported in the target."""
+    """One package of the stack that was imported in the target."""
 
     package: str
     version: str
@@ -245,19 +241,19 @@ class ImportedPackage(Data):
 
 
 class Device(Data):
-    """What torch itself says of its build and of the device that the probe ran on."""
+    """The facts that torch reports on its build and on the device of the probe."""
 
     type: str
-    """``cpu``, ``cuda`` (ROCm calls itself so too) or ``mps``."""
+    """``cpu``, ``cuda`` (which is also ROCm's name) or ``mps``."""
     device: str
     name: str | None
     capability: tuple[int, int] | None
     architecture: str | None
-    """``gfx942``: AMD's name of the instruction set."""
+    """AMD's name of the instruction set, such as ``gfx942``."""
     torch_cuda: str | None
     torch_hip: str | None
     architectures: tuple[str, ...]
-    """What the torch build carries kernels for: ``sm_80``, ``compute_90``."""
+    """The architectures for which the torch build has kernels, such as ``sm_80`` or ``compute_90``."""
     gpus: Count
 
 
@@ -267,7 +263,7 @@ class ProbeRun(Data):
     ending: Ending
     worker: str | None = None
     stage: str
-    """What it was at when it ended, in words."""
+    """What the worker was doing when it ended, such as ``importing torch``."""
     imports: tuple[ImportedPackage, ...] = ()
     import_package: str | None = None
     """The package whose import failed."""
@@ -279,10 +275,10 @@ class ProbeRun(Data):
     loaded: LoadedModel | None = None
     load_failure: Failure | None = None
     warm_up: FiniteFloat | None = None
-    """Seconds that torch took to import what it puts off until an optimiser is first used."""
+    """Seconds in which torch imports the modules that it puts off until an optimizer is first used."""
     headroom: Headroom | None = None
     range_broken: Operation | None = None
-    """The first operation whose result is not finite in float32; then there is no headroom."""
+    """The first operation whose result is not finite in float32; there is no headroom then."""
     headroom_failure: Failure | None = None
     self_test: SelfTestRun | None = None
     inspection: Inspection | None = None
@@ -290,8 +286,8 @@ class ProbeRun(Data):
     measures: tuple[Measure, ...] = ()
     child: ChildRun
     malformed_events: int = 0
-    """Events that make no sense."""
+    """Number of events that could not be understood."""
 
     def recipe(self, name: str) -> RecipeRun | None:
-        """Return what was seen of the recipe ``name``, if it was begun."""
+        """Return the facts of the recipe ``name``, or ``None`` if it was not started."""
         return next((run for run in self.recipes if run.recipe == name), None)

@@ -1,11 +1,12 @@
-"""The outcome of each recipe: pure functions over what the worker saw."""
+"""Judges the outcome of each recipe, by pure functions over the facts of a probe run."""
 
 import re
+from typing import NamedTuple
 
 from vc2doctor.core.data import Data
 from vc2doctor.core.precision import Outcome
-from vc2doctor.probe.case import ENOUGH, FEW, Cause
-from vc2doctor.probe.diagnosis import diagnose
+from vc2doctor.probe.case import MIN_MOVED_SHARE, MIN_STEP_SHARE, Cause
+from vc2doctor.probe.causes import diagnose
 from vc2doctor.probe.facts import BrokenOperation, Headroom, ProbeRun, RecipeRun, Step, StressRun
 from vc2doctor.target.shared.recipes import CONTROL
 
@@ -13,54 +14,61 @@ _NOT_IMPLEMENTED = re.compile(
     r"not implemented for '(Half|BFloat16)'|does not support (bfloat16|float16|bf16|half)", re.IGNORECASE
 )
 _LIMITED_DEVICES = ("cpu", "mps")
-_MOST_ZERO, _MOST_VANISHED = 0.25, 0.5
-"""Share of the tensors, and of the elements, whose gradients may be exactly zero and are not in float32. Miniatures
-with outliers of documented size train on with 11 % of the tensors and 14 % of the elements gone (``vc2doctor probe
---stress``, fp16-unscaled, seed 0)."""
-_WORTH_TELLING = 0.01
+"""Devices that lack half-precision operations; on a GPU the same message is an error."""
 
+MAX_ZERO_SHARE = 0.25
+"""Share of the tensors that may have only gradients of 0, although they do not in float32. Miniatures with outliers of
+documented size still train at 11 % (``vc2doctor probe --stress``, fp16-unscaled, seed 0)."""
+MAX_VANISHED_SHARE = 0.5
+"""Share of the gradient elements that may be 0, although they are not in float32. The same miniatures train at 14 %."""
+MAX_MISSING_SHARE = 0.1
+"""Share of the trainable tensors that may get no gradient; none of the adapters may."""
+MIN_MENTIONED_VANISHED = 0.01
+"""The description of a finite outcome mentions vanished gradients from this share on."""
+MAX_MENTIONED_STEP = 0.9
+"""The description of a finite outcome mentions the share of weights that one step changes if it is below this."""
 
-_ONLY_A_GPU = (
-    "its own float16 and bfloat16 kernels, and their speed",
-    "CUDA's list of what autocast leaves in float32",
-    "foreach and fused optimisers",
+_ONLY_ON_A_GPU = (
+    "the GPU's float16 and bfloat16 kernels, and their speed",
+    "CUDA autocast's list of operations that stay in float32",
+    "foreach and fused optimizers",
     "flash-attention",
     "memory",
 )
 
 
 class RecipeOutcome(Data):
-    """What became of one recipe, and why it is called so."""
+    """The outcome of one recipe, and the reason for it."""
 
     recipe: str
     outcome: Outcome | None
-    """``None``: the probe ended while it ran, so nothing is known."""
+    """``None``: unknown, because the probe ended during this recipe."""
     description: str
     first_loss: float | None = None
     last_loss: float | None = None
     steps_taken: int = 0
     steps_skipped: int = 0
-    """Attempts in which a GradScaler kept the optimiser from stepping."""
+    """Attempts in which a GradScaler skipped the optimizer's step."""
     scales: tuple[float, ...] = ()
-    """The scaler's course: its scale before each attempt."""
+    """The loss scale before each attempt."""
     vanished: float | None = None
-    """Share of the gradient elements that are exactly zero here and not in float32."""
+    """Share of the gradient elements that are 0 here and not in float32."""
     would_move: float | None = None
-    """Share of the adapters' weights that one step at the project's width and learning rate changes."""
+    """Share of the adapter weights that one step at the project's width and learning rate changes."""
     step: int | None = None
-    """Where it went wrong."""
+    """The step that failed."""
     phase: str | None = None
     adapters: tuple[str, ...] = ()
     """The dtypes of the adapters."""
     cause: Cause | None = None
-    """Why, where evidence decides."""
+    """The cause, if evidence decides."""
     where: BrokenOperation | None = None
     """The first operation that broke."""
     seconds: float | None = None
 
 
 class SelfTest(Data):
-    """Whether the instrument saw a planted fault, and passed its clean twin."""
+    """Whether the probe detected a planted fault, and passed its clean twin."""
 
     fault: str
     seen: bool
@@ -68,191 +76,229 @@ class SelfTest(Data):
 
 
 class Stress(Data):
-    """What planted outliers of documented size do to the recipes: the same on every machine."""
+    """The outcomes of the recipes under planted outliers of documented size: the same on every machine."""
 
     plant: str
     headroom: Headroom | None
     recipes: tuple[RecipeOutcome, ...]
 
 
+class _JudgedOutcome(NamedTuple):
+    """An outcome, its description, and the step and phase that decide it."""
+
+    outcome: Outcome | None
+    description: str
+    step: int | None = None
+    phase: str | None = None
+
+
 def self_test(run: ProbeRun) -> SelfTest | None:
-    """Return how the instrument did, judged as any recipe is; ``None``: the worker did not come so far."""
+    """Return the result of the self-test, judged as any recipe is; ``None``: the worker did not get that far."""
     test = run.self_test
     if test is None:
         return None
-    seen = _classify(test.faulty, None, run)[0] in ("poisoned", "non-finite")
-    return SelfTest(fault=test.fault, seen=seen, passed=_classify(test.clean, None, run)[0] == "finite")
+    faulty, clean = (_judge(recipe, None, run).outcome for recipe in (test.faulty, test.clean))
+    return SelfTest(fault=test.fault, seen=faulty in ("poisoned", "non-finite"), passed=clean == "finite")
 
 
 def stress(run: ProbeRun) -> tuple[Stress, ...]:
-    """Return what each plant did."""
+    """Return the outcomes under each set of planted outliers."""
     return tuple(
-        Stress(plant=one.plant, headroom=one.headroom, recipes=outcomes(_planted(run, one))) for one in run.stress
+        Stress(plant=stressed.plant, headroom=stressed.headroom, recipes=outcomes(_as_probe_run(run, stressed)))
+        for stressed in run.stress
     )
 
 
-def _planted(run: ProbeRun, stressed: StressRun) -> ProbeRun:
+def _as_probe_run(run: ProbeRun, stressed: StressRun) -> ProbeRun:
     return run.model_copy(update={"recipes": stressed.recipes, "headroom": stressed.headroom, "range_broken": None})
 
 
 def not_measured(run: ProbeRun) -> tuple[str, ...]:
-    """Return what only a GPU can say, where the probe ran on none."""
+    """Return what only a CUDA GPU can show, if the probe ran on another device."""
     if run.device is None or run.device.type == "cuda":
         return ()
-    return _ONLY_A_GPU
+    return _ONLY_ON_A_GPU
 
 
 def outcomes(run: ProbeRun) -> tuple[RecipeOutcome, ...]:
-    """Return the outcome of every recipe that was begun, in order."""
+    """Return the outcome of every recipe that was started, in order."""
     control = run.recipe(CONTROL)
     return tuple(_outcome(recipe, control, run) for recipe in run.recipes)
 
 
 def _outcome(recipe: RecipeRun, control: RecipeRun | None, run: ProbeRun) -> RecipeOutcome:
-    outcome, told, step, phase = _classify(recipe, control, run)
-    losses = [attempt.loss for attempt in recipe.steps]
-    bad = outcome not in ("finite", "unsupported", None)
+    judgement = _judge(recipe, control, run)
+    losses = [step.loss for step in recipe.steps]
+    is_bad = judgement.outcome not in ("finite", "unsupported", None)
     return RecipeOutcome(
-        cause=diagnose(recipe, run) if bad else None,
+        cause=diagnose(recipe, run) if is_bad else None,
         where=recipe.located.broken if recipe.located else None,
         recipe=recipe.recipe,
-        outcome=outcome,
-        description=told,
+        outcome=judgement.outcome,
+        description=judgement.description,
         first_loss=losses[0] if losses else None,
         last_loss=losses[-1] if losses else None,
-        steps_taken=_taken(recipe),
-        steps_skipped=sum(attempt.scale is not None and not attempt.taken for attempt in recipe.steps),
-        scales=tuple(attempt.scale for attempt in recipe.steps if attempt.scale is not None),
+        steps_taken=_count_taken(recipe),
+        steps_skipped=sum(step.scale is not None and not step.taken for step in recipe.steps),
+        scales=tuple(step.scale for step in recipe.steps if step.scale is not None),
         vanished=recipe.vanished,
         would_move=recipe.would_move,
-        step=step,
-        phase=phase,
+        step=judgement.step,
+        phase=judgement.phase,
         adapters=recipe.adapters.dtypes if recipe.adapters else (),
         seconds=recipe.seconds,
     )
 
 
-_Classified = tuple[Outcome | None, str, int | None, str | None]
-
-
-def _classify(recipe: RecipeRun, control: RecipeRun | None, run: ProbeRun) -> _Classified:
+def _judge(recipe: RecipeRun, control: RecipeRun | None, run: ProbeRun) -> _JudgedOutcome:
     if recipe.unsupported is not None:
-        return "unsupported", recipe.unsupported, None, None
+        return _JudgedOutcome(outcome="unsupported", description=recipe.unsupported)
     if recipe.failure is not None:
-        return _raised(recipe, run)
-    bad = _first_bad(recipe)
+        return _judge_exception(recipe, run)
+    bad = _judge_first_bad_step(recipe)
     if bad is not None:
         return bad
     if not recipe.finished:
-        return _cut_off(recipe, run)
-    return _finite(recipe, control)
+        return _judge_interrupted(recipe, run)
+    return _judge_finite(recipe, control)
 
 
-def _raised(recipe: RecipeRun, run: ProbeRun) -> _Classified:
+def _judge_exception(recipe: RecipeRun, run: ProbeRun) -> _JudgedOutcome:
     failure = recipe.failure
     assert failure is not None  # noqa: S101 - the caller looked
     message = f"{failure.error.type}: {failure.error.message.rstrip('.')}"
     device = run.device.type if run.device else "cpu"
     if device in _LIMITED_DEVICES and _NOT_IMPLEMENTED.search(message):
-        return "unsupported", f"{message} (on {device})", None, failure.phase
-    where = f", raised at {failure.error.file}:{failure.error.line}" if failure.error.file else ""
-    what = "out of memory: " if failure.memory else ""
-    return "error", f"{what}{message}{where}", len(recipe.steps), failure.phase
+        return _JudgedOutcome(outcome="unsupported", description=f"{message} (on {device})", phase=failure.phase)
+    place = f", raised at {failure.error.file}:{failure.error.line}" if failure.error.file else ""
+    prefix = "out of memory: " if failure.memory else ""
+    return _JudgedOutcome(
+        outcome="error", description=f"{prefix}{message}{place}", step=len(recipe.steps), phase=failure.phase
+    )
 
 
-def _first_bad(recipe: RecipeRun) -> _Classified | None:
+def _judge_first_bad_step(recipe: RecipeRun) -> _JudgedOutcome | None:
     scaled = any(step.scale is not None for step in recipe.steps)
     for step in recipe.steps:
         if step.loss is None:
-            return "non-finite", f"the loss of step {step.step} is not finite", step.step, "forward"
+            description = f"the loss of step {step.step} is not finite"
+            return _JudgedOutcome(outcome="non-finite", description=description, step=step.step, phase="forward")
+        # A GradScaler skips a step with such gradients; that is how it finds its scale.
         if step.gradients.non_finite and not (scaled and not step.taken):
-            counted = f"{step.gradients.non_finite} of {step.gradients.tensors}"
-            first = f", {step.gradients.first_non_finite} first" if step.gradients.first_non_finite else ""
-            return "non-finite", f"the gradients of {counted} tensors are not finite{first}", step.step, "backward"
+            description = (
+                f"the gradients of {step.gradients.non_finite} of {step.gradients.tensors} tensors are not finite"
+                f"{_first(step.gradients.first_non_finite)}"
+            )
+            return _JudgedOutcome(outcome="non-finite", description=description, step=step.step, phase="backward")
         if not step.parameters_finite:
-            return "poisoned", _poisoned(recipe, step), step.step, "optimizer"
+            description = _describe_poisoned(recipe, step)
+            return _JudgedOutcome(outcome="poisoned", description=description, step=step.step, phase="optimizer")
     return None
 
 
-def _poisoned(recipe: RecipeRun, step: Step) -> str:
-    kinds = " and ".join(recipe.adapters.dtypes) if recipe.adapters else "unknown"
-    told = f"the optimiser made parameters non-finite at step {step.step}, after a finite loss of {step.loss:.4f}"
-    first = f", {step.first_bad_parameter} first" if step.first_bad_parameter else ""
-    return f"{told} (trainable parameters in {kinds}){first}"
+def _describe_poisoned(recipe: RecipeRun, step: Step) -> str:
+    dtypes = " and ".join(recipe.adapters.dtypes) if recipe.adapters else "an unknown dtype"
+    return (
+        f"the loss of step {step.step} is finite ({step.loss:.4f}), but the optimizer then set trainable parameters in"
+        f" {dtypes} to NaN or infinity{_first(step.first_bad_parameter)}"
+    )
 
 
-def _cut_off(recipe: RecipeRun, run: ProbeRun) -> _Classified:
+def _judge_interrupted(recipe: RecipeRun, run: ProbeRun) -> _JudgedOutcome:
     step = len(recipe.steps)
     if run.ending == "signal":
-        return "error", f"the process died of {run.child.signal} at step {step}", step, None
+        return _JudgedOutcome(
+            outcome="error", description=f"{run.child.signal} killed the process at step {step}", step=step
+        )
     if run.ending == "out-of-memory":
-        return "error", f"the process was killed for want of memory at step {step}", step, None
-    return None, f"not measured: the probe ended ({run.ending}) while it ran", None, None
+        description = f"the kernel killed the process at step {step}, because memory ran out"
+        return _JudgedOutcome(outcome="error", description=description, step=step)
+    return _JudgedOutcome(outcome=None, description=f"not measured: the probe ended ({run.ending}) during this recipe")
 
 
-def _finite(recipe: RecipeRun, control: RecipeRun | None) -> _Classified:
+def _judge_finite(recipe: RecipeRun, control: RecipeRun | None) -> _JudgedOutcome:
     if not recipe.steps:
-        return None, "not measured: the worker reported no step", None, None
-    if not _taken(recipe):
-        told = f"the loss is finite, but none of {len(recipe.steps)} steps was taken{_course(recipe)}"
-        return "frozen", told, None, "optimizer"
+        return _JudgedOutcome(outcome=None, description="not measured: the worker reported no step")
+    if not _count_taken(recipe):
+        description = (
+            f"the loss is finite, but none of the {len(recipe.steps)} optimizer steps was taken{_scale_course(recipe)}"
+        )
+        return _JudgedOutcome(outcome="frozen", description=description, phase="optimizer")
     last = recipe.steps[-1]
-    return _underflow(recipe, control, last) or _weak(recipe, last) or ("finite", _fallen(recipe), None, None)
+    return (
+        _judge_underflow(recipe, control, last)
+        or _judge_weak(recipe, last)
+        or _JudgedOutcome(outcome="finite", description=_describe_finite(recipe))
+    )
 
 
-def _fallen(recipe: RecipeRun) -> str:
-    first, last = _ends(recipe)
-    told = f"loss {first:.4f} to {last:.4f} in {_taken(recipe)} steps"
-    skipped = len(recipe.steps) - _taken(recipe)
+def _describe_finite(recipe: RecipeRun) -> str:
+    first, last = _first_and_last_loss(recipe)
+    parts = [f"the loss fell from {first:.4f} to {last:.4f} in {_count_taken(recipe)} steps"]
+    skipped = len(recipe.steps) - _count_taken(recipe)
     if skipped:
-        told += f", after {skipped} skipped{_course(recipe)}"
+        parts.append(f"GradScaler skipped {skipped} steps{_scale_course(recipe)}")
     gradients = recipe.steps[-1].gradients
     if gradients.missing:
-        told += f"; {gradients.missing} of {gradients.tensors} trainable tensors get no gradient"
-    if recipe.vanished is not None and recipe.vanished >= _WORTH_TELLING:
-        told += f"; {recipe.vanished:.0%} of the gradients vanish"
+        parts.append(f"{gradients.missing} of {gradients.tensors} trainable tensors get no gradient")
+    if recipe.vanished is not None and recipe.vanished >= MIN_MENTIONED_VANISHED:
+        parts.append(f"{recipe.vanished:.0%} of the gradients underflow to 0")
     share = recipe.would_move
-    if share is not None and share < 1 - FEW:
-        told += f"; one step at the project's rate would move {share:.0%} of the adapters"
-    return told
+    if share is not None and share < MAX_MENTIONED_STEP:
+        parts.append(f"at the project's learning rate, one step changes {share:.0%} of the adapter weights")
+    return "; ".join(parts)
 
 
-def _course(recipe: RecipeRun) -> str:
-    """Return the scaler's course in words."""
+def _scale_course(recipe: RecipeRun) -> str:
+    """Return the first and the last loss scale, in parentheses; nothing without loss scaling."""
     scales = [step.scale for step in recipe.steps if step.scale is not None]
-    return f" (scale {scales[0]:g} to {scales[-1]:g})" if scales else ""
+    return f" (loss scale {scales[0]:g} to {scales[-1]:g})" if scales else ""
 
 
-def _underflow(recipe: RecipeRun, control: RecipeRun | None, last: Step) -> _Classified | None:
+def _judge_underflow(recipe: RecipeRun, control: RecipeRun | None, last: Step) -> _JudgedOutcome | None:
+    # Gradients that are 0 in float32 as well have another reason, such as LoRA's zero-initialized B.
     zero = last.gradients.zero - (control.steps[-1].gradients.zero if control and control.steps else 0)
-    if zero > _MOST_ZERO * last.gradients.tensors:
-        told = f"the gradients of {zero} of {last.gradients.tensors} tensors are all zero here, and not under {CONTROL}"
-        return "underflow", told, last.step, "backward"
-    if recipe.vanished is not None and recipe.vanished > _MOST_VANISHED:
-        told = f"{recipe.vanished:.0%} of the gradients that are other than zero under {CONTROL} are zero here"
-        return "underflow", told, last.step, "backward"
-    return None
+    if zero > MAX_ZERO_SHARE * last.gradients.tensors:
+        description = (
+            f"{zero} of {last.gradients.tensors} tensors have a gradient of 0 in every element here, but not under"
+            f" {CONTROL}"
+        )
+    elif recipe.vanished is not None and recipe.vanished > MAX_VANISHED_SHARE:
+        description = f"{recipe.vanished:.0%} of the gradients that are not 0 under {CONTROL} are 0 here"
+    else:
+        return None
+    return _JudgedOutcome(outcome="underflow", description=description, step=last.step, phase="backward")
 
 
-def _weak(recipe: RecipeRun, last: Step) -> _Classified | None:
-    seen = last.gradients
-    if seen.missing_adapters or seen.missing > FEW * seen.tensors:
-        told = f"{seen.missing} of {seen.tensors} trainable tensors get no gradient, {seen.first_missing} first"
-        return "weak", told, last.step, "backward"
+def _judge_weak(recipe: RecipeRun, last: Step) -> _JudgedOutcome | None:
+    gradients = last.gradients
+    if gradients.missing_adapters or gradients.missing > MAX_MISSING_SHARE * gradients.tensors:
+        description = (
+            f"{gradients.missing} of {gradients.tensors} trainable tensors get no gradient"
+            f"{_first(gradients.first_missing)}"
+        )
+        return _JudgedOutcome(outcome="weak", description=description, step=last.step, phase="backward")
     share = recipe.would_move
-    if share is not None and share < ENOUGH:
-        told = f"at the project's learning rate one step would move {share:.0%} of the adapter weights"
-        return "weak", told, None, "optimizer"
-    if recipe.moved is not None and recipe.moved < FEW:
-        return "weak", f"only {recipe.moved:.1%} of the trainable parameters moved", None, "optimizer"
-    first, later = _ends(recipe)
+    if share is not None and share < MIN_STEP_SHARE:
+        description = f"at the project's learning rate, one step changes only {share:.0%} of the adapter weights"
+        return _JudgedOutcome(outcome="weak", description=description, phase="optimizer")
+    if recipe.moved is not None and recipe.moved < MIN_MOVED_SHARE:
+        description = f"only {recipe.moved:.1%} of the trainable parameters changed"
+        return _JudgedOutcome(outcome="weak", description=description, phase="optimizer")
+    first, later = _first_and_last_loss(recipe)
     if later >= first:
-        return "weak", f"the loss did not fall: {first:.4f} to {later:.4f}", None, None
+        return _JudgedOutcome(
+            outcome="weak", description=f"the loss did not fall: it went from {first:.4f} to {later:.4f}"
+        )
     return None
 
 
-def _ends(recipe: RecipeRun) -> tuple[float, float]:
-    """Return the mean loss over all batches, at the first and at the last turn of each."""
+def _first(name: str | None) -> str:
+    return f" (the first is {name})" if name else ""
+
+
+def _first_and_last_loss(recipe: RecipeRun) -> tuple[float, float]:
+    """Return the mean loss over all batches, from the first and from the last step on each batch."""
     firsts: dict[int, float] = {}
     lasts: dict[int, float] = {}
     for step in recipe.steps:
@@ -262,5 +308,5 @@ def _ends(recipe: RecipeRun) -> tuple[float, float]:
     return sum(firsts.values()) / len(firsts), sum(lasts.values()) / len(lasts)
 
 
-def _taken(recipe: RecipeRun) -> int:
+def _count_taken(recipe: RecipeRun) -> int:
     return sum(step.taken for step in recipe.steps)

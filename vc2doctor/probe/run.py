@@ -1,4 +1,4 @@
-"""The parent's side of the probe: starts the worker in the target interpreter and folds what it says."""
+"""The parent side of the probe: starts the worker in the target interpreter and collects what it reports."""
 
 import json
 import tempfile
@@ -8,7 +8,7 @@ from typing import Any
 
 from vc2doctor.core import child
 from vc2doctor.environment import interpreter
-from vc2doctor.probe.events import Fold
+from vc2doctor.probe.events import EventReader
 from vc2doctor.probe.facts import ProbeRun
 
 WORKER = Path(__file__).parents[1] / "target"
@@ -23,13 +23,13 @@ OFFLINE = {
     "TOKENIZERS_PARALLELISM": "false",
     "WANDB_MODE": "disabled",
 }
-"""No download, no telemetry, no thread pools that outlive the worker."""
+"""Environment variables of the worker: no download, no telemetry, no thread pool that outlives it."""
+
+CACHES = ("HF_HOME", "TMPDIR", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
+"""Environment variables that name a cache folder; the worker gets a temporary one for all of them."""
 
 
-_CACHES = ("HF_HOME", "TMPDIR", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
-
-
-def probe(  # noqa: PLR0913, PLR0917 - what is run, where, for how long
+def probe(  # noqa: PLR0913, PLR0917 - what to run, where, and for how long
     python: str,
     device: str,
     recipes: Sequence[str],
@@ -39,32 +39,31 @@ def probe(  # noqa: PLR0913, PLR0917 - what is run, where, for how long
 ) -> ProbeRun:
     """Train under ``recipes`` on ``device`` in the interpreter at ``python`` for at most ``timeout`` seconds.
 
-    ``on_progress`` is told, in words, what the worker has begun; ``spec`` says what is trained (the worker's
-    ``spec.py``).
+    ``on_progress`` gets each new stage of the worker, in words. ``spec`` holds keys of ``target/shared/spec.py``.
 
     Raises:
         TargetError: the interpreter cannot be started.
     """
-    fold = Fold()
+    reader = EventReader()
 
     def on_event(event: dict[str, Any]) -> None:
-        before = fold.stage
-        fold.take(event)
-        if fold.stage != before:
-            on_progress(fold.stage)
+        before = reader.stage
+        reader.take(event)
+        if reader.stage != before:
+            on_progress(reader.stage)
 
     with tempfile.TemporaryDirectory(prefix="vc2doctor-", ignore_cleanup_errors=True) as scratch:
-        caches = dict.fromkeys(_CACHES, scratch)
-        # A file and no argument: texts to train on may be longer than a command line.
-        told = Path(scratch, "spec.json")
-        told.write_text(json.dumps(dict(spec or {})), encoding="utf-8")
+        caches = dict.fromkeys(CACHES, scratch)
+        # Pass the spec in a file: its texts can be longer than a command line.
+        file = Path(scratch, "spec.json")
+        file.write_text(json.dumps(dict(spec or {})), encoding="utf-8")
         done = child.run(
-            lambda descriptor: _command(python, descriptor, device, recipes, told),
+            lambda descriptor: _command(python, descriptor, device, recipes, file),
             interpreter.variables({**OFFLINE, **caches}),
             timeout,
             on_event,
         )
-    return fold.run(done)
+    return reader.run(done)
 
 
 def _command(python: str, descriptor: int, device: str, recipes: Sequence[str], spec: Path) -> list[str]:

@@ -1,4 +1,7 @@
-"""What a checkpoint reads where the user gives nothing: prose, code, numbers, other scripts, and a short line."""
+"""Sample texts for a checkpoint, if the user passes none: prose, code, numbers, other scripts, and a short line.
+
+The range that the probe measures depends on these texts, so a change of them changes measured numbers.
+"""
 
 _PROSE = """The first token of a text, its full stops and its line breaks are where a language model keeps large
 numbers. Whoever measures a range needs some of each.

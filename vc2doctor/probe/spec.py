@@ -1,4 +1,4 @@
-"""What the worker is asked to build and train: the profile, and what the user named, as the worker's spec."""
+"""The spec for the worker, from the profile and from what the user passed."""
 
 from pathlib import Path
 from typing import Any
@@ -10,23 +10,23 @@ from vc2doctor.target.shared.outliers import OUTLIERS
 
 
 class Subject(Data):
-    """What is trained instead of the profile's miniature, or how the miniature is changed."""
+    """What the user wants to train instead of the profile's miniature, or how to change the miniature."""
 
     entry: str | None = None
     """``module:function`` of the user's own."""
     checkpoint: Path | None = None
     """A folder with safetensors, or a GGUF file."""
     texts: tuple[str, ...] = ()
-    """What a checkpoint reads; none: sample texts."""
+    """Texts for the checkpoint; without any, it gets sample texts."""
     stress: bool = False
-    """Whether outliers are planted into the miniature, one after the other."""
+    """Whether to plant outliers into the miniature, one set after the other."""
     seed: int = 0
     attention: str | None = None
-    """``None``: what transformers chooses."""
+    """``None``: the default of transformers."""
 
 
 def spec_of(profile: Profile, subject: Subject) -> dict[str, Any]:
-    """Return the keys of the worker's ``Spec`` for ``subject`` in ``profile``."""
+    """Return the spec for ``subject`` in ``profile``: keys of ``target/shared/spec.py``."""
     return {
         "model": profile.subject,
         "r": profile.lora.r,

@@ -1,4 +1,4 @@
-"""What runs in the target's Python (3.8 or newer, torch 1.13 or newer).
+"""Code that runs in the Python of the training environment: Python 3.8 or newer, torch 1.13 or newer.
 
-The doctor starts it by path and imports nothing of it but ``shared``. It imports nothing of the doctor.
+vc2doctor starts this folder by path and imports nothing of it but ``shared``. Nothing in it imports vc2doctor.
 """

@@ -1,7 +1,7 @@
 """Entry point: ``TARGET_PYTHON -B path/to/target --events FD …``.
 
-This folder is taken off ``sys.path`` and loaded as a package of its own, so that neither its modules can
-shadow a library of the target, nor the doctor's package has to be importable there.
+This folder is removed from ``sys.path``, so that its modules cannot shadow a library of the target. It is then loaded
+as a package of its own, so that the target does not need vc2doctor.
 """
 
 import faulthandler
@@ -9,6 +9,8 @@ import importlib.util
 import os
 import signal
 import sys
+
+PACKAGE = "vc2doctor_target"
 
 
 def _load_package(name: str, folder: str) -> None:
@@ -23,13 +25,14 @@ def _load_package(name: str, folder: str) -> None:
 
 
 def _main() -> int:
-    # A crash leaves the stack on stderr; so does the doctor's SIGTERM when time is up, which says where it hung.
+    # A crash prints the stack to stderr. vc2doctor sends SIGTERM when time is up: that prints the stack as well, which
+    # shows where the worker hung.
     faulthandler.enable()
     faulthandler.register(signal.SIGTERM, chain=True)
     folder = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry or os.curdir) != folder]
-    _load_package("vc2doctor_target", folder)
-    run = importlib.import_module("vc2doctor_target.probe.run")
+    _load_package(PACKAGE, folder)
+    run = importlib.import_module(PACKAGE + ".probe.run")
     return int(run.main(sys.argv[1:]))
 
 
@@ -37,5 +40,5 @@ if __name__ == "__main__":
     code = _main()
     sys.stdout.flush()
     sys.stderr.flush()
-    # Taking torch down again costs most of a second, and tells nothing about training.
+    # A normal exit lets torch clean up, which takes most of a second and changes no result.
     os._exit(code)

@@ -1,7 +1,7 @@
-"""Runs by path in the target interpreter and tells what is installed there, importing none of it.
+"""Describes what is installed in the target interpreter, without importing it. vc2doctor runs this file by path.
 
-Standard library only, Python 3.8 and newer. The facts go, as one JSON line, to the file descriptor that the only
-argument names: what a ``sitecustomize`` prints cannot disturb them.
+Standard library only, Python 3.8 and newer. The only argument is a file descriptor. The facts are written to it as one
+JSON line, so that the output of a ``sitecustomize`` cannot mix with them.
 """
 
 import csv
@@ -17,15 +17,22 @@ from importlib import metadata
 from typing import Any, Dict, List, Optional
 
 MODULES = ("torch", "transformers", "peft", "numpy", "accelerate", "tokenizers", "huggingface_hub", "safetensors")
-"""Modules whose origin is looked up, and whose distributions' files are counted on disk."""
+"""Modules whose origin is looked up, and whose distributions are checked for missing files."""
 
-_LONGEST_RECORD = 64 * 1024 * 1024
+MODULE_ENDINGS = (".py", ".so", ".pyd", ".dylib")
+
+MAX_RECORD = 64 * 1024 * 1024
+"""Bytes. A larger RECORD is damaged: that of torch 2.13.0 has about 1 MiB."""
+
+MAX_RECORD_COLUMNS = 4
+"""Path, hash, size, and an empty one after a trailing comma."""
 
 
 def main(descriptor: int) -> None:
     """Write the facts of this interpreter to ``descriptor``."""
-    own = os.path.dirname(os.path.abspath(__file__))
-    sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry or os.curdir) != own]
+    # The folder of this file must not shadow a module of the target.
+    folder = os.path.dirname(os.path.abspath(__file__))
+    sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry or os.curdir) != folder]
     facts = {
         "event": "facts",
         "interpreter": _interpreter(),
@@ -39,14 +46,19 @@ def main(descriptor: int) -> None:
 
 
 def _interpreter() -> Dict[str, Any]:
-    conda = os.path.isdir(os.path.join(sys.prefix, "conda-meta"))
     venv = sys.prefix != sys.base_prefix
+    kind = "system"
+    if venv:
+        kind = "venv"
+    elif os.path.isdir(os.path.join(sys.prefix, "conda-meta")):
+        kind = "conda"
+    # https://packaging.python.org/en/latest/specifications/externally-managed-environments/
     marker = os.path.join(sysconfig.get_path("stdlib"), "EXTERNALLY-MANAGED")
     return {
         "version": platform.python_version(),
         "implementation": platform.python_implementation(),
         "prefix": sys.prefix,
-        "kind": "venv" if venv else "conda" if conda else "system",
+        "kind": kind,
         "externally_managed": not venv and os.path.exists(marker),
         "has_pip": importlib.machinery.PathFinder.find_spec("pip") is not None,
     }
@@ -76,23 +88,15 @@ def _platform() -> Dict[str, Any]:
 
 
 def _module(name: str) -> Dict[str, Any]:
-    origin: Optional[str] = None
-    found = False
     for finder in sys.meta_path:
-        # An editable installation may bring a finder of its own; any finder may be broken.
-        try:
-            spec = finder.find_spec(name, None)
-        except Exception:  # noqa: BLE001, S112 - somebody else's finder
-            continue
+        spec = _find_spec(finder, name)
         if spec is not None:
-            found = True
-            origin = spec.origin
-            break
-    return {"name": name, "found": found, "origin": origin}
+            return {"name": name, "found": True, "origin": spec.origin}
+    return {"name": name, "found": False, "origin": None}
 
 
-def _ask(finder: Any, name: str) -> Any:
-    # An editable installation may bring a finder of its own; any finder may be broken.
+def _find_spec(finder: Any, name: str) -> Any:
+    # An editable installation can add a finder of its own, and any such finder can raise.
     try:
         return finder.find_spec(name, None)
     except Exception:  # noqa: BLE001 - somebody else's code
@@ -100,26 +104,26 @@ def _ask(finder: Any, name: str) -> Any:
 
 
 def _distributions() -> List[Dict[str, Any]]:
-    return [_distribution_or_ruin(folder) for folder in _folders()]
+    return [_distribution_or_problem(folder) for folder in _folders()]
 
 
-def _distribution_or_ruin(folder: str) -> Dict[str, Any]:
-    # One broken folder must not hide all the others.
+def _distribution_or_problem(folder: str) -> Dict[str, Any]:
+    # One broken folder must not hide the other distributions.
     try:
         return _distribution(folder)
-    except Exception as error:  # noqa: BLE001 - whatever is wrong with it
+    except Exception as error:  # noqa: BLE001 - a damaged folder can raise anything
         name = re.split(r"-\d", os.path.basename(folder))[0].rsplit(".", 1)[0]
         return {"name": name, "version": None, "path": folder, "problems": ["unreadable: %s" % error]}
 
 
 def _folders() -> List[str]:
-    """Return every metadata folder (or egg-info file) on the path, in import order, each once."""
-    found: List[str] = []
+    """Return every metadata folder (or egg-info file) on the path, in import order, without repetitions."""
+    folders: List[str] = []
     for distribution in metadata.distributions():
         folder = getattr(distribution, "_path", None)
-        if folder is not None and str(folder) not in found:
-            found.append(str(folder))
-    return found
+        if folder is not None and str(folder) not in folders:
+            folders.append(str(folder))
+    return folders
 
 
 def _distribution(folder: str) -> Dict[str, Any]:
@@ -133,8 +137,9 @@ def _distribution(folder: str) -> Dict[str, Any]:
     if headers is not None and not version:
         problems.append("METADATA names no version")
     installer = _read(os.path.join(folder, "INSTALLER"))
-    watched = _normal(name) in {_normal(module) for module in MODULES}
-    problems.extend(_record_problems(folder, installer, watched=watched))
+    # Looking up every file takes long, so only the distributions of the stack are checked.
+    check_files = _normalized(name) in {_normalized(module) for module in MODULES}
+    problems.extend(_record_problems(folder, installer, check_files=check_files))
     return {
         "name": name,
         "version": version,
@@ -152,39 +157,40 @@ def _headers(folder: str, problems: List[str]) -> Any:
     for candidate in candidates:
         text = _read(os.path.join(folder, candidate) if candidate else folder)
         if text:
-            # The description behind the blank line may be long, and nothing here wants it.
+            # The headers end at the first blank line; the description after it can be long and is not needed.
             return HeaderParser().parsestr(text.split("\n\n", 1)[0])
     problems.append("METADATA is missing or empty")
     return None
 
 
-def _record_problems(folder: str, installer: Optional[str], *, watched: bool) -> List[str]:
+def _record_problems(folder: str, installer: Optional[str], *, check_files: bool) -> List[str]:
     record = os.path.join(folder, "RECORD")
     if not os.path.exists(record):
-        # conda and Linux distributions keep their own records.
+        # conda and Linux distributions keep records of their own, so only pip and uv need this file.
         return ["RECORD is missing, so %s cannot remove it" % installer] if installer in ("pip", "uv") else []
-    if os.path.getsize(record) > _LONGEST_RECORD:
+    if os.path.getsize(record) > MAX_RECORD:
         return ["RECORD is larger than 64 MiB"]
     try:
         with open(record, newline="", encoding="utf-8") as file:
             rows = [row for row in csv.reader(file) if row]
     except (OSError, ValueError, csv.Error) as error:
         return ["RECORD cannot be read: %s" % error]
-    if any(not 2 <= len(row) <= 4 or "\0" in row[0] for row in rows):  # noqa: PLR2004 - path, hash, size, empty
+    if any(not 1 < len(row) <= MAX_RECORD_COLUMNS or "\0" in row[0] for row in rows):
         return ["RECORD is not a list of files"]
-    return _lost_files(os.path.dirname(folder), [row[0] for row in rows]) if watched else []
+    return _lost_files(os.path.dirname(folder), [row[0] for row in rows]) if check_files else []
 
 
 def _lost_files(root: str, paths: List[str]) -> List[str]:
-    # Slim images leave tests out on purpose.
-    wanted = [path for path in paths if path.endswith((".py", ".so", ".pyd", ".dylib")) and "/test" not in path.lower()]
-    lost = [path for path in wanted if not os.path.exists(os.path.join(root, path))]
+    # Slim images delete tests on purpose.
+    modules = [path for path in paths if path.endswith(MODULE_ENDINGS) and "/test" not in path.lower()]
+    lost = [path for path in modules if not os.path.exists(os.path.join(root, path))]
     if not lost:
         return []
-    return ["%d of the %d modules in RECORD are not on disk, e.g. %s" % (len(lost), len(wanted), lost[0])]
+    return ["%d of the %d modules in RECORD are not on disk, e.g. %s" % (len(lost), len(modules), lost[0])]
 
 
 def _is_editable(folder: str) -> bool:
+    # https://packaging.python.org/en/latest/specifications/direct-url/; setup.py develop writes an egg-info instead.
     text = _read(os.path.join(folder, "direct_url.json"))
     if not text:
         return folder.endswith(".egg-info") and os.path.exists(os.path.join(os.path.dirname(folder), "setup.py"))
@@ -202,7 +208,7 @@ def _read(path: str) -> Optional[str]:
         return None
 
 
-def _normal(name: str) -> str:
+def _normalized(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 

@@ -1,4 +1,4 @@
-"""What every module of the worker is handed: the imported packages, the device, and where events go."""
+"""The objects that every module of the worker gets: the imported packages, the device, and the sink for events."""
 
 import json
 import os
@@ -6,7 +6,7 @@ from typing import Any, Dict, NamedTuple, Optional, Protocol
 
 
 class LoadedCheckpoint(NamedTuple):
-    """A checkpoint in memory: frozen, in ``dtype``, on the device that trains."""
+    """A checkpoint in memory: its parameters are frozen, in ``dtype``, on the device that trains."""
 
     model: Any
     tokenizer: Any
@@ -14,7 +14,7 @@ class LoadedCheckpoint(NamedTuple):
 
 
 class Runtime:
-    """The imported packages and the device, handed around as one."""
+    """The imported packages, the device, and the user's checkpoint if there is one."""
 
     def __init__(self, torch: Any, transformers: Any, peft: Any, device: Any) -> None:
         self.torch = torch
@@ -22,20 +22,20 @@ class Runtime:
         self.peft = peft
         self.device = device
         self.checkpoint: Optional[LoadedCheckpoint] = None
-        """What the user named to be trained instead of the miniature."""
+        """The checkpoint that the user passed; it is trained instead of the miniature."""
 
 
 class EventSink(Protocol):
-    """Takes events: a pipe to the doctor, or a list that the worker keeps for itself."""
+    """Accepts events: a pipe to vc2doctor, or an object of the worker that keeps them."""
 
     def emit(self, event: str, **fields: Any) -> None:
-        """Take one event; ``fields`` must be JSON values."""
+        """Accept one event; ``fields`` must be JSON values."""
 
 
 class EventPipe:
-    """Writes events to a file descriptor that neither children nor libraries of the target know of.
+    """Writes events, one JSON object a line, to a file descriptor that child processes do not inherit.
 
-    An event is written in one ``os.write``: it survives whatever happens next, a crash included.
+    An event is written in one ``os.write``, without a buffer: a crash right after it does not lose it.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -43,10 +43,10 @@ class EventPipe:
         self._descriptor = descriptor
 
     def emit(self, event: str, **fields: Any) -> None:
-        """Write one event; ``fields`` must be JSON values (non-finite floats are not: send ``None``).
+        """Write one event; ``fields`` must be JSON values. NaN and infinity are not: send ``None`` for them.
 
         Raises:
-            OSError: the doctor has gone away and nobody reads any more.
+            OSError: vc2doctor has closed its end of the pipe.
         """
         record: Dict[str, Any] = {"event": event}
         record.update(fields)

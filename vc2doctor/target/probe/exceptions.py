@@ -1,4 +1,4 @@
-"""An exception as facts: what was raised, where, by whose code, and which symbol of which package was missing."""
+"""Describes an exception as facts: its type and place, whose code raised it, and which symbol was missing."""
 
 import os
 import re
@@ -6,58 +6,64 @@ import sys
 import traceback
 from typing import Any, Dict, List, Optional
 
+MAX_MESSAGE = 2000
+"""Characters of a message that are kept."""
+
 _CANNOT_IMPORT = re.compile(r"cannot import name '([^']+)' from (?:partially initialized module )?'([^']+)'")
 _NO_MODULE = re.compile(r"No module named '([^']+)'")
 _TO_INSTALL = re.compile(r"`pip install ([A-Za-z0-9._-]+)`")
 _NO_ATTRIBUTE = re.compile(r"module '([^']+)' has no attribute '([^']+)'")
-_LONGEST = 2000
-_OWN = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-"""The folder of the target's code. ``videochat2.py`` in it is no machinery: it stands for the code of VideoChat2."""
+_OWN_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_MINIATURE = "videochat2.py"
+"""The one module of the worker that an exception may point to: it stands for the code of VideoChat2."""
 
 
 def describe(error: BaseException) -> Dict[str, Any]:
-    """Return the facts of ``error``, following ``raise … from`` to the exception that started it."""
-    root = _root(error)
+    """Return the facts of ``error``, or of the exception that caused it (``raise … from``)."""
+    root = _root_cause(error)
     frames = traceback.extract_tb(root.__traceback__) or traceback.extract_tb(error.__traceback__)
-    places = [frame for frame in frames if not _is_machinery(frame.filename)]
-    where = places[-1] if places else None
+    frames_of_target = [frame for frame in frames if not _is_machinery(frame.filename)]
+    frame = frames_of_target[-1] if frames_of_target else None
     return {
         "type": type(root).__name__,
-        "message": str(root)[:_LONGEST],
-        "file": relative(where.filename) if where else None,
-        "line": where.lineno if where else None,
-        "package": relative(where.filename).split("/")[0] if where else None,
-        "missing": _missing(root),
+        "message": str(root)[:MAX_MESSAGE],
+        "file": relative(frame.filename) if frame else None,
+        "line": frame.lineno if frame else None,
+        "package": relative(frame.filename).split("/")[0] if frame else None,
+        "missing": _missing_symbol(root),
     }
 
 
 def relative(path: str) -> str:
-    """Return ``path`` below the import root that holds it, with forward slashes: ``peft/peft_model.py``."""
-    if path.startswith(_OWN):
-        return "vc2doctor/target/" + path[len(_OWN) :].replace(os.sep, "/")
-    best = ""
+    """Return ``path`` relative to the ``sys.path`` entry that holds it, with slashes: ``peft/peft_model.py``."""
+    if path.startswith(_OWN_FOLDER):
+        return "vc2doctor/target/" + path[len(_OWN_FOLDER) :].replace(os.sep, "/")
+    # Entries can be nested, so the longest one that matches is the import root.
+    import_root = ""
     for entry in sys.path:
         folder = os.path.abspath(entry) + os.sep
-        if path.startswith(folder) and len(folder) > len(best):
-            best = folder
-    return path[len(best) :].replace(os.sep, "/") if best else os.path.basename(path)
+        if path.startswith(folder) and len(folder) > len(import_root):
+            import_root = folder
+    return path[len(import_root) :].replace(os.sep, "/") if import_root else os.path.basename(path)
 
 
-def _root(error: BaseException) -> BaseException:
+def _root_cause(error: BaseException) -> BaseException:
+    # `seen` ends the loop if exceptions name each other as their cause.
     seen: List[BaseException] = []
     while error not in seen:
         seen.append(error)
-        deeper = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-        if deeper is None or not isinstance(deeper, Exception) or not isinstance(error, (ImportError, RuntimeError)):
+        cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        if cause is None or not isinstance(cause, Exception) or not isinstance(error, (ImportError, RuntimeError)):
             break
-        # A lazy module reports the failure it met as its own; any other context is an accident of cleaning up.
-        if error.__cause__ is None and not isinstance(deeper, ImportError):
+        # A lazy module of transformers raises the failed import again as its own. Any other exception without
+        # `raise … from` was only being handled at the time, and is not the cause.
+        if error.__cause__ is None and not isinstance(cause, ImportError):
             break
-        error = deeper
+        error = cause
     return error
 
 
-def _missing(error: BaseException) -> Optional[Dict[str, Optional[str]]]:
+def _missing_symbol(error: BaseException) -> Optional[Dict[str, Optional[str]]]:
     text = str(error)
     match = _CANNOT_IMPORT.search(text)
     if match:
@@ -72,5 +78,6 @@ def _missing(error: BaseException) -> Optional[Dict[str, Optional[str]]]:
 
 
 def _is_machinery(filename: str) -> bool:
-    own = filename.startswith(_OWN) and os.path.basename(filename) != "videochat2.py"
-    return own or filename.startswith("<frozen ") or os.sep + "importlib" + os.sep in filename
+    """Return whether a frame belongs to the worker or to Python's import system, and not to the target's code."""
+    is_worker = filename.startswith(_OWN_FOLDER) and os.path.basename(filename) != _MINIATURE
+    return is_worker or filename.startswith("<frozen ") or os.sep + "importlib" + os.sep in filename

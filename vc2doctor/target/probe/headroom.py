@@ -1,63 +1,71 @@
-"""How far the activations are from float16's largest number, from forward passes without a gradient.
+"""Measures how far the activations are from float16's largest number, in forward passes without gradients.
 
 One pass in bfloat16, which has float32's range, shows which operations compute in half precision at all: norms,
 positions and losses do not. One in float32 shows how large their results are.
 """
 
 import math
-from typing import Any, Dict, List
+from typing import TYPE_CHECKING, Any, Dict, List
 
 from ..runtime import EventSink, Runtime
 from ..shared.recipes import CONTROL, RECIPES
 from ..shared.spec import Spec
-from . import subject, training
+from . import training
+from .subject import build
+
+if TYPE_CHECKING:
+    from .watch import Call, Output
 
 _HALF = ("bfloat16", "float16")
 
 
 def run(events: EventSink, runtime: Runtime, spec: Spec) -> None:
-    """Emit one ``headroom`` event: the largest absolute value by layer, and the tightest operation of all."""
-    # Where only a bfloat16 copy fits into memory, its own sizes have to do: they are rounded to 8 bits.
-    rounded = runtime.checkpoint is not None and runtime.checkpoint.dtype != "float32"
-    half = _ranges(runtime, spec, "bf16", sizes=rounded)
-    exact = half if rounded else _ranges(runtime, spec, CONTROL, sizes=True)
-    places: List[Dict[str, Any]] = [
-        {"module": call[0], "op": call[1], "largest": size}
-        for call, (_, size) in exact.items()
-        if half.get(call, ("", 0.0))[0] in _HALF and size != 0.0
+    """Emit one ``headroom`` event: the largest absolute value by layer, and the operation with the largest of all.
+
+    Emits ``range-broken`` instead if a value is not finite in float32.
+    """
+    # A checkpoint that only fits into memory in bfloat16 is measured in it; its values are then rounded to 8 bits.
+    only_half = runtime.checkpoint is not None and runtime.checkpoint.dtype != "float32"
+    half = _outputs(runtime, spec, "bf16", sizes=only_half)
+    exact = half if only_half else _outputs(runtime, spec, CONTROL, sizes=True)
+    peaks: List[Dict[str, Any]] = [
+        {"module": call.module, "op": call.operation, "largest": output.largest}
+        for call, output in exact.items()
+        if call in half and half[call].dtype in _HALF and output.largest != 0.0
     ]
-    broken = next((place for place in places if not math.isfinite(place["largest"])), None)
+    broken = next((peak for peak in peaks if not math.isfinite(peak["largest"])), None)
     if broken is not None:
-        # The largest of the rest would pass for the range of the whole.
+        # The largest of the finite values would look like the range of the whole model.
         events.emit("range-broken", module=broken["module"], op=broken["op"])
         return
-    if not places:
+    if not peaks:
         return
     layers: Dict[str, float] = {}
-    for place in places:
-        layer = _layer(str(place["module"]))
-        layers[layer] = max(place["largest"], layers.get(layer, 0.0))
-    events.emit("headroom", tightest=max(places, key=lambda place: float(place["largest"])), layers=layers)
+    for peak in peaks:
+        layer = _layer(str(peak["module"]))
+        layers[layer] = max(peak["largest"], layers.get(layer, 0.0))
+    events.emit("headroom", tightest=max(peaks, key=lambda peak: float(peak["largest"])), layers=layers)
 
 
-def _ranges(runtime: Runtime, spec: Spec, name: str, *, sizes: bool) -> Any:
-    from .watch import Ranges  # noqa: PLC0415 - imports torch, which has to be imported under watch first
+def _outputs(runtime: Runtime, spec: Spec, name: str, *, sizes: bool) -> "Dict[Call, Output]":
+    """Return the dtype of every operation's output under the recipe ``name``, and with ``sizes`` its largest value."""
+    from .watch import Ranges  # noqa: PLC0415 - imports torch; run.py imports it first and reports a failure
 
     recipe = RECIPES[name]
-    made = subject.build(runtime, spec, recipe, trains=False)
-    made.module.eval()
-    watch = Ranges(made.module, sizes=sizes)
+    subject = build(runtime, spec, recipe, trains=False)
+    subject.module.eval()
+    watch = Ranges(subject.module, sizes=sizes)
     try:
         with runtime.torch.no_grad(), watch:
-            for batch in made.batches:
-                training.loss_of(runtime, spec, recipe, made, batch)
+            for batch in subject.batches:
+                training.loss_of(runtime, spec, recipe, subject, batch)
     finally:
         watch.close()
-    return watch.seen
+    return watch.outputs
 
 
 def _layer(module: str) -> str:
-    """Return the layer that a module belongs to: ``…layers.3`` of ``…layers.3.mlp.down_proj``."""
+    """Return the layer of a module: ``model.layers.3`` for ``model.layers.3.mlp.down_proj``."""
     parts = module.split(".")
     for index, part in enumerate(parts):
         if part.isdigit():

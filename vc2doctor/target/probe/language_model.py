@@ -1,25 +1,35 @@
-"""The language model, its adapters and the batches, all from the installed transformers and peft."""
+"""Builds the language model, its adapters and the batches, all from the installed transformers and peft."""
 
 from typing import Any, Dict, List, NamedTuple
 
 from ..runtime import Runtime
 from ..shared.spec import Spec
+from .tensors import IGNORED_LABEL
 
-CHANNELS, WORDS = 3, 64
-"""Of the video, and of the Q-Former's own vocabulary."""
-BEFORE = 3
-"""Tokens of the prompt that stand before the video; the rest of the text follows it."""
+CHANNELS = 3
+"""Color channels of the video."""
+QFORMER_VOCABULARY = 64
+PROMPT_TOKENS = 3
+"""Tokens of the prompt before the video; the rest of the text follows it."""
 BOS, PAD = 1, 2
-"""Mistral's; its tokenizer has no padding token, so upstream pads with the end of a sequence."""
-_ROWS, _WORDS, _QUESTION, _PADDING, _TEXT, _TEXT_PADDING = 2, 14, 4, 6, 5, 2
-_IGNORED = -100
+"""Token ids of Mistral. Its tokenizer has no padding token, so upstream pads with the end-of-sequence token."""
+
+_ROWS = 2
+_TEXT_TOKENS = 14
+"""Tokens after the video: a question, then the answer that is trained."""
+_QUESTION_TOKENS = 4
+_PADDING = 6
+_QFORMER_TOKENS = 5
+_QFORMER_PADDING = 2
+_FIRST_WORD = 3
+"""The first token id that is not a special token."""
 
 
-class Batch(NamedTuple):
+class VideoBatch(NamedTuple):
     """One batch: token ids, attention mask and labels of shape (rows, length), and the video with its question.
 
-    A row is the beginning of a sequence, ``BEFORE`` tokens, the places of the video, the rest of the text, padding.
-    ``video`` is (rows, frames, channels, height, width); ``text`` and ``text_mask`` are (rows, words).
+    A row holds the begin-of-sequence token, ``PROMPT_TOKENS`` tokens, the places of the video, the rest of the text,
+    and padding. ``video`` is (rows, frames, channels, height, width); ``text`` and ``text_mask`` are (rows, words).
     """
 
     name: str
@@ -31,13 +41,13 @@ class Batch(NamedTuple):
     text_mask: Any
 
 
-def adapted(runtime: Runtime, spec: Spec, model: Any) -> Any:
-    """Return ``model`` with the adapters that ``spec`` names, in training mode."""
+def with_adapters(runtime: Runtime, spec: Spec, model: Any) -> Any:
+    """Return ``model`` with the LoRA adapters of ``spec``, in training mode."""
     runtime.torch.manual_seed(spec.seed)
     if spec.checkpointing:
         model.gradient_checkpointing_enable()
     model.config.use_cache = False
-    settings = runtime.peft.LoraConfig(
+    config = runtime.peft.LoraConfig(
         task_type=runtime.peft.TaskType.CAUSAL_LM,
         inference_mode=False,
         r=spec.r,
@@ -45,67 +55,72 @@ def adapted(runtime: Runtime, spec: Spec, model: Any) -> Any:
         lora_dropout=spec.dropout,
         target_modules=list(spec.targets),
     )
-    made = runtime.peft.get_peft_model(model, settings)
-    made.train()
-    return made
+    peft_model = runtime.peft.get_peft_model(model, config)
+    peft_model.train()
+    return peft_model
 
 
-def base_model(runtime: Runtime, spec: Spec, base: str) -> Any:
-    """Return the seeded base model in ``base``: the same weights at every call."""
+def family(transformers: Any) -> str:
+    """Return the prefix of the model classes to use: ``Mistral``, or ``Llama`` in a transformers without Mistral."""
+    return "Mistral" if hasattr(transformers, "MistralConfig") else "Llama"
+
+
+def base_model(runtime: Runtime, spec: Spec, dtype: str) -> Any:
+    """Return the seeded base model in ``dtype``, with the same weights at every call."""
     runtime.torch.manual_seed(spec.seed)
-    prefix = "Mistral" if hasattr(runtime.transformers, "MistralConfig") else "Llama"
-    shape: Dict[str, Any] = {
+    prefix = family(runtime.transformers)
+    options: Dict[str, Any] = {
         "vocab_size": spec.shape.vocabulary,
         "hidden_size": spec.shape.hidden,
         "intermediate_size": spec.shape.intermediate,
         "num_hidden_layers": spec.shape.layers,
         "num_attention_heads": spec.shape.heads,
-        "max_position_embeddings": 2 * length(spec),
+        "max_position_embeddings": 2 * row_length(spec),
         "tie_word_embeddings": False,
         "bos_token_id": BOS,
         "eos_token_id": PAD,
     }
     if prefix == "Mistral":
-        shape["num_key_value_heads"] = spec.shape.kv_heads
+        options["num_key_value_heads"] = spec.shape.kv_heads
     if spec.attention != "default":
-        shape["attn_implementation"] = spec.attention
-    config = getattr(runtime.transformers, prefix + "Config")(**shape)
+        options["attn_implementation"] = spec.attention
+    config = getattr(runtime.transformers, prefix + "Config")(**options)
     model = getattr(runtime.transformers, prefix + "ForCausalLM")(config)
-    return model.to(device=runtime.device, dtype=getattr(runtime.torch, base))
+    return model.to(device=runtime.device, dtype=getattr(runtime.torch, dtype))
 
 
-def length(spec: Spec) -> int:
+def row_length(spec: Spec) -> int:
     """Return the number of tokens in a row."""
-    return 1 + BEFORE + spec.shape.queries + spec.shape.extra_queries + _WORDS
+    return 1 + PROMPT_TOKENS + spec.shape.queries + spec.shape.extra_queries + _TEXT_TOKENS
 
 
-def batches(runtime: Runtime, spec: Spec) -> List[Batch]:
-    """Return two batches, one without padding and one padded on the right, as upstream really pads.
+def batches(runtime: Runtime, spec: Spec) -> List[VideoBatch]:
+    """Return two batches: one without padding, and one padded on the right, as upstream really pads.
 
-    ``tokenizer.padding_side = "left"`` never reaches upstream's code, which pads by hand. Prompt, video and padding are
-    ignored by the loss, as in instruction tuning.
+    Upstream sets ``tokenizer.padding_side = "left"``, but pads by hand, so the setting has no effect. The loss ignores
+    the prompt, the video and the padding, as in instruction tuning.
     """
     torch = runtime.torch
     generator = torch.Generator().manual_seed(spec.seed)
-    made = []
-    for name, padding, text_padding in (("unpadded", 0, 0), ("padded", _PADDING, _TEXT_PADDING)):
-        ids = torch.randint(3, spec.shape.vocabulary, (_ROWS, length(spec)), generator=generator)
+    built = []
+    for name, padding, text_padding in (("unpadded", 0, 0), ("padded", _PADDING, _QFORMER_PADDING)):
+        ids = torch.randint(_FIRST_WORD, spec.shape.vocabulary, (_ROWS, row_length(spec)), generator=generator)
         ids[:, 0] = BOS
-        mask = _mask(torch, ids, padding)
+        mask = _attention_mask(torch, ids, padding)
         ids[mask == 0] = PAD
         labels = ids.clone()
-        labels[:, : length(spec) - _WORDS + _QUESTION] = _IGNORED
-        labels[mask == 0] = _IGNORED
+        labels[:, : row_length(spec) - _TEXT_TOKENS + _QUESTION_TOKENS] = IGNORED_LABEL
+        labels[mask == 0] = IGNORED_LABEL
         size = (_ROWS, spec.shape.frames, CHANNELS, spec.shape.image, spec.shape.image)
         video = torch.rand(size, generator=generator)
-        text = torch.randint(0, WORDS, (_ROWS, _TEXT), generator=generator)
-        tensors = (ids, mask, labels, video, text, _mask(torch, text, text_padding))
-        made.append(Batch(name, *(tensor.to(runtime.device) for tensor in tensors)))
-    return made
+        text = torch.randint(0, QFORMER_VOCABULARY, (_ROWS, _QFORMER_TOKENS), generator=generator)
+        tensors = (ids, mask, labels, video, text, _attention_mask(torch, text, text_padding))
+        built.append(VideoBatch(name, *(tensor.to(runtime.device) for tensor in tensors)))
+    return built
 
 
-def _mask(torch: Any, ids: Any, padding: int) -> Any:
-    """Return the attention mask of ``ids`` (rows, length) whose last row ends in ``padding``."""
+def _attention_mask(torch: Any, ids: Any, padding: int) -> Any:
+    """Return the attention mask of ``ids`` (rows, length): 0 at the last ``padding`` tokens of the last row."""
     mask = torch.ones_like(ids)
     if padding:
         mask[-1, -padding:] = 0

@@ -1,37 +1,41 @@
-"""Repeats a step that went wrong, once, under watch: which operation broke first, and what would have mended it."""
+"""Repeats a failed training while watching every operation: which one broke first, and which change helps."""
 
 from typing import Any, Dict, Optional
 
 from ..runtime import EventSink, Runtime
 from ..shared.recipes import Recipe
 from ..shared.spec import Spec
-from . import subject, training
+from . import training
+from .subject import Subject, build
 
-_MOST_REPLAYED = 24
+EXPERIMENTS = ("float32-adapters", "clip-1.0")
+"""Changes that are tried; the doctor names causes by whether they help."""
+STEPS_AFTER = 3
+"""Steps that a change has to survive, counted from the bad step on."""
 
 
 def run(events: EventSink, runtime: Runtime, spec: Spec, recipe: Recipe, bad_step: int) -> None:
-    """Emit one ``located`` event for step ``bad_step`` of ``recipe``, and one ``experiment`` event a remedy tried."""
-    events.emit("located", recipe=recipe.name, step=bad_step, **_located(runtime, spec, recipe, bad_step))
-    for change in ("float32-adapters", "clip-1.0"):
-        mended = _mends(runtime, spec, recipe, bad_step, change)
-        if mended is not None:
-            events.emit("experiment", recipe=recipe.name, change=change, mended=mended)
+    """Emit one ``located`` event for step ``bad_step`` of ``recipe``, and one ``experiment`` event a change tried."""
+    events.emit("located", recipe=recipe.name, step=bad_step, **_locate(runtime, spec, recipe, bad_step))
+    for change in EXPERIMENTS:
+        helps = _helps(runtime, spec, recipe, bad_step, change)
+        if helps is not None:
+            events.emit("experiment", recipe=recipe.name, change=change, mended=helps)
 
 
-def _located(runtime: Runtime, spec: Spec, recipe: Recipe, bad_step: int) -> Dict[str, Any]:
-    from .watch import FirstBreak  # noqa: PLC0415 - imports torch, which has to be imported under watch first
+def _locate(runtime: Runtime, spec: Spec, recipe: Recipe, bad_step: int) -> Dict[str, Any]:
+    from .watch import FirstBreak  # noqa: PLC0415 - imports torch; run.py imports it first and reports a failure
 
-    loop = training.Loop(runtime, spec, recipe, subject.build(runtime, spec, recipe))
-    for number in range(min(bad_step, _MOST_REPLAYED)):
+    loop = training.Loop(runtime, spec, recipe, build(runtime, spec, recipe))
+    for number in range(bad_step):
         loop.step(number)
     batch = loop.batch(bad_step)
     mask = batch.get("attention_mask") if isinstance(batch, dict) else getattr(batch, "mask", None)
-    watch = FirstBreak(loop.made.module, mask, lambda: loop.phase)
+    watch = FirstBreak(loop.subject.module, mask, lambda: loop.phase)
     try:
         with watch:
             loop.step(bad_step)
-    except Exception:  # noqa: BLE001, S110 - what is raised was told already; where it broke is what is wanted
+    except Exception:  # noqa: BLE001, S110 - the first training reported it; only the place matters here
         pass
     finally:
         watch.close()
@@ -39,23 +43,24 @@ def _located(runtime: Runtime, spec: Spec, recipe: Recipe, bad_step: int) -> Dic
     return {"phase": phase, "broken": watch.broken, "parameter": loop.first_bad_parameter()}
 
 
-def _mends(runtime: Runtime, spec: Spec, recipe: Recipe, bad_step: int, change: str) -> Optional[bool]:
-    """Return whether ``change`` lets the training pass the bad step; ``None`` where it changes nothing."""
+def _helps(runtime: Runtime, spec: Spec, recipe: Recipe, bad_step: int, change: str) -> Optional[bool]:
+    """Return whether ``change`` lets the training pass the bad step; ``None`` if it changes nothing here."""
     try:
-        made = subject.build(runtime, spec, recipe)
-        if change == "float32-adapters" and not _to_float32(runtime.torch, made):
+        subject = build(runtime, spec, recipe)
+        if change == "float32-adapters" and not _cast_to_float32(runtime.torch, subject):
             return None
-        loop = training.Loop(runtime, spec, recipe, made, clip=1.0 if change == "clip-1.0" else 0.0)
-        seen = training.steps_of(loop, bad_step + 3)
-    except Exception:  # noqa: BLE001 - a change that raises does not mend
+        loop = training.Loop(runtime, spec, recipe, subject, clip=1.0 if change == "clip-1.0" else 0.0)
+        steps = training.take_steps(loop, bad_step + STEPS_AFTER)
+    except Exception:  # noqa: BLE001 - a change that raises does not help
         return False
-    good = all(step["loss"] is not None and step["parameters_finite"] for step in seen)
-    return good and any(step["taken"] for step in seen)
+    good = all(step["loss"] is not None and step["parameters_finite"] for step in steps)
+    return good and any(step["taken"] for step in steps)
 
 
-def _to_float32(torch: Any, made: subject.Subject) -> bool:
+def _cast_to_float32(torch: Any, subject: Subject) -> bool:
+    """Cast the trainable parameters to float32; return whether any was in another dtype."""
     changed = False
-    for parameter in made.parameters().values():
+    for parameter in subject.trainable_parameters().values():
         if parameter.dtype != torch.float32:
             parameter.data = parameter.data.float()
             changed = True

@@ -1,24 +1,29 @@
 """Plants outliers of documented size into the miniature."""
 
-from typing import Any, List, Tuple
+from typing import Any, Callable, List, Tuple
 
 from ..shared.outliers import OUTLIERS
 
-_LAYER = 0
+LAYER = 0
+"""The layer of the language model that gets the outliers."""
+RIDGE = 1e-3
+"""Ridge penalty: there can be fewer tokens than channels, so that plain least squares has no unique solution."""
+CHOSEN_WEIGHT = 100.0
+"""Weight of the chosen tokens in the least squares; they are few beside the others."""
 
 
-_RIDGE, _WEIGHT = 1e-3, 100.0
+def plant(torch: Any, name: str, language: Any, batches: List[Any], forward: Callable[[Any], Any]) -> None:
+    """Plant the outliers ``name`` into the float32 base model ``language``; ``forward(batch)`` runs a batch through it.
 
-
-def plant(torch: Any, name: str, language: Any, batches: List[Any], run: Any) -> None:
-    """Plant the outliers ``name`` into the float32 base model ``language``; ``run(batch)`` sends a batch through it."""
+    ``none`` plants nothing.
+    """
     if name == "none":
         return
-    mlp = _mlps(language)[_LAYER]
-    states, first, padding = _calibrate(torch, mlp, batches, run)
+    mlp = _mlps(language)[LAYER]
+    states, first, padding = _record_inputs(torch, mlp, batches, forward)
     for channel, outlier in enumerate(OUTLIERS[name]):
-        rows = first if outlier.where == "first" else padding
-        direction = _direction(torch, states, rows)
+        chosen = first if outlier.where == "first" else padding
+        direction = _direction(torch, states, chosen)
         gate, up, down = (getattr(mlp, part).weight for part in ("gate_proj", "up_proj", "down_proj"))
         with torch.no_grad():
             gate[channel] = outlier.gate * direction
@@ -28,30 +33,31 @@ def plant(torch: Any, name: str, language: Any, batches: List[Any], run: Any) ->
 
 
 def _mlps(language: Any) -> List[Any]:
-    return [part for name, part in language.named_modules() if name.split(".")[-1] == "mlp"]
+    return [module for name, module in language.named_modules() if name.split(".")[-1] == "mlp"]
 
 
-def _calibrate(torch: Any, mlp: Any, batches: List[Any], run: Any) -> Tuple[Any, Any, Any]:
-    """Return what the MLP gets, of shape (tokens, width), and which tokens are first and which are padding."""
-    seen: List[Any] = []
-    hook = mlp.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0].detach().float()))
+def _record_inputs(torch: Any, mlp: Any, batches: List[Any], forward: Callable[[Any], Any]) -> Tuple[Any, Any, Any]:
+    """Return the inputs of the MLP, of shape (tokens, width), and which tokens are first in a row or are padding."""
+    inputs: List[Any] = []
+    hook = mlp.register_forward_pre_hook(lambda _module, arguments: inputs.append(arguments[0].detach().float()))
     try:
         with torch.no_grad():
             for batch in batches:
-                run(batch)
+                forward(batch)
     finally:
         hook.remove()
     masks = [batch.mask for batch in batches]
-    flat = torch.cat([states.reshape(-1, states.shape[-1]) for states in seen])
+    states = torch.cat([part.reshape(-1, part.shape[-1]) for part in inputs])
     first = torch.cat([(torch.arange(mask.numel(), device=mask.device) % mask.shape[1]) == 0 for mask in masks])
-    return flat, first, torch.cat([mask.reshape(-1) for mask in masks]) == 0
+    padding = torch.cat([mask.reshape(-1) for mask in masks]) == 0
+    return states, first, padding
 
 
-def _direction(torch: Any, states: Any, rows: Any) -> Any:
-    """Return the direction on which ``rows`` of ``states`` are 1 and the others near 0 (ridge least squares)."""
-    weights = torch.where(rows, _WEIGHT, 1.0).to(states)
-    scaled = states * weights[:, None]
-    normal = scaled.T @ scaled + _RIDGE * torch.eye(states.shape[1], device=states.device)
-    found = torch.linalg.solve(normal.double(), (scaled.T @ (weights * rows)).double()).to(states)
-    # The mildest of the rows has the documented size.
-    return found / (states[rows] @ found).min()
+def _direction(torch: Any, states: Any, chosen: Any) -> Any:
+    """Return the direction on which the ``chosen`` rows of ``states`` are 1 and the others near 0, by least squares."""
+    weights = torch.where(chosen, CHOSEN_WEIGHT, 1.0).to(states)
+    weighted = states * weights[:, None]
+    normal = weighted.T @ weighted + RIDGE * torch.eye(states.shape[1], device=states.device)
+    direction = torch.linalg.solve(normal.double(), (weighted.T @ (weights * chosen)).double()).to(states)
+    # Scale it so that the smallest of the chosen rows reaches the documented size.
+    return direction / (states[chosen] @ direction).min()

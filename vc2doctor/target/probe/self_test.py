@@ -1,7 +1,7 @@
-"""Proves, before anything is measured, that the instrument can fail: float16 under AdamW must be poisoned.
+"""Proves that the probe can detect a fault, before it measures anything: float16 under AdamW must become non-finite.
 
-What is trained is a LoRA pair without peft and transformers, so that a defect of theirs is not taken for one of the
-instrument; how it is trained, watched and told is how the recipes are.
+It trains a LoRA pair without peft and transformers, so that a defect of theirs does not look like one of the probe.
+The steps are taken and reported by the same code as those of the recipes.
 """
 
 from typing import Any, Dict, List
@@ -9,28 +9,28 @@ from typing import Any, Dict, List
 from ..runtime import EventSink, Runtime
 from ..shared.recipes import Recipe
 from ..shared.spec import Spec
-from . import device as devices
-from . import subject, training
+from . import devices, training
+from .subject import Subject
 
-_ROWS, _WIDTH, _RANK = 4, 16, 4
+ROWS, WIDTH, RANK = 4, 16, 4
 
 
 def run(events: EventSink, runtime: Runtime) -> None:
-    """Emit one ``self-test`` event: what was seen of a planted fault, and of its clean twin."""
+    """Emit one ``self-test`` event: the facts of a planted fault, and of its clean twin."""
     fault = "float16 adapters under AdamW"
     try:
-        faulty = _seen(runtime, "float16")
+        faulty = _train(runtime, "float16")
     except (RuntimeError, NotImplementedError) as error:
         if not devices.is_unsupported(error):
             raise
-        # A CPU of torch 1.13 has no float16 arithmetic; a weight that is not a number is a fault everywhere.
-        fault = "a weight that is not a number"
-        faulty = _seen(runtime, "float32", plant=True)
-    events.emit("self-test", fault=fault, faulty=faulty, clean=_seen(runtime, "float32"))
+        # torch 1.13 has no float16 arithmetic on a CPU; a NaN weight is a fault on every device.
+        fault = "a weight that is NaN"
+        faulty = _train(runtime, "float32", nan_weight=True)
+    events.emit("self-test", fault=fault, faulty=faulty, clean=_train(runtime, "float32"))
 
 
 class _RecipeFacts:
-    """Keeps events as one recipe's facts."""
+    """Keeps the events of one training as the facts of a recipe."""
 
     def __init__(self) -> None:
         self.steps: List[Dict[str, Any]] = []
@@ -47,26 +47,27 @@ class _RecipeFacts:
             self.facts[event] = fields
 
 
-def _seen(runtime: Runtime, dtype: str, *, plant: bool = False) -> Dict[str, Any]:
+def _train(runtime: Runtime, dtype: str, *, nan_weight: bool = False) -> Dict[str, Any]:
     torch = runtime.torch
     torch.manual_seed(0)
-    # With B zero the gradient of A is zero, and AdamW divides 0 by an eps that float16 rounds to 0.
-    module = torch.nn.Sequential(
-        torch.nn.Linear(_WIDTH, _RANK, bias=False), torch.nn.Linear(_RANK, _WIDTH, bias=False)
-    ).to(device=runtime.device, dtype=getattr(torch, dtype))
+    module = torch.nn.Sequential(torch.nn.Linear(WIDTH, RANK, bias=False), torch.nn.Linear(RANK, WIDTH, bias=False)).to(
+        device=runtime.device, dtype=getattr(torch, dtype)
+    )
+    # As in LoRA, B starts at zero. The gradient of A is then 0, and AdamW divides it by an eps that float16 rounds
+    # to 0.
     torch.nn.init.zeros_(module[1].weight)
-    if plant:
+    if nan_weight:
         with torch.no_grad():
             module[0].weight[0, 0] = float("nan")
-    given = torch.ones(_ROWS, _WIDTH, device=runtime.device, dtype=getattr(torch, dtype))
+    inputs = torch.ones(ROWS, WIDTH, device=runtime.device, dtype=getattr(torch, dtype))
 
     def loss(batch: Any) -> Any:
         return ((module(batch) - 1) ** 2).float().mean()
 
-    made = subject.Subject(module, [given], loss)
-    # The form that every torch has, on every device; a fused one computes in float32 and hides the fault.
-    made.optimizer = torch.optim.AdamW(module.parameters(), lr=Spec().probe_rate, foreach=False)
+    subject = Subject(module, [inputs], loss)
+    # Every torch has this form on every device. A fused AdamW computes in float32, which hides the fault.
+    subject.optimizer = torch.optim.AdamW(module.parameters(), lr=Spec().probe_rate, foreach=False)
     recipe = Recipe("self-test", dtype, None, None, scaled=False, summary="")
     kept = _RecipeFacts()
-    training.train(kept, runtime, Spec(), recipe, training.Loop(runtime, Spec(), recipe, made), {})
+    training.train(kept, training.Loop(runtime, Spec(), recipe, subject), {})
     return dict(kept.facts, steps=kept.steps)

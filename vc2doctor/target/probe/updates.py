@@ -1,75 +1,82 @@
-"""Which parameters are trained, what moved, and what would move at the project's own width and learning rate."""
+"""Measures which parameters are trained, how many change, and how many would change at the project's own settings."""
 
 from typing import Any, Dict, List, Optional
 
 from ..shared.spec import Spec
+from .tensors import dtype_name
 
-_SAMPLE = 20000
-_MOST_TOUCHED = 50_000_000
-"""Elements whose gradients are remembered one by one; more would take too much memory."""
+SAMPLE_SIZE = 20000
+"""Weights that are drawn to estimate how many of them one step changes."""
+MAX_REMEMBERED = 50_000_000
+"""Elements whose gradients are remembered one by one, at a byte each; more would need too much memory."""
 
 
-def adapters(torch: Any, spec: Spec, parameters: Dict[str, Any]) -> Dict[str, Any]:
-    """Return the dtypes and sizes of the adapters (of all trainable parameters, where there are none).
+def adapter_facts(torch: Any, spec: Spec, parameters: Dict[str, Any]) -> Dict[str, Any]:
+    """Return the dtypes and sizes of the adapters, or of all trainable ``parameters`` if none is an adapter.
 
-    ``would_move`` is, by dtype and fan-in, the share of freshly initialised ``lora_A`` weights that one AdamW step at
-    the project's learning rate changes at all.
+    ``would_move`` is, by dtype and fan-in, the share of freshly initialized ``lora_A`` weights that change in one AdamW
+    step at the project's learning rate.
     """
-    lora = {name: p for name, p in parameters.items() if "lora_" in name} or parameters
-    kinds = sorted({str(parameter.dtype).replace("torch.", "") for parameter in lora.values()})
+    adapters = {name: p for name, p in parameters.items() if "lora_" in name} or parameters
+    dtypes = sorted({dtype_name(parameter.dtype) for parameter in adapters.values()})
     return {
-        "dtypes": kinds,
-        "tensors": len(lora),
-        "elements": sum(p.numel() for p in lora.values()),
+        "dtypes": dtypes,
+        "tensors": len(adapters),
+        "elements": sum(p.numel() for p in adapters.values()),
         "would_move": {
-            kind: {str(width): _would_move(torch, kind, width, spec.learning_rate) for width in spec.fan_in}
-            for kind in kinds
+            dtype: {
+                str(width): _share_changed_by_one_step(torch, dtype, width, spec.learning_rate) for width in spec.fan_in
+            }
+            for dtype in dtypes
         },
     }
 
 
-def frozen(module: Any) -> List[Any]:
-    """Return the frozen weights of ``module``, or all of them where none is frozen."""
+def frozen_parameters(module: Any) -> List[Any]:
+    """Return the frozen floating-point parameters of ``module``, or all of them if none is frozen."""
     parameters = [p for p in module.parameters() if p.is_floating_point()]
     return [p for p in parameters if not p.requires_grad] or parameters
 
 
-def moved(before: Dict[str, Any], after: Dict[str, Any]) -> float:
-    """Return the share of all elements that differ."""
-    different = sum(int((after[name].detach() != value).sum()) for name, value in before.items())
-    return float(round(different / max(1, sum(value.numel() for value in before.values())), 6))
+def moved_share(before: Dict[str, Any], after: Dict[str, Any]) -> float:
+    """Return the share of all elements that differ between ``before`` and ``after``, two dicts of tensors by name."""
+    changed = sum(int((after[name].detach() != tensor).sum()) for name, tensor in before.items())
+    return float(round(changed / max(1, sum(tensor.numel() for tensor in before.values())), 6))
 
 
-def touch(touched: Dict[str, Any], parameters: Dict[str, Any]) -> int:
-    """Add to ``touched`` the elements whose gradient is not exactly zero; return how many tensors have none."""
-    remembers = sum(p.numel() for p in parameters.values()) <= _MOST_TOUCHED
-    zero = 0
+def record_nonzero_gradients(nonzero: Dict[str, Any], parameters: Dict[str, Any]) -> int:
+    """Mark in ``nonzero`` the elements with a gradient other than 0; return how many tensors have only zeros.
+
+    ``nonzero`` holds a tensor of booleans by parameter name, and collects the marks of several steps.
+    """
+    remembers = sum(p.numel() for p in parameters.values()) <= MAX_REMEMBERED
+    zero_tensors = 0
     for name, parameter in parameters.items():
         if parameter.grad is None:
             continue
-        here = parameter.grad.detach() != 0
-        zero += not bool(here.any())
+        marks = parameter.grad.detach() != 0
+        zero_tensors += not bool(marks.any())
         if remembers:
-            touched[name] = touched[name] | here if name in touched else here
-    return zero
+            nonzero[name] = nonzero[name] | marks if name in nonzero else marks
+    return zero_tensors
 
 
-def vanished(control: Dict[str, Any], touched: Dict[str, Any]) -> Optional[float]:
-    """Return the share of the elements with a gradient in float32 that never have one here."""
-    both = [name for name in control if name in touched and control[name].shape == touched[name].shape]
-    found = sum(int(control[name].sum()) for name in both)
-    if not found:
+def vanished_share(control: Dict[str, Any], nonzero: Dict[str, Any]) -> Optional[float]:
+    """Return the share of the elements marked in ``control`` (from float32) that are not marked in ``nonzero``."""
+    names = [name for name in control if name in nonzero and control[name].shape == nonzero[name].shape]
+    total = sum(int(control[name].sum()) for name in names)
+    if not total:
         return None
-    return round(sum(int((control[name] & ~touched[name]).sum()) for name in both) / found, 6)
+    return round(sum(int((control[name] & ~nonzero[name]).sum()) for name in names) / total, 6)
 
 
-def _would_move(torch: Any, kind: str, fan_in: int, rate: float) -> float:
-    # peft initialises lora_A with kaiming_uniform_(a=sqrt(5)), which is uniform within 1/sqrt(fan-in); AdamW's first
-    # step has the size of the learning rate, whatever the gradient.
+def _share_changed_by_one_step(torch: Any, dtype: str, fan_in: int, learning_rate: float) -> float:
+    # peft initializes lora_A with kaiming_uniform_(a=sqrt(5)), which is uniform within 1/sqrt(fan-in). The first step
+    # of AdamW has the size of the learning rate, whatever the gradient is.
     generator = torch.Generator().manual_seed(0)
     bound = fan_in**-0.5
-    exact = (torch.rand(_SAMPLE, generator=generator) * 2 - 1) * bound
-    sign = torch.randint(0, 2, (_SAMPLE,), generator=generator) * 2 - 1
-    held = exact.to(getattr(torch, kind))
-    stepped = (held.float() - rate * sign).to(held.dtype)
-    return float(round(float((stepped.float() != held.float()).float().mean()), 4))
+    exact = (torch.rand(SAMPLE_SIZE, generator=generator) * 2 - 1) * bound
+    sign = torch.randint(0, 2, (SAMPLE_SIZE,), generator=generator) * 2 - 1
+    weights = exact.to(getattr(torch, dtype))
+    stepped = (weights.float() - learning_rate * sign).to(weights.dtype)
+    return float(round(float((stepped.float() != weights.float()).float().mean()), 4))

@@ -1,7 +1,7 @@
 """VideoChat2 in miniature: a ViT over frames, a LayerNorm, a Q-Former with text, a projection, the language model.
 
-The structure is upstream's (``models/blip2/vit.py``, ``models/blip2/Qformer.py``,
-``models/videochat_mistra/videochat2_it_mistral.py`` at commit 4dd8210); the widths are not.
+The structure is that of upstream at commit 4dd8210 (``models/blip2/vit.py``, ``models/blip2/Qformer.py``,
+``models/videochat_mistra/videochat2_it_mistral.py``). The widths are much smaller.
 """
 
 from typing import Any
@@ -11,10 +11,13 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from ..shared.spec import Shape
-from .language_model import BEFORE, BOS, CHANNELS, PAD, WORDS
+from .language_model import BOS, CHANNELS, PAD, PROMPT_TOKENS, QFORMER_VOCABULARY
 
 _HEADS = 4
 _VIT_EPSILON, _BERT_EPSILON = 1e-6, 1e-12
+_INITIAL_STD = 0.02
+_MASK_VALUE = -10000.0
+"""Added to the scores of hidden tokens, as BERT does."""
 
 
 def _is_autocast_on() -> bool:
@@ -25,17 +28,20 @@ def _is_autocast_on() -> bool:
 
 
 def _as_on_cuda(states: Any) -> Any:
-    """Return ``states`` in the dtype that CUDA's autocast computes norms and softmax in; a CPU's has no such list."""
+    """Return ``states`` in the dtype in which CUDA's autocast computes norms and softmax: float32.
+
+    A CPU's autocast leaves them in half precision, so that on a CPU the cast has to be done here.
+    """
     if states.device.type != "cpu":
         return states
     return states.float() if _is_autocast_on() else states
 
 
 class Norm(nn.LayerNorm):
-    """LayerNorm."""
+    """LayerNorm, in the dtype in which a GPU would compute it."""
 
     def forward(self, states: Any) -> Any:
-        """Normalise ``states``, of shape (…, width)."""
+        """Normalize ``states``, of shape (…, width)."""
         states = _as_on_cuda(states)
         weight, bias = self.weight.to(states.dtype), self.bias.to(states.dtype)
         return nn.functional.layer_norm(states, self.normalized_shape, weight, bias, self.eps)
@@ -52,20 +58,20 @@ class Attention(nn.Module):
         self.out = nn.Linear(width, width)
 
     def forward(self, states: Any, context: Any, mask: Any = None) -> Any:
-        """Attend from ``states`` (rows, length, width) to ``context``; ``mask`` is 1 where there is something."""
+        """Attend from ``states`` (rows, length, width) to ``context``; ``mask`` is 1 for the tokens to attend to."""
         rows, length, width = states.shape
         size = width // _HEADS
 
-        def heads(made: Any) -> Any:
-            return made.view(rows, -1, _HEADS, size).transpose(1, 2)
+        def heads(projected: Any) -> Any:
+            return projected.view(rows, -1, _HEADS, size).transpose(1, 2)
 
         query = heads(self.query(states)) * size**-0.5
         scores = query @ heads(self.key(context)).transpose(-2, -1)
         if mask is not None:
-            scores = scores + (1.0 - mask[:, None, None, :].to(scores.dtype)) * -10000.0
-        shares = _as_on_cuda(scores).softmax(dim=-1)
+            scores = scores + (1.0 - mask[:, None, None, :].to(scores.dtype)) * _MASK_VALUE
+        weights = _as_on_cuda(scores).softmax(dim=-1)
         value = heads(self.value(context))
-        mixed = (shares.to(value.dtype) @ value).transpose(1, 2).reshape(rows, length, width)
+        mixed = (weights.to(value.dtype) @ value).transpose(1, 2).reshape(rows, length, width)
         return self.out(mixed)
 
 
@@ -74,7 +80,7 @@ def _feed_forward(width: int) -> Any:
 
 
 class VisionBlock(nn.Module):
-    """Block of the ViT: norms before attention and feed-forward."""
+    """Block of the ViT, with norms before attention and feed-forward."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -95,10 +101,10 @@ class VisionTower(nn.Module):
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
-        side = (1, shape.patch, shape.patch)
-        self.patch = nn.Conv3d(CHANNELS, shape.vision_width, kernel_size=side, stride=side)
+        patch_size = (1, shape.patch, shape.patch)
+        self.patch = nn.Conv3d(CHANNELS, shape.vision_width, kernel_size=patch_size, stride=patch_size)
         tokens = shape.frames * (shape.image // shape.patch) ** 2
-        self.position = nn.Parameter(torch.randn(1, tokens, shape.vision_width) * 0.02)
+        self.position = nn.Parameter(torch.randn(1, tokens, shape.vision_width) * _INITIAL_STD)
         self.blocks = nn.ModuleList(VisionBlock(shape.vision_width) for _ in range(shape.vision_blocks))
 
     def forward(self, video: Any) -> Any:
@@ -111,24 +117,24 @@ class VisionTower(nn.Module):
 
 
 class QFormerBlock(nn.Module):
-    """BERT's block: norms after each sum, cross-attention of the queries alone, feed-forwards of their own.
+    """BERT's block with norms after each sum; only the queries attend to the video.
 
-    The last block has no feed-forward for the text, whose output nobody reads.
+    Queries and text have feed-forwards of their own. The last block has none for the text, whose output is not used.
     """
 
-    def __init__(self, width: int, *, crossed: bool, last: bool) -> None:
+    def __init__(self, width: int, *, cross_attends: bool, last: bool) -> None:
         super().__init__()
         self.attention = Attention(width)
         self.norm = Norm(width, eps=_BERT_EPSILON)
-        self.cross = Attention(width) if crossed else None
-        self.cross_norm = Norm(width, eps=_BERT_EPSILON) if crossed else None
+        self.cross = Attention(width) if cross_attends else None
+        self.cross_norm = Norm(width, eps=_BERT_EPSILON) if cross_attends else None
         self.mlp_query = _feed_forward(width)
         self.norm_query = Norm(width, eps=_BERT_EPSILON)
         self.mlp_text = None if last else _feed_forward(width)
         self.norm_text = None if last else Norm(width, eps=_BERT_EPSILON)
 
     def forward(self, states: Any, mask: Any, visual: Any, queries: int) -> Any:
-        """Return the next states (rows, queries + words, width), or those of the queries alone from the last block."""
+        """Return the next states (rows, queries + words, width); the last block returns those of the queries alone."""
         states = self.norm(states + self.attention(states, states, mask))
         query, text = states[:, :queries], states[:, queries:]
         if self.cross is not None and self.cross_norm is not None:
@@ -146,15 +152,15 @@ class QFormer(nn.Module):
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         width = shape.vision_width
-        self.words = nn.Embedding(WORDS, width)
+        self.words = nn.Embedding(QFORMER_VOCABULARY, width)
         self.norm = Norm(width, eps=_BERT_EPSILON)
         self.blocks = nn.ModuleList(
-            QFormerBlock(width, crossed=number % 2 == 0, last=number + 1 == shape.qformer_blocks)
+            QFormerBlock(width, cross_attends=number % 2 == 0, last=number + 1 == shape.qformer_blocks)
             for number in range(shape.qformer_blocks)
         )
 
     def forward(self, queries: Any, text: Any, text_mask: Any, visual: Any) -> Any:
-        """Return the outputs of the queries, of their shape (rows, queries, width)."""
+        """Return the output of the queries, of shape (rows, queries, width)."""
         states = self.norm(torch.cat([queries, self.words(text)], dim=1))
         mask = torch.cat([torch.ones_like(text_mask[:, :1]).expand(-1, queries.shape[1]), text_mask], dim=1)
         for block in self.blocks:
@@ -163,7 +169,7 @@ class QFormer(nn.Module):
 
 
 class VideoChat2(nn.Module):
-    """The visual half and a language model, wired as ``VideoChat2_it_mistral`` wires them."""
+    """The visual part and a language model, connected as in upstream's ``VideoChat2_it_mistral``."""
 
     def __init__(self, shape: Shape, language: Any) -> None:
         super().__init__()
@@ -171,9 +177,9 @@ class VideoChat2(nn.Module):
         self.vision_encoder = VisionTower(shape)
         self.vision_layernorm = Norm(width, eps=_BERT_EPSILON)
         self.qformer = QFormer(shape)
-        self.query_tokens = nn.Parameter(torch.randn(1, shape.queries, width) * 0.02)
-        # Zero in upstream until its stage-2 checkpoint is loaded; then like the others.
-        self.extra_query_tokens = nn.Parameter(torch.randn(1, shape.extra_queries, width) * 0.02)
+        self.query_tokens = nn.Parameter(torch.randn(1, shape.queries, width) * _INITIAL_STD)
+        # Upstream initializes them to zero, and then loads its stage-2 checkpoint, in which they look like the others.
+        self.extra_query_tokens = nn.Parameter(torch.randn(1, shape.extra_queries, width) * _INITIAL_STD)
         self.mistral_proj = nn.Linear(width, shape.hidden)
         self.mistral_model = language
 
@@ -185,16 +191,16 @@ class VideoChat2(nn.Module):
             return self.mistral_proj(self.qformer(queries, batch.text, batch.text_mask, visual))
 
     def forward(self, batch: Any, maybe_autocast: Any) -> Any:
-        """Return the loss on ``batch``; ``maybe_autocast()`` makes the region that upstream enters twice."""
+        """Return the loss on ``batch``; ``maybe_autocast()`` returns the autocast region that upstream enters twice."""
         visual = self.encode(batch, maybe_autocast)
         embed = self.mistral_model.get_input_embeddings()
         embeds = embed(torch.full_like(batch.ids, PAD)).detach()
-        # Upstream writes the number of the token into its embedding; harmless for the range, and kept.
+        # Upstream writes the id of the first token where its embedding belongs. That is harmless for the range.
         embeds[:, :1] = BOS
-        start = 1 + BEFORE
+        start = 1 + PROMPT_TOKENS
         for row, ids in enumerate(batch.ids):
             count = int(batch.mask[row].sum())
-            # Outside the helper's region, so under the outer autocast alone.
+            # Upstream joins text and video outside maybe_autocast(), so only the outer autocast applies here.
             parts = [
                 embed(ids[None, 1:start]),
                 visual[row : row + 1],

@@ -1,1 +1,1 @@
-"""What both sides of the probe know: recipes, the spec, the protocol. Standard library only, Python 3.8."""
+"""Definitions that both sides of the probe use: recipes, spec, protocol. Standard library only, Python 3.8."""

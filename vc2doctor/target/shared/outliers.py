@@ -1,17 +1,17 @@
-"""Outliers of documented size: they show margins, and that the probe can fail.
+"""Outliers of documented size, to plant into the miniature: they show margins, and that the probe can fail.
 
-What they answer is the same on every machine, so it says nothing of the environment.
+Their results are the same on every machine, so they tell nothing about the environment.
 """
 
 from typing import Dict, NamedTuple, Tuple
 
 
 class Outlier(NamedTuple):
-    """One channel of an MLP that answers to one kind of token.
+    """One MLP channel with large activations at one kind of token.
 
-    ``gate`` and ``up`` are what the two projections give there (their product is the input of ``down_proj``), and
-    ``residual`` is what it adds to one channel of the residual stream. ``where`` is ``first`` (the first token of a
-    row) or ``padding``.
+    ``gate`` and ``up`` are the outputs of the two projections at these tokens; their product is the input of
+    ``down_proj``. ``residual`` is what the channel then adds to one channel of the residual stream. ``where`` is
+    ``first`` (the first token of a row) or ``padding``.
     """
 
     where: str
@@ -40,4 +40,4 @@ OUTLIERS: Dict[str, Tuple[Outlier, ...]] = {
     "stress": (_SMOLLM, _padding(1.0)),
     "stress4x": (_SMOLLM, _padding(4.0)),
 }
-"""By name, from the mildest."""
+"""By name, the smallest outliers first."""

@@ -1,15 +1,15 @@
-"""The precision recipes, one entry each: which dtypes meet which autocast regions, with or without loss scaling."""
+"""The precision recipes, one table row each: dtypes of weights and autocast regions, with or without loss scaling."""
 
 from typing import Dict, NamedTuple, Optional, Tuple
 
 
 class Recipe(NamedTuple):
-    """One way of setting up mixed precision.
+    """One set-up of mixed precision.
 
-    ``base`` is the dtype of the base model's weights; ``outer`` and ``inner`` are the dtypes of the autocast region
-    around the training step and of one nested inside it (``None``: no such region); ``scaled`` puts a GradScaler
-    at its default scale around the optimizer. ``risk`` orders the recipes by how often they fail: where code trains
-    in several ways, the riskiest one decides. ``stressed`` recipes are also run on a model with planted outliers.
+    ``base`` is the dtype of the base model's weights. ``outer`` is the dtype of the autocast region around the training
+    step, and ``inner`` that of a region nested inside it (``None``: no such region). ``scaled`` adds a GradScaler at
+    its default scale. ``risk`` ranks the recipes by how often they fail: if code trains in several ways, the riskiest
+    recipe decides. ``stressed`` recipes also run on a model with planted outliers.
     """
 
     name: str
@@ -23,24 +23,27 @@ class Recipe(NamedTuple):
 
     @property
     def dtypes(self) -> Tuple[str, ...]:
-        """Every dtype that this recipe computes in, fp32 left out: every device has that one."""
-        named = (self.base, self.outer, self.inner)
-        return tuple(sorted({dtype for dtype in named if dtype is not None and dtype != "float32"}))
+        """The half-precision dtypes that this recipe computes in; every device has float32, so it is left out."""
+        dtypes = (self.base, self.outer, self.inner)
+        return tuple(sorted({dtype for dtype in dtypes if dtype is not None and dtype != "float32"}))
 
     @property
     def computes_in(self) -> str:
-        """The dtype of matrix products: that of the innermost region, or that of the weights without a region."""
+        """The dtype of matrix products: that of the innermost region, or of the weights if there is no region."""
         return self.inner or self.outer or self.base
 
     @property
     def contradicts(self) -> bool:
-        """Whether its two regions contradict each other: nobody should train so, and it shows what happens."""
+        """Whether its two autocast regions contradict each other: it shows a mistake, and is never a good choice."""
         return self.inner is not None and self.inner != self.outer
 
     @property
     def advised(self) -> bool:
-        """Whether it may be recommended: float16 without loss scaling loses small gradients even where it is finite."""
+        """Whether we may recommend it: float16 without loss scaling loses small gradients even if it stays finite."""
         return not self.contradicts and (self.scaled or "float16" not in self.dtypes)
+
+
+_DTYPES = {"f32": "float32", "bf16": "bfloat16", "f16": "float16", "-": None}
 
 
 def _recipe(  # noqa: PLR0913 - a row of a table
@@ -51,14 +54,17 @@ def _recipe(  # noqa: PLR0913 - a row of a table
     return Recipe(name, str(base), outer, inner, scaled, summary, risk, stressed)
 
 
-_DTYPES = {"f32": "float32", "bf16": "bfloat16", "f16": "float16", "-": None}
 _TABLE = (
-    _recipe("fp32", "f32 - -", "the control: float32 throughout", risk=0, stressed=True),
+    _recipe("fp32", "f32 - -", "the control: float32 weights, no autocast", risk=0, stressed=True),
     _recipe("bf16", "bf16 bf16 -", "bfloat16 weights and autocast, no loss scaling", risk=2, stressed=True),
-    _recipe("bf16-scaled", "bf16 bf16 -", "the same with loss scaling left on (fp16=True kept)", scaled=True, risk=3),
+    _recipe(
+        *("bf16-scaled", "bf16 bf16 -", "bfloat16 weights and autocast, loss scaling left on (fp16=True kept)"),
+        scaled=True,
+        risk=3,
+    ),
     _recipe("bf16-amp", "f32 bf16 -", "float32 weights, bfloat16 autocast", risk=1),
     _recipe("fp16-scaled", "f16 f16 -", "float16 weights and autocast, loss scaling", scaled=True, risk=5),
-    _recipe("fp16-unscaled", "f16 f16 -", "the same with loss scaling off", risk=6, stressed=True),
+    _recipe("fp16-unscaled", "f16 f16 -", "float16 weights and autocast, no loss scaling", risk=6, stressed=True),
     _recipe(
         *("fp16-amp", "f32 f16 -", "float32 weights, float16 autocast, loss scaling"),
         scaled=True,
@@ -67,29 +73,28 @@ _TABLE = (
     ),
     _recipe(
         *("bf16-in-fp16-autocast", "bf16 bf16 f16"),
-        "bfloat16 weights, a nested float16 autocast: a half-made switch to bfloat16",
+        "bfloat16 weights, a nested float16 autocast: an incomplete switch to bfloat16",
         risk=7,
     ),
 )
 
 RECIPES: Dict[str, Recipe] = {recipe.name: recipe for recipe in _TABLE}
-"""The table, in the order in which the probe runs it; the control comes first."""
+"""The table by name, in the order in which the probe runs it; the control comes first."""
 
 ALIASES = {"fp16": "fp16-scaled"}
-"""Other names under which people ask for a recipe."""
+"""Other names that users type for a recipe."""
+
+CONTROL = "fp32"
+"""The recipe in float32. If it fails, precision is not the cause."""
 
 
 def recipe_named(name: str) -> str:
-    """Return the name of the recipe that ``name`` (or an alias) means.
+    """Return the name of the recipe that ``name``, or an alias, means.
 
     Raises:
         ValueError: there is no such recipe.
     """
-    found = ALIASES.get(name, name)
-    if found not in RECIPES:
+    resolved = ALIASES.get(name, name)
+    if resolved not in RECIPES:
         raise ValueError("%r is not one of %s" % (name, ", ".join([*RECIPES, *ALIASES])))
-    return found
-
-
-CONTROL = "fp32"
-"""If this recipe fails, the cause is not precision."""
+    return resolved

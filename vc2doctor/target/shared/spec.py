@@ -1,4 +1,4 @@
-"""What the doctor tells the worker to build, from the profile; every key has a default."""
+"""The spec: what the worker has to build and train. vc2doctor writes it from the profile; every key has a default."""
 
 import json
 from typing import Any, Dict, NamedTuple, Tuple
@@ -8,7 +8,7 @@ TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down
 
 
 class Shape(NamedTuple):
-    """The widths of the miniature: upstream's structure, scaled down so far that a step takes milliseconds."""
+    """The widths of the miniature: upstream's structure, so small that a step takes milliseconds."""
 
     hidden: int = 64
     intermediate: int = 128
@@ -27,10 +27,12 @@ class Shape(NamedTuple):
 
 
 class Spec(NamedTuple):
-    """The subject of the probe and how it is trained.
+    """The model to build, and how it is trained.
 
-    ``learning_rate`` is the project's own, used to say how much a step would move at the real ``fan_in``; the probe
-    itself trains at ``probe_rate``, at which a few steps change the loss by more than bfloat16 rounds.
+    ``learning_rate`` is the project's own. It is only used to compute how much one step would change at the real
+    ``fan_in``. The probe trains at ``probe_rate``, at which a few steps change the loss by more than the rounding of
+    bfloat16. ``plant`` names the outliers in the miniature; ``stress`` lists those to plant one after the other.
+    ``entry`` (``module:function``) or ``checkpoint`` (a path) replaces the miniature. ``max_tokens`` cuts each text.
     """
 
     model: str = "videochat2"
@@ -52,18 +54,18 @@ class Spec(NamedTuple):
     entry: str = ""
     checkpoint: str = ""
     texts: Tuple[str, ...] = ()
-    longest: int = 512
+    max_tokens: int = 512
 
 
 def parse(text: str) -> Spec:
-    """Return the spec that the JSON object ``text`` gives, all defaults where it is empty; unknown keys are refused.
+    """Return the spec of the JSON object ``text``; a missing key, or an empty text, means defaults.
 
     Raises:
         TypeError: a key is unknown.
-        ValueError: it is not JSON.
+        ValueError: the text is not JSON.
     """
-    told: Dict[str, Any] = json.loads(text or "{}")
-    given: Dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in told.items()}
-    if "shape" in given:
-        given["shape"] = Shape(**given["shape"])
-    return Spec(**given)
+    keys: Dict[str, Any] = json.loads(text or "{}")
+    fields: Dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in keys.items()}
+    if "shape" in fields:
+        fields["shape"] = Shape(**fields["shape"])
+    return Spec(**fields)
