@@ -1,7 +1,7 @@
 """Adding one thing touches one place: each kind of addition is made in a copy of the tree, and nothing else changes.
 
-After an addition, the two generators run (``matrix compile``, ``tests.pages``), and the tests that hold the tree together
-must pass: whatever has gone stale without a word fails there.
+After the additions, the two generators run (``matrix compile``, ``tests.pages``), and the tests that hold the tree
+together must pass: whatever has gone stale without a word fails there.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ SOURCE = '''
     from pathlib import Path
 
     from vc2doctor.core.data import Data
-    from vc2doctor.environment.sources import Source
+    from vc2doctor.environment.sources import Context, Source
 
 
     class Uptime(Data):
@@ -161,7 +161,7 @@ SOURCE = '''
         seconds: float | None
 
 
-    def observe(_folder: Path, _installed: frozenset[str]) -> Uptime:
+    def observe(_: Context) -> Uptime:
         """Return how long this machine has been up."""
         try:
             text = Path("/proc/uptime").read_text(encoding="utf-8")
@@ -170,7 +170,7 @@ SOURCE = '''
         return Uptime(seconds=float(text.split()[0]))
 
 
-    SOURCE = Source("uptime", Uptime, observe)
+    SOURCE = Source("uptime", observe)
     '''
 
 LAUNCHER = '''
@@ -230,7 +230,11 @@ ADDITIONS = {
     "report format": Addition(
         {"vc2doctor/report/formats/word.py": dedent(FORMAT).lstrip()}, command=("check", "--help"), answer="word"
     ),
-    "source of facts": Addition({"vc2doctor/environment/sources/uptime.py": dedent(SOURCE).lstrip()}),
+    "source of facts": Addition(
+        {"vc2doctor/environment/sources/uptime.py": dedent(SOURCE).lstrip()},
+        command=("check", "--no-probe", "--format", "json"),
+        answer='"uptime": { "seconds":',
+    ),
     "launcher's configuration": Addition({"vc2doctor/linter/read/formats/example.py": dedent(LAUNCHER).lstrip()}),
 }
 

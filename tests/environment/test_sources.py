@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.facts import gpu
-from vc2doctor.environment import cpu, nvidia, shadow
 from vc2doctor.environment.model import Gpu
+from vc2doctor.environment.sources import cpu, nvidia, shadow
 
 
 def test_half_precision_flags_of_an_x86_processor_are_read(tmp_path: Path) -> None:

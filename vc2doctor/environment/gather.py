@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from vc2doctor.environment import cpu, interpreter, nvidia, shadow
+from vc2doctor.environment import interpreter
 from vc2doctor.environment.model import Environment
+from vc2doctor.environment.sources import Context, sources
 
 
 def gather(python: str, folder: Path) -> Environment:
@@ -13,13 +14,15 @@ def gather(python: str, folder: Path) -> Environment:
         TargetError: the interpreter cannot be started, or is not a usable Python.
     """
     target = interpreter.observe(python)
-    installed = frozenset(module.name for module in target.modules if module.origin is not None)
+    context = Context(folder, frozenset(module.name for module in target.modules if module.origin is not None))
+    observed = {source.name: source.observe(context) for source in sources()}
     return Environment(
         interpreter=target.interpreter,
         platform=target.platform,
         distributions=target.distributions,
         modules=target.modules,
-        shadows=shadow.observe(folder, installed),
-        cpu=cpu.observe(),
-        nvidia=nvidia.observe(),
+        shadows=observed.pop("shadows"),
+        cpu=observed.pop("cpu"),
+        nvidia=observed.pop("nvidia"),
+        further=observed,
     )

@@ -1,9 +1,14 @@
 """The facts about an environment, as data."""
 
+from typing import TypeVar
+
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
+from pydantic import Field, SerializeAsAny
 
 from vc2doctor.core.data import Data
+
+Facts = TypeVar("Facts", bound=Data)
 
 COMPANION_PACKAGES = ("numpy", "accelerate", "tokenizers", "huggingface-hub", "safetensors", "setuptools", "jinja2")
 """What the stack depends on; their versions are part of a combination. The stack needs the last two without declaring
@@ -130,6 +135,12 @@ class Environment(Data):
     shadows: tuple[Shadow, ...]
     cpu: Cpu
     nvidia: Nvidia
+    further: dict[str, SerializeAsAny[Data]] = Field(default_factory=dict)
+    """The facts of sources that have no field of their own, by the name of the source."""
+
+    def of(self, kind: type[Facts]) -> Facts | None:
+        """Return the facts of the class ``kind`` among ``further``, or ``None`` if no source gave them."""
+        return next((facts for facts in self.further.values() if isinstance(facts, kind)), None)
 
     def distribution(self, name: str) -> Distribution | None:
         """Return the installed distribution called ``name``, or ``None``."""

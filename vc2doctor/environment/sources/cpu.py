@@ -6,6 +6,7 @@ import platform
 from pathlib import Path
 
 from vc2doctor.environment.model import Cpu
+from vc2doctor.environment.sources import Source
 
 HALF_PRECISION_FLAGS = ("avx2", "avx512f", "avx512_bf16", "avx512_fp16", "amx_bf16", "amx_fp16", "bf16", "asimdhp")
 """First the names on x86, then those on Arm: https://www.kernel.org/doc/html/latest/arch/arm64/elf_hwcaps.html."""
@@ -40,3 +41,6 @@ def _memory_bytes() -> int | None:
     with contextlib.suppress(OSError, ValueError, AttributeError):
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return None
+
+
+SOURCE = Source("cpu", lambda _: observe())

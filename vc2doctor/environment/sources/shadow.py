@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from vc2doctor.environment.model import Shadow
+from vc2doctor.environment.sources import Source
 
 _MODULES = ("torch", "transformers", "peft", "accelerate", "numpy", "tokenizers", "huggingface_hub", "safetensors")
 
@@ -27,3 +28,6 @@ def _shadow_of(folder: Path, module: str, *, is_installed: bool) -> Path | None:
     if package.is_dir() and not is_installed:
         return package
     return None
+
+
+SOURCE = Source("shadows", lambda context: observe(context.folder, context.installed))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from vc2doctor.environment.model import Gpu, Nvidia
+from vc2doctor.environment.sources import Source
 
 _Value = TypeVar("_Value")
 
@@ -105,3 +106,6 @@ def _ask(nvml: Any, question: Callable[..., _Value], *arguments: Any) -> _Value 
 
 def _text(value: str | bytes | None) -> str | None:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+
+SOURCE = Source("nvidia", lambda _: observe())
