@@ -1,4 +1,4 @@
-"""Builds findings for the rules: each names a place and describes it."""
+"""Builds the findings of the rules: at a node of code, a key of a configuration, or a line."""
 
 import ast
 from collections.abc import Iterable

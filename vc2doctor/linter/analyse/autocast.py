@@ -123,10 +123,11 @@ class AutocastFacts:
         """The functions that return an autocast context."""
         returned: dict[Function, list[Autocast]] = defaultdict(list)
         for autocast in self.autocasts.values():
-            place = autocast.call.place
-            is_candidate = place.function.name and not autocast.is_disabled and isinstance(place.statement, ast.Return)
-            if is_candidate and place.statement is not None and _contains(place.statement, autocast.call.node):
-                returned[place.function].append(autocast)
+            function, statement = autocast.call.place.function, autocast.call.place.statement
+            if not function.name or autocast.is_disabled or not isinstance(statement, ast.Return):
+                continue
+            if any(node is autocast.call.node for node in ast.walk(statement)):
+                returned[function].append(autocast)
         return {function: self._helper(function, autocasts) for function, autocasts in returned.items()}
 
     def _helper(self, function: Function, autocasts: list[Autocast]) -> Helper:
@@ -211,10 +212,6 @@ def _api_of(module: Module, call: Call) -> str | None:
     if "autocast" in call.name or call.name in module.imports:
         return _APIS.get(module.dotted(call.node.func))
     return None
-
-
-def _contains(statement: ast.stmt, wanted: ast.AST) -> bool:
-    return any(node is wanted for node in ast.walk(statement))
 
 
 def _context_calls(expression: ast.expr, place: Place) -> Iterator[ast.Call]:

@@ -105,9 +105,9 @@ class CodeFacts:
             return self._module_below("" if package == "." else package, dotted.lstrip("."))
         # The folder on sys.path is unknown: the folder of the module and every folder above it can be the one.
         while True:
-            found = self._module_below(folder, dotted)
-            if found is not None or not folder:
-                return found
+            imported = self._module_below(folder, dotted)
+            if imported is not None or not folder:
+                return imported
             folder = folder.rpartition("/")[0]
 
     def _module_below(self, folder: str, dotted: str) -> Module | None:

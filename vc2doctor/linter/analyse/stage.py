@@ -77,10 +77,9 @@ class Stages:
         if cls is not None:
             if self.class_trains(cls):
                 return Stage.TRAINS
-            # A torch module beside training code, without a loss of its own, may be any part of a model.
-            return (
-                Stage.TRAINS if self.module_trains(module) and not is_torch_module(self._code, cls) else Stage.UNKNOWN
-            )
+            # The training code beside a torch module without a loss does not tell whether that module is trained.
+            is_training_class = self.module_trains(module) and not is_torch_module(self._code, cls)
+            return Stage.TRAINS if is_training_class else Stage.UNKNOWN
         if self.module_trains(module):
             return Stage.TRAINS
         return Stage.INFERS if _runs_inference(module) else Stage.UNKNOWN
