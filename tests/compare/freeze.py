@@ -97,7 +97,7 @@ def _lint(options: argparse.Namespace, folder: Path) -> None:
 def _commits(repositories: Path) -> Iterator[tuple[str, str, Path]]:
     os.environ["VC2DOCTOR_REPOSITORIES"] = str(repositories)
     for name, commit in sorted({(case.repository, case.commit) for case in corpus.cases()}):
-        git = corpus.repository(name)
+        git = corpus.git_directory(name)
         if git is not None:
             yield name, commit, git
 

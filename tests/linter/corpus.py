@@ -1,7 +1,7 @@
-"""The labelled places of public repositories, where the repositories are at hand.
+"""Labelled places of public repositories, and how the linter does on them.
 
-``VC2DOCTOR_REPOSITORIES`` names a folder with a git directory each, as ``owner+name/repo`` or ``owner/name``. Their
-code is written to a temporary folder, and nowhere else. Run it: ``nox -s lint-cases``.
+``VC2DOCTOR_REPOSITORIES`` names a folder of git directories, each as ``owner+name/repo`` or ``owner/name``. Their code
+is written to a temporary folder only. Run it with ``nox -s lint-cases``.
 """
 
 from __future__ import annotations
@@ -19,9 +19,11 @@ from vc2doctor.linter.run import LintTask, judge
 
 CASES = Path(__file__).parents[3] / "shared" / "data" / "lint_cases.jsonl"
 _ENDINGS = (".py", ".ipynb", ".yaml", ".yml", ".json", ".sh", ".txt", ".toml")
-_LARGEST = 3_000_000
-# The notes proposed rules before they had their ids.
-_PROPOSED = {"VC114 ": "VC109", "VC115 ": "VC114", "VC116 ": "VC101", "VC117 ": "VC107", "VC118 ": "VC105"}
+MAX_FILE_BYTES = 3_000_000
+"""Larger files are data, and are not written."""
+
+_IDS_OF_PROPOSED_RULES = {"VC114 ": "VC109", "VC115 ": "VC114", "VC116 ": "VC101", "VC117 ": "VC107", "VC118 ": "VC105"}
+"""The places were labelled before some rules had their ids."""
 
 
 class Case(NamedTuple):
@@ -30,101 +32,114 @@ class Case(NamedTuple):
     repository: str
     commit: str
     path: str
-    first: int
-    last: int
+    first_line: int
+    last_line: int
     rule: str
     ids: frozenset[str]
-    finding: bool
+    """The rules that may report the place."""
+    is_fault: bool
+    """Whether the place has a fault. If not, the rules must report nothing there."""
     why: str
 
 
 class Score(NamedTuple):
-    """How a rule, or all of them, did."""
+    """How the linter did on some labelled places."""
 
     found: int
-    findings: int
+    faults: int
     quiet: int
-    clean: int
+    """Right places without a finding."""
+    right: int
     wrong: tuple[Case, ...]
+    """Faults that were missed, and right places with a finding."""
 
 
 def cases() -> tuple[Case, ...]:
-    """Return the labelled places; none where the file is not there."""
+    """Return the labelled places; none if the file of labels is missing."""
     lines = CASES.read_text(encoding="utf-8").splitlines() if CASES.is_file() else []
     return tuple(_case(json.loads(line)) for line in lines)
 
 
 def _case(row: dict[str, Any]) -> Case:
     proposed = row.get("proposed_rule") or ""
-    ids = {row["rule"], *(id_ for start, id_ in _PROPOSED.items() if proposed.startswith(start))}
+    ids = {row["rule"], *(id_ for start, id_ in _IDS_OF_PROPOSED_RULES.items() if proposed.startswith(start))}
     first, last = row["lines"]
-    finding = row["expect"] == "finding"
-    return Case(row["repo"], row["commit"], row["path"], first, last, row["rule"], frozenset(ids), finding, row["why"])
+    is_fault = row["expect"] == "finding"
+    return Case(row["repo"], row["commit"], row["path"], first, last, row["rule"], frozenset(ids), is_fault, row["why"])
 
 
-def repository(name: str) -> Path | None:
-    """Return the git directory of a repository, if it is at hand."""
+def git_directory(repository: str) -> Path | None:
+    """Return the git directory of a repository; ``None``: it is not below ``VC2DOCTOR_REPOSITORIES``."""
     root = os.environ.get("VC2DOCTOR_REPOSITORIES")
     if not root:
         return None
-    places = (Path(root, name.replace("/", "+"), "repo"), Path(root, name, ".git"), Path(root, name))
-    return next((place for place in places if (place / "HEAD").exists()), None)
+    candidates = (
+        Path(root, repository.replace("/", "+"), "repo"),
+        Path(root, repository, ".git"),
+        Path(root, repository),
+    )
+    return next((path for path in candidates if (path / "HEAD").exists()), None)
 
 
 def write_tree(git: Path, commit: str, folder: Path) -> None:
-    """Write the files of a commit that the linter could read; what a partial copy lacks is left out."""
+    """Write the files of a commit that the linter can read. Files that a partial clone lacks are left out."""
     listing = _git(git, "ls-tree", "-r", "-z", "-l", commit).split(b"\0")
-    wanted = [(entry.split()[2], path) for entry, path in _entries(listing)]
-    answer = _git(git, "cat-file", "--batch", given=b"\n".join(blob for blob, _ in wanted) + b"\n")
-    at = 0
-    for _, path in wanted:
-        end = answer.index(b"\n", at)
-        head, at = answer[at:end].split(), end + 1
-        if head[-1] != b"missing":
-            size = int(head[2])
+    blobs = list(_readable_blobs(listing))
+    contents = _git(git, "cat-file", "--batch", stdin=b"\n".join(blob for blob, _ in blobs) + b"\n")
+    # A header ("<id> blob <size>" or "<id> missing"), then the content of that size and a line end.
+    offset = 0
+    for _, path in blobs:
+        end = contents.index(b"\n", offset)
+        header, offset = contents[offset:end].split(), end + 1
+        if header[-1] != b"missing":
+            size = int(header[2])
             target = folder / path
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(answer[at : at + size])
-            at += size + 1
+            target.write_bytes(contents[offset : offset + size])
+            offset += size + 1
 
 
-def _entries(listing: list[bytes]) -> Iterator[tuple[bytes, str]]:
+def _readable_blobs(listing: list[bytes]) -> Iterator[tuple[bytes, str]]:
+    """Yield the id and the path of each file that the linter can read; symbolic links are left out."""
     for line in filter(None, listing):
-        entry, _, path = line.partition(b"\t")
-        mode, _, _, size = entry.split()
-        # A listed file is tracked, so what .gitignore says of it is no matter.
-        if mode != b"120000" and size.isdigit() and int(size) <= _LARGEST and path.decode().endswith(_ENDINGS):
-            yield entry, path.decode()
+        entry, _, encoded_path = line.partition(b"\t")
+        mode, _, blob, size = entry.split()
+        path = encoded_path.decode()
+        if mode != b"120000" and size.isdigit() and int(size) <= MAX_FILE_BYTES and path.endswith(_ENDINGS):
+            yield blob, path
 
 
-def _git(git: Path, *arguments: str, given: bytes = b"") -> bytes:
+def _git(git: Path, *arguments: str, stdin: bytes = b"") -> bytes:
     command = ["git", f"--git-dir={git}", *arguments]
-    return subprocess.run(command, input=given, capture_output=True, check=True).stdout
+    return subprocess.run(command, input=stdin, capture_output=True, check=True).stdout
 
 
 def findings(git: Path, commit: str, folder: Path) -> tuple[CodeFinding, ...]:
-    """Return what the linter says of a commit."""
+    """Write a commit to an empty folder, and return what the linter finds in it."""
     write_tree(git, commit, folder)
     return judge(LintTask(paths=(folder,))).findings
 
 
-def is_right(case: Case, found: tuple[CodeFinding, ...]) -> bool:
-    """Say whether the linter speaks, or is quiet, at a labelled place as it should."""
-    hit = any(
-        finding.id in case.ids and place.path == case.path and place.line <= case.last and place.end_line >= case.first
+def is_judged_correctly(case: Case, found: tuple[CodeFinding, ...]) -> bool:
+    """Return whether the linter reports a fault, or reports nothing at a right place."""
+    is_reported = any(
+        finding.id in case.ids
+        and place.path == case.path
+        and place.line <= case.last_line
+        and place.end_line >= case.first_line
         for finding in found
         for place in finding.places
     )
-    return hit is case.finding
+    return is_reported is case.is_fault
 
 
-def score(cases_: tuple[Case, ...], right: dict[Case, bool]) -> Score:
-    """Return how the linter did on some places."""
-    counts = Counter((case.finding, right[case]) for case in cases_)
+def score(cases_: tuple[Case, ...], correct: dict[Case, bool]) -> Score:
+    """Return how the linter did on some places; ``correct`` tells for each whether it was judged correctly."""
+    counts = Counter((case.is_fault, correct[case]) for case in cases_)
     return Score(
         found=counts[True, True],
-        findings=counts[True, True] + counts[True, False],
+        faults=counts[True, True] + counts[True, False],
         quiet=counts[False, True],
-        clean=counts[False, True] + counts[False, False],
-        wrong=tuple(case for case in cases_ if not right[case]),
+        right=counts[False, True] + counts[False, False],
+        wrong=tuple(case for case in cases_ if not correct[case]),
     )

@@ -1,4 +1,4 @@
-"""Edits of a file keep its formatting, and every edit is made or the file is left."""
+"""Edits keep the formatting of a file, and are all applied or none."""
 
 from __future__ import annotations
 
@@ -10,27 +10,35 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vc2doctor.linter.fix.rewrite import rewrite
-from vc2doctor.linter.model import Edit, FixError
+from vc2doctor.linter.model import Edit, EditKind, FixError
 
 
-def edit_of(node: ast.expr | ast.stmt, kind: str, new: str, name: str | None = None) -> Edit:
-    return Edit.model_validate(
-        {
-            "path": "a.py",
-            "line": node.lineno,
-            "column": node.col_offset,
-            "end_line": node.end_lineno,
-            "end_column": node.end_col_offset,
-            "kind": kind,
-            "text": new,
-            "name": name,
-        }
+def edit_of(node: ast.expr | ast.stmt, kind: EditKind, text: str, name: str | None = None) -> Edit:
+    assert node.end_lineno is not None
+    assert node.end_col_offset is not None
+    return Edit(
+        path="a.py",
+        line=node.lineno,
+        column=node.col_offset,
+        end_line=node.end_lineno,
+        end_column=node.end_col_offset,
+        kind=kind,
+        text=text,
+        name=name,
     )
 
 
+def edit_of_lines(path: str, lines: tuple[int, int], kind: EditKind, text: str, old: str | None = None) -> Edit:
+    return Edit(path=path, line=lines[0], column=0, end_line=lines[1], end_column=0, kind=kind, text=text, old=old)
+
+
+def first_call(text: str) -> ast.Call:
+    return next(node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call))
+
+
 def with_keyword(text: str, name: str = "b", value: str = "2") -> str:
-    call = next(node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call))
-    return rewrite(text, [edit_of(call, "keyword", value, name)], python=True)
+    """Return the text with a keyword set in its first call."""
+    return rewrite(text, [edit_of(first_call(text), "set-keyword", value, name)], is_python=True)
 
 
 KEYWORDS = {
@@ -49,7 +57,7 @@ KEYWORDS = {
 
 
 @pytest.mark.parametrize(("before", "after"), KEYWORDS.items())
-def test_a_keyword_is_given_in_the_style_of_the_call(before: str, after: str) -> None:
+def test_keyword_is_set_in_the_style_of_the_call(before: str, after: str) -> None:
     if before.startswith("\t"):
         before, after = f"if y:\n{before}", f"if y:\n{after}"
     assert with_keyword(before) == after
@@ -57,8 +65,8 @@ def test_a_keyword_is_given_in_the_style_of_the_call(before: str, after: str) ->
 
 def test_columns_are_counted_in_bytes_where_the_text_is_not_ascii() -> None:
     text = 's = "Zürich"; f("é", a)\n'
-    call = next(node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call))
-    assert rewrite(text, [edit_of(call.args[1], "replace", "b.c")], python=True) == 's = "Zürich"; f("é", b.c)\n'
+    edit = edit_of(first_call(text).args[1], "replace-expression", "b.c")
+    assert rewrite(text, [edit], is_python=True) == 's = "Zürich"; f("é", b.c)\n'
 
 
 @pytest.mark.parametrize(
@@ -70,13 +78,13 @@ def test_columns_are_counted_in_bytes_where_the_text_is_not_ascii() -> None:
         ("from m import (\n    a,\n    b,\n)\n", ["a"], "from m import (\n    b,\n)\n"),
     ],
 )
-def test_a_name_leaves_an_import(before: str, names: list[str], after: str) -> None:
+def test_name_is_removed_from_an_import(before: str, names: list[str], after: str) -> None:
     statement = ast.parse(before).body[0]
-    edits = [edit_of(statement, "unimport", "", name) for name in names]
-    assert ast.dump(ast.parse(rewrite(before, edits, python=True))) == ast.dump(ast.parse(after))
+    edits = [edit_of(statement, "remove-import", "", name) for name in names]
+    assert ast.dump(ast.parse(rewrite(before, edits, is_python=True))) == ast.dump(ast.parse(after))
 
 
-def test_comments_of_a_function_follow_its_dtype() -> None:
+def test_comments_inside_the_lines_follow_the_dtype() -> None:
     text = dedent(
         """
         # torch.float16 elsewhere
@@ -85,41 +93,38 @@ def test_comments_of_a_function_follow_its_dtype() -> None:
             return dtype  # float16
         """
     )
-    edit = Edit(
-        path="a.py", line=3, column=0, end_line=5, end_column=0, kind="recomment", text="bfloat16", name="float16"
-    )
-    after = rewrite(text, [edit], python=True)
+    edit = edit_of_lines("a.py", (3, 5), "replace-in-comments", "bfloat16", "float16")
+    after = rewrite(text, [edit], is_python=True)
     assert "# torch.float16 elsewhere" in after
     assert "# torch.bfloat16, or bfloat16 if asked" in after
     assert "return dtype  # bfloat16" in after
 
 
-def test_lines_of_a_configuration_are_changed_from_below() -> None:
+def test_inserted_line_does_not_move_the_places_of_other_edits() -> None:
     text = "a: 1\x0c\nfp16: true\r\nb: 2"
     edits = [
-        Edit(path="c.yaml", line=2, column=0, end_line=2, end_column=0, kind="line", text="bf16", name="fp16"),
-        Edit(path="c.yaml", line=3, column=0, end_line=3, end_column=0, kind="after", text="c: 3"),
+        edit_of_lines("c.yaml", (2, 2), "replace-in-line", "bf16", "fp16"),
+        edit_of_lines("c.yaml", (3, 3), "insert-line", "c: 3"),
     ]
-    assert rewrite(text, edits, python=False) == "a: 1\x0c\nbf16: true\r\nb: 2\nc: 3\n"
+    assert rewrite(text, edits, is_python=False) == "a: 1\x0c\nbf16: true\r\nb: 2\nc: 3\n"
 
 
-def test_what_would_end_libcst_is_not_given_to_it() -> None:
+def test_tree_that_would_crash_libcst_is_refused() -> None:
     text = f"x = {'(' * 100}1{')' * 100}\nf(a{' + a' * 450})\n"
-    call = next(node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call))
     with pytest.raises(FixError, match="nested too deeply"):
-        rewrite(text, [edit_of(call, "keyword", "1", "b")], python=True)
+        rewrite(text, [edit_of(first_call(text), "set-keyword", "1", "b")], is_python=True)
 
 
-def test_an_edit_whose_place_is_gone_leaves_the_file() -> None:
-    call = ast.parse("f(a)").body[0]
+def test_edit_whose_place_is_missing_is_refused() -> None:
+    statement = ast.parse("f(a)").body[0]
     with pytest.raises(FixError, match=r"a\.py:1"):
-        rewrite("g = 1\n", [edit_of(call, "replace", "b")], python=True)
+        rewrite("g = 1\n", [edit_of(statement, "replace-expression", "b")], is_python=True)
 
 
-def test_what_is_no_python_is_not_edited_as_such() -> None:
-    call = ast.parse("f(a)").body[0]
+def test_tree_edit_of_a_file_that_is_not_python_is_refused() -> None:
+    statement = ast.parse("f(a)").body[0]
     with pytest.raises(FixError, match="no Python"):
-        rewrite("f(a)\n", [edit_of(call, "replace", "b")], python=False)
+        rewrite("f(a)\n", [edit_of(statement, "replace-expression", "b")], is_python=False)
 
 
 _NAMES = st.sampled_from(["a", "c", "d"])
@@ -127,17 +132,15 @@ _NAMES = st.sampled_from(["a", "c", "d"])
 
 @given(
     st.lists(st.tuples(_NAMES, st.sampled_from(["1", "x.y", "'s'"])), max_size=4, unique_by=lambda pair: pair[0]),
-    st.sampled_from([", ", ",\n    ", ",  # said\n    "]),
+    st.sampled_from([", ", ",\n    ", ",  # comment\n    "]),
     st.sampled_from(["", ",", ",  # end"]),
 )
-def test_whatever_the_layout_the_call_gets_just_the_keyword(
-    given_: list[tuple[str, str]], joint: str, ending: str
-) -> None:
-    inner = joint.join(f"{name}={value}" for name, value in given_) + (ending if given_ else "")
-    text = f"f(\n    {inner}\n)\n"
+def test_keyword_is_the_only_change_in_any_layout(keywords: list[tuple[str, str]], separator: str, ending: str) -> None:
+    arguments = [f"{name}={value}" for name, value in keywords]
+    text = f"f(\n    {separator.join(arguments)}{ending if keywords else ''}\n)\n"
     after = with_keyword(text)
-    call = ast.parse(after).body[0]
-    assert isinstance(call, ast.Expr)
-    assert ast.unparse(call) == "f({})".format(", ".join([*(f"{name}={value}" for name, value in given_), "b=2"]))
+    statement = ast.parse(after).body[0]
+    assert isinstance(statement, ast.Expr)
+    assert ast.unparse(statement) == f"f({', '.join([*arguments, 'b=2'])})"
     assert after.count("# ") == text.count("# ")
     assert with_keyword(after) == after

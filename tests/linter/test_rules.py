@@ -1,4 +1,4 @@
-"""Every rule has a pair: code with the fault, whose places are marked in it, and code that is right."""
+"""Every rule has a pair of fixtures: code with the fault, whose places are marked in it, and code without it."""
 
 from __future__ import annotations
 
@@ -14,70 +14,74 @@ from vc2doctor.linter.run import LintTask, judge
 from vc2doctor.linter.settings import LintSettings
 
 FIXTURES = Path(__file__).parent / "fixtures" / "rules"
-_EXPECT = re.compile(r"#\s*expect:\s*(note|warning|error)")
+FAULTY_FOLDERS = ("bad", "outer", "apart", "wrapped")
+_MARK = re.compile(r"#\s*expect:\s*(note|warning|error)")
+_LISTED_PLACE = re.compile(r"(\S+):(\d+) (\w+)")
+
+Place = tuple[str, int, str]
+"""Path, line and severity."""
 
 
-def request(folder: Path, rule: str) -> LintTask:
+def task_of(folder: Path, rule: str) -> LintTask:
     return LintTask(paths=(folder,), settings=LintSettings(select=(rule,)))
 
 
-def found(folder: Path, rule: str) -> set[tuple[str, int, str]]:
-    return {(one.path or "", one.line or 0, one.severity.value) for one in judge(request(folder, rule)).findings}
+def findings_of(folder: Path, rule: str) -> set[Place]:
+    findings = judge(task_of(folder, rule)).findings
+    return {(finding.path or "", finding.line or 0, finding.severity.value) for finding in findings}
 
 
-def expected(folder: Path) -> set[tuple[str, int, str]]:
-    """Return the marked places; JSON has no comments, so ``expect.txt`` tells its."""
-    marked = set()
+def marked(folder: Path) -> set[Place]:
+    """Return the places marked by comments. JSON has no comments, so ``expect.txt`` lists its places."""
+    places = set()
     for path in folder.rglob("*.*"):
         name = path.relative_to(folder).as_posix()
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-            told = re.fullmatch(r"(\S+):(\d+) (\w+)", line) if name == "expect.txt" else None
-            if told:
-                marked.add((told.group(1), int(told.group(2)), told.group(3)))
-            elif match := _EXPECT.search(line):
-                marked.add((name, number, match.group(1)))
-    return marked
+            listed = _LISTED_PLACE.fullmatch(line) if name == "expect.txt" else None
+            if listed:
+                places.add((listed.group(1), int(listed.group(2)), listed.group(3)))
+            elif mark := _MARK.search(line):
+                places.add((name, number, mark.group(1)))
+    return places
 
 
-def faulty() -> list[tuple[str, str]]:
-    return sorted(
-        (path.parent.name, path.name)
-        for path in FIXTURES.glob("VC*/*")
-        if path.name in ("bad", "outer", "apart", "wrapped")
-    )
+def faulty_fixtures() -> list[tuple[str, str]]:
+    """Return the rule and the folder of each fixture with a fault."""
+    folders = FIXTURES.glob("VC*/*")
+    return sorted((folder.parent.name, folder.name) for folder in folders if folder.name in FAULTY_FOLDERS)
 
 
-@pytest.mark.parametrize(("rule", "folder"), faulty())
-def test_a_rule_finds_every_place_and_weighs_it(rule: str, folder: str) -> None:
-    assert found(FIXTURES / rule / folder, rule) == expected(FIXTURES / rule / folder)
-
-
-@pytest.mark.parametrize("rule", rules.ids())
-def test_a_rule_is_quiet_where_the_code_is_right(rule: str) -> None:
-    assert found(FIXTURES / rule / "good", rule) == set()
+@pytest.mark.parametrize(("rule", "folder"), faulty_fixtures())
+def test_rule_finds_every_marked_place_with_its_severity(rule: str, folder: str) -> None:
+    assert findings_of(FIXTURES / rule / folder, rule) == marked(FIXTURES / rule / folder)
 
 
 @pytest.mark.parametrize("rule", rules.ids())
-def test_every_rule_has_its_pair(rule: str) -> None:
-    assert expected(FIXTURES / rule / "bad")
+def test_rule_finds_nothing_in_code_without_the_fault(rule: str) -> None:
+    assert findings_of(FIXTURES / rule / "good", rule) == set()
+
+
+@pytest.mark.parametrize("rule", rules.ids())
+def test_every_rule_has_a_pair_of_fixtures(rule: str) -> None:
+    assert marked(FIXTURES / rule / "bad")
     assert any((FIXTURES / rule / "good").iterdir())
 
 
 @pytest.mark.parametrize("rule", sorted(path.parent.name for path in FIXTURES.glob("VC*/fixed")))
-def test_a_fix_makes_what_is_written_beside_it(rule: str, tmp_path: Path) -> None:
+def test_fix_makes_the_expected_code_and_changes_nothing_the_second_time(rule: str, tmp_path: Path) -> None:
     copy = tmp_path / "bad"
     shutil.copytree(FIXTURES / rule / "bad", copy)
-    asked = request(copy, rule)
-    done, _ = fix(asked, judge(asked), unsafe=True, write=True)
-    assert done.written
+    task = task_of(copy, rule)
+    first, _ = fix(task, judge(task), unsafe=True, write=True)
+    assert first.written
     for path in (FIXTURES / rule / "fixed").iterdir():
         assert (copy / path.name).read_text(encoding="utf-8") == path.read_text(encoding="utf-8")
-    again, _ = fix(asked, judge(asked), unsafe=True, write=True)
-    assert not again.files
+    second, _ = fix(task, judge(task), unsafe=True, write=True)
+    assert not second.files
 
 
 @pytest.mark.parametrize("rule", rules.ids())
-def test_a_page_says_what_why_and_how(rule: str) -> None:
+def test_page_of_every_rule_has_all_its_parts(rule: str) -> None:
     page = rules.pages()[rule]
     assert all(f"**{part}" in page for part in ("Why.", "Bad", "Good", "Quiet", "Silence", "Since"))
     assert f"ignore[{rule}]" in page

@@ -1,4 +1,4 @@
-"""What expressions can be, followed through names, defaults, classes, configurations and files."""
+"""The values of expressions are followed through names, defaults, classes, configurations and files."""
 
 from __future__ import annotations
 
@@ -9,67 +9,88 @@ from textwrap import dedent
 import pytest
 
 from vc2doctor.linter.analyse.resolve import CodeFacts
-from vc2doctor.linter.analyse.values import BFLOAT, FLOAT, HALF, Values, config_key
+from vc2doctor.linter.analyse.values import BFLOAT16, FLOAT16, FLOAT32, Values, config_key
 from vc2doctor.linter.read.config import UNKNOWN
-from vc2doctor.linter.read.module import Call
 from vc2doctor.linter.read.project import read_project
 
 
-def values_of(folder: Path, files: dict[str, str]) -> set[object]:
-    """Return what the argument of the only call of ``show`` can be."""
+def shown_values(folder: Path, files: dict[str, str]) -> list[set[object]]:
+    """Return the possible dtypes of the argument of each call of ``show``, asked for in order."""
     for name, text in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(dedent(text), encoding="utf-8")
     code = CodeFacts(read_project((folder,)))
-    (call,) = [call for module in code.files.modules.values() for call in module.calls if call.name == "show"]
-    assert isinstance(call, Call)
-    return set(Values(code).dtypes(call.node.args[0], call.place))
+    values = Values(code)
+    calls = [call for module in code.files.modules.values() for call in module.calls if call.name == "show"]
+    return [set(values.dtypes(call.node.args[0], call.place)) for call in calls]
+
+
+def shown_value(folder: Path, files: dict[str, str]) -> set[object]:
+    """Return the possible dtypes of the argument of the only call of ``show``."""
+    (only,) = shown_values(folder, files)
+    return only
 
 
 CASES: dict[str, tuple[str, set[object]]] = {
-    "literal": ("import torch\nshow(torch.float16)\n", {HALF}),
-    "alias": ("from torch import half as h\nshow(h)\n", {HALF}),
-    "string": ("fp16 = show('bf16')\n", {BFLOAT}),
-    "constant": ("import torch\nD = torch.float16\nshow(D)\n", {HALF}),
-    "default": ("import torch\ndef f(fp16=torch.float16):\n    show(fp16)\n", {HALF}),
-    "caller": ("import torch\ndef f(fp16=torch.float16):\n    show(fp16)\nf(torch.bfloat16)\n", {BFLOAT}),
-    "two callers": ("import torch\ndef f(fp16):\n    show(fp16)\nf(torch.half)\nf(torch.bfloat16)\n", {HALF, BFLOAT}),
-    "getattr": ("import torch\nname = 'float16'\nshow(getattr(torch, name))\n", {HALF}),
-    "table": ("import torch\nk = 'a'\nshow({'a': torch.float16, 'b': torch.float32}[k])\n", {HALF}),
-    "unknown key": ("import torch\nshow({'a': torch.float16, 'b': torch.float32}[key()])\n", {HALF, FLOAT}),
-    "decided": ("import torch\nON = False\nshow(torch.half if ON else torch.bfloat16)\n", {BFLOAT}),
-    "undecided": ("import torch\nshow(torch.half if flag() else torch.bfloat16)\n", {HALF, BFLOAT}),
+    "literal": ("import torch\nshow(torch.float16)\n", {FLOAT16}),
+    "alias": ("from torch import half as h\nshow(h)\n", {FLOAT16}),
+    "string": ("fp16 = show('bf16')\n", {BFLOAT16}),
+    "constant": ("import torch\nD = torch.float16\nshow(D)\n", {FLOAT16}),
+    "default": ("import torch\ndef f(fp16=torch.float16):\n    show(fp16)\n", {FLOAT16}),
+    "caller": ("import torch\ndef f(fp16=torch.float16):\n    show(fp16)\nf(torch.bfloat16)\n", {BFLOAT16}),
+    "two callers": (
+        "import torch\ndef f(fp16):\n    show(fp16)\nf(torch.half)\nf(torch.bfloat16)\n",
+        {FLOAT16, BFLOAT16},
+    ),
+    "getattr": ("import torch\nname = 'float16'\nshow(getattr(torch, name))\n", {FLOAT16}),
+    "table": ("import torch\nk = 'a'\nshow({'a': torch.float16, 'b': torch.float32}[k])\n", {FLOAT16}),
+    "unknown key": ("import torch\nshow({'a': torch.float16, 'b': torch.float32}[key()])\n", {FLOAT16, FLOAT32}),
+    "decided": ("import torch\nON = False\nshow(torch.half if ON else torch.bfloat16)\n", {BFLOAT16}),
+    "undecided": ("import torch\nshow(torch.half if flag() else torch.bfloat16)\n", {FLOAT16, BFLOAT16}),
     "dead branch": (
         "import torch\nON = True\nif ON:\n    d = torch.half\nelse:\n    d = torch.bfloat16\nshow(d)\n",
-        {HALF},
+        {FLOAT16},
     ),
     "not a config": ("fp16 = show(thing.fp16)\n", {UNKNOWN}),
-    "circle": ("fp16 = a\na = fp16\nshow(a)\n", {UNKNOWN}),
+    "cycle": ("fp16 = a\na = fp16\nshow(a)\n", {UNKNOWN}),
     "inherited": (
         "import torch\nclass A:\n    d = torch.half\nclass B(A):\n    def f(self):\n        show(self.d)\n",
-        {HALF},
+        {FLOAT16},
     ),
-    "or": ("import torch\ndef f(fp16=None):\n    show(fp16 or torch.half)\n", {HALF}),
+    "or": ("import torch\ndef f(fp16=None):\n    show(fp16 or torch.half)\n", {FLOAT16}),
 }
 
 
 @pytest.mark.parametrize(("text", "expected"), CASES.values(), ids=CASES)
-def test_an_expression_is_followed(text: str, expected: set[object], tmp_path: Path) -> None:
-    assert values_of(tmp_path, {"a.py": text}) == expected
+def test_expression_has_the_values_it_leads_to(text: str, expected: set[object], tmp_path: Path) -> None:
+    assert shown_value(tmp_path, {"a.py": text}) == expected
 
 
-def test_a_configuration_reaches_code_in_another_file(tmp_path: Path) -> None:
+def test_answer_found_inside_a_cycle_is_not_cached(tmp_path: Path) -> None:
+    """While ``a`` is answered, the right side of ``b = c = a`` only leads back to it. Asked for ``c``, it does not."""
+    text = "import torch\na = b\nb = c = a\nb = torch.half\nshow(a)\nshow(c)\n"
+    assert shown_values(tmp_path, {"a.py": text}) == [{FLOAT16, UNKNOWN}, {FLOAT16, UNKNOWN}]
+
+
+def test_answer_cut_short_by_the_depth_limit_is_not_cached(tmp_path: Path) -> None:
+    """The start of the chain is too deep below its end, but not below its middle."""
+    chain = "".join(f"x{number} = x{number - 1}\n" for number in range(1, 19))
+    text = f"import torch\nx0 = torch.half\n{chain}show(x18)\nshow(x9)\n"
+    assert shown_values(tmp_path, {"a.py": text}) == [{UNKNOWN}, {FLOAT16}]
+
+
+def test_configuration_decides_code_in_another_file(tmp_path: Path) -> None:
     code = "import torch\ndef f(config):\n    show(torch.half if config.fp16 else torch.float32)\n"
-    assert values_of(tmp_path, {"a.py": code, "configs/c.py": "fp16 = True\n"}) == {HALF}
+    assert shown_value(tmp_path, {"a.py": code, "configs/c.py": "fp16 = True\n"}) == {FLOAT16}
 
 
-def test_the_default_in_code_is_the_value_where_no_configuration_has_the_key(tmp_path: Path) -> None:
+def test_default_in_code_is_the_value_if_no_configuration_has_the_key(tmp_path: Path) -> None:
     code = "import torch\ndef f(config):\n    show(torch.bfloat16 if config.get('bf16', True) else torch.half)\n"
-    assert values_of(tmp_path, {"a.py": code, "configs/c.py": "fp16 = True\n"}) == {BFLOAT}
+    assert shown_value(tmp_path, {"a.py": code, "configs/c.py": "fp16 = True\n"}) == {BFLOAT16}
 
 
-def test_a_class_reads_the_configurations_that_name_it(tmp_path: Path) -> None:
+def test_class_reads_only_the_configurations_that_name_it(tmp_path: Path) -> None:
     files = {
         "a.py": """
             import torch
@@ -78,20 +99,20 @@ def test_a_class_reads_the_configurations_that_name_it(tmp_path: Path) -> None:
                     self.half = config.get("fp16", True)
                     show(torch.half if self.half else torch.bfloat16)
             """,
-        "configs/mine.py": 'model = dict(model_cls="Chat", fp16=False)\n',
+        "configs/chat.py": 'model = dict(model_cls="Chat", fp16=False)\n',
         "configs/other.py": 'model = dict(model_cls="Other", fp16=True)\n',
     }
-    assert values_of(tmp_path, files) == {BFLOAT}
+    assert shown_value(tmp_path, files) == {BFLOAT16}
 
 
-def test_a_constant_is_followed_through_imports_and_reexports(tmp_path: Path) -> None:
+def test_constant_is_followed_through_imports_and_reexports(tmp_path: Path) -> None:
     files = {
         "pkg/__init__.py": "from .inner import *\n",
         "pkg/inner/__init__.py": "from .dtypes import DTYPE\n",
         "pkg/inner/dtypes.py": "import torch\nDTYPE = torch.float16\n",
         "main.py": "from pkg.inner.dtypes import DTYPE as fp16\nshow(fp16)\n",
     }
-    assert values_of(tmp_path, files) == {HALF}
+    assert shown_value(tmp_path, files) == {FLOAT16}
 
 
 @pytest.mark.parametrize(
@@ -105,5 +126,5 @@ def test_a_constant_is_followed_through_imports_and_reexports(tmp_path: Path) ->
         ("self.fp16", None),
     ],
 )
-def test_the_key_that_code_reads(text: str, key: str | None) -> None:
+def test_expression_reads_a_key_only_from_a_configuration(text: str, key: str | None) -> None:
     assert config_key(ast.parse(text, mode="eval").body) == key

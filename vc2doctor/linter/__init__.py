@@ -1,5 +1,5 @@
-"""What the code says: contradictions of mixed precision in training code, found without running any of it.
+"""Finds contradictions of mixed precision in training code, without running the code.
 
-Data flows one way: files → sources → modules and configs → CodeFacts → rules → findings → diagnosis. Nothing here
-imports or executes what it reads, and nothing here imports torch.
+Data flows one way: files → sources → modules and configurations → facts → rules → findings → diagnoses. Nothing here
+imports or executes the code that it reads, and nothing here imports torch.
 """

@@ -1,72 +1,69 @@
-"""How a rule says what to change: edits of code by its syntax tree, and of configurations and scripts by line."""
+"""Builds edits for the rules: of code by its syntax tree, and of configurations and scripts by line."""
 
 import ast
-from typing import Literal
 
-from vc2doctor.linter.model import Edit
+from vc2doctor.linter.model import Edit, EditKind
 from vc2doctor.linter.read.module import Module
 
 
 def source(module: Module, node: ast.expr) -> str:
-    """Return an expression as it is written."""
+    """Return an expression as it is written in its file."""
     return module.source.segment(node)
 
 
-def replace(module: Module, node: ast.expr, text: str) -> Edit:
-    """Return the edit that puts ``text`` in place of an expression."""
-    return _edit(module, node, "replace", text)
+def replace_expression(module: Module, node: ast.expr, text: str) -> Edit:
+    """Return the edit that replaces an expression by ``text``."""
+    return _at_node(module, node, "replace-expression", text)
 
 
-def keyword(module: Module, call: ast.Call, name: str, text: str) -> Edit:
-    """Return the edit that gives a call the keyword ``name=text``, in place of what it had."""
-    return _edit(module, call, "keyword", text, name)
+def set_keyword(module: Module, call: ast.Call, name: str, text: str) -> Edit:
+    """Return the edit that gives a call the keyword ``name=text``, or changes the keyword if it is there."""
+    return _at_node(module, call, "set-keyword", text, name)
 
 
-def _edit(module: Module, node: ast.expr | ast.stmt, kind: str, text: str, name: str | None = None) -> Edit:
-    return Edit.model_validate(
-        {
-            "path": module.name,
-            "line": node.lineno,
-            "column": node.col_offset,
-            "end_line": node.end_lineno,
-            "end_column": node.end_col_offset,
-            "kind": kind,
-            "text": text,
-            "name": name,
-        }
+def prepend_argument(module: Module, call: ast.Call, text: str) -> Edit:
+    """Return the edit that gives a call a new first argument."""
+    return _at_node(module, call, "prepend-argument", text)
+
+
+def remove_import(module: Module, statement: ast.stmt, name: str) -> Edit:
+    """Return the edit that removes a local name from an import statement."""
+    return _at_node(module, statement, "remove-import", "", name)
+
+
+def _at_node(module: Module, node: ast.expr | ast.stmt, kind: EditKind, text: str, name: str | None = None) -> Edit:
+    # Trees that ast.parse made have end positions; only the types allow None.
+    return Edit(
+        path=module.name,
+        line=node.lineno,
+        column=node.col_offset,
+        end_line=node.end_lineno or node.lineno,
+        end_column=node.end_col_offset or node.col_offset,
+        kind=kind,
+        text=text,
+        name=name,
     )
 
 
-def first(module: Module, call: ast.Call, text: str) -> Edit:
-    """Return the edit that gives a call one more argument, before all others."""
-    return _edit(module, call, "first", text)
+def insert_line(path: str, line: int, text: str) -> Edit:
+    """Return the edit that inserts ``text`` as a new line after ``line`` of a configuration."""
+    return _at_lines(path, (line, line), "insert-line", text)
 
 
-def unimport(module: Module, statement: ast.stmt, name: str) -> Edit:
-    """Return the edit that takes a local name out of an import statement."""
-    return _edit(module, statement, "unimport", "", name)
+def replace_in_line(path: str, line: int, old: str, new: str) -> Edit:
+    """Return the edit that replaces ``old`` by ``new`` in a line of a configuration or script."""
+    return _at_lines(path, (line, line), "replace-in-line", new, old)
 
 
-def after(path: str, line: int, text: str) -> Edit:
-    """Return the edit that puts a line of a configuration after ``line``."""
-    return _of_lines(path, (line, line), "after", text)
+def replace_in_comments(path: str, lines: tuple[int, int], old: str, new: str) -> Edit:
+    """Return the edit that replaces ``old`` by ``new`` in the comments between two lines; there may be none."""
+    return _at_lines(path, lines, "replace-in-comments", new, old)
 
 
-def within(path: str, line: int, old: str, new: str) -> Edit:
-    """Return the edit that writes ``new`` for ``old`` in a line of a configuration or script."""
-    return _of_lines(path, (line, line), "line", new, old)
+def add_comment(path: str, line: int, text: str) -> Edit:
+    """Return the edit that puts a comment behind the statement that ends on ``line``, if it has no comment."""
+    return _at_lines(path, (line, line), "add-comment", text)
 
 
-def comment(path: str, lines: tuple[int, int], text: str, old: str | None = None) -> Edit:
-    """Return the edit of comments on ``lines``: ``text`` in place of ``old``, or beside the statement on the last."""
-    return _of_lines(path, lines, "recomment", text, old)
-
-
-def _of_lines(
-    path: str,
-    lines: tuple[int, int],
-    kind: Literal["after", "line", "recomment"],
-    text: str,
-    name: str | None = None,
-) -> Edit:
-    return Edit(path=path, line=lines[0], column=0, end_line=lines[1], end_column=0, kind=kind, text=text, name=name)
+def _at_lines(path: str, lines: tuple[int, int], kind: EditKind, text: str, old: str | None = None) -> Edit:
+    return Edit(path=path, line=lines[0], column=0, end_line=lines[1], end_column=0, kind=kind, text=text, old=old)

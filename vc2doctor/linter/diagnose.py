@@ -1,4 +1,4 @@
-"""One diagnosis instead of forty lines: the places of one cause, the deciding one first."""
+"""Groups findings into diagnoses: one for each unit that trains in float16, with all places that have to change."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -8,29 +8,29 @@ from vc2doctor.linter import build
 from vc2doctor.linter.analyse.autocast import Region
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.loops import Loop
-from vc2doctor.linter.analyse.loss_scaling import computes_in, scalers_of, scaling
+from vc2doctor.linter.analyse.loss_scaling import compute_dtypes, scale_calls, scalers_of
 from vc2doctor.linter.analyse.resolve import Unit
-from vc2doctor.linter.analyse.stage import Stage
-from vc2doctor.linter.analyse.values import BFLOAT, HALF
+from vc2doctor.linter.analyse.scalers import Scaler
+from vc2doctor.linter.analyse.values import BFLOAT16, FLOAT16
 from vc2doctor.linter.model import ROLES, CodeFinding, Diagnosis
-from vc2doctor.linter.to_bfloat16 import disable_scaler, halves_to_bf16
+from vc2doctor.linter.to_bfloat16 import disable_scaler, float16_to_bfloat16
 
 
 def diagnose(facts: Facts, findings: Iterable[CodeFinding]) -> tuple[Diagnosis, ...]:
     """Return one diagnosis for each unit that trains in float16 at more than one place."""
-    by_unit: dict[str, list[CodeFinding]] = defaultdict(list)
+    by_folder: dict[str, list[CodeFinding]] = defaultdict(list)
     for finding in findings:
         if finding.cause == "float16" and finding.path is not None:
-            by_unit[facts.code.folder_of(finding.file)].append(finding)
-    found = []
-    for folder, mine in sorted(by_unit.items()):
+            by_folder[facts.code.folder_of(finding.file)].append(finding)
+    diagnoses = []
+    for folder, unit_findings in sorted(by_folder.items()):
         unit = facts.code.units.get(folder)
-        if unit is None or all(finding.severity is Severity.NOTE for finding in mine):
+        if unit is None or all(finding.severity is Severity.NOTE for finding in unit_findings):
             continue
-        places = sorted([*mine, *_companions(facts, unit, mine)], key=_order)
+        places = sorted([*unit_findings, *_companions(facts, unit, unit_findings)], key=_order)
         if len(places) > 1:
-            found.append(Diagnosis(unit=folder, title=_title(facts, unit, places), places=tuple(places)))
-    return tuple(found)
+            diagnoses.append(Diagnosis(unit=folder, title=_title(facts, unit, places), places=tuple(places)))
+    return tuple(diagnoses)
 
 
 def _order(finding: CodeFinding) -> tuple[int, int, str, int]:
@@ -39,38 +39,40 @@ def _order(finding: CodeFinding) -> tuple[int, int, str, int]:
 
 def _title(facts: Facts, unit: Unit, places: list[CodeFinding]) -> str:
     count = sum(len(place.places) for place in places)
-    named = f"{unit.folder or 'this project'} "
-    if _begun(facts, unit):
-        return f"{named}is half way to bfloat16: {count} places still make it float16"
-    return f"{named}trains in float16: {count} places make bfloat16 complete"
+    name = unit.folder or "this project"
+    if _uses_bfloat16(facts, unit):
+        return f"{name} is half way to bfloat16: {count} places still make it float16"
+    return f"{name} trains in float16: {count} places make bfloat16 complete"
 
 
-def _begun(facts: Facts, unit: Unit) -> bool:
-    """Say whether some of the unit's training computes, or loads, in bfloat16 already."""
-    loads = any(load.dtypes == {BFLOAT} and not load.inert for load in facts.weights.trained_loads(unit))
-    regions = any(
-        region.dtypes == {BFLOAT} and region.stage is Stage.TRAINS and facts.code.unit_of(region.place.module) is unit
-        for region in facts.autocast.regions
-    )
-    return loads or regions
+def _uses_bfloat16(facts: Facts, unit: Unit) -> bool:
+    """Return whether some training code of the unit already loads weights or computes in bfloat16."""
+    loads = any(load.dtypes == {BFLOAT16} and not load.is_inert for load in facts.weights.trained_loads(unit))
+    return loads or any(region.dtypes == {BFLOAT16} for region in facts.autocast.training_regions(unit))
 
 
 def _companions(facts: Facts, unit: Unit, findings: list[CodeFinding]) -> Iterator[CodeFinding]:
-    """Yield the places that are right for float16, and have to change with the rest."""
-    told = {(finding.path, finding.line) for finding in findings}
+    """Yield the places that are correct for float16 and must change together with the findings."""
+    known = {(finding.path, finding.line) for finding in findings}
+    for companion in _candidates(facts, unit):
+        if (companion.path, companion.line) not in known:
+            known.add((companion.path, companion.line))
+            yield companion
+
+
+def _candidates(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
     for loop in facts.loops.of(unit):
         for region in loop.regions:
-            if region.dtypes == {HALF} and region.autocast.given is not None and region.helper is None:
-                yield from _explicit(region, told)
-        if HALF in computes_in(facts, unit, loop) and scaling(facts, loop):
-            yield from _scalers(facts, unit, loop, told)
+            if region.dtypes == {FLOAT16} and region.autocast.dtype_argument is not None and region.helper is None:
+                yield _float16_region(region)
+        if FLOAT16 in compute_dtypes(facts, unit, loop) and scale_calls(facts, loop):
+            yield from _float16_scalers(facts, unit, loop)
 
 
-def _explicit(region: Region, told: set[tuple[str | None, int | None]]) -> Iterator[CodeFinding]:
+def _float16_region(region: Region) -> CodeFinding:
     module = region.place.module
-    given = region.autocast.given
-    edits = halves_to_bf16(module, given) if given is not None else ()
-    found = build.at(
+    dtype = region.autocast.dtype_argument
+    return build.at_node(
         module,
         region.call.node,
         "VC102",
@@ -79,31 +81,27 @@ def _explicit(region: Region, told: set[tuple[str | None, int | None]]) -> Itera
         remedy="dtype=torch.bfloat16",
         role="outer",
         cause="float16",
-        bf16=edits,
+        bf16_edits=float16_to_bfloat16(module, dtype) if dtype is not None else (),
         if_missed="what runs outside of the helper's regions computes in float16",
     )
-    if (found.path, found.line) not in told:
-        told.add((found.path, found.line))
-        yield found
 
 
-def _scalers(facts: Facts, unit: Unit, loop: Loop, told: set[tuple[str | None, int | None]]) -> Iterator[CodeFinding]:
+def _float16_scalers(facts: Facts, unit: Unit, loop: Loop) -> Iterator[CodeFinding]:
     for scaler in scalers_of(facts, unit, loop):
-        edits = disable_scaler(facts, scaler)
-        if scaler.enabled == {False} or not edits:
-            continue
-        found = build.at(
-            scaler.call.place.module,
-            scaler.call.node,
-            "VC104",
-            Severity.NOTE,
-            "the scaler is right for float16 and follows the switch, not the dtype",
-            remedy="Enable it for float16 only; a disabled scaler keeps every scaler.* call valid.",
-            role="scaler",
-            cause="float16",
-            bf16=edits,
-            if_missed="finite while every trainable parameter is float32; on CUDA bfloat16 gradients raise",
-        )
-        if (found.path, found.line) not in told:
-            told.add((found.path, found.line))
-            yield found
+        if scaler.enabled != {False} and disable_scaler(facts, scaler):
+            yield _float16_scaler(facts, scaler)
+
+
+def _float16_scaler(facts: Facts, scaler: Scaler) -> CodeFinding:
+    return build.at_node(
+        scaler.call.place.module,
+        scaler.call.node,
+        "VC104",
+        Severity.NOTE,
+        "the scaler is right for float16 and follows the switch, not the dtype",
+        remedy="Enable it for float16 only; a disabled scaler keeps every scaler.* call valid.",
+        role="scaler",
+        cause="float16",
+        bf16_edits=disable_scaler(facts, scaler),
+        if_missed="finite while every trainable parameter is float32; on CUDA bfloat16 gradients raise",
+    )

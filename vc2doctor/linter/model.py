@@ -1,4 +1,4 @@
-"""What the linter ends in: findings about places in code, gathered into one diagnosis a cause."""
+"""The results of the linter: findings about places in code, grouped into one diagnosis per cause."""
 
 from collections.abc import Iterable
 from typing import Literal
@@ -20,14 +20,14 @@ class FixError(DoctorError):
 
 
 Role = Literal["helper", "outer", "weights", "cast", "region", "scaler", "config", "launch", "other"]
-"""What a place does for the precision of a project, the deciding first."""
-
+"""What a place does for the precision of a project."""
 
 ROLES: tuple[Role, ...] = ("helper", "weights", "outer", "region", "cast", "scaler", "config", "launch", "other")
+"""The order of places in a diagnosis: the place that decides most of the computation comes first."""
 
 
 class CodePlace(Data):
-    """Lines of a file, relative to the root that was linted."""
+    """Lines of a file. The path is relative to the root that was linted."""
 
     path: str
     line: int
@@ -39,8 +39,20 @@ class CodePlace(Data):
         return f"{self.path}:{self.line}"
 
 
+EditKind = Literal[
+    "replace-expression",
+    "set-keyword",
+    "prepend-argument",
+    "remove-import",
+    "insert-line",
+    "replace-in-line",
+    "replace-in-comments",
+    "add-comment",
+]
+
+
 class Edit(Data):
-    """One change of a file; several make a transaction."""
+    """One change of a file. The edits of a fix are applied together or not at all."""
 
     path: str
     line: int
@@ -48,61 +60,64 @@ class Edit(Data):
     """In bytes of UTF-8, as ``ast`` counts."""
     end_line: int
     end_column: int
-    kind: Literal["replace", "keyword", "first", "unimport", "after", "line", "recomment"]
+    kind: EditKind
     text: str
+    """The new text."""
     name: str | None = None
-    """Of the keyword, or of what is no longer imported."""
+    """The keyword that is set, or the imported name that is removed."""
+    old: str | None = None
+    """The text that is replaced within a line or within comments."""
 
 
 class CodeFinding(Finding):
-    """A finding about code: where, and what it means for the whole."""
+    """A finding about code, with its places and the edits that fix it."""
 
     end_line: int | None = None
     also: tuple[CodePlace, ...] = ()
     """Further places with the same fault: copies of one template, or call sites."""
     role: Role = "other"
     cause: Literal["float16"] | None = None
-    """The finding is one place of a project that trains in float16."""
+    """``float16``: the place is one of those that make a project train in float16."""
     if_missed: str | None = None
-    """What happens when every other place of its cause is changed, and this one is not."""
+    """What happens if every other place of the cause is changed and this place is not."""
 
-    bf16: tuple[Edit, ...] = Field(default=(), exclude=True)
-    """What makes this place bfloat16, as part of the whole change."""
-    safe: tuple[Edit, ...] = Field(default=(), exclude=True)
-    """What mends it without changing what is computed, or what was meant."""
-    unsafe: tuple[Edit, ...] = Field(default=(), exclude=True)
-    """What mends it and changes what is computed."""
+    bf16_edits: tuple[Edit, ...] = Field(default=(), exclude=True)
+    """Edits that switch this place to bfloat16. They are correct only together with the edits of the other places."""
+    safe_edits: tuple[Edit, ...] = Field(default=(), exclude=True)
+    """Edits that fix the place and keep the results of a run."""
+    unsafe_edits: tuple[Edit, ...] = Field(default=(), exclude=True)
+    """Edits that fix the place and change the results of a run."""
 
     @property
     def file(self) -> str:
-        """The file it stands in; ``path`` may name a cell of a notebook."""
+        """The file of the finding. ``path`` can name a cell of a notebook (``train.ipynb#cell3``)."""
         return (self.path or "").partition("#")[0]
 
     @property
     def places(self) -> tuple[CodePlace, ...]:
-        """All places of the finding, its own first."""
+        """All places of the finding, the main place first."""
         line = self.line or 1
         return (CodePlace(path=self.path or "", line=line, end_line=self.end_line or line), *self.also)
 
 
 class Diagnosis(Data):
-    """Findings of one cause, the deciding place first."""
+    """The findings of one cause, the deciding place first."""
 
     unit: str
-    """The folder whose code it is about, ``""``: the whole."""
+    """The folder of the code, relative to the root; ``""`` is the root."""
     title: str
     places: tuple[CodeFinding, ...]
 
     @property
     def severity(self) -> Severity:
-        """That of its heaviest place."""
+        """The highest severity of its places."""
         return max((place.severity for place in self.places), key=lambda severity: severity.rank)
 
 
 def undiagnosed(findings: Iterable[CodeFinding], diagnoses: Iterable[Diagnosis]) -> list[CodeFinding]:
-    """Return the findings that are no place of a diagnosis."""
-    told = {(place.path, place.line, place.id) for diagnosis in diagnoses for place in diagnosis.places}
-    return [finding for finding in findings if (finding.path, finding.line, finding.id) not in told]
+    """Return the findings that belong to no diagnosis."""
+    diagnosed = {(place.path, place.line, place.id) for diagnosis in diagnoses for place in diagnosis.places}
+    return [finding for finding in findings if (finding.path, finding.line, finding.id) not in diagnosed]
 
 
 class FileChange(Data):
@@ -110,23 +125,24 @@ class FileChange(Data):
 
     path: str
     edits: int
+    """How many edits were applied."""
     diff: str
-    """Unified, of this file alone."""
+    """The change of this file as a unified diff."""
 
 
 class FixResult(Data):
-    """What a fix did, or would do."""
+    """What a fix changed, or would change."""
 
     written: bool
     files: tuple[FileChange, ...]
     refused: tuple[str, ...]
-    """Why the change cannot be complete; then nothing is written."""
+    """The reasons why the change would be incomplete. If there are any, nothing is written."""
     cautions: tuple[str, ...]
-    """What to look at by hand afterwards."""
+    """Places to check by hand after the change."""
 
 
 class LintPlan(Data):
-    """What was asked."""
+    """What the user asked the linter to do."""
 
     paths: tuple[str, ...]
     precision: str | None
@@ -134,26 +150,26 @@ class LintPlan(Data):
 
 
 class LintReport(Data):
-    """What the linter says of a project."""
+    """What the linter found in a project."""
 
     schema_: Literal[2] = Field(default=2, alias="schema")
     doctor: str
     verdict: Literal["clean", "findings"]
     exit_code: int
     root: str
-    """What the paths are relative to, as seen from where the doctor was started."""
+    """The folder that the paths are relative to, relative to the working directory."""
     plan: LintPlan
     files: int
     """How many files were read."""
     diagnoses: tuple[Diagnosis, ...]
     findings: tuple[CodeFinding, ...]
-    """All of them, those of a diagnosis too; the heaviest first, then by place."""
+    """All findings, also those of the diagnoses. Sorted by severity, then by place."""
     silenced: int
-    """How many places comments and per-file ignores silence."""
+    """How many places are suppressed by comments and per-file ignores."""
     switched_off: int
-    """How many findings belong to rules that are not selected, or are ignored."""
+    """How many findings belong to rules that are not selected or are ignored."""
     settings: AppliedSettings | None = None
-    """The file of settings that was read; ``None``: none has any."""
+    """The settings file that was read; ``None``: there is none."""
     fix: FixResult | None = None
-    """``None``: no fix was asked for."""
+    """``None``: no fix was requested."""
     seconds: float

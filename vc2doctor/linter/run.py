@@ -1,4 +1,4 @@
-"""One linting from start to end: files, facts, rules, what is to be left, diagnosis."""
+"""Runs the linter from start to end: read files, derive facts, apply rules, drop suppressed findings, diagnose."""
 
 import os
 import time
@@ -16,78 +16,84 @@ from vc2doctor.linter.diagnose import diagnose
 from vc2doctor.linter.model import CodeFinding, Diagnosis, FixResult, LintPlan, LintReport
 from vc2doctor.linter.read.project import read_project
 from vc2doctor.linter.settings import AppliedSettings, LintSettings
-from vc2doctor.linter.suppress import quieten, selected
+from vc2doctor.linter.suppress import selected_rules, without_suppressed
 
 
 class LintTask(Data):
-    """What the user asked for."""
+    """What to lint, and how."""
 
     paths: tuple[Path, ...]
     precision: Literal["bf16"] | None = None
     settings: LintSettings = LintSettings()
     applied: AppliedSettings | None = None
-    """The file that the settings come from, where one has any."""
+    """The settings file that ``settings`` came from; ``None``: there is none."""
     fail_on: Severity = Severity.ERROR
     installed: Mapping[str, str] = {}
-    """Versions of the environment that the code will run in; else the project's pins count."""
+    """Versions of the environment that the code will run in. Without them the project's pins are used."""
 
 
 class LintResult(NamedTuple):
-    """What the rules say of a project."""
+    """What the rules found in a project."""
 
     facts: Facts
     findings: tuple[CodeFinding, ...]
     diagnoses: tuple[Diagnosis, ...]
     silenced: int
-    """Places that comments and per-file ignores silence."""
+    """How many places are suppressed by comments and per-file ignores."""
     switched_off: int
-    """Findings of rules that are not selected, or are ignored."""
+    """How many findings belong to rules that are not selected or are ignored."""
 
 
-def judge(request: LintTask, overlay: Mapping[str, str] | None = None) -> LintResult:
-    """Return what the rules say of the code below the paths; ``overlay`` has texts that stand for files on disk.
+def judge(task: LintTask, overlay: Mapping[str, str] | None = None) -> LintResult:
+    """Lint the code below the paths of ``task``.
+
+    ``overlay`` maps names of files to texts that are read instead of the files on disk.
 
     Raises:
-        LintError: a path or a rule's id does not exist.
+        LintError: a path or a rule id does not exist.
     """
-    chosen = selected(request.settings, rules.ids())
-    code = CodeFacts(read_project(request.paths, request.settings.exclude, overlay or {}, request.installed))
+    chosen = selected_rules(task.settings, rules.ids())
+    code = CodeFacts(read_project(task.paths, task.settings.exclude, overlay or {}, task.installed))
     facts = Facts(code)
-    found = rules.run(facts, chosen)
-    kept, silenced = quieten(found, code.files.silences, request.settings)
-    ordered = tuple(sorted(kept, key=lambda one: (-one.severity.rank, one.path or "", one.line or 0, one.id)))
+    findings, silenced = without_suppressed(rules.run(facts, chosen), code.files.ignored_lines, task.settings)
+    ordered = tuple(
+        sorted(
+            findings, key=lambda finding: (-finding.severity.rank, finding.path or "", finding.line or 0, finding.id)
+        )
+    )
     unselected = rules.run(facts, frozenset(rules.ids()) - chosen)
-    return LintResult(facts, ordered, tuple(_diagnosed(facts, ordered, code, request)), silenced, len(unselected))
+    return LintResult(facts, ordered, tuple(_diagnoses(facts, ordered, task)), silenced, len(unselected))
 
 
-def _diagnosed(
-    facts: Facts, findings: tuple[CodeFinding, ...], code: CodeFacts, request: LintTask
-) -> Iterator[Diagnosis]:
-    """Yield the diagnoses without the places that were told to be left: they are not mended with the rest."""
+def _diagnoses(facts: Facts, findings: tuple[CodeFinding, ...], task: LintTask) -> Iterator[Diagnosis]:
+    """Yield the diagnoses without suppressed places.
+
+    A diagnosis adds places that no rule reports, so suppressions are applied to it once more.
+    """
     for diagnosis in diagnose(facts, findings):
-        places, _ = quieten(diagnosis.places, code.files.silences, request.settings)
+        places, _ = without_suppressed(diagnosis.places, facts.code.files.ignored_lines, task.settings)
         yield diagnosis.model_copy(update={"places": places})
 
 
-def report(request: LintTask, judged: LintResult, started: float, fixed: FixResult | None = None) -> LintReport:
-    """Return the report on a project."""
-    worst = max((finding.severity.rank for finding in judged.findings), default=-1)
-    refused = fixed is not None and bool(fixed.refused)
-    failed = worst >= request.fail_on.rank or refused
+def report(task: LintTask, result: LintResult, started: float, fix: FixResult | None = None) -> LintReport:
+    """Return the report on a project; ``started`` is the ``time.monotonic()`` at which the work began."""
+    worst = max((finding.severity.rank for finding in result.findings), default=-1)
+    refused = fix is not None and bool(fix.refused)
+    failed = worst >= task.fail_on.rank or refused
     return LintReport(
         doctor=__version__,
-        verdict="findings" if judged.findings else "clean",
+        verdict="findings" if result.findings else "clean",
         exit_code=1 if failed else 0,
-        root=os.path.relpath(judged.facts.code.files.root),
+        root=os.path.relpath(result.facts.code.files.root),
         plan=LintPlan(
-            paths=tuple(str(path) for path in request.paths), precision=request.precision, fail_on=request.fail_on.value
+            paths=tuple(str(path) for path in task.paths), precision=task.precision, fail_on=task.fail_on.value
         ),
-        files=judged.facts.code.files.count,
-        diagnoses=judged.diagnoses,
-        findings=judged.findings,
-        silenced=judged.silenced,
-        switched_off=judged.switched_off,
-        settings=request.applied,
-        fix=fixed,
+        files=result.facts.code.files.count,
+        diagnoses=result.diagnoses,
+        findings=result.findings,
+        silenced=result.silenced,
+        switched_off=result.switched_off,
+        settings=task.applied,
+        fix=fix,
         seconds=round(time.monotonic() - started, 3),
     )

@@ -1,4 +1,4 @@
-"""Settings of the linter, and what the report says of the file that they come from."""
+"""Settings of the linter, and which of them came from a settings file."""
 
 from collections.abc import Mapping
 
@@ -8,29 +8,29 @@ from vc2doctor.core.data import Data
 
 
 class LintSettings(Data):
-    """``[tool.vc2doctor.lint]``: which rules run, and where they are quiet."""
+    """``[tool.vc2doctor.lint]``: which rules run, and where their findings are suppressed."""
 
     model_config = ConfigDict(alias_generator=lambda name: name.replace("_", "-"), populate_by_name=True)
 
     select: tuple[str, ...] | None = None
-    """Ids, or beginnings of ids; default: all."""
+    """Rule ids or prefixes of ids; ``None``: all rules."""
     extend_select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     per_file_ignores: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
-    """Pattern of a path → ids: ``{"legacy/*" = ["VC101"]}``."""
+    """Path pattern → ids: ``{"legacy/*" = ["VC101"]}``."""
     exclude: tuple[str, ...] = ()
     """Patterns of paths that are not read."""
 
 
 class AppliedSettings(Data):
-    """A file of settings, and what became of its keys."""
+    """A settings file, with the keys that were applied and the keys that were ignored."""
 
     file: str
     applied: tuple[str, ...] = ()
-    """Keys that count, as the file spells them; those of ``[tool.vc2doctor.lint]`` begin with ``lint.``."""
+    """Keys that were applied, as the file spells them; keys of ``[tool.vc2doctor.lint]`` start with ``lint.``."""
     ignored: tuple[str, ...] = ()
-    """Keys that do not count, because the file was found and not named: see VC021."""
+    """Keys that were ignored because the file was discovered and not named by the user: see VC021."""
 
     def chose(self, *keys: str) -> tuple[str, ...]:
-        """Return those of ``keys`` that the file decided."""
+        """Return the keys, among ``keys``, whose values came from the file."""
         return tuple(key for key in keys if key in self.applied)

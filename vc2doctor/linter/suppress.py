@@ -1,69 +1,76 @@
-"""What people told the linter to leave: comments on a line, and settings for files and rules."""
+"""Which rules run, and which places are suppressed: by comments on a line, and by settings for files and rules."""
 
 from collections.abc import Iterable
 from fnmatch import fnmatch
 from typing import TYPE_CHECKING
 
 from vc2doctor.linter.model import LintError
+from vc2doctor.linter.read.ignore_comments import IgnoredLines
+from vc2doctor.linter.settings import LintSettings
 
 if TYPE_CHECKING:
     from vc2doctor.linter.model import CodeFinding, CodePlace, Edit
-from vc2doctor.linter.read.ignore_comments import Silences
-from vc2doctor.linter.settings import LintSettings
 
 
-def selected(settings: LintSettings, known: tuple[str, ...]) -> frozenset[str]:
-    """Return the ids of the rules that run.
+def selected_rules(settings: LintSettings, ids: tuple[str, ...]) -> frozenset[str]:
+    """Return the ids of the rules that run; ``ids`` are the ids of all rules.
 
     Raises:
-        LintError: a name is the beginning of no rule's id.
+        LintError: a name in the settings is not the prefix of any rule id.
     """
     for name in (*(settings.select or ()), *settings.extend_select, *settings.ignore):
-        if not _matching([name], known):
-            message = f"there is no rule {name!r}; there are {', '.join(known)}"
+        if not _with_prefix([name], ids):
+            message = f"there is no rule {name!r}; there are {', '.join(ids)}"
             raise LintError(message)
-    chosen = set(known) if settings.select is None else _matching(settings.select, known)
-    return frozenset((chosen | _matching(settings.extend_select, known)) - _matching(settings.ignore, known))
+    selected = set(ids) if settings.select is None else _with_prefix(settings.select, ids)
+    return frozenset((selected | _with_prefix(settings.extend_select, ids)) - _with_prefix(settings.ignore, ids))
 
 
-def _matching(names: Iterable[str], known: tuple[str, ...]) -> set[str]:
-    return {id_ for id_ in known for name in names if name and id_.startswith(name.upper())}
+def _with_prefix(prefixes: Iterable[str], ids: tuple[str, ...]) -> set[str]:
+    return {id_ for id_ in ids for prefix in prefixes if prefix and id_.startswith(prefix.upper())}
 
 
-def quieten(
-    findings: "Iterable[CodeFinding]", silences: Silences, settings: LintSettings
+def without_suppressed(
+    findings: "Iterable[CodeFinding]", ignored_lines: IgnoredLines, settings: LintSettings
 ) -> "tuple[tuple[CodeFinding, ...], int]":
-    """Return the findings that were not told to be left, and how many places were."""
-    kept: list[CodeFinding] = []
-    left = 0
+    """Return the findings without their suppressed places, and how many places were suppressed."""
+    kept_findings: list[CodeFinding] = []
+    count = 0
     for finding in findings:
-        places = [place for place in finding.places if not _is_left(finding.id, place, silences, settings)]
-        gone = [place for place in finding.places if place not in places]
-        left += len(gone)
-        if places:
-            first, *rest = places
-            moved = {"path": first.path, "line": first.line, "end_line": first.end_line, "also": tuple(rest)}
-            # What is left is not mended either.
-            edits = {name: _without(getattr(finding, name), gone) for name in ("bf16", "safe", "unsafe")}
-            kept.append(finding.model_copy(update={**moved, **edits}))
-    return tuple(kept), left
+        suppressed = [place for place in finding.places if _is_suppressed(finding.id, place, ignored_lines, settings)]
+        kept = [place for place in finding.places if place not in suppressed]
+        count += len(suppressed)
+        if kept:
+            kept_findings.append(_reduced(finding, kept, suppressed))
+    return tuple(kept_findings), count
 
 
-def _without(edits: "tuple[Edit, ...]", gone: "list[CodePlace]") -> "tuple[Edit, ...]":
+def _reduced(finding: "CodeFinding", kept: "list[CodePlace]", suppressed: "list[CodePlace]") -> "CodeFinding":
+    """Return the finding at its remaining places. Suppressed places are not fixed either, so their edits go as well."""
+    main, *others = kept
+    fields = {"path": main.path, "line": main.line, "end_line": main.end_line, "also": tuple(others)}
+    edits = {
+        name: _outside(getattr(finding, name), suppressed) for name in ("bf16_edits", "safe_edits", "unsafe_edits")
+    }
+    return finding.model_copy(update={**fields, **edits})
+
+
+def _outside(edits: "tuple[Edit, ...]", places: "list[CodePlace]") -> "tuple[Edit, ...]":
     return tuple(
         edit
         for edit in edits
-        if not any(edit.path == place.path and place.line <= edit.line <= place.end_line for place in gone)
+        if not any(edit.path == place.path and place.line <= edit.line <= place.end_line for place in places)
     )
 
 
-def _is_left(id_: str, place: "CodePlace", silences: Silences, settings: LintSettings) -> bool:
-    lines = silences.get(place.path, {})
+def _is_suppressed(id_: str, place: "CodePlace", ignored_lines: IgnoredLines, settings: LintSettings) -> bool:
+    lines = ignored_lines.get(place.path, {})
+    # A call over several lines has its comment on the first line or behind the closing parenthesis.
     for line in (place.line, place.end_line):
         ids = lines.get(line)
         if ids is not None and (not ids or id_ in ids):
             return True
     return any(
-        fnmatch(place.path, pattern) and any(id_.startswith(name.upper()) for name in names)
-        for pattern, names in settings.per_file_ignores.items()
+        fnmatch(place.path, pattern) and any(id_.startswith(prefix.upper()) for prefix in prefixes)
+        for pattern, prefixes in settings.per_file_ignores.items()
     )

@@ -1,36 +1,37 @@
-"""Edits to bfloat16 that several rules share: of dtypes in an expression, and of a scaler that it does not need."""
+"""Edits to bfloat16 that several rules share: of dtypes in an expression, and of a loss scaler."""
 
 import ast
 
 from vc2doctor.linter import change
 from vc2doctor.linter.analyse.facts import Facts
-from vc2doctor.linter.analyse.loss_scaling import follows_the_dtype
+from vc2doctor.linter.analyse.loss_scaling import scaler_follows_dtype
 from vc2doctor.linter.analyse.scalers import Scaler
 from vc2doctor.linter.model import Edit
 from vc2doctor.linter.read.module import Module
 
 
-def halves_to_bf16(module: Module, given: ast.expr) -> tuple[Edit, ...]:
-    """Return the edits that make each float16 in an expression bfloat16.
+def float16_to_bfloat16(module: Module, expression: ast.expr) -> tuple[Edit, ...]:
+    """Return the edits that replace each float16 in an expression by bfloat16.
 
-    One arm of a choice between the two is left: there the flag has to change.
+    A choice between the two dtypes (``bfloat16 if flag else float16``) is left as it is: there the flag has to change.
     """
-    if isinstance(given, ast.IfExp) and "bfloat16" in ast.unparse(given):
+    if isinstance(expression, ast.IfExp) and "bfloat16" in ast.unparse(expression):
         return ()
     edits = []
-    for node in ast.walk(given):
+    for node in ast.walk(expression):
         if isinstance(node, ast.Attribute) and node.attr in ("float16", "half"):
-            edits.append(change.replace(module, node, f"{ast.unparse(node.value)}.bfloat16"))
+            edits.append(change.replace_expression(module, node, f"{ast.unparse(node.value)}.bfloat16"))
         elif isinstance(node, ast.Constant) and node.value in ("float16", "fp16", "half"):
-            edits.append(change.replace(module, node, '"bf16"' if node.value == "fp16" else '"bfloat16"'))
+            text = '"bf16"' if node.value == "fp16" else '"bfloat16"'
+            edits.append(change.replace_expression(module, node, text))
     return tuple(edits)
 
 
 def disable_scaler(facts: Facts, scaler: Scaler) -> tuple[Edit, ...]:
-    """Return the edits that turn a scaler off for bfloat16; one that follows the dtype itself needs none."""
-    if follows_the_dtype(facts, scaler):
+    """Return the edits that disable a scaler for bfloat16; a scaler that follows the dtype needs none."""
+    if scaler_follows_dtype(facts, scaler):
         return ()
     module = scaler.call.place.module
     line = scaler.call.node.end_lineno or scaler.call.node.lineno
-    comment = change.comment(module.name, (line, line), "bfloat16 needs no loss scaling: enable it for float16 only")
-    return (change.keyword(module, scaler.call.node, "enabled", "False"), comment)
+    comment = change.add_comment(module.name, line, "bfloat16 needs no loss scaling: enable it for float16 only")
+    return (change.set_keyword(module, scaler.call.node, "enabled", "False"), comment)

@@ -1,1 +1,1 @@
-"""What the code does: where names lead, what values can be, which regions, scalers, loops and weights there are."""
+"""Derives facts across files: what names mean, which values are possible, which code trains, and in which precision."""

@@ -1,4 +1,4 @@
-"""Autocast: the calls that make a context, the helpers that return one, and the regions that they open."""
+"""Autocast: the calls that make a context, the helper functions that return one, and the regions that they open."""
 
 import ast
 from collections import defaultdict
@@ -6,18 +6,22 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from vc2doctor.linter.analyse.resolve import CodeFacts
-from vc2doctor.linter.analyse.stage import Stage, Stages, infers_by_name
-from vc2doctor.linter.analyse.values import BFLOAT, HALF, Dtype, Value, Values
+from vc2doctor.linter.analyse.resolve import CodeFacts, Unit
+from vc2doctor.linter.analyse.stage import Stage, Stages, is_inference_name
+from vc2doctor.linter.analyse.values import BFLOAT16, FLOAT16, Dtype, Value, Values
 from vc2doctor.linter.read.config import UNKNOWN
-from vc2doctor.linter.read.module import Call, Function, Place, last_name, root_name
+from vc2doctor.linter.read.module import Call, Function, Module, Place, last_name, root_name
 
-AUTOCASTS = {
+_APIS = {
     **dict.fromkeys(("torch.cuda.amp.autocast", "torch.cuda.amp.autocast_mode.autocast"), "cuda.amp"),
     **dict.fromkeys(("torch.autocast", "torch.amp.autocast", "torch.amp.autocast_mode.autocast"), "generic"),
     "torch.cpu.amp.autocast": "cpu",
 }
-HALVES = frozenset((HALF, BFLOAT))
+"""The three functions that make an autocast context; their signatures and their default dtypes differ."""
+
+HALF_DTYPES = frozenset((FLOAT16, BFLOAT16))
+
+WithStatement = ast.With | ast.AsyncWith
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,24 +32,26 @@ class Autocast:
     api: str
     """``cuda.amp``, ``generic`` or ``cpu``."""
     device: frozenset[Value]
-    given: ast.expr | None
-    """What is given as its dtype; ``None``: nothing is."""
+    """The possible values of the device; empty: the call has no device argument."""
+    dtype_argument: ast.expr | None
     dtypes: frozenset[Value]
-    """What it computes in; for ``torch.autocast("cuda")`` without dtype that is float16 at the top level only."""
+    """The dtypes it can compute in. For ``torch.autocast("cuda")`` this is float16, which holds only outside of other
+    regions: see ``inherits_dtype``."""
     enabled: frozenset[Value]
+    """The possible values of ``enabled``."""
 
     @property
-    def inherits(self) -> bool:
+    def inherits_dtype(self) -> bool:
         """Whether it takes the dtype of the region around it, if there is one."""
-        return self.api == "generic" and self.given is None
+        return self.api == "generic" and self.dtype_argument is None
 
     @property
-    def off(self) -> bool:
-        """Whether it only turns autocast off."""
+    def is_disabled(self) -> bool:
+        """Whether it always turns autocast off."""
         return self.enabled == {False}
 
     @property
-    def on_cuda(self) -> bool:
+    def can_be_on_cuda(self) -> bool:
         """Whether it can be for a GPU."""
         return self.api == "cuda.amp" or (self.api == "generic" and "cpu" not in self.device)
 
@@ -57,22 +63,25 @@ class Helper:
     function: Function
     autocast: Autocast
     parameter: str | None
-    """The parameter that decides its dtype."""
+    """The parameter that becomes the dtype."""
     default: frozenset[Value]
+    """The possible dtypes of a call without this parameter."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Region:
-    """Code under an autocast context: one ``with``."""
+    """The code in an autocast context: the body of one ``with`` statement."""
 
-    statement: ast.With | ast.AsyncWith
+    statement: WithStatement
     place: Place
-    """Of the ``with`` itself."""
+    """The place of the ``with`` statement itself."""
     call: Call
-    """What opens it."""
+    """The call that opens the region."""
     autocast: Autocast
     helper: Helper | None
+    """The helper that the call goes to; ``None``: the call makes the context itself."""
     dtypes: frozenset[Value]
+    """The dtypes that the region can compute in."""
     stage: Stage
 
 
@@ -87,140 +96,165 @@ class AutocastFacts:
     @cached_property
     def autocasts(self) -> Mapping[ast.Call, Autocast]:
         """Every call that makes an autocast context."""
-        found: dict[ast.Call, Autocast] = {}
-        for module in self.code.files.modules.values():
-            for call in module.calls:
-                api = (
-                    AUTOCASTS.get(module.dotted(call.node.func))
-                    if "autocast" in call.name or call.name in module.imports
-                    else None
-                )
-                if api is not None:
-                    found[call.node] = self._autocast(call, api)
-        return found
+        return {
+            call.node: self._autocast(call, api)
+            for module in self.code.files.modules.values()
+            for call in module.calls
+            if (api := _api_of(module, call)) is not None
+        }
 
     def _autocast(self, call: Call, api: str) -> Autocast:
-        shift = 1 if api == "generic" else 0
-        device = call.argument("device_type", 0) if shift else None
-        # The signatures: of cuda.amp (enabled, dtype, …), of the generic one (device_type, dtype, enabled, …).
-        given = call.argument("dtype", 1)
-        enabled = call.argument("enabled", 2 if shift else 0)
+        # The signatures are cuda.amp.autocast(enabled, dtype, …) and autocast(device_type, dtype, enabled, …).
+        is_generic = api == "generic"
+        device = call.argument("device_type", 0) if is_generic else None
+        dtype = call.argument("dtype", 1)
+        enabled = call.argument("enabled", 2 if is_generic else 0)
         devices = self.values.of(device, call.place) if device is not None else frozenset()
-        if given is not None:
-            dtypes = frozenset(HALF if value is None else value for value in self.values.dtypes(given, call.place))
+        if dtype is not None:
+            # dtype=None means the default, which is float16 on CUDA.
+            dtypes = frozenset(FLOAT16 if value is None else value for value in self.values.dtypes(dtype, call.place))
         else:
-            dtypes = frozenset([BFLOAT if api == "cpu" or devices == {"cpu"} else HALF])
-        values = self.values.of(enabled, call.place) if enabled is not None else frozenset([True])
-        return Autocast(call, api, devices, given, dtypes, values)
+            dtypes = frozenset([BFLOAT16 if api == "cpu" or devices == {"cpu"} else FLOAT16])
+        is_enabled = self.values.of(enabled, call.place) if enabled is not None else frozenset([True])
+        return Autocast(call, api, devices, dtype, dtypes, is_enabled)
 
     @cached_property
     def helpers(self) -> Mapping[Function, Helper]:
         """The functions that return an autocast context."""
         returned: dict[Function, list[Autocast]] = defaultdict(list)
         for autocast in self.autocasts.values():
-            place = autocast.call.place
-            statement = place.statement if place.function.name and not autocast.off else None
-            if isinstance(statement, ast.Return) and any(node is autocast.call.node for node in ast.walk(statement)):
-                returned[place.function].append(autocast)
-        return {key: self._helper(autocasts) for key, autocasts in returned.items()}
+            function, statement = autocast.call.place.function, autocast.call.place.statement
+            if not function.name or autocast.is_disabled or not isinstance(statement, ast.Return):
+                continue
+            if any(node is autocast.call.node for node in ast.walk(statement)):
+                returned[function].append(autocast)
+        return {function: self._helper(function, autocasts) for function, autocasts in returned.items()}
 
-    def _helper(self, autocasts: list[Autocast]) -> Helper:
-        first, *rest = autocasts
-        function = first.call.place.function
-        given = first.given if not rest else None
-        name = given.id if isinstance(given, ast.Name) and given.id in function.parameters() else None
-        default = function.defaults().get(name) if name else None
+    def _helper(self, function: Function, autocasts: list[Autocast]) -> Helper:
+        first, *others = autocasts
+        dtype = first.dtype_argument if not others else None
+        parameter = dtype.id if isinstance(dtype, ast.Name) and dtype.id in function.parameters() else None
+        default = function.defaults().get(parameter) if parameter else None
         if default is not None:
-            return Helper(function, first, name, self.values.dtypes(default, Place(function.outer or function)))
-        # Where a helper chooses between several, a run decides which.
-        dtypes = frozenset(value for autocast in autocasts for value in autocast.dtypes)
-        return Helper(function, first, name, frozenset([UNKNOWN]) if name else dtypes)
+            # A default is evaluated where the function is defined.
+            dtypes = self.values.dtypes(default, Place(function.outer or function))
+        elif parameter:
+            dtypes = frozenset([UNKNOWN])
+        else:
+            # If a helper chooses between several contexts, only a run can tell which one.
+            dtypes = frozenset(dtype for autocast in autocasts for dtype in autocast.dtypes)
+        return Helper(function, first, parameter, dtypes)
 
     @cached_property
     def _helpers_by_name(self) -> Mapping[str, list[Helper]]:
-        found: dict[str, list[Helper]] = defaultdict(list)
+        by_name: dict[str, list[Helper]] = defaultdict(list)
         for helper in self.helpers.values():
-            found[helper.function.name].append(helper)
-        return found
+            by_name[helper.function.name].append(helper)
+        return by_name
 
     def helper_of(self, call: Call) -> Helper | None:
-        """Return the helper that a call means."""
-        named = self._helpers_by_name.get(call.name)
-        if not named:
+        """Return the helper that a call goes to, or ``None``."""
+        candidates = self._helpers_by_name.get(call.name)
+        if not candidates:
             return None
-        target = self.code.called(call)
-        if target is not None:
-            return self.helpers.get(target)
-        # `self.model.maybe_autocast()`: the attribute's class is not known, the helper's name is.
+        callee = self.code.callee(call)
+        if callee is not None:
+            return self.helpers.get(callee)
+        # The class of `self.model` in `self.model.maybe_autocast()` is unknown. The name still tells the helper, if all
+        # helpers of that name in the unit have the same default.
         unit = self.code.unit_of(call.place.module)
-        mine = [helper for helper in named if self.code.unit_of(helper.function.module) is unit]
-        return mine[0] if mine and len({helper.default for helper in mine}) == 1 else None
+        in_unit = [helper for helper in candidates if self.code.unit_of(helper.function.module) is unit]
+        return in_unit[0] if in_unit and len({helper.default for helper in in_unit}) == 1 else None
 
     @cached_property
     def regions(self) -> tuple[Region, ...]:
-        """Every ``with`` that opens an autocast context, directly, by a helper or by a name assigned before."""
-        found: list[Region] = []
+        """Every ``with`` that opens an autocast context: by a call, a helper, or a name assigned before."""
+        regions: list[Region] = []
         for module in self.code.files.modules.values():
             calls = {call.node: call for call in module.calls}
             for place in module.statements:
-                if isinstance(place.statement, ast.With | ast.AsyncWith):
-                    found.extend(self._opened(place.statement, place, calls))
-        return tuple(found)
+                if isinstance(place.statement, WithStatement):
+                    regions.extend(self._regions_of(place.statement, place, calls))
+        return tuple(regions)
 
-    def _opened(
-        self, statement: ast.With | ast.AsyncWith, place: Place, calls: Mapping[ast.Call, Call]
-    ) -> Iterator[Region]:
+    def training_regions(self, unit: Unit) -> list[Region]:
+        """Return the regions of a unit that train."""
+        return [
+            region
+            for region in self.regions
+            if region.stage is Stage.TRAINS and self.code.unit_of(region.place.module) is unit
+        ]
+
+    def _regions_of(self, statement: WithStatement, place: Place, calls: Mapping[ast.Call, Call]) -> Iterator[Region]:
         for item in statement.items:
-            for expression in self._sources(item.context_expr, place):
-                call = calls.get(expression)
+            for node in _context_calls(item.context_expr, place):
+                call = calls.get(node)
                 if call is None:
                     continue
-                autocast = self.autocasts.get(expression)
+                autocast = self.autocasts.get(node)
                 helper = None if autocast else self.helper_of(call)
-                stage = Stage.INFERS if self._evaluates(statement, place) else self.stages.of(place)
+                stage = Stage.INFERS if _evaluates(statement, place) else self.stages.of(place)
                 if autocast is not None:
                     yield Region(statement, place, call, autocast, None, autocast.dtypes, stage)
                 elif helper is not None:
-                    yield Region(statement, place, call, helper.autocast, helper, self._of_helper(call, helper), stage)
+                    dtypes = self._dtypes_of_helper_call(call, helper)
+                    yield Region(statement, place, call, helper.autocast, helper, dtypes, stage)
 
-    @staticmethod
-    def _evaluates(statement: ast.With | ast.AsyncWith, place: Place) -> bool:
-        """Say whether a block evaluates: without a backward pass around it, by what it calls, or without a loss."""
-        if any(isinstance(node, ast.Attribute) and node.attr == "backward" for node in ast.walk(place.function.node)):
-            return False
-        if place.function.cls is None and "loss" not in "".join(ast.unparse(body) for body in statement.body).lower():
-            return True
-        called = (
-            last_name(node.func) for body in statement.body for node in ast.walk(body) if isinstance(node, ast.Call)
-        )
-        return any(infers_by_name(name) for name in called)
-
-    @staticmethod
-    def _sources(expression: ast.expr, place: Place) -> Iterator[ast.Call]:
-        waiting: list[ast.expr] = [expression]
-        while waiting:
-            current = waiting.pop()
-            if isinstance(current, ast.IfExp):
-                waiting += [current.body, current.orelse]
-            elif isinstance(current, ast.Name | ast.Attribute):
-                if isinstance(current, ast.Name):
-                    scopes = (place.function, place.module.functions[0])
-                    assigned = next((scope.names[current.id] for scope in scopes if current.id in scope.names), [])
-                else:
-                    cls = place.function.cls if root_name(current) == "self" else None
-                    assigned = cls.attributes.get(current.attr, []) if cls is not None else []
-                waiting += [value for value, _ in assigned if isinstance(value, ast.Call | ast.IfExp)]
-            elif isinstance(current, ast.Call):
-                yield current
-
-    def _of_helper(self, call: Call, helper: Helper) -> frozenset[Value]:
+    def _dtypes_of_helper_call(self, call: Call, helper: Helper) -> frozenset[Value]:
         if helper.parameter is None:
             return helper.default
-        given = call.argument(helper.parameter, helper.function.position(helper.parameter))
-        return helper.default if given is None else self.values.dtypes(given, call.place)
+        dtype = call.argument(helper.parameter, helper.function.position(helper.parameter))
+        return helper.default if dtype is None else self.values.dtypes(dtype, call.place)
+
+
+def _api_of(module: Module, call: Call) -> str | None:
+    # Resolving a dotted name is slow, and only these calls can be an autocast.
+    if "autocast" in call.name or call.name in module.imports:
+        return _APIS.get(module.dotted(call.node.func))
+    return None
+
+
+def _context_calls(expression: ast.expr, place: Place) -> Iterator[ast.Call]:
+    """Yield the calls that can make a context: in the expression itself, or assigned to the name that it is."""
+    waiting: list[ast.expr] = [expression]
+    while waiting:
+        current = waiting.pop()
+        if isinstance(current, ast.Call):
+            yield current
+        elif isinstance(current, ast.IfExp):
+            waiting += [current.body, current.orelse]
+        elif isinstance(current, ast.Name | ast.Attribute):
+            waiting += [value for value in _assigned_values(current, place) if isinstance(value, ast.Call | ast.IfExp)]
+
+
+def _assigned_values(name: ast.Name | ast.Attribute, place: Place) -> list[ast.expr]:
+    """Return the values assigned to a name in its function or module, or to an attribute of ``self``."""
+    if isinstance(name, ast.Name):
+        scopes = (place.function, place.module.level)
+        assigned = next((scope.names[name.id] for scope in scopes if name.id in scope.names), [])
+    else:
+        cls = place.function.cls if root_name(name) == "self" else None
+        assigned = cls.attributes.get(name.attr, []) if cls is not None else []
+    return [value for value, _ in assigned]
+
+
+def _evaluates(statement: WithStatement, place: Place) -> bool:
+    """Return whether a region evaluates.
+
+    A region in a function that runs a backward pass trains. Any other region evaluates if it calls a function that
+    infers by its name, or if it is outside of a class and does not mention a loss.
+    """
+    if any(isinstance(node, ast.Attribute) and node.attr == "backward" for node in ast.walk(place.function.node)):
+        return False
+    if place.function.cls is None and "loss" not in "".join(ast.unparse(body) for body in statement.body).lower():
+        return True
+    called_names = (
+        last_name(node.func) for body in statement.body for node in ast.walk(body) if isinstance(node, ast.Call)
+    )
+    return any(is_inference_name(name) for name in called_names)
 
 
 def dtype_names(dtypes: frozenset[Value]) -> str:
-    """Return dtypes in words: ``float16 or bfloat16``."""
+    """Return dtypes in words: ``bfloat16 or float16``."""
     names = sorted(value.name if isinstance(value, Dtype) else "unknown" for value in dtypes)
     return " or ".join(dict.fromkeys(names))

@@ -1,4 +1,4 @@
-"""Which loops run a model's code: as launch scripts and configurations say, else every loop of the project."""
+"""Finds the training loops that run a model's code, by launch scripts and configurations."""
 
 from typing import NamedTuple
 
@@ -16,57 +16,62 @@ class EntryPoint(NamedTuple):
     """A program that trains."""
 
     name: str
-    """Its file, with the launch script where one tells."""
+    """The file of the program, with the line of the launch script that starts it, if there is one."""
     dtypes: frozenset[Value]
-    """What the region around the model computes in; empty: there is none."""
+    """The dtypes of the autocast regions around the model; empty: there are none."""
     loop: Loop
 
 
-def entries_of(facts: Facts, region: Region) -> list[EntryPoint]:
-    """Return the entry points whose loop runs the code of ``region``."""
+def entry_points_of(facts: Facts, region: Region) -> list[EntryPoint]:
+    """Return the entry points whose loops run the code of ``region`` inside an autocast region of their own.
+
+    The launch scripts whose configuration names the class of the region decide. Without such a launch, every loop that
+    imports the region's module is an entry point; without such an import, every loop of the unit.
+    """
     unit = facts.code.unit_of(region.place.module)
     loops = [loop for loop in facts.loops.of(unit) if loop.function is not region.place.function]
     importing = [loop for loop in loops if region.place.module in facts.code.import_closure(loop.function.module)]
     loops = importing or loops
-    chosen = launched(unit, region.place.function.cls) if region.place.function.cls else []
-    named = [
-        (loop, launch)
-        for loop in loops
-        for launch in chosen
-        if f"/{loop.function.module.name}".endswith(f"/{_tail(launch.program)}")
-    ]
-    pairs: list[tuple[Loop, Launch | None]] = list(named) or [(loop, None) for loop in loops]
-    entries = {}
+    cls = region.place.function.cls
+    launches = launches_of_class(unit, cls) if cls is not None else []
+    started = [(loop, launch) for loop in loops for launch in launches if _starts(launch, loop)]
+    pairs: list[tuple[Loop, Launch | None]] = list(started) or [(loop, None) for loop in loops]
+    entry_points = {}
     for loop, launch in pairs:
-        name = loop.function.module.name + (f" ({launch.name}:{launch.line})" if launch else "")
-        dtypes = frozenset(value for outer in loop.regions for value in outer.dtypes)
-        if dtypes:
-            entries[name] = EntryPoint(name, dtypes, loop)
-    return list(entries.values())
+        entry_point = _entry_point(loop, launch)
+        if entry_point.dtypes:
+            entry_points[entry_point.name] = entry_point
+    return list(entry_points.values())
 
 
-def launched(unit: Unit, cls: Class) -> list[Launch]:
-    """Return the launches whose configuration names a class."""
-    return [
-        launch
-        for launch in unit.launches
-        if any(given_to(launch, config) for config in unit.configs_by_class.get(cls.name, []))
-    ]
+def _entry_point(loop: Loop, launch: Launch | None) -> EntryPoint:
+    name = loop.function.module.name + (f" ({launch.script}:{launch.line})" if launch else "")
+    return EntryPoint(name, frozenset(dtype for region in loop.regions for dtype in region.dtypes), loop)
 
 
-def given_to(launch: Launch, config: Config) -> bool:
-    """Say whether a launch names a configuration: by its path, or beside it by its name."""
-    folder = launch.name.rpartition("/")[0]
-    for named in launch.configs:
-        tail = named.rpartition("/")[2]
-        beside = f"{folder}/{tail}" if folder else tail
-        if config.name == beside or f"/{config.name}".endswith(f"/{_tail(named)}"):
+def _starts(launch: Launch, loop: Loop) -> bool:
+    return f"/{loop.function.module.name}".endswith(f"/{_without_variables(launch.program)}")
+
+
+def launches_of_class(unit: Unit, cls: Class) -> list[Launch]:
+    """Return the launches with a configuration that names a class."""
+    configs = unit.configs_by_class.get(cls.name, [])
+    return [launch for launch in unit.launches if any(launch_uses(launch, config) for config in configs)]
+
+
+def launch_uses(launch: Launch, config: Config) -> bool:
+    """Return whether a launch names a configuration: by its path, or by the name of a file beside the script."""
+    folder = launch.script.rpartition("/")[0]
+    for path in launch.config_paths:
+        file_name = path.rpartition("/")[2]
+        beside_script = f"{folder}/{file_name}" if folder else file_name
+        if config.name == beside_script or f"/{config.name}".endswith(f"/{_without_variables(path)}"):
             return True
     return False
 
 
-def _tail(path: str) -> str:
-    """Return the part of a path after what only the shell knows: ``$(dirname $0)/a.py`` → ``a.py``."""
+def _without_variables(path: str) -> str:
+    """Return the end of a path without the parts that only the shell can expand: ``$(dirname $0)/a.py`` → ``a.py``."""
     parts = [part for part in path.split("/") if part not in (".", "..", "")]
     while parts and any(mark in parts[0] for mark in ("$", "(", ")", "~")):
         parts.pop(0)

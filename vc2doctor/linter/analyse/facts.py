@@ -1,4 +1,4 @@
-"""All facts that the rules judge by, each kind under its own name."""
+"""All facts that the rules use."""
 
 from vc2doctor.linter.analyse.autocast import AutocastFacts
 from vc2doctor.linter.analyse.loops import LoopFacts
@@ -10,7 +10,7 @@ from vc2doctor.linter.analyse.weights import WeightFacts
 
 
 class Facts:
-    """The facts of one project; each kind is found out when it is first asked for."""
+    """The facts of one project. Each kind is computed when it is first used."""
 
     def __init__(self, code: CodeFacts) -> None:
         self.code = code

@@ -1,4 +1,4 @@
-"""Training loops: the functions that run backward passes, with the regions that train in them."""
+"""Training loops: the functions that run backward passes, with their autocast regions."""
 
 import ast
 from collections import defaultdict
@@ -17,8 +17,9 @@ class Loop:
 
     function: Function
     backwards: tuple[Call, ...]
+    """The calls of ``backward``."""
     regions: tuple[Region, ...]
-    """Its autocast regions that train."""
+    """The autocast regions of the function that train."""
 
 
 class LoopFacts:
@@ -31,34 +32,40 @@ class LoopFacts:
 
     @cached_property
     def all(self) -> tuple[Loop, ...]:
-        """Every function that runs backward passes, outside of evaluation and tests."""
+        """Every function that runs backward passes and neither evaluates nor tests."""
+        regions: dict[Function, list[Region]] = defaultdict(list)
+        for region in self.autocast.regions:
+            if region.stage is not Stage.INFERS and not region.autocast.is_disabled:
+                regions[region.place.function].append(region)
+        loops = []
+        for function, calls in self._backwards().items():
+            if self.stages.of(calls[0].place) is not Stage.INFERS:
+                training = tuple(region for region in regions[function] if _precedes_backward(region, calls))
+                loops.append(Loop(function, tuple(calls), training))
+        return tuple(loops)
+
+    def _backwards(self) -> dict[Function, list[Call]]:
+        """Return the backward passes by the function that runs them."""
         backwards: dict[Function, list[Call]] = defaultdict(list)
         for module in self.code.files.modules.values():
             for call in module.calls:
-                if call.name == "backward" and self._is_backward(call):
+                if call.name == "backward" and _is_backward_pass(call):
                     backwards[call.place.function].append(call)
-        regions: dict[Function, list[Region]] = defaultdict(list)
-        for region in self.autocast.regions:
-            if region.stage is not Stage.INFERS and not region.autocast.off:
-                regions[region.place.function].append(region)
-        loops = []
-        for function, calls in backwards.items():
-            if self.stages.of(calls[0].place) is not Stage.INFERS:
-                inside = tuple(region for region in regions[function] if _trains_under(region, calls))
-                loops.append(Loop(function, tuple(calls), inside))
-        return tuple(loops)
-
-    def _is_backward(self, call: Call) -> bool:
-        if not isinstance(call.node.func, ast.Attribute) or call.place.function.name == "backward":
-            return False
-        return "autograd" not in call.place.module.dotted(call.node.func)
+        return backwards
 
     def of(self, unit: Unit) -> list[Loop]:
         """Return the loops of a unit."""
         return [loop for loop in self.all if self.code.unit_of(loop.function.module) is unit]
 
 
-def _trains_under(region: Region, backwards: list[Call]) -> bool:
-    """Say whether a region comes before a backward pass, and not in a later, evaluating block."""
+def _is_backward_pass(call: Call) -> bool:
+    """Return whether a call of ``backward`` is ``loss.backward()``, and not part of a custom autograd function."""
+    if not isinstance(call.node.func, ast.Attribute) or call.place.function.name == "backward":
+        return False
+    return "autograd" not in call.place.module.dotted(call.node.func)
+
+
+def _precedes_backward(region: Region, backwards: list[Call]) -> bool:
+    """Return whether a backward pass follows a region; a region behind the last one evaluates."""
     last = max(call.node.lineno for call in backwards)
     return region.statement.lineno <= last

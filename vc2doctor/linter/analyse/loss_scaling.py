@@ -1,4 +1,4 @@
-"""Loss scaling as loops use it: what a loop computes in, where it scales, and which scaler that can be."""
+"""Loss scaling in training loops: the dtypes that a loop computes in, where it scales the loss, and by which scaler."""
 
 import ast
 
@@ -9,38 +9,28 @@ from vc2doctor.linter.analyse.resolve import Unit
 from vc2doctor.linter.analyse.scalers import Scaler
 from vc2doctor.linter.analyse.stage import Stage, words
 from vc2doctor.linter.analyse.values import Value
-from vc2doctor.linter.read.module import Call, last_name
+from vc2doctor.linter.read.module import Call, Function, last_name
 
 
-def computes_in(facts: Facts, unit: Unit, loop: Loop) -> frozenset[Value]:
-    """Return what a loop's forward pass computes in: by its own regions, else its callers', else the unit's models'."""
+def compute_dtypes(facts: Facts, unit: Unit, loop: Loop) -> frozenset[Value]:
+    """Return the dtypes that the forward pass of a loop computes in; empty: no autocast region is known.
+
+    The regions of the loop itself decide, else those of its callers, else those inside the unit's models.
+    """
     own = [
         region
         for region in loop.regions
-        if facts.values.reached(region.place) is not False and region.autocast.enabled != {False}
+        if facts.values.is_reached(region.place) is not False and not region.autocast.is_disabled
     ]
-    if own:
-        return frozenset(value for region in own for value in region.dtypes)
-    calling = _calling(facts, unit, loop)
-    if calling:
-        return frozenset(value for region in calling for value in region.dtypes)
-    inner = [
-        region
-        for region in facts.autocast.regions
-        if region.stage is Stage.TRAINS
-        and region.helper is not None
-        and facts.code.unit_of(region.place.module) is unit
-    ]
-    reach = facts.code.import_closure(loop.function.module)
-    imported = [region for region in inner if region.place.module in reach]
-    return frozenset(value for region in imported or inner for value in region.dtypes)
+    regions = own or _regions_of_callers(facts, unit, loop) or _regions_of_models(facts, unit, loop)
+    return frozenset(dtype for region in regions for dtype in region.dtypes)
 
 
-def _calling(facts: Facts, unit: Unit, loop: Loop) -> list[Region]:
-    """Return the regions of functions that leave the backward pass to a scaler's wrapper: ``loss_scaler(loss, …)``."""
+def _regions_of_callers(facts: Facts, unit: Unit, loop: Loop) -> list[Region]:
+    """Return the regions of functions that call a wrapper to run the backward pass: ``loss_scaler(loss, …)``."""
     if loop.function.name != "__call__":
         return []
-    users = {
+    callers: set[Function] = {
         call.place.function
         for name, calls in unit.calls.items()
         if "scaler" in words(name) and name != "GradScaler"
@@ -50,41 +40,42 @@ def _calling(facts: Facts, unit: Unit, loop: Loop) -> list[Region]:
     return [
         region
         for region in facts.autocast.regions
-        if region.stage is Stage.TRAINS and not region.autocast.off and region.place.function in users
+        if region.stage is Stage.TRAINS and not region.autocast.is_disabled and region.place.function in callers
     ]
 
 
-def scaling(facts: Facts, loop: Loop) -> list[Call]:
-    """Return the loop's calls of ``scaler.scale`` that can be reached."""
+def _regions_of_models(facts: Facts, unit: Unit, loop: Loop) -> list[Region]:
+    """Return the regions that helpers open in the unit's models; if the loop imports some of the models, only those."""
+    regions = [region for region in facts.autocast.training_regions(unit) if region.helper is not None]
+    imported_modules = facts.code.import_closure(loop.function.module)
+    return [region for region in regions if region.place.module in imported_modules] or regions
+
+
+def scale_calls(facts: Facts, loop: Loop) -> list[Call]:
+    """Return the calls of ``scaler.scale`` in a loop, without those in branches that are never taken."""
     return [
         call
-        for call in loop.function.module.calls
-        if call.place.function is loop.function
-        and call.name == "scale"
-        and _is_scaler(call)
-        and facts.values.reached(call.place) is not False
+        for call in loop.function.module.calls_in(loop.function)
+        if call.name == "scale" and _is_on_scaler(call) and facts.values.is_reached(call.place) is not False
     ]
 
 
-def _is_scaler(call: Call) -> bool:
+def _is_on_scaler(call: Call) -> bool:
     return isinstance(call.node.func, ast.Attribute) and "scaler" in words(last_name(call.node.func.value))
 
 
 def scalers_of(facts: Facts, unit: Unit, loop: Loop) -> list[Scaler]:
-    """Return the constructions that a loop's scaler can come from: those of modules it imports, if any."""
-    mine = [scaler for scaler in facts.scalers.all if facts.code.unit_of(scaler.call.place.module) is unit]
-    near = facts.code.import_closure(loop.function.module)
-    close = [scaler for scaler in mine if scaler.call.place.module in near]
-    return close or mine
+    """Return the scalers that a loop can use: those made in modules that it imports, else all of the unit."""
+    scalers = [scaler for scaler in facts.scalers.all if facts.code.unit_of(scaler.call.place.module) is unit]
+    imported_modules = facts.code.import_closure(loop.function.module)
+    return [scaler for scaler in scalers if scaler.call.place.module in imported_modules] or scalers
 
 
-def follows_the_dtype(facts: Facts, scaler: Scaler) -> bool:
-    """Say whether ``enabled=`` asks for float16 itself: ``dtype == "float16"``, or a key that is not the switch."""
+def scaler_follows_dtype(facts: Facts, scaler: Scaler) -> bool:
+    """Return whether ``enabled=`` depends on the dtype (``dtype == "float16"``), or is always false."""
     enabled = scaler.call.argument("enabled")
-    text = ast.unparse(enabled) if enabled is not None else ""
-    return (
-        "float16" in text
-        or "bf16" in text
-        or "bfloat16" in text
-        or (enabled is not None and facts.values.decide(enabled, scaler.call.place) is False)
-    )
+    if enabled is None:
+        return False
+    text = ast.unparse(enabled)
+    mentions_dtype = any(dtype in text for dtype in ("float16", "bf16"))
+    return mentions_dtype or facts.values.truth(enabled, scaler.call.place) is False

@@ -1,118 +1,120 @@
-"""In which precision recipe of the probe the code of a project trains, as far as that can be read."""
+"""Maps the code of a project to the precision recipes of the probe, as far as the code can be read."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from vc2doctor.linter.analyse.autocast import Region
-from vc2doctor.linter.analyse.entry_points import EntryPoint, entries_of
+from vc2doctor.linter.analyse.entry_points import EntryPoint, entry_points_of
 from vc2doctor.linter.analyse.facts import Facts
-from vc2doctor.linter.analyse.loss_scaling import scalers_of, scaling
+from vc2doctor.linter.analyse.loss_scaling import scale_calls, scalers_of
 from vc2doctor.linter.analyse.resolve import Unit
-from vc2doctor.linter.analyse.stage import Stage
-from vc2doctor.linter.analyse.values import BFLOAT, FLOAT, HALF, Dtype, Value
+from vc2doctor.linter.analyse.values import BFLOAT16, FLOAT16, FLOAT32, Dtype, Value
+from vc2doctor.linter.read.shell import Launch
 from vc2doctor.target.shared.recipes import RECIPES
+
+_RECIPES_OF_FLAGS = (("bf16", "bf16-amp"), ("fp16", "fp16-amp"))
+"""The flags of transformers' trainer, and their recipes: float32 weights under autocast."""
 
 
 def recipes_of(facts: Facts) -> dict[str, str]:
-    """Return the recipe of every entry point, as far as it can be read; of several in one, the one most at risk."""
-    found: dict[str, str] = {}
+    """Return the recipe of every entry point that could be read; for one with several recipes, the riskiest.
+
+    If no entry point could be read, the flags of transformers' trainer decide, by unit.
+    """
+    recipes: dict[str, str] = {}
     for unit in facts.code.units.values():
-        for region, entry in _trained(facts, unit):
-            recipe = _recipe(facts, unit, region, entry)
-            name = entry.loop.function.module.name
+        for region, entry_point in _trained_regions(facts, unit):
+            recipe = _recipe_of_region(facts, unit, region, entry_point)
+            name = entry_point.loop.function.module.name
             if recipe is not None:
-                found[name] = min(found.get(name, recipe), recipe, key=_risk)
-    if not found:
-        flagged = {unit.folder or ".": _flagged(facts, unit) for unit in facts.code.units.values()}
-        found = {name: recipe for name, recipe in flagged.items() if recipe is not None}
-    return found
+                recipes[name] = min(recipes.get(name, recipe), recipe, key=_riskiest_first)
+    if recipes:
+        return recipes
+    by_unit = {unit.folder or ".": _recipe_of_flags(facts, unit) for unit in facts.code.units.values()}
+    return {name: recipe for name, recipe in by_unit.items() if recipe is not None}
 
 
-def deciding(recipes: Mapping[str, str]) -> str | None:
-    """Return the recipe to judge a project by: the one most at risk, as a fit environment must bear each."""
-    return min(recipes.values(), key=_risk, default=None)
+def riskiest_recipe(recipes: Mapping[str, str]) -> str | None:
+    """Return the riskiest recipe of a project: an environment that fits must be able to run it. ``None``: no recipe."""
+    return min(recipes.values(), key=_riskiest_first, default=None)
 
 
-def _trained(facts: Facts, unit: Unit) -> list[tuple[Region | None, EntryPoint]]:
-    inner = [
+def _riskiest_first(name: str) -> int:
+    return -RECIPES[name].risk
+
+
+def _trained_regions(facts: Facts, unit: Unit) -> list[tuple[Region | None, EntryPoint]]:
+    """Return the regions of the unit's models with the entry points that run them; without any, the loops alone."""
+    regions_of_models = [
         region
-        for region in facts.autocast.regions
-        if region.stage is Stage.TRAINS
-        and not region.autocast.off
-        and region.place.function.cls is not None
-        and facts.code.unit_of(region.place.module) is unit
+        for region in facts.autocast.training_regions(unit)
+        if not region.autocast.is_disabled and region.place.function.cls is not None
     ]
     pairs: list[tuple[Region | None, EntryPoint]] = [
-        (region, entry) for region in inner for entry in entries_of(facts, region)
+        (region, entry_point) for region in regions_of_models for entry_point in entry_points_of(facts, region)
     ]
-    if pairs:
-        return pairs
-    loops = [loop for loop in facts.loops.of(unit) if loop.regions]
-    return [
-        (
-            None,
-            EntryPoint(
-                loop.function.module.name, frozenset(value for region in loop.regions for value in region.dtypes), loop
-            ),
-        )
-        for loop in loops
-    ]
+    return pairs or [(None, entry_point) for entry_point in _entry_points_of_loops(facts, unit)]
 
 
-def _recipe(facts: Facts, unit: Unit, region: Region | None, entry: EntryPoint) -> str | None:
-    computes = region.dtypes if region is not None else entry.dtypes
-    weights = _weights(facts, unit, region)
-    scaled = bool(scaling(facts, entry.loop)) and any(
-        scaler.enabled != {False} for scaler in scalers_of(facts, unit, entry.loop)
-    )
-    if len(computes) != 1 or len(weights) != 1:
+def _entry_points_of_loops(facts: Facts, unit: Unit) -> Iterator[EntryPoint]:
+    for loop in facts.loops.of(unit):
+        if loop.regions:
+            dtypes = frozenset(dtype for region in loop.regions for dtype in region.dtypes)
+            yield EntryPoint(loop.function.module.name, dtypes, loop)
+
+
+def _recipe_of_region(facts: Facts, unit: Unit, region: Region | None, entry_point: EntryPoint) -> str | None:
+    compute = _only(region.dtypes if region is not None else entry_point.dtypes)
+    weights = _only(_weight_dtypes(facts, unit, region))
+    if compute is None or weights is None:
         return None
-    (compute,), (weight,) = computes, weights
-    if not (isinstance(compute, Dtype) and isinstance(weight, Dtype)):
-        return None
-    if region is not None and compute == HALF and BFLOAT in entry.dtypes:
+    if region is not None and compute == FLOAT16 and BFLOAT16 in entry_point.dtypes:
         return "bf16-in-fp16-autocast"
-    return _recipe_of(weight, compute, scaled=scaled)
-
-
-def _recipe_of(weights: Dtype, computes_in: Dtype, *, scaled: bool) -> str | None:
-    """Return the probe's recipe for two dtypes and loss scaling; one whose regions contradict has it either way."""
+    scaled = bool(scale_calls(facts, entry_point.loop)) and any(
+        scaler.enabled != {False} for scaler in scalers_of(facts, unit, entry_point.loop)
+    )
     for recipe in RECIPES.values():
-        same = (recipe.base, recipe.computes_in) == (weights.name, computes_in.name)
-        if same and (recipe.contradicts or recipe.scaled is scaled):
+        matches = (recipe.base, recipe.computes_in) == (weights.name, compute.name)
+        # The recipes whose regions contradict each other exist in one variant only, with or without scaling.
+        if matches and (recipe.contradicts or recipe.scaled is scaled):
             return recipe.name
     return None
 
 
-def _risk(name: str) -> int:
-    """Return a key that sorts the riskiest recipe first."""
-    return -RECIPES[name].risk
+def _only(dtypes: frozenset[Value]) -> Dtype | None:
+    """Return the dtype if it is the only one and known."""
+    dtype = next(iter(dtypes)) if len(dtypes) == 1 else None
+    return dtype if isinstance(dtype, Dtype) else None
 
 
-def _weights(facts: Facts, unit: Unit, region: Region | None) -> frozenset[Value]:
+def _weight_dtypes(facts: Facts, unit: Unit, region: Region | None) -> frozenset[Value]:
+    """Return the dtypes in which the weights of a region's model are loaded; without any load, float32."""
     cls = region.place.function.cls if region is not None else None
-    family = facts.code.family(cls) if cls is not None else []
+    related = facts.code.related_classes(cls) if cls is not None else []
     loads = [
         load
         for load in facts.weights.trained_loads(unit)
-        if not load.inert and facts.values.reached(load.place) is not False
+        if not load.is_inert and facts.values.is_reached(load.place) is not False
     ]
-    mine = [load for load in loads if load.place.function.cls in family] if family else loads
-    found = frozenset(value for load in mine for value in load.dtypes)
-    return found or frozenset([FLOAT])
+    own = [load for load in loads if load.place.function.cls in related] if related else loads
+    return frozenset(dtype for load in own for dtype in load.dtypes) or frozenset([FLOAT32])
 
 
-def _flagged(facts: Facts, unit: Unit) -> str | None:
-    """Return the recipe that the flags of transformers' trainer say: float32 weights under its autocast."""
+def _recipe_of_flags(facts: Facts, unit: Unit) -> str | None:
+    """Return the recipe that the flags of transformers' trainer select, in launch scripts or in code."""
     for launch in unit.launches:
-        for flag, recipe in (("--bf16", "bf16-amp"), ("--fp16", "fp16-amp")):
-            value = launch.flags.get(flag, ("False", 0))[0]
-            if value is None or value.lower() in ("true", "1"):
+        for flag, recipe in _RECIPES_OF_FLAGS:
+            if _is_on(launch, flag):
                 return recipe
     for name, calls in unit.calls.items():
-        if name.endswith(("TrainingArguments", "SFTConfig")):
-            for call in calls:
-                for key, recipe in (("bf16", "bf16-amp"), ("fp16", "fp16-amp")):
-                    given = call.argument(key)
-                    if given is not None and facts.values.decide(given, call.place):
-                        return recipe
+        for call in calls if name.endswith(("TrainingArguments", "SFTConfig")) else ():
+            for flag, recipe in _RECIPES_OF_FLAGS:
+                argument = call.argument(flag)
+                if argument is not None and facts.values.truth(argument, call.place):
+                    return recipe
     return None
+
+
+def _is_on(launch: Launch, name: str) -> bool:
+    flag = launch.flags.get(f"--{name}")
+    # Unlike Flag.is_on, this does not accept "yes".
+    return flag is not None and (flag.value is None or flag.value.lower() in ("true", "1"))

@@ -1,9 +1,9 @@
-"""CodeFacts: all modules, configurations and launch scripts of a project, and how names lead from one to another."""
+"""Resolves names across the files of a project: modules, classes, functions, calls and configurations."""
 
 import ast
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from posixpath import normpath
 
@@ -13,56 +13,58 @@ from vc2doctor.linter.read.project import ProjectFiles
 from vc2doctor.linter.read.shell import Launch
 
 MAX_HOPS = 8
-"""Re-exports and base classes are followed so far; nobody writes longer chains, and circles end."""
+"""Re-exports that are followed for one name. Real code has fewer, and the limit ends circular imports."""
+MAX_BASES = 4 * MAX_HOPS
+"""Base classes that are collected for one class. The limit ends circular inheritance."""
 
 Definition = Module | Class | Function
 
 
 @dataclass(frozen=True, eq=False)
 class Unit:
-    """A project in the narrow sense: what one set of requirements belongs to. Repositories hold several."""
+    """The files that one set of requirements belongs to. A repository can hold several units."""
 
     folder: str
-    """Relative to the root; ``""``: the root."""
+    """Relative to the root; ``""`` is the root."""
     modules: tuple[Module, ...]
     configs: tuple[Config, ...]
     launches: tuple[Launch, ...]
-    code: "CodeFacts" = field(repr=False)
 
     @cached_property
     def classes(self) -> Mapping[str, list[Class]]:
         """The classes by name."""
-        found: dict[str, list[Class]] = defaultdict(list)
+        by_name: dict[str, list[Class]] = defaultdict(list)
         for module in self.modules:
             for cls in module.classes.values():
-                found[cls.name].append(cls)
-        return found
+                by_name[cls.name].append(cls)
+        return by_name
 
     @cached_property
     def configs_by_class(self) -> Mapping[str, list[Config]]:
-        """The configurations by the names of classes that they hold as values: ``model_cls="Chat"``."""
-        found: dict[str, list[Config]] = defaultdict(list)
+        """The configurations that name a class as a value (``model_cls="Chat"``), by the name of the class."""
+        by_class: dict[str, list[Config]] = defaultdict(list)
         for config in self.configs:
-            for name in {entry.value for entry in config.entries if isinstance(entry.value, str)} & set(self.classes):
-                found[name].append(config)
-        return found
+            texts = {entry.value for entry in config.entries if isinstance(entry.value, str)}
+            for name in texts & set(self.classes):
+                by_class[name].append(config)
+        return by_class
 
     @cached_property
     def calls(self) -> Mapping[str, list[Call]]:
-        """The calls by the last part of what is called."""
-        found: dict[str, list[Call]] = defaultdict(list)
+        """The calls by the last part of the callee's name."""
+        by_name: dict[str, list[Call]] = defaultdict(list)
         for module in self.modules:
             for call in module.calls:
-                found[call.name].append(call)
-        return found
+                by_name[call.name].append(call)
+        return by_name
 
 
 class CodeFacts:
-    """How names lead from one file of a project to another."""
+    """The files of a project, and what the names in them mean."""
 
     def __init__(self, files: ProjectFiles) -> None:
         self.files = files
-        self._closures: dict[Module, frozenset[Module]] = {}
+        self._import_closures: dict[Module, frozenset[Module]] = {}
 
     @cached_property
     def units(self) -> Mapping[str, Unit]:
@@ -70,26 +72,24 @@ class CodeFacts:
         return {folder: self._unit(folder) for folder in sorted(set(self.files.folders.values()))}
 
     def _unit(self, folder: str) -> Unit:
+        files, folders = self.files, self.files.folders
         return Unit(
             folder,
-            modules=tuple(
-                module for module in self.files.modules.values() if self.files.folders[module.name] == folder
-            ),
-            configs=tuple(config for config in self.files.configs if self.files.folders[config.name] == folder),
-            launches=tuple(launch for launch in self.files.launches if self.files.folders[launch.name] == folder),
-            code=self,
+            modules=tuple(module for module in files.modules.values() if folders[module.name] == folder),
+            configs=tuple(config for config in files.configs if folders[config.name] == folder),
+            launches=tuple(launch for launch in files.launches if folders[launch.script] == folder),
         )
 
     def folder_of(self, name: str) -> str:
-        """Return the folder of the unit a file belongs to; ``""``, the root's, for one that was not read."""
+        """Return the folder of a file's unit; ``""`` (the root) for a file that was not read."""
         return self.files.folders.get(name, "")
 
     def unit_of(self, module: Module) -> Unit:
-        """Return the unit a module belongs to."""
+        """Return the unit of a module."""
         return self.units[self.files.folders[module.name]]
 
     def version(self, unit: Unit, package: str) -> str | None:
-        """Return the version that a unit will run with: what is installed, else its own pin or the root's."""
+        """Return the version that a unit will run with: the installed one, else the unit's pin, else the root's."""
         return (
             self.files.installed.get(package)
             or self.files.pins.get(unit.folder, {}).get(package)
@@ -97,50 +97,53 @@ class CodeFacts:
         )
 
     def module_named(self, module: Module, dotted: str) -> Module | None:
-        """Return the project's module that ``dotted`` means when ``module`` imports it."""
+        """Return the module of the project that ``import dotted`` in ``module`` means, or ``None``."""
         folder = module.name.rpartition("/")[0]
         if dotted.startswith("."):
             level = len(dotted) - len(dotted.lstrip("."))
-            base = normpath("/".join([folder or ".", *[".."] * (level - 1)]))
-            return self._file("" if base == "." else base, dotted.lstrip("."))
+            package = normpath("/".join([folder or ".", *[".."] * (level - 1)]))
+            return self._module_below("" if package == "." else package, dotted.lstrip("."))
+        # The folder on sys.path is unknown: the folder of the module and every folder above it can be the one.
         while True:
-            found = self._file(folder, dotted)
-            if found is not None or not folder:
-                return found
+            imported = self._module_below(folder, dotted)
+            if imported is not None or not folder:
+                return imported
             folder = folder.rpartition("/")[0]
 
-    def _file(self, folder: str, dotted: str) -> Module | None:
+    def _module_below(self, folder: str, dotted: str) -> Module | None:
         stem = "/".join(part for part in (folder, dotted.replace(".", "/")) if part)
-        return self.files.modules.get(f"{stem}.py") or self.files.modules.get(
-            f"{stem}/__init__.py" if stem else "__init__.py"
-        )
+        package = f"{stem}/__init__.py" if stem else "__init__.py"
+        return self.files.modules.get(f"{stem}.py") or self.files.modules.get(package)
 
-    def resolve(self, module: Module, dotted: str, depth: int = 0) -> Definition | None:
-        """Return what a dotted name means in ``module``, through imports and re-exports."""
-        if depth > MAX_HOPS or not dotted:
+    def resolve(self, module: Module, dotted: str, hops: int = 0) -> Definition | None:
+        """Return the definition that a dotted name in ``module`` means, through imports and re-exports, or ``None``."""
+        if hops > MAX_HOPS or not dotted:
             return None
-        head, _, rest = dotted.partition(".")
-        if not rest and head:
-            return self._in(module, head, depth)
+        first, _, rest = dotted.partition(".")
+        if not rest and first:
+            return self._definition_in(module, first, hops)
         parts = dotted.split(".")
-        for cut in range(len(parts), 0, -1):
-            prefix = ".".join(parts[:cut])
+        # In `a.b.c`, the longest prefix that is a module owns the rest.
+        for length in range(len(parts), 0, -1):
+            prefix = ".".join(parts[:length])
             owner = self.module_named(module, prefix) if prefix.strip(".") else None
             if owner is not None:
-                return self._member(owner, parts[cut:], depth)
-        found = self._in(module, head, depth) if head else None
-        return found.methods.get(rest) if isinstance(found, Class) else None
+                return self._member(owner, parts[length:], hops)
+        cls = self._definition_in(module, first, hops) if first else None
+        return cls.methods.get(rest) if isinstance(cls, Class) else None
 
-    def _member(self, owner: Module, path: list[str], depth: int) -> Definition | None:
+    def _member(self, owner: Module, path: list[str], hops: int) -> Definition | None:
+        """Return what ``path`` means in a module: the module itself, a class or function, or a method of a class."""
         if not path:
             return owner
-        found = self._in(owner, path[0], depth + 1)
-        if isinstance(found, Class) and len(path) > 1:
-            return self.method(found, path[1])
-        return found if len(path) == 1 else None
+        definition = self._definition_in(owner, path[0], hops + 1)
+        if isinstance(definition, Class) and len(path) > 1:
+            return self.method(definition, path[1])
+        return definition if len(path) == 1 else None
 
-    def _in(self, module: Module, name: str, depth: int) -> Definition | None:
-        if depth > MAX_HOPS:
+    def _definition_in(self, module: Module, name: str, hops: int) -> Definition | None:
+        """Return what a simple name at the level of a module means."""
+        if hops > MAX_HOPS:
             return None
         if name in module.classes:
             return module.classes[name]
@@ -149,48 +152,48 @@ class CodeFacts:
                 return function
         imported = module.imports.get(name)
         if imported is not None and imported != name:
-            return self.resolve(module, imported, depth + 1)
-        for star in module.stars:
-            source = self.module_named(module, star)
-            found = self._in(source, name, depth + 1) if source is not None else None
-            if found is not None:
-                return found
+            return self.resolve(module, imported, hops + 1)
+        for dotted in module.star_imports:
+            source = self.module_named(module, dotted)
+            definition = self._definition_in(source, name, hops + 1) if source is not None else None
+            if definition is not None:
+                return definition
         return None
 
     def import_closure(self, module: Module) -> frozenset[Module]:
-        """Return the modules that a module imports, directly or through others, and itself."""
-        known = self._closures.get(module)
-        if known is None:
+        """Return the module and all modules of the project that it imports, directly or through others."""
+        closure = self._import_closures.get(module)
+        if closure is None:
             seen, waiting = {module}, [module]
             while waiting:
-                for found in self._imported(waiting.pop()):
-                    if found not in seen:
-                        seen.add(found)
-                        waiting.append(found)
-            known = self._closures[module] = frozenset(seen)
-        return known
+                new = set(self._imported_modules(waiting.pop())) - seen
+                seen |= new
+                waiting.extend(new)
+            closure = self._import_closures[module] = frozenset(seen)
+        return closure
 
-    def _imported(self, module: Module) -> Iterator[Module]:
-        for dotted in {*module.imports.values(), *module.stars}:
+    def _imported_modules(self, module: Module) -> Iterator[Module]:
+        for dotted in {*module.imports.values(), *module.star_imports}:
+            # `from a.b import c`: c is a module, or a name in the module b.
             for name in (dotted, dotted.rpartition(".")[0]):
-                found = self.module_named(module, name) if name.strip(".") else None
-                if found is not None:
-                    yield found
+                imported = self.module_named(module, name) if name.strip(".") else None
+                if imported is not None:
+                    yield imported
                     break
 
     def class_named(self, module: Module, expression: ast.expr) -> Class | None:
-        """Return the project's class that an expression names; where imports do not tell, the unit's only one."""
-        found = self.resolve(module, module.dotted(expression))
-        if isinstance(found, Class):
-            return found
-        same = self.unit_of(module).classes.get(last_name(expression), [])
-        return same[0] if len(same) == 1 else None
+        """Return the class an expression names: by imports, else the unit's only class of that name, or ``None``."""
+        definition = self.resolve(module, module.dotted(expression))
+        if isinstance(definition, Class):
+            return definition
+        same_name = self.unit_of(module).classes.get(last_name(expression), [])
+        return same_name[0] if len(same_name) == 1 else None
 
     def mro(self, cls: Class) -> list[Class]:
-        """Return the class and its bases within the project, the nearest first."""
+        """Return the class and its base classes within the project, the nearest first."""
         order: list[Class] = []
         waiting = [cls]
-        while waiting and len(order) <= MAX_HOPS * 4:
+        while waiting and len(order) <= MAX_BASES:
             current = waiting.pop(0)
             if current not in order:
                 order.append(current)
@@ -198,86 +201,93 @@ class CodeFacts:
                 waiting.extend(base for base in bases if base is not None)
         return order
 
-    def bases(self, cls: Class) -> Iterator[str]:
-        """Yield the dotted names of all bases, those outside the project too."""
-        for each in self.mro(cls):
-            for base in each.node.bases:
-                yield each.module.dotted(base)
+    def base_names(self, cls: Class) -> Iterator[str]:
+        """Yield the dotted names of all base classes, also of those outside the project."""
+        for owner in self.mro(cls):
+            for base in owner.node.bases:
+                yield owner.module.dotted(base)
 
     @cached_property
     def _subclasses(self) -> Mapping[Class, list[Class]]:
-        found: dict[Class, list[Class]] = defaultdict(list)
+        subclasses: dict[Class, list[Class]] = defaultdict(list)
         for module in self.files.modules.values():
             for cls in module.classes.values():
                 for base in self.mro(cls)[1:]:
-                    found[base].append(cls)
-        return found
+                    subclasses[base].append(cls)
+        return subclasses
 
-    def family(self, cls: Class) -> list[Class]:
-        """Return the class, its bases and its subclasses within the project."""
+    def related_classes(self, cls: Class) -> list[Class]:
+        """Return the class, its base classes and its subclasses within the project."""
         return [*self.mro(cls), *self._subclasses.get(cls, [])]
 
     def method(self, cls: Class, name: str) -> Function | None:
-        """Return the method a class has or inherits."""
-        return next((each.methods[name] for each in self.mro(cls) if name in each.methods), None)
+        """Return the method that a class has or inherits, or ``None``."""
+        return _first_method(self.mro(cls), name)
 
-    def called(self, call: Call) -> Function | None:
-        """Return the project's function or method that a call means, as far as that can be read."""
+    def callee(self, call: Call) -> Function | None:
+        """Return the function or method of the project that a call goes to, as far as it can be read.
+
+        The callee of a call that constructs an object is the ``__init__`` of its class.
+        """
         place, function = call.place, call.node.func
-        if isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name):
-            owner = place.function.cls
-            if function.value.id in ("self", "cls") and owner is not None:
-                return self.method(owner, function.attr)
-        if isinstance(function, ast.Attribute) and isinstance(function.value, ast.Call):
-            owner = place.function.cls
-            if last_name(function.value.func) == "super" and owner is not None:
-                return next(
-                    (each.methods[function.attr] for each in self.mro(owner)[1:] if function.attr in each.methods), None
-                )
+        cls = place.function.cls
+        if isinstance(function, ast.Attribute) and cls is not None:
+            if isinstance(function.value, ast.Name) and function.value.id in ("self", "cls"):
+                return self.method(cls, function.attr)
+            if isinstance(function.value, ast.Call) and last_name(function.value.func) == "super":
+                return _first_method(self.mro(cls)[1:], function.attr)
         if isinstance(function, ast.Name):
-            inner = self._nested(place, function.id)
-            if inner is not None:
-                return inner
-        found = self.resolve(place.module, place.module.dotted(function))
-        if isinstance(found, Class):
-            return self.method(found, "__init__")
-        return found if isinstance(found, Function) else None
-
-    @staticmethod
-    def _nested(place: Place, name: str) -> Function | None:
-        outer: Function | None = place.function
-        while outer is not None:
-            for function in place.module.functions:
-                if function.name == name and function.outer is outer and function.cls is outer.cls:
-                    return function
-            outer = outer.outer
-        return None
+            nested = _nested_function(place, function.id)
+            if nested is not None:
+                return nested
+        definition = self.resolve(place.module, place.module.dotted(function))
+        if isinstance(definition, Class):
+            return self.method(definition, "__init__")
+        return definition if isinstance(definition, Function) else None
 
     @cached_property
     def _callers(self) -> Mapping[Function, list[Call]]:
-        found: dict[Function, list[Call]] = defaultdict(list)
-        names = {function.name for module in self.files.modules.values() for function in module.functions}
-        names |= {name for module in self.files.modules.values() for name in module.classes}
-        for module in self.files.modules.values():
+        callers: dict[Function, list[Call]] = defaultdict(list)
+        modules = self.files.modules.values()
+        names = {function.name for module in modules for function in module.functions}
+        names |= {name for module in modules for name in module.classes}
+        for module in modules:
             for call in module.calls:
-                if call.name in names:
-                    target = self.called(call)
-                    if target is not None:
-                        found[target].append(call)
-        return found
+                callee = self.callee(call) if call.name in names else None
+                if callee is not None:
+                    callers[callee].append(call)
+        return callers
 
     def callers(self, function: Function) -> list[Call]:
-        """Return the calls of a function within the project that can be resolved."""
+        """Return the calls in the project that are known to go to a function."""
         return self._callers.get(function, [])
 
     def configs_of(self, place: Place) -> list[Config]:
-        """Return the configurations that code at ``place`` reads: those that name its class, else all of its unit."""
+        """Return the configurations that code at ``place`` reads: those that name its class, else all of its unit.
+
+        JSON files are left out: they are read by an engine such as DeepSpeed and not by the project's code.
+        """
         unit, cls = self.unit_of(place.module), place.function.cls
         configs = [config for config in unit.configs if config.kind != "json"]
-        naming = unit.configs_by_class.get(cls.name, []) if cls is not None else []
-        return naming or configs
+        naming_class = unit.configs_by_class.get(cls.name, []) if cls is not None else []
+        return naming_class or configs
 
     def same_name_calls(self, function: Function) -> list[Call]:
-        """Return the method calls of a function's name within its unit, on objects whose class cannot be read."""
+        """Return the calls in the unit of any method with the name of this one, whatever the class of the object."""
+        if function.cls is None:
+            return []
         calls = self.unit_of(function.module).calls.get(function.name, [])
-        return [call for call in calls if isinstance(call.node.func, ast.Attribute)] if function.cls is not None else []
+        return [call for call in calls if isinstance(call.node.func, ast.Attribute)]
+
+
+def _first_method(classes: list[Class], name: str) -> Function | None:
+    return next((cls.methods[name] for cls in classes if name in cls.methods), None)
+
+
+def _nested_function(place: Place, name: str) -> Function | None:
+    """Return the function of this name that is defined in the function of ``place``, or in one around it."""
+    for scope in place.function.scopes():
+        for function in place.module.functions:
+            if function.name == name and function.outer is scope and function.cls is scope.cls:
+                return function
+    return None

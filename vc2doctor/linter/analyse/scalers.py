@@ -1,4 +1,4 @@
-"""Gradient scalers: where they are made."""
+"""Gradient scalers: the calls that construct them."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,7 +7,7 @@ from vc2doctor.linter.analyse.resolve import CodeFacts
 from vc2doctor.linter.analyse.values import Value, Values
 from vc2doctor.linter.read.module import Call
 
-SCALERS = {
+_SCALERS = {
     "torch.cuda.amp.GradScaler",
     "torch.cuda.amp.grad_scaler.GradScaler",
     "torch.amp.GradScaler",
@@ -17,14 +17,15 @@ SCALERS = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scaler:
-    """A construction of a GradScaler."""
+    """A call that constructs a GradScaler."""
 
     call: Call
     enabled: frozenset[Value]
+    """The possible values of ``enabled``."""
 
 
 class ScalerFacts:
-    """The scalers of one project."""
+    """The gradient scalers of one project."""
 
     def __init__(self, code: CodeFacts, values: Values) -> None:
         self.code = code
@@ -32,13 +33,16 @@ class ScalerFacts:
 
     @cached_property
     def all(self) -> tuple[Scaler, ...]:
-        """Every construction of a torch GradScaler."""
-        found = []
-        for module in self.code.files.modules.values():
-            for call in module.calls:
-                if module.dotted(call.node.func) in SCALERS:
-                    generic = not module.dotted(call.node.func).startswith("torch.cuda")
-                    enabled = call.argument("enabled", 5 if generic else 4)
-                    values = self.values.of(enabled, call.place) if enabled is not None else frozenset([True])
-                    found.append(Scaler(call, values))
-        return tuple(found)
+        """Every call that constructs a GradScaler of torch."""
+        return tuple(
+            self._scaler(call)
+            for module in self.code.files.modules.values()
+            for call in module.calls
+            if module.dotted(call.node.func) in _SCALERS
+        )
+
+    def _scaler(self, call: Call) -> Scaler:
+        # torch.amp.GradScaler takes the device before the arguments of torch.cuda.amp.GradScaler.
+        takes_device = not call.place.module.dotted(call.node.func).startswith("torch.cuda")
+        enabled = call.argument("enabled", 5 if takes_device else 4)
+        return Scaler(call, self.values.of(enabled, call.place) if enabled is not None else frozenset([True]))

@@ -1,108 +1,68 @@
-"""Is this code that trains, or code that only infers? By the words of its path, and by what it does."""
+"""Decides whether code trains or only infers: by the words of its path and names, and by the calls it makes."""
 
 import ast
 import re
 from enum import Enum
 
 from vc2doctor.linter.analyse.resolve import CodeFacts
+from vc2doctor.linter.knowledge.optimizers import TRAINING_OPTIMIZERS
 from vc2doctor.linter.read.module import Call, Class, Function, Module, Place, last_name
 
 
 class Stage(Enum):
-    """What a piece of code does, as far as that can be read."""
+    """What a piece of code does, as far as it can be read."""
 
     TRAINS = "trains"
     INFERS = "infers"
     UNKNOWN = "unknown"
 
 
-_INFERENCE_PATH = {
+_INFERENCE_PATH_WORDS = {
     *("eval", "evals", "evaluation", "evaluate", "evaluator", "demo", "demos", "test", "tests", "testing", "inference"),
-    *(
-        "infer",
-        "serve",
-        "serving",
-        "gradio",
-        "cli",
-        "convert",
-        "converter",
-        "conversion",
-        "consolidate",
-        "conversation",
-    ),
-    *("export", "benchmark", "benchmarks", "annotator", "preprocess", "preprocessing", "extract", "generation", "app"),
-    *("predict", "chatbot", "notebook", "notebooks", "playground", "apply", "merge", "quantize", "deploy", "metrics"),
+    *("infer", "serve", "serving", "gradio", "cli", "convert", "converter", "conversion", "consolidate"),
+    *("conversation", "export", "benchmark", "benchmarks", "annotator", "preprocess", "preprocessing", "extract"),
+    *("generation", "app", "predict", "chatbot", "notebook", "notebooks", "playground", "apply", "merge", "quantize"),
+    *("deploy", "metrics"),
 }
-_INFERENCE_NAME = {
-    *(
-        "generate",
-        "generation",
-        "predict",
-        "prediction",
-        "infer",
-        "inference",
-        "evaluate",
-        "evaluation",
-        "eval",
-        "test",
-    ),
-    *(
-        "validate",
-        "validation",
-        "valid",
-        "val",
-        "answer",
-        "demo",
-        "sample",
-        "chat",
-        "decode",
-        "rollout",
-        "rank",
-        "caption",
-    ),
+_INFERENCE_FUNCTION_WORDS = {
+    *("generate", "generation", "predict", "prediction", "infer", "inference", "evaluate", "evaluation", "eval"),
+    *("test", "validate", "validation", "valid", "val", "answer", "demo", "sample", "chat", "decode", "rollout"),
+    *("rank", "caption"),
 }
-_OPTIMISERS = re.compile(
-    r"^(create_optimizer|build_optimizer|AdamW?(8bit)?|SGD|Adafactor|Lion|configure_optimizers|get_optimizer)$"
-)
-_TRAINERS = re.compile(
+_TRAINER_CALLS = re.compile(
     r"^(\w*Trainer|\w*TrainingArguments|SFTConfig|DPOConfig|get_peft_model|prepare_model_for_\w+_training)$"
 )
-
-_LEARNING = re.compile(r"^_?(forward(?!_(test|eval|infer))\w*|training_step|compute_loss|loss)$")
+_TRAINING_METHODS = re.compile(r"^_?(forward(?!_(test|eval|infer))\w*|training_step|compute_loss|loss)$")
 
 
 def words(text: str) -> set[str]:
-    """Return the words of a path or name: ``eval_utils.py`` → eval, utils, py."""
+    """Return the words of a path or name in lower case: ``evalUtils_2.py`` → eval, utils, 2, py."""
     return set(re.findall(r"[a-z]+|\d+", re.sub(r"([a-z])([A-Z])", r"\1 \2", text).lower()))
 
 
-def infers_by_path(name: str) -> bool:
-    """Say whether a file's path says that it evaluates, serves, converts or tests."""
-    return bool(words(name.removesuffix(".py")) & _INFERENCE_PATH)
+def is_inference_path(name: str) -> bool:
+    """Return whether the path of a file says that it evaluates, serves, converts or tests."""
+    return bool(words(name.removesuffix(".py")) & _INFERENCE_PATH_WORDS)
 
 
-def infers_by_name(name: str) -> bool:
-    """Say whether a function's name says that it generates, evaluates or tests."""
-    return bool(words(name) & _INFERENCE_NAME) and not words(name) & {"train", "training"}
+def is_inference_name(name: str) -> bool:
+    """Return whether the name of a function says that it generates, evaluates or tests."""
+    return bool(words(name) & _INFERENCE_FUNCTION_WORDS) and not words(name) & {"train", "training"}
 
 
-def without_gradients(place: Place) -> bool:
-    """Say whether a place stands under ``no_grad`` or ``inference_mode``."""
-    function: Function | None = place.function
-    while function is not None:
-        if any(_turns_off(decorator) for decorator in function.decorators):
-            return True
-        function = function.outer
-    return any(_turns_off(manager) for manager in place.withs)
+def is_without_gradients(place: Place) -> bool:
+    """Return whether a place is under ``no_grad`` or ``inference_mode``."""
+    decorators = (decorator for scope in place.function.scopes() for decorator in scope.decorators)
+    return any(_disables_gradients(expression) for expression in (*decorators, *place.contexts))
 
 
-def _turns_off(expression: ast.expr) -> bool:
+def _disables_gradients(expression: ast.expr) -> bool:
     name = last_name(expression.func if isinstance(expression, ast.Call) else expression)
     return name in ("no_grad", "inference_mode")
 
 
 class Stages:
-    """Answers for one project which code trains."""
+    """Tells which code of one project trains."""
 
     def __init__(self, code: CodeFacts) -> None:
         self._code = code
@@ -110,65 +70,65 @@ class Stages:
 
     def of(self, place: Place) -> Stage:
         """Return what the code at ``place`` does."""
-        module, function = place.module, place.function
-        if infers_by_path(module.name) or without_gradients(place) or self._infers_by_name(function):
+        module, cls = place.module, place.function.cls
+        is_inference_function = any(is_inference_name(scope.name) for scope in place.function.scopes())
+        if is_inference_path(module.name) or is_without_gradients(place) or is_inference_function:
             return Stage.INFERS
-        if function.cls is not None:
-            if self.learns(function.cls):
+        if cls is not None:
+            if self.class_trains(cls):
                 return Stage.TRAINS
-            return Stage.TRAINS if self.trains(module) and not is_module(self._code, function.cls) else Stage.UNKNOWN
-        if self.trains(module):
+            # The training code beside a torch module without a loss does not tell whether that module is trained.
+            is_training_class = self.module_trains(module) and not is_torch_module(self._code, cls)
+            return Stage.TRAINS if is_training_class else Stage.UNKNOWN
+        if self.module_trains(module):
             return Stage.TRAINS
-        return Stage.INFERS if _puts_to_eval(module) else Stage.UNKNOWN
+        return Stage.INFERS if _runs_inference(module) else Stage.UNKNOWN
 
-    @staticmethod
-    def _infers_by_name(function: Function) -> bool:
-        scope: Function | None = function
-        while scope is not None:
-            if infers_by_name(scope.name):
+    def class_trains(self, cls: Class) -> bool:
+        """Return whether a class, or a base or subclass of it, has a ``forward`` that computes a loss."""
+        answer = self._trains.get(cls)
+        if answer is None:
+            methods = [method for related in self._code.related_classes(cls) for method in related.methods.values()]
+            answer = any(_computes_loss(method) for method in methods if _TRAINING_METHODS.match(method.name))
+            self._trains[cls] = answer
+        return answer
+
+    def module_trains(self, module: Module) -> bool:
+        """Return whether a module makes an optimizer, a trainer or an adapter, or runs a backward pass."""
+        answer = self._trains.get(module)
+        if answer is None:
+            answer = any(_is_training_call(call) for call in module.calls)
+            self._trains[module] = answer
+        return answer
+
+
+def is_torch_module(code: CodeFacts, cls: Class) -> bool:
+    """Return whether a class is a torch module, by its base classes or its ``forward``."""
+    return "forward" in cls.methods or any(
+        base.endswith(("Module", "PreTrainedModel")) for base in code.base_names(cls)
+    )
+
+
+def _computes_loss(function: Function) -> bool:
+    """Return whether a function handles a loss or labels, by the names in it."""
+    for node in ast.walk(function.node):
+        match node:
+            case ast.Name(id=name) if "loss" in name.lower() or name == "labels":
                 return True
-            scope = scope.outer
-        return False
-
-    def learns(self, cls: Class) -> bool:
-        """Say whether a class, a base or a subclass of it has a ``forward`` that computes a loss."""
-        known = self._trains.get(cls)
-        if known is None:
-            methods = [method for each in self._code.family(cls) for method in each.methods.values()]
-            known = any(_speaks_of_loss(method.node) for method in methods if _LEARNING.match(method.name))
-            self._trains[cls] = known
-        return known
-
-    def trains(self, module: Module) -> bool:
-        """Say whether a module makes an optimiser, a trainer or an adapter, or runs a backward pass."""
-        known = self._trains.get(module)
-        if known is None:
-            known = any(_is_training(call) for call in module.calls)
-            self._trains[module] = known
-        return known
-
-
-def is_module(code: CodeFacts, cls: Class) -> bool:
-    """Say whether a class is a torch module, by its bases or its ``forward``."""
-    return "forward" in cls.methods or any(base.endswith(("Module", "PreTrainedModel")) for base in code.bases(cls))
-
-
-def _speaks_of_loss(node: ast.AST) -> bool:
-    for found in ast.walk(node):
-        if isinstance(found, ast.Name) and ("loss" in found.id.lower() or found.id == "labels"):
-            return True
-        if isinstance(found, ast.Attribute) and found.attr == "cross_entropy":
-            return True
-        if isinstance(found, ast.keyword | ast.arg) and "loss" in (found.arg or "").lower():
-            return True
-        if isinstance(found, ast.keyword) and found.arg == "labels":
-            return True
+            case ast.Attribute(attr="cross_entropy") | ast.keyword(arg="labels"):
+                return True
+            case ast.keyword(arg=str(name)) | ast.arg(arg=name) if "loss" in name.lower():
+                return True
     return False
 
 
-def _is_training(call: Call) -> bool:
-    return call.name in ("backward", "loss_scaler") or bool(_OPTIMISERS.match(call.name) or _TRAINERS.match(call.name))
+def _is_training_call(call: Call) -> bool:
+    return (
+        call.name in ("backward", "loss_scaler")
+        or call.name in TRAINING_OPTIMIZERS
+        or _TRAINER_CALLS.match(call.name) is not None
+    )
 
 
-def _puts_to_eval(module: Module) -> bool:
+def _runs_inference(module: Module) -> bool:
     return any(call.name in ("eval", "generate") and isinstance(call.node.func, ast.Attribute) for call in module.calls)

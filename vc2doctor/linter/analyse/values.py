@@ -1,12 +1,24 @@
-"""What an expression can be: constants, defaults, configuration keys and dtypes, over files; never computed."""
+"""Finds the values that an expression can have: constants, defaults, configuration keys and dtypes, across files.
+
+Values are looked up, never computed: arithmetic and calls give ``UNKNOWN``.
+"""
 
 import ast
 import operator
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from vc2doctor.linter.analyse.resolve import CodeFacts
 from vc2doctor.linter.read.config import UNKNOWN, Unknown
-from vc2doctor.linter.read.module import Class, Function, Place, last_name
+from vc2doctor.linter.read.module import Assigned, Class, Function, Place, last_name
+
+MAX_DEPTH = 10
+"""Nested questions that are followed: a name, its assignment, the argument that a caller gives, and so on."""
+MAX_VALUES = 24
+"""Values of one expression. With more of them only a run can tell, so the answer is ``UNKNOWN``."""
+MAX_EVALUATIONS = 2000
+"""Expressions that are evaluated to answer one outermost question. The limit bounds the time on a large project."""
 
 
 class Dtype(NamedTuple):
@@ -15,96 +27,141 @@ class Dtype(NamedTuple):
     name: str
 
 
-HALF, BFLOAT, FLOAT = Dtype("float16"), Dtype("bfloat16"), Dtype("float32")
+FLOAT16, BFLOAT16, FLOAT32 = Dtype("float16"), Dtype("bfloat16"), Dtype("float32")
 
 Value = Any
 """A constant, a ``Dtype``, or ``UNKNOWN``."""
 
-_NAMES = {
-    **dict.fromkeys(("float16", "half", "fp16", "torch.float16", "torch.half"), HALF),
-    **dict.fromkeys(("bfloat16", "bf16", "torch.bfloat16"), BFLOAT),
-    **dict.fromkeys(("float32", "float", "fp32", "torch.float32", "torch.float"), FLOAT),
+_DTYPES = {
+    **dict.fromkeys(("float16", "half", "fp16", "torch.float16", "torch.half"), FLOAT16),
+    **dict.fromkeys(("bfloat16", "bf16", "torch.bfloat16"), BFLOAT16),
+    **dict.fromkeys(("float32", "float", "fp32", "torch.float32", "torch.float"), FLOAT32),
 }
-CONFIG_ROOTS = {
+CONFIG_NAMES = {
     *("config", "cfg", "conf", "configs", "args", "opt", "opts", "hparams", "hps", "params", "run_cfg", "train_config"),
     *("model_config", "cfgs", "train_cfg", "model_cfg", "cfg_model", "config_dict"),
 }
-_DEEPEST = 10
-_MOST = 24
-_PATIENCE = 2000
-"""So many expressions are followed for one question; code that needs more decides at run time."""
+"""Names that code gives to its configuration."""
+
+_COMPARISONS: dict[type[ast.cmpop], Callable[[Value, Value], Any]] = {
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Is: operator.is_,
+    ast.IsNot: operator.is_not,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+}
+_ONLY_UNKNOWN: frozenset[Value] = frozenset([UNKNOWN])
+
+Question = tuple[ast.expr, Function]
+"""An expression, and the function that it is in."""
 
 
-def as_dtype(value: Value) -> Value:
-    """Return a value given where a dtype belongs (``"bf16"``) as a ``Dtype``, else as it is."""
-    return _NAMES.get(value, value) if isinstance(value, str) else value
+@dataclass
+class _Search:
+    """The evaluation of one outermost question, with all questions that it leads to.
 
+    An answer may be cached only if it is complete. It is incomplete if the search was cut short below it: by a limit,
+    or because an expression depends on itself (``a = b``, ``b = a``).
+    """
 
-_Question = tuple[ast.expr, Function]
-"""An expression, and the function it stands in."""
+    in_progress: set[Question] = field(default_factory=set)
+    """Questions that are being answered: the outermost one, the one that it led to, and so on."""
+    open_cycles: set[Question] = field(default_factory=set)
+    """Questions that came up again while they were in progress. Until such a question is answered itself, the answers
+    of the questions that lead back to it are incomplete."""
+    evaluations: int = 0
+    limit_was_hit: bool = False
+
+    def must_stop(self, question: Question, depth: int) -> bool:
+        """Return whether a question must not be followed, and record why."""
+        if question in self.in_progress:
+            self.open_cycles.add(question)
+            return True
+        if depth > MAX_DEPTH or self.evaluations > MAX_EVALUATIONS:
+            self.limit_was_hit = True
+            return True
+        return False
+
+    def finish(self, question: Question) -> None:
+        """Record that a question has its answer."""
+        self.in_progress.discard(question)
+        self.open_cycles.discard(question)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the answer that was just found may be cached.
+
+        The answer of the outermost question is cached even if a limit was hit, because the same question would hit the
+        same limit again.
+        """
+        return not self.in_progress or not (self.limit_was_hit or self.open_cycles)
 
 
 class Values:
-    """Answers what expressions can be, within one project."""
+    """Tells which values expressions of one project can have."""
 
     def __init__(self, code: CodeFacts) -> None:
         self._code = code
-        self._busy: set[_Question | None] = set()
-        self._known: dict[_Question, frozenset[Value]] = {}
-        self._cut: set[_Question | None] = set()
-        self._asked = 0
+        self._answers: dict[Question, frozenset[Value]] = {}
+        self._search = _Search()
 
     def dtypes(self, expression: ast.expr, place: Place) -> frozenset[Value]:
-        """Return the dtypes an expression can be; ``UNKNOWN`` among them where that cannot be read."""
+        """Return the dtypes that an expression can have; ``UNKNOWN`` is among them if one cannot be read."""
         return frozenset(as_dtype(value) for value in self.of(expression, place))
 
-    def decide(self, expression: ast.expr, place: Place, depth: int = 0) -> bool | None:
-        """Return whether an expression is true or false in every reading; ``None``: it can be either."""
-        seen = {None if isinstance(value, Unknown) else bool(value) for value in self.of(expression, place, depth)}
-        return seen.pop() if len(seen) == 1 else None
+    def truth(self, expression: ast.expr, place: Place, depth: int = 0) -> bool | None:
+        """Return whether an expression is always true or always false; ``None``: it can be either."""
+        truths = {None if isinstance(value, Unknown) else bool(value) for value in self.of(expression, place, depth)}
+        return truths.pop() if len(truths) == 1 else None
 
-    def reached(self, place: Place, depth: int = 0) -> bool | None:
-        """Return whether the conditions around a place hold; ``False``: it is dead; ``None``: a run decides."""
-        decided = [(self.decide(test, place, depth), wanted) for test, wanted in place.tests]
-        if any(value is not None and value is not wanted for value, wanted in decided):
+    def is_reached(self, place: Place, depth: int = 0) -> bool | None:
+        """Return whether the conditions around a place hold; ``False``: never; ``None``: only a run can tell."""
+        truths = [(self.truth(condition, place, depth), wanted) for condition, wanted in place.conditions]
+        if any(truth is not None and truth is not wanted for truth, wanted in truths):
             return False
-        return None if any(value is None for value, _ in decided) else True
+        return None if any(truth is None for truth, _ in truths) else True
 
     def of(self, expression: ast.expr, place: Place, depth: int = 0) -> frozenset[Value]:
-        """Return the values an expression can have at a place."""
-        key = (expression, place.function)
-        if key in self._known:
-            return self._known[key]
-        self._asked = self._asked + 1 if self._busy else 0
-        if depth > _DEEPEST or key in self._busy or self._asked > _PATIENCE:
-            # What was cut short holds for this question only, and must not be remembered.
-            self._cut.add(key if key in self._busy else None)
-            return frozenset([UNKNOWN])
-        self._busy.add(key)
-        try:
-            found = self._of(expression, place, depth + 1)
-        finally:
-            self._busy.discard(key)
-            self._cut.discard(key)
-        found = found if 0 < len(found) <= _MOST else frozenset([UNKNOWN])
-        if not self._busy:
-            self._cut.clear()
-        if not self._cut:
-            self._known[key] = found
-        return found
+        """Return the values that an expression can have at a place.
 
-    def _of(self, expression: ast.expr, place: Place, depth: int) -> frozenset[Value]:  # noqa: PLR0911
+        Callers outside of this class leave ``depth`` at 0; it counts the questions that led to this one.
+        """
+        question = (expression, place.function)
+        if question in self._answers:
+            return self._answers[question]
+        if self._search.in_progress:
+            self._search.evaluations += 1
+        else:
+            self._search = _Search()
+        search = self._search
+        if search.must_stop(question, depth):
+            return _ONLY_UNKNOWN
+        search.in_progress.add(question)
+        try:
+            values = self._evaluate(expression, place, depth + 1)
+        finally:
+            search.finish(question)
+        if not 0 < len(values) <= MAX_VALUES:
+            values = _ONLY_UNKNOWN
+        if search.is_complete:
+            self._answers[question] = values
+        return values
+
+    def _evaluate(self, expression: ast.expr, place: Place, depth: int) -> frozenset[Value]:  # noqa: PLR0911 - one case per kind of expression
         match expression:
             case ast.Constant():
                 return frozenset([expression.value])
             case ast.IfExp():
-                return self._choice(expression, place, depth)
+                return self._conditional(expression, place, depth)
             case ast.UnaryOp():
-                return self._unary(expression, place, depth)
+                return _unary(expression.op, self.of(expression.operand, place, depth))
             case ast.BoolOp():
                 return self._boolean(expression, place, depth)
-            case ast.Compare(ops=[compared], comparators=[right]):
-                return self._compare(compared, self.of(expression.left, place, depth), self.of(right, place, depth))
+            case ast.Compare(ops=[comparison], comparators=[right]):
+                return _compare(comparison, self.of(expression.left, place, depth), self.of(right, place, depth))
             case ast.Name():
                 return self._name(expression.id, place, depth)
             case ast.Attribute():
@@ -113,177 +170,193 @@ class Values:
                 return self._call(expression, place, depth)
             case ast.Subscript():
                 return self._subscript(expression, place, depth)
-        return frozenset([UNKNOWN])
+        return _ONLY_UNKNOWN
 
-    def _choice(self, expression: ast.IfExp, place: Place, depth: int) -> frozenset[Value]:
-        decided = self.decide(expression.test, place, depth)
-        arms = {True: [expression.body], False: [expression.orelse], None: [expression.body, expression.orelse]}[
-            decided
-        ]
-        return frozenset().union(*(self.of(arm, place, depth) for arm in arms))
-
-    def _unary(self, expression: ast.UnaryOp, place: Place, depth: int) -> frozenset[Value]:
-        inner = self.of(expression.operand, place, depth)
-        if isinstance(expression.op, ast.Not):
-            return frozenset(UNKNOWN if isinstance(value, Unknown) else not value for value in inner)
-        if isinstance(expression.op, ast.USub):
-            return frozenset(-value if isinstance(value, int | float) else UNKNOWN for value in inner)
-        return frozenset([UNKNOWN])
+    def _conditional(self, expression: ast.IfExp, place: Place, depth: int) -> frozenset[Value]:
+        truth = self.truth(expression.test, place, depth)
+        branches = {
+            True: [expression.body],
+            False: [expression.orelse],
+            None: [expression.body, expression.orelse],
+        }[truth]
+        return frozenset().union(*(self.of(branch, place, depth) for branch in branches))
 
     def _boolean(self, expression: ast.BoolOp, place: Place, depth: int) -> frozenset[Value]:
-        deciding = isinstance(expression.op, ast.Or)
-        found: set[Value] = set()
-        for at, part in enumerate(expression.values):
-            values = self.of(part, place, depth)
-            ends = {value for value in values if isinstance(value, Unknown) or bool(value) is deciding}
-            last = at == len(expression.values) - 1
-            found |= values if last else ends
-            if ends == values and UNKNOWN not in values:
-                break
-        return frozenset(found)
-
-    @staticmethod
-    def _compare(compared: ast.cmpop, left: frozenset[Value], right: frozenset[Value]) -> frozenset[Value]:
-        calculated = {
-            ast.Eq: operator.eq,
-            ast.NotEq: operator.ne,
-            ast.Is: operator.is_,
-            ast.IsNot: operator.is_not,
-            ast.Gt: operator.gt,
-            ast.GtE: operator.ge,
-            ast.Lt: operator.lt,
-            ast.LtE: operator.le,
-        }.get(type(compared))
-        found: set[Value] = set()
-        for first in left:
-            for second in right:
-                if calculated is None or isinstance(first, Unknown) or isinstance(second, Unknown):
-                    found.add(UNKNOWN)
-                    continue
-                try:
-                    found.add(bool(calculated(as_dtype(first), as_dtype(second))))
-                except TypeError:
-                    found.add(UNKNOWN)
-        return frozenset(found)
+        # `a or b` is a where a is true, else b; `a and b` is a where a is false, else b.
+        deciding_truth = isinstance(expression.op, ast.Or)
+        *firsts, last = expression.values
+        result: set[Value] = set()
+        for operand in firsts:
+            values = self.of(operand, place, depth)
+            deciding = {value for value in values if isinstance(value, Unknown) or bool(value) is deciding_truth}
+            result |= deciding
+            if deciding == values and UNKNOWN not in values:
+                # The later operands are never evaluated.
+                return frozenset(result)
+        return frozenset(result | self.of(last, place, depth))
 
     def _name(self, name: str, place: Place, depth: int) -> frozenset[Value]:
-        scope: Function | None = place.function
-        while scope is not None:
+        for scope in place.function.scopes():
             if name in scope.names:
                 return self._assigned(scope.names[name], depth)
             if name in scope.parameters():
                 return self._parameter(scope, name, depth)
-            scope = scope.outer
         imported = place.module.imports.get(name)
-        if imported is not None:
-            return self._dotted(imported) or self._imported(place, imported, depth)
-        return frozenset([UNKNOWN])
+        if imported is None:
+            return _ONLY_UNKNOWN
+        return _torch_dtype(imported) or self._imported(place, imported, depth)
 
     def _imported(self, place: Place, dotted: str, depth: int) -> frozenset[Value]:
         owner, _, name = dotted.rpartition(".")
         module = self._code.module_named(place.module, owner) if owner.strip(".") else None
-        if module is None or name not in module.functions[0].names:
-            return frozenset([UNKNOWN])
-        return self._assigned(module.functions[0].names[name], depth)
+        if module is None or name not in module.level.names:
+            return _ONLY_UNKNOWN
+        return self._assigned(module.level.names[name], depth)
 
-    def _assigned(self, assigned: list[tuple[ast.expr, Place]], depth: int) -> frozenset[Value]:
-        found: set[Value] = set()
-        for value, where in assigned:
-            if self.reached(where, depth) is not False:
-                found |= self.of(value, where, depth)
-        return frozenset(found)
+    def _assigned(self, assignments: list[Assigned], depth: int) -> frozenset[Value]:
+        """Return the values that a name has after any of its assignments, without those that are never reached."""
+        values: set[Value] = set()
+        for expression, place in assignments:
+            if self.is_reached(place, depth) is not False:
+                values |= self.of(expression, place, depth)
+        return frozenset(values)
 
     def _parameter(self, function: Function, name: str, depth: int) -> frozenset[Value]:
-        default = function.defaults().get(name)
-        found: set[Value] = set()
-        callers = self._code.callers(function) or self._code.same_name_calls(function)
+        """Return the values that the callers of a function give to a parameter; without callers, its default."""
+        calls = self._code.callers(function) or self._code.same_name_calls(function)
         position = function.position(name)
-        for call in callers:
-            given = call.argument(name, position)
-            if given is not None:
-                found |= self.of(given, call.place, depth)
+        values: set[Value] = set()
+        for call in calls:
+            argument = call.argument(name, position)
+            if argument is not None:
+                values |= self.of(argument, call.place, depth)
             elif any(keyword.arg is None for keyword in call.node.keywords):
-                found.add(UNKNOWN)
-            elif default is not None:
-                found |= self.of(default, Place(function.outer or function), depth)
-        if not callers:
-            found |= self.of(default, Place(function.outer or function), depth) if default is not None else {UNKNOWN}
-        return frozenset(found) or frozenset([UNKNOWN])
+                # `**kwargs` can hold the parameter.
+                values.add(UNKNOWN)
+            else:
+                values |= self._default(function, name, depth)
+        if not calls:
+            values |= self._default(function, name, depth) or _ONLY_UNKNOWN
+        return frozenset(values) or _ONLY_UNKNOWN
 
-    @staticmethod
-    def _dotted(dotted: str) -> frozenset[Value] | None:
-        return frozenset([_NAMES[dotted]]) if dotted.startswith("torch.") and dotted in _NAMES else None
+    def _default(self, function: Function, name: str, depth: int) -> frozenset[Value]:
+        default = function.defaults().get(name)
+        if default is None:
+            return frozenset()
+        # A default is evaluated where the function is defined.
+        return self.of(default, Place(function.outer or function), depth)
 
     def _attribute(self, expression: ast.Attribute, place: Place, depth: int) -> frozenset[Value]:
-        dtype = self._dotted(place.module.dotted(expression))
+        dtype = _torch_dtype(place.module.dotted(expression))
         if dtype is not None:
             return dtype
         cls = place.function.cls
         if isinstance(expression.value, ast.Name) and expression.value.id == "self" and cls is not None:
-            return self._own(cls, expression.attr, depth)
+            return self._attribute_of_self(cls, expression.attr, depth)
         key = config_key(expression)
-        return self._configured(place, key, None, depth) if key else frozenset([UNKNOWN])
+        return self._config_value(place, key, None, depth) if key else _ONLY_UNKNOWN
 
-    def _own(self, cls: Class, name: str, depth: int) -> frozenset[Value]:
-        for each in self._code.mro(cls):
-            if name in each.attributes:
-                return self._assigned(each.attributes[name], depth)
-        return frozenset([UNKNOWN])
+    def _attribute_of_self(self, cls: Class, name: str, depth: int) -> frozenset[Value]:
+        for owner in self._code.mro(cls):
+            if name in owner.attributes:
+                return self._assigned(owner.attributes[name], depth)
+        return _ONLY_UNKNOWN
 
     def _call(self, expression: ast.Call, place: Place, depth: int) -> frozenset[Value]:
-        name = last_name(expression.func)
-        arguments = expression.args
-        if name == "get" and isinstance(expression.func, ast.Attribute) and arguments:
-            key = config_key(expression.func.value, whole=True)
-            if key is not None and isinstance(arguments[0], ast.Constant):
-                dotted = ".".join(part for part in (key, str(arguments[0].value)) if part)
-                default = arguments[1] if len(arguments) > 1 else ast.Constant(None)
-                return self._configured(place, dotted, default, depth)
+        name, arguments = last_name(expression.func), expression.args
+        match (expression.func, arguments):
+            case (ast.Attribute(attr="get", value=receiver), [ast.Constant(value=key), *rest]):
+                prefix = config_key(receiver, whole=True)
+                if prefix is not None:
+                    default = rest[0] if rest else ast.Constant(None)
+                    return self._config_value(place, _joined(prefix, str(key)), default, depth)
         if name == "getattr" and len(arguments) > 1:
             return self._getattr(arguments, place, depth)
         if name in ("bool", "dtype", "float", "int") and len(arguments) == 1:
             return self.of(arguments[0], place, depth)
-        return frozenset([UNKNOWN])
+        return _ONLY_UNKNOWN
 
     def _getattr(self, arguments: list[ast.expr], place: Place, depth: int) -> frozenset[Value]:
-        names = self.of(arguments[1], place, depth)
-        if place.module.dotted(arguments[0]) == "torch":
-            return frozenset(as_dtype(name) if isinstance(as_dtype(name), Dtype) else UNKNOWN for name in names)
-        key = config_key(arguments[0], whole=True)
-        name = next(iter(names)) if len(names) == 1 else None
-        if key is not None and isinstance(name, str):
-            default = arguments[2] if len(arguments) > 2 else None  # noqa: PLR2004 - getattr(object, name, default)
-            return self._configured(place, ".".join(part for part in (key, name) if part), default, depth)
-        return frozenset([UNKNOWN])
+        receiver, name, *rest = arguments
+        names = self.of(name, place, depth)
+        if place.module.dotted(receiver) == "torch":
+            dtypes = [as_dtype(value) for value in names]
+            return frozenset(dtype if isinstance(dtype, Dtype) else UNKNOWN for dtype in dtypes)
+        prefix = config_key(receiver, whole=True)
+        only_name = next(iter(names)) if len(names) == 1 else None
+        if prefix is not None and isinstance(only_name, str):
+            return self._config_value(place, _joined(prefix, only_name), rest[0] if rest else None, depth)
+        return _ONLY_UNKNOWN
 
-    def _configured(self, place: Place, key: str, default: ast.expr | None, depth: int) -> frozenset[Value]:
+    def _config_value(self, place: Place, key: str, default: ast.expr | None, depth: int) -> frozenset[Value]:
+        """Return the values of a key in the configurations that ``place`` reads.
+
+        The default is one of the values if a configuration lacks the key.
+        """
         entries = [config.find(key) for config in self._code.configs_of(place)]
-        found = {_plain(entry.value) for entry in entries if entry is not None}
-        if default is not None and (not found or any(entry is None for entry in entries)):
-            found |= self.of(default, place, depth)
-        return frozenset(found) or frozenset([UNKNOWN])
+        values = {_plain(entry.value) for entry in entries if entry is not None}
+        if default is not None and (not values or None in entries):
+            values |= self.of(default, place, depth)
+        return frozenset(values) or _ONLY_UNKNOWN
 
     def _subscript(self, expression: ast.Subscript, place: Place, depth: int) -> frozenset[Value]:
-        if isinstance(expression.value, ast.Dict):
-            table = expression.value
-            keys = self.of(expression.slice, place, depth)
-            pairs = [(key, value) for key, value in zip(table.keys, table.values, strict=True) if key is not None]
-            chosen = [value for key, value in pairs if isinstance(key, ast.Constant) and key.value in keys]
-            return frozenset().union(
-                *(self.of(value, place, depth) for value in chosen or [value for _, value in pairs])
-            )
-        key = config_key(expression)
-        return self._configured(place, key, None, depth) if key else frozenset([UNKNOWN])
+        table = expression.value
+        if not isinstance(table, ast.Dict):
+            key = config_key(expression)
+            return self._config_value(place, key, None, depth) if key else _ONLY_UNKNOWN
+        keys = self.of(expression.slice, place, depth)
+        pairs = [(key, value) for key, value in zip(table.keys, table.values, strict=True) if key is not None]
+        chosen = [value for key, value in pairs if isinstance(key, ast.Constant) and key.value in keys]
+        candidates = chosen or [value for _, value in pairs]
+        return frozenset().union(*(self.of(value, place, depth) for value in candidates))
+
+
+def as_dtype(value: Value) -> Value:
+    """Return the ``Dtype`` that a string names (``"bf16"``), and any other value as it is."""
+    return _DTYPES.get(value, value) if isinstance(value, str) else value
+
+
+def _torch_dtype(dotted: str) -> frozenset[Value] | None:
+    return frozenset([_DTYPES[dotted]]) if dotted.startswith("torch.") and dotted in _DTYPES else None
+
+
+def _unary(operation: ast.unaryop, operand: frozenset[Value]) -> frozenset[Value]:
+    if isinstance(operation, ast.Not):
+        return frozenset(UNKNOWN if isinstance(value, Unknown) else not value for value in operand)
+    if isinstance(operation, ast.USub):
+        return frozenset(-value if isinstance(value, int | float) else UNKNOWN for value in operand)
+    return _ONLY_UNKNOWN
+
+
+def _compare(comparison: ast.cmpop, lefts: frozenset[Value], rights: frozenset[Value]) -> frozenset[Value]:
+    """Return the results of a comparison for every pair of values."""
+    compare = _COMPARISONS.get(type(comparison))
+    results: set[Value] = set()
+    for left in lefts:
+        for right in rights:
+            if compare is None or isinstance(left, Unknown) or isinstance(right, Unknown):
+                results.add(UNKNOWN)
+                continue
+            try:
+                results.add(bool(compare(as_dtype(left), as_dtype(right))))
+            except TypeError:
+                results.add(UNKNOWN)
+    return frozenset(results)
 
 
 def _plain(value: Value) -> Value:
     return value if isinstance(value, bool | int | float | str | None) else UNKNOWN
 
 
-def config_key(expression: ast.expr, *, whole: bool = False) -> str | None:
-    """Return the dotted key that an expression reads of a configuration: ``optimizer.lr`` of ``config.optimizer.lr``.
+def _joined(*parts: str) -> str:
+    return ".".join(part for part in parts if part)
 
-    ``whole``: the expression may be the configuration itself, whose key is ``""``. ``None``: it is no configuration.
+
+def config_key(expression: ast.expr, *, whole: bool = False) -> str | None:
+    """Return the dotted key that an expression reads from a configuration: ``optimizer.lr`` of ``config.optimizer.lr``.
+
+    ``None``: it does not read a configuration. With ``whole`` the expression may be the configuration itself; its key
+    is ``""``.
     """
     parts: list[str] = []
     while True:
@@ -298,9 +371,9 @@ def config_key(expression: ast.expr, *, whole: bool = False) -> str | None:
     if not isinstance(expression, ast.Name):
         return None
     if expression.id == "self":
-        if not parts or parts[-1] not in CONFIG_ROOTS:
+        if not parts or parts[-1] not in CONFIG_NAMES:
             return None
         parts.pop()
-    elif expression.id not in CONFIG_ROOTS:
+    elif expression.id not in CONFIG_NAMES:
         return None
     return ".".join(reversed(parts)) if parts or whole else None

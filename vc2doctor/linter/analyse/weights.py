@@ -1,4 +1,4 @@
-"""The facts about weights: in which dtype they are loaded, and to which they are cast later."""
+"""Weights: the dtypes in which they are loaded, and the dtypes to which they are cast later."""
 
 import ast
 from collections.abc import Iterator
@@ -6,24 +6,25 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from vc2doctor.linter.analyse.autocast import HALVES
+from vc2doctor.linter.analyse.autocast import HALF_DTYPES
 from vc2doctor.linter.analyse.resolve import CodeFacts, Unit
 from vc2doctor.linter.analyse.stage import Stage, Stages, words
-from vc2doctor.linter.analyse.values import BFLOAT, HALF, Value, Values
+from vc2doctor.linter.analyse.values import BFLOAT16, FLOAT16, Value, Values
 from vc2doctor.linter.knowledge.model_families import Family, family_of
 from vc2doctor.linter.read.module import Call, Module, Place, last_name, root_name
 
-_LOADING = {"from_pretrained", "from_config", "from_checkpoint", "load_pretrained_model"}
-_DTYPE_KEYS = ("torch_dtype", "dtype")
+_LOADING_CALLS = {"from_pretrained", "from_config", "from_checkpoint", "load_pretrained_model"}
+_DTYPE_KEYWORDS = ("torch_dtype", "dtype")
 _MODULE_WORDS = {
     *("model", "net", "network", "llm", "lm", "encoder", "decoder", "tower", "backbone", "transformer", "unet"),
     *("projector", "module", "policy", "student", "generator", "vit", "qformer"),
 }
-
 _FROZEN_WORDS = {
     *("ref", "reference", "teacher", "reward", "vae", "ema", "frozen", "text", "critic", "judge", "target"),
     *("inference", "unwrapped", "old"),
 }
+
+Quantization = Literal["8bit", "4bit", "other"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,15 +32,15 @@ class Load:
     """A place that decides the dtype in which weights are loaded."""
 
     node: ast.expr
-    """The call, or the assignment's target."""
+    """The call, or the target of the assignment."""
     place: Place
-    given: ast.expr
-    """What is given as the dtype."""
+    dtype_expression: ast.expr
     dtypes: frozenset[Value]
-    quantised: Literal["8bit", "4bit", "other"] | None
+    quantized: Quantization | None
     family: Family | None
-    inert: bool
-    """A dtype written on a config object, which ``from_config`` of transformers 4 does not read."""
+    is_inert: bool
+    """The dtype is assigned to a config object (``config.torch_dtype = …``). ``from_config`` of transformers 4 does not
+    read it there."""
     stage: Stage
 
 
@@ -49,24 +50,25 @@ class Cast:
 
     call: Call
     receiver: ast.expr
-    given: ast.expr | None
-    """``None``: the method's name says it."""
+    """The module or tensor that is cast."""
+    dtype_argument: ast.expr | None
+    """``None``: the name of the method is the dtype."""
     dtypes: frozenset[Value]
     stage: Stage
 
     @property
     def name(self) -> str:
-        """The last name of what is cast."""
+        """The last part of the receiver's name."""
         return last_name(self.receiver)
 
     @property
-    def of_module(self) -> bool:
-        """Whether what is cast is a module, by its name."""
+    def is_of_module(self) -> bool:
+        """Whether the name suggests a module (``model``, ``vit``)."""
         return bool(words(self.name) & _MODULE_WORDS)
 
     @property
-    def of_frozen(self) -> bool:
-        """Whether what is cast is trained by nobody, by its name."""
+    def is_of_frozen(self) -> bool:
+        """Whether the name suggests a frozen module (``teacher``, ``vae``, ``ref``)."""
         return bool(words(self.name) & _FROZEN_WORDS)
 
 
@@ -80,95 +82,105 @@ class WeightFacts:
 
     @cached_property
     def loads(self) -> tuple[Load, ...]:
-        """Every place where a dtype for loaded weights is given."""
-        found: list[Load] = []
+        """Every place that gives a dtype for loaded weights."""
+        loads: list[Load] = []
         for module in self.code.files.modules.values():
-            for call in module.calls:
-                given = next((call.argument(key) for key in _DTYPE_KEYS if call.argument(key) is not None), None)
-                if given is not None and call.name in _LOADING:
-                    found.append(self._load(call, given))
-            found.extend(self._written(module))
-        return tuple(found)
+            loads.extend(self._loading_calls(module))
+            loads.extend(self._config_assignments(module))
+        return tuple(loads)
 
-    def _load(self, call: Call, given: ast.expr) -> Load:
-        return Load(
-            node=call.node,
-            place=call.place,
-            given=given,
-            dtypes=self.values.dtypes(given, call.place),
-            quantised=self._quantised(call),
-            family=_family(call),
-            inert=False,
-            stage=self.stages.of(call.place),
-        )
+    def _loading_calls(self, module: Module) -> Iterator[Load]:
+        for call in module.calls:
+            arguments = (call.argument(keyword) for keyword in _DTYPE_KEYWORDS)
+            dtype = next((argument for argument in arguments if argument is not None), None)
+            if dtype is not None and call.name in _LOADING_CALLS:
+                yield Load(
+                    node=call.node,
+                    place=call.place,
+                    dtype_expression=dtype,
+                    dtypes=self.values.dtypes(dtype, call.place),
+                    quantized=self._quantization(call),
+                    family=_family_of_load(call),
+                    is_inert=False,
+                    stage=self.stages.of(call.place),
+                )
 
-    def _written(self, module: Module) -> Iterator[Load]:
+    def _config_assignments(self, module: Module) -> Iterator[Load]:
         for place in module.statements:
             statement = place.statement
             if not isinstance(statement, ast.Assign) or not isinstance(statement.targets[0], ast.Attribute):
                 continue
             target = statement.targets[0]
             if target.attr == "torch_dtype" and "config" in ast.unparse(target.value).lower():
-                dtypes = self.values.dtypes(statement.value, place)
-                family = family_of(ast.unparse(target))
-                stage = self.stages.of(place)
-                yield Load(target, place, statement.value, dtypes, None, family, inert=True, stage=stage)
+                yield Load(
+                    node=target,
+                    place=place,
+                    dtype_expression=statement.value,
+                    dtypes=self.values.dtypes(statement.value, place),
+                    quantized=None,
+                    family=family_of(ast.unparse(target)),
+                    is_inert=True,
+                    stage=self.stages.of(place),
+                )
 
-    def _quantised(self, call: Call) -> Literal["8bit", "4bit", "other"] | None:
-        eight, four = call.argument("load_in_8bit"), call.argument("load_in_4bit")
+    def _quantization(self, call: Call) -> Quantization | None:
+        keywords: tuple[tuple[str, Quantization], ...] = (("load_in_8bit", "8bit"), ("load_in_4bit", "4bit"))
+        for keyword, quantization in keywords:
+            argument = call.argument(keyword)
+            if argument is not None and self.values.truth(argument, call.place) is not False:
+                return quantization
         config = call.argument("quantization_config")
-        text = ast.unparse(config) if config is not None else ""
+        if config is None:
+            return None
+        text = ast.unparse(config)
         if isinstance(config, ast.Name):
             assigned = call.place.function.names.get(config.id, [])
             text = " ".join(ast.unparse(value) for value, _ in assigned)
-        for given in (eight, four):
-            if given is not None and self.values.decide(given, call.place) is not False:
-                return "8bit" if given is eight else "4bit"
         if "4bit" in text:
             return "4bit"
-        return "other" if config is not None and text != "None" else None
+        return "other" if text != "None" else None
 
     @cached_property
     def casts(self) -> tuple[Cast, ...]:
         """Every cast to a half precision."""
-        found: list[Cast] = []
-        for module in self.code.files.modules.values():
-            for call in module.calls:
-                cast = self._cast(call)
-                if cast is not None and cast.dtypes & HALVES:
-                    found.append(cast)
-        return tuple(found)
+        casts = (self._cast(call) for module in self.code.files.modules.values() for call in module.calls)
+        return tuple(cast for cast in casts if cast is not None and cast.dtypes & HALF_DTYPES)
 
     def _cast(self, call: Call) -> Cast | None:
         function = call.node.func
-        if not isinstance(function, ast.Attribute) or module_alias(function.value, call.place):
+        if not isinstance(function, ast.Attribute) or _is_torch(function.value, call.place):
             return None
         stage = self.stages.of(call.place)
         if call.name in ("half", "bfloat16") and not call.node.args:
-            dtypes = frozenset([HALF if call.name == "half" else BFLOAT])
+            dtypes = frozenset([FLOAT16 if call.name == "half" else BFLOAT16])
             return Cast(call, function.value, None, dtypes, stage)
         if call.name != "to":
             return None
-        candidates = [call.argument("dtype"), *call.node.args]
-        for given in candidates:
-            if given is not None and self.values.dtypes(given, call.place) & HALVES:
-                return Cast(call, function.value, given, self.values.dtypes(given, call.place), stage)
+        # `.to` also takes a device, so each argument can be the dtype.
+        for argument in (call.argument("dtype"), *call.node.args):
+            if argument is not None:
+                dtypes = self.values.dtypes(argument, call.place)
+                if dtypes & HALF_DTYPES:
+                    return Cast(call, function.value, argument, dtypes, stage)
         return None
 
     def trained_loads(self, unit: Unit) -> list[Load]:
         """Return the loads of a unit whose weights are trained, or that gradients pass through."""
-        mine = [load for load in self.loads if self.code.unit_of(load.place.module) is unit]
-        return [load for load in mine if load.stage is Stage.TRAINS and load.quantised is None]
+        return [
+            load
+            for load in self.loads
+            if load.stage is Stage.TRAINS and load.quantized is None and self.code.unit_of(load.place.module) is unit
+        ]
 
 
-def _family(call: Call) -> Family | None:
-    """Return the family that a load speaks of: by what it loads, what that is called, and the class that it is for."""
+def _family_of_load(call: Call) -> Family | None:
+    """Return the family named by a load: in its arguments, in the variable that it is assigned to, or in its class."""
     statement, cls = call.place.statement, call.place.function.cls
     targets = [ast.unparse(target) for target in statement.targets] if isinstance(statement, ast.Assign) else []
-    said = (ast.unparse(call.node), *targets, cls.name if cls is not None else "")
-    return next((family for family in map(family_of, said) if family is not None), None)
+    texts = (ast.unparse(call.node), *targets, cls.name if cls is not None else "")
+    return next((family for family in map(family_of, texts) if family is not None), None)
 
 
-def module_alias(expression: ast.expr, place: Place) -> bool:
-    """Say whether an expression is an imported module, not a value: ``torch.half``."""
-    return root_name(expression) in place.module.imports and place.module.imports[root_name(expression)] == "torch"
+def _is_torch(expression: ast.expr, place: Place) -> bool:
+    """Return whether an expression is torch itself: ``torch.half`` is a dtype and no cast."""
+    return place.module.imports.get(root_name(expression)) == "torch"

@@ -1,1 +1,1 @@
-"""What the larger rules consist of: one detector a file, below the rules so that none imports another."""
+"""The parts of the larger rules, one detector a file. They are below the rules, so that no rule imports another."""

@@ -1,64 +1,65 @@
-"""Limits of gradient clipping in configurations: which keys, and which of them turn it off."""
+"""Gradient clipping in configurations: keys whose limit turns clipping off."""
 
 from collections import defaultdict
 from collections.abc import Iterator
 
 from vc2doctor.findings import Severity
 from vc2doctor.linter import build
-from vc2doctor.linter.analyse.entry_points import given_to
+from vc2doctor.linter.analyse.entry_points import launch_uses
 from vc2doctor.linter.analyse.resolve import Unit
-from vc2doctor.linter.analyse.stage import infers_by_path
-from vc2doctor.linter.model import CodeFinding, CodePlace
+from vc2doctor.linter.analyse.stage import is_inference_path
+from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.config import Config, ConfigEntry
 
-CLIP_KEYS = ("max_grad_norm", "clip_grad", "grad_clip", "gradient_clip_val", "gradient_clipping", "clip_grad_norm")
+CLIPPING_KEYS = ("max_grad_norm", "clip_grad", "grad_clip", "gradient_clip_val", "gradient_clipping", "clip_grad_norm")
+CLIPPING_URL = "https://docs.pytorch.org/docs/stable/generated/torch.nn.utils.clip_grad_norm_.html"
 
-
-_NEGATIVE = (
+_NEGATIVE_LIMIT = (
     "a negative limit is off where the loop guards with `> 0`; clip_grad_norm_ itself would turn the gradients round"
 )
-CLIP_URL = "https://docs.pytorch.org/docs/stable/generated/torch.nn.utils.clip_grad_norm_.html"
+_HALF_VALUES = (True, "fp16", "bf16", "float16", "bfloat16")
+_HALF_KEYS = {"fp16", "bf16", "amp", "use_half_precision", "mixed_precision", "use_bf16", "use_amp"}
 
 
 def limits_that_are_off(unit: Unit) -> Iterator[CodeFinding]:
-    """Yield a finding for each key of a configuration that turns clipping off, copies of it together."""
+    """Yield one finding for each key that turns clipping off; copies of it in several configurations are one."""
     copies: dict[tuple[str, str], list[tuple[Config, ConfigEntry]]] = defaultdict(list)
     for config in unit.configs:
-        if not _trains_in_half(config) or infers_by_path(config.name):
-            continue
-        for entry in config.entries:
-            if (
-                entry.key.rpartition(".")[2] in CLIP_KEYS
-                and is_off(entry.value)
-                and not _overridden(unit, config, entry)
-            ):
-                copies[entry.key, repr(entry.value)].append((config, entry))
-    for (key, value), places in copies.items():
-        config, entry = places[0]
-        also = tuple(CodePlace(path=other.name, line=each.line, end_line=each.line) for other, each in places[1:])
-        count = f", in {len(places)} configurations" if also else ""
-        yield build.at_entry(
-            config,
-            entry,
-            "VC105",
-            Severity.WARNING,
-            f"{key} = {value}: gradients are not clipped, in half precision{count}",
-            evidence=(_NEGATIVE,) if value.startswith("-") else (),
-            remedy=f"Set it to a positive limit, for example {key.rpartition('.')[2]}=1.0.",
-            url=CLIP_URL,
-            also=also,
-        )
+        if _trains_in_half(config) and not is_inference_path(config.name):
+            for entry in config.entries:
+                is_limit = entry.last_key in CLIPPING_KEYS and is_off(entry.value)
+                if is_limit and not _is_overridden(unit, config, entry):
+                    copies[entry.key, repr(entry.value)].append((config, entry))
+    for (key, value), entries in copies.items():
+        yield _finding(key, value, entries)
 
 
-def _overridden(unit: Unit, config: Config, entry: ConfigEntry) -> bool:
-    """Say whether every launch with this configuration sets a positive limit: ``optimizer.max_grad_norm 5``."""
-    mine = [launch for launch in unit.launches if given_to(launch, config)]
-    return bool(mine) and all(_is_positive(launch.flags.get(entry.key, (None, 0))[0]) for launch in mine)
+def _finding(key: str, value: str, entries: list[tuple[Config, ConfigEntry]]) -> CodeFinding:
+    (config, entry), *others = entries
+    count = f", in {len(entries)} configurations" if others else ""
+    return build.at_entry(
+        config,
+        entry,
+        "VC105",
+        Severity.WARNING,
+        f"{key} = {value}: gradients are not clipped, in half precision{count}",
+        evidence=(_NEGATIVE_LIMIT,) if value.startswith("-") else (),
+        remedy=f"Set it to a positive limit, for example {entry.last_key}=1.0.",
+        url=CLIPPING_URL,
+        also=build.entry_places(others),
+    )
 
 
-def _is_positive(value: str | None) -> bool:
+def _is_overridden(unit: Unit, config: Config, entry: ConfigEntry) -> bool:
+    """Return whether every launch with this configuration sets a positive limit: ``optimizer.max_grad_norm 5``."""
+    launches = [launch for launch in unit.launches if launch_uses(launch, config)]
+    flags = [launch.flags.get(entry.key) for launch in launches]
+    return bool(flags) and all(flag is not None and _is_positive(flag.value) for flag in flags)
+
+
+def _is_positive(text: str | None) -> bool:
     try:
-        return value is not None and float(value) > 0
+        return text is not None and float(text) > 0
     except ValueError:
         return False
 
@@ -66,12 +67,8 @@ def _is_positive(value: str | None) -> bool:
 def _trains_in_half(config: Config) -> bool:
     if config.get("evaluate") is True or config.get("run.evaluate") is True:
         return False
-    keys = {
-        entry.key.rpartition(".")[2]
-        for entry in config.entries
-        if entry.value in (True, "fp16", "bf16", "float16", "bfloat16")
-    }
-    return bool(keys & {"fp16", "bf16", "amp", "use_half_precision", "mixed_precision", "use_bf16", "use_amp"})
+    keys = {entry.last_key for entry in config.entries if entry.value in _HALF_VALUES}
+    return bool(keys & _HALF_KEYS)
 
 
 def is_off(value: object) -> bool:

@@ -1,1 +1,1 @@
-"""Fixes what the rules found: all of a change or none of it, formatting kept."""
+"""Applies the edits of findings: all edits of a change or none, and the formatting is kept."""

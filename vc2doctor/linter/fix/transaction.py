@@ -1,6 +1,6 @@
-"""Plans a fix as one transaction: gather the edits, make them in memory, lint again, and only then write.
+"""Fixes a project in one transaction: collect the edits, apply them in memory, lint again, and only then write.
 
-What remains after the edits is why a change is refused: the linter's own eyes judge the result.
+The linter itself checks the result: if a place is still float16 after the edits, the change is refused.
 """
 
 import ast
@@ -11,115 +11,163 @@ from pathlib import Path
 
 from vc2doctor.core import writing
 from vc2doctor.findings import Severity
-from vc2doctor.linter.analyse.stage import infers_by_path
+from vc2doctor.linter.analyse.stage import is_inference_path
 from vc2doctor.linter.fix.rewrite import rewrite
 from vc2doctor.linter.model import CodeFinding, Edit, FileChange, FixError, FixResult, undiagnosed
 from vc2doctor.linter.read.source import decode, encoding_of
 from vc2doctor.linter.run import LintResult, LintTask, judge
 
-_ROUNDS = 3
-"""What the first edits uncover is mended in the next round; a fix that needs more is refused."""
+MAX_ROUNDS = 3
+"""How often the project is edited and linted again. An edit can uncover places that only the next round can fix."""
 
 
-def fix(request: LintTask, judged: LintResult, *, unsafe: bool, write: bool) -> tuple[FixResult, LintResult]:
-    """Return what the fix does and what the linter says afterwards; files are written only if ``write``.
+def fix(task: LintTask, result: LintResult, *, unsafe: bool, write: bool) -> tuple[FixResult, LintResult]:
+    """Fix the findings of ``result``, and return what changed with the findings that remain.
+
+    If a change is refused, nothing changes, and the findings are those of ``result``. Files are written only if
+    ``write`` is true.
 
     Raises:
-        FixError: a file cannot be read, or not be told in its encoding; then none was written.
-        OutputError: a file cannot be written; then none was.
+        FixError: a file cannot be read, or its new text does not fit its encoding; nothing was written.
+        OutputError: a file cannot be written; nothing was.
     """
-    texts: dict[str, str] = {}
-    originals: dict[str, str] = {}
-    counts: dict[str, int] = defaultdict(int)
-    after, refused = judged, list(_unreadable(request, judged))
-    for _ in range(_ROUNDS):
-        edits = _edits(request, after, unsafe=unsafe)
-        if not edits or refused:
-            break
-        for name, mine in edits.items():
-            if name.endswith(".ipynb"):
-                refused.append(f"{name}: a notebook holds a place of this change; notebooks are not edited")
-                continue
-            before = texts.get(name) or originals.setdefault(name, _read(judged.facts.code.files.root / name))
-            try:
-                texts[name] = rewrite(before, mine, python=name.endswith(".py"))
-            except FixError as error:
-                refused.append(str(error))
-            counts[name] += len(mine)
-        after = judge(request, texts)
-    if request.precision is not None and not refused:
-        refused += _why(judged, after)
-    changed = {name: text for name, text in texts.items() if text != originals[name]}
-    written = write and not refused and bool(changed)
+    transaction = _Transaction(task, result, unsafe=unsafe)
+    transaction.run()
+    changed = transaction.changed()
+    written = write and not transaction.refused and bool(changed)
     if written:
-        _write(judged.facts.code.files.root, changed)
-    fixed = FixResult(
+        _write(result.facts.code.files.root, changed)
+    done = FixResult(
         written=written,
-        files=tuple(
-            FileChange(path=name, edits=counts[name], diff=_diff(name, originals[name], changed[name]))
-            for name in sorted(changed)
-        ),
-        refused=tuple(dict.fromkeys(refused)),
-        cautions=tuple(dict.fromkeys(_cautions(after, changed)))
-        if request.precision is not None and not refused
-        else (),
+        files=transaction.file_changes(),
+        refused=tuple(dict.fromkeys(transaction.refused)),
+        cautions=transaction.cautions(),
     )
-    return fixed, after if not refused else judged
+    return done, result if transaction.refused else transaction.after
 
 
-def _edits(request: LintTask, judged: LintResult, *, unsafe: bool) -> dict[str, list[Edit]]:
-    """Return the edits by file; what is only safe or only asked for is not worth refusing a change for a notebook."""
-    found: dict[str, list[Edit]] = defaultdict(list)
-    plain = [edit for finding in judged.findings for edit in (*finding.safe, *(finding.unsafe if unsafe else ()))]
-    wanted = [edit for edit in plain if not edit.path.endswith(".ipynb")]
-    if request.precision == "bf16":
-        wanted += [edit for place in _places(judged) for edit in place.bf16]
-    for edit in dict.fromkeys(wanted):
-        found[edit.path].append(edit)
-    return found
+class _Transaction:
+    """The edited texts of a project, and the reasons to refuse them."""
+
+    def __init__(self, task: LintTask, result: LintResult, *, unsafe: bool) -> None:
+        self._task = task
+        self._unsafe = unsafe
+        self._before = result
+        self._originals: dict[str, str] = {}
+        self._texts: dict[str, str] = {}
+        self._edit_counts: dict[str, int] = defaultdict(int)
+        self.after = result
+        """What the linter finds in the edited texts."""
+        self.refused: list[str] = []
+
+    def run(self) -> None:
+        """Edit and lint in rounds until there is nothing left to edit, then check that the change is complete."""
+        changes_precision = self._task.precision is not None
+        if changes_precision:
+            self.refused += _unread_files(self._before)
+        for _ in range(MAX_ROUNDS):
+            edits = _edits(self._task, self.after, unsafe=self._unsafe)
+            if not edits or self.refused:
+                break
+            for name, file_edits in edits.items():
+                self._apply(name, file_edits)
+            self.after = judge(self._task, self._texts)
+        if changes_precision and not self.refused:
+            self.refused += _remaining(self._before, self.after)
+
+    def _apply(self, name: str, edits: list[Edit]) -> None:
+        if name.endswith(".ipynb"):
+            self.refused.append(f"{name}: a notebook holds a place of this change; notebooks are not edited")
+            return
+        path = self._before.facts.code.files.root / name
+        text = self._texts.get(name) or self._originals.setdefault(name, _read(path))
+        try:
+            self._texts[name] = rewrite(text, edits, is_python=name.endswith(".py"))
+        except FixError as error:
+            self.refused.append(str(error))
+        self._edit_counts[name] += len(edits)
+
+    def changed(self) -> dict[str, str]:
+        """Return the new texts of the files that changed."""
+        return {name: text for name, text in self._texts.items() if text != self._originals[name]}
+
+    def file_changes(self) -> tuple[FileChange, ...]:
+        """Return the change of each file, sorted by name."""
+        return tuple(
+            FileChange(path=name, edits=self._edit_counts[name], diff=_diff(name, self._originals[name], text))
+            for name, text in sorted(self.changed().items())
+        )
+
+    def cautions(self) -> tuple[str, ...]:
+        """Return what to check by hand after a change of the precision."""
+        if self._task.precision is None or self.refused:
+            return ()
+        return tuple(dict.fromkeys(_numpy_calls(self.after, self.changed())))
 
 
-def _places(judged: LintResult) -> Iterator[CodeFinding]:
-    """Yield every place of float16: those of a diagnosis, and single ones."""
-    for diagnosis in judged.diagnoses:
+def _edits(task: LintTask, result: LintResult, *, unsafe: bool) -> dict[str, list[Edit]]:
+    """Return the edits by file.
+
+    Edits of single findings leave notebooks out. A change of the precision includes them, so that it is refused.
+    """
+    edits = [
+        edit
+        for finding in result.findings
+        for edit in (*finding.safe_edits, *(finding.unsafe_edits if unsafe else ()))
+        if not edit.path.endswith(".ipynb")
+    ]
+    if task.precision == "bf16":
+        edits += [edit for place in _float16_places(result) for edit in place.bf16_edits]
+    by_file: dict[str, list[Edit]] = defaultdict(list)
+    for edit in dict.fromkeys(edits):
+        by_file[edit.path].append(edit)
+    return by_file
+
+
+def _float16_places(result: LintResult) -> Iterator[CodeFinding]:
+    """Yield every place that makes the project float16: the places of diagnoses, and single findings."""
+    for diagnosis in result.diagnoses:
         yield from diagnosis.places
-    yield from (finding for finding in undiagnosed(judged.findings, judged.diagnoses) if finding.cause == "float16")
+    yield from (finding for finding in undiagnosed(result.findings, result.diagnoses) if finding.cause == "float16")
 
 
-def _why(before: LintResult, after: LintResult) -> Iterator[str]:
-    """Yield what stays in float16, by the lines that the files have now: the edits have moved some."""
-    known: dict[tuple[str, str | None, str], list[CodeFinding]] = defaultdict(list)
-    for place in before.findings:
-        known[place.id, place.path, place.message].append(place)
-    for place in after.findings:
-        if place.cause == "float16" and place.severity is not Severity.NOTE:
-            same = known[place.id, place.path, place.message]
-            now = same.pop(0) if same else place
-            detail = f" ({now.evidence[0]})" if now.evidence else ""
-            yield f"{now.path}:{now.line}: {now.message}{detail}"
+def _remaining(before: LintResult, after: LintResult) -> Iterator[str]:
+    """Yield the places that are still float16 after the edits.
+
+    The edits moved some lines, and a refused change is not written. So a place is described by the finding of the same
+    id, file and message from before the edits, which has the line of the file on disk.
+    """
+    originals: dict[tuple[str, str | None, str], list[CodeFinding]] = defaultdict(list)
+    for finding in before.findings:
+        originals[finding.id, finding.path, finding.message].append(finding)
+    for finding in after.findings:
+        if finding.cause == "float16" and finding.severity is not Severity.NOTE:
+            same = originals[finding.id, finding.path, finding.message]
+            original = same.pop(0) if same else finding
+            detail = f" ({original.evidence[0]})" if original.evidence else ""
+            yield f"{original.path}:{original.line}: {original.message}{detail}"
 
 
-def _unreadable(request: LintTask, judged: LintResult) -> Iterator[str]:
-    if request.precision is None:
-        return
-    units = {judged.facts.code.folder_of(place.file) for place in _places(judged)}
-    for file in judged.facts.code.files.unread_files:
-        inside = any(not unit or file.name.startswith(f"{unit}/") for unit in units)
-        if inside and not infers_by_path(file.name) and file.name.endswith(".py"):
+def _unread_files(result: LintResult) -> Iterator[str]:
+    """Yield the files of the changed units that could not be read: each can hold a float16 place."""
+    units = {result.facts.code.folder_of(place.file) for place in _float16_places(result)}
+    for file in result.facts.code.files.unread_files:
+        is_in_unit = any(not unit or file.name.startswith(f"{unit}/") for unit in units)
+        if is_in_unit and not is_inference_path(file.name) and file.name.endswith(".py"):
             yield f"{file.name}: not read ({file.reason}), so it is unknown whether the change is complete"
 
 
-def _cautions(after: LintResult, changed: Iterable[str]) -> Iterator[str]:
-    """Yield what bfloat16 breaks that no rule is about: NumPy has no such type."""
+def _numpy_calls(after: LintResult, changed: Iterable[str]) -> Iterator[str]:
+    """Yield the calls of ``.numpy()`` in the changed units. They fail on bfloat16 tensors: NumPy has no such dtype."""
     code = after.facts.code
     units = {code.files.folders.get(name) for name in changed}
     for module in code.files.modules.values():
-        if code.files.folders[module.name] not in units or infers_by_path(module.name):
+        if code.files.folders[module.name] not in units or is_inference_path(module.name):
             continue
         for call in module.calls:
             if call.name == "numpy" and not call.node.args and ".float()" not in ast.unparse(call.node):
-                where = f"{module.name}:{call.node.lineno}"
-                yield f"{where}: .numpy() raises TypeError for a bfloat16 tensor: add .float() before it"
+                location = f"{module.name}:{call.node.lineno}"
+                yield f"{location}: .numpy() raises TypeError for a bfloat16 tensor: add .float() before it"
 
 
 def _read(path: Path) -> str:
@@ -138,7 +186,7 @@ def _diff(name: str, before: str, after: str) -> str:
 
 
 def _write(root: Path, texts: dict[str, str]) -> None:
-    """Write all files or none, each in the encoding that it has."""
+    """Write all files or none, each in its own encoding."""
     contents: dict[Path, bytes] = {}
     for name, text in texts.items():
         path = (root / name).resolve()
@@ -148,8 +196,3 @@ def _write(root: Path, texts: dict[str, str]) -> None:
             message = f"{path}: cannot be written: {error}"
             raise FixError(message) from error
     writing.replace_all(contents)
-
-
-def lines_of(fixed: Iterable[FileChange]) -> str:
-    """Return the diffs of several files as one patch."""
-    return "".join(file.diff for file in fixed)

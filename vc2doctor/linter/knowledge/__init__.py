@@ -1,1 +1,1 @@
-"""What is known of models and of libraries, as tables."""
+"""Tables of facts about models and libraries."""

@@ -1,7 +1,8 @@
-"""In which precision a family of language models was trained, and what is known of it in float16.
+"""Families of language models: the precision each was trained in, and whether it is known to fail in float16.
 
-A family that is not here is unknown, and unknown is no fault. Reported failures and measured maxima (`vc2doctor
-headroom`) make ``fails``; a family that was trained in bfloat16 and of which nobody measured more is ``risky``.
+A family is ``fails`` if failures were reported or if measured maxima (`vc2doctor headroom`) exceed float16. A family is
+``risky`` if it was trained in bfloat16 and nothing else is known. A family that is not in the table is unknown, and no
+rule reports it.
 """
 
 import re
@@ -14,18 +15,21 @@ class Family(NamedTuple):
     """A family of models."""
 
     name: str
-    trained: Literal["bfloat16", "float16"]
-    float16: Literal["fails", "risky", "used"]
-    """``used``: published recipes train it in float16, though it was not trained so."""
+    trained_in: Literal["bfloat16", "float16"]
+    """The precision of the released weights' own training."""
+    in_float16: Literal["fails", "risky", "used"]
+    """What training in float16 does; ``used``: published recipes train the family in float16."""
     source: str
+    """The URL of the report, paper or configuration that says so."""
 
     @property
     def severity(self) -> Severity:
-        """How much float16 weighs for it."""
-        return {"fails": Severity.ERROR, "risky": Severity.WARNING, "used": Severity.NOTE}[self.float16]
+        """The severity of training this family in float16."""
+        return {"fails": Severity.ERROR, "risky": Severity.WARNING, "used": Severity.NOTE}[self.in_float16]
 
 
 _HUB = "https://huggingface.co"
+# The first pattern that matches decides, so a pattern for some releases of a family stands before that of the family.
 _FAMILIES: tuple[tuple[str, Family], ...] = (
     (
         r"mistral|mixtral|zephyr",
@@ -48,9 +52,9 @@ _FAMILIES: tuple[tuple[str, Family], ...] = (
 
 
 def family_of(text: str) -> Family | None:
-    """Return the family that a model's name, path or class speaks of."""
-    spaced = re.sub(r"([a-z])(OPT)", r"\1 \2", text)
+    """Return the family that a model's name, path or class belongs to, or ``None``."""
     for pattern, family in _FAMILIES:
-        if re.search(pattern, spaced if family.name == "OPT" else spaced.lower()):
+        # Every other pattern is lower case. That of OPT has a class name, so it is matched against the text as spelled.
+        if re.search(pattern, text if family.name == "OPT" else text.lower()):
             return family
     return None

@@ -1,19 +1,19 @@
-"""In which dtype peft makes adapters: which release it is decides.
+"""The dtype of the adapters that peft makes: it depends on the release of peft.
 
-Measured on the grid, 16 releases from 0.4.0 to 0.13.0 (matrices/evidence): with peft 0.7.0 to 0.11.1 adapters have the
-dtype of the base, and `fp16-scaled` raises "Attempting to unscale FP16 gradients" in the cells that come so far; with
-0.4.0 to 0.6.2, and from 0.12.0 (`autocast_adapter_dtype=True`), they are float32 and it trains.
+Measured on the grid with 16 releases from 0.4.0 to 0.13.0 (matrices/evidence). With peft 0.7.0 to 0.11.1 adapters have
+the dtype of the base, and `fp16-scaled` raises "Attempting to unscale FP16 gradients" in the cells that come so far.
+With 0.4.0 to 0.6.2, and from 0.12.0 (`autocast_adapter_dtype=True`), adapters are float32 and `fp16-scaled` trains.
 """
 
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
-_LIKE_THE_BASE = SpecifierSet(">=0.7,<0.12", prereleases=True)
+_FOLLOWS_BASE_DTYPE = SpecifierSet(">=0.7,<0.12", prereleases=True)
 
 
-def follow_the_base(peft: str | None) -> bool | None:
-    """Return whether adapters get the dtype of the base; ``None``: the release is not known."""
+def adapters_follow_base_dtype(peft: str | None) -> bool | None:
+    """Return whether this release of peft makes adapters in the dtype of the base; ``None``: the release is unknown."""
     try:
-        return None if peft is None else Version(peft) in _LIKE_THE_BASE
+        return None if peft is None else Version(peft) in _FOLLOWS_BASE_DTYPE
     except InvalidVersion:
         return None

@@ -1,1 +1,1 @@
-"""Reads files into facts, without judging: code, configurations, launch scripts, one file a format."""
+"""Reads code, configurations and launch scripts into facts, one module a file format. Nothing here judges."""

@@ -4,12 +4,15 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-# A file with none of these words decides no precision, and need not be parsed.
 PRECISION_WORDS = re.compile(r"fp16|bf16|float16|\bamp\b|use_amp|half|precision|grad_norm|clip|dtype", re.IGNORECASE)
+"""A configuration without any of these words does not affect precision. It is not parsed."""
+
+MAX_DEPTH = 12
+"""Levels of nested mappings that are read. Deeper ones are left out, so that no file exhausts the stack."""
 
 
 class Unknown:
-    """A value that only a run would tell."""
+    """A value that only a run can decide."""
 
     def __repr__(self) -> str:
         return "unknown"
@@ -27,18 +30,24 @@ class ConfigEntry:
     value: Any
     line: int
 
+    @property
+    def last_key(self) -> str:
+        """The last part of the key: ``max_grad_norm``."""
+        return self.key.rpartition(".")[2]
+
 
 @dataclass(frozen=True, slots=True)
 class Config:
     """A configuration file."""
 
     name: str
+    """The path of the file, relative to the root."""
     kind: str
     """``python``, ``yaml`` or ``json``."""
     entries: tuple[ConfigEntry, ...]
 
     def find(self, key: str) -> ConfigEntry | None:
-        """Return the entry of a dotted key, or the only one that ends in it."""
+        """Return the entry with this dotted key, else the only entry whose key ends in it, else ``None``."""
         exact = next((entry for entry in self.entries if entry.key == key), None)
         if exact is not None:
             return exact
@@ -46,10 +55,6 @@ class Config:
         return ending[0] if len(ending) == 1 else None
 
     def get(self, key: str) -> Any:  # noqa: ANN401 - as the file has it
-        """Return the value of a key, ``UNKNOWN`` where there is none."""
+        """Return the value of a key, or ``UNKNOWN`` if there is no such key."""
         entry = self.find(key)
         return entry.value if entry else UNKNOWN
-
-
-MAX_DEPTH = 12
-"""Nesting of mappings that is read; what lies deeper is left out."""

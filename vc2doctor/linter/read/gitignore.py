@@ -1,35 +1,45 @@
-"""What ``.gitignore`` leaves out: as git has it, which never ignores a file that it tracks."""
+"""Reads ``.gitignore`` files as git does: a file that git tracks is never ignored."""
 
 import struct
 from pathlib import Path, PurePosixPath
 
 import pathspec
 
-_HEADER, _FIXED, _NAME_MASK, _EXTENDED = 12, 62, 0xFFF, 0x4000
+# The layout of a git index: https://git-scm.com/docs/index-format. Sizes and offsets are in bytes.
+_HEADER_SIZE = 12
+_ENTRY_SIZE = 62
+"""The part of an entry that has a fixed size. Its last two bytes are the flags; the name follows."""
+_EXTENDED_FLAG = 0x4000
+"""The entry has two more bytes of flags before its name (version 3)."""
 
 
-class Ignored:
-    """The ignore files on the way to a folder, learnt as the walk goes down."""
+class GitIgnore:
+    """The ignore files that apply below a folder. Those of subfolders are read during the walk."""
 
     def __init__(self, top: Path) -> None:
         self._specs: dict[str, pathspec.GitIgnoreSpec] = {}
-        self._tracked: frozenset[str] = frozenset()
-        self._folders: frozenset[str] = frozenset()
-        self._tree = ""
-        for outer in [top, *top.parents]:
-            self.learn(outer)
-            if (outer / ".git").exists():
-                self._tree, self._tracked = f"{outer}/", tracked(outer / ".git")
-                self._folders = frozenset(
-                    f"{folder}/" for name in self._tracked for folder in PurePosixPath(name).parents
-                )
+        """Folder (ends in ``/``) → the patterns of its ignore file."""
+        self._tracked_files: frozenset[str] = frozenset()
+        self._tracked_folders: frozenset[str] = frozenset()
+        self._work_tree = ""
+        for folder in [top, *top.parents]:
+            self.read_folder(folder)
+            if (folder / ".git").exists():
+                self._read_tracked(folder)
                 break
-        if self.matches(f"{top}/"):
-            # Whoever names an ignored folder means it.
+        if self.ignores(f"{top}/"):
+            # An ignored folder passed on the command line is linted.
             self._specs.clear()
-            self.learn(top)
+            self.read_folder(top)
 
-    def learn(self, folder: Path) -> None:
+    def _read_tracked(self, work_tree: Path) -> None:
+        self._work_tree = f"{work_tree}/"
+        self._tracked_files = tracked_files(work_tree / ".git")
+        self._tracked_folders = frozenset(
+            f"{folder}/" for name in self._tracked_files for folder in PurePosixPath(name).parents
+        )
+
+    def read_folder(self, folder: Path) -> None:
         """Read the ignore file of a folder, if there is one."""
         try:
             text = (folder / ".gitignore").read_text(encoding="utf-8", errors="replace")
@@ -37,35 +47,36 @@ class Ignored:
         except (OSError, ValueError):
             return
 
-    def matches(self, path: str) -> bool:
-        """Say whether a path (a folder's ends in ``/``) is ignored."""
-        if self._tracked and path.startswith(self._tree):
-            name = path[len(self._tree) :]
-            if name in self._tracked or name in self._folders:
+    def ignores(self, path: str) -> bool:
+        """Return whether a path is ignored; the path of a folder ends in ``/``."""
+        if self._tracked_files and path.startswith(self._work_tree):
+            name = path[len(self._work_tree) :]
+            if name in self._tracked_files or name in self._tracked_folders:
                 return False
         return any(
             path.startswith(folder) and spec.match_file(path[len(folder) :]) for folder, spec in self._specs.items()
         )
 
 
-def tracked(git: Path) -> frozenset[str]:
-    """Return the files that a git index lists; none where there is no index, or one of a format that is not 2 or 3.
+def tracked_files(git: Path) -> frozenset[str]:
+    """Return the files that the index of a git directory lists.
 
-    Read as a file, because asking git itself can run what the repository's configuration names (``core.fsmonitor``).
-    Source of the format: https://git-scm.com/docs/index-format.
+    The result is empty if there is no index, or if its format is neither version 2 nor 3. The index is read as a file,
+    because git itself can run programs that the repository's configuration names (``core.fsmonitor``).
     """
     try:
         data = (git / "index").read_bytes()
-        magic, version, count = struct.unpack(">4sII", data[:_HEADER])
+        magic, version, count = struct.unpack(">4sII", data[:_HEADER_SIZE])
         if magic != b"DIRC" or version not in (2, 3):
             return frozenset()
-        names, at = set(), _HEADER
+        names, offset = set(), _HEADER_SIZE
         for _ in range(count):
-            (flags,) = struct.unpack(">H", data[at + _FIXED - 2 : at + _FIXED])
-            start = at + _FIXED + (2 if flags & _EXTENDED else 0)
+            (flags,) = struct.unpack(">H", data[offset + _ENTRY_SIZE - 2 : offset + _ENTRY_SIZE])
+            start = offset + _ENTRY_SIZE + (2 if flags & _EXTENDED_FLAG else 0)
             end = data.index(b"\0", start)
             names.add(data[start:end].decode("utf-8", "replace"))
-            at += (end - at) // 8 * 8 + 8
+            # NUL bytes fill an entry up to a multiple of 8 bytes; there is at least one.
+            offset += (end - offset) // 8 * 8 + 8
         return frozenset(names)
     except (OSError, struct.error, ValueError):
         return frozenset()

@@ -1,4 +1,4 @@
-"""Settings of a JSON file, such as DeepSpeed's, with the lines of its keys."""
+"""Reads JSON files, such as DeepSpeed's configuration, with the lines of their keys."""
 
 import json
 import re
@@ -8,8 +8,11 @@ from typing import Any
 from vc2doctor.linter.read.config import MAX_DEPTH, PRECISION_WORDS, Config, ConfigEntry
 
 
-def of_json(name: str, text: str) -> Config | None:
-    """Return the settings of a JSON file; ``None``: it is no object, or cannot be read."""
+def read_json(name: str, text: str) -> Config | None:
+    """Return the settings of a JSON file.
+
+    ``None``: it does not mention precision, is not an object, or cannot be parsed.
+    """
     if PRECISION_WORDS.search(text) is None:
         return None
     try:
@@ -18,29 +21,29 @@ def of_json(name: str, text: str) -> Config | None:
         return None
     if not isinstance(data, dict):
         return None
-    return Config(name, "json", tuple(_json_entries("", data, _Lines(text), 0)))
+    return Config(name, "json", tuple(_entries("", data, _KeyLines(text), 0)))
 
 
-class _Lines:
-    """Finds the lines of keys in the order in which they come; json itself tells none."""
+class _KeyLines:
+    """Finds the line of each key, if keys are asked for in the order of the file. The json module reports no lines."""
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self._at = 0
+        self._offset = 0
         self._line = 1
 
-    def of(self, key: str) -> int:
-        found = re.compile(re.escape(json.dumps(key)) + r"\s*:").search(self._text, self._at)
-        if found is not None:
-            self._line += self._text.count("\n", self._at, found.start())
-            self._at = found.start()
+    def line_of(self, key: str) -> int:
+        match = re.compile(re.escape(json.dumps(key)) + r"\s*:").search(self._text, self._offset)
+        if match is not None:
+            self._line += self._text.count("\n", self._offset, match.start())
+            self._offset = match.start()
         return self._line
 
 
-def _json_entries(prefix: str, data: dict[str, Any], lines: _Lines, depth: int) -> Iterator[ConfigEntry]:
+def _entries(prefix: str, data: dict[str, Any], lines: _KeyLines, depth: int) -> Iterator[ConfigEntry]:
     for key, value in data.items():
-        line = lines.of(key)
+        line = lines.line_of(key)
         if isinstance(value, dict) and depth < MAX_DEPTH:
-            yield from _json_entries(f"{prefix}{key}.", value, lines, depth + 1)
+            yield from _entries(f"{prefix}{key}.", value, lines, depth + 1)
         elif not isinstance(value, dict | list):
             yield ConfigEntry(f"{prefix}{key}", value, line)

@@ -1,4 +1,4 @@
-"""The facts of one module: what it imports, defines and calls, and under which conditions each call stands."""
+"""The facts of one module: its imports, definitions and calls, and the conditions under which each call is reached."""
 
 import ast
 from collections.abc import Iterator
@@ -16,57 +16,67 @@ class Class:
     node: ast.ClassDef
     module: "Module"
     methods: dict[str, "Function"] = field(default_factory=dict)
-    attributes: dict[str, list[tuple[ast.expr, "Place"]]] = field(default_factory=dict)
-    """What ``self.name`` and class-level names are assigned, each with where."""
+    attributes: dict[str, list["Assigned"]] = field(default_factory=dict)
+    """The values assigned to ``self.name`` and to class-level names."""
 
     @property
     def name(self) -> str:
-        """Its bare name."""
+        """The name of the class, without its module."""
         return self.node.name
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Function:
-    """A function or method of the project; the module's own level counts as one, named ``""``."""
+    """A function or method of the project. The module level is a function, too; its name is ``""``."""
 
     name: str
     node: FunctionNode | ast.Module
     module: "Module"
     cls: Class | None
+    """The class of a method, also for functions that are nested in it."""
     outer: "Function | None"
-    names: dict[str, list[tuple[ast.expr, "Place"]]] = field(default_factory=dict)
-    """What its local names are assigned, each with where."""
+    """The function that this one is nested in; the module level for others; ``None`` for the module level."""
+    names: dict[str, list["Assigned"]] = field(default_factory=dict)
+    """The values assigned to its local names."""
+
+    def scopes(self) -> Iterator["Function"]:
+        """Yield the function and the functions that it is nested in, the innermost first."""
+        scope: Function | None = self
+        while scope is not None:
+            yield scope
+            scope = scope.outer
 
     def defaults(self) -> dict[str, ast.expr]:
-        """Return the parameters that have a default, with it."""
+        """Return the default values of its parameters, by name."""
         if isinstance(self.node, ast.Module):
             return {}
         arguments = self.node.args
-        positional = [*arguments.posonlyargs, *arguments.args]
-        found = dict(zip([each.arg for each in positional[::-1]], arguments.defaults[::-1], strict=False))
-        keyword = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
-        return {**found, **{each.arg: default for each, default in keyword if default is not None}}
+        positional = [argument.arg for argument in (*arguments.posonlyargs, *arguments.args)]
+        # Only the last positional parameters have defaults, so both lists are paired from their ends.
+        defaults = dict(zip(positional[::-1], arguments.defaults[::-1], strict=False))
+        keyword_only = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+        return {**defaults, **{argument.arg: default for argument, default in keyword_only if default is not None}}
 
     def parameters(self) -> list[str]:
-        """Return the names of its parameters, in order, ``self`` included."""
+        """Return the names of its parameters in order, ``self`` included."""
         if isinstance(self.node, ast.Module):
             return []
         arguments = self.node.args
-        return [each.arg for each in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]
+        return [argument.arg for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]
 
     def position(self, name: str) -> int:
-        """Return at which position a call gives a parameter; ``self`` and ``cls`` are no position."""
+        """Return the position of a parameter in a call; ``self`` and ``cls`` are not counted."""
         names = self.parameters()
         return names.index(name) - (1 if names[:1] in (["self"], ["cls"]) else 0)
 
     @property
     def decorators(self) -> list[ast.expr]:
-        """Its decorators."""
+        """The decorators of the function."""
         return [] if isinstance(self.node, ast.Module) else self.node.decorator_list
 
     @property
     def lines(self) -> tuple[int, int]:
-        """Its first and last line."""
+        """The first and the last line."""
         if isinstance(self.node, ast.Module):
             return 1, self.module.source.text.count("\n") + 1
         return self.node.lineno, self.node.end_lineno or self.node.lineno
@@ -74,68 +84,87 @@ class Function:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Place:
-    """Where something stands, and what has to hold for it to be reached."""
+    """A place in code: the function that it belongs to, and what must hold for it to be reached."""
 
     function: Function
-    tests: tuple[tuple[ast.expr, bool], ...] = ()
-    """The conditions around it, each with whether it must be true or false."""
-    withs: tuple[ast.expr, ...] = ()
-    """The context managers it stands in, the outermost first."""
-    loops: int = 0
-    """How many loops of this function it stands in."""
+    conditions: tuple[tuple[ast.expr, bool], ...] = ()
+    """The conditions of the ``if`` statements around it, each with the value that it must have."""
+    contexts: tuple[ast.expr, ...] = ()
+    """The context managers around it, the outermost first."""
+    loop_depth: int = 0
+    """How many loops of the function are around it."""
     statement: ast.stmt | None = None
 
     @property
     def module(self) -> "Module":
-        """The module it stands in."""
+        """The module of the place."""
         return self.function.module
+
+
+Assigned = tuple[ast.expr, Place]
+"""An expression that is assigned to a name, and where."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Call:
-    """A call, and where it stands."""
+    """A call and its place."""
 
     node: ast.Call
     place: Place
 
     @property
     def name(self) -> str:
-        """The last part of what is called: ``autocast`` of ``torch.cuda.amp.autocast``."""
+        """The last part of the callee's name: ``autocast`` for ``torch.cuda.amp.autocast()``."""
         return last_name(self.node.func)
 
+    @property
+    def receiver(self) -> ast.expr:
+        """The object whose method is called: ``loss`` for ``loss.backward()``; for a plain name the name itself."""
+        return self.node.func.value if isinstance(self.node.func, ast.Attribute) else self.node.func
+
     def argument(self, name: str, position: int | None = None) -> ast.expr | None:
-        """Return the argument given by ``name``, or by ``position``, if any."""
+        """Return the argument with this keyword or at this position, or ``None``."""
         for keyword in self.node.keywords:
             if keyword.arg == name:
                 return keyword.value
         if position is not None and 0 <= position < len(self.node.args):
-            given = self.node.args[position]
-            return None if isinstance(given, ast.Starred) else given
+            value = self.node.args[position]
+            return None if isinstance(value, ast.Starred) else value
         return None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Module:
-    """A file of Python, as facts."""
+    """A Python file as facts."""
 
     source: Source
     imports: dict[str, str] = field(default_factory=dict)
-    """Local name → dotted name that it stands for (relative imports keep their dots)."""
-    stars: list[str] = field(default_factory=list)
+    """Local name → dotted name that it stands for. Relative imports keep their dots."""
+    star_imports: list[str] = field(default_factory=list)
+    """The dotted names of ``from x import *``."""
     classes: dict[str, Class] = field(default_factory=dict)
     functions: list[Function] = field(default_factory=list)
-    """All of them, nested ones and methods too; the first is the module's own level."""
+    """All functions, also methods and nested functions; the first is the module level."""
     calls: list[Call] = field(default_factory=list)
     statements: list[Place] = field(default_factory=list)
     """Every statement, in order."""
 
     @property
     def name(self) -> str:
-        """The file's name, relative to the project."""
+        """The path of the file, relative to the root."""
         return self.source.name
 
+    @property
+    def level(self) -> Function:
+        """The module level, as a function."""
+        return self.functions[0]
+
+    def calls_in(self, function: Function) -> list[Call]:
+        """Return the calls directly in a function, without those in functions nested in it."""
+        return [call for call in self.calls if call.place.function is function]
+
     def dotted(self, expression: ast.expr) -> str:
-        """Return what a chain of names stands for by this module's imports; ``""`` if it is no such chain."""
+        """Return the full dotted name of ``a.b.c``, by the module's imports; ``""`` for other expressions."""
         parts: list[str] = []
         while isinstance(expression, ast.Attribute):
             parts.append(expression.attr)
@@ -147,146 +176,150 @@ class Module:
 
 
 def last_name(expression: ast.expr) -> str:
-    """Return the last part of a chain of names, or ``""``."""
+    """Return the last part of a dotted name: ``c`` of ``a.b.c``; ``""`` for other expressions."""
     if isinstance(expression, ast.Attribute):
         return expression.attr
     return expression.id if isinstance(expression, ast.Name) else ""
 
 
 def root_name(expression: ast.expr) -> str:
-    """Return the first part of a chain of names, calls and subscripts, or ``""``."""
+    """Return the first part of a chain of names, calls and subscripts: ``a`` of ``a.b(x)[0].c``; ``""`` for others."""
     while isinstance(expression, ast.Attribute | ast.Call | ast.Subscript):
         expression = expression.func if isinstance(expression, ast.Call) else expression.value
     return expression.id if isinstance(expression, ast.Name) else ""
 
 
 def module_of(source: Source) -> Module:
-    """Return the facts of ``source``."""
+    """Return the facts of a parsed file."""
     module = Module(source)
-    top = Function("", source.tree, module, None, None)
-    module.functions.append(top)
-    _Reader(module).body(source.tree.body, Place(top))
+    level = Function("", source.tree, module, None, None)
+    module.functions.append(level)
+    _Reader(module).read_body(source.tree.body, Place(level))
     return module
 
 
 class _Reader:
-    """Walks the statements once; expressions only where they may hold calls."""
+    """Walks the statements of a module once, and fills in its facts."""
 
     def __init__(self, module: Module) -> None:
         self._module = module
-        self._inside: Class | None = None
-        """The class whose body is being read, not that of a method."""
+        self._class: Class | None = None
+        """The class whose body is being read; ``None`` inside of its methods."""
 
-    def body(self, statements: list[ast.stmt], place: Place) -> None:
+    def read_body(self, statements: list[ast.stmt], place: Place) -> None:
         for statement in statements:
-            here = Place(place.function, place.tests, place.withs, place.loops, statement)
-            self._module.statements.append(here)
-            self._statement(statement, here)
+            own_place = Place(place.function, place.conditions, place.contexts, place.loop_depth, statement)
+            self._module.statements.append(own_place)
+            self._read_statement(statement, own_place)
 
-    def _statement(self, statement: ast.stmt, place: Place) -> None:  # noqa: C901 - one case a kind of statement
+    def _read_statement(self, statement: ast.stmt, place: Place) -> None:  # noqa: C901, PLR0912 - one case per kind of statement
         match statement:
             case ast.FunctionDef() | ast.AsyncFunctionDef():
-                self._function(statement, place)
+                self._read_function(statement, place)
             case ast.ClassDef():
-                self._class(statement, place)
-            case ast.Import() | ast.ImportFrom():
-                self._import(statement)
+                self._read_class(statement, place)
+            case ast.Import():
+                self._read_import(statement)
+            case ast.ImportFrom():
+                self._read_import_from(statement)
             case ast.If():
-                self._calls(statement.test, place)
-                self.body(statement.body, _under(place, tests=(statement.test, True)))
-                self.body(statement.orelse, _under(place, tests=(statement.test, False)))
+                self._read_calls(statement.test, place)
+                self.read_body(statement.body, _nested(place, condition=(statement.test, True)))
+                self.read_body(statement.orelse, _nested(place, condition=(statement.test, False)))
             case ast.With() | ast.AsyncWith():
                 inner = place
                 for item in statement.items:
-                    self._calls(item.context_expr, inner)
-                    inner = _under(inner, withs=item.context_expr)
-                self.body(statement.body, inner)
+                    self._read_calls(item.context_expr, inner)
+                    inner = _nested(inner, context=item.context_expr)
+                self.read_body(statement.body, inner)
             case ast.For() | ast.AsyncFor() | ast.While():
-                head = statement.test if isinstance(statement, ast.While) else statement.iter
-                self._calls(head, place)
-                self.body(statement.body, _under(place, loops=1))
-                self.body(statement.orelse, place)
+                self._read_calls(statement.test if isinstance(statement, ast.While) else statement.iter, place)
+                self.read_body(statement.body, _nested(place, loops=1))
+                self.read_body(statement.orelse, place)
             case ast.Try():
-                for part in (statement.body, *(handler.body for handler in statement.handlers)):
-                    self.body(part, place)
-                self.body([*statement.orelse, *statement.finalbody], place)
+                for body in (statement.body, *(handler.body for handler in statement.handlers)):
+                    self.read_body(body, place)
+                self.read_body([*statement.orelse, *statement.finalbody], place)
             case ast.Match():
-                self._calls(statement.subject, place)
+                self._read_calls(statement.subject, place)
                 for case in statement.cases:
-                    self.body(case.body, place)
+                    self.read_body(case.body, place)
             case _:
-                self._assign(statement, place)
-                self._calls(statement, place)
+                self._read_assignment(statement, place)
+                self._read_calls(statement, place)
 
-    def _function(self, node: FunctionNode, place: Place) -> None:
+    def _read_function(self, node: FunctionNode, place: Place) -> None:
         outer = place.function
-        inside, self._inside = self._inside, None
-        function = Function(node.name, node, self._module, inside or outer.cls, outer)
+        cls, self._class = self._class, None
+        function = Function(node.name, node, self._module, cls or outer.cls, outer)
         self._module.functions.append(function)
-        if inside is not None:
-            inside.methods.setdefault(node.name, function)
-        for expression in (*node.args.defaults, *node.args.kw_defaults):
-            if expression is not None:
-                self._calls(expression, place)
+        if cls is not None:
+            cls.methods.setdefault(node.name, function)
+        for default in (*node.args.defaults, *node.args.kw_defaults):
+            if default is not None:
+                self._read_calls(default, place)
         for decorator in node.decorator_list:
-            # `@autocast()` is about what the function does.
-            self._calls(decorator, Place(function))
-        self.body(node.body, Place(function))
-        self._inside = inside
+            # A decorator such as `@autocast()` changes what the function does, so it belongs to the function.
+            self._read_calls(decorator, Place(function))
+        self.read_body(node.body, Place(function))
+        self._class = cls
 
-    def _class(self, node: ast.ClassDef, place: Place) -> None:
+    def _read_class(self, node: ast.ClassDef, place: Place) -> None:
         cls = Class(node, self._module)
         self._module.classes[node.name] = cls
         for statement in node.body:
-            target, value = _single(statement)
+            target, value = _single_assignment(statement)
             if isinstance(target, ast.Name) and value is not None:
                 cls.attributes.setdefault(target.id, []).append((value, place))
-        inside, self._inside = self._inside, cls
-        self.body(node.body, place)
-        self._inside = inside
+        outer, self._class = self._class, cls
+        self.read_body(node.body, place)
+        self._class = outer
 
-    def _import(self, node: ast.Import | ast.ImportFrom) -> None:
-        if isinstance(node, ast.Import):
-            for name in node.names:
-                local = name.asname or name.name.partition(".")[0]
-                self._module.imports[local] = name.name if name.asname else local
-            return
+    def _read_import(self, node: ast.Import) -> None:
+        for alias in node.names:
+            # `import a.b` binds `a`; `import a.b as c` binds `c` to `a.b`.
+            local = alias.asname or alias.name.partition(".")[0]
+            self._module.imports[local] = alias.name if alias.asname else local
+
+    def _read_import_from(self, node: ast.ImportFrom) -> None:
         prefix = "." * node.level + (node.module or "")
-        for name in node.names:
-            if name.name == "*":
-                if prefix not in self._module.stars:
-                    self._module.stars.append(prefix)
+        for alias in node.names:
+            if alias.name == "*":
+                if prefix not in self._module.star_imports:
+                    self._module.star_imports.append(prefix)
             else:
-                joint = "" if prefix.endswith(".") else "."
-                self._module.imports[name.asname or name.name] = f"{prefix}{joint}{name.name}"
+                separator = "" if prefix.endswith(".") else "."
+                self._module.imports[alias.asname or alias.name] = f"{prefix}{separator}{alias.name}"
 
-    def _assign(self, statement: ast.stmt, place: Place) -> None:
+    def _read_assignment(self, statement: ast.stmt, place: Place) -> None:
         if not isinstance(statement, ast.Assign | ast.AnnAssign) or statement.value is None:
             return
         for target in statement.targets if isinstance(statement, ast.Assign) else [statement.target]:
-            for name, value in _bindings(target, statement.value):
+            for name, value in _unpacked(target, statement.value):
                 if isinstance(name, ast.Name):
                     place.function.names.setdefault(name.id, []).append((value, place))
                 elif isinstance(name, ast.Attribute) and root_name(name) == "self" and place.function.cls:
                     place.function.cls.attributes.setdefault(name.attr, []).append((value, place))
 
-    def _calls(self, node: ast.AST, place: Place) -> None:
-        self._module.calls.extend(Call(found, place) for found in ast.walk(node) if isinstance(found, ast.Call))
+    def _read_calls(self, node: ast.AST, place: Place) -> None:
+        self._module.calls.extend(Call(call, place) for call in ast.walk(node) if isinstance(call, ast.Call))
 
 
-def _under(
-    place: Place, tests: tuple[ast.expr, bool] | None = None, withs: ast.expr | None = None, loops: int = 0
+def _nested(
+    place: Place, condition: tuple[ast.expr, bool] | None = None, context: ast.expr | None = None, loops: int = 0
 ) -> Place:
+    """Return the place one level deeper: under a condition, in a context or in a loop."""
     return Place(
         place.function,
-        (*place.tests, tests) if tests else place.tests,
-        (*place.withs, withs) if withs else place.withs,
-        place.loops + loops,
+        (*place.conditions, condition) if condition else place.conditions,
+        (*place.contexts, context) if context else place.contexts,
+        place.loop_depth + loops,
         place.statement,
     )
 
 
-def _single(statement: ast.stmt) -> tuple[ast.expr | None, ast.expr | None]:
+def _single_assignment(statement: ast.stmt) -> tuple[ast.expr | None, ast.expr | None]:
+    """Return the target and the value of an assignment to one target."""
     if isinstance(statement, ast.AnnAssign):
         return statement.target, statement.value
     if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
@@ -294,7 +327,8 @@ def _single(statement: ast.stmt) -> tuple[ast.expr | None, ast.expr | None]:
     return None, None
 
 
-def _bindings(target: ast.expr, value: ast.expr) -> Iterator[tuple[ast.expr, ast.expr]]:
+def _unpacked(target: ast.expr, value: ast.expr) -> Iterator[tuple[ast.expr, ast.expr]]:
+    """Yield the pairs of target and value; ``a, b = x, y`` has two."""
     if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple) and len(target.elts) == len(value.elts):
         yield from zip(target.elts, value.elts, strict=True)
     else:

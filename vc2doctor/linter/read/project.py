@@ -1,6 +1,6 @@
-"""Reads the files of a project: each once, and only those that can matter."""
+"""Reads the files of a project: each once, and only those that can affect precision."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,21 +8,25 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from vc2doctor.linter.model import LintError
-from vc2doctor.linter.read import discover, json_config, python_config, shell, yaml_config
+from vc2doctor.linter.read import discover
 from vc2doctor.linter.read.config import Config
-from vc2doctor.linter.read.ignore_comments import comments
+from vc2doctor.linter.read.ignore_comments import IgnoredLines, ignored_lines
+from vc2doctor.linter.read.json_config import read_json
 from vc2doctor.linter.read.module import Module, module_of
-from vc2doctor.linter.read.shell import Launch
-from vc2doctor.linter.read.source import UnreadableError, decode, read
+from vc2doctor.linter.read.python_config import read_python
+from vc2doctor.linter.read.shell import Launch, read_launches
+from vc2doctor.linter.read.source import UnreadableError, decode, read_source
+from vc2doctor.linter.read.yaml_config import read_yaml
 
-_MARKERS = ("setup.py", "pyproject.toml", "requirements.txt", "environment.yml", "environment.yaml", ".git")
-_ROUNDS = 4
-"""How often files are read because a class in a file that was read comes from them."""
+_UNIT_MARKERS = ("setup.py", "pyproject.toml", "requirements.txt", "environment.yml", "environment.yaml", ".git")
+"""A folder with one of these files is a unit: it has requirements of its own."""
+MAX_ROUNDS = 4
+"""How often further files are read because code that was read imports them or inherits from their classes."""
 
 
 @dataclass(frozen=True, slots=True)
 class UnreadFile:
-    """A file that could not be read, and why."""
+    """A file that could not be read, with the reason."""
 
     name: str
     reason: str
@@ -31,124 +35,23 @@ class UnreadFile:
 
 @dataclass(frozen=True, eq=False)
 class ProjectFiles:
-    """What was read of a project, file by file."""
+    """The facts of a project, file by file. Names are paths relative to the root."""
 
     modules: Mapping[str, Module]
     configs: tuple[Config, ...]
     launches: tuple[Launch, ...]
     unread_files: tuple[UnreadFile, ...]
     folders: Mapping[str, str]
-    """File → the folder of the unit it belongs to."""
+    """File → the folder of its unit."""
     pins: Mapping[str, Mapping[str, str]]
     """Folder of a unit → its pinned versions: ``{"torch": "1.13.1"}``."""
     installed: Mapping[str, str]
-    """Versions of the environment that the code will run in; they count before the pins."""
-    silences: Mapping[str, Mapping[int, frozenset[str]]]
-    """File → line → ids that a comment there ignores."""
+    """Versions of the environment that the code will run in. They take precedence over the pins."""
+    ignored_lines: IgnoredLines
+    """The lines on which a comment suppresses rules."""
     root: Path
     count: int
     """How many files were read."""
-
-
-class _Project:
-    """What has been read so far."""
-
-    def __init__(self, root: Path, overlay: Mapping[str, str]) -> None:
-        self.root = root
-        self.overlay = overlay
-        self.count = 0
-        self.silences: dict[str, dict[int, frozenset[str]]] = {}
-        self.modules: dict[str, Module] = {}
-        self.waiting: dict[str, bytes] = {}
-        self.ignored: dict[str, Path] = {}
-        self.configs: list[Config] = []
-        self.launches: list[Launch] = []
-        self.unread_files: list[UnreadFile] = []
-        self.units: dict[str, str] = {}
-
-    def add(self, found: discover.Found) -> None:
-        if found.ignored:
-            if found.name.endswith(".py"):
-                self.ignored[found.name] = found.path
-            return
-        try:
-            instead = self.overlay.get(found.name)
-            data = instead.encode() if instead is not None else found.path.read_bytes()
-        except OSError as error:
-            self.unread_files.append(UnreadFile(found.name, error.strerror or str(error), None))
-            return
-        self.count += 1
-        if found.name.endswith(discover.CODE):
-            if discover.speaks_of_precision(data):
-                self.parse(found.name, data)
-            else:
-                self.waiting[found.name] = data
-        else:
-            self._data(found.name, decode(data))
-
-    def parse(self, name: str, data: bytes) -> None:
-        try:
-            module = module_of(read(name, data))
-        except UnreadableError as error:
-            self.unread_files.append(UnreadFile(name, str(error), error.line))
-            return
-        except RecursionError:
-            self.unread_files.append(UnreadFile(name, "it is nested too deeply", None))
-            return
-        self.modules[name] = module
-        silent = comments(module.source.text)
-        for line, ids in silent.items():
-            path, told = module.source.location_of(line)
-            self.silences.setdefault(path, {})[told] = ids
-        config = python_config.of_python(module)
-        if config is not None:
-            self.configs.append(config)
-
-    def _data(self, name: str, text: str) -> None:
-        if silent := comments(text):
-            self.silences[name] = silent
-        if name.endswith((".yaml", ".yml")):
-            config = yaml_config.of_yaml(name, text)
-        elif name.endswith(".json"):
-            config = json_config.of_json(name, text)
-        else:
-            self.launches.extend(shell.launches(name, text))
-            return
-        if config is not None:
-            self.configs.append(config)
-
-    def bases(self) -> list[str]:
-        """Return the unread files that a class which was read may have its bases from."""
-        wanted: set[str] = set()
-        for module in self.modules.values():
-            folder = module.name.rpartition("/")[0]
-            for cls in module.classes.values():
-                for base in cls.node.bases:
-                    owner = module.dotted(base).rpartition(".")[0]
-                    tail = owner.lstrip(".").replace(".", "/")
-                    wanted.update(name for name in (f"{tail}.py", f"{tail}/__init__.py") if tail)
-            wanted.update(f"{folder}/{star.lstrip('.').replace('.', '/')}/__init__.py" for star in module.stars)
-        endings = tuple(f"/{name}" for name in wanted)
-        return [name for name in self.waiting if f"/{name}".endswith(endings)]
-
-    def imported(self) -> list[str]:
-        """Return the ignored files that code which was read imports: they are part of the project all the same."""
-        wanted: set[str] = set()
-        for module in self.modules.values():
-            for dotted in (*module.imports.values(), *module.stars):
-                parts = dotted.strip(".").split(".")
-                wanted.update(f"/{'/'.join(parts[:cut])}.py" for cut in (len(parts), len(parts) - 1) if cut)
-        endings = tuple(wanted)
-        return [name for name in self.ignored if f"/{name}".endswith(endings)]
-
-    def folder_of(self, name: str) -> str:
-        """Return the folder of the unit that a file belongs to: the nearest with requirements of its own."""
-        folder = name.rpartition("/")[0]
-        if folder not in self.units:
-            here = self.root / folder
-            own = not folder or any((here / marker).exists() for marker in _MARKERS)
-            self.units[folder] = folder if own else self.folder_of(folder)
-        return self.units[folder]
 
 
 def read_project(
@@ -157,51 +60,167 @@ def read_project(
     overlay: Mapping[str, str] | None = None,
     installed: Mapping[str, str] | None = None,
 ) -> ProjectFiles:
-    """Return what there is to read below ``paths``, without what matches ``exclude``.
+    """Read the files below ``paths``, without those that match a pattern in ``exclude``.
 
-    ``overlay`` has texts that stand for files on disk; ``installed`` are versions that count before the pins.
+    ``overlay`` maps names of files to texts that are read instead of the files on disk. ``installed`` are versions that
+    take precedence over the project's pins.
 
     Raises:
         LintError: a path does not exist, or there is nothing to read.
     """
     root = discover.root_of(paths) if all(path.exists() for path in paths) else Path.cwd()
-    project = _Project(root, overlay or {})
-    for found in discover.find(paths, project.root):
-        if not found.vendored and not discover.excluded(found.name, exclude):
-            project.add(found)
-    if not project.count and not project.unread_files:
+    reader = _ProjectReader(root, overlay or {})
+    for file in discover.find_files(paths, root):
+        if not file.is_vendored and not discover.is_excluded(file.name, exclude):
+            reader.read(file)
+    if not reader.count and not reader.unread_files:
         message = f"{', '.join(str(path) for path in paths)}: there is no code, configuration or script to read"
         raise LintError(message)
-    for _ in range(_ROUNDS):
-        for name in project.imported():
-            project.add(discover.Found(project.ignored.pop(name), name, vendored=False, ignored=False))
-        names = project.bases()
-        for name in names:
-            project.parse(name, project.waiting.pop(name))
-        if not names:
-            break
-    known: Iterable[str] = (
-        *project.modules,
-        *(config.name for config in project.configs),
-        *(launch.name for launch in project.launches),
-    )
-    folders = {name: project.folder_of(name) for name in known}
-    return ProjectFiles(
-        modules=project.modules,
-        configs=tuple(project.configs),
-        launches=tuple(project.launches),
-        unread_files=tuple(project.unread_files),
-        folders=folders,
-        root=root,
-        count=project.count,
-        silences=project.silences,
-        installed=installed or {},
-        pins={folder: _pins(project.root / folder) for folder in sorted({"", *folders.values()})},
-    )
+    reader.read_dependencies()
+    return reader.result(installed or {})
+
+
+class _ProjectReader:
+    """Collects the facts of the files that were read so far."""
+
+    def __init__(self, root: Path, overlay: Mapping[str, str]) -> None:
+        self._root = root
+        self._overlay = overlay
+        self.count = 0
+        self.unread_files: list[UnreadFile] = []
+        self._modules: dict[str, Module] = {}
+        self._configs: list[Config] = []
+        self._launches: list[Launch] = []
+        self._ignored_lines: dict[str, dict[int, frozenset[str]]] = {}
+        self._unparsed: dict[str, bytes] = {}
+        """Code that does not mention precision. It is parsed only if code that was parsed inherits from it."""
+        self._ignored_files: dict[str, Path] = {}
+        """Code that ``.gitignore`` names. It is read only if code that was read imports it."""
+        self._unit_folders: dict[str, str] = {}
+        """Folder → the folder of its unit."""
+
+    def read(self, file: discover.FileToRead) -> None:
+        """Read a file, or put it aside until other code needs it."""
+        if file.is_ignored:
+            if file.name.endswith(".py"):
+                self._ignored_files[file.name] = file.path
+            return
+        try:
+            text = self._overlay.get(file.name)
+            data = text.encode() if text is not None else file.path.read_bytes()
+        except OSError as error:
+            self.unread_files.append(UnreadFile(file.name, error.strerror or str(error), None))
+            return
+        self.count += 1
+        if not file.name.endswith(discover.CODE_ENDINGS):
+            self._read_data(file.name, decode(data))
+        elif discover.mentions_precision(data):
+            self._parse(file.name, data)
+        else:
+            self._unparsed[file.name] = data
+
+    def _parse(self, name: str, data: bytes) -> None:
+        try:
+            module = module_of(read_source(name, data))
+        except UnreadableError as error:
+            self.unread_files.append(UnreadFile(name, str(error), error.line))
+            return
+        except RecursionError:
+            self.unread_files.append(UnreadFile(name, "it is nested too deeply", None))
+            return
+        self._modules[name] = module
+        for line, ids in ignored_lines(module.source.text).items():
+            path, visible_line = module.source.location_of(line)
+            self._ignored_lines.setdefault(path, {})[visible_line] = ids
+        config = read_python(module)
+        if config is not None:
+            self._configs.append(config)
+
+    def _read_data(self, name: str, text: str) -> None:
+        if lines := ignored_lines(text):
+            self._ignored_lines[name] = lines
+        if name.endswith((".yaml", ".yml")):
+            config = read_yaml(name, text)
+        elif name.endswith(".json"):
+            config = read_json(name, text)
+        else:
+            self._launches.extend(read_launches(name, text))
+            return
+        if config is not None:
+            self._configs.append(config)
+
+    def read_dependencies(self) -> None:
+        """Read the files that code which was read imports or inherits from, and then what those need."""
+        for _ in range(MAX_ROUNDS):
+            for name in self._imported_ignored_files():
+                path = self._ignored_files.pop(name)
+                self.read(discover.FileToRead(path, name, is_vendored=False, is_ignored=False))
+            names = self._files_of_base_classes()
+            for name in names:
+                self._parse(name, self._unparsed.pop(name))
+            if not names:
+                break
+
+    def _imported_ignored_files(self) -> list[str]:
+        """Return the ignored files that code which was read imports: imported code is part of the project."""
+        endings: set[str] = set()
+        for module in self._modules.values():
+            for dotted in (*module.imports.values(), *module.star_imports):
+                parts = dotted.strip(".").split(".")
+                # `from a.b import c`: c is a module, or a name in the module b.
+                endings.update(f"/{'/'.join(parts[:length])}.py" for length in (len(parts), len(parts) - 1) if length)
+        suffixes = tuple(endings)
+        return [name for name in self._ignored_files if f"/{name}".endswith(suffixes)]
+
+    def _files_of_base_classes(self) -> list[str]:
+        """Return the unparsed files in which a base class of a class that was read may be defined."""
+        names: set[str] = set()
+        for module in self._modules.values():
+            folder = module.name.rpartition("/")[0]
+            for cls in module.classes.values():
+                for base in cls.node.bases:
+                    owner = module.dotted(base).rpartition(".")[0]
+                    stem = owner.lstrip(".").replace(".", "/")
+                    names.update((f"{stem}.py", f"{stem}/__init__.py") if stem else ())
+            names.update(
+                f"{folder}/{dotted.lstrip('.').replace('.', '/')}/__init__.py" for dotted in module.star_imports
+            )
+        suffixes = tuple(f"/{name}" for name in names)
+        return [name for name in self._unparsed if f"/{name}".endswith(suffixes)]
+
+    def result(self, installed: Mapping[str, str]) -> ProjectFiles:
+        """Return the facts of all files that were read."""
+        names = [
+            *self._modules,
+            *(config.name for config in self._configs),
+            *(launch.script for launch in self._launches),
+        ]
+        folders = {name: self._unit_folder(name) for name in names}
+        return ProjectFiles(
+            modules=self._modules,
+            configs=tuple(self._configs),
+            launches=tuple(self._launches),
+            unread_files=tuple(self.unread_files),
+            folders=folders,
+            pins={folder: _pins(self._root / folder) for folder in sorted({"", *folders.values()})},
+            installed=installed,
+            ignored_lines=self._ignored_lines,
+            root=self._root,
+            count=self.count,
+        )
+
+    def _unit_folder(self, name: str) -> str:
+        """Return the folder of a file's unit: the nearest folder with requirements of its own, else the root."""
+        folder = name.rpartition("/")[0]
+        if folder not in self._unit_folders:
+            is_unit = not folder or any((self._root / folder / marker).exists() for marker in _UNIT_MARKERS)
+            self._unit_folders[folder] = folder if is_unit else self._unit_folder(folder)
+        return self._unit_folders[folder]
 
 
 def _pins(folder: Path) -> Mapping[str, str]:
-    found: dict[str, str] = {}
+    """Return the versions that ``requirements*.txt`` in a folder pin exactly; the first file wins."""
+    pins: dict[str, str] = {}
     for path in sorted(folder.glob("requirements*.txt")):
         try:
             lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -212,7 +231,7 @@ def _pins(folder: Path) -> Mapping[str, str]:
                 requirement = Requirement(line.partition("#")[0].strip())
             except InvalidRequirement:
                 continue
-            exact = [spec.version for spec in requirement.specifier if spec.operator in ("==", "===")]
+            exact = [clause.version for clause in requirement.specifier if clause.operator in ("==", "===")]
             if exact:
-                found.setdefault(canonicalize_name(requirement.name), exact[0])
-    return found
+                pins.setdefault(canonicalize_name(requirement.name), exact[0])
+    return pins

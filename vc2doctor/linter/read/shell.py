@@ -1,85 +1,114 @@
-"""Shell scripts: the commands that start Python, with the flags and files they pass on."""
+"""Reads shell scripts: the commands that start Python, with their flags and configuration files."""
 
 import re
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import NamedTuple
+
+_PYTHON = re.compile(r"(^|/)(python[\d.]*|torchrun|deepspeed|accelerate|srun|xtuner|swift)$")
+_ASSIGNMENT = re.compile(r"(?:export\s+)?(\w+)=(.*)")
+_CONFIG_ENDINGS = (".yaml", ".yml", ".json")
+
+
+class Word(NamedTuple):
+    """A word of a command, and the line it is on."""
+
+    text: str
+    line: int
+
+
+class Flag(NamedTuple):
+    """A flag of a command."""
+
+    value: str | None
+    """``None``: the flag has no value (``--fp16``)."""
+    line: int
+
+    @property
+    def is_on(self) -> bool:
+        """Whether a boolean flag is on: ``--fp16``, ``--fp16 True``."""
+        return self.value is None or self.value.lower() in ("true", "1", "yes")
 
 
 @dataclass(frozen=True, slots=True)
 class Launch:
     """One command of a launch script that starts Python."""
 
-    name: str
+    script: str
+    """The path of the launch script, relative to the root."""
     line: int
     program: str
     """The Python file as the command names it."""
-    configs: tuple[str, ...]
-    """The configuration files it names."""
-    flags: Mapping[str, tuple[str | None, int]] = field(default_factory=dict)
-    """``--bf16 True`` and ``optimizer.max_grad_norm 5``, each with its line; ``None``: a flag without value."""
+    config_paths: tuple[str, ...]
+    """The configuration files as the command names them."""
+    flags: Mapping[str, Flag] = field(default_factory=dict)
+    """By name, with underscores: ``--bf16 True``, and overrides such as ``optimizer.max_grad_norm 5``."""
+
+    def turns_on(self, flag: str) -> bool:
+        """Return whether the command has the flag, and it is on."""
+        return flag in self.flags and self.flags[flag].is_on
 
 
-_PYTHON = re.compile(r"(^|/)(python[\d.]*|torchrun|deepspeed|accelerate|srun|xtuner|swift)$")
-
-
-def launches(name: str, text: str) -> tuple[Launch, ...]:
+def read_launches(script: str, text: str) -> tuple[Launch, ...]:
     """Return the commands of a shell script that start a Python program."""
     variables: dict[str, str] = {}
-    found: list[Launch] = []
-    for line, words in _commands(text):
-        assigned = re.fullmatch(r"(?:export\s+)?(\w+)=(.*)", words[0][0]) if len(words) == 1 else None
-        if assigned:
-            variables[assigned.group(1)] = assigned.group(2)
+    launches: list[Launch] = []
+    for words in _commands(text):
+        assignment = _ASSIGNMENT.fullmatch(words[0].text) if len(words) == 1 else None
+        if assignment:
+            variables[assignment.group(1)] = assignment.group(2)
             continue
-        expanded = [(_expand(word, variables), at) for word, at in words]
-        made = _launch(name, line, expanded)
-        if made is not None:
-            found.append(made)
-    return tuple(found)
+        launch = _launch(script, [Word(_expand(word.text, variables), word.line) for word in words])
+        if launch is not None:
+            launches.append(launch)
+    return tuple(launches)
 
 
-def _commands(text: str) -> Iterator[tuple[int, list[tuple[str, int]]]]:
-    """Yield each command as its first line and its words, each with its line; continued lines are one command."""
-    words: list[tuple[str, int]] = []
+def _commands(text: str) -> Iterator[list[Word]]:
+    """Yield the words of each command. Lines that end in a backslash continue on the next line."""
+    words: list[Word] = []
     for number, raw in enumerate(text.splitlines(), 1):
         line = raw.rstrip()
         if line.lstrip().startswith("#"):
             continue
-        continued = line.endswith("\\")
+        is_continued = line.endswith("\\")
         try:
             parts = shlex.split(line.rstrip("\\"), comments=True)
         except ValueError:
+            # A quote that ends on a later line.
             parts = line.rstrip("\\").split()
-        words.extend((part, number) for part in parts)
-        if words and not continued:
-            yield words[0][1], words
+        words.extend(Word(part, number) for part in parts)
+        if words and not is_continued:
+            yield words
             words = []
     if words:
-        yield words[0][1], words
+        yield words
 
 
-def _expand(word: str, variables: Mapping[str, str]) -> str:
-    return re.sub(r"\$\{?(\w+)\}?", lambda found: variables.get(found.group(1), found.group(0)), word)
+def _expand(text: str, variables: Mapping[str, str]) -> str:
+    return re.sub(r"\$\{?(\w+)\}?", lambda match: variables.get(match.group(1), match.group(0)), text)
 
 
-def _launch(name: str, line: int, words: list[tuple[str, int]]) -> Launch | None:
-    programs = [word for word, _ in words if word.endswith(".py")]
-    modules = [words[at + 1][0] for at, (word, _) in enumerate(words[:-1]) if word == "-m" and "." in words[at + 1][0]]
-    starts = any(_PYTHON.search(word) for word, _ in words)
-    if not starts or not (programs or modules):
+def _launch(script: str, words: list[Word]) -> Launch | None:
+    texts = [word.text for word in words]
+    programs = [text for text in texts if text.endswith(".py")]
+    modules = [following for text, following in pairwise(texts) if text == "-m" and "." in following]
+    if not any(_PYTHON.search(text) for text in texts) or not (programs or modules):
         return None
     program = programs[0] if programs else modules[-1].replace(".", "/") + ".py"
-    configs = tuple(word for word, _ in words if word.endswith((".yaml", ".yml", ".json"))) + tuple(programs[1:])
-    return Launch(name, line, program, configs, dict(_flags(words)))
+    # The first Python file is the program; others are configurations in Python.
+    config_paths = (*(text for text in texts if text.endswith(_CONFIG_ENDINGS)), *programs[1:])
+    return Launch(script, words[0].line, program, config_paths, dict(_flags(words)))
 
 
-def _flags(words: list[tuple[str, int]]) -> Iterator[tuple[str, tuple[str | None, int]]]:
-    for at, (word, line) in enumerate(words):
-        following = words[at + 1][0] if at + 1 < len(words) else None
+def _flags(words: list[Word]) -> Iterator[tuple[str, Flag]]:
+    for position, word in enumerate(words):
+        following = words[position + 1].text if position + 1 < len(words) else None
         value = None if following is None or following.startswith("--") else following
-        if word.startswith("--"):
-            key, equals, given = word[2:].partition("=")
-            yield f"--{key.replace('-', '_')}", (given if equals else value, line)
-        elif re.fullmatch(r"[a-z]\w*(\.\w+)*", word) and value is not None and not value.endswith((".py", ".sh")):
-            yield word, (value, line)
+        if word.text.startswith("--"):
+            name, equals, given_value = word.text[2:].partition("=")
+            yield f"--{name.replace('-', '_')}", Flag(given_value if equals else value, word.line)
+        elif re.fullmatch(r"[a-z]\w*(\.\w+)*", word.text) and value is not None and not value.endswith((".py", ".sh")):
+            yield word.text, Flag(value, word.line)

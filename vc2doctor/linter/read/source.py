@@ -1,8 +1,8 @@
-"""Reads one Python file or notebook into its syntax tree: whatever is in it, a note at most.
+"""Reads one Python file or notebook into its syntax tree. Hostile or broken files give an error with the reason.
 
-Reading uses the standard library's ``ast``; LibCST only mends. Measured on 2 cores: 20,000 lines take 0.2 s with
-``ast`` and 2.5 s with LibCST 1.9 and positions, and LibCST ends the process (a segmentation fault) on 5,000 nested
-parentheses or a chain of 50,000 attributes, on which ``ast`` of Python 3.10 to 3.13 raises.
+Files are read with the standard library's ``ast``; LibCST is used only for edits. Measured on 2 cores: 20,000 lines
+take 0.2 s with ``ast`` and 2.5 s with LibCST 1.9 and positions. On 5,000 nested parentheses or a chain of 50,000
+attributes LibCST ends the process (a segmentation fault), and ``ast`` of Python 3.10 to 3.13 raises an exception.
 """
 
 import ast
@@ -15,30 +15,32 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file as text, with its tree."""
+    """The text of a file, with its syntax tree."""
 
     name: str
+    """The path of the file, relative to the root."""
     text: str
     tree: ast.Module
     lines: tuple[str, ...]
-    """The text by lines, as ``ast`` counts them."""
+    """The lines of the text, split as ``ast`` counts them."""
     cells: tuple[int, ...] = field(default=())
-    """Of a notebook: the first line of each code cell in ``text``."""
+    """For a notebook: the first line of each code cell in ``text``."""
 
     def segment(self, node: ast.expr) -> str:
-        """Return an expression of one line as it is written, else as ``ast`` writes it."""
+        """Return an expression as it is written, if it is on one line; else as ``ast`` writes it."""
         if node.end_lineno != node.lineno or node.end_col_offset is None:
             return ast.unparse(node)
+        # The offsets of ast count bytes of UTF-8.
         return self.lines[node.lineno - 1].encode()[node.col_offset : node.end_col_offset].decode()
 
     def location_of(self, line: int) -> tuple[str, int]:
-        """Return the name and the line that a person looks for: in a notebook, of the cell."""
-        before = [start for start in self.cells if start <= line]
-        return (f"{self.name}#cell{len(before)}", line - before[-1] + 1) if before else (self.name, line)
+        """Return the name and the line that users see: in a notebook, the cell and the line within the cell."""
+        starts = [start for start in self.cells if start <= line]
+        return (f"{self.name}#cell{len(starts)}", line - starts[-1] + 1) if starts else (self.name, line)
 
 
 class UnreadableError(Exception):
-    """A file is no Python that this interpreter's grammar can read; ``line`` is where, as far as it is known."""
+    """The text is not Python that this interpreter can parse; ``line`` is the line of the error, if it is known."""
 
     def __init__(self, message: str, line: int | None = None) -> None:
         super().__init__(message)
@@ -60,11 +62,11 @@ def decode(data: bytes) -> str:
     return data.decode(encoding_of(data))
 
 
-def read(name: str, data: bytes) -> Source:
-    """Return the file ``name`` with contents ``data``, read.
+def read_source(name: str, data: bytes) -> Source:
+    """Parse the file ``name`` with the content ``data``.
 
     Raises:
-        UnreadableError: it cannot be parsed.
+        UnreadableError: the content cannot be parsed.
     """
     cells: tuple[int, ...] = ()
     if name.endswith(".ipynb"):
@@ -73,7 +75,8 @@ def read(name: str, data: bytes) -> Source:
         text = decode(data).replace("\r\n", "\n").replace("\r", "\n")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about escapes in strings, which are not this tool's matter
+            # Python warns about invalid escapes in strings.
+            warnings.simplefilter("ignore")
             tree = ast.parse(text)
     except SyntaxError as error:
         raise UnreadableError(error.msg, error.lineno) from error
@@ -84,9 +87,10 @@ def read(name: str, data: bytes) -> Source:
 
 
 def _code_of_notebook(data: bytes) -> tuple[str, tuple[int, ...]]:
+    """Return the code cells of a notebook as one text, and the line at which each cell starts."""
     try:
-        book = json.loads(data.decode("utf-8-sig"))
-        cells = [cell["source"] for cell in book["cells"] if cell["cell_type"] == "code"]
+        notebook = json.loads(data.decode("utf-8-sig"))
+        cells = [cell["source"] for cell in notebook["cells"] if cell["cell_type"] == "code"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         message = f"it is no notebook of format 4: {error}"
         raise UnreadableError(message) from error
@@ -94,23 +98,28 @@ def _code_of_notebook(data: bytes) -> tuple[str, tuple[int, ...]]:
     starts: list[int] = []
     for cell in cells:
         starts.append(len(lines) + 1)
-        lines.extend(_plain("".join(cell) if isinstance(cell, list) else str(cell)))
+        lines.extend(_python_lines("".join(cell) if isinstance(cell, list) else str(cell)))
     return "\n".join(lines) + "\n", tuple(starts)
 
 
-def _plain(cell: str) -> list[str]:
-    """Return the cell's lines, with what only IPython understands made a comment (in a block: ``pass``)."""
+def _python_lines(cell: str) -> list[str]:
+    """Return the lines of a cell with IPython's own syntax commented out.
+
+    A shell command, magic or question becomes ``pass  # …``, so that a block that holds only such lines stays valid.
+    """
     lines = cell.splitlines() or [""]
     if lines[0].lstrip().startswith("%%"):
         return [f"# {line}" for line in lines]
-    plain: list[str] = []
-    shell = False
+    python: list[str] = []
+    is_ipython = False
     for line in lines:
         body = line.lstrip()
-        continued = shell and bool(plain) and plain[-1].rstrip().endswith("\\")
-        shell = continued or body.startswith(("!", "%")) or body.rstrip().endswith("?")
-        if continued:
-            plain.append(f"# {body}")
-            continue
-        plain.append(f"{line[: len(line) - len(body)]}pass  # {body}" if shell else line)
-    return plain
+        is_continued = is_ipython and bool(python) and python[-1].rstrip().endswith("\\")
+        is_ipython = is_continued or body.startswith(("!", "%")) or body.rstrip().endswith("?")
+        if is_continued:
+            python.append(f"# {body}")
+        elif is_ipython:
+            python.append(f"{line[: len(line) - len(body)]}pass  # {body}")
+        else:
+            python.append(line)
+    return python

@@ -1,4 +1,4 @@
-"""Settings of a YAML file, with the lines of its keys."""
+"""Reads YAML files, with the lines of their keys."""
 
 import re
 from collections.abc import Iterator
@@ -10,44 +10,47 @@ from vc2doctor.linter.read.config import MAX_DEPTH, PRECISION_WORDS, Config, Con
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def of_yaml(name: str, text: str) -> Config | None:
-    """Return the settings of a YAML file; ``None``: it says nothing of precision, is no mapping, or cannot be read."""
+def read_yaml(name: str, text: str) -> Config | None:
+    """Return the settings of a YAML file; ``None``: it does not mention precision, or it is not a mapping.
+
+    A file that is not valid YAML is read line by line.
+    """
     if PRECISION_WORDS.search(text) is None:
         return None
     try:
         node = yaml.compose(text, Loader=_LOADER)
     except (yaml.YAMLError, RecursionError, ValueError):
-        return Config(name, "yaml", tuple(_by_lines(text)))
+        return Config(name, "yaml", tuple(_entries_by_line(text)))
     if not isinstance(node, yaml.MappingNode):
         return None
-    return Config(name, "yaml", tuple(_yaml_entries("", node, 0)))
+    return Config(name, "yaml", tuple(_entries("", node, 0)))
 
 
-def _by_lines(text: str) -> Iterator[ConfigEntry]:
-    """Yield the plain ``key: value`` lines of a template that is no YAML yet (``path: "a" or "b"``)."""
-    above: list[tuple[int, str]] = []
+def _entries_by_line(text: str) -> Iterator[ConfigEntry]:
+    """Yield the ``key: value`` lines of a template that is not valid YAML yet (``path: "a" or "b"``)."""
+    parents: list[tuple[int, str]] = []
+    """The keys that the current line is nested in, each with its indentation."""
     for number, line in enumerate(text.splitlines(), 1):
-        found = re.fullmatch(r"(\s*)([\w.-]+):(?:\s+(.*?))?\s*", line.split(" #")[0])
-        if found is None or line.lstrip().startswith("#"):
+        match = re.fullmatch(r"(\s*)([\w.-]+):(?:\s+(.*?))?\s*", line.split(" #")[0])
+        if match is None or line.lstrip().startswith("#"):
             continue
-        indent = len(found.group(1))
-        above = [(depth, key) for depth, key in above if depth < indent]
-        value = found.group(3)
+        indent, key, value = len(match.group(1)), match.group(2), match.group(3)
+        parents = [parent for parent in parents if parent[0] < indent]
         if value:
             plain = {"true": True, "false": False, "null": None}.get(value.lower(), value)
-            yield ConfigEntry(".".join([*(key for _, key in above), found.group(2)]), plain, number)
+            yield ConfigEntry(".".join([*(parent for _, parent in parents), key]), plain, number)
         else:
-            above.append((indent, found.group(2)))
+            parents.append((indent, key))
 
 
-def _yaml_entries(prefix: str, node: yaml.MappingNode, depth: int) -> Iterator[ConfigEntry]:
+def _entries(prefix: str, node: yaml.MappingNode, depth: int) -> Iterator[ConfigEntry]:
     loader = yaml.SafeLoader("")
     for key, value in node.value:
         if not isinstance(key, yaml.ScalarNode):
             continue
         dotted = f"{prefix}{key.value}"
         if isinstance(value, yaml.MappingNode) and depth < MAX_DEPTH:
-            yield from _yaml_entries(f"{dotted}.", value, depth + 1)
+            yield from _entries(f"{dotted}.", value, depth + 1)
         elif isinstance(value, yaml.ScalarNode):
             try:
                 plain = loader.construct_object(value)

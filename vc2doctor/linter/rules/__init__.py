@@ -1,6 +1,6 @@
-"""The rules: one file each, a pure function from facts to findings, whose docstring is its page.
+"""The rules, one module each: a pure function from facts to findings. The docstring of the module is the rule's page.
 
-A rule is a module ``vcNNN_name`` with a function ``find``. Adding the file is all that is needed.
+A rule is a module ``vcNNN_name`` with a function ``find``. To add a rule, add its file; nothing else has to change.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,20 +19,20 @@ def ids() -> tuple[str, ...]:
 
 
 def modules() -> dict[str, ModuleType]:
-    """Return every rule's module, by id."""
+    """Return the modules of all rules, by id."""
     return discovery.modules(__name__, __path__)
 
 
 def pages() -> dict[str, str]:
-    """Return the page of every rule, by id."""
+    """Return the pages of all rules, by id."""
     return discovery.pages(__name__, __path__)
 
 
 def run(facts: Facts, selected: frozenset[str]) -> tuple[CodeFinding, ...]:
-    """Return what the selected rules find."""
-    found: list[CodeFinding] = []
+    """Return the findings of the selected rules."""
+    findings: list[CodeFinding] = []
     for id_, module in modules().items():
         if id_ in selected:
             rule: Rule = module.find
-            found.extend(rule(facts))
-    return tuple(found)
+            findings.extend(rule(facts))
+    return tuple(findings)

@@ -29,7 +29,7 @@ from vc2doctor.linter.model import CodeFinding
 
 
 def find(facts: Facts) -> Iterator[CodeFinding]:
-    """Find files that were not read."""
+    """Yield the files that could not be read."""
     for file in facts.code.files.unread_files:
         yield build.at_line(
             file.name,

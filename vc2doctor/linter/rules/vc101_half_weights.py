@@ -29,126 +29,120 @@ from vc2doctor.findings import Severity
 from vc2doctor.linter import build
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.stage import Stage
-from vc2doctor.linter.analyse.values import BFLOAT, HALF
+from vc2doctor.linter.analyse.values import BFLOAT16, FLOAT16
 from vc2doctor.linter.analyse.weights import Cast, Load
-from vc2doctor.linter.knowledge.peft_adapters import follow_the_base
+from vc2doctor.linter.knowledge.peft_adapters import adapters_follow_base_dtype
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.config import UNKNOWN
-from vc2doctor.linter.to_bfloat16 import halves_to_bf16
+from vc2doctor.linter.to_bfloat16 import float16_to_bfloat16
 
 _URL = "https://huggingface.co/docs/transformers/main_classes/model#transformers.PreTrainedModel.from_pretrained.torch_dtype"
+_PRECISION_WORDS = ("fp16", "float16", "half", "dtype", "bf16", "precision")
 
 
 def find(facts: Facts) -> Iterator[CodeFinding]:
-    """Find float16 loads of what is trained."""
+    """Yield loads and casts to float16 of weights that are trained."""
     for load in facts.weights.loads:
-        if (
-            load.stage is Stage.TRAINS
-            and load.dtypes == {HALF}
-            and not _made_for_half(load)
-            and not _chosen(facts, load)
-        ):
-            quantised = load.quantised is not None and not (load.quantised == "4bit" and _trainer_is_bf16(facts, load))
-            if not quantised:
-                yield _finding(facts, load)
+        if _is_trained_in_float16(facts, load):
+            yield _float16_load(facts, load)
     for cast in facts.weights.casts:
         if _ignores_the_flag(facts, cast):
-            yield _literal(cast)
+            yield _float16_cast(cast)
 
 
-def _chosen(facts: Facts, load: Load) -> bool:
-    """Say whether a load stands in a branch for float16 that the run chooses: ``elif dtype == "float16":``."""
-    asks = any(
-        word in ast.unparse(test) for test, wanted in load.place.tests if wanted for word in ("float16", "fp16", "half")
+def _is_trained_in_float16(facts: Facts, load: Load) -> bool:
+    if load.stage is not Stage.TRAINS or load.dtypes != {FLOAT16}:
+        return False
+    if load.family is not None and load.family.trained_in == "float16":
+        return False
+    if _is_chosen_by_the_run(facts, load):
+        return False
+    # The dtype of a 4-bit base is that of its computation. It matters where the trainer computes in bfloat16.
+    return load.quantized is None or (load.quantized == "4bit" and _trainer_uses_bf16(facts, load))
+
+
+def _is_chosen_by_the_run(facts: Facts, load: Load) -> bool:
+    """Return whether a load is in a branch for float16 that only a run can choose: ``elif dtype == "float16":``."""
+    asks_for_float16 = any(
+        word in ast.unparse(condition)
+        for condition, wanted in load.place.conditions
+        if wanted
+        for word in ("float16", "fp16", "half")
     )
-    return asks and facts.values.reached(load.place) is None
+    return asks_for_float16 and facts.values.is_reached(load.place) is None
 
 
-def _made_for_half(load: Load) -> bool:
-    return load.family is not None and load.family.trained == "float16"
-
-
-def _trainer_is_bf16(facts: Facts, load: Load) -> bool:
-    """Say whether the trainer beside a 4-bit load computes in bfloat16: TRL's configs do by default."""
+def _trainer_uses_bf16(facts: Facts, load: Load) -> bool:
+    """Return whether the trainer in the module of a load computes in bfloat16; TRL's configs do by default."""
     for call in load.place.module.calls:
-        if call.name.endswith(("Config", "TrainingArguments")) and call.name not in (
-            "BitsAndBytesConfig",
-            "LoraConfig",
-        ):
-            half, bf16 = call.argument("fp16"), call.argument("bf16")
-            if half is not None and facts.values.decide(half, call.place) is not False:
-                return False
-            if bf16 is not None and facts.values.decide(bf16, call.place):
-                return True
-            if call.place.module.dotted(call.node.func).startswith("trl"):
-                return True
+        if not call.name.endswith(("Config", "TrainingArguments")) or call.name in ("BitsAndBytesConfig", "LoraConfig"):
+            continue
+        fp16, bf16 = call.argument("fp16"), call.argument("bf16")
+        if fp16 is not None and facts.values.truth(fp16, call.place) is not False:
+            return False
+        if bf16 is not None and facts.values.truth(bf16, call.place):
+            return True
+        if call.place.module.dotted(call.node.func).startswith("trl"):
+            return True
     return False
 
 
-def _finding(facts: Facts, load: Load) -> CodeFinding:
+def _float16_load(facts: Facts, load: Load) -> CodeFinding:
     module = load.place.module
-    dead = facts.values.reached(load.place) is False
-    # Weights that are loaded in half are the deciding half of the fault, whatever is known of the family.
-    live = Severity.ERROR if load.family is not None and load.family.float16 == "fails" else Severity.WARNING
-    severity = Severity.NOTE if load.inert or dead else live
-    who = f"{load.family.name}, trained in bfloat16, is" if load.family else "weights are"
-    evidence = [f"{build.code(load.given)} at {build.place(module, load.given).location}"]
-    if load.inert:
-        evidence.append(
-            "from_config of transformers 4 reads only the keyword torch_dtype, so this line has no effect there"
-        )
-    if load.family:
-        evidence.append(load.family.source)
-    evidence.extend(_peft(facts, load))
-    return build.at(
+    is_dead = facts.values.is_reached(load.place) is False
+    # Weights loaded in float16 decide what the model computes in, so this is a warning even for an unknown family.
+    fails = load.family is not None and load.family.in_float16 == "fails"
+    severity = Severity.ERROR if fails else Severity.WARNING
+    subject = f"{load.family.name}, trained in bfloat16, is" if load.family else "weights are"
+    return build.at_node(
         module,
         load.node,
         "VC101",
-        severity,
-        f"{who} loaded in float16 and trained",
-        evidence=tuple(evidence),
+        Severity.NOTE if load.is_inert or is_dead else severity,
+        f"{subject} loaded in float16 and trained",
+        evidence=tuple(_evidence(facts, load)),
         remedy="Load in bfloat16, in every branch, together with the region that computes with it (VC103).",
         url=_URL,
         role="weights",
         cause="float16",
         if_missed="the weights are rounded to float16 when loaded; the residual stream becomes float32 (more memory), "
         "and what passes through float16 storage can still overflow",
-        bf16=halves_to_bf16(module, load.given),
+        bf16_edits=float16_to_bfloat16(module, load.dtype_expression),
     )
 
 
-def _peft(facts: Facts, load: Load) -> list[str]:
-    peft = facts.code.version(facts.code.unit_of(load.place.module), "peft")
-    follows = follow_the_base(peft)
-    if follows is None:
-        return []
-    return [f"peft {peft} makes adapters {'float16 like the base' if follows else 'in float32'}"]
+def _evidence(facts: Facts, load: Load) -> Iterator[str]:
+    module = load.place.module
+    yield f"{build.code(load.dtype_expression)} at {build.place_of(module, load.dtype_expression).location}"
+    if load.is_inert:
+        yield "from_config of transformers 4 reads only the keyword torch_dtype, so this line has no effect there"
+    if load.family:
+        yield load.family.source
+    peft = facts.code.version(facts.code.unit_of(module), "peft")
+    follows_base = adapters_follow_base_dtype(peft)
+    if follows_base is not None:
+        yield f"peft {peft} makes adapters {'float16 like the base' if follows_base else 'in float32'}"
 
 
 def _ignores_the_flag(facts: Facts, cast: Cast) -> bool:
-    """Say whether a module is cast to float16 for good, in code that elsewhere asks a flag of the run."""
-    if (
-        cast.stage is not Stage.TRAINS
-        or cast.dtypes != {HALF}
-        or cast.given is None
-        or not cast.of_module
-        or cast.of_frozen
-    ):
+    """Return whether a module is cast to a literal float16 in code that elsewhere lets a flag choose the dtype."""
+    if cast.stage is not Stage.TRAINS or cast.dtypes != {FLOAT16} or cast.dtype_argument is None:
+        return False
+    if not cast.is_of_module or cast.is_of_frozen:
         return False
     place = cast.call.place
     if place.function.name == "forward" or UNKNOWN in cast.dtypes:
         return False
-    tests = [ast.unparse(test) for test, _ in place.tests]
-    if any(word in test for test in tests for word in ("fp16", "float16", "half", "dtype", "bf16", "precision")):
+    conditions = [ast.unparse(condition) for condition, _ in place.conditions]
+    if any(word in condition for condition in conditions for word in _PRECISION_WORDS):
         return False
-    siblings = [load.dtypes for load in facts.weights.loads if load.place.module is place.module]
-    return any(BFLOAT in dtypes for dtypes in siblings) or "bf16" in ast.unparse(place.function.node)
+    loads = [load for load in facts.weights.loads if load.place.module is place.module]
+    return any(BFLOAT16 in load.dtypes for load in loads) or "bf16" in ast.unparse(place.function.node)
 
 
-def _literal(cast: Cast) -> CodeFinding:
+def _float16_cast(cast: Cast) -> CodeFinding:
     module = cast.call.place.module
-    assert cast.given is not None  # noqa: S101 - decided by the caller
-    return build.at(
+    return build.at_node(
         module,
         cast.call.node,
         "VC101",
@@ -159,5 +153,5 @@ def _literal(cast: Cast) -> CodeFinding:
         role="weights",
         cause="float16",
         if_missed="this part computes in float16 beside a bfloat16 model",
-        bf16=halves_to_bf16(module, cast.given),
+        bf16_edits=float16_to_bfloat16(module, cast.dtype_argument) if cast.dtype_argument is not None else (),
     )

@@ -30,38 +30,36 @@ from vc2doctor.linter import build, change
 from vc2doctor.linter.analyse.autocast import Autocast
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.stage import Stage
-from vc2doctor.linter.model import CodeFinding
+from vc2doctor.linter.model import CodeFinding, Edit
 
 
 def find(facts: Facts) -> Iterator[CodeFinding]:
-    """Find autocasts whose dtype nobody wrote down."""
-    stages = {region.call.node: region.stage for region in facts.autocast.regions}
+    """Yield autocasts in training code that have no dtype argument."""
+    region_stages = {region.call.node: region.stage for region in facts.autocast.regions}
     for autocast in facts.autocast.autocasts.values():
-        place = autocast.call.place
-        stage = stages.get(autocast.call.node, facts.stages.of(place))
-        fits = autocast.given is None and not autocast.off and autocast.on_cuda and stage is Stage.TRAINS
-        if fits and not _chosen(facts, autocast):
-            yield _inherited(autocast) if autocast.inherits else _half(autocast)
+        stage = region_stages.get(autocast.call.node, facts.stages.of(autocast.call.place))
+        is_candidate = autocast.dtype_argument is None and not autocast.is_disabled and autocast.can_be_on_cuda
+        if is_candidate and stage is Stage.TRAINS and not _is_chosen_by_name(facts, autocast):
+            yield _inherited_dtype(autocast) if autocast.inherits_dtype else _default_dtype(autocast)
 
 
-def _chosen(facts: Facts, autocast: Autocast) -> bool:
-    """Say whether the run chooses this kind of region by name: ``if precision == "amp":``."""
+def _is_chosen_by_name(facts: Facts, autocast: Autocast) -> bool:
+    """Return whether the run chooses this kind of region by name: ``if precision == "amp":``."""
     place = autocast.call.place
-    named = any(
+    compares_with_text = any(
         isinstance(node, ast.Compare)
         and isinstance(node.comparators[0], ast.Constant)
         and isinstance(node.comparators[0].value, str)
-        for test, wanted in place.tests
+        for condition, wanted in place.conditions
         if wanted
-        for node in ast.walk(test)
+        for node in ast.walk(condition)
     )
-    return named and facts.values.reached(place) is None
+    return compares_with_text and facts.values.is_reached(place) is None
 
 
-def _inherited(autocast: Autocast) -> CodeFinding:
-    module = autocast.call.place.module
-    return build.at(
-        module,
+def _inherited_dtype(autocast: Autocast) -> CodeFinding:
+    return build.at_node(
+        autocast.call.place.module,
         autocast.call.node,
         "VC102",
         Severity.NOTE,
@@ -71,12 +69,11 @@ def _inherited(autocast: Autocast) -> CodeFinding:
         role="outer",
         cause="float16",
         if_missed="outside of any other region this code computes in float16",
-        bf16=(change.keyword(module, autocast.call.node, "dtype", "torch.bfloat16"),),
+        bf16_edits=(_bfloat16_keyword(autocast),),
     )
 
 
-def _half(autocast: Autocast) -> CodeFinding:
-    module = autocast.call.place.module
+def _default_dtype(autocast: Autocast) -> CodeFinding:
     evidence = ["the signature's default is float16, whatever the region around it or the weights are"]
     for keyword in autocast.call.node.keywords:
         if keyword.arg == "enabled" and not isinstance(keyword.value, ast.Constant):
@@ -84,8 +81,8 @@ def _half(autocast: Autocast) -> CodeFinding:
             evidence.append(
                 f"enabled={build.code(keyword.value)}: {' or '.join(values)} as far as the configurations say"
             )
-    return build.at(
-        module,
+    return build.at_node(
+        autocast.call.place.module,
         autocast.call.node,
         "VC102",
         Severity.WARNING,
@@ -95,5 +92,9 @@ def _half(autocast: Autocast) -> CodeFinding:
         role="outer",
         cause="float16",
         if_missed="what runs outside of the helper's regions computes in float16; the innermost region decides the rest",
-        bf16=(change.keyword(module, autocast.call.node, "dtype", "torch.bfloat16"),),
+        bf16_edits=(_bfloat16_keyword(autocast),),
     )
+
+
+def _bfloat16_keyword(autocast: Autocast) -> Edit:
+    return change.set_keyword(autocast.call.place.module, autocast.call.node, "dtype", "torch.bfloat16")

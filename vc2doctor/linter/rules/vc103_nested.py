@@ -31,98 +31,99 @@ from collections.abc import Iterator
 from vc2doctor.findings import Severity
 from vc2doctor.linter import build, change
 from vc2doctor.linter.analyse.autocast import Helper, Region, dtype_names
-from vc2doctor.linter.analyse.entry_points import entries_of
+from vc2doctor.linter.analyse.entry_points import entry_points_of
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.resolve import Unit
 from vc2doctor.linter.analyse.stage import Stage
-from vc2doctor.linter.analyse.values import BFLOAT, HALF
+from vc2doctor.linter.analyse.values import BFLOAT16, FLOAT16
 from vc2doctor.linter.model import CodeFinding, Edit
-from vc2doctor.linter.to_bfloat16 import halves_to_bf16
+from vc2doctor.linter.to_bfloat16 import float16_to_bfloat16
 
 
 def find(facts: Facts) -> Iterator[CodeFinding]:
-    """Find regions of a model, and the helpers that open them, that go against what is around them."""
+    """Yield regions of models that contradict the region around them or the weights, and the helpers that open them."""
     loops = {loop.function for loop in facts.loops.all}
-    inner = [
+    inner_regions = [
         region
         for region in facts.autocast.regions
         if region.stage is Stage.TRAINS
-        and not region.autocast.off
+        and not region.autocast.is_disabled
         and region.place.function not in loops
         and region.place.function.cls is not None
     ]
     for helper in facts.autocast.helpers.values():
-        mine = [region for region in inner if region.helper is helper]
-        if mine and helper.default == {HALF} and any(region.dtypes == {HALF} for region in mine):
-            yield _helper(helper, mine)
-    for region in inner:
-        found = _region(facts, region)
-        if found is not None:
-            yield found
+        float16_regions = [region for region in inner_regions if region.helper is helper and region.dtypes == {FLOAT16}]
+        if float16_regions and helper.default == {FLOAT16}:
+            yield _float16_helper(helper, float16_regions)
+    for region in inner_regions:
+        finding = _contradiction(facts, region)
+        if finding is not None:
+            yield finding
+
+
+def _contradiction(facts: Facts, region: Region) -> CodeFinding | None:
+    module = region.place.module
+    entry_points = entry_points_of(facts, region)
+    around = tuple(
+        f"started by {entry_point.name}: the region around it is {dtype_names(entry_point.dtypes)}"
+        for entry_point in entry_points
+    )
+    if region.dtypes == {FLOAT16}:
+        bf16_weights = _bf16_weights(facts, facts.code.unit_of(module), region)
+        contradicts = bf16_weights is not None or any(BFLOAT16 in entry_point.dtypes for entry_point in entry_points)
+        if region.helper is None and not contradicts:
+            return None
+        return _float16_region(region, around, bf16_weights, contradicts=contradicts)
+    is_in_float16 = bool(entry_points) and all(entry_point.dtypes == {FLOAT16} for entry_point in entry_points)
+    return _bfloat16_region(region, around) if region.dtypes == {BFLOAT16} and is_in_float16 else None
 
 
 def _bf16_weights(facts: Facts, unit: Unit, region: Region) -> str | None:
-    """Return where weights of the region's model are loaded in bfloat16."""
+    """Return where weights of the region's model are loaded in bfloat16, or ``None``."""
     cls = region.place.function.cls
-    family = facts.code.family(cls) if cls is not None else []
+    related = facts.code.related_classes(cls) if cls is not None else []
     for load in facts.weights.trained_loads(unit):
-        if load.dtypes == {BFLOAT} and not load.inert and load.place.function.cls in family:
-            return build.place(load.place.module, load.node).location
+        if load.dtypes == {BFLOAT16} and not load.is_inert and load.place.function.cls in related:
+            return build.place_of(load.place.module, load.node).location
     return None
 
 
-def _region(facts: Facts, region: Region) -> CodeFinding | None:
-    module = region.place.module
-    unit = facts.code.unit_of(module)
-    around = entries_of(facts, region)
-    weights = _bf16_weights(facts, unit, region)
-    told_around = tuple(
-        f"started by {entry.name}: the region around it is {dtype_names(entry.dtypes)}" for entry in around
+def _bfloat16_region(region: Region, around: tuple[str, ...]) -> CodeFinding:
+    return build.at_node(
+        region.place.module,
+        _opening(region),
+        "VC103",
+        Severity.WARNING,
+        "a bfloat16 region inside a float16 one: its loss goes through a loss scaler that bfloat16 does not need",
+        evidence=around,
+        remedy="Make the outer region bfloat16 and turn the scaler off.",
+        role="region",
+        if_missed="what runs outside of this region computes in float16",
     )
-    if region.dtypes == {HALF}:
-        against = any(BFLOAT in entry.dtypes for entry in around) or weights is not None
-        if region.helper is None and not against:
-            return None
-        return _half(region, told_around, weights, against=against)
-    if region.dtypes == {BFLOAT} and around and all(entry.dtypes == {HALF} for entry in around):
-        return build.at(
-            module,
-            _head(region),
-            "VC103",
-            Severity.WARNING,
-            "a bfloat16 region inside a float16 one: its loss goes through a loss scaler that bfloat16 does not need",
-            evidence=told_around,
-            remedy="Make the outer region bfloat16 and turn the scaler off.",
-            role="region",
-            if_missed="what runs outside of this region computes in float16",
-        )
-    return None
 
 
-def _half(region: Region, around: tuple[str, ...], weights: str | None, *, against: bool) -> CodeFinding:
-    module = region.place.module
+def _float16_region(
+    region: Region, around: tuple[str, ...], bf16_weights: str | None, *, contradicts: bool
+) -> CodeFinding:
     helper = region.helper
-    opened = ast.unparse(region.call.node)
+    call = ast.unparse(region.call.node)
     evidence = list(around)
     if helper is not None:
-        evidence.insert(
-            0,
-            f"{opened} is float16 by the default at {build.place(helper.function.module, helper.function.node).location}",
-        )
-    if weights is not None:
-        evidence.append(f"the weights are bfloat16: {weights}")
-    message = (
-        "a float16 region inside a bfloat16 one"
-        if against and weights is None
-        else "bfloat16 weights compute in float16 here"
-        if against
-        else f"{opened} computes in float16, whatever the region around it is"
-    )
-    return build.at(
-        module,
-        _head(region),
+        default = build.place_of(helper.function.module, helper.function.node).location
+        evidence.insert(0, f"{call} is float16 by the default at {default}")
+    if bf16_weights is not None:
+        evidence.append(f"the weights are bfloat16: {bf16_weights}")
+    if bf16_weights is not None:
+        message = "bfloat16 weights compute in float16 here"
+    elif contradicts:
+        message = "a float16 region inside a bfloat16 one"
+    else:
+        message = f"{call} computes in float16, whatever the region around it is"
+    return build.at_node(
+        region.place.module,
+        _opening(region),
         "VC103",
-        Severity.ERROR if against else Severity.WARNING,
+        Severity.ERROR if contradicts else Severity.WARNING,
         message,
         evidence=tuple(evidence),
         remedy="Change the helper's default, which covers every call without an argument."
@@ -131,42 +132,48 @@ def _half(region: Region, around: tuple[str, ...], weights: str | None, *, again
         role="region",
         cause="float16",
         if_missed="this region computes in float16; without a scaler one overflow makes every trainable tensor NaN",
-        bf16=_edits(region),
+        bf16_edits=_edits_of_call(region),
     )
 
 
-def _edits(region: Region) -> tuple[Edit, ...]:
-    """Return the edits of the region's own call; one without argument is mended at its helper."""
-    given = [keyword.value for keyword in region.call.node.keywords if keyword.arg == "dtype"] + list(
-        region.call.node.args
-    )
-    return tuple(edit for value in given for edit in halves_to_bf16(region.place.module, value))
+def _edits_of_call(region: Region) -> tuple[Edit, ...]:
+    """Return the edits of the call that opens a region. A call without a dtype is fixed at its helper."""
+    call = region.call.node
+    dtypes = [*(keyword.value for keyword in call.keywords if keyword.arg == "dtype"), *call.args]
+    return tuple(edit for dtype in dtypes for edit in float16_to_bfloat16(region.place.module, dtype))
 
 
-def _head(region: Region) -> ast.expr:
-    """Return the call that opens the region; a finding spans its line, not the whole block."""
+def _opening(region: Region) -> ast.expr:
+    """Return the expression that opens the region, so that a finding does not span the whole block."""
     return region.statement.items[0].context_expr
 
 
-def _helper(helper: Helper, uses: list[Region]) -> CodeFinding:
+def _float16_helper(helper: Helper, regions: list[Region]) -> CodeFinding:
     function, module = helper.function, helper.function.module
-    implicit = [region for region in uses if region.dtypes == {HALF}]
-    default = function.defaults().get(helper.parameter) if helper.parameter else helper.autocast.given
-    edits = halves_to_bf16(module, default) if default is not None else ()
-    if default is None:
-        edits = (change.keyword(module, helper.autocast.call.node, "dtype", "torch.bfloat16"),)
-    comment = change.comment(module.name, function.lines, "bfloat16", "float16")
-    where = sorted({build.place(region.place.module, region.call.node).location for region in implicit})
-    return build.at(
+    locations = sorted({build.place_of(region.place.module, region.call.node).location for region in regions})
+    plural = "s" if len(regions) > 1 else ""
+    return build.at_node(
         module,
         function.node,
         "VC103",
         Severity.WARNING,
-        f"{function.name} opens float16 regions by default: {len(implicit)} training region{'s' if len(implicit) > 1 else ''} through it",
-        evidence=(f"used at {', '.join(where)}",),
+        f"{function.name} opens float16 regions by default: {len(regions)} training region{plural} through it",
+        evidence=(f"used at {', '.join(locations)}",),
         remedy="Make its default bfloat16 (and the comment beside it); that covers every call without an argument.",
         role="helper",
         cause="float16",
         if_missed="the model computes in float16 whatever the weights and the outer region are: this is the deciding place",
-        bf16=(*edits, comment) if edits else (),
+        bf16_edits=_edits_of_helper(helper),
     )
+
+
+def _edits_of_helper(helper: Helper) -> tuple[Edit, ...]:
+    """Return the edits of a helper's default and of the comments that name the old dtype."""
+    function, module = helper.function, helper.function.module
+    default = function.defaults().get(helper.parameter) if helper.parameter else helper.autocast.dtype_argument
+    if default is None:
+        edits: tuple[Edit, ...] = (change.set_keyword(module, helper.autocast.call.node, "dtype", "torch.bfloat16"),)
+    else:
+        edits = float16_to_bfloat16(module, default)
+    comments = change.replace_in_comments(module.name, function.lines, "float16", "bfloat16")
+    return (*edits, comments) if edits else ()

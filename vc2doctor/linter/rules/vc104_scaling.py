@@ -29,108 +29,117 @@ from collections.abc import Iterator
 
 from vc2doctor.findings import Severity
 from vc2doctor.linter import build
-from vc2doctor.linter.analyse.autocast import dtype_names
+from vc2doctor.linter.analyse.autocast import Region, dtype_names
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.loops import Loop
-from vc2doctor.linter.analyse.loss_scaling import computes_in, follows_the_dtype, scalers_of, scaling
-from vc2doctor.linter.analyse.resolve import Unit
+from vc2doctor.linter.analyse.loss_scaling import compute_dtypes, scale_calls, scaler_follows_dtype, scalers_of
 from vc2doctor.linter.analyse.scalers import Scaler
-from vc2doctor.linter.analyse.stage import infers_by_path, words
-from vc2doctor.linter.analyse.values import BFLOAT, HALF
+from vc2doctor.linter.analyse.stage import is_inference_path, words
+from vc2doctor.linter.analyse.values import BFLOAT16, FLOAT16
 from vc2doctor.linter.model import CodeFinding
+from vc2doctor.linter.read.config import Config
 from vc2doctor.linter.read.module import Call, last_name, root_name
 from vc2doctor.linter.to_bfloat16 import disable_scaler
 
-_OWN_SCALING = {"accelerator", "engine", "fabric", "trainer"}
-_NEEDS = "https://github.com/pytorch/pytorch/issues/127176"
+_SCALES_BY_ITSELF = {"accelerator", "engine", "fabric", "trainer"}
+"""Objects whose ``backward`` scales the loss where that is needed."""
+_SCALER_URL = "https://github.com/pytorch/pytorch/issues/127176"
 
 
 def find(facts: Facts) -> Iterator[CodeFinding]:
-    """Find scalers over bfloat16, and float16 loops without one."""
+    """Yield scalers that are used with bfloat16, and float16 loops without a scaler."""
     for unit in facts.code.units.values():
         useless: dict[Scaler, list[Call]] = {}
         for loop in facts.loops.of(unit):
-            dtypes = computes_in(facts, unit, loop)
-            uses = scaling(facts, loop)
-            if dtypes == {BFLOAT} and uses:
+            dtypes = compute_dtypes(facts, unit, loop)
+            uses = scale_calls(facts, loop)
+            if dtypes == {BFLOAT16} and uses:
                 for scaler in scalers_of(facts, unit, loop):
                     useless.setdefault(scaler, []).extend(uses)
-            elif dtypes == {HALF} and not uses:
-                yield from _missing(facts, loop)
-        yield from _wrappers(unit)
+            elif dtypes == {FLOAT16} and not uses:
+                yield from _missing_scaling(facts, loop)
+        for config in unit.configs:
+            yield from _scaling_wrapper(config)
         for scaler, uses in useless.items():
-            if scaler.enabled != {False} and not follows_the_dtype(facts, scaler):
-                yield _useless(facts, scaler, uses)
+            if scaler.enabled != {False} and not scaler_follows_dtype(facts, scaler):
+                yield _useless_scaler(facts, scaler, uses)
 
 
-def _wrappers(unit: Unit) -> Iterator[CodeFinding]:
-    """Find mmengine's ``AmpOptimWrapper`` without dtype, which is float16 and scales, around bfloat16 weights."""
-    for config in unit.configs:
-        weights = [
-            entry for entry in config.entries if entry.key.endswith("torch_dtype") and entry.value == "torch.bfloat16"
-        ]
-        scale = config.find("optim_wrapper.loss_scale")
-        if infers_by_path(config.name):
-            continue
-        if weights and scale is not None and scale.value == "dynamic" and config.find("optim_wrapper.dtype") is None:
-            yield build.at_entry(
-                config,
-                scale,
-                "VC104",
-                Severity.WARNING,
-                "the optimiser wrapper has no dtype, so it computes in float16 and scales the loss, and the weights are bfloat16",
-                evidence=(f"torch_dtype=torch.bfloat16 at {config.name}:{weights[0].line}",),
-                remedy='Give the wrapper dtype="bfloat16".',
-                url="https://github.com/InternLM/xtuner/issues/960",
-                role="scaler",
-            )
+def _scaling_wrapper(config: Config) -> Iterator[CodeFinding]:
+    """Yield an ``AmpOptimWrapper`` of mmengine around bfloat16 weights. Without a dtype it is float16 and scales."""
+    weights = [
+        entry for entry in config.entries if entry.key.endswith("torch_dtype") and entry.value == "torch.bfloat16"
+    ]
+    scale = config.find("optim_wrapper.loss_scale")
+    if is_inference_path(config.name) or not weights or scale is None or scale.value != "dynamic":
+        return
+    if config.find("optim_wrapper.dtype") is None:
+        yield build.at_entry(
+            config,
+            scale,
+            "VC104",
+            Severity.WARNING,
+            "the optimiser wrapper has no dtype, so it computes in float16 and scales the loss, and the weights are bfloat16",
+            evidence=(f"torch_dtype=torch.bfloat16 at {config.name}:{weights[0].line}",),
+            remedy='Give the wrapper dtype="bfloat16".',
+            url="https://github.com/InternLM/xtuner/issues/960",
+            role="scaler",
+        )
 
 
-def _useless(facts: Facts, scaler: Scaler, uses: list[Call]) -> CodeFinding:
-    at = ", ".join(build.place(call.place.module, call.node).location for call in uses)
-    return build.at(
+def _useless_scaler(facts: Facts, scaler: Scaler, uses: list[Call]) -> CodeFinding:
+    locations = ", ".join(build.place_of(call.place.module, call.node).location for call in uses)
+    edits = disable_scaler(facts, scaler)
+    return build.at_node(
         scaler.call.place.module,
         scaler.call.node,
         "VC104",
         Severity.WARNING,
         "the loss is scaled, and the model computes in bfloat16, which needs no scaling",
         evidence=(
-            f"used at {at}",
+            f"used at {locations}",
             "on CUDA a scaler raises NotImplementedError as soon as one trainable parameter is bfloat16; it needs float32 trainables",
         ),
         remedy="Enable it for float16 only: GradScaler(enabled=False) keeps every scaler.* call valid.",
-        url=_NEEDS,
+        url=_SCALER_URL,
         role="scaler",
         if_missed="finite while every trainable parameter is float32; on CUDA bfloat16 gradients raise",
-        bf16=disable_scaler(facts, scaler),
-        unsafe=disable_scaler(facts, scaler),
+        bf16_edits=edits,
+        unsafe_edits=edits,
     )
 
 
-def _missing(facts: Facts, loop: Loop) -> Iterator[CodeFinding]:
-    own = [region for region in loop.regions if region.autocast.enabled != {False}]
-    if not own:
+def _missing_scaling(facts: Facts, loop: Loop) -> Iterator[CodeFinding]:
+    """Yield the backward passes of a float16 loop that run on an unscaled loss."""
+    regions = [region for region in loop.regions if not region.autocast.is_disabled]
+    if not regions or _mentions_scaler(loop):
         return
     for call in loop.backwards:
-        receiver = call.node.func.value if isinstance(call.node.func, ast.Attribute) else call.node.func
-        name = root_name(receiver)
-        if call.node.args or words(name) & _OWN_SCALING or not words(last_name(receiver)) & {"loss", "losses", "total"}:
-            continue
-        if facts.values.reached(call.place) is False or _mentions_scaler(loop):
-            continue
-        yield build.at(
-            loop.function.module,
-            call.node,
-            "VC104",
-            Severity.ERROR,
-            "float16 without loss scaling: small gradients become zero, and the first overflow makes every trainable tensor NaN",
-            evidence=(
-                f"the forward pass computes in {dtype_names(frozenset([HALF]))}: {build.place(own[0].place.module, own[0].call.node).location}",
-            ),
-            remedy="Compute in bfloat16 (Ampere or newer), or scale: scaler.scale(loss).backward(); scaler.step(optimizer); scaler.update().",
-            url=build.AMP_EXAMPLES,
-            role="scaler",
-        )
+        if _is_of_plain_loss(call) and facts.values.is_reached(call.place) is not False:
+            yield _unscaled_backward(call, regions[0])
+
+
+def _is_of_plain_loss(backward: Call) -> bool:
+    """Return whether a backward pass is ``loss.backward()`` and not that of an engine or accelerator."""
+    receiver = backward.receiver
+    if backward.node.args or words(root_name(receiver)) & _SCALES_BY_ITSELF:
+        return False
+    return bool(words(last_name(receiver)) & {"loss", "losses", "total"})
+
+
+def _unscaled_backward(backward: Call, region: Region) -> CodeFinding:
+    location = build.place_of(region.place.module, region.call.node).location
+    return build.at_node(
+        backward.place.module,
+        backward.node,
+        "VC104",
+        Severity.ERROR,
+        "float16 without loss scaling: small gradients become zero, and the first overflow makes every trainable tensor NaN",
+        evidence=(f"the forward pass computes in {dtype_names(frozenset([FLOAT16]))}: {location}",),
+        remedy="Compute in bfloat16 (Ampere or newer), or scale: scaler.scale(loss).backward(); scaler.step(optimizer); scaler.update().",
+        url=build.AMP_EXAMPLES_URL,
+        role="scaler",
+    )
 
 
 def _mentions_scaler(loop: Loop) -> bool:

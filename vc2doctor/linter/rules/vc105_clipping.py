@@ -34,10 +34,11 @@ from vc2doctor.linter.model import CodeFinding
 
 
 def find(facts: Facts) -> Iterator[CodeFinding]:
-    """Find clipping that does not do what it is there for."""
+    """Yield gradient clipping that is off, in the wrong place, or without effect."""
     for unit in facts.code.units.values():
         yield from limits_that_are_off(unit)
         loops = facts.loops.of(unit)
-        yield from (found for loop in loops for found in clipping_of_loop(facts, loop))
+        for loop in loops:
+            yield from clipping_of_loop(facts, loop)
         if loops:
             yield from engines_without_clipping(facts, unit, loops)

@@ -30,23 +30,23 @@ dtype, for `--bf16 True --fp16 False`, for DeepSpeed's `"auto"`, for models trai
 from collections.abc import Iterator
 
 from vc2doctor.linter.analyse.facts import Facts
-from vc2doctor.linter.analyse.stage import infers_by_path
-from vc2doctor.linter.detectors import trainer_flags
+from vc2doctor.linter.analyse.stage import is_inference_path
 from vc2doctor.linter.detectors.engine_flags import engine_flags
 from vc2doctor.linter.detectors.exclusive_flags import exclusive_arguments, exclusive_defaults, exclusive_flags
 from vc2doctor.linter.detectors.precision_switches import float16_switches, unread_switches
+from vc2doctor.linter.detectors.trainer_flags import float16_flags
 from vc2doctor.linter.model import CodeFinding
 
 
 def find(facts: Facts) -> Iterator[CodeFinding]:
-    """Find flags that contradict each other, or the code."""
+    """Yield precision flags that contradict each other or the code."""
     for unit in facts.code.units.values():
         yield from float16_switches(facts, unit)
         yield from exclusive_arguments(facts, unit)
         yield from exclusive_defaults(facts, unit)
         for launch in unit.launches:
-            if not infers_by_path(launch.name):
+            if not is_inference_path(launch.script):
                 yield from exclusive_flags(launch)
-        yield from trainer_flags.find(facts, unit)
+        yield from float16_flags(facts, unit)
         yield from unread_switches(facts, unit)
         yield from engine_flags(facts, unit)

@@ -33,87 +33,86 @@ from collections.abc import Iterator
 
 from vc2doctor.findings import Severity
 from vc2doctor.linter import build
-from vc2doctor.linter.analyse.autocast import HALVES, Region, dtype_names
+from vc2doctor.linter.analyse.autocast import HALF_DTYPES, Region, WithStatement, dtype_names
 from vc2doctor.linter.analyse.facts import Facts
-from vc2doctor.linter.analyse.stage import Stage, infers_by_path, without_gradients, words
-from vc2doctor.linter.analyse.values import HALF
+from vc2doctor.linter.analyse.stage import Stage, is_inference_path, is_without_gradients, words
+from vc2doctor.linter.analyse.values import FLOAT16
 from vc2doctor.linter.analyse.weights import Cast
 from vc2doctor.linter.model import CodeFinding, Edit
 from vc2doctor.linter.read.config import UNKNOWN
 from vc2doctor.linter.read.module import Function, Place, last_name, root_name
-from vc2doctor.linter.to_bfloat16 import halves_to_bf16
+from vc2doctor.linter.to_bfloat16 import float16_to_bfloat16
 
-_BACK = {"float", "to", "type", "type_as", "double"}
+_CASTS_BACK = {"float", "to", "type", "type_as", "double"}
+"""Methods that bring a half-precision value back to another dtype."""
+_KEEPS_HALF = ("float16", "bfloat16", "half", "device")
+"""Arguments of ``.to`` with which a value stays in half precision."""
+_HALF_CONDITIONS = ("is_bf16_supported", "get_device_capability", "fp16", "half", "precision")
+"""Words of conditions that hold only for float16, or only on GPUs without bfloat16."""
+_BLOCKS = ast.With | ast.AsyncWith | ast.If | ast.For | ast.While | ast.Try
 
 
 def find(facts: Facts) -> Iterator[CodeFinding]:
-    """Find half-precision values where they do not belong."""
-    seen: set[ast.stmt | None] = set()
+    """Yield literal casts to float16 in ``forward``, and half-precision values that leave their autocast region."""
+    reported: set[ast.stmt | None] = set()
     for cast in facts.weights.casts:
         statement = cast.call.place.statement
-        if _is_hard(cast) and statement not in seen:
-            seen.add(statement)
-            yield _hard(cast)
+        if _is_unconditional(cast) and statement not in reported:
+            reported.add(statement)
+            yield _unconditional_cast(cast)
     for region in facts.autocast.regions:
-        if region.stage is Stage.TRAINS and region.place.function.cls is not None and not region.autocast.off:
-            yield from _leaks(facts, region)
+        is_in_method = region.place.function.cls is not None
+        if region.stage is Stage.TRAINS and is_in_method and not region.autocast.is_disabled:
+            yield from _leaving_values(facts, region)
 
 
-def _is_hard(cast: Cast) -> bool:
+def _is_unconditional(cast: Cast) -> bool:
+    """Return whether ``forward`` casts a tensor to float16 whatever dtype the run has."""
     place = cast.call.place
-    # A frozen encoder runs without gradients inside of a forward pass that trains, so no_grad is no excuse.
-    infers = infers_by_path(place.module.name) or (cast.stage is Stage.INFERS and not without_gradients(place))
-    if infers or cast.dtypes != {HALF} or UNKNOWN in cast.dtypes or cast.of_module:
+    # A frozen encoder runs without gradients inside a forward pass that trains, so no_grad alone is no inference.
+    infers = is_inference_path(place.module.name) or (cast.stage is Stage.INFERS and not is_without_gradients(place))
+    if infers or cast.dtypes != {FLOAT16} or UNKNOWN in cast.dtypes or cast.is_of_module:
         return False
-    cls = place.function.cls
-    if not _in_forward(place.function) or (cls is None and "qkv" not in ast.unparse(cast.receiver)):
+    is_attention_input = "qkv" in ast.unparse(cast.receiver)
+    if not _is_in_forward(place.function) or (place.function.cls is None and not is_attention_input):
         return False
-    if any(_asks_for_half(test) for test, wanted in place.tests if wanted):
+    if any(_asks_for_half(condition) for condition, wanted in place.conditions if wanted):
         return False
-    return not _chosen(cast)
+    return not _is_chosen_by_expression(cast)
 
 
-def _chosen(cast: Cast) -> bool:
-    """Say whether an expression chooses the cast: ``x.half() if dtype == torch.float16 else x``."""
-    statement = cast.call.place.statement
-    if isinstance(cast.given, ast.IfExp) or statement is None:
-        return isinstance(cast.given, ast.IfExp)
-    choices = (node for node in ast.walk(statement) if isinstance(node, ast.IfExp))
-    return any(any(node is cast.call.node for node in ast.walk(choice)) for choice in choices)
+def _is_in_forward(function: Function) -> bool:
+    return any("forward" in words(scope.name) for scope in function.scopes())
 
 
-def _in_forward(function: Function | None) -> bool:
-    while function is not None:
-        if "forward" in words(function.name):
-            return True
-        function = function.outer
-    return False
-
-
-def _asks_for_half(test: ast.expr) -> bool:
-    """Say whether a condition holds only for float16, or where a GPU cannot do better."""
-    text = ast.unparse(test)
-    if (
-        "is_bf16_supported" in text
-        or "get_device_capability" in text
-        or "fp16" in text
-        or "half" in text
-        or "precision" in text
-    ):
+def _asks_for_half(condition: ast.expr) -> bool:
+    """Return whether a condition holds only for float16, or only where the GPU has no bfloat16."""
+    text = ast.unparse(condition)
+    if any(word in text for word in _HALF_CONDITIONS):
         return True
     return any(
         isinstance(node, ast.Compare)
         and isinstance(node.ops[0], ast.Eq)
         and last_name(node.comparators[0]) in ("float16", "half")
-        for node in ast.walk(test)
+        for node in ast.walk(condition)
     )
 
 
-def _hard(cast: Cast) -> CodeFinding:
-    module = cast.call.place.module
-    node = cast.call.node
-    given = cast.given
-    found = build.at(
+def _is_chosen_by_expression(cast: Cast) -> bool:
+    """Return whether a conditional expression chooses the cast: ``x.half() if dtype == torch.float16 else x``."""
+    statement = cast.call.place.statement
+    if isinstance(cast.dtype_argument, ast.IfExp):
+        return True
+    if statement is None:
+        return False
+    choices = (node for node in ast.walk(statement) if isinstance(node, ast.IfExp))
+    return any(any(node is cast.call.node for node in ast.walk(choice)) for choice in choices)
+
+
+def _unconditional_cast(cast: Cast) -> CodeFinding:
+    module, node, conditions = cast.call.place.module, cast.call.node, cast.call.place.conditions
+    dtype = cast.dtype_argument
+    finding = build.at_node(
         module,
         node,
         "VC107",
@@ -123,90 +122,91 @@ def _hard(cast: Cast) -> CodeFinding:
         role="cast",
         cause="float16",
         if_missed="this part still computes in float16 after everything else is bfloat16",
-        bf16=(*halves_to_bf16(module, given), *_guard(cast)) if given is not None else (),
+        bf16_edits=(*float16_to_bfloat16(module, dtype), *_edits_of_guard(cast)) if dtype is not None else (),
     )
-    tests = cast.call.place.tests
-    return (
-        found.model_copy(update={"line": min(tests[-1][0].lineno, node.lineno)})
-        if tests and node.lineno - tests[-1][0].lineno == 1
-        else found
-    )
+    # `if x.dtype != torch.float16:` on the line before is part of the cast.
+    if conditions and node.lineno - conditions[-1][0].lineno == 1:
+        return finding.model_copy(update={"line": conditions[-1][0].lineno})
+    return finding
 
 
-def _guard(cast: Cast) -> tuple[Edit, ...]:
-    """Return the edits of ``if x.dtype != torch.float16:`` around a cast: it asks for what the cast makes."""
-    tests = cast.call.place.tests
-    return halves_to_bf16(cast.call.place.module, tests[-1][0]) if tests else ()
+def _edits_of_guard(cast: Cast) -> tuple[Edit, ...]:
+    """Return the edits of ``if x.dtype != torch.float16:`` around a cast: the guard has to follow the new dtype."""
+    conditions = cast.call.place.conditions
+    return float16_to_bfloat16(cast.call.place.module, conditions[-1][0]) if conditions else ()
 
 
-def _leaks(facts: Facts, region: Region) -> Iterator[CodeFinding]:
-    function = region.place.function
-    half = _assigned_inside(region.statement)
-    if not half:
-        return
+def _leaving_values(facts: Facts, region: Region) -> Iterator[CodeFinding]:
+    """Yield the first call outside of a region that takes a half-precision value from inside."""
+    half_names = _assigned_inside(region.statement)
+    for place in _statements_after(region) if half_names else ():
+        statement = place.statement
+        if statement is None:
+            continue
+        half_names -= _cast_back(statement)
+        user = _user_of(facts, half_names, place)
+        if user is not None:
+            yield _leaving_value(region, *user)
+            return
+        half_names -= _reassigned(statement)
+        if not half_names:
+            return
+
+
+def _statements_after(region: Region) -> Iterator[Place]:
+    """Yield the simple statements behind a region, in the same function, context and branch."""
+    function, end = region.place.function, region.statement.end_lineno or 0
     for place in function.module.statements:
         statement = place.statement
-        if (
-            place.function is not function
-            or statement is None
-            or statement.lineno <= (region.statement.end_lineno or 0)
-        ):
+        if place.function is not function or statement is None or statement.lineno <= end:
             continue
-        if isinstance(statement, ast.With | ast.AsyncWith | ast.If | ast.For | ast.While | ast.Try):
-            continue
-        if place.withs != region.place.withs or any(test not in place.tests for test in region.place.tests):
-            continue
-        back = _brought_back(statement)
-        half -= back
-        user = _consumer(facts, statement, half, place)
-        if user is not None:
-            yield _leak(region, user, half)
-            return
-        half -= _reassigned(statement)
-        if not half:
-            return
+        is_reached_with_region = all(condition in place.conditions for condition in region.place.conditions)
+        if not isinstance(statement, _BLOCKS) and place.contexts == region.place.contexts and is_reached_with_region:
+            yield place
 
 
-def _assigned_inside(statement: ast.With | ast.AsyncWith) -> set[str]:
-    """Return the names that the region's last results have: assigned from a call of a module of ``self``."""
+def _assigned_inside(statement: WithStatement) -> set[str]:
+    """Return the names that hold half-precision results of the region: of calls on ``self``, and not cast back."""
     names: set[str] = set()
     for node in ast.walk(statement):
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
-            first = node.targets[0]
-            if isinstance(first, ast.Name):
-                outside = last_name(node.value.func) in _BACK and not _to_half(node.value)
-                names.discard(first.id) if outside else None
-                if _calls_module(node.value) and not outside:
-                    names.add(first.id)
+        if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Call):
+            continue
+        target = node.targets[0]
+        if isinstance(target, ast.Name):
+            is_cast_back = last_name(node.value.func) in _CASTS_BACK and not _stays_half(node.value)
+            if is_cast_back:
+                names.discard(target.id)
+            elif _is_call_on_self(node.value):
+                names.add(target.id)
     return names
 
 
-def _to_half(call: ast.Call) -> bool:
-    return any(
-        last_name(each) in ("float16", "bfloat16", "half", "device")
-        for each in (*call.args, *(keyword.value for keyword in call.keywords))
-    )
+def _arguments(call: ast.Call) -> list[ast.expr]:
+    return [*call.args, *(keyword.value for keyword in call.keywords)]
 
 
-def _calls_module(node: ast.Call) -> bool:
+def _stays_half(cast: ast.Call) -> bool:
+    return any(last_name(argument) in _KEEPS_HALF for argument in _arguments(cast))
+
+
+def _is_call_on_self(call: ast.Call) -> bool:
     return (
-        isinstance(node.func, ast.Attribute)
-        and isinstance(node.func.value, ast.Name)
-        and node.func.value.id == "self"
-        and "autocast" not in node.func.attr
+        isinstance(call.func, ast.Attribute)
+        and isinstance(call.func.value, ast.Name)
+        and call.func.value.id == "self"
+        and "autocast" not in call.func.attr
     )
 
 
-def _brought_back(statement: ast.stmt) -> set[str]:
-    return (
-        {
-            root_name(node.func.value)
-            for node in ast.walk(statement)
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _BACK
-        }
-        if isinstance(statement, ast.Assign)
-        else set()
-    )
+def _cast_back(statement: ast.stmt) -> set[str]:
+    """Return the names that an assignment brings back to another dtype: ``x = x.float()``."""
+    if not isinstance(statement, ast.Assign):
+        return set()
+    return {
+        root_name(node.func.value)
+        for node in ast.walk(statement)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _CASTS_BACK
+    }
 
 
 def _reassigned(statement: ast.stmt) -> set[str]:
@@ -215,42 +215,40 @@ def _reassigned(statement: ast.stmt) -> set[str]:
     return {target.id for target in statement.targets if isinstance(target, ast.Name)}
 
 
-def _consumer(facts: Facts, statement: ast.stmt, half: set[str], place: Place) -> ast.Call | None:
-    """Return the call of a module of ``self`` that takes a half value as it is."""
-    for node in ast.walk(statement):
+def _user_of(facts: Facts, half_names: set[str], place: Place) -> tuple[ast.Call, str] | None:
+    """Return the call of a layer of ``self`` that takes a half-precision value as it is, and the name of the value.
+
+    Methods of the class are left out: what they do with the value is not known here.
+    """
+    cls = place.function.cls
+    for node in ast.walk(place.statement) if place.statement is not None else ():
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute) or root_name(node.func) != "self":
             continue
-        cls = place.function.cls
-        if (
-            cls is not None
-            and isinstance(node.func.value, ast.Name)
-            and facts.code.method(cls, node.func.attr) is not None
-        ):
+        is_direct = isinstance(node.func.value, ast.Name)
+        if cls is not None and is_direct and facts.code.method(cls, node.func.attr) is not None:
             continue
-        given = [*node.args, *(keyword.value for keyword in node.keywords)]
-        if any(isinstance(each, ast.Name) and each.id in half for each in given):
-            return node
+        for argument in _arguments(node):
+            if isinstance(argument, ast.Name) and argument.id in half_names:
+                return node, argument.id
     return None
 
 
-def _leak(region: Region, user: ast.Call, half: set[str]) -> CodeFinding:
+def _leaving_value(region: Region, user: ast.Call, name: str) -> CodeFinding:
     module = region.place.module
-    name = next(
-        each.id
-        for each in (*user.args, *(keyword.value for keyword in user.keywords))
-        if isinstance(each, ast.Name) and each.id in half
-    )
-    found = build.at(
+    dtype = dtype_names(region.dtypes & HALF_DTYPES) or "half"
+    finding = build.at_node(
         module,
         user,
         "VC107",
         Severity.WARNING,
-        f"{name} is {dtype_names(region.dtypes & HALVES) or 'half'} when it leaves its region, and {build.code(user.func)} is called outside of any",
+        f"{name} is {dtype} when it leaves its region, and {build.code(user.func)} is called outside of any",
         evidence=(
-            f"made in the region at {build.place(module, region.call.node).location}",
+            f"made in the region at {build.place_of(module, region.call.node).location}",
             "it works only while an outer autocast is on; without one it is a dtype error",
         ),
         remedy=f"Move the call into the region, or bring it back: {name}.float().",
-        url=build.AMP_EXAMPLES,
+        url=build.AMP_EXAMPLES_URL,
     )
-    return found.model_copy(update={"line": build.span(module, region.statement)[1]})
+    # The finding spans the region, too: either end can be changed.
+    _, line, _ = build.span(module, region.statement)
+    return finding.model_copy(update={"line": line})

@@ -30,73 +30,121 @@ from collections.abc import Iterator
 
 from vc2doctor.findings import Severity
 from vc2doctor.linter import build
-from vc2doctor.linter.analyse.autocast import HALVES
+from vc2doctor.linter.analyse.autocast import HALF_DTYPES
 from vc2doctor.linter.analyse.facts import Facts
-from vc2doctor.linter.analyse.stage import Stage, infers_by_path, words
-from vc2doctor.linter.analyse.values import BFLOAT, HALF
+from vc2doctor.linter.analyse.stage import Stage, is_inference_path, words
+from vc2doctor.linter.analyse.values import BFLOAT16, FLOAT16
 from vc2doctor.linter.analyse.weights import Cast, Load
-from vc2doctor.linter.knowledge.peft_adapters import follow_the_base
+from vc2doctor.linter.knowledge.optimizers import PLAIN_OPTIMIZERS
+from vc2doctor.linter.knowledge.peft_adapters import adapters_follow_base_dtype
 from vc2doctor.linter.model import CodeFinding
-from vc2doctor.linter.read.module import Function, Place, last_name
+from vc2doctor.linter.read.module import Call, Function, last_name
 
-_OPTIMISERS = (
-    "AdamW",
-    "Adam",
-    "SGD",
-    "create_optimizer",
-    "build_optimizer",
-    "get_optimizer",
-    "configure_optimizers",
-    "setup_optimizer",
-)
-_FURTHEST = 3
+_ADAPTER_CALLS = ("get_peft_model", "prepare_model_for_kbit_training")
+_UPCASTS = {"prepare_model_for_kbit_training", "prepare_model_for_int8_training", "float"}
+"""Calls that make trainable parameters float32."""
+MAX_CALLER_DEPTH = 3
+"""Callers of callers that are asked whether a converted part is trained."""
 
 
 def find(facts: Facts) -> Iterator[CodeFinding]:
-    """Find models that are halved as a whole and then optimised."""
+    """Yield parameters that are trained in pure half precision: whole models, adapters, and converted weights."""
     for cast in facts.weights.casts:
         if _is_trained(cast):
-            yield _whole(facts, cast)
+            yield _half_model(facts, cast)
     for load in facts.weights.loads:
         if _makes_half_adapters(facts, load):
-            yield _adapters(facts, load)
+            yield _half_adapters(facts, load)
     for module in facts.code.files.modules.values():
-        if not infers_by_path(module.name):
+        if not is_inference_path(module.name):
             for function in module.functions:
-                if _halves_weights(function) and not _spared(facts, function, 0):
-                    yield _converter(function)
+                if _halves_weights(function) and not _trains_in_float32(facts, function):
+                    yield _half_converter(function)
+
+
+def _is_trained(cast: Cast) -> bool:
+    """Return whether a whole model is cast, and then gets a plain optimizer in the same function."""
+    place = cast.call.place
+    if cast.stage is Stage.INFERS or cast.is_of_frozen or not words(cast.name) & {"model", "net", "network"}:
+        return False
+    calls = place.module.calls_in(place.function)
+    later_names = {call.name for call in calls if call.node.lineno > cast.call.node.lineno}
+    # Adapters that are added after the cast are not cast.
+    if later_names & set(_ADAPTER_CALLS) or any(_freezes(call.node, cast.name) for call in calls):
+        return False
+    return bool(later_names & PLAIN_OPTIMIZERS)
+
+
+def _freezes(call: ast.Call, name: str) -> bool:
+    """Return whether a call is ``name.requires_grad_(False)`` or ``name.eval()``."""
+    match call:
+        case ast.Call(func=ast.Attribute(attr="requires_grad_", value=receiver), args=[ast.Constant(value=False), *_]):
+            return last_name(receiver) == name
+        case ast.Call(func=ast.Attribute(attr="eval", value=receiver)):
+            return last_name(receiver) == name
+    return False
+
+
+def _half_model(facts: Facts, cast: Cast) -> CodeFinding:
+    place = cast.call.place
+    is_dead = facts.values.is_reached(place) is False
+    is_float16 = cast.dtypes == {FLOAT16}
+    model = build.code(cast.receiver)
+    if is_float16:
+        message = f"{model} is made float16 as a whole, trainable parameters too: AdamW's eps of 1e-8 is 0 there"
+    else:
+        message = f"{model} is made bfloat16 as a whole: under a plain optimiser 85 % of the weights do not move at a learning rate of 1e-5"
+    evidence = [ast.unparse(cast.call.node)]
+    if "deepspeed" in place.module.source.text:
+        evidence.append("right only while DeepSpeed's fp16 or bf16 is on, which keeps float32 masters")
+    if is_dead:
+        evidence.append("the configurations do not reach this branch now")
+    finding = build.at_node(
+        place.module,
+        cast.call.node,
+        "VC109",
+        Severity.ERROR if is_float16 and not is_dead else Severity.WARNING,
+        message,
+        evidence=tuple(evidence),
+        remedy="Keep trainable parameters in float32 and let autocast compute in bfloat16.",
+        role="cast",
+        cause="float16" if is_float16 and not is_dead else None,
+        if_missed="the trainable parameters stay float16, and the first step makes them NaN" if is_float16 else None,
+    )
+    if place.conditions and BFLOAT16 in cast.dtypes:
+        # The `if` that selects bfloat16 is part of the place.
+        return finding.model_copy(update={"line": min(finding.line or 1, place.conditions[-1][0].lineno)})
+    return finding
 
 
 def _makes_half_adapters(facts: Facts, load: Load) -> bool:
-    """Say whether adapters are added to what is loaded in half, by a peft that makes them like the base."""
+    """Return whether peft adds half-precision adapters to the loaded model, because they get the dtype of the base."""
     place = load.place
-    if (
-        load.stage is not Stage.TRAINS
-        or load.inert
-        or load.quantised
-        or len(load.dtypes) != 1
-        or not load.dtypes & HALVES
-    ):
+    if load.stage is not Stage.TRAINS or load.is_inert or load.quantized:
         return False
-    if not follow_the_base(facts.code.version(facts.code.unit_of(place.module), "peft")):
+    if len(load.dtypes) != 1 or not load.dtypes & HALF_DTYPES:
         return False
-    near = [call for call in place.module.calls if call.place.function.cls is place.function.cls]
-    upcast = {"prepare_model_for_kbit_training", "prepare_model_for_int8_training", "float"}
-    return any(call.name == "get_peft_model" for call in near) and not any(call.name in upcast for call in near)
+    if not adapters_follow_base_dtype(facts.code.version(facts.code.unit_of(place.module), "peft")):
+        return False
+    names = {call.name for call in place.module.calls if call.place.function.cls is place.function.cls}
+    return "get_peft_model" in names and not names & _UPCASTS
 
 
-def _adapters(facts: Facts, load: Load) -> CodeFinding:
+def _half_adapters(facts: Facts, load: Load) -> CodeFinding:
     module = load.place.module
     peft = facts.code.version(facts.code.unit_of(module), "peft")
-    half = load.dtypes == {HALF}
-    effect = 'a scaler raises "Attempting to unscale FP16 gradients", and without one the first step makes them NaN'
-    return build.at(
+    if load.dtypes == {FLOAT16}:
+        severity, dtype = Severity.ERROR, "float16"
+        effect = 'a scaler raises "Attempting to unscale FP16 gradients", and without one the first step makes them NaN'
+    else:
+        severity, dtype = Severity.WARNING, "bfloat16"
+        effect = "85 % of their weights do not move at a learning rate of 1e-5"
+    return build.at_node(
         module,
         load.node,
         "VC109",
-        Severity.ERROR if half else Severity.WARNING,
-        f"peft {peft} makes adapters {'float16' if half else 'bfloat16'} like the base: "
-        + (effect if half else "85 % of their weights do not move at a learning rate of 1e-5"),
+        severity,
+        f"peft {peft} makes adapters {dtype} like the base: {effect}",
         evidence=(
             "measured on the grid: adapters follow the base with peft 0.7.0 to 0.11.1, and are float32 before and after",
         ),
@@ -105,66 +153,11 @@ def _adapters(facts: Facts, load: Load) -> CodeFinding:
     )
 
 
-def _is_trained(cast: Cast) -> bool:
-    place = cast.call.place
-    name = words(cast.name)
-    if cast.stage is Stage.INFERS or not name & {"model", "net", "network"} or cast.of_frozen:
-        return False
-    calls = [call for call in place.module.calls if call.place.function is place.function]
-    later = [call for call in calls if call.node.lineno > cast.call.node.lineno]
-    if any(call.name in ("get_peft_model", "prepare_model_for_kbit_training") for call in later):
-        return False
-    if any(_freezes(call.node, cast.name) for call in calls):
-        return False
-    return any(call.name in _OPTIMISERS for call in later)
-
-
-def _freezes(call: ast.Call, name: str) -> bool:
-    if not isinstance(call.func, ast.Attribute) or last_name(call.func.value) != name:
-        return False
-    off = (
-        call.func.attr == "requires_grad_"
-        and bool(call.args)
-        and isinstance(call.args[0], ast.Constant)
-        and call.args[0].value is False
-    )
-    return off or call.func.attr == "eval"
-
-
-def _whole(facts: Facts, cast: Cast) -> CodeFinding:
-    module = cast.call.place.module
-    dead = facts.values.reached(cast.call.place) is False
-    pure_half = cast.dtypes == {HALF}
-    if pure_half:
-        message = f"{build.code(cast.receiver)} is made float16 as a whole, trainable parameters too: AdamW's eps of 1e-8 is 0 there"
-        severity = Severity.WARNING if dead else Severity.ERROR
-    else:
-        message = f"{build.code(cast.receiver)} is made bfloat16 as a whole: under a plain optimiser 85 % of the weights do not move at a learning rate of 1e-5"
-        severity = Severity.WARNING
-    evidence = [ast.unparse(cast.call.node)]
-    if "deepspeed" in module.source.text:
-        evidence.append("right only while DeepSpeed's fp16 or bf16 is on, which keeps float32 masters")
-    if dead:
-        evidence.append("the configurations do not reach this branch now")
-    found = build.at(
-        module,
-        cast.call.node,
-        "VC109",
-        severity,
-        message,
-        evidence=tuple(evidence),
-        remedy="Keep trainable parameters in float32 and let autocast compute in bfloat16.",
-        role="cast",
-        cause="float16" if pure_half and not dead else None,
-        if_missed="the trainable parameters stay float16, and the first step makes them NaN" if pure_half else None,
-    )
-    tests = cast.call.place.tests
-    nearest = tests[-1][0].lineno if tests and BFLOAT in cast.dtypes else found.line
-    return found.model_copy(update={"line": min(found.line or 1, nearest or 1)})
-
-
 def _halves_weights(function: Function) -> bool:
-    """Say whether a function itself, or one inside it, halves weights in place: ``l.weight.data = l.weight.data.half()``."""
+    """Return whether a function at module level halves weights in place: ``l.weight.data = l.weight.data.half()``.
+
+    The assignment can be in a function that is nested in it.
+    """
     if not function.name or function.outer is None or function.outer.name:
         return False
     for node in ast.walk(function.node):
@@ -175,45 +168,57 @@ def _halves_weights(function: Function) -> bool:
     return False
 
 
-def _spared(facts: Facts, function: Function, depth: int) -> bool:
-    """Say whether some caller sets float32 where it trains, or nobody in the project calls the function."""
-    if _is_frozen_beside(function):
+def _trains_in_float32(facts: Facts, function: Function, depth: int = 0) -> bool:
+    """Return whether the converted part is frozen, or kept in float32 where it is trained.
+
+    The function's module or one of its callers must show that. A function that is never called in the project counts as
+    safe, too.
+    """
+    if _is_frozen_in_module(function):
         return True
     callers = facts.code.callers(function)
     if not callers:
         return depth == 0
-    for call in callers:
-        caller = call.place.function
-        if any(
-            _sets_float32(name, value, place) for name, assigned in caller.names.items() for value, place in assigned
-        ):
-            return True
-        if infers_by_path(caller.module.name):
-            continue
-        if any(
-            each.name == "eval" and each.place.function is caller and isinstance(each.place.statement, ast.Return)
-            for each in caller.module.calls
-        ):
-            return True
-        if depth < _FURTHEST and caller.name and _spared(facts, caller, depth + 1):
-            return True
-    return False
+    return any(_caller_trains_in_float32(facts, call, depth) for call in callers)
 
 
-def _is_frozen_beside(function: Function) -> bool:
-    """Say whether the function's module freezes a part whatever happens: ``tower.requires_grad_(False)``."""
-    calls = (call for call in function.module.calls if call.name == "requires_grad_" and not call.place.tests)
-    return any(ast.unparse(call.node).endswith("(False)") for call in calls)
+def _caller_trains_in_float32(facts: Facts, call: Call, depth: int) -> bool:
+    caller = call.place.function
+    if _chooses_float32(caller):
+        return True
+    if is_inference_path(caller.module.name):
+        return False
+    if any(
+        other.name == "eval" and isinstance(other.place.statement, ast.Return)
+        for other in caller.module.calls_in(caller)
+    ):
+        # `return model.eval()`: the caller builds a frozen part.
+        return True
+    return depth < MAX_CALLER_DEPTH and bool(caller.name) and _trains_in_float32(facts, caller, depth + 1)
 
 
-def _sets_float32(name: str, value: ast.expr, place: Place) -> bool:
-    """Say whether a name about precision is set to float32 under a condition: ``if not freeze: precision = "fp32"``."""
-    about = "precision" in name or "dtype" in name
-    return about and bool(place.tests) and isinstance(value, ast.Constant) and value.value in ("fp32", "float32")
+def _is_frozen_in_module(function: Function) -> bool:
+    """Return whether the module of a function freezes a part without a condition: ``tower.requires_grad_(False)``."""
+    return any(
+        call.name == "requires_grad_" and not call.place.conditions and ast.unparse(call.node).endswith("(False)")
+        for call in function.module.calls
+    )
 
 
-def _converter(function: Function) -> CodeFinding:
-    return build.at(
+def _chooses_float32(function: Function) -> bool:
+    """Return whether a function sets a precision to float32 under a condition: ``if not freeze: precision = "fp32"``."""
+    return any(
+        ("precision" in name or "dtype" in name)
+        and bool(place.conditions)
+        and isinstance(value, ast.Constant)
+        and value.value in ("fp32", "float32")
+        for name, assigned in function.names.items()
+        for value, place in assigned
+    )
+
+
+def _half_converter(function: Function) -> CodeFinding:
+    return build.at_node(
         function.module,
         function.node,
         "VC109",

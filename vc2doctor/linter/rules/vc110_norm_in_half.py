@@ -28,23 +28,23 @@ from collections.abc import Iterator
 from vc2doctor.findings import Severity
 from vc2doctor.linter import build
 from vc2doctor.linter.analyse.facts import Facts
-from vc2doctor.linter.analyse.stage import Stage, infers_by_path
+from vc2doctor.linter.analyse.stage import Stage, is_inference_path
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.module import Function, last_name
 
-_UP = {"float", "float32", "double", "float64"}
+_FLOAT32_NAMES = {"float", "float32", "double", "float64"}
 
 
 def find(facts: Facts) -> Iterator[CodeFinding]:
-    """Find norms that square half-precision values."""
+    """Yield norms that square half-precision values."""
     for module in facts.code.files.modules.values():
-        squares = "rsqrt" in module.source.text or "pow(2)" in module.source.text
-        if not squares or infers_by_path(module.name):
+        may_have_norm = "rsqrt" in module.source.text or "pow(2)" in module.source.text
+        if not may_have_norm or is_inference_path(module.name):
             continue
         for function in module.functions:
-            square = _square(function)
-            if square is not None and not _takes_up(function) and _in_half(facts, function):
-                yield build.at(
+            square = _square_of_norm(function)
+            if square is not None and not _casts_to_float32(function) and _is_in_half(facts, function):
+                yield build.at_node(
                     module,
                     square,
                     "VC110",
@@ -57,28 +57,30 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
                 )
 
 
-def _square(function: Function) -> ast.expr | None:
-    if not function.name or "norm" not in (function.name + (function.cls.name if function.cls else "")).lower():
+def _square_of_norm(function: Function) -> ast.expr | None:
+    """Return the first ``x.pow(2)`` in a function that is a norm by its name or that of its class, or ``None``."""
+    names = function.name + (function.cls.name if function.cls else "")
+    if not function.name or "norm" not in names.lower():
         return None
     calls = (node for node in ast.walk(function.node) if isinstance(node, ast.Call) and last_name(node.func) == "pow")
-    return next((node for node in calls if node.args and ast.unparse(node.args[-1]) == "2"), None)
+    return next((call for call in calls if call.args and ast.unparse(call.args[-1]) == "2"), None)
 
 
-def _takes_up(function: Function) -> bool:
+def _casts_to_float32(function: Function) -> bool:
     return any(
-        (isinstance(node, ast.Attribute) and node.attr in _UP) or (isinstance(node, ast.Constant) and node.value in _UP)
+        (isinstance(node, ast.Attribute) and node.attr in _FLOAT32_NAMES)
+        or (isinstance(node, ast.Constant) and node.value in _FLOAT32_NAMES)
         for node in ast.walk(function.node)
     )
 
 
-def _in_half(facts: Facts, function: Function) -> bool:
-    """Say whether a norm runs with autocast off on what it, or its caller, cast down."""
-    scope = [function, *(call.place.function for call in facts.code.callers(function))]
-    for each in scope:
-        off = any(
-            region.autocast.off and region.place.function is each and region.stage is not Stage.INFERS
+def _is_in_half(facts: Facts, function: Function) -> bool:
+    """Return whether a norm, or a caller of it, turns autocast off, or the norm casts its input down."""
+    for scope in (function, *(call.place.function for call in facts.code.callers(function))):
+        turns_autocast_off = any(
+            region.autocast.is_disabled and region.place.function is scope and region.stage is not Stage.INFERS
             for region in facts.autocast.regions
         )
-        if off and not _takes_up(each):
+        if turns_autocast_off and not _casts_to_float32(scope):
             return True
     return any(cast.call.place.function is function for cast in facts.weights.casts)

@@ -26,76 +26,85 @@ from vc2doctor.findings import Severity
 from vc2doctor.linter import build
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.stage import Stage
-from vc2doctor.linter.analyse.values import HALF
+from vc2doctor.linter.analyse.values import FLOAT16, Value
 from vc2doctor.linter.model import CodeFinding
-from vc2doctor.linter.read.module import Module, Place
+from vc2doctor.linter.read.module import Place
 
-_LARGEST = 65504.0
-"""Of float16."""
+MAX_FLOAT16 = 65504.0
+"""The largest float16 value."""
+_COMPOUND_STATEMENTS = (
+    ast.FunctionDef
+    | ast.AsyncFunctionDef
+    | ast.ClassDef
+    | ast.If
+    | ast.For
+    | ast.While
+    | ast.With
+    | ast.AsyncWith
+    | ast.Try
+)
+"""The statements in them are statements of the module, too, so they are not searched twice."""
 
 
 def find(facts: Facts) -> Iterator[CodeFinding]:
-    """Find products of a mask and a constant beyond float16."""
+    """Yield products of a mask and a constant beyond the range of float16."""
     for module in facts.code.files.modules.values():
         for place in module.statements:
-            statement = place.statement
-            if statement is None or isinstance(
-                statement,
-                ast.FunctionDef
-                | ast.AsyncFunctionDef
-                | ast.ClassDef
-                | ast.If
-                | ast.For
-                | ast.While
-                | ast.With
-                | ast.AsyncWith
-                | ast.Try,
-            ):
+            if place.statement is None or isinstance(place.statement, _COMPOUND_STATEMENTS):
                 continue
-            for node in ast.walk(statement):
-                constant = _product(facts, node, place)
+            for node in ast.walk(place.statement):
+                constant = _overflowing_constant(facts, node, place)
                 if constant is not None and facts.stages.of(place) is not Stage.INFERS:
-                    yield build.at(
-                        module,
-                        node,
-                        "VC111",
-                        Severity.WARNING if _in_half(facts, module) else Severity.NOTE,
-                        f"{build.code(node)} is -inf in float16, and a row masked as a whole becomes NaN",
-                        evidence=(f"{constant:g} is beyond float16's {_LARGEST:g}",),
-                        remedy="Use masked_fill with torch.finfo(scores.dtype).min.",
-                        url="https://docs.pytorch.org/docs/stable/type_info.html#torch.torch.finfo",
-                    )
+                    yield _overflowing_product(facts, node, place, constant)
 
 
-def _in_half(facts: Facts, module: Module) -> bool:
-    """Say whether some region that trains in float16 belongs to a module that imports this one."""
+def _overflowing_product(facts: Facts, node: ast.AST, place: Place, constant: float) -> CodeFinding:
+    return build.at_node(
+        place.module,
+        node,
+        "VC111",
+        Severity.WARNING if _is_used_in_float16(facts, place) else Severity.NOTE,
+        f"{build.code(node)} is -inf in float16, and a row masked as a whole becomes NaN",
+        evidence=(f"{constant:g} is beyond float16's {MAX_FLOAT16:g}",),
+        remedy="Use masked_fill with torch.finfo(scores.dtype).min.",
+        url="https://docs.pytorch.org/docs/stable/type_info.html#torch.torch.finfo",
+    )
+
+
+def _is_used_in_float16(facts: Facts, place: Place) -> bool:
+    """Return whether a module with a region that trains in float16 imports the module of ``place``."""
     return any(
-        HALF in region.dtypes
+        FLOAT16 in region.dtypes
         and region.stage is Stage.TRAINS
-        and module in facts.code.import_closure(region.place.module)
+        and place.module in facts.code.import_closure(region.place.module)
         for region in facts.autocast.regions
     )
 
 
-def _product(facts: Facts, node: ast.AST, place: Place) -> float | None:
+def _overflowing_constant(facts: Facts, node: ast.AST, place: Place) -> float | None:
+    """Return the constant of ``mask * constant`` if it is below the range of float16 for certain."""
     if not isinstance(node, ast.BinOp) or not isinstance(node.op, ast.Mult):
         return None
-    for mask, other in ((node.left, node.right), (node.right, node.left)):
-        text = ast.unparse(mask).lower()
-        if not (
-            "mask" in text or (isinstance(mask, ast.BinOp) and isinstance(mask.op, ast.Sub) and _is_one(mask.left))
-        ):
-            continue
-        values = facts.values.of(other, place)
-        bad = [
-            value
-            for value in values
-            if isinstance(value, int | float) and not isinstance(value, bool) and value < -_LARGEST
-        ]
-        if bad and len(bad) == len(values) and bad[0] != float("-inf"):
-            return float(bad[0])
+    for mask, factor in ((node.left, node.right), (node.right, node.left)):
+        if _is_mask(mask):
+            values = facts.values.of(factor, place)
+            overflowing = [value for value in values if _overflows(value)]
+            # A literal -inf is intended.
+            if overflowing and len(overflowing) == len(values) and overflowing[0] != float("-inf"):
+                return float(overflowing[0])
     return None
 
 
-def _is_one(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and node.value in (1, 1.0)
+def _is_mask(node: ast.expr) -> bool:
+    """Return whether an expression is a mask: by its name, or as ``1 - x``."""
+    is_inverted = (
+        isinstance(node, ast.BinOp)
+        and isinstance(node.op, ast.Sub)
+        and isinstance(node.left, ast.Constant)
+        and node.left.value in (1, 1.0)
+    )
+    return is_inverted or "mask" in ast.unparse(node).lower()
+
+
+def _overflows(value: Value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value < -MAX_FLOAT16

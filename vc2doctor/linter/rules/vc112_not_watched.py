@@ -33,99 +33,98 @@ from vc2doctor.linter.analyse.stage import words
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.module import Call, Function, last_name
 
-_TESTS = {"isfinite", "isnan", "isinf", "check_nan_losses", "check_nan", "assert_finite"}
-_HIDES = {"nanmean", "nan_to_num", "nanmedian"}
-_LOGS = {
-    "update",
-    "print",
-    "info",
-    "log",
-    "add_scalar",
-    "item",
-    "append",
-    "write",
-    "set_postfix",
-    "set_description",
+_FINITENESS_TESTS = {"isfinite", "isnan", "isinf", "check_nan_losses", "check_nan", "assert_finite"}
+_HIDING_CALLS = {"nanmean", "nan_to_num", "nanmedian"}
+_LOGGING_CALLS = {
+    *("update", "print", "info", "log", "add_scalar", "item", "append", "write", "set_postfix", "set_description"),
     "log_metrics",
 }
-_DEEPEST = 2
+MAX_CALLEE_DEPTH = 2
+"""Functions called by functions that the loop calls are searched for a test, and no deeper ones."""
 _URL = "https://docs.pytorch.org/docs/stable/generated/torch.isfinite.html"
+_FILTER_URL = "https://huggingface.co/docs/transformers/main_classes/trainer#transformers.TrainingArguments.logging_nan_inf_filter"
 
 
 def find(facts: Facts) -> Iterator[CodeFinding]:
-    """Find loops that train on after a NaN."""
+    """Yield loops that never test the loss, and calls that hide a loss that is not finite."""
     for loop in facts.loops.all:
-        if any(call.place.loops for call in loop.backwards) and not _watched(facts, loop.function, 0):
-            node = _logged(loop)
-            yield build.at(
-                loop.function.module,
-                node,
-                "VC112",
-                Severity.NOTE,
-                "nothing here asks whether the loss is finite: after a NaN it trains on",
-                remedy="Test it each step: if not torch.isfinite(loss): raise FloatingPointError(...).",
-                url=_URL,
-            )
+        if any(call.place.loop_depth for call in loop.backwards) and not _tests_loss(facts, loop.function):
+            yield _untested_loop(loop)
     for module in facts.code.files.modules.values():
         for call in module.calls:
-            filtered = call.argument("logging_nan_inf_filter")
-            if filtered is not None and facts.values.decide(filtered, call.place):
-                yield build.at(
-                    module,
-                    filtered,
-                    "VC112",
-                    Severity.NOTE,
-                    "logging_nan_inf_filter replaces a loss that is NaN by the average of the others",
-                    remedy="Write logging_nan_inf_filter=False: the first NaN is then in the log.",
-                    url="https://huggingface.co/docs/transformers/main_classes/trainer#transformers.TrainingArguments.logging_nan_inf_filter",
-                )
-            if (
-                call.name in _HIDES
-                and any("loss" in ast.unparse(each).lower() for each in call.node.args)
-                and facts.stages.trains(module)
-            ):
-                yield build.at(
-                    module,
-                    call.node,
-                    "VC112",
-                    Severity.NOTE,
-                    f"{build.code(call.node)} hides a loss that is NaN",
-                    remedy="Count the steps whose loss is not finite, and stop.",
-                    url=_URL,
-                )
+            yield from _filtered_log(facts, call)
+            yield from _hidden_loss(facts, call)
 
 
-def _watched(facts: Facts, function: Function, depth: int) -> bool:
-    calls = [call for call in function.module.calls if _within(call, function)]
-    if any(call.name in _TESTS or "nan" in words(call.name) - {"nanmean"} for call in calls):
-        return True
-    if depth >= _DEEPEST:
-        return False
-    targets = (facts.code.called(call) for call in calls)
-    return any(
-        _watched(facts, target, depth + 1) for target in targets if target is not None and target is not function
+def _untested_loop(loop: Loop) -> CodeFinding:
+    return build.at_node(
+        loop.function.module,
+        _logging_statement(loop),
+        "VC112",
+        Severity.NOTE,
+        "nothing here asks whether the loss is finite: after a NaN it trains on",
+        remedy="Test it each step: if not torch.isfinite(loss): raise FloatingPointError(...).",
+        url=_URL,
     )
 
 
-def _within(call: Call, function: Function) -> bool:
-    scope: Function | None = call.place.function
-    while scope is not None:
-        if scope is function:
-            return True
-        scope = scope.outer
-    return False
+def _filtered_log(facts: Facts, call: Call) -> Iterator[CodeFinding]:
+    is_filtered = call.argument("logging_nan_inf_filter")
+    if is_filtered is not None and facts.values.truth(is_filtered, call.place):
+        yield build.at_node(
+            call.place.module,
+            is_filtered,
+            "VC112",
+            Severity.NOTE,
+            "logging_nan_inf_filter replaces a loss that is NaN by the average of the others",
+            remedy="Write logging_nan_inf_filter=False: the first NaN is then in the log.",
+            url=_FILTER_URL,
+        )
 
 
-def _logged(loop: Loop) -> ast.AST:
-    """Return the first statement after the backward pass that tells of the loss, else the backward pass itself."""
-    function = loop.function
-    backward = next(call for call in loop.backwards if call.place.loops)
-    last = max(call.node.lineno for call in loop.backwards)
-    for place in function.module.statements:
+def _hidden_loss(facts: Facts, call: Call) -> Iterator[CodeFinding]:
+    if call.name not in _HIDING_CALLS:
+        return
+    module = call.place.module
+    is_about_loss = any("loss" in ast.unparse(argument).lower() for argument in call.node.args)
+    if is_about_loss and facts.stages.module_trains(module):
+        yield build.at_node(
+            module,
+            call.node,
+            "VC112",
+            Severity.NOTE,
+            f"{build.code(call.node)} hides a loss that is NaN",
+            remedy="Count the steps whose loss is not finite, and stop.",
+            url=_URL,
+        )
+
+
+def _tests_loss(facts: Facts, function: Function, depth: int = 0) -> bool:
+    """Return whether a function, or one that it calls, tests whether a value is finite."""
+    calls = [call for call in function.module.calls if function in call.place.function.scopes()]
+    if any(call.name in _FINITENESS_TESTS or "nan" in words(call.name) - {"nanmean"} for call in calls):
+        return True
+    if depth >= MAX_CALLEE_DEPTH:
+        return False
+    callees = (facts.code.callee(call) for call in calls)
+    return any(
+        _tests_loss(facts, callee, depth + 1) for callee in callees if callee is not None and callee is not function
+    )
+
+
+def _logging_statement(loop: Loop) -> ast.AST:
+    """Return the first statement after the backward pass that logs the loss, else the backward pass itself."""
+    last_line = max(call.node.lineno for call in loop.backwards)
+    for place in loop.function.module.statements:
         statement = place.statement
-        if place.function is not function or statement is None or statement.lineno <= last or not place.loops:
+        if place.function is not loop.function or statement is None or not place.loop_depth:
             continue
-        calls = [node for node in ast.walk(statement) if isinstance(node, ast.Call) and last_name(node.func) in _LOGS]
-        if calls and "loss" in ast.unparse(statement).lower() and "backward" not in ast.unparse(statement):
+        if statement.lineno <= last_line:
+            continue
+        text = ast.unparse(statement)
+        logs = any(
+            isinstance(node, ast.Call) and last_name(node.func) in _LOGGING_CALLS for node in ast.walk(statement)
+        )
+        if logs and "loss" in text.lower() and "backward" not in text:
             return statement
-    return backward.node
+    return next(call for call in loop.backwards if call.place.loop_depth).node

@@ -25,23 +25,23 @@ from collections.abc import Iterator
 from vc2doctor.findings import Severity
 from vc2doctor.linter import build, change
 from vc2doctor.linter.analyse.facts import Facts
-from vc2doctor.linter.analyse.stage import infers_by_path
-from vc2doctor.linter.analyse.values import FLOAT
+from vc2doctor.linter.analyse.stage import is_inference_path
+from vc2doctor.linter.analyse.values import FLOAT32
 from vc2doctor.linter.model import CodeFinding
 
 
 def find(facts: Facts) -> Iterator[CodeFinding]:
-    """Find autocasts to float32 that are on."""
+    """Yield autocasts to float32 that are enabled."""
     for autocast in facts.autocast.autocasts.values():
         module = autocast.call.place.module
-        on = autocast.enabled == {True} and autocast.on_cuda
-        if autocast.dtypes == {FLOAT} and on and not infers_by_path(module.name):
-            yield build.at(
+        is_enabled_on_cuda = autocast.enabled == {True} and autocast.can_be_on_cuda
+        if autocast.dtypes == {FLOAT32} and is_enabled_on_cuda and not is_inference_path(module.name):
+            yield build.at_node(
                 module,
                 autocast.call.node,
                 "VC113",
                 Severity.WARNING,
                 f"{build.code(autocast.call.node)} is enabled, not a way to turn autocast off",
                 remedy="Write enabled=False, and take the inputs to float32.",
-                unsafe=(change.keyword(module, autocast.call.node, "enabled", "False"),),
+                unsafe_edits=(change.set_keyword(module, autocast.call.node, "enabled", "False"),),
             )

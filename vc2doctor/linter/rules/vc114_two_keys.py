@@ -31,88 +31,100 @@ from vc2doctor.findings import Severity
 from vc2doctor.linter import build, change
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.resolve import Unit
-from vc2doctor.linter.analyse.stage import infers_by_path, words
+from vc2doctor.linter.analyse.stage import is_inference_path, words
 from vc2doctor.linter.analyse.values import config_key
 from vc2doctor.linter.model import CodeFinding
+from vc2doctor.linter.read.config import Config
 from vc2doctor.linter.read.module import Call
 
 
-class _Reading(NamedTuple):
+class KeyRead(NamedTuple):
+    """A call that reads a key of a configuration with a default: ``config.get("bf16", True)``."""
+
     call: Call
     key: str
     default: bool
-    node: ast.expr
+    default_node: ast.expr
 
 
 def find(facts: Facts) -> Iterator[CodeFinding]:
-    """Find keys about bfloat16 whose effective values disagree."""
+    """Yield keys about bfloat16 whose effective values disagree, or agree only by a default."""
     for unit in facts.code.units.values():
-        by_key: dict[str, list[_Reading]] = defaultdict(list)
-        for reading in _readings(unit):
-            by_key[reading.key].append(reading)
-        effective = {key: _effective(unit, readings) for key, readings in by_key.items()}
+        reads: dict[str, list[KeyRead]] = defaultdict(list)
+        for read in _bf16_reads(unit):
+            reads[read.key].append(read)
+        effective = {key: _effective_value(unit, key, key_reads) for key, key_reads in reads.items()}
         on = [key for key, value in effective.items() if value is True]
-        against = [key for key in by_key if effective[key] is False and on]
-        for key in against:
-            yield _finding(by_key[key][0], by_key[on[0]][0])
-        if not against:
-            yield from _apart(unit, by_key)
+        off = [key for key, value in effective.items() if value is False and on]
+        for key in off:
+            yield _disagreement(reads[key][0], reads[on[0]][0])
+        if not off:
+            yield from _unset_keys(unit, reads)
 
 
-def _apart(unit: Unit, by_key: dict[str, list[_Reading]]) -> Iterator[CodeFinding]:
-    """Find keys that no configuration sets, beside one that some set: a change of the one leaves the other."""
-    configured = [key for key in by_key if any(config.find(key) for config in unit.configs if config.kind != "json")]
-    for key, readings in by_key.items():
-        if configured and key not in configured:
-            module = readings[0].call.place.module
-            yield build.at(
-                module,
-                readings[0].call.node,
-                "VC114",
-                Severity.NOTE,
-                f"{key} is set by no configuration, and {configured[0]} is: the two agree only by {key}'s default, {readings[0].default}",
-                remedy=f"Read {configured[0]} here as well.",
-            )
+def _code_configs(unit: Unit) -> list[Config]:
+    """Return the configurations that the unit's own code reads."""
+    return [config for config in unit.configs if config.kind != "json"]
 
 
-def _readings(unit: Unit) -> Iterator[_Reading]:
+def _bf16_reads(unit: Unit) -> Iterator[KeyRead]:
     for call in unit.calls.get("get", []):
         match call.node.args:
-            case [ast.Constant(value=str(key)), ast.Constant(value=bool(default)) as node] if _is_of_config(call):
-                if words(key.replace("_", " ")) & {"bf", "bfloat"} and not infers_by_path(call.place.module.name):
-                    yield _Reading(call, key, default, node)
+            case [ast.Constant(value=str(key)), ast.Constant(value=bool(default)) as default_node] if _is_of_config(
+                call
+            ):
+                is_about_bf16 = words(key.replace("_", " ")) & {"bf", "bfloat"}
+                if is_about_bf16 and not is_inference_path(call.place.module.name):
+                    yield KeyRead(call, key, default, default_node)
 
 
 def _is_of_config(call: Call) -> bool:
     return isinstance(call.node.func, ast.Attribute) and config_key(call.node.func.value, whole=True) is not None
 
 
-def _effective(unit: Unit, readings: list[_Reading]) -> bool | None:
-    """Return what a key is in every configuration and by every default; ``None``: it varies."""
-    found = {reading.default for reading in readings}
-    entries = [config.find(readings[0].key) for config in unit.configs if config.kind != "json"]
-    given = [entry.value for entry in entries if entry is not None]
-    if not all(isinstance(value, bool) for value in given):
+def _effective_value(unit: Unit, key: str, reads: list[KeyRead]) -> bool | None:
+    """Return the value that a key has in every configuration and by every default; ``None``: it varies."""
+    entries = [config.find(key) for config in _code_configs(unit)]
+    configured = [entry.value for entry in entries if entry is not None]
+    if not all(isinstance(value, bool) for value in configured):
         return None
-    values = set(given) if given and None not in entries else {*given, *found}
+    values = set(configured)
+    if not configured or None in entries:
+        # A configuration that lacks the key takes the default.
+        values |= {read.default for read in reads}
     return values.pop() if len(values) == 1 else None
 
 
-def _finding(off: _Reading, on: _Reading) -> CodeFinding:
+def _disagreement(off: KeyRead, on: KeyRead) -> CodeFinding:
     module = off.call.place.module
-    return build.at(
+    return build.at_node(
         module,
         off.call.node,
         "VC114",
         Severity.ERROR,
         f"{off.key} is off by default and {on.key} is on: two keys decide one precision, and disagree",
         evidence=(
-            f"{on.key} is {on.default} at {build.place(on.call.place.module, on.call.node).location}",
+            f"{on.key} is {on.default} at {build.place_of(on.call.place.module, on.call.node).location}",
             "no configuration sets both alike",
         ),
         remedy=f"Read one key in both places, or make the default of {off.key} True.",
         role="weights",
         cause="float16",
         if_missed="the weights are loaded in float16 under a bfloat16 region",
-        bf16=(change.replace(module, off.node, "True"),),
+        bf16_edits=(change.replace_expression(module, off.default_node, "True"),),
     )
+
+
+def _unset_keys(unit: Unit, reads: dict[str, list[KeyRead]]) -> Iterator[CodeFinding]:
+    """Yield keys that no configuration sets, if one sets another key: a change of that key leaves them as they are."""
+    configured = [key for key in reads if any(config.find(key) for config in _code_configs(unit))]
+    for key, (first, *_) in reads.items():
+        if configured and key not in configured:
+            yield build.at_node(
+                first.call.place.module,
+                first.call.node,
+                "VC114",
+                Severity.NOTE,
+                f"{key} is set by no configuration, and {configured[0]} is: the two agree only by {key}'s default, {first.default}",
+                remedy=f"Read {configured[0]} here as well.",
+            )

@@ -28,38 +28,47 @@ from vc2doctor.linter import build, change
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.stage import Stage
 from vc2doctor.linter.model import CodeFinding
+from vc2doctor.linter.read.module import Call
 
-_SINCE, _ASKED_SINCE = "2.3", "2.4"
+_EMULATION_COUNTS_SINCE, _KEYWORD_SINCE = "2.3", "2.4"
 
 
 def find(facts: Facts) -> Iterator[CodeFinding]:
-    """Find questions for bfloat16 that emulation answers with yes."""
+    """Yield calls of ``is_bf16_supported`` that emulation answers with yes."""
     for module in facts.code.files.modules.values():
+        asks_capability = "get_device_capability" in module.source.text
         for call in module.calls:
-            if (
-                call.name != "is_bf16_supported"
-                or "cuda" not in module.dotted(call.node.func)
-                or call.node.args
-                or call.node.keywords
-            ):
+            if not _asks_without_arguments(call) or asks_capability or facts.stages.of(call.place) is Stage.INFERS:
                 continue
             torch = facts.code.version(facts.code.unit_of(module), "torch")
-            asked = "get_device_capability" in module.source.text
-            if asked or facts.stages.of(call.place) is Stage.INFERS or older(torch, _SINCE):
-                continue
-            plain = older(torch, _ASKED_SINCE)
-            yield build.at(
-                module,
-                call.node,
-                "VC115",
-                Severity.NOTE,
-                "torch.cuda.is_bf16_supported() is True for emulation too: on a V100 or T4",
-                remedy="Ask for native support: "
-                + (
-                    "torch.cuda.get_device_capability() >= (8, 0)."
-                    if plain
-                    else "is_bf16_supported(including_emulation=False)."
-                ),
-                unsafe=() if plain else (change.keyword(module, call.node, "including_emulation", "False"),),
-                url="https://github.com/pytorch/pytorch/blob/main/torch/cuda/__init__.py",
-            )
+            if not older(torch, _EMULATION_COUNTS_SINCE):
+                yield _counts_emulation(call, takes_keyword=not older(torch, _KEYWORD_SINCE))
+
+
+def _asks_without_arguments(call: Call) -> bool:
+    return (
+        call.name == "is_bf16_supported"
+        and "cuda" in call.place.module.dotted(call.node.func)
+        and not call.node.args
+        and not call.node.keywords
+    )
+
+
+def _counts_emulation(call: Call, *, takes_keyword: bool) -> CodeFinding:
+    module = call.place.module
+    question = (
+        "is_bf16_supported(including_emulation=False)."
+        if takes_keyword
+        else "torch.cuda.get_device_capability() >= (8, 0)."
+    )
+    edit = change.set_keyword(module, call.node, "including_emulation", "False")
+    return build.at_node(
+        module,
+        call.node,
+        "VC115",
+        Severity.NOTE,
+        "torch.cuda.is_bf16_supported() is True for emulation too: on a V100 or T4",
+        remedy=f"Ask for native support: {question}",
+        unsafe_edits=(edit,) if takes_keyword else (),
+        url="https://github.com/pytorch/pytorch/blob/main/torch/cuda/__init__.py",
+    )

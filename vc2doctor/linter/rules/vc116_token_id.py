@@ -29,34 +29,38 @@ from vc2doctor.linter import build
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.stage import Stage, words
 from vc2doctor.linter.model import CodeFinding
-from vc2doctor.linter.read.module import last_name, root_name
+from vc2doctor.linter.read.module import Place, last_name, root_name
+
+_EMBEDDING_WORDS = {"embeds", "embed", "embeddings", "embedding", "embs"}
 
 
 def find(facts: Facts) -> Iterator[CodeFinding]:
-    """Find assignments of ids into embeddings."""
+    """Yield assignments of a token id into an embedding tensor."""
     for module in facts.code.files.modules.values():
-        if "token_id" not in module.source.text:
-            continue
-        for place in module.statements:
-            statement = place.statement
-            if not isinstance(statement, ast.Assign) or not isinstance(statement.targets[0], ast.Subscript):
-                continue
-            target, value = statement.targets[0], statement.value
-            name = root_name(target) if not isinstance(target.value, ast.Attribute) else target.value.attr
-            if last_name(value).endswith("token_id") and words(name.replace("_", " ")) & {
-                "embeds",
-                "embed",
-                "embeddings",
-                "embedding",
-                "embs",
-            }:
-                infers = facts.stages.of(place) is Stage.INFERS
-                yield build.at(
-                    module,
-                    statement,
-                    "VC116",
-                    Severity.NOTE if infers else Severity.WARNING,
-                    f"{build.code(target)} is an embedding, and gets the number of a token",
-                    remedy="Write the id into the ids before they are embedded, or write the embedding of the id.",
-                    url="https://github.com/OpenGVLab/Ask-Anything/issues/190",
-                )
+        if "token_id" in module.source.text:
+            for place in module.statements:
+                target = _embedding_that_gets_id(place)
+                if target is not None:
+                    yield _id_in_embedding(facts, place, target)
+
+
+def _embedding_that_gets_id(place: Place) -> ast.Subscript | None:
+    """Return the target of ``inputs_embeds[…] = tokenizer.bos_token_id``; ``None`` for other statements."""
+    match place.statement:
+        case ast.Assign(targets=[ast.Subscript(value=tensor) as target, *_], value=value):
+            name = tensor.attr if isinstance(tensor, ast.Attribute) else root_name(target)
+            is_embedding = bool(words(name.replace("_", " ")) & _EMBEDDING_WORDS)
+            return target if is_embedding and last_name(value).endswith("token_id") else None
+    return None
+
+
+def _id_in_embedding(facts: Facts, place: Place, target: ast.Subscript) -> CodeFinding:
+    return build.at_node(
+        place.module,
+        place.statement or target,
+        "VC116",
+        Severity.NOTE if facts.stages.of(place) is Stage.INFERS else Severity.WARNING,
+        f"{build.code(target)} is an embedding, and gets the number of a token",
+        remedy="Write the id into the ids before they are embedded, or write the embedding of the id.",
+        url="https://github.com/OpenGVLab/Ask-Anything/issues/190",
+    )

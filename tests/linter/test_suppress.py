@@ -1,4 +1,4 @@
-"""What people told the linter to leave."""
+"""Rules are selected, and places are suppressed, by comments and settings."""
 
 from __future__ import annotations
 
@@ -9,68 +9,71 @@ import pytest
 
 from tests.conftest import Ran
 from vc2doctor.linter.model import LintError
-from vc2doctor.linter.read.ignore_comments import comments
+from vc2doctor.linter.read.ignore_comments import ignored_lines
 from vc2doctor.linter.run import LintTask, judge
 from vc2doctor.linter.settings import LintSettings
-from vc2doctor.linter.suppress import selected
+from vc2doctor.linter.suppress import selected_rules
 
-KNOWN = ("VC100", "VC101", "VC102", "VC103")
+ALL_RULES = ("VC100", "VC101", "VC102", "VC103")
 LINE = "    with torch.cuda.amp.autocast():"
 CODE = f"import torch\n\n\ndef train(model, batch):\n{LINE}\n        model(batch).backward()\n"
+"""VC102 reports ``LINE``."""
 
 
-def test_comments_name_rules_or_none() -> None:
+def test_comment_names_rules_or_none_for_all() -> None:
     text = "a  # vc2doctor: ignore[VC101, vc103]\nb\nc  # vc2doctor: ignore\n"
-    assert comments(text) == {1: frozenset({"VC101", "VC103"}), 3: frozenset()}
+    assert ignored_lines(text) == {1: frozenset({"VC101", "VC103"}), 3: frozenset()}
 
 
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        (LintSettings(), set(KNOWN)),
+        (LintSettings(), set(ALL_RULES)),
         (LintSettings(select=("VC101",)), {"VC101"}),
         (LintSettings(select=("VC101",), extend_select=("VC103",)), {"VC101", "VC103"}),
         (LintSettings(ignore=("vc10",)), set()),
         (LintSettings(ignore=("VC102",)), {"VC100", "VC101", "VC103"}),
     ],
 )
-def test_rules_are_chosen_by_the_beginnings_of_ids(settings: LintSettings, expected: set[str]) -> None:
-    assert selected(settings, KNOWN) == expected
+def test_rules_are_selected_by_prefixes_of_ids(settings: LintSettings, expected: set[str]) -> None:
+    assert selected_rules(settings, ALL_RULES) == expected
 
 
-def test_a_rule_that_does_not_exist_is_wrong_usage() -> None:
+def test_rule_that_does_not_exist_is_an_error() -> None:
     with pytest.raises(LintError, match="no rule 'VC999'"):
-        selected(LintSettings(ignore=("VC999",)), KNOWN)
+        selected_rules(LintSettings(ignore=("VC999",)), ALL_RULES)
 
 
 @pytest.mark.parametrize(
-    ("comment", "left"), [("[VC102]", True), ("", True), ("[VC103]", False), ("[VC102,VC108]", True)]
+    ("ids", "is_suppressed"), [("[VC102]", True), ("", True), ("[VC103]", False), ("[VC102,VC108]", True)]
 )
-def test_a_comment_silences_its_line(comment: str, left: bool, tmp_path: Path) -> None:
-    silent = CODE.replace(LINE, f"{LINE}  # vc2doctor: ignore{comment}")
-    (tmp_path / "train.py").write_text(silent, encoding="utf-8")
-    judged = judge(LintTask(paths=(tmp_path,)))
-    assert ("VC102" not in {one.id for one in judged.findings}) is left
-    assert bool(judged.silenced) is left
+def test_comment_suppresses_its_rules_on_its_line(ids: str, is_suppressed: bool, tmp_path: Path) -> None:
+    commented = CODE.replace(LINE, f"{LINE}  # vc2doctor: ignore{ids}")
+    (tmp_path / "train.py").write_text(commented, encoding="utf-8")
+    result = judge(LintTask(paths=(tmp_path,)))
+    assert ("VC102" not in {finding.id for finding in result.findings}) is is_suppressed
+    assert bool(result.silenced) is is_suppressed
 
 
-def test_one_silenced_copy_leaves_the_others(tmp_path: Path) -> None:
+def test_suppressed_copy_leaves_the_other_places_of_a_finding(tmp_path: Path) -> None:
     for name, comment in (("a", "  # vc2doctor: ignore[VC105]"), ("b", ""), ("c", "")):
         (tmp_path / f"{name}.py").write_text(f"fp16 = True\nmax_grad_norm = -1{comment}\n", encoding="utf-8")
-    (found,) = [one for one in judge(LintTask(paths=(tmp_path,))).findings if one.id == "VC105"]
-    assert [place.location for place in found.places] == ["b.py:2", "c.py:2"]
+    (finding,) = [finding for finding in judge(LintTask(paths=(tmp_path,))).findings if finding.id == "VC105"]
+    assert [place.location for place in finding.places] == ["b.py:2", "c.py:2"]
 
 
-def test_settings_in_pyproject(tmp_path: Path, doctor: Callable[..., Ran]) -> None:
+def test_settings_in_pyproject_apply_and_exclude_only_if_they_are_trusted(
+    tmp_path: Path, doctor: Callable[..., Ran]
+) -> None:
     for name in ("train.py", "legacy/train.py", "copied/train.py"):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(CODE, encoding="utf-8")
-    told = (
+    settings = (
         '[tool.vc2doctor.lint]\nselect = ["VC102"]\nexclude = ["copied"]\n'
         '[tool.vc2doctor.lint.per-file-ignores]\n"legacy/*" = ["VC102"]\n'
     )
-    (tmp_path / "pyproject.toml").write_text(told, encoding="utf-8")
+    (tmp_path / "pyproject.toml").write_text(settings, encoding="utf-8")
     ran = doctor("lint", "--fail-on", "warning", cwd=tmp_path)
     assert ran.code == 1
     assert "train.py:5" in ran.out
@@ -86,13 +89,17 @@ def test_settings_in_pyproject(tmp_path: Path, doctor: Callable[..., Ran]) -> No
     isolated = doctor("lint", "--isolated", cwd=tmp_path)
     assert "legacy/train.py:5" in isolated.out
     assert "VC108" in isolated.out
+
+
+def test_unknown_setting_in_pyproject_is_an_error(tmp_path: Path, doctor: Callable[..., Ran]) -> None:
+    (tmp_path / "train.py").write_text(CODE, encoding="utf-8")
     (tmp_path / "pyproject.toml").write_text("[tool.vc2doctor.lint]\nselct = []\n", encoding="utf-8")
     ran = doctor("lint", cwd=tmp_path)
     assert ran.code == 2
     assert "selct" in ran.err
 
 
-def test_what_is_left_is_not_mended(tmp_path: Path, doctor: Callable[..., Ran]) -> None:
+def test_suppressed_place_is_not_fixed(tmp_path: Path, doctor: Callable[..., Ran]) -> None:
     line = "        with torch.cuda.amp.autocast(dtype=torch.float16):"
     text = (
         "import torch\n\n\ndef train(model, loader, scaler):\n    for batch in loader:\n"
@@ -101,6 +108,6 @@ def test_what_is_left_is_not_mended(tmp_path: Path, doctor: Callable[..., Ran]) 
     )
     (tmp_path / "train.py").write_text(text, encoding="utf-8")
     doctor("lint", "--fix", cwd=tmp_path)
-    after = (tmp_path / "train.py").read_text(encoding="utf-8")
-    assert after.count('torch.autocast("cuda", dtype=torch.float16)') == 1
-    assert f"{line}  # vc2doctor: ignore" in after
+    fixed = (tmp_path / "train.py").read_text(encoding="utf-8")
+    assert fixed.count('torch.autocast("cuda", dtype=torch.float16)') == 1
+    assert f"{line}  # vc2doctor: ignore" in fixed
