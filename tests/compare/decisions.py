@@ -26,7 +26,7 @@ RENAMED: Mapping[str, str] = {
 DECISIONS = frozenset(
     {
         *("id", "severity", "path", "line", "end_line", "verdict", "exit_code", "recipe", "outcome"),
-        *("unit", "role", "constraint", "constraints", "issues", "cause", "also"),
+        *("unit", "fault", "is", "role", "constraint", "constraints", "issues", "cause", "also"),
         *("places", "findings", "diagnoses", "combination", "probe", "recipes", "plan", "profile", "precision"),
         *("silenced", "files", "edits", "diff", "refused_count"),
         *("fix", "commands", "cell", "cells", "written", "steps_taken", "steps_skipped", "package"),

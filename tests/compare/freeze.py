@@ -96,6 +96,9 @@ def _lint(options: argparse.Namespace, folder: Path) -> None:
 
 def _commits(repositories: Path) -> Iterator[tuple[str, str, Path]]:
     os.environ["VC2DOCTOR_REPOSITORIES"] = str(repositories)
+    if not corpus.cases():
+        message = f"{corpus.CASES} is missing: there are no labeled places to lint"
+        raise FileNotFoundError(message)
     for name, commit in sorted({(case.repository, case.commit) for case in corpus.cases()}):
         git = corpus.git_directory(name)
         if git is not None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from vc2doctor.linter.read.config import UNKNOWN, Config
-from vc2doctor.linter.read.json_config import read_json
+from vc2doctor.linter.read.formats.json import read_json
+from vc2doctor.linter.read.formats.shell import read_launches
+from vc2doctor.linter.read.formats.yaml import read_yaml
 from vc2doctor.linter.read.module import Module, module_of
 from vc2doctor.linter.read.python_config import read_python
-from vc2doctor.linter.read.shell import read_launches
 from vc2doctor.linter.read.source import read_source
-from vc2doctor.linter.read.yaml_config import read_yaml
 
 
 def entries(config: Config | None) -> dict[str, tuple[object, int]]:

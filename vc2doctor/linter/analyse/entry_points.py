@@ -7,9 +7,8 @@ from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.loops import Loop
 from vc2doctor.linter.analyse.resolve import Unit
 from vc2doctor.linter.analyse.values import Value
-from vc2doctor.linter.read.config import Config
+from vc2doctor.linter.read.config import Config, Launch
 from vc2doctor.linter.read.module import Class
-from vc2doctor.linter.read.shell import Launch
 
 
 class EntryPoint(NamedTuple):

@@ -8,7 +8,7 @@ from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.loss_scaling import scale_calls, scalers_of
 from vc2doctor.linter.analyse.resolve import Unit
 from vc2doctor.linter.analyse.values import BFLOAT16, FLOAT16, FLOAT32, Dtype, Value
-from vc2doctor.linter.read.shell import Launch
+from vc2doctor.linter.read.config import Launch
 from vc2doctor.target.shared.recipes import RECIPES
 
 _RECIPES_OF_FLAGS = (("bf16", "bf16-amp"), ("fp16", "fp16-amp"))

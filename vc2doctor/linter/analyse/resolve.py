@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from posixpath import normpath
 
-from vc2doctor.linter.read.config import Config
+from vc2doctor.linter.read.config import Config, Launch
 from vc2doctor.linter.read.module import Call, Class, Function, Module, Place, last_name
 from vc2doctor.linter.read.project import ProjectFiles
-from vc2doctor.linter.read.shell import Launch
 
 MAX_HOPS = 8
 """Re-exports that are followed for one name. Real code has fewer, and the limit ends circular imports."""

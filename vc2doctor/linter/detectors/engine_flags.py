@@ -9,8 +9,7 @@ from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.resolve import Unit
 from vc2doctor.linter.analyse.stage import is_inference_path
 from vc2doctor.linter.model import CodeFinding
-from vc2doctor.linter.read.config import Config, ConfigEntry
-from vc2doctor.linter.read.shell import Launch
+from vc2doctor.linter.read.config import Config, ConfigEntry, Launch
 
 _TRANSFORMERS_URL = "https://huggingface.co/docs/transformers/deepspeed#data-precision"
 

@@ -10,8 +10,8 @@ from vc2doctor.linter.analyse.resolve import Unit
 from vc2doctor.linter.analyse.stage import is_inference_path
 from vc2doctor.linter.detectors.trainer_flags import ARGUMENTS_CLASSES, TRAINER_URL
 from vc2doctor.linter.model import CodeFinding
+from vc2doctor.linter.read.config import Launch
 from vc2doctor.linter.read.module import Call, Class
-from vc2doctor.linter.read.shell import Launch
 
 _RAISES = "transformers raises ValueError: At most one of fp16 and bf16 can be True"
 

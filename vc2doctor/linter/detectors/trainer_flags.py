@@ -13,9 +13,8 @@ from vc2doctor.linter.analyse.stage import is_inference_path
 from vc2doctor.linter.analyse.values import BFLOAT16
 from vc2doctor.linter.knowledge.model_families import Family, family_of
 from vc2doctor.linter.model import CodeFinding, Edit
-from vc2doctor.linter.read.config import Config
+from vc2doctor.linter.read.config import Config, Flag, Launch
 from vc2doctor.linter.read.module import Call, Module
-from vc2doctor.linter.read.shell import Flag, Launch
 
 TRAINER_URL = "https://huggingface.co/docs/transformers/main_classes/trainer#transformers.TrainingArguments.bf16"
 ARGUMENTS_CLASSES = ("TrainingArguments", "SFTConfig", "DPOConfig", "GRPOConfig", "Arguments")

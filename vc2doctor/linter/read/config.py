@@ -1,8 +1,9 @@
-"""A configuration as facts: dotted keys, each with its value and line. Values are read, never computed."""
+"""Configurations and launches as facts: keys and flags with values and lines. Values are read, never computed."""
 
 import re
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 PRECISION_WORDS = re.compile(r"fp16|bf16|float16|\bamp\b|use_amp|half|precision|grad_norm|clip|dtype", re.IGNORECASE)
 """A configuration without any of these words does not affect precision. It is not parsed."""
@@ -58,3 +59,35 @@ class Config:
         """Return the value of a key, or ``UNKNOWN`` if there is no such key."""
         entry = self.find(key)
         return entry.value if entry else UNKNOWN
+
+
+class Flag(NamedTuple):
+    """A flag of a command."""
+
+    value: str | None
+    """``None``: the flag has no value (``--fp16``)."""
+    line: int
+
+    @property
+    def is_on(self) -> bool:
+        """Whether a boolean flag is on: ``--fp16``, ``--fp16 True``."""
+        return self.value is None or self.value.lower() in ("true", "1", "yes")
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """One command of a launch script that starts Python."""
+
+    script: str
+    """The path of the launch script, relative to the root."""
+    line: int
+    program: str
+    """The Python file as the command names it."""
+    config_paths: tuple[str, ...]
+    """The configuration files as the command names them."""
+    flags: Mapping[str, Flag] = field(default_factory=dict)
+    """By name, with underscores: ``--bf16 True``, and overrides such as ``optimizer.max_grad_norm 5``."""
+
+    def turns_on(self, flag: str) -> bool:
+        """Return whether the command has the flag, and it is on."""
+        return flag in self.flags and self.flags[flag].is_on

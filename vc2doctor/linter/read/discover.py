@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vc2doctor.linter.model import LintError
+from vc2doctor.linter.read import formats
 from vc2doctor.linter.read.gitignore import GitIgnore
 
 CODE_ENDINGS = (".py", ".ipynb")
-DATA_ENDINGS = (".yaml", ".yml", ".json", ".sh", ".bash", ".slurm", ".sbatch")
 
 MAX_CODE_BYTES, MAX_DATA_BYTES = 8 * 1024 * 1024, 256 * 1024
 """Larger code is generated; larger data is a vocabulary or a data set. Neither is read."""
@@ -89,7 +89,7 @@ def _walk(top: Path, root: Path) -> Iterator[FileToRead]:
         )
         for file in files:
             path = Path(folder, file)
-            if file.lower().endswith(CODE_ENDINGS + DATA_ENDINGS) and _is_small_enough(path):
+            if file.lower().endswith(CODE_ENDINGS + formats.suffixes()) and _is_small_enough(path):
                 name = _printable(path.relative_to(root).as_posix())
                 is_vendored = bool(_VENDORED.search(name))
                 yield FileToRead(path, name, is_vendored, git_ignore.ignores(str(path)))

@@ -8,15 +8,12 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from vc2doctor.linter.model import LintError
-from vc2doctor.linter.read import discover
-from vc2doctor.linter.read.config import Config
+from vc2doctor.linter.read import discover, formats
+from vc2doctor.linter.read.config import Config, Launch
 from vc2doctor.linter.read.ignore_comments import IgnoredLines, ignored_lines
-from vc2doctor.linter.read.json_config import read_json
 from vc2doctor.linter.read.module import Module, module_of
 from vc2doctor.linter.read.python_config import read_python
-from vc2doctor.linter.read.shell import Launch, read_launches
 from vc2doctor.linter.read.source import UnreadableError, decode, read_source
-from vc2doctor.linter.read.yaml_config import read_yaml
 
 _UNIT_MARKERS = ("setup.py", "pyproject.toml", "requirements.txt", "environment.yml", "environment.yaml", ".git")
 """A folder with one of these files is a unit: it has requirements of its own."""
@@ -139,15 +136,9 @@ class _ProjectReader:
     def _read_data(self, name: str, text: str) -> None:
         if lines := ignored_lines(text):
             self._ignored_lines[name] = lines
-        if name.endswith((".yaml", ".yml")):
-            config = read_yaml(name, text)
-        elif name.endswith(".json"):
-            config = read_json(name, text)
-        else:
-            self._launches.extend(read_launches(name, text))
-            return
-        if config is not None:
-            self._configs.append(config)
+        reading = formats.read(name, text)
+        self._configs.extend(reading.configs)
+        self._launches.extend(reading.launches)
 
     def read_dependencies(self) -> None:
         """Read the files that code which was read imports or inherits from, and then what those need."""

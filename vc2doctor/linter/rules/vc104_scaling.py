@@ -79,7 +79,7 @@ def _scaling_wrapper(config: Config) -> Iterator[CodeFinding]:
             scale,
             "VC104",
             Severity.WARNING,
-            "the optimiser wrapper has no dtype, so it computes in float16 and scales the loss, and the weights are bfloat16",
+            "the optimizer wrapper has no dtype, so it computes in float16 and scales the loss, and the weights are bfloat16",
             evidence=(f"torch_dtype=torch.bfloat16 at {config.name}:{weights[0].line}",),
             remedy='Give the wrapper dtype="bfloat16".',
             url="https://github.com/InternLM/xtuner/issues/960",

@@ -1,4 +1,4 @@
-"""Trainable parameters in pure half precision under a plain optimiser.
+"""Trainable parameters in pure half precision under a plain optimizer.
 
 **Why.** In pure bfloat16 an update smaller than 1/256 of the weight rounds to nothing: after 10 AdamW steps at a
 learning rate of 1e-5, 85 % of the weights had not moved (float32: 0.001 %). In pure float16 AdamW's eps of 1e-8 becomes
@@ -93,7 +93,7 @@ def _half_model(facts: Facts, cast: Cast) -> CodeFinding:
     if is_float16:
         message = f"{model} is made float16 as a whole, trainable parameters too: AdamW's eps of 1e-8 is 0 there"
     else:
-        message = f"{model} is made bfloat16 as a whole: under a plain optimiser 85 % of the weights do not move at a learning rate of 1e-5"
+        message = f"{model} is made bfloat16 as a whole: under a plain optimizer 85 % of the weights do not move at a learning rate of 1e-5"
     evidence = [ast.unparse(cast.call.node)]
     if "deepspeed" in place.module.source.text:
         evidence.append("right only while DeepSpeed's fp16 or bf16 is on, which keeps float32 masters")

@@ -3,9 +3,11 @@
 import re
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
+
+from vc2doctor.linter.read.config import Flag, Launch
+from vc2doctor.linter.read.formats import FileFormat, Reading
 
 _PYTHON = re.compile(r"(^|/)(python[\d.]*|torchrun|deepspeed|accelerate|srun|xtuner|swift)$")
 _ASSIGNMENT = re.compile(r"(?:export\s+)?(\w+)=(.*)")
@@ -17,38 +19,6 @@ class Word(NamedTuple):
 
     text: str
     line: int
-
-
-class Flag(NamedTuple):
-    """A flag of a command."""
-
-    value: str | None
-    """``None``: the flag has no value (``--fp16``)."""
-    line: int
-
-    @property
-    def is_on(self) -> bool:
-        """Whether a boolean flag is on: ``--fp16``, ``--fp16 True``."""
-        return self.value is None or self.value.lower() in ("true", "1", "yes")
-
-
-@dataclass(frozen=True, slots=True)
-class Launch:
-    """One command of a launch script that starts Python."""
-
-    script: str
-    """The path of the launch script, relative to the root."""
-    line: int
-    program: str
-    """The Python file as the command names it."""
-    config_paths: tuple[str, ...]
-    """The configuration files as the command names them."""
-    flags: Mapping[str, Flag] = field(default_factory=dict)
-    """By name, with underscores: ``--bf16 True``, and overrides such as ``optimizer.max_grad_norm 5``."""
-
-    def turns_on(self, flag: str) -> bool:
-        """Return whether the command has the flag, and it is on."""
-        return flag in self.flags and self.flags[flag].is_on
 
 
 def read_launches(script: str, text: str) -> tuple[Launch, ...]:
@@ -112,3 +82,9 @@ def _flags(words: list[Word]) -> Iterator[tuple[str, Flag]]:
             yield f"--{name.replace('-', '_')}", Flag(given_value if equals else value, word.line)
         elif re.fullmatch(r"[a-z]\w*(\.\w+)*", word.text) and value is not None and not value.endswith((".py", ".sh")):
             yield word.text, Flag(value, word.line)
+
+
+FORMAT = FileFormat(
+    suffixes=(".sh", ".bash", ".slurm", ".sbatch"),
+    read=lambda name, text: Reading(launches=read_launches(name, text)),
+)

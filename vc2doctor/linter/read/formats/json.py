@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from vc2doctor.linter.read.config import MAX_DEPTH, PRECISION_WORDS, Config, ConfigEntry
+from vc2doctor.linter.read.formats import FileFormat, Reading
 
 
 def read_json(name: str, text: str) -> Config | None:
@@ -47,3 +48,11 @@ def _entries(prefix: str, data: dict[str, Any], lines: _KeyLines, depth: int) ->
             yield from _entries(f"{prefix}{key}.", value, lines, depth + 1)
         elif not isinstance(value, dict | list):
             yield ConfigEntry(f"{prefix}{key}", value, line)
+
+
+def _read(name: str, text: str) -> Reading:
+    config = read_json(name, text)
+    return Reading(configs=(config,) if config is not None else ())
+
+
+FORMAT = FileFormat(suffixes=(".json",), read=_read)

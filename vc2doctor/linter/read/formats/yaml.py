@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import yaml
 
 from vc2doctor.linter.read.config import MAX_DEPTH, PRECISION_WORDS, Config, ConfigEntry
+from vc2doctor.linter.read.formats import FileFormat, Reading
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -57,3 +58,11 @@ def _entries(prefix: str, node: yaml.MappingNode, depth: int) -> Iterator[Config
             except (yaml.YAMLError, ValueError):
                 plain = value.value
             yield ConfigEntry(dotted, plain, value.start_mark.line + 1)
+
+
+def _read(name: str, text: str) -> Reading:
+    config = read_yaml(name, text)
+    return Reading(configs=(config,) if config is not None else ())
+
+
+FORMAT = FileFormat(suffixes=(".yaml", ".yml"), read=_read)
