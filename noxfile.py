@@ -117,7 +117,9 @@ def build(session: nox.Session, name: str, python: str, requirements: tuple[str,
     """Build a fresh environment with uv in the session's folder, and return its folder."""
     target = Path(session.create_tmp()).resolve() / name
     session.run("uv", "venv", "--quiet", "--clear", "--python", interpreter(python), str(target), external=True)
-    install = ["uv", "pip", "install", "--quiet", "--python", str(target / "bin" / "python"), *requirements]
+    python = str(target / "bin" / "python")
+    # The probe writes no bytecode, so without this every probe would compile the stack again.
+    install = ["uv", "pip", "install", "--quiet", "--compile-bytecode", "--python", python, *requirements]
     session.run(*install, external=True, env=uv_settings())
     return target
 

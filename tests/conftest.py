@@ -138,7 +138,8 @@ def _install(root: Path, requirements: tuple[str, ...]) -> Path:
     environment = {**os.environ, **noxfile.uv_settings()}
     for command in (
         ["uv", "venv", "--quiet", "--python", sys.executable, "--clear", str(root)],
-        ["uv", "pip", "install", "--quiet", "--python", str(root / "bin" / "python"), *requirements],
+        # The probe writes no bytecode, so without this every probe would compile the stack again.
+        ["uv", "pip", "install", "--quiet", "--compile-bytecode", "--python", f"{root}/bin/python", *requirements],
     ):
         subprocess.run([sys.executable, "-m", *command], check=True, env=environment)
     return root

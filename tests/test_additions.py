@@ -107,7 +107,7 @@ RULE = '''
             for call in module.calls:
                 seed = call.argument("seed", 0)
                 if call.name == "manual_seed" and isinstance(seed, ast.Constant) and seed.value == 0:
-                    yield build.at_node(module, call.node, "VC199", Severity.NOTE, "the seed is 0", remedy="Use another.")
+                    yield build.at_node(module, call.node, "VC199", Severity.NOTE, "the seed is 0", remedy="No.")
     '''
 
 TRAINS = "import torch\n\nwith torch.autocast('cuda', dtype=torch.bfloat16):\n    torch.manual_seed({})"
