@@ -29,7 +29,10 @@ def check(examination: Examination) -> Iterator[Finding]:
                 id="VC021",
                 severity=Severity.WARNING,
                 message=f"settings in {settings.file} were ignored: {', '.join(settings.ignored)}",
-                evidence=("the file is in the working directory or above it, and it was not passed with --config",),
+                evidence=(
+                    "the file was found in the working directory or above it",
+                    "a file that was only found cannot choose what is run, written or believed",
+                ),
                 remedy="If you trust this file, pass it with --config. Otherwise remove these keys, or use --isolated.",
                 commands=(f"vc2doctor check --config {shlex.quote(settings.file)}",),
                 url="https://packaging.python.org/en/latest/specifications/pyproject-toml/",

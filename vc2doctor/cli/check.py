@@ -15,7 +15,7 @@ from vc2doctor.cli.output import output_of, progress, write_report
 @click.option(
     "--code",
     type=shared.PATH,
-    help="Training code to lint as well. Its faults count, and its precision decides if you pass no --precision.",
+    help="Training code to lint as well. Its faults become findings. Without --precision, its precision is checked.",
 )
 @shared.examination
 def check(form: str, output: Path | None, **options: Any) -> None:  # noqa: ANN401 - click passes one keyword per option

@@ -52,7 +52,7 @@ def _uses_bfloat16(facts: Facts, unit: Unit) -> bool:
 
 
 def _companions(facts: Facts, unit: Unit, findings: list[CodeFinding]) -> Iterator[CodeFinding]:
-    """Yield the places that are correct for float16 and must change together with the findings."""
+    """Yield the places that are no fault in float16, but must change too when the project switches to bfloat16."""
     known = {(finding.path, finding.line) for finding in findings}
     for companion in _candidates(facts, unit):
         if (companion.path, companion.line) not in known:

@@ -127,7 +127,9 @@ def support(
         return _amd_support(build, architecture)
     if vendor == "apple":
         # M2 has bfloat16 instructions and M1 does not. torch reports no difference, so only a measurement can tell.
-        return Support(usable=None, bf16=Bf16.UNKNOWN, reason="bfloat16 on Apple GPUs is known only after a probe")
+        return Support(
+            usable=None, bf16=Bf16.UNKNOWN, reason="only a probe can show whether an Apple GPU supports bfloat16"
+        )
     return _nvidia_support(capability, build, driver)
 
 

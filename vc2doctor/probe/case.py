@@ -55,5 +55,5 @@ class Case(Data):
         return self.run.located.broken if self.run.located else None
 
     def fixed_by(self, change: str) -> bool:
-        """Return whether the worker tried ``change`` and it let the training pass the bad step."""
+        """Return whether the worker tried ``change``, and the bad step succeeded with it."""
         return self.run.experiments.get(change, False)

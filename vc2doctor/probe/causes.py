@@ -183,7 +183,9 @@ def _peft_origin(case: Case) -> str:
 def scale_driven_to_zero(case: Case) -> str | None:
     """Find a loss scale of 0."""
     zero = any(step.scale == 0.0 for step in case.run.steps)
-    return "GradScaler halved its scale to 0, and the gradients of the next batch are divided by it" if zero else None
+    return (
+        "GradScaler halved its scale down to 0, and then divided the gradients of the next batch by 0" if zero else None
+    )
 
 
 @_cause("Leave the init_scale of GradScaler at its default of 65536.")
@@ -324,7 +326,7 @@ def undefined_operation(case: Case) -> str | None:
 
 @_cause("Train in float16 with a GradScaler, or in float32: bfloat16 drops bits of these weights.")
 def float16_checkpoint_in_bfloat16(case: Case) -> str | None:
-    """Find a first loss that bfloat16 changes, of weights that are exact in float16."""
+    """Return evidence if bfloat16 rounds weights that float16 holds exactly, and so changes the first loss."""
     inspection, control = case.probe.inspection, case.probe.recipe(CONTROL)
     if inspection is None or inspection.stored != "float16" or case.recipe.base != "bfloat16" or control is None:
         return None
@@ -332,8 +334,8 @@ def float16_checkpoint_in_bfloat16(case: Case) -> str | None:
     if loss is None or exact is None or abs(loss - exact) <= _MIN_LOSS_CHANGE * abs(exact):
         return None
     return (
-        f"the weights use float16's 11 bits, of which bfloat16 keeps 8: the first loss is {loss:.4g} instead of"
-        f" {exact:.4g}"
+        "these weights need the 11 significant bits of float16, but bfloat16 has 8. "
+        f"So the first loss is {loss:.4g} instead of {exact:.4g}"
     )
 
 

@@ -235,7 +235,7 @@ def _listed(words: Sequence[str]) -> str:
 
 
 def _open_range(axis: str, below: _PassingCell | None, above: _PassingCell | None) -> str:
-    """Return the specifier of the versions between two passing cells, without those two."""
+    """Return the specifier of the versions between two cells that pass; the versions of the two cells are excluded."""
     bounds = []
     if below is not None:
         release = below.point[axis]

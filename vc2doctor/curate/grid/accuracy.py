@@ -104,7 +104,7 @@ def predict(spec: CellSpec, resolved: Mapping[str, str] | None, matrix: Matrix, 
 
 
 def table(results: Sequence[Result]) -> list[str]:
-    """Return the lines of the confusion table, the rates, and every cell that was not predicted."""
+    """Return the lines of the report: the confusion table, the rates, and every cell whose prediction was wrong."""
     counts = Counter((result.judgement.verdict, result.trains) for result in results)
     lines = [f"{'predicted':<14}{'trains':>8}{'fails':>8}"]
     lines += [f"{verdict.value:<14}{counts[verdict, True]:>8}{counts[verdict, False]:>8}" for verdict in Verdict]

@@ -47,7 +47,7 @@ def fix(task: LintTask, result: LintResult, *, unsafe: bool, write: bool) -> tup
 
 
 class _Transaction:
-    """The edited texts of a project, and the reasons to refuse them."""
+    """The texts of a project after the edits, and the reasons why the whole change is refused, if any."""
 
     def __init__(self, task: LintTask, result: LintResult, *, unsafe: bool) -> None:
         self._task = task

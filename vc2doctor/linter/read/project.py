@@ -164,7 +164,7 @@ class _ProjectReader:
         return [name for name in self._ignored_files if f"/{name}".endswith(suffixes)]
 
     def _files_of_base_classes(self) -> list[str]:
-        """Return the unparsed files in which a base class of a class that was read may be defined."""
+        """Return the files that are not parsed yet and may define a base class that the parsed code needs."""
         names: set[str] = set()
         for module in self._modules.values():
             folder = module.name.rpartition("/")[0]

@@ -31,7 +31,7 @@ def render_answer(answer: VersionsAnswer, _: Marks) -> Iterator[Line]:
     lines = [f"{judgement.verdict.value}: {first_reason}", *(f"  {reason}" for reason in more_reasons)]
     is_open = judgement.verdict is not Verdict.INCOMPATIBLE
     sections = {
-        "Known to fail under conditions that versions do not show": judgement.conditions,
+        "Versions do not decide these; they fail only in the situation that is described": judgement.conditions,
         "These other packages could still break it": tuple(_possible_conflicts(answer)) if is_open else (),
         "Nearest measured": answer.nearest_cells,
         "Measured to train": tuple(

@@ -15,7 +15,7 @@ STEPS_AFTER = 3
 
 
 def run(events: EventSink, runtime: Runtime, spec: Spec, recipe: Recipe, bad_step: int) -> None:
-    """Emit one ``located`` event for step ``bad_step`` of ``recipe``, and one ``experiment`` event a change tried."""
+    """Emit one ``located`` event for step ``bad_step`` of ``recipe``, and one ``experiment`` event for each change."""
     events.emit("located", recipe=recipe.name, step=bad_step, **_locate(runtime, spec, recipe, bad_step))
     for change in EXPERIMENTS:
         helps = _helps(runtime, spec, recipe, bad_step, change)

@@ -134,7 +134,7 @@ class QFormerBlock(nn.Module):
         self.norm_text = None if last else Norm(width, eps=_BERT_EPSILON)
 
     def forward(self, states: Any, mask: Any, visual: Any, queries: int) -> Any:
-        """Return the next states (rows, queries + words, width); the last block returns those of the queries alone."""
+        """Return the next states (rows, queries + words, width). The last block returns those of the queries only."""
         states = self.norm(states + self.attention(states, states, mask))
         query, text = states[:, :queries], states[:, queries:]
         if self.cross is not None and self.cross_norm is not None:
