@@ -176,7 +176,9 @@ SOURCE = '''
     '''
 
 LAUNCHER = '''
-    """Files of an example launcher: ``example.run`` with lines such as ``fp16 = on``."""
+    """Files of an example launcher: ``train.run`` with lines such as ``fp16 = true``."""
+
+    import json
 
     from vc2doctor.linter.read.config import Config, ConfigEntry
     from vc2doctor.linter.read.formats import FileFormat, Reading
@@ -185,7 +187,7 @@ LAUNCHER = '''
     def read(name: str, text: str) -> Reading:
         """Return the settings of a file."""
         pairs = [(number, line.partition("=")) for number, line in enumerate(text.splitlines(), 1)]
-        entries = tuple(ConfigEntry(key.strip(), value.strip() == "on", number) for number, (key, _, value) in pairs)
+        entries = tuple(ConfigEntry(key.strip(), json.loads(value), number) for number, (key, _, value) in pairs)
         return Reading(configs=(Config(name, "example", entries),))
 
 
@@ -237,7 +239,14 @@ ADDITIONS = {
         command=("check", "--no-probe", "--format", "json"),
         answer='"uptime": { "seconds":',
     ),
-    "launcher's configuration": Addition({"vc2doctor/linter/read/formats/example.py": dedent(LAUNCHER).lstrip()}),
+    "launcher's configuration": Addition(
+        {
+            "vc2doctor/linter/read/formats/example.py": dedent(LAUNCHER).lstrip(),
+            "example/train.run": "fp16 = true\nmax_grad_norm = -1\n",
+        },
+        command=("lint", "example"),
+        answer="at example/train.run:2",
+    ),
 }
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import libcst
 
-from vc2doctor.linter.run import LintTask, judge
+from vc2doctor.linter.run import LintTask, apply_rules
 
 _PROJECT = Path(__file__).parents[1] / "linter" / "fixtures" / "project"
 _RUNS = 3
@@ -61,7 +61,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             lines = write(Path(folder), min_lines)
             task = LintTask(paths=(Path(folder),))
-            print(f"{name}: {lines} lines, lint {fastest_seconds(partial(judge, task)):.2f} s")
+            print(f"{name}: {lines} lines, lint {fastest_seconds(partial(apply_rules, task)):.2f} s")
             texts = [path.read_text(encoding="utf-8") for path in Path(folder).rglob("*.py")]
             with_ast = fastest_seconds(partial(_parse_all, ast.parse, texts))
             with_libcst = fastest_seconds(partial(_parse_all, libcst.parse_module, texts))

@@ -28,4 +28,4 @@ def test_failed_self_test_makes_the_examination_incomplete(faulty: RecipeRun, cl
     (finding,) = findings_of(check, probed)
     assert ("the probe did not detect the planted fault: a fault" in finding.evidence) is (faulty is GOOD)
     assert ("two float32 matrices without a fault did not train" in finding.evidence) is (clean is POISONED)
-    assert verdict.verdict(probed, checks.run(probed)) == "incomplete"
+    assert verdict.final_verdict(probed, checks.run(probed)) == "incomplete"

@@ -23,7 +23,7 @@ def test_exception_while_loading_is_evidence() -> None:
     assert (finding.severity, finding.message) == (Severity.ERROR, "/models/mine cannot be loaded")
     assert "it needs 60.1 GiB" in finding.evidence[0]
     assert finding.remedy == "Use a machine with more memory."
-    assert verdict.verdict(probed, checks.run(probed)) == "unfit"
+    assert verdict.final_verdict(probed, checks.run(probed)) == "unfit"
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_forward_pass_that_is_not_finite_in_float32_is_an_error() -> None:
     probed = examination(probe=probe, planned=PLANNED)
     (finding,) = findings_of(check, probed)
     assert finding.evidence == ("the first result that is not finite comes from lm_head (mm)",)
-    assert verdict.verdict(probed, checks.run(probed)) == "unfit"
+    assert verdict.final_verdict(probed, checks.run(probed)) == "unfit"
 
 
 def test_probe_of_the_miniature_has_no_finding() -> None:

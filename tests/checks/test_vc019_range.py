@@ -54,8 +54,8 @@ def test_exit_code_is_1_if_float16_overflows_and_0_if_it_holds_the_range() -> No
     for largest, expected, code in ((7e4, "unfit", 1), (2e4, "measured", 0)):
         examined = measured(largest, "fp16-scaled", CHECKPOINT)
         findings = checks.run(examined)
-        assert verdict.verdict(examined, findings) == expected
-        assert verdict.exit_code(verdict.verdict(examined, findings), findings, Severity.ERROR) == code
+        assert verdict.final_verdict(examined, findings) == expected
+        assert verdict.exit_code(verdict.final_verdict(examined, findings), findings, Severity.ERROR) == code
 
 
 def findings_by_name(model: str, precision: str) -> list[tuple[Severity, str]]:

@@ -15,7 +15,7 @@ from vc2doctor.findings import Severity
 
 def verdict_and_code(examined: Examination, fail_on: Severity = Severity.ERROR) -> tuple[str, int]:
     findings = checks.run(examined)
-    final_verdict = verdict.verdict(examined, findings)
+    final_verdict = verdict.final_verdict(examined, findings)
     return final_verdict, verdict.exit_code(final_verdict, findings, fail_on)
 
 

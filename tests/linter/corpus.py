@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vc2doctor.linter.model import CodeFinding
-from vc2doctor.linter.run import LintTask, judge
+from vc2doctor.linter.run import LintTask, apply_rules
 
 CASES = Path(__file__).parents[3] / "shared" / "data" / "lint_cases.jsonl"
 _ENDINGS = (".py", ".ipynb", ".yaml", ".yml", ".json", ".sh", ".txt", ".toml")
@@ -117,7 +117,7 @@ def _git(git: Path, *arguments: str, stdin: bytes = b"") -> bytes:
 def findings(git: Path, commit: str, folder: Path) -> tuple[CodeFinding, ...]:
     """Write a commit to an empty folder, and return what the linter finds in it."""
     write_tree(git, commit, folder)
-    return judge(LintTask(paths=(folder,))).findings
+    return apply_rules(LintTask(paths=(folder,))).findings
 
 
 def is_judged_correctly(case: Case, found: tuple[CodeFinding, ...]) -> bool:

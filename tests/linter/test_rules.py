@@ -10,7 +10,7 @@ import pytest
 
 from vc2doctor.linter import rules
 from vc2doctor.linter.fix.transaction import fix
-from vc2doctor.linter.run import LintTask, judge
+from vc2doctor.linter.run import LintTask, apply_rules
 from vc2doctor.linter.settings import LintSettings
 
 FIXTURES = Path(__file__).parent / "fixtures" / "rules"
@@ -27,7 +27,7 @@ def task_of(folder: Path, rule: str) -> LintTask:
 
 
 def findings_of(folder: Path, rule: str) -> set[Place]:
-    findings = judge(task_of(folder, rule)).findings
+    findings = apply_rules(task_of(folder, rule)).findings
     return {(finding.path or "", finding.line or 0, finding.severity.value) for finding in findings}
 
 
@@ -72,11 +72,11 @@ def test_fix_makes_the_expected_code_and_changes_nothing_the_second_time(rule: s
     copy = tmp_path / "bad"
     shutil.copytree(FIXTURES / rule / "bad", copy)
     task = task_of(copy, rule)
-    first, _ = fix(task, judge(task), unsafe=True, write=True)
+    first, _ = fix(task, apply_rules(task), unsafe=True, write=True)
     assert first.written
     for path in (FIXTURES / rule / "fixed").iterdir():
         assert (copy / path.name).read_text(encoding="utf-8") == path.read_text(encoding="utf-8")
-    second, _ = fix(task, judge(task), unsafe=True, write=True)
+    second, _ = fix(task, apply_rules(task), unsafe=True, write=True)
     assert not second.files
 
 

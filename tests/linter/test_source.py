@@ -17,7 +17,7 @@ from tests.conftest import Ran
 from vc2doctor.linter.fix.transaction import fix
 from vc2doctor.linter.read.module import module_of
 from vc2doctor.linter.read.source import UnreadableError, decode, encoding_of, read_source
-from vc2doctor.linter.run import LintTask, judge
+from vc2doctor.linter.run import LintTask, apply_rules
 
 TRAINING_CODE = (
     "import torch\n\n\ndef train(model, batch):\n    with torch.cuda.amp.autocast():\n        model(batch).backward()\n"
@@ -27,7 +27,7 @@ TRAINING_CODE = (
 
 def reported(path: Path) -> list[tuple[str, str, int]]:
     """Return the unread files (VC100) and the autocasts without dtype (VC102) below a path."""
-    findings = judge(LintTask(paths=(path,))).findings
+    findings = apply_rules(LintTask(paths=(path,))).findings
     return [
         (finding.id, finding.path or "", finding.line or 0) for finding in findings if finding.id in ("VC100", "VC102")
     ]
@@ -62,7 +62,7 @@ def test_unreadable_file_is_a_note_and_the_others_are_read(name: str, tmp_path: 
     assert ("VC102", "train.py", 5) in places
     # Newer Pythons can parse some of these files.
     assert [path for id_, path, _ in places if id_ == "VC100"] in ([name], [])
-    unread = [finding for finding in judge(LintTask(paths=(tmp_path,))).findings if finding.id == "VC100"]
+    unread = [finding for finding in apply_rules(LintTask(paths=(tmp_path,))).findings if finding.id == "VC100"]
     assert all(finding.severity.value == "note" for finding in unread)
     assert all(len(finding.message) > len("not read: ") for finding in unread)
 
@@ -88,7 +88,7 @@ def test_fix_keeps_the_encoding_and_the_line_ends(tmp_path: Path) -> None:
     text = TRAINING_CODE.replace("import torch", f"# café\n{unused_import}import torch").replace("\n", "\r\n")
     (tmp_path / "train.py").write_bytes(b"\xef\xbb\xbf" + text.encode())
     task = LintTask(paths=(tmp_path,))
-    result, _ = fix(task, judge(task), unsafe=False, write=True)
+    result, _ = fix(task, apply_rules(task), unsafe=False, write=True)
     assert result.written
     fixed = text.replace(unused_import.replace("\n", "\r\n"), "")
     assert (tmp_path / "train.py").read_bytes() == b"\xef\xbb\xbf" + fixed.encode()
@@ -163,7 +163,7 @@ def test_vocabulary_is_no_configuration(tmp_path: Path) -> None:
     vocabulary = {f"fp16_{number}": number for number in range(30_000)}
     (tmp_path / "vocab.json").write_text(json.dumps(vocabulary), encoding="utf-8")
     write_training_code(tmp_path, "train.py")
-    assert not judge(LintTask(paths=(tmp_path,))).facts.code.files.configs
+    assert not apply_rules(LintTask(paths=(tmp_path,))).facts.code.files.configs
 
 
 def test_code_that_is_read_never_runs(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import Ran
 from vc2doctor.linter.model import LintError
 from vc2doctor.linter.read.ignore_comments import ignored_lines
-from vc2doctor.linter.run import LintTask, judge
+from vc2doctor.linter.run import LintTask, apply_rules
 from vc2doctor.linter.settings import LintSettings
 from vc2doctor.linter.suppress import selected_rules
 
@@ -50,7 +50,7 @@ def test_rule_that_does_not_exist_is_an_error() -> None:
 def test_comment_suppresses_its_rules_on_its_line(ids: str, is_suppressed: bool, tmp_path: Path) -> None:
     commented = CODE.replace(LINE, f"{LINE}  # vc2doctor: ignore{ids}")
     (tmp_path / "train.py").write_text(commented, encoding="utf-8")
-    result = judge(LintTask(paths=(tmp_path,)))
+    result = apply_rules(LintTask(paths=(tmp_path,)))
     assert ("VC102" not in {finding.id for finding in result.findings}) is is_suppressed
     assert bool(result.silenced) is is_suppressed
 
@@ -58,7 +58,7 @@ def test_comment_suppresses_its_rules_on_its_line(ids: str, is_suppressed: bool,
 def test_suppressed_copy_leaves_the_other_places_of_a_finding(tmp_path: Path) -> None:
     for name, comment in (("a", "  # vc2doctor: ignore[VC105]"), ("b", ""), ("c", "")):
         (tmp_path / f"{name}.py").write_text(f"fp16 = True\nmax_grad_norm = -1{comment}\n", encoding="utf-8")
-    (finding,) = [finding for finding in judge(LintTask(paths=(tmp_path,))).findings if finding.id == "VC105"]
+    (finding,) = [finding for finding in apply_rules(LintTask(paths=(tmp_path,))).findings if finding.id == "VC105"]
     assert [place.location for place in finding.places] == ["b.py:2", "c.py:2"]
 
 

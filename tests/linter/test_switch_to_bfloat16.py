@@ -18,7 +18,7 @@ from vc2doctor.linter.analyse.recipe import recipes_of, riskiest_recipe
 from vc2doctor.linter.fix.rewrite import rewrite
 from vc2doctor.linter.fix.transaction import fix
 from vc2doctor.linter.model import CodeFinding, FixResult
-from vc2doctor.linter.run import LintResult, LintTask, judge
+from vc2doctor.linter.run import LintResult, LintTask, apply_rules
 
 if TYPE_CHECKING:
     from vc2doctor.linter.model import Edit
@@ -34,7 +34,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def lint(project: Path) -> LintResult:
-    return judge(LintTask(paths=(project,)))
+    return apply_rules(LintTask(paths=(project,)))
 
 
 def diagnosed_places(result: LintResult) -> tuple[CodeFinding, ...]:
@@ -45,7 +45,7 @@ def diagnosed_places(result: LintResult) -> tuple[CodeFinding, ...]:
 def switch(project: Path, *, write: bool = True) -> tuple[FixResult, LintResult]:
     """Make the complete switch to bfloat16."""
     task = LintTask(paths=(project,), precision="bf16")
-    return fix(task, judge(task), unsafe=False, write=write)
+    return fix(task, apply_rules(task), unsafe=False, write=write)
 
 
 def switch_only(project: Path, *roles: str) -> None:
@@ -164,7 +164,7 @@ def test_notebook_is_left_out_of_safe_fixes_and_refuses_a_switch_that_includes_i
     cells = [{"cell_type": "code", "source": source}]
     (project / "train.ipynb").write_text(json.dumps({"cells": cells}), encoding="utf-8")
     task = LintTask(paths=(project,))
-    safe_fix, _ = fix(task, judge(task), unsafe=False, write=True)
+    safe_fix, _ = fix(task, apply_rules(task), unsafe=False, write=True)
     assert safe_fix.written
     result, _ = switch(project)
     assert not result.written

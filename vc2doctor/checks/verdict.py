@@ -24,7 +24,7 @@ _SIGNALS_FROM_OUTSIDE = ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP")
 """A user, a batch system or a lost connection sends these. They do not show a fault of the environment."""
 
 
-def verdict(examination: Examination, findings: Sequence[Finding]) -> FinalVerdict:
+def final_verdict(examination: Examination, findings: Sequence[Finding]) -> FinalVerdict:
     """Return the verdict on an examination."""
     errors = [finding for finding in findings if finding.severity is Severity.ERROR]
     # Another error stands even if the probe did not finish.

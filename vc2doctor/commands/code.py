@@ -10,7 +10,7 @@ from vc2doctor.commands.settings import SettingsSource
 from vc2doctor.findings import Finding, Severity
 from vc2doctor.linter.analyse.recipe import recipes_of, riskiest_recipe
 from vc2doctor.linter.model import CodeFinding, Diagnosis, undiagnosed
-from vc2doctor.linter.run import LintResult, LintTask, judge
+from vc2doctor.linter.run import LintResult, LintTask, apply_rules
 
 
 def read(code: Path, installed: Mapping[str, str], source: SettingsSource) -> CodeReading:
@@ -21,7 +21,7 @@ def read(code: Path, installed: Mapping[str, str], source: SettingsSource) -> Co
         SettingsError: the settings of the code's project cannot be used.
     """
     loaded = settings.load(code if code.is_dir() else code.parent, source)
-    result = judge(LintTask(paths=(code,), settings=loaded.lint, installed=installed))
+    result = apply_rules(LintTask(paths=(code,), settings=loaded.lint, installed=installed))
     recipes = recipes_of(result.facts)
     return CodeReading(
         path=str(code),

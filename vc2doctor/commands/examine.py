@@ -108,7 +108,7 @@ def _recipes(order: ProbeOrder, deciding_recipe: str) -> list[str]:
 def report_on(examination: Examination, seconds: float) -> Report:
     """Run the checks and return the report on an examination that took ``seconds``."""
     findings = checks.run(examination)
-    final_verdict = verdict.verdict(examination, findings)
+    final_verdict = verdict.final_verdict(examination, findings)
     return Report(
         doctor=__version__,
         verdict=final_verdict,

@@ -9,7 +9,7 @@ from vc2doctor.commands.settings import SettingsSource
 from vc2doctor.core.data import Data
 from vc2doctor.findings import Severity
 from vc2doctor.linter.model import LintError, LintReport
-from vc2doctor.linter.run import LintTask, judge, report
+from vc2doctor.linter.run import LintTask, apply_rules, report
 from vc2doctor.linter.settings import LintSettings
 
 
@@ -55,7 +55,7 @@ def lint(request: LintRequest, folder: Path) -> LintReport:
     if request.precision is not None and not request.fixes:
         message = "--precision says what --fix changes the code to. Add --fix to write the change, or --diff to see it."
         raise LintError(message)
-    result = judge(task)
+    result = apply_rules(task)
     if not request.fixes:
         return report(task, result, start_time)
     from vc2doctor.linter.fix.transaction import fix  # noqa: PLC0415 - only here LibCST is needed

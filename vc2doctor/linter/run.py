@@ -44,7 +44,7 @@ class LintResult(NamedTuple):
     """How many findings belong to rules that are not selected or are ignored."""
 
 
-def judge(task: LintTask, overlay: Mapping[str, str] | None = None) -> LintResult:
+def apply_rules(task: LintTask, overlay: Mapping[str, str] | None = None) -> LintResult:
     """Lint the code below the paths of ``task``.
 
     ``overlay`` maps names of files to texts that are read instead of the files on disk.

@@ -214,7 +214,8 @@ def _outside_measured_releases(combination: Combination, verdicts: Verdicts, _: 
 def _near_a_failure(combination: Combination, verdicts: Verdicts, recipe: str) -> _Uncertainty | None:
     for constraint in verdicts.constraints_for(recipe, installed=combination.installed):
         if constraint.is_uncertain(combination.named):
-            reason = f"These versions lie between a measured failure and a measured success; {describe(constraint)}"
+            near = "These versions lie near a measured failure, and no measurement shows that they work"
+            reason = f"{near}; {describe(constraint)}"
             return _Uncertainty(reason, f"near the boundary of {constraint.id}")
     return None
 

@@ -267,7 +267,7 @@ class CodeFacts:
         JSON files are left out: they are read by an engine such as DeepSpeed and not by the project's code.
         """
         unit, cls = self.unit_of(place.module), place.function.cls
-        configs = [config for config in unit.configs if config.kind != "json"]
+        configs = [config for config in unit.configs if config.read_by == "code"]
         naming_class = unit.configs_by_class.get(cls.name, []) if cls is not None else []
         return naming_class or configs
 

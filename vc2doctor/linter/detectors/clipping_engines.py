@@ -21,7 +21,7 @@ def engines_without_clipping(facts: Facts, unit: Unit, loops: list[Loop]) -> Ite
     """Yield updates of an engine's configuration that raise, and loops whose engine gets no limit."""
     updates = list(_updates_with_a_set(unit))
     yield from updates
-    if any(config.kind == "json" and config.find("gradient_clipping") for config in unit.configs):
+    if any(config.read_by == "engine" and config.find("gradient_clipping") for config in unit.configs):
         return
     for loop in loops:
         imported_modules = facts.code.import_closure(loop.function.module)

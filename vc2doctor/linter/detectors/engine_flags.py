@@ -31,7 +31,7 @@ def engine_flags(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
 
 
 def _is_of_deepspeed(config: Config) -> bool:
-    return config.kind == "json" and any(
+    return config.read_by == "engine" and any(
         entry.key.startswith(("zero_optimization", "train_micro_batch")) for entry in config.entries
     )
 

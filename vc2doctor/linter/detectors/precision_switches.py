@@ -64,7 +64,7 @@ def _weights_are_bf16(facts: Facts, unit: Unit) -> bool:
 def _switch_of(config: Config) -> ConfigEntry | None:
     """Return the entry that turns mixed precision on, if the configuration does not select bfloat16."""
     selects_bf16 = any(entry.last_key in _BF16_KEYS and entry.value is True for entry in config.entries)
-    if config.kind == "json" or selects_bf16:
+    if config.read_by == "engine" or selects_bf16:
         return None
     return next((entry for entry in config.entries if entry.last_key in _SWITCHES and entry.value is True), None)
 

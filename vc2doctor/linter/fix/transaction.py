@@ -15,7 +15,7 @@ from vc2doctor.linter.analyse.stage import is_inference_path
 from vc2doctor.linter.fix.rewrite import rewrite
 from vc2doctor.linter.model import CodeFinding, Edit, FileChange, FixError, FixResult, undiagnosed
 from vc2doctor.linter.read.source import decode, encoding_of
-from vc2doctor.linter.run import LintResult, LintTask, judge
+from vc2doctor.linter.run import LintResult, LintTask, apply_rules
 
 MAX_ROUNDS = 3
 """How often the project is edited and linted again. An edit can uncover places that only the next round can fix."""
@@ -71,7 +71,7 @@ class _Transaction:
                 break
             for name, file_edits in edits.items():
                 self._apply(name, file_edits)
-            self.after = judge(self._task, self._texts)
+            self.after = apply_rules(self._task, self._texts)
         if changes_precision and not self.refused:
             self.refused += _remaining(self._before, self.after)
 

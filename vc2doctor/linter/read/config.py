@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 PRECISION_WORDS = re.compile(r"fp16|bf16|float16|\bamp\b|use_amp|half|precision|grad_norm|clip|dtype", re.IGNORECASE)
 """A configuration without any of these words does not affect precision. It is not parsed."""
@@ -44,8 +44,10 @@ class Config:
     name: str
     """The path of the file, relative to the root."""
     kind: str
-    """``python``, ``yaml`` or ``json``."""
+    """The format: ``python``, ``yaml``, ``json``, or that of a launcher."""
     entries: tuple[ConfigEntry, ...]
+    read_by: Literal["code", "engine"] = "code"
+    """Who reads it: the code of the project, or an engine such as DeepSpeed, whose keys mean the same everywhere."""
 
     def find(self, key: str) -> ConfigEntry | None:
         """Return the entry with this dotted key, else the only entry whose key ends in it, else ``None``."""

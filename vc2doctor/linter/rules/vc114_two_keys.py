@@ -64,7 +64,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
 
 def _code_configs(unit: Unit) -> list[Config]:
     """Return the configurations that the unit's own code reads."""
-    return [config for config in unit.configs if config.kind != "json"]
+    return [config for config in unit.configs if config.read_by == "code"]
 
 
 def _bf16_reads(unit: Unit) -> Iterator[KeyRead]:

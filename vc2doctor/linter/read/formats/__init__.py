@@ -26,6 +26,8 @@ class FileFormat(NamedTuple):
     """The endings of its files, in lower case."""
     read: Callable[[str, str], Reading]
     """Return what a file says, from its name and text; an empty reading where it says nothing about precision."""
+    is_script: bool = False
+    """Whether its files start programs, rather than configure them."""
 
 
 @lru_cache(maxsize=1)
@@ -37,6 +39,11 @@ def known() -> tuple[FileFormat, ...]:
 def suffixes() -> tuple[str, ...]:
     """Return the endings of all files that some format reads."""
     return tuple(suffix for each in known() for suffix in each.suffixes)
+
+
+def config_suffixes() -> tuple[str, ...]:
+    """Return the endings of configuration files, which a launch can pass to a program."""
+    return tuple(suffix for each in known() if not each.is_script for suffix in each.suffixes)
 
 
 def read(name: str, text: str) -> Reading:

@@ -22,7 +22,7 @@ def read_json(name: str, text: str) -> Config | None:
         return None
     if not isinstance(data, dict):
         return None
-    return Config(name, "json", tuple(_entries("", data, _KeyLines(text), 0)))
+    return Config(name, "json", tuple(_entries("", data, _KeyLines(text), 0)), read_by="engine")
 
 
 class _KeyLines:

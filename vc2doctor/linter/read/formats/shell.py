@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import NamedTuple
 
+from vc2doctor.linter.read import formats
 from vc2doctor.linter.read.config import Flag, Launch
 from vc2doctor.linter.read.formats import FileFormat, Reading
 
 _PYTHON = re.compile(r"(^|/)(python[\d.]*|torchrun|deepspeed|accelerate|srun|xtuner|swift)$")
 _ASSIGNMENT = re.compile(r"(?:export\s+)?(\w+)=(.*)")
-_CONFIG_ENDINGS = (".yaml", ".yml", ".json")
 
 
 class Word(NamedTuple):
@@ -69,7 +69,7 @@ def _launch(script: str, words: list[Word]) -> Launch | None:
         return None
     program = programs[0] if programs else modules[-1].replace(".", "/") + ".py"
     # The first Python file is the program; others are configurations in Python.
-    config_paths = (*(text for text in texts if text.endswith(_CONFIG_ENDINGS)), *programs[1:])
+    config_paths = (*(text for text in texts if text.endswith(formats.config_suffixes())), *programs[1:])
     return Launch(script, words[0].line, program, config_paths, dict(_flags(words)))
 
 
@@ -87,4 +87,5 @@ def _flags(words: list[Word]) -> Iterator[tuple[str, Flag]]:
 FORMAT = FileFormat(
     suffixes=(".sh", ".bash", ".slurm", ".sbatch"),
     read=lambda name, text: Reading(launches=read_launches(name, text)),
+    is_script=True,
 )
