@@ -23,6 +23,7 @@ LAYERS = (
     "probe",
     "matrix",
     "environment",
+    "target.doors",
     "target.shared",
     "findings",
     "core",
@@ -50,7 +51,8 @@ LINTER = (
 FORBIDDEN = {
     "curate": ("commands", "checks", "remedies", "linter"),
     "commands": ("curate",),
-    "core": ("target.shared",),
+    "core": ("target.shared", "target.doors"),
+    "target.doors": ("findings", "core"),
     "target.shared": ("findings", "core"),
     "environment": ("findings",),
 }

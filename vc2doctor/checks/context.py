@@ -12,6 +12,7 @@ from vc2doctor.matrix.judge import Combination, Judgement, judge, nearest_cells
 from vc2doctor.matrix.known_issue import KnownIssue
 from vc2doctor.matrix.matrix import Matrix
 from vc2doctor.matrix.profile import Profile
+from vc2doctor.probe.doors import DoorOutcome, door_outcomes
 from vc2doctor.probe.facts import ProbeRun
 from vc2doctor.probe.outcome import RecipeOutcome, outcomes
 from vc2doctor.target.shared.recipes import CONTROL, RECIPES
@@ -102,9 +103,23 @@ class Examination(Data):
         """The known issues that apply to what is installed."""
         return tuple(issue for issue in self.matrix.issues if issue.applies_to(self.versions))
 
+    @cached_property
+    def doors(self) -> tuple[DoorOutcome, ...]:
+        """The outcome at every door that the probe opened."""
+        return door_outcomes(self.probe) if self.probe else ()
+
+    @property
+    def passed_all_doors(self) -> bool:
+        """Whether the probe trained through every door that matters."""
+        passed = {outcome.door for outcome in self.doors if outcome.outcome == "passed"}
+        return passed.issuperset(self.plan.doors)
+
     @property
     def trained(self) -> bool:
-        """Whether the probe trained under the control and under the recipe that decides, to the end."""
+        """Whether the probe trained in the plain loop under the control and under the recipe that decides, to the end.
+
+        The doors are a question of their own: see ``passed_all_doors``.
+        """
         needed = (self.outcome(CONTROL), self.outcome(self.plan.precision))
         are_finite = all(outcome is not None and outcome.outcome == "finite" for outcome in needed)
         adapter = self.probe.adapter if self.probe else None

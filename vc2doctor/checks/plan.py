@@ -29,6 +29,8 @@ class Plan(Data):
     """Entry point of the code → the recipe that it trains in, if the linter could find it out."""
     code_silenced: int = 0
     """How many findings in the code are silenced: by comments, by per-file ignores, or by rules that are off."""
+    doors: tuple[str, ...] = ()
+    """The doors that decide the verdict, beside the plain loop: names of ``target/doors``."""
     trains: bool = True
     """Whether training steps are run. The range of a checkpoint can be measured without them."""
     settings: AppliedSettings | None = None

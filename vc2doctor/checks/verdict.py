@@ -35,7 +35,7 @@ def final_verdict(examination: Examination, findings: Sequence[Finding]) -> Fina
     if not examination.plan.trains:
         return "measured" if examination.probe and examination.probe.headroom else "unproven"
     if examination.probe is not None:
-        return "fit" if examination.trained else "unproven"
+        return "fit" if examination.trained and examination.passed_all_doors else "unproven"
     judgement = examination.judgement
     is_known_to_train = judgement is not None and judgement.verdict in (Verdict.VERIFIED, Verdict.COMPATIBLE)
     return "fit" if is_known_to_train else "unproven"

@@ -8,6 +8,7 @@ import click
 from click.core import ParameterSource
 
 from vc2doctor.report import formats
+from vc2doctor.target.doors import DOORS, LOOP
 from vc2doctor.target.shared.recipes import ALIASES, RECIPES, recipe_named
 
 if TYPE_CHECKING:
@@ -111,6 +112,15 @@ def examination(command: Command) -> Command:
             callback=_recipe_name,
             help="Precision recipe that you want to train in. It decides the verdict; the other recipes are for"
             " information. Default: the recipe of the code, else of the profile.",
+        ),
+        click.option(
+            "--door",
+            "doors",
+            type=click.Choice([LOOP, *DOORS]),
+            multiple=True,
+            callback=lambda _, __, value: value or None,
+            help="Way into the stack that you train through, such as trainer or dpo; may be repeated. It decides the"
+            " verdict, beside the plain loop. Default: those of the code, else transformers.Trainer.",
         ),
         device,
         timeout(300.0),

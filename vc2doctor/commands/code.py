@@ -8,6 +8,7 @@ from vc2doctor.commands import settings
 from vc2doctor.commands.report import CodeReading
 from vc2doctor.commands.settings import SettingsSource
 from vc2doctor.findings import Finding, Severity
+from vc2doctor.linter.analyse.doors import doors_of
 from vc2doctor.linter.analyse.recipe import recipes_of, riskiest_recipe
 from vc2doctor.linter.model import CodeFinding, Diagnosis, undiagnosed
 from vc2doctor.linter.run import LintResult, LintTask, apply_rules
@@ -28,6 +29,7 @@ def read(code: Path, installed: Mapping[str, str], source: SettingsSource) -> Co
         findings=tuple(_findings(result, code)),
         recipes=recipes,
         precision=riskiest_recipe(recipes),
+        doors=doors_of(result.facts),
         silenced=result.silenced + result.switched_off,
         settings=loaded.applied,
     )

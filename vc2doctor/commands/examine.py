@@ -16,10 +16,12 @@ from vc2doctor.environment.gather import gather
 from vc2doctor.environment.model import Environment
 from vc2doctor.matrix import load
 from vc2doctor.matrix.profile import Profile
+from vc2doctor.probe.doors import DEFAULT_DOORS, door_outcomes, not_tried
 from vc2doctor.probe.facts import ProbeRun
 from vc2doctor.probe.outcome import not_measured, outcomes, self_test, stress
 from vc2doctor.probe.run import probe
 from vc2doctor.probe.spec import Subject, spec_of
+from vc2doctor.target.doors import LOOP
 from vc2doctor.target.shared.recipes import CONTROL, RECIPES
 
 DEFAULT_PROFILE = "videochat2-mistral"
@@ -72,7 +74,8 @@ def examine(
     )
     if order is not None and not examination.missing:
         recipes = _recipes(order, examination.plan.precision)
-        spec = spec_of(profile, order.subject)
+        doors = {"doors": examination.plan.doors, "import_doors": order.trains}
+        spec = spec_of(profile, order.subject.model_copy(update=doors))
         run = probe(python, request.device, recipes, request.timeout, on_progress, spec)
         examination = examination.model_copy(update={"probe": run})
     return report_on(examination, time.monotonic() - start_time)
@@ -91,12 +94,21 @@ def _plan(request: ExaminationRequest, order: ProbeOrder | None, code: CodeReadi
         entry=subject.entry,
         checkpoint=str(subject.checkpoint) if subject.checkpoint else None,
         trains=order.trains if order else True,
+        doors=_doors(request, order, code),
         code=code.path,
         code_recipes=code.recipes,
         code_silenced=code.silenced,
         settings=request.settings,
         code_settings=code.settings,
     )
+
+
+def _doors(request: ExaminationRequest, order: ProbeOrder | None, code: CodeReading) -> tuple[str, ...]:
+    """Return the doors that matter: those that the user names, else those of the code, else the default ones."""
+    if order is not None and not order.trains:
+        return ()
+    named = code.doors or DEFAULT_DOORS if request.doors is None else request.doors
+    return tuple(door for door in named if door != LOOP)
 
 
 def _recipes(order: ProbeOrder, deciding_recipe: str) -> list[str]:
@@ -123,6 +135,7 @@ def report_on(examination: Examination, seconds: float) -> Report:
 
 
 def _probe_report(run: ProbeRun) -> ProbeReport:
+    doors = door_outcomes(run)
     return ProbeReport(
         ending=run.ending,
         stage=run.stage,
@@ -144,6 +157,9 @@ def _probe_report(run: ProbeRun) -> ProbeReport:
         stress=stress(run),
         measures=run.measures,
         not_measured=not_measured(run),
+        doors=doors,
+        not_tried=not_tried(doors),
+        distributions=run.distributions or (),
         adapter=run.adapter,
         malformed_events=run.malformed_events,
     )

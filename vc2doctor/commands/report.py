@@ -13,6 +13,7 @@ from vc2doctor.environment.model import Environment
 from vc2doctor.findings import Finding
 from vc2doctor.linter.settings import AppliedSettings
 from vc2doctor.matrix.judge import Judgement
+from vc2doctor.probe.doors import DoorOutcome
 from vc2doctor.probe.facts import (
     AdapterRun,
     Device,
@@ -37,6 +38,8 @@ class CodeReading(Data):
     """Entry point → the recipe that it trains in, if the linter could find it out."""
     precision: str | None = None
     """The recipe to judge by: of ``recipes``, the one that fails most often."""
+    doors: tuple[str, ...] = ()
+    """The doors of ``target/doors`` that the code goes through."""
     silenced: int = 0
     """How many findings are silenced: by comments, by per-file ignores, or by rules that are off."""
     settings: AppliedSettings | None = None
@@ -75,6 +78,12 @@ class ProbeReport(Data):
     """Measurements on the GPU itself."""
     not_measured: tuple[str, ...]
     """What only a GPU can show, if the probe ran without one."""
+    doors: tuple[DoorOutcome, ...]
+    """The ways into the stack beside the plain loop: trained through, or imported only."""
+    not_tried: tuple[str, ...]
+    """What people train through and the probe did not, in words."""
+    distributions: tuple[str, ...]
+    """The distributions of which a module was imported, by canonical name."""
     adapter: AdapterRun | None
     malformed_events: int
     """Events of the worker that could not be understood."""

@@ -9,6 +9,7 @@ from vc2doctor.commands.settings import SettingsSource
 from vc2doctor.core.data import Data
 from vc2doctor.findings import Severity
 from vc2doctor.linter.settings import AppliedSettings
+from vc2doctor.target.doors import door_named
 from vc2doctor.target.shared.recipes import recipe_named
 
 
@@ -20,6 +21,8 @@ class ExaminationRequest(Data):
     profile: str | None = None
     precision: Annotated[str, AfterValidator(recipe_named)] | None = None
     """The recipe that decides the verdict; ``None``: the recipe of the code, else that of the profile."""
+    doors: tuple[Annotated[str, AfterValidator(door_named)], ...] | None = None
+    """The doors that matter; ``None``: those of the code, else the default ones. ``loop`` alone means none."""
     device: str = "auto"
     timeout: float = Field(default=300.0, gt=0, allow_inf_nan=False)
     """The time limit of the probe, in seconds."""

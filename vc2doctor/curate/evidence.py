@@ -1,9 +1,9 @@
 """Turn one probe run into one line of evidence."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from vc2doctor.core import writing
 from vc2doctor.core.errors import DoctorError
@@ -14,11 +14,16 @@ from vc2doctor.environment.interpreter import TargetFacts
 from vc2doctor.environment.model import COMPANION_PACKAGES
 from vc2doctor.matrix.evidence import Cell, EvidenceLine
 from vc2doctor.matrix.load import evidence_lines
+from vc2doctor.probe.doors import door_outcomes, installed_doors
 from vc2doctor.probe.facts import ProbeRun
 from vc2doctor.probe.outcome import RecipeOutcome, outcomes
 from vc2doctor.probe.run import probe
 from vc2doctor.target.shared.recipes import RECIPES
 
+_UNMEASURED_DOORS = ("ddp",)
+"""It starts two more processes that import the stack, which would double the time of a cell."""
+DOOR_PACKAGES = ("trl", "datasets", "bitsandbytes", "torchao", "lightning", "deepspeed")
+"""Packages that doors need and the plain loop does not."""
 MAX_MESSAGE_LENGTH = 300
 """Characters of an exception in the evidence."""
 MAX_OUTPUT_LENGTH = 500
@@ -39,7 +44,9 @@ def measure(python: str, name: str, device: str, timeout: float) -> EvidenceLine
     """
     path = interpreter.find(python)
     facts = interpreter.observe(path)
-    run = probe(path, device, list(RECIPES), timeout, lambda _: None)
+    names = [found.name for found in facts.distributions]
+    doors = tuple(name for name in installed_doors(names) if name not in _UNMEASURED_DOORS)
+    run = probe(path, device, list(RECIPES), timeout, lambda _: None, {"doors": doors})
     # A crash (`signal`) is an outcome of the cell. A timeout or a full memory is one of this machine.
     if run.ending not in ("finished", "signal"):
         message = (
@@ -82,8 +89,19 @@ def line_of(facts: TargetFacts, run: ProbeRun, name: str, date: str) -> Evidence
         failures={outcome.recipe: _failure(run, outcome) for outcome in judged if outcome.outcome == "error"},
         adapter=_adapter(run),
         adapter_failure=_shortened(run.adapter.error) if run.adapter and run.adapter.error else None,
+        **_doors(run, versions),
         seconds=run.child.seconds,
     )
+
+
+def _doors(run: ProbeRun, versions: Mapping[str, str]) -> dict[str, Any]:
+    """Return the fields about doors; an outcome that is unknown is left out."""
+    judged = [outcome for outcome in door_outcomes(run) if outcome.outcome in ("passed", "failed", "unsupported")]
+    return {
+        "doors": {outcome.door: outcome.outcome for outcome in judged},
+        "door_failures": {outcome.door: _shortened(outcome.error) for outcome in judged if outcome.error is not None},
+        "door_packages": {name: versions[name] for name in DOOR_PACKAGES if name in versions},
+    }
 
 
 def append(path: Path, line: EvidenceLine) -> bool:

@@ -47,6 +47,12 @@ class EvidenceLine(Data):
     """Whether a model that was saved and reloaded generates the same as the trained one."""
     adapter_failure: Failure | None = None
     """The exception of save, reload or generate."""
+    doors: dict[str, Literal["passed", "failed", "unsupported"]] | None = None
+    """Outcome by door of ``target/doors``, beside the plain loop; ``None``: this line measured the plain loop only."""
+    door_failures: dict[str, Failure] = Field(default_factory=dict)
+    """The exceptions of the doors that failed."""
+    door_packages: dict[Name, VersionText] = Field(default_factory=dict)
+    """Versions of the packages that only doors need, such as trl."""
     seconds: float
 
     @property

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from packaging.utils import canonicalize_name
 from pydantic import TypeAdapter, ValidationError
 
 from vc2doctor.core.failure import Failure
@@ -10,6 +11,7 @@ from vc2doctor.probe.facts import (
     Adapters,
     BreakLocation,
     Device,
+    DoorRun,
     Ending,
     Headroom,
     ImportedPackage,
@@ -24,6 +26,7 @@ from vc2doctor.probe.facts import (
     Step,
     StressRun,
 )
+from vc2doctor.target.doors import DOORS
 from vc2doctor.target.shared.protocol import PROTOCOL
 from vc2doctor.target.shared.recipes import RECIPES
 
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
     from vc2doctor.core.child import ChildRun
 
 _Event = dict[str, Any]
-MAX_STEPS, MAX_STRESS_RUNS, MAX_MEASURES = 1000, 20, 200
+MAX_STEPS, MAX_STRESS_RUNS, MAX_MEASURES, MAX_DISTRIBUTIONS = 1000, 20, 200, 2000
 """Events of a kind that are kept: the worker runs foreign code, which can send any number of events."""
 MAX_NAME = 40
 """Characters of a reported name that a stage shows."""
@@ -57,6 +60,7 @@ class EventReader:
         """The recipes that events are about: those of the plain subject, or of the one with planted outliers."""
         self._stress: list[dict[str, Any]] = []
         self._measures: list[Measure] = []
+        self._doors: dict[str, DoorRun] = {}
         self.handlers = self._handlers()
 
     def _handlers(self) -> "dict[str, Callable[[_Event], None]]":
@@ -93,6 +97,9 @@ class EventReader:
             "stress-end": self._stress_end,
             "measuring": self._measuring,
             "measure": self._measure,
+            "door": self._door,
+            "door-end": self._door_end,
+            "distributions": self._distributions,
             "end": self._end,
         }
 
@@ -118,6 +125,7 @@ class EventReader:
             recipes=_runs(self._plain_recipes),
             stress=tuple(StressRun(**{**fields, "recipes": _runs(fields["recipes"])}) for fields in self._stress),
             measures=tuple(self._measures),
+            doors=tuple(self._doors.values()),
             child=child,
             malformed_events=self._malformed + child.malformed_events,
             **self._facts,
@@ -241,6 +249,19 @@ class EventReader:
         measure = Measure(**fields)
         if len(self._measures) < MAX_MEASURES:
             self._measures.append(measure)
+
+    def _door(self, fields: _Event) -> None:
+        door = DOORS[fields["door"]]
+        self._doors[door.name] = DoorRun(**fields)
+        self.stage = f"{'training through' if fields['trains'] else 'importing'} {door.title}"
+
+    def _door_end(self, fields: _Event) -> None:
+        started = self._doors[fields["door"]]
+        self._doors[started.door] = DoorRun(**{**fields, "trains": started.trains, "finished": True})
+
+    def _distributions(self, fields: _Event) -> None:
+        names = tuple(canonicalize_name(str(name)) for name in fields["names"][:MAX_DISTRIBUTIONS])
+        self._facts["distributions"] = tuple(sorted(set(names)))
 
     def _inspection(self, fields: _Event) -> None:
         self._facts["inspection"] = Inspection(**fields)

@@ -231,6 +231,25 @@ class AdapterRun(Data):
     seconds: FiniteFloat
 
 
+class DoorRun(Data):
+    """What happened at one door of ``target/doors``: a way into the stack that people train through."""
+
+    door: str
+    trains: bool
+    """Whether training steps were tried, or only the import."""
+    finished: bool = False
+    phase: Literal["import", "step"] = "import"
+    """How far it got."""
+    losses: tuple[FiniteFloat | None, ...] = ()
+    """The loss of each step; ``None``: NaN or infinite."""
+    moved: FiniteFloat | None = None
+    """Share of the trainable elements that changed."""
+    unavailable: str | None = None
+    """Why it cannot be tried here."""
+    error: Failure | None = None
+    seconds: FiniteFloat | None = None
+
+
 class ImportedPackage(Data):
     """One package of the stack that was imported in the target."""
 
@@ -284,6 +303,9 @@ class ProbeRun(Data):
     inspection: Inspection | None = None
     stress: tuple[StressRun, ...] = ()
     measures: tuple[Measure, ...] = ()
+    doors: tuple[DoorRun, ...] = ()
+    distributions: tuple[str, ...] | None = None
+    """Names of the distributions of which a module was imported; ``None``: the worker did not get that far."""
     child: ChildRun
     malformed_events: int = 0
     """Number of events that could not be understood."""

@@ -23,6 +23,10 @@ class Subject(Data):
     seed: int = 0
     attention: str | None = None
     """``None``: the default of transformers."""
+    doors: tuple[str, ...] = ()
+    """The doors to train through."""
+    import_doors: bool = False
+    """Whether the other doors are imported."""
 
 
 def spec_of(profile: Profile, subject: Subject) -> dict[str, Any]:
@@ -45,4 +49,6 @@ def spec_of(profile: Profile, subject: Subject) -> dict[str, Any]:
         "stress": tuple(OUTLIERS) if subject.stress else (),
         "seed": subject.seed,
         "attention": subject.attention or "default",
+        "doors": subject.doors,
+        "import_doors": subject.import_doors,
     }

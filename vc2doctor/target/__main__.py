@@ -32,8 +32,9 @@ def _main() -> int:
     folder = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry or os.curdir) != folder]
     _load_package(PACKAGE, folder)
-    run = importlib.import_module(PACKAGE + ".probe.run")
-    return int(run.main(sys.argv[1:]))
+    # The door ``ddp`` starts this program again, once for each of its processes.
+    work = importlib.import_module(PACKAGE + (".probe.door_rank" if "--rank" in sys.argv else ".probe.run"))
+    return int(work.main(sys.argv[1:]))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from vc2doctor.commands.report import ProbeReport
 from vc2doctor.core.precision import bits_of
 from vc2doctor.probe.facts import AdapterRun, Headroom
 from vc2doctor.probe.outcome import RecipeOutcome, Stress
+from vc2doctor.report.terminal import doors
 from vc2doctor.report.terminal.lines import Line, Marks, printable, probe_row
 from vc2doctor.target.shared.recipes import RECIPES
 
@@ -41,6 +42,7 @@ def render(probe: ProbeReport, plan: Plan, marks: Marks) -> Iterator[Line]:
         yield _recipe(outcome, marks, decides=outcome.recipe == plan.precision)
     if probe.adapter is not None:
         yield _adapter(probe.adapter, marks)
+    yield from doors.render(probe.doors, marks)
     yield from _measures(probe, marks)
     yield from _stress(probe.stress, marks)
 

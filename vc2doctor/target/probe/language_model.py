@@ -21,7 +21,7 @@ _QUESTION_TOKENS = 4
 _PADDING = 6
 _QFORMER_TOKENS = 5
 _QFORMER_PADDING = 2
-_FIRST_WORD = 3
+FIRST_WORD = 3
 """The first token id that is not a special token."""
 
 
@@ -47,7 +47,14 @@ def with_adapters(runtime: Runtime, spec: Spec, model: Any) -> Any:
     if spec.checkpointing:
         model.gradient_checkpointing_enable()
     model.config.use_cache = False
-    config = runtime.peft.LoraConfig(
+    peft_model = runtime.peft.get_peft_model(model, lora_config(runtime, spec))
+    peft_model.train()
+    return peft_model
+
+
+def lora_config(runtime: Runtime, spec: Spec) -> Any:
+    """Return the configuration of the LoRA adapters of ``spec``."""
+    return runtime.peft.LoraConfig(
         task_type=runtime.peft.TaskType.CAUSAL_LM,
         inference_mode=False,
         r=spec.r,
@@ -55,9 +62,6 @@ def with_adapters(runtime: Runtime, spec: Spec, model: Any) -> Any:
         lora_dropout=spec.dropout,
         target_modules=list(spec.targets),
     )
-    peft_model = runtime.peft.get_peft_model(model, config)
-    peft_model.train()
-    return peft_model
 
 
 def family(transformers: Any) -> str:
@@ -104,7 +108,7 @@ def batches(runtime: Runtime, spec: Spec) -> List[VideoBatch]:
     generator = torch.Generator().manual_seed(spec.seed)
     built = []
     for name, padding, text_padding in (("unpadded", 0, 0), ("padded", _PADDING, _QFORMER_PADDING)):
-        ids = torch.randint(_FIRST_WORD, spec.shape.vocabulary, (_ROWS, row_length(spec)), generator=generator)
+        ids = torch.randint(FIRST_WORD, spec.shape.vocabulary, (_ROWS, row_length(spec)), generator=generator)
         ids[:, 0] = BOS
         mask = _attention_mask(torch, ids, padding)
         ids[mask == 0] = PAD

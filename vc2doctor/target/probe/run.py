@@ -1,9 +1,10 @@
-"""Runs the probe from start to end: import, device, self-test, subject, headroom, recipes, stress, GPU questions."""
+"""Runs the probe from start to end: import, device, self-test, subject, headroom, recipes, doors, GPU questions."""
 
 import argparse
 import importlib
 import os
 import platform
+import site
 import sys
 import time
 from typing import Any, Dict, Iterable, List, Optional
@@ -17,12 +18,14 @@ from . import (
     devices,
     gpu_questions,
     headroom,
+    imported,
     inspect_data,
     language_model,
     locate,
     save_reload,
     self_test,
     training,
+    try_doors,
     user_function,
 )
 from .exceptions import describe
@@ -38,9 +41,13 @@ def main(arguments: List[str]) -> int:
     options = _parse(arguments)
     events = EventPipe(options.events)
     events.emit("start", protocol=PROTOCOL, worker=WORKER_VERSION, python=platform.python_version(), pid=os.getpid())
+    with open(options.spec, encoding="utf-8") as file:
+        spec = parse(file.read())
+    if options.spec != os.devnull and not spec.entry:
+        _live_in(os.path.dirname(options.spec))
     packages = _import(events)
     if packages is not None:
-        _measure(events, packages, options)
+        _measure(events, packages, options, spec)
     events.emit("end")
     return 0
 
@@ -52,6 +59,18 @@ def _parse(arguments: List[str]) -> argparse.Namespace:
     parser.add_argument("--recipes", default=",".join(RECIPES))
     parser.add_argument("--spec", default=os.devnull, help="JSON file with the keys of shared/spec.py")
     return parser.parse_args(arguments)
+
+
+def _live_in(folder: str) -> None:
+    """Make ``folder`` the home of this process, so that no library reads or writes the user's configuration.
+
+    The user's own function keeps the real one: it may need files there. Python has found the user site by now; the
+    processes that this one starts find it by ``PYTHONUSERBASE``.
+    """
+    os.environ["PYTHONUSERBASE"] = site.getuserbase()
+    os.environ["HOME"] = folder
+    for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"):
+        os.environ[name] = folder
 
 
 def _import(events: EventSink) -> Optional[Dict[str, Any]]:
@@ -79,7 +98,7 @@ def _import(events: EventSink) -> Optional[Dict[str, Any]]:
     return packages
 
 
-def _measure(events: EventSink, packages: Dict[str, Any], options: argparse.Namespace) -> None:
+def _measure(events: EventSink, packages: Dict[str, Any], options: argparse.Namespace, spec: Spec) -> None:
     torch = packages["torch"]
     try:
         device = devices.choose(torch, options.device)
@@ -88,8 +107,6 @@ def _measure(events: EventSink, packages: Dict[str, Any], options: argparse.Name
         events.emit("device-failed", device=options.device, error=describe(error))
         return
     runtime = Runtime(torch, packages["transformers"], packages["peft"], device)
-    with open(options.spec, encoding="utf-8") as file:
-        spec = parse(file.read())
     if not spec.checkpoint and not spec.entry:
         # The matrices of the miniature are too small to share: with torch's default number of threads the same steps
         # took 11 to 28 CPU seconds instead of 5 on two cores.
@@ -102,7 +119,9 @@ def _measure(events: EventSink, packages: Dict[str, Any], options: argparse.Name
     _recipes(events, runtime, spec, options.recipes.split(",") if options.recipes else [])
     for name in spec.stress:
         _stress(events, runtime, spec, name)
+    try_doors.run(events, runtime, spec)
     gpu_questions.run(events, runtime)
+    events.emit("distributions", names=imported.distributions())
     sys.stdout.flush()
 
 

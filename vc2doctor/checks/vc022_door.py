@@ -1,0 +1,76 @@
+"""A way into the stack that people train through fails here.
+
+Such a way is called a *door*: ``transformers.Trainer``, ``accelerate.Accelerator``, a trainer of trl, Lightning, and so
+on. The probe imports every door whose packages are installed, and trains a tiny model for two steps through the doors
+that matter: those of ``--door``, else those that the code uses, else ``transformers.Trainer``. A door that matters and
+fails is an error. A door that cannot even be imported, and that nothing shows to matter, is a warning.
+
+Why it matters: the plain loop can train in an environment in which ``from transformers import Trainer`` raises.
+
+What to do: install the versions that the remedy names, then check again. If you do not use this door, name the ones
+that you use with ``--door``.
+"""
+
+from collections.abc import Iterator
+
+from vc2doctor.checks import advice
+from vc2doctor.checks.context import Examination
+from vc2doctor.checks.symptoms import describe
+from vc2doctor.findings import Finding, Severity
+from vc2doctor.probe.doors import DoorOutcome
+
+_URL = "https://huggingface.co/docs/transformers/main_classes/trainer"
+
+
+def check(examination: Examination) -> Iterator[Finding]:
+    """Find doors that fail, and doors that matter and could not be tried."""
+    reported: set[str] = set()
+    for outcome in examination.doors:
+        if outcome.outcome == "failed" and not (not outcome.matters and outcome.description in reported):
+            reported.add(outcome.description)
+            yield _failed(examination, outcome)
+        elif outcome.outcome == "unsupported" and outcome.matters:
+            yield _not_tried(outcome)
+
+
+def _failed(examination: Examination, outcome: DoorOutcome) -> Finding:
+    if outcome.error is not None:
+        remedy, commands = advice.install_what_fails(examination, outcome.error)
+        evidence = describe(outcome.error)
+    else:
+        remedy, commands = advice.install_nearest(examination)
+        evidence = outcome.description
+    others = _same_failure(examination, outcome)
+    return Finding(
+        id="VC022",
+        severity=Severity.ERROR if outcome.matters else Severity.WARNING,
+        message=f"{outcome.title} does not work here: {outcome.description.partition(':')[0]}",
+        evidence=(evidence, *others, *advice.matrix_evidence(examination)),
+        remedy=remedy,
+        commands=commands,
+        url=_URL,
+        path=outcome.error.file if outcome.error else None,
+        line=outcome.error.line if outcome.error else None,
+    )
+
+
+def _same_failure(examination: Examination, outcome: DoorOutcome) -> tuple[str, ...]:
+    """Return a line that names the doors which fail in the same way, so that one cause gives one finding."""
+    titles = [
+        other.title
+        for other in examination.doors
+        if other.door != outcome.door and other.outcome == "failed" and other.description == outcome.description
+    ]
+    return (f"the same failure: {', '.join(titles)}",) if titles else ()
+
+
+def _not_tried(outcome: DoorOutcome) -> Finding:
+    return Finding(
+        id="VC022",
+        severity=Severity.WARNING,
+        message=f"{outcome.title} cannot be tried on this machine, so nothing shows that it works",
+        evidence=(outcome.description,),
+        remedy="Run this command on the machine that trains.",
+        commands=(f"vc2doctor check --door {outcome.door} --require gpu",),
+        url=_URL,
+    )

@@ -1,0 +1,63 @@
+"""The doors: the ways into the stack that people train through, one file each.
+
+A door is a module of this folder with an object ``DOOR``. It says how to import what the door needs, and takes the
+smallest real training steps through it. A new door needs no registration: the file is enough.
+
+This package and the top level of its modules use the standard library alone, so that the doctor can read the table
+without the stack; everything else is imported when the door is opened.
+"""
+
+import importlib
+import os
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
+
+LOOP = "loop"
+"""The plain training loop, which the recipes take: always tried, and therefore not in the table."""
+
+
+class Unavailable(Exception):  # noqa: N818 - a fact about the environment, no error
+    """The door cannot be tried here: the installed release does not have it, or this machine cannot run it."""
+
+
+class Door(NamedTuple):
+    """One way into the stack.
+
+    ``modules`` must all be found before the door is opened; ``a|b`` means either. ``signs`` are dotted names whose use
+    in training code shows that it goes through this door. ``load`` imports what the door needs. ``train`` gets the kit
+    of ``probe/door_kit.py``, takes a few optimizer steps, and returns the loss of each (``None``: NaN or infinite). ``fault``
+    names the function, as ``module:Class.method``, that only this door calls: the tests break it to show that the
+    probe notices. ``default`` doors matter unless the code says otherwise.
+    """
+
+    name: str
+    title: str
+    modules: Tuple[str, ...]
+    signs: Tuple[str, ...]
+    load: Callable[[], Any]
+    train: Callable[[Any], List[Optional[float]]]
+    fault: str
+    default: bool = False
+
+
+def _discover() -> Dict[str, Door]:
+    folder = os.path.dirname(os.path.abspath(__file__))
+    stems = sorted(name[: -len(".py")] for name in os.listdir(folder) if name.endswith(".py"))
+    modules = [importlib.import_module("%s.%s" % (__name__, stem)) for stem in stems if stem != "__init__"]
+    doors = [module.DOOR for module in modules if hasattr(module, "DOOR")]
+    # The default ones first: what they find out matters most if time runs out.
+    return {door.name: door for door in sorted(doors, key=lambda door: (not door.default, door.name))}
+
+
+DOORS: Dict[str, Door] = _discover()
+"""The table by name; the doors that matter by default come first."""
+
+
+def door_named(name: str) -> str:
+    """Return ``name``, if it is the name of a door or ``loop``.
+
+    Raises:
+        ValueError: there is no such door.
+    """
+    if name != LOOP and name not in DOORS:
+        raise ValueError("%r is not one of %s" % (name, ", ".join([LOOP, *DOORS])))
+    return name

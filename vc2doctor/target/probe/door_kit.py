@@ -1,0 +1,191 @@
+"""What every door needs: a tiny model with LoRA adapters, texts, a tokenizer, and a folder to write to."""
+
+import dataclasses
+import os
+import socket
+from typing import Any, Dict, List, Optional, Tuple
+
+from ..doors.arguments import accepted
+from ..runtime import Runtime
+from ..shared.spec import Spec
+from . import language_model
+from .tensors import finite_or_none
+from .updates import moved_share
+
+STEPS = 2
+"""Optimizer steps: the second shows that the first one left a model that still trains."""
+ROWS = 2
+"""Rows of a batch."""
+LEARNING_RATE = 1e-3
+
+_LAUNCHER_VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+_LAUNCHER_PREFIXES = ("ACCELERATE_", "FSDP_", "TORCHELASTIC_", "PMI_", "OMPI_", "MV2_", "DEEPSPEED_", "SLURM_")
+"""Variables by which a library takes the worker for one process of a running job, and waits for the others."""
+
+_CHAT_TEMPLATE = (
+    "{% for message in messages %}{{ message['role'] }} {{ message['content'] }} {% endfor %}"
+    "{% if add_generation_prompt %}assistant {% endif %}"
+)
+
+
+class Kit:
+    """The tools of one door. ``folder`` is scratch space that is deleted after the door."""
+
+    steps = STEPS
+    rows_per_batch = ROWS
+
+    def __init__(self, runtime: Runtime, spec: Spec, folder: str) -> None:
+        self.runtime = runtime
+        self.spec = spec
+        self.folder = folder
+        self.reported_movement: Optional[float] = None
+        """What moved in other processes, if the door trains there."""
+        self._watched: Dict[str, Any] = {}
+        self._before: Dict[str, Any] = {}
+
+    @property
+    def on_cpu(self) -> bool:
+        """Whether the probe trains on the CPU."""
+        return bool(self.runtime.device.type == "cpu")
+
+    def base(self) -> Any:
+        """Return a new base model in float32 on the device of the probe."""
+        model = language_model.base_model(self.runtime, self.spec, "float32")
+        model.config.use_cache = False
+        return model
+
+    def lora(self, without: Tuple[str, ...] = ()) -> Any:
+        """Return the configuration of the adapters; the modules ``without`` get none."""
+        targets = tuple(name for name in self.spec.targets if name not in without)
+        return language_model.lora_config(self.runtime, self.spec._replace(targets=targets))
+
+    def adapted(self) -> Any:
+        """Return a new base model with adapters, whose movement is watched."""
+        model = self.runtime.peft.get_peft_model(self.base(), self.lora())
+        model.train()
+        return self.watch(model)
+
+    def watch(self, model: Any) -> Any:
+        """Remember the trainable parameters of ``model`` as they are now, and return ``model``."""
+        self._watched = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        self._before = {name: p.detach().clone() for name, p in self._watched.items()}
+        return model
+
+    def moved(self) -> Optional[float]:
+        """Return the share of the watched elements that changed; ``None``: unknown."""
+        if not self._before:
+            return self.reported_movement
+        # A trainer may have moved the model to another device, or wrapped its parameters.
+        after = {name: self._watched[name].detach().to(before.device) for name, before in self._before.items()}
+        return moved_share(self._before, after)
+
+    def rows(self) -> List[Dict[str, Any]]:
+        """Return the rows of the training set, dicts of ids, mask and labels of shape (length,), on the CPU."""
+        torch = self.runtime.torch
+        generator = torch.Generator().manual_seed(self.spec.seed)
+        length = min(16, language_model.row_length(self.spec))
+        first, last = language_model.FIRST_WORD, self.spec.shape.vocabulary
+        rows = []
+        for _ in range(STEPS * ROWS):
+            ids = torch.randint(first, last, (length,), generator=generator)
+            rows.append({"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": ids.clone()})
+        return rows
+
+    def batches(self) -> List[Dict[str, Any]]:
+        """Return ``STEPS`` batches of ``ROWS`` rows, dicts of tensors of shape (rows, length), on the device."""
+        torch, rows = self.runtime.torch, self.rows()
+        groups = [rows[start : start + ROWS] for start in range(0, len(rows), ROWS)]
+        return [
+            {key: torch.stack([row[key] for row in group]).to(self.runtime.device) for key in group[0]}
+            for group in groups
+        ]
+
+    def tokenizer(self) -> Any:
+        """Return a tokenizer of whole words, made from nothing: no file is read and none is downloaded."""
+        import tokenizers  # noqa: PLC0415 - the target's
+
+        special = ["<pad>", "<s>", "<unk>"]
+        words = special + ["user", "assistant"] + ["w%d" % number for number in range(self.spec.shape.vocabulary)]
+        vocabulary = {word: number for number, word in enumerate(words[: self.spec.shape.vocabulary])}
+        core = tokenizers.Tokenizer(tokenizers.models.WordLevel(vocabulary, unk_token=special[-1]))
+        core.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
+        names = dict(zip(("pad_token", "bos_token", "unk_token"), special))
+        names["eos_token"] = names["pad_token"]
+        tokenizer = self.runtime.transformers.PreTrainedTokenizerFast(tokenizer_object=core, **names)
+        tokenizer.chat_template = _CHAT_TEMPLATE
+        return tokenizer
+
+    def texts(self) -> List[str]:
+        """Return one text of known words for each row of the training set."""
+        return [" ".join("w%d" % (row + word) for word in range(1, 9)) for row in range(STEPS * ROWS)]
+
+    def arguments(self, config_class: Any, **more: Any) -> Any:
+        """Return training arguments: two float32 steps that write nothing but to ``folder``, on one device."""
+        wanted: Dict[str, Any] = {
+            "output_dir": self.folder,
+            "max_steps": STEPS,
+            "per_device_train_batch_size": ROWS,
+            "learning_rate": LEARNING_RATE,
+            "logging_steps": 1,
+            # Otherwise the log shows the average of the finite losses in place of a NaN.
+            "logging_nan_inf_filter": False,
+            "save_strategy": "no",
+            "report_to": [],
+            "disable_tqdm": True,
+            "seed": self.spec.seed,
+            "dataloader_num_workers": 0,
+            "fp16": False,
+            "bf16": False,
+            "gradient_checkpointing": False,
+            **more,
+        }
+        if self.on_cpu:
+            # Two names of one switch: transformers 4.34 renamed it.
+            names = {field.name for field in dataclasses.fields(config_class)}
+            wanted["use_cpu" if "use_cpu" in names else "no_cuda"] = True
+        arguments = config_class(**accepted(config_class, wanted))
+        if not self.on_cpu:
+            # One device: with several visible GPUs the Trainer would wrap the model in DataParallel.
+            arguments._n_gpu = 1  # noqa: SLF001 - what the property n_gpu returns; there is no argument for it
+        return arguments
+
+    def optimizer(self, model: Any) -> Any:
+        """Return AdamW over the trainable parameters of ``model``."""
+        parameters = [p for p in model.parameters() if p.requires_grad]
+        return self.runtime.torch.optim.AdamW(parameters, lr=LEARNING_RATE)
+
+    def train_loop(self, model: Any) -> List[Optional[float]]:
+        """Train ``model`` for ``STEPS`` steps in a plain loop and return the losses."""
+        optimizer, losses = self.optimizer(model), []
+        for batch in self.batches():
+            optimizer.zero_grad()
+            loss = model(**batch).loss
+            loss.backward()
+            optimizer.step()
+            losses.append(self.finite(loss))
+        return losses
+
+    @staticmethod
+    def finite(loss: Any) -> Optional[float]:
+        """Return a loss as a number, ``None`` if it is NaN or infinite."""
+        return finite_or_none(float(loss.detach()))
+
+    @staticmethod
+    def free_port() -> int:
+        """Return a port of the loopback interface that is free now."""
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            return int(listener.getsockname()[1])
+
+    def run_trainer(self, trainer: Any) -> List[Optional[float]]:
+        """Train with a ``transformers.Trainer``, or a subclass, and return the logged losses."""
+        self.watch(trainer.model)
+        trainer.train()
+        return [finite_or_none(float(entry["loss"])) for entry in trainer.state.log_history if "loss" in entry]
+
+
+def leave_running_job() -> None:
+    """Forget the variables of a launcher: the doors are tried in this one process, also inside a job."""
+    for name in list(os.environ):
+        if name in _LAUNCHER_VARIABLES or name.startswith(_LAUNCHER_PREFIXES):
+            del os.environ[name]

@@ -1,0 +1,76 @@
+"""Opens the doors: imports each whose packages are installed, and trains through those that matter."""
+
+import importlib.util
+import os
+import tempfile
+import time
+from typing import Any, Dict, Optional
+
+from ..doors import DOORS, Door, Unavailable
+from ..runtime import EventSink, Runtime
+from ..shared.spec import Spec
+from . import door_fault
+from .door_kit import Kit, leave_running_job
+from .exceptions import describe
+
+
+def run(events: EventSink, runtime: Runtime, spec: Spec) -> None:
+    """Emit ``door`` and ``door-end`` for every door that is installed; those that matter come first.
+
+    A door that does not matter is imported and not trained through.
+    """
+    leave_running_job()
+    wanted = [name for name in DOORS if name in spec.doors]
+    for name in wanted + [name for name in DOORS if name not in wanted]:
+        door = DOORS[name]
+        trains = name in wanted
+        if not trains and not (spec.import_doors and _is_installed(door)):
+            continue
+        started = time.perf_counter()
+        events.emit("door", door=name, trains=trains)
+        facts = _open(runtime, spec, door, trains=trains)
+        events.emit("door-end", door=name, seconds=round(time.perf_counter() - started, 3), **facts)
+
+
+def _is_installed(door: Door) -> bool:
+    """Return whether all packages of the door are installed; none of them is imported for that."""
+    return all(any(_find(name) for name in names.split("|")) for names in door.modules)
+
+
+def _find(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def _open(runtime: Runtime, spec: Spec, door: Door, *, trains: bool) -> Dict[str, Any]:
+    """Return the facts of a door: how far it got, the losses, what moved, and any error."""
+    facts: Dict[str, Any] = {"phase": "import", "losses": [], "moved": None, "unavailable": None, "error": None}
+    try:
+        door.load()
+        if trains:
+            facts["phase"] = "step"
+            facts.update(_train(runtime, spec, door))
+    except Unavailable as reason:
+        facts["unavailable"] = str(reason)
+    except BaseException as error:  # a package can raise SystemExit, also in its step
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        facts["error"] = describe(error)
+    return facts
+
+
+def _train(runtime: Runtime, spec: Spec, door: Door) -> Dict[str, Any]:
+    with tempfile.TemporaryDirectory(prefix="vc2doctor-door-") as folder:
+        kit = Kit(runtime, spec, folder)
+        if spec.fault == door.name:
+            door_fault.plant(door)
+        here = os.getcwd()
+        os.chdir(folder)  # libraries write logs and caches into the current directory
+        try:
+            losses = door.train(kit)
+        finally:
+            os.chdir(here)
+        moved: Optional[float] = kit.moved()
+    return {"losses": losses, "moved": moved}
