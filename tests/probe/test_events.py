@@ -123,3 +123,22 @@ def test_a_kill_is_blamed_on_memory_only_if_the_kernel_counted_it() -> None:
 def test_the_stage_follows_the_events() -> None:
     assert read(START, {"event": "importing", "package": "peft"}).stage == "importing peft"
     assert read(START, RECIPE).stage == "training under bf16"
+
+
+def test_doors_are_read_and_an_unknown_one_is_malformed() -> None:
+    run = read(
+        START,
+        {"event": "door", "door": "trainer", "trains": True},
+        {"event": "door-end", "door": "trainer", "phase": "step", "losses": [4.5, None], "moved": 0.5, "seconds": 1.0},
+        {"event": "door", "door": "dpo", "trains": False},
+        {"event": "door", "door": "back", "trains": True},
+        {"event": "door-end", "door": "sft", "phase": "step", "seconds": 1.0},
+        {"event": "distributions", "names": ["Torch", "huggingface_hub", "torch"]},
+    )
+    assert [(door.door, door.trains, door.finished, door.losses) for door in run.doors] == [
+        ("trainer", True, True, (4.5, None)),
+        ("dpo", False, False, ()),
+    ]
+    assert run.distributions == ("huggingface-hub", "torch")
+    assert run.malformed_events == 2
+    assert run.stage == "importing trl's DPOTrainer"

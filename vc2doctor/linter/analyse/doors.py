@@ -1,24 +1,29 @@
 """Maps the code of a project to the doors of the probe: the ways into the stack that the code trains through."""
 
+import ast
 from collections.abc import Iterator
 
 from vc2doctor.linter.analyse.facts import Facts
-from vc2doctor.linter.analyse.resolve import Unit
+from vc2doctor.linter.read.module import Module
 from vc2doctor.target.doors import DOORS
 
 
 def doors_of(facts: Facts) -> tuple[str, ...]:
     """Return the names of the doors whose signs the code shows, in the order of the table."""
-    names = {name for unit in facts.code.units.values() for name in _used_names(facts, unit)}
+    names = {name for module in facts.code.files.modules.values() for name in _used_names(module)}
     return tuple(door.name for door in DOORS.values() if any(_matches(name, door.signs) for name in names))
 
 
-def _used_names(facts: Facts, unit: Unit) -> Iterator[str]:
-    """Yield the dotted names of what the unit calls and of the classes that it derives from."""
-    yield from unit.calls
-    for classes in unit.classes.values():
-        for cls in classes:
-            yield from facts.code.base_names(cls)
+def _used_names(module: Module) -> Iterator[str]:
+    """Yield the full dotted names of what a module calls, and of the classes that its classes derive from."""
+    used = [call.node.func for call in module.calls]
+    used += [base for cls in module.classes.values() for base in cls.node.bases]
+    for expression in used:
+        name = module.dotted(expression) or (f"?.{expression.attr}" if isinstance(expression, ast.Attribute) else "")
+        yield name
+        # A plain name that nothing else defines may come from any `from x import *`.
+        for package in module.star_imports if "." not in name else ():
+            yield f"{package}.{name}"
 
 
 def _matches(name: str, signs: tuple[str, ...]) -> bool:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from vc2doctor.linter.model import LintError
 from vc2doctor.linter.read import formats
 from vc2doctor.linter.read.gitignore import GitIgnore
+from vc2doctor.target.doors import DOORS
 
 CODE_ENDINGS = (".py", ".ipynb")
 
@@ -24,11 +25,12 @@ _VENDORED = re.compile(
     r"(^|/)(third_?party|3rd_?party|vendor(ed)?|extern(al)?s?|submodules|detectron2?|mmcv|mmdet\w*|mmseg\w*|fairseq|apex)/",
     re.IGNORECASE,
 )
-# A Python file without any of these words does not affect precision. It is parsed only if it defines a base class of a
-# class in a file that was parsed.
+# A Python file without any of these words neither affects precision nor shows how the code trains. It is parsed only if
+# it defines a base class of a class in a file that was parsed.
 _PRECISION_WORDS = re.compile(
     rb"autocast|GradScaler|float16|bfloat16|fp16|bf16|\bhalf\b|\bamp\b|grad_norm|\.backward\(|torch_dtype|token_id\b|"
-    rb"is_bf16_supported|gradient_clipping|-\s*1e\+?\d|rsqrt|\.pow\(2|optimizer|precision|Trainer|isnan|isfinite|isinf"
+    rb"is_bf16_supported|gradient_clipping|-\s*1e\+?\d|rsqrt|\.pow\(2|optimizer|precision|Trainer|isnan|isfinite|isinf|"
+    + "|".join(sorted({re.escape(word) for door in DOORS.values() for word in door.words})).encode()
 )
 
 

@@ -24,9 +24,9 @@ class Door(NamedTuple):
 
     ``modules`` must all be found before the door is opened; ``a|b`` means either. ``signs`` are dotted names whose use
     in training code shows that it goes through this door. ``load`` imports what the door needs. ``train`` gets the kit
-    of ``probe/door_kit.py``, takes a few optimizer steps, and returns the loss of each (``None``: NaN or infinite). ``fault``
-    names the function, as ``module:Class.method``, that only this door calls: the tests break it to show that the
-    probe notices. ``default`` doors matter unless the code says otherwise.
+    of ``probe/door_kit.py``, takes a few optimizer steps, and returns the loss of each (``None``: NaN or infinite).
+    ``fault`` names the function, as ``module:Class.method``, that only this door calls: the tests break it to show that
+    the probe notices. ``default`` doors matter unless the code says otherwise.
     """
 
     name: str
@@ -37,6 +37,12 @@ class Door(NamedTuple):
     train: Callable[[Any], List[Optional[float]]]
     fault: str
     default: bool = False
+
+    @property
+    def words(self) -> Tuple[str, ...]:
+        """The word of each sign without which code cannot show it: its last class, else its last part."""
+        parts = [sign.split(".") for sign in self.signs]
+        return tuple(next((part for part in reversed(names) if part[0].isupper()), names[-1]) for names in parts)
 
 
 def _discover() -> Dict[str, Door]:

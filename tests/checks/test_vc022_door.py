@@ -1,0 +1,72 @@
+"""Doors that fail where they matter, and where they do not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.checks import findings_of
+from tests.facts import MISSING_SYMBOL, examination, failure, probe_run
+from vc2doctor.checks import vc022_door as check
+from vc2doctor.checks import verdict
+from vc2doctor.findings import Finding, Severity
+from vc2doctor.probe.facts import DoorRun
+
+
+def door(name: str, **fields: Any) -> DoorRun:  # noqa: ANN401
+    passed = {"trains": True, "finished": True, "phase": "step", "losses": (4.5, 4.4), "moved": 1.0}
+    return DoorRun(**{"door": name, **passed, **fields})
+
+
+def imported(name: str, **fields: Any) -> DoorRun:  # noqa: ANN401
+    return DoorRun(**{"door": name, "trains": False, "finished": True, **fields})
+
+
+def findings(*doors: DoorRun, wanted: tuple[str, ...] = ("trainer",)) -> list[Finding]:
+    return findings_of(check, examination(probe=probe_run(doors=doors), planned={"doors": wanted}))
+
+
+def final(*doors: DoorRun, wanted: tuple[str, ...] = ("trainer",)) -> str:
+    judged = examination(probe=probe_run(doors=doors), planned={"doors": wanted})
+    return verdict.final_verdict(judged, findings_of(check, judged))
+
+
+def test_doors_that_train_have_no_finding() -> None:
+    doors = (door("trainer"), imported("adapter"))
+    assert findings(*doors) == []
+    assert final(*doors) == "fit"
+
+
+def test_a_door_that_matters_and_fails_is_an_error_with_its_place() -> None:
+    failed = door("trainer", phase="import", error=failure("no", file="transformers/trainer.py", line=7))
+    (finding,) = findings(failed)
+    assert finding.severity is Severity.ERROR
+    assert finding.message == "transformers.Trainer does not work here: the import fails"
+    assert (finding.path, finding.line) == ("transformers/trainer.py", 7)
+    assert finding.evidence[0] == "RuntimeError at transformers/trainer.py:7: no"
+    assert final(failed) == "unfit"
+
+
+def test_a_door_that_does_not_matter_and_fails_is_a_warning() -> None:
+    doors = (door("trainer"), imported("dpo", error=MISSING_SYMBOL))
+    (finding,) = findings(*doors)
+    assert finding.severity is Severity.WARNING
+    assert finding.message == "trl's DPOTrainer does not work here: the import fails"
+    assert final(*doors) == "fit"
+
+
+def test_doors_that_fail_for_one_cause_are_one_finding() -> None:
+    doors = [imported(name, error=MISSING_SYMBOL) for name in ("dpo", "sft", "grpo")]
+    (finding,) = findings(door("trainer"), *doors)
+    assert "the same failure: trl's SFTTrainer, trl's GRPOTrainer" in finding.evidence
+
+
+def test_a_door_that_cannot_be_tried_here_leaves_the_verdict_open() -> None:
+    doors = (door("trainer"), door("kbit", unavailable="a GPU only", losses=(), moved=None))
+    (finding,) = findings(*doors, wanted=("trainer", "kbit"))
+    assert (finding.severity, finding.evidence) == (Severity.WARNING, ("a GPU only",))
+    assert final(*doors, wanted=("trainer", "kbit")) == "unproven"
+
+
+def test_a_door_that_the_probe_did_not_reach_is_not_called_fit() -> None:
+    assert final(wanted=("trainer",)) == "unproven"
+    assert final(wanted=()) == "fit"

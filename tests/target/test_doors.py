@@ -1,0 +1,88 @@
+"""Every door on the real stack: it trains, and a fault that only it can show is caught there and nowhere else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import noxfile
+from vc2doctor.environment import interpreter
+from vc2doctor.probe.doors import DoorOutcome, door_outcomes, installed_doors
+from vc2doctor.probe.run import probe
+from vc2doctor.target.doors import DOORS
+
+pytestmark = pytest.mark.stack
+
+NEWEST = noxfile.TRUTH_CELLS[0]
+OTHER_TARGET = "VC2DOCTOR_DOORS_PYTHON"
+"""Environment variable that names another environment: ``nox -s doors`` installs the packages of every door."""
+
+
+@pytest.fixture(scope="module")
+def target(stack_of: Callable[..., Path]) -> str:
+    named = os.environ.get(OTHER_TARGET)
+    return named or str(stack_of(*NEWEST.requirements) / "bin" / "python")
+
+
+@pytest.fixture(scope="module")
+def installed(target: str) -> tuple[str, ...]:
+    return installed_doors([found.name for found in interpreter.observe(target).distributions])
+
+
+def opened(target: str, doors: tuple[str, ...], fault: str = "") -> dict[str, DoorOutcome]:
+    """Return the outcome at each of ``doors``, with the fault of one of them planted."""
+    run = probe(target, "cpu", [], 300.0, lambda _: None, {"model": "language", "doors": doors, "fault": fault})
+    assert run.ending == "finished", run.child.errors
+    return {outcome.door: outcome for outcome in door_outcomes(run)}
+
+
+def test_every_installed_door_trains(target: str, installed: tuple[str, ...]) -> None:
+    outcomes = opened(target, installed)
+    assert {name: (each.outcome, each.description) for name, each in outcomes.items() if each.outcome != "passed"} == {}
+    assert {"trainer", "accelerate", "adapter", "ddp"} <= set(outcomes)
+
+
+def test_a_planted_fault_is_caught_by_its_own_door_alone(target: str, installed: tuple[str, ...]) -> None:
+    # DDP starts two processes more, so it is opened only for its own fault.
+    others = tuple(name for name in installed if name != "ddp")
+    for fault in installed:
+        doors = (*others, fault) if fault == "ddp" else others
+        outcomes = opened(target, doors, fault)
+        failed = {name: outcome.error for name, outcome in outcomes.items() if outcome.outcome == "failed"}
+        assert list(failed) == [fault]
+        error = failed[fault]
+        assert error is not None
+        assert "planted fault" in error.message
+
+
+def test_a_door_that_does_not_matter_is_imported_only(target: str, installed: tuple[str, ...]) -> None:
+    run = probe(target, "cpu", [], 300.0, lambda _: None, {"model": "language", "import_doors": True})
+    assert {outcome.door: outcome.outcome for outcome in door_outcomes(run)} == dict.fromkeys(installed, "imported")
+
+
+def test_a_door_that_matters_and_is_not_installed_fails_at_its_import(target: str, installed: tuple[str, ...]) -> None:
+    missing = next((name for name in DOORS if name not in installed), None)
+    if missing is None:
+        pytest.skip("the packages of every door are installed")
+    (outcome,) = opened(target, (missing,)).values()
+    assert outcome.outcome == "failed"
+    assert outcome.error is not None
+    assert outcome.error.type == "ModuleNotFoundError"
+
+
+def test_the_imported_distributions_are_listed(target: str) -> None:
+    run = probe(target, "cpu", [], 300.0, lambda _: None, {"model": "language", "doors": ("trainer",)})
+    assert run.distributions is not None
+    assert {"torch", "transformers", "peft", "accelerate", "numpy", "huggingface-hub"} <= set(run.distributions)
+    assert "pip" not in run.distributions
+
+
+def test_the_worker_lives_in_scratch_but_keeps_the_user_site(target: str, tmp_path: Path) -> None:
+    """A door may write: not into the home of the user, whose own packages must still be found."""
+    before = sorted(path.name for path in Path.home().iterdir())
+    opened(target, ("trainer", "accelerate"))
+    assert sorted(path.name for path in Path.home().iterdir()) == before
+    assert list(tmp_path.iterdir()) == []
