@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 import noxfile
 from vc2doctor.environment import interpreter
 from vc2doctor.probe.doors import DoorOutcome, door_outcomes, installed_doors
-from vc2doctor.probe.run import probe
+from vc2doctor.probe.run import OFFLINE, WORKER, probe
 from vc2doctor.target.doors import DOORS
 
 pytestmark = pytest.mark.stack
@@ -32,9 +34,9 @@ def installed(target: str) -> tuple[str, ...]:
     return installed_doors([found.name for found in interpreter.observe(target).distributions])
 
 
-def opened(target: str, doors: tuple[str, ...], fault: str = "") -> dict[str, DoorOutcome]:
-    """Return the outcome at each of ``doors``, with the fault of one of them planted."""
-    run = probe(target, "cpu", [], 300.0, lambda _: None, {"model": "language", "doors": doors, "fault": fault})
+def opened(target: str, doors: tuple[str, ...]) -> dict[str, DoorOutcome]:
+    """Return the outcome at each of ``doors``."""
+    run = probe(target, "cpu", [], 300.0, lambda _: None, {"model": "language", "doors": doors})
     assert run.ending == "finished", run.child.errors
     return {outcome.door: outcome for outcome in door_outcomes(run)}
 
@@ -46,16 +48,13 @@ def test_every_installed_door_trains(target: str, installed: tuple[str, ...]) ->
 
 
 def test_a_planted_fault_is_caught_by_its_own_door_alone(target: str, installed: tuple[str, ...]) -> None:
-    # DDP starts two processes more, so it is opened only for its own fault.
-    others = tuple(name for name in installed if name != "ddp")
-    for fault in installed:
-        doors = (*others, fault) if fault == "ddp" else others
-        outcomes = opened(target, doors, fault)
-        failed = {name: outcome.error for name, outcome in outcomes.items() if outcome.outcome == "failed"}
-        assert list(failed) == [fault]
-        error = failed[fault]
-        assert error is not None
-        assert "planted fault" in error.message
+    script = str(Path(__file__).with_name("doors_in_target.py"))
+    command = [target, "-B", script, str(WORKER), *installed]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **OFFLINE})
+    assert done.returncode == 0, done.stderr
+    failures = json.loads(done.stdout.splitlines()[-1])
+    assert {fault: list(doors) for fault, doors in failures.items()} == {door: [door] for door in installed}
+    assert all("planted fault" in message for doors in failures.values() for message in doors.values())
 
 
 def test_a_door_that_does_not_matter_is_imported_only(target: str, installed: tuple[str, ...]) -> None:

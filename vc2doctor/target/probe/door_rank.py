@@ -6,10 +6,8 @@ import json
 import os
 from typing import List
 
-from ..doors import DOORS
 from ..runtime import Runtime
 from ..shared.spec import Spec
-from .door_fault import plant
 from .door_kit import Kit, leave_running_job
 
 RANKS = 2
@@ -24,8 +22,6 @@ def main(arguments: List[str]) -> int:
     leave_running_job()
     torch, transformers, peft = (importlib.import_module(name) for name in ("torch", "transformers", "peft"))
     torch.set_num_threads(1)
-    if os.environ.get("VC2DOCTOR_DOOR_FAULT") == "ddp":
-        plant(DOORS["ddp"])
     store = "file://" + os.path.join(options.folder, "store")
     torch.distributed.init_process_group("gloo", init_method=store, rank=options.rank, world_size=RANKS)
     # Each process gets other batches, as a DistributedSampler would give it.

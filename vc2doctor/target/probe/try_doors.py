@@ -9,7 +9,6 @@ from typing import Any, Dict, Optional
 from ..doors import DOORS, Door, Unavailable
 from ..runtime import EventSink, Runtime
 from ..shared.spec import Spec
-from . import door_fault
 from .door_kit import Kit, leave_running_job
 from .exceptions import describe
 
@@ -64,8 +63,6 @@ def _open(runtime: Runtime, spec: Spec, door: Door, *, trains: bool) -> Dict[str
 def _train(runtime: Runtime, spec: Spec, door: Door) -> Dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="vc2doctor-door-") as folder:
         kit = Kit(runtime, spec, folder)
-        if spec.fault == door.name:
-            door_fault.plant(door)
         here = os.getcwd()
         os.chdir(folder)  # libraries write logs and caches into the current directory
         try:

@@ -33,8 +33,7 @@ class Spec(NamedTuple):
     ``fan_in``. The probe trains at ``probe_rate``, at which a few steps change the loss by more than the rounding of
     bfloat16. ``plant`` names the outliers in the miniature; ``stress`` lists those to plant one after the other.
     ``entry`` (``module:function``) or ``checkpoint`` (a path) replaces the miniature. ``max_tokens`` cuts each text.
-    ``doors`` are trained through; with ``import_doors`` the other doors are imported, too. ``fault`` is the door that a
-    test breaks.
+    ``doors`` are trained through; with ``import_doors`` the other doors are imported, too.
     """
 
     model: str = "videochat2"
@@ -59,7 +58,6 @@ class Spec(NamedTuple):
     max_tokens: int = 512
     doors: Tuple[str, ...] = ()
     import_doors: bool = False
-    fault: str = ""
 
 
 def parse(text: str) -> Spec:
