@@ -148,6 +148,30 @@ def probe_truth(session: nox.Session) -> None:
     session.run(*faults, *(["--page", "docs/probe-truth.md"] if "--write" in session.posargs else []))
 
 
+DOORS = NamedCell(
+    "doors",
+    "3.11",
+    (
+        *TRUTH_CELLS[0].requirements,
+        "trl==1.16.0",
+        "bitsandbytes==0.50.2",
+        "lightning==2.6.6",
+        "datasets",
+        "torchao==0.18.0",
+    ),
+)
+"""The newest verified versions, with the packages of the doors that need more than the stack."""
+
+
+@nox.session
+def doors(session: nox.Session) -> None:
+    """Train through every door, and plant a fault behind each: it must be caught by that door alone."""
+    session.install("-e", ".", *nox.project.dependency_groups(_PROJECT, "test"), env=uv_settings())
+    target = build(session, "target", DOORS.python, DOORS.requirements)
+    variables = {"VC2DOCTOR_DOORS_PYTHON": str(target / "bin" / "python")}
+    session.run("pytest", "tests/target/test_doors.py", *session.posargs, env=variables)
+
+
 @nox.session(name="lint-cases")
 def lint_cases(session: nox.Session) -> None:
     """Lint labeled places of real repositories, which are expected below ``$VC2DOCTOR_REPOSITORIES``."""

@@ -28,6 +28,23 @@ GUARDS = (
 """The tests that notice what an addition leaves behind."""
 
 
+DOOR = '''
+    """A door that nothing needs."""
+
+    from . import Door
+
+    DOOR = Door(
+        name="an-example",
+        title="an example",
+        modules=(),
+        signs=("example.Trainer",),
+        load=lambda: None,
+        train=lambda kit: kit.train_loop(kit.adapted()),
+        fault="example:Trainer.fit",
+    )
+'''
+
+
 class Addition(NamedTuple):
     """One thing that is added: new files, and at most one edit of a table."""
 
@@ -224,6 +241,11 @@ ADDITIONS = {
         ),
         command=("probe", "--help"),
         answer="bf16-pure",
+    ),
+    "door": Addition(
+        {"vc2doctor/target/doors/example.py": dedent(DOOR).lstrip()},
+        command=("check", "--help"),
+        answer="adapter|an-example",
     ),
     "named cause": Addition(
         {},

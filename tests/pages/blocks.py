@@ -1,4 +1,4 @@
-"""What is made from the code, by document: tables of recipes, rules and causes, and the picture of the layers."""
+"""What is made from the code, by document: tables of recipes, rules, doors, causes, and the picture of the layers."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from tests import test_layers as layers
 from vc2doctor import checks
 from vc2doctor.linter import rules
 from vc2doctor.probe import causes
+from vc2doctor.target.doors import DOORS
 from vc2doctor.target.shared.recipes import RECIPES, Recipe
 
 ROOT = Path(__file__).parents[2]
@@ -41,6 +42,16 @@ def rule_table() -> str:
 def check_table() -> str:
     """Return the table of checks: id, and the first sentence of its page."""
     return _table([("id", "finds"), *((id_, _first_sentence(page)) for id_, page in checks.pages().items())])
+
+
+def door_table() -> str:
+    """Return the table of doors: name, title, and the packages that it needs beside the stack."""
+    rows = [("`--door`", "trains through", "needs")]
+    rows += [
+        (f"`{door.name}`", door.title, ", ".join(name.replace("|", " or ") for name in door.modules) or "the stack")
+        for door in DOORS.values()
+    ]
+    return _table(rows)
 
 
 def cause_table() -> str:
@@ -81,7 +92,7 @@ BLOCKS: Mapping[str, Mapping[str, Callable[[], str]]] = {
     "README.md": {"recipes": recipes},
     "docs/lint.md": {"rules": rule_table},
     "docs/checks.md": {"checks": check_table},
-    "docs/probe.md": {"causes": cause_table},
+    "docs/probe.md": {"doors": door_table, "causes": cause_table},
     "docs/architecture.md": {"layers": picture},
 }
 """Document → name of a block → what makes it. In the document a block stands between two comments."""

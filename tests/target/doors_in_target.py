@@ -1,7 +1,7 @@
 """Opens the doors in a target interpreter, once per planted fault: ``PYTHON -B doors_in_target.py TARGET DOOR…``.
 
-Prints one JSON object: planted fault (a door's name, or nothing) to the doors that failed, with their messages.
-``test_doors.py`` asserts what they must be. One process does it all, because importing the stack takes most of the time.
+Prints one JSON object: planted fault to the doors that failed, with their messages.
+``test_doors.py`` asserts what they must be. One process does it all: importing the stack takes most of the time.
 """
 
 import contextlib
