@@ -44,7 +44,7 @@ def check(examination: Examination) -> Iterator[Finding]:
             continue
         if outcome.outcome == "unsupported":
             if decides:
-                yield _unsupported(outcome)
+                yield _unsupported(examination, outcome)
         elif not _is_reported_already(examination, outcome):
             yield _failed(examination, outcome, decides=decides)
 
@@ -57,14 +57,14 @@ def _is_reported_already(examination: Examination, outcome: RecipeOutcome) -> bo
     return run is not None and run.failure is not None and is_explained(examination, run.failure.error)
 
 
-def _unsupported(outcome: RecipeOutcome) -> Finding:
+def _unsupported(examination: Examination, outcome: RecipeOutcome) -> Finding:
     return Finding(
         id="VC010",
         severity=Severity.WARNING,
         message=f"{outcome.recipe} cannot run on this device, so it was not measured",
         evidence=(outcome.description,),
         remedy="Run this command on the machine that trains.",
-        commands=(f"vc2doctor check --precision {outcome.recipe} --require gpu",),
+        commands=(advice.on_a_gpu_again(examination),),
         url=_URL,
     )
 
@@ -100,11 +100,11 @@ def _remedy(examination: Examination, outcome: RecipeOutcome) -> tuple[str, tupl
     if outcome.recipe != CONTROL and good:
         verb = "Or train" if cause_remedy else "Train"
         remedy = f"{cause_remedy}{verb} in a precision that works here: {', '.join(good)}."
-        return remedy, (_probe_command(examination, good[0]),)
+        return remedy, (examination.plan.invocation.again(("--precision", good[0])),)
     control_failed = "float32 fails as well, so precision is not the cause. " if outcome.recipe == CONTROL else ""
     if examination.plan.custom_subject is not None:
         remedy = f"{control_failed}{cause_remedy or _where_to_start(examination, outcome)}".strip()
-        return remedy, (_probe_command(examination, examination.plan.precision),)
+        return remedy, (examination.plan.invocation.again(),)
     remedy, commands = advice.install_nearest(examination)
     return f"{control_failed}{cause_remedy}{remedy}", commands
 
@@ -118,11 +118,3 @@ def _where_to_start(examination: Examination, outcome: RecipeOutcome) -> str:
     if outcome.where is not None:
         return f"Cause unknown. Start at {outcome.where.op} in {outcome.where.module or 'the model itself'}."
     return "Cause unknown. Start with the evidence above."
-
-
-def _probe_command(examination: Examination, precision: str) -> str:
-    plan = examination.plan
-    if plan.custom_subject is None:
-        return f"vc2doctor check --precision {precision}"
-    train = "" if plan.entry is not None else " --train"
-    return f"{advice.probe_subject_command(examination)}{train} --precision {precision}"

@@ -11,7 +11,6 @@ What to do: if you trust the file, pass it with ``--config FILE``, or pass ``--t
 values as options on the command line.
 """
 
-import shlex
 from collections.abc import Iterator
 
 from vc2doctor.checks.context import Examination
@@ -34,7 +33,7 @@ def check(examination: Examination) -> Iterator[Finding]:
                     "a file that was only found cannot choose what is run, written or believed",
                 ),
                 remedy="If you trust this file, pass it with --config. Otherwise remove these keys, or use --isolated.",
-                commands=(f"vc2doctor check --config {shlex.quote(settings.file)}",),
+                commands=(plan.invocation.again(("--config", settings.file), without=("--isolated",)),),
                 url="https://packaging.python.org/en/latest/specifications/pyproject-toml/",
                 path=settings.file,
             )

@@ -8,6 +8,7 @@ import click
 
 from vc2doctor.cli import options as shared
 from vc2doctor.cli.output import output_of, progress, write_report
+from vc2doctor.cli.program import started_by
 from vc2doctor.target.shared.recipes import RECIPES
 
 
@@ -52,10 +53,12 @@ def probe(form: str, output: Path | None, **options: Any) -> None:  # noqa: ANN4
     """
     from vc2doctor.commands import probe as command  # noqa: PLC0415 - `--help` needs none of it
     from vc2doctor.commands import settings  # noqa: PLC0415
+    from vc2doctor.commands.invocation import invocation_of  # noqa: PLC0415
 
     source, explicit = shared.pop_settings_source(options), shared.names_on_command_line()
     loaded = settings.load(Path.cwd(), source)
     request = command.ProbeRequest(**options, settings_source=source, settings=loaded.applied)
+    request = request.model_copy(update={"invocation": invocation_of(request, started_by())})
     target = output_of(form, output, loaded, explicit)
     with progress() as on_progress:
         report = command.probe(loaded.complete(request, explicit), Path.cwd(), on_progress)

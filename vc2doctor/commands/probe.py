@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -30,6 +31,7 @@ class DataError(DoctorError):
 class ProbeRequest(ExaminationRequest):
     """The options of ``probe``."""
 
+    verb: ClassVar[str] = "probe"
     entry: str | None = None
     """``module:function``: the user's own function, whose model is trained in place of the miniature."""
     checkpoint: Path | None = None
