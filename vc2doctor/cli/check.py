@@ -19,7 +19,7 @@ from vc2doctor.cli.program import started_by
     help="Training code to lint as well. Its faults become findings. Without --precision, its precision is checked.",
 )
 @shared.examination
-def check(form: str, output: Path | None, **options: Any) -> None:  # noqa: ANN401 - click passes one keyword per option
+def check(form: str, output: Path | None, *, verbose: bool, **options: Any) -> None:  # noqa: ANN401 - click passes one keyword per option
     """Examine an environment, train a few real steps in it, and say whether it is fit to train.
 
     Exit codes: 0 fit; 1 findings at or above --fail-on; 2 wrong usage; 3 the examination could not be finished, or
@@ -33,7 +33,7 @@ def check(form: str, output: Path | None, **options: Any) -> None:  # noqa: ANN4
     loaded = settings.load(Path.cwd(), source)
     request = api.CheckRequest(**options, settings_source=source, settings=loaded.applied)
     request = request.model_copy(update={"invocation": invocation_of(request, started_by())})
-    target = output_of(form, output, loaded, explicit)
+    target = output_of(form, output, loaded, explicit, verbose=verbose)
     with progress() as on_progress:
         report = api.check(loaded.complete(request, explicit), on_progress=on_progress)
     write_report("check", report, target)

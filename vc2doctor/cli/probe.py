@@ -40,7 +40,7 @@ from vc2doctor.target.shared.recipes import RECIPES
     help="Recipes to run besides the control and the one that decides; default: all.",
 )
 @shared.examination
-def probe(form: str, output: Path | None, **options: Any) -> None:  # noqa: ANN401 - click passes one keyword per option
+def probe(form: str, output: Path | None, *, verbose: bool, **options: Any) -> None:  # noqa: ANN401 - click passes one keyword per option
     """Train under each precision, and say what goes wrong, where and why.
 
     By default the model is a miniature of the profile's model. With --model it is a real checkpoint, whose range is
@@ -59,7 +59,7 @@ def probe(form: str, output: Path | None, **options: Any) -> None:  # noqa: ANN4
     loaded = settings.load(Path.cwd(), source)
     request = command.ProbeRequest(**options, settings_source=source, settings=loaded.applied)
     request = request.model_copy(update={"invocation": invocation_of(request, started_by())})
-    target = output_of(form, output, loaded, explicit)
+    target = output_of(form, output, loaded, explicit, verbose=verbose)
     with progress() as on_progress:
         report = command.probe(loaded.complete(request, explicit), Path.cwd(), on_progress)
     write_report("check", report, target)

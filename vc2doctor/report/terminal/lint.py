@@ -52,7 +52,7 @@ def render(report: LintReport, marks: Marks) -> Iterator[Line]:
     if report.fix is not None:
         yield from _fix(report.fix, marks, report.plan)
     yield Line(Text())
-    yield _verdict(report, marks)
+    yield verdict_line(report, marks)
 
 
 def _settings(report: LintReport, marks: Marks) -> Iterator[Line]:
@@ -146,7 +146,8 @@ def _fix(fix: FixResult, marks: Marks, plan: LintPlan) -> Iterator[Line]:
         yield Line(Text.assemble("  ", (f"{mark} check by hand: ", style), printable(caution)))
 
 
-def _verdict(report: LintReport, marks: Marks) -> Line:
+def verdict_line(report: LintReport, marks: Marks) -> Line:
+    """Return the line with the number of findings, and what was silenced."""
     silenced = ""
     if report.silenced:
         silenced += f" {counted(report.silenced, 'place')} ignored by comments or per-file ignores."

@@ -1,0 +1,88 @@
+"""The doors that were tried, for people: the words of the verdict line, and the rows of the probe.
+
+A door is a way into the stack: a plain loop, ``transformers.Trainer``, a trainer of trl. The functions take any objects
+with these attributes, so this file knows neither the probe nor the names of the doors.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from vc2doctor.report.terminal.folding import folded_line
+from vc2doctor.report.terminal.lines import Line, Marks, probe_row
+
+_TRIED = ("passed", "failed")
+"""Outcomes of a door through which a step was taken, or was attempted."""
+_MARK_OF_OUTCOME = {"passed": "good", "failed": "bad", "imported": "none", "unsupported": "none"}
+_OUTCOME_IN_WORDS = {"passed": "passed", "imported": "imported only", "unsupported": "unsupported", "failed": "failed"}
+
+
+class TriedDoor(Protocol):
+    """What this file needs to know about a door."""
+
+    @property
+    def title(self) -> str:
+        """The name that users know: ``transformers.Trainer``."""
+
+    @property
+    def outcome(self) -> str:
+        """``passed``, ``failed``, ``imported`` (no step was taken) or ``unsupported`` (it cannot run here)."""
+
+    @property
+    def reason(self) -> str | None:
+        """Why it has this outcome: the exception, or what is missing."""
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the import and the step took."""
+
+    @property
+    def matters(self) -> bool:
+        """Whether the user trains through it, so that it affects the verdict."""
+
+
+def tried(doors: Sequence[TriedDoor], not_tried: Sequence[str]) -> str:
+    """Return what was tried and what was not, as a clause of the verdict line without a period.
+
+    ``not_tried`` names further things that no door covers, such as multi-GPU wrappers. A door that was only imported,
+    or that cannot run here, was not tried. A door that failed and does not matter is named as well, so that nobody
+    reads "fit" as a promise for it.
+    """
+    passed = [door.title for door in doors if door.outcome == "passed"]
+    broken = [door.title for door in doors if door.outcome == "failed"]
+    missed = [door.title for door in doors if door.outcome not in _TRIED]
+    clauses = [f"{enumerated(passed)} {'was' if len(passed) == 1 else 'were'} tried" if passed else "nothing was tried"]
+    if broken:
+        clauses.append(f"not fit for {enumerated(broken)}")
+    if missed or not_tried:
+        clauses.append(f"not tried: {', '.join((*missed, *not_tried))}")
+    return "; ".join(clauses)
+
+
+def rows(doors: Sequence[TriedDoor], marks: Marks, *, verbose: bool = False) -> Iterator[Line]:
+    """Yield a row for each door that matters, and one line for all others; with ``verbose``, a row for each door."""
+    for door in doors:
+        if door.matters or verbose:
+            yield _row(door, marks)
+    others = [] if verbose else [door for door in doors if not door.matters]
+    if others:
+        outcomes = {
+            words: [door.title for door in others if door.outcome == outcome]
+            for outcome, words in _OUTCOME_IN_WORDS.items()
+        }
+        yield folded_line("other door", outcomes, unnamed="passed")
+
+
+def enumerated(names: Sequence[str]) -> str:
+    """Return ``A``, ``A and B`` or ``A, B and C``."""
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _row(door: TriedDoor, marks: Marks) -> Line:
+    kind = _MARK_OF_OUTCOME.get(door.outcome, "none")
+    if kind == "bad" and not door.matters:
+        # Nobody trains through this door here, so its failure is not marked as one.
+        kind = "note"
+    seconds = f"{door.seconds:.1f} s" if door.seconds is not None else ""
+    unused = "" if door.matters or door.outcome != "failed" else "not used here: "
+    return probe_row(marks(kind), door.title, door.outcome, f"{unused}{door.reason or seconds}")
