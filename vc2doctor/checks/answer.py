@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from vc2doctor.checks.plan import Plan
 from vc2doctor.checks.verdict import FinalVerdict
 from vc2doctor.core.data import Data
 from vc2doctor.findings import Finding, Severity
@@ -21,13 +22,15 @@ class Answer(Data):
     finding: Finding | None
     """The finding that decides the verdict; ``None``: all is well, or no finding says why not."""
     command: str | None
-    """The one command to run next; ``None``: there is no finding, or no command carries out its remedy."""
+    """The one command to run next; ``None``: there is no finding, or something has to be done by hand first."""
 
 
-def answer(verdict: FinalVerdict, findings: Sequence[Finding], exit_code: int, fail_on: Severity) -> Answer:
+def answer(verdict: FinalVerdict, findings: Sequence[Finding], exit_code: int, plan: Plan) -> Answer:
     """Return the answer of a report with this verdict; ``findings`` are sorted as in the report."""
-    finding = _deciding_finding(verdict, findings, exit_code, fail_on)
-    return Answer(finding=finding, command=finding.commands[0] if finding and finding.commands else None)
+    finding = _deciding_finding(verdict, findings, exit_code, plan.fail_on)
+    command = finding.commands[0] if finding is not None and finding.commands else None
+    # The same command once more fixes nothing: what the remedy says has to be done before.
+    return Answer(finding=finding, command=command if command != plan.invocation.again() else None)
 
 
 def _deciding_finding(

@@ -12,7 +12,7 @@ What to do: read the cause in the evidence; ``vc2doctor explain CAUSE`` prints h
 precisions that work here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from vc2doctor.checks import advice
 from vc2doctor.checks.context import Examination
@@ -35,10 +35,10 @@ _MEANING = {
 
 def check(examination: Examination) -> Iterator[Finding]:
     """Find recipes that do not train."""
-    for outcome in examination.outcomes:
-        if outcome.outcome in ("finite", None):
-            continue
-        decides = outcome.recipe in (CONTROL, examination.plan.precision)
+    for group in _groups(examination.outcomes):
+        # One fault that shows under several recipes is one finding. The one that decides speaks for the others.
+        outcome = next((each for each in group if _decides(examination, each)), group[0])
+        decides = _decides(examination, outcome)
         if RECIPES[outcome.recipe].contradicts and not decides:
             # This recipe fails in every environment. Show it in the table; do not report it.
             continue
@@ -46,7 +46,20 @@ def check(examination: Examination) -> Iterator[Finding]:
             if decides:
                 yield _unsupported(examination, outcome)
         elif not _is_reported_already(examination, outcome):
-            yield _failed(examination, outcome, decides=decides)
+            yield _failed(examination, outcome, group)
+
+
+def _groups(outcomes: Sequence[RecipeOutcome]) -> Iterable[list[RecipeOutcome]]:
+    """Return the outcomes that are not good; those with the same outcome for the same reason are in one group."""
+    groups: dict[tuple[object, ...], list[RecipeOutcome]] = {}
+    for outcome in outcomes:
+        if outcome.outcome not in ("finite", None):
+            groups.setdefault((outcome.outcome, outcome.description, outcome.cause), []).append(outcome)
+    return groups.values()
+
+
+def _decides(examination: Examination, outcome: RecipeOutcome) -> bool:
+    return outcome.recipe in (CONTROL, examination.plan.precision)
 
 
 def _is_reported_already(examination: Examination, outcome: RecipeOutcome) -> bool:
@@ -69,24 +82,35 @@ def _unsupported(examination: Examination, outcome: RecipeOutcome) -> Finding:
     )
 
 
-def _failed(examination: Examination, outcome: RecipeOutcome, *, decides: bool) -> Finding:
-    evidence = [f"{outcome.recipe}: {RECIPES[outcome.recipe].summary}", outcome.description]
+def _failed(examination: Examination, outcome: RecipeOutcome, group: Sequence[RecipeOutcome]) -> Finding:
+    names = [each.recipe for each in group]
+    evidence = [outcome.description]
+    if len(names) == 1:
+        evidence.insert(0, f"{outcome.recipe}: {RECIPES[outcome.recipe].summary}")
     evidence.append(f"cause: {outcome.cause.description}" if outcome.cause else "cause: unknown")
     if outcome.adapters:
         evidence.append(f"trainable parameters are {' and '.join(outcome.adapters)}")
     remedy, commands = _remedy(examination, outcome)
     severity = Severity.NOTE
-    if decides:
+    if _decides(examination, outcome):
         severity = Severity.WARNING if outcome.outcome == "weak" else Severity.ERROR
     return Finding(
         id="VC010",
         severity=severity,
-        message=f"{outcome.recipe} does not train: {_MEANING[str(outcome.outcome)]} ({outcome.outcome})",
+        message=f"{_what(names, len(examination.outcomes))}: {_MEANING[str(outcome.outcome)]} ({outcome.outcome})",
         evidence=(*evidence, *advice.matrix_evidence(examination)),
         remedy=remedy,
         commands=commands,
         url=_URL,
     )
+
+
+def _what(names: Sequence[str], total: int) -> str:
+    if len(names) == 1:
+        return f"{names[0]} does not train"
+    if len(names) == total:
+        return f"training fails under all {total} recipes"
+    return f"{', '.join(names[:-1])} and {names[-1]} do not train"
 
 
 def _remedy(examination: Examination, outcome: RecipeOutcome) -> tuple[str, tuple[str, ...]]:

@@ -1,8 +1,5 @@
-"""Where a report goes (the terminal, or a file), and the progress that is shown in the meantime."""
+"""Where a report goes: the terminal, or a file."""
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,17 +79,3 @@ def write_text(text: str, path: Path | None) -> None:
         click.echo(text, nl=False)
     else:
         writing.write_output(path, text)
-
-
-@contextmanager
-def progress() -> Iterator[Callable[[str], None]]:
-    """Give a function that shows the current step on a terminal; it shows nothing if stderr is not a terminal."""
-    if not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    from rich.console import Console  # noqa: PLC0415 - a log needs none of it
-    from rich.text import Text  # noqa: PLC0415
-
-    with Console(stderr=True).status(Text("starting")) as status:
-        # Text, not str: rich would read square brackets in a message of the target as markup.
-        yield lambda message: status.update(Text(message))

@@ -7,8 +7,9 @@ from typing import Any
 import click
 
 from vc2doctor.cli import options as shared
-from vc2doctor.cli.output import output_of, progress, write_report
+from vc2doctor.cli.output import output_of, write_report
 from vc2doctor.cli.program import started_by
+from vc2doctor.cli.progress import progress
 from vc2doctor.target.shared.recipes import RECIPES
 
 

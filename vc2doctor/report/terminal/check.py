@@ -21,7 +21,7 @@ _GIB = 1024**3
 
 def render(report: Report, marks: Marks, *, verbose: bool = False) -> Iterator[Line]:
     """Yield the lines of the report: the verdict, the one command to run, why, and then the rest."""
-    decision = answer(report.verdict, report.findings, report.exit_code, report.plan.fail_on)
+    decision = answer(report.verdict, report.findings, report.exit_code, report.plan)
     printer = FindingPrinter(marks)
     yield verdict_line(report, marks)
     if decision.command is not None:
@@ -30,7 +30,7 @@ def render(report: Report, marks: Marks, *, verbose: bool = False) -> Iterator[L
         yield text_line(decision.finding.remedy, indent=4)
     if decision.finding is not None:
         yield Line(Text())
-        yield from printer.deciding(decision.finding)
+        yield from printer.deciding(decision.finding, has_command_above=decision.command is not None)
     others = tuple(finding for finding in report.findings if finding is not decision.finding)
     yield from _other_findings(others, printer, verbose=verbose)
     yield Line(Text())
@@ -62,7 +62,10 @@ def _context(report: Report, *, verbose: bool) -> Iterator[Line]:
             yield labeled_line("Settings", f"{settings.file}: {', '.join(settings.applied)}")
     yield from _environment(report.environment, verbose=verbose)
     if report.combination is not None:
-        yield labeled_line("Combination", f"{report.combination.verdict.value}: {report.combination.reason}")
+        # The first clause of the reason decides. A fault needs the others too, a good verdict does not.
+        is_brief = report.verdict == "fit" and not verbose
+        reason = report.combination.reason.partition("; ")[0] if is_brief else report.combination.reason
+        yield labeled_line("Combination", f"{report.combination.verdict.value}: {reason}")
 
 
 def _code(report: Report) -> str:

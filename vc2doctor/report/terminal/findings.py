@@ -28,13 +28,12 @@ class FindingPrinter:
         self._marks = marks
         self._printed: set[tuple[str, ...]] = set()
 
-    def deciding(self, finding: Finding) -> Iterator[Line]:
-        """Yield the finding that decides; its first command stands above it already, so the others are alternatives."""
+    def deciding(self, finding: Finding, *, has_command_above: bool) -> Iterator[Line]:
+        """Yield the finding that decides. Where its first command stands above it, only alternatives are printed."""
         self._printed.add(finding.commands)
         yield from self._why(finding)
         yield text_line(finding.remedy)
-        for command in finding.commands[1:]:
-            yield from (text_line("or"), command_line(command))
+        yield from _commands(finding.commands, skip_first=has_command_above)
         yield _link(finding)
 
     def full(self, finding: Finding) -> Iterator[Line]:
@@ -44,9 +43,7 @@ class FindingPrinter:
             yield text_line(_SAME_FIX)
         else:
             yield text_line(finding.remedy)
-            for index, command in enumerate(finding.commands):
-                yield from (text_line("or"),) if index else ()
-                yield command_line(command)
+            yield from _commands(finding.commands)
         yield _link(finding)
 
     def other_error(self, finding: Finding) -> Iterator[Line]:
@@ -87,6 +84,15 @@ class FindingPrinter:
         head = f"{mark} {finding.id} {finding.severity.value}"
         message = (printable(finding.message), "bold")
         return Line(Text.assemble("  ", (head, style), "  ", message, printable(more)), hang=6)
+
+
+def _commands(commands: Sequence[str], *, skip_first: bool = False) -> Iterator[Line]:
+    """Yield alternative commands with the word "or" between them, so that nobody pastes all of them as one script."""
+    for index, command in enumerate(commands):
+        if index:
+            yield text_line("or")
+        if index or not skip_first:
+            yield command_line(command)
 
 
 def _link(finding: Finding) -> Line:

@@ -17,7 +17,7 @@ Detail = Literal["brief", "normal", "all"]
 _MARK_OF_OUTCOME = {"finite": "good", "unsupported": "none", None: "none", "weak": "warn"}
 """All other outcomes are bad."""
 _MIN_EQUAL = 3
-"""From this number on, rows with the same outcome for the same reason become one row."""
+"""From this number on, rows with the same outcome for the same reason become one row. Good ones are folded."""
 
 
 def detail_of(*, is_good: bool, verbose: bool) -> Detail:
@@ -79,7 +79,8 @@ def _result(outcome: RecipeOutcome) -> tuple[str, str]:
 
 
 def _are_equal(outcomes: Sequence[RecipeOutcome]) -> bool:
-    return len(outcomes) >= _MIN_EQUAL and len({_result(outcome) for outcome in outcomes}) == 1
+    is_good = any(outcome.outcome == "finite" for outcome in outcomes)
+    return len(outcomes) >= _MIN_EQUAL and not is_good and len({_result(outcome) for outcome in outcomes}) == 1
 
 
 def _names_by_outcome(outcomes: Sequence[RecipeOutcome]) -> dict[str, list[str]]:

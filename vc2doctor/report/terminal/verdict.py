@@ -47,6 +47,9 @@ def _fit(report: Report) -> tuple[str, str]:
 def _unfit(report: Report) -> str:
     if report.probe is not None and report.probe.load_failure is not None:
         return f"{report.plan.custom_subject} cannot be loaded, so nothing was trained."
+    recipes = report.probe.recipes if report.probe else ()
+    if report.plan.custom_subject is not None and recipes and all(each.outcome == "error" for each in recipes):
+        return f"{report.plan.custom_subject} fails under every precision that was tried."
     return f"Not fit to train under {report.plan.precision}."
 
 
