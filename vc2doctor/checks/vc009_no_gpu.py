@@ -27,7 +27,7 @@ def check(examination: Examination) -> Iterator[Finding]:
     yield Finding(
         id="VC009",
         severity=Severity.ERROR if is_required else Severity.WARNING,
-        message="no GPU was examined, so what only a GPU can show was not tested",
+        message="no GPU was examined, so GPU kernels, fused optimizers and memory were not tested",
         evidence=tuple(_evidence(examination)),
         remedy=f"{'--require gpu demands a GPU. ' if is_required else ''}Run this command on the machine that trains.",
         commands=(advice.on_a_gpu_again(examination),),

@@ -30,7 +30,7 @@ def check(examination: Examination) -> Iterator[Finding]:
                 message=f"settings in {settings.file} were ignored: {', '.join(settings.ignored)}",
                 evidence=(
                     "the file was found in the working directory or above it",
-                    "a file that was only found cannot choose what is run, written or believed",
+                    "you did not name it, so it cannot choose what is run, what is written, or which matrix is used",
                 ),
                 remedy="If you trust this file, pass it with --config. Otherwise remove these keys, or use --isolated.",
                 commands=(plan.invocation.again(("--config", settings.file), without=("--isolated",)),),
