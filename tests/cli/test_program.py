@@ -50,6 +50,15 @@ def test_parent_that_runs_another_command_is_no_launcher() -> None:
     assert program([f"{ENV}/bin/python", *argv], argv, ENV, ["uv", "run", "make"], None) == (argv[0],)
 
 
+def test_pipx_run_repeats_what_it_installed(tmp_path: Path) -> None:
+    prefix = tmp_path / "pipx" / "3a1"
+    prefix.mkdir(parents=True)
+    (prefix / "pipx_metadata.json").write_text(json.dumps({"main_package": {"package_or_url": "/a checkout"}}))
+    argv = [f"{prefix}/bin/vc2doctor", "check"]
+    words = program([f"{prefix}/bin/python", *argv], argv, str(prefix), ["bash"], None)
+    assert words == ("pipx", "run", "--spec", "/a checkout", "vc2doctor")
+
+
 def test_python_m_is_repeated_as_it_was_typed(venv: Venv) -> None:
     venv.add_stack()
     options = ("check", "--no-probe", "--python", venv.python, "--format", "json")

@@ -1,5 +1,6 @@
 """The words that started the doctor, so that the commands that it prints start it in the same way."""
 
+import json
 import os
 import shutil
 import sys
@@ -37,7 +38,8 @@ def program(
         return "uvx", _NAME
     if "pipx" in folders and "venvs" not in folders:
         # `pipx run` replaces itself by the doctor, which then runs in the cache of pipx. `pipx install` uses venvs/.
-        return "pipx", "run", _NAME
+        spec = _pipx_spec(Path(prefix))
+        return ("pipx", "run", "--spec", spec, _NAME) if spec != _NAME else ("pipx", "run", _NAME)
     if PurePath(argv[0]).name != _NAME:
         # Started from Python: an embedding program or a test.
         return (_NAME,)
@@ -53,6 +55,14 @@ def _launcher_words(parent: Sequence[str], arguments: Sequence[str]) -> tuple[st
     before = [PurePath(words[0]).name, *words[1 : len(words) - count]]
     # The program uvx replaces itself by this command.
     return ("uvx", *before[3:]) if before[:3] == ["uv", "tool", "uvx"] else tuple(before)
+
+
+def _pipx_spec(prefix: Path) -> str:
+    """Return what `pipx run` installed into the environment at ``prefix``: a folder, an address or a requirement."""
+    try:
+        return str(json.loads((prefix / "pipx_metadata.json").read_bytes())["main_package"]["package_or_url"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return _NAME
 
 
 def _command_of_parent() -> tuple[str, ...]:

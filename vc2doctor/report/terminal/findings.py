@@ -29,10 +29,11 @@ class FindingPrinter:
         self._printed: set[tuple[str, ...]] = set()
 
     def deciding(self, finding: Finding, *, has_command_above: bool) -> Iterator[Line]:
-        """Yield the finding that decides. Where its first command stands above it, only alternatives are printed."""
+        """Yield the finding that decides. Above it stands its first command, or else its remedy; neither is repeated."""
         self._printed.add(finding.commands)
         yield from self._why(finding)
-        yield text_line(finding.remedy)
+        if has_command_above:
+            yield text_line(finding.remedy)
         yield from _commands(finding.commands, skip_first=has_command_above)
         yield _link(finding)
 
