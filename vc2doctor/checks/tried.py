@@ -12,8 +12,7 @@ class Tried(Data):
 
     title: str
     outcome: str = "passed"
-    reason: str | None = None
-    seconds: float | None = None
+    description: str = ""
     matters: bool = True
 
 

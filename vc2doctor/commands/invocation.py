@@ -24,6 +24,7 @@ _OTHER_SPELLINGS: Mapping[str, Callable[[Any], Iterator[Option]]] = {
     "require_gpu": lambda _: iter([("--require", "gpu")]),
     "checkpoint": lambda path: iter([("--model", str(path))]),
     "texts": lambda texts: (("--text", text) for text in texts),
+    "doors": lambda names: (("--door", name) for name in names),
     "recipes": lambda names: iter([("--recipes", ",".join(names))]),
     "settings_source": settings_options,
 }

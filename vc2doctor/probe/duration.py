@@ -31,7 +31,7 @@ def seconds_needed(run: ProbeRun) -> int:
 
 def finished_rounds(run: ProbeRun) -> int:
     """Return how many rounds were finished; the one that was running when the probe ended is not."""
-    is_training = run.stage.startswith("training")
+    is_training = run.stage.startswith("training under ")
     return max(run.rounds_begun - is_training, 0)
 
 

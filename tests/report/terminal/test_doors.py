@@ -16,16 +16,15 @@ class Door(NamedTuple):
 
     door: str
     title: str
-    outcome: str
-    reason: str | None = None
-    seconds: float | None = None
+    outcome: str | None
+    description: str
     matters: bool = False
 
 
-LOOP = Door("loop", "plain loop", "passed", seconds=2.1, matters=True)
-TRAINER = Door("trainer", "transformers.Trainer", "passed", seconds=3.25, matters=True)
-BROKEN_TRAINER = TRAINER._replace(outcome="failed", reason="ImportError: cannot import name 'PeftMixedModel'")
-DPO = Door("dpo", "trl's DPOTrainer", "imported")
+LOOP = Door("loop", "plain loop", "passed", "2.1 s", matters=True)
+TRAINER = Door("trainer", "transformers.Trainer", "passed", "3.2 s", matters=True)
+BROKEN_TRAINER = TRAINER._replace(outcome="failed", description="ImportError: cannot import name 'PeftMixedModel'")
+DPO = Door("dpo", "trl's DPOTrainer", "imported", "no step was tried")
 GRPO = Door("grpo", "trl's GRPOTrainer", "failed", "ImportError: \x1b[31mno [bold]name[/bold]")
 KBIT = Door("kbit", "prepare_model_for_kbit_training", "unsupported", "bitsandbytes is not installed")
 WRAPPERS = ("multi-GPU wrappers", "flash attention")
@@ -34,7 +33,7 @@ WRAPPERS = ("multi-GPU wrappers", "flash attention")
 def shown(*tried: Door, verbose: bool = False, width: int = 80) -> str:
     file = io.StringIO()
     console = Console(file=file, width=width, force_terminal=True, color_system=None)
-    print_lines(doors.rows(tried, Marks(ascii_only=False), verbose=verbose), console)
+    print_lines(doors.render(tried, Marks(ascii_only=False), verbose=verbose), console)
     return file.getvalue()
 
 
@@ -43,6 +42,13 @@ def test_verdict_names_what_was_tried_and_what_was_not() -> None:
         "plain loop and transformers.Trainer were tried; not tried: trl's DPOTrainer, prepare_model_for_kbit_training,"
         " multi-GPU wrappers, flash attention"
     )
+
+
+def test_a_door_that_is_named_twice_is_shown_once_and_an_interrupted_one_was_not_tried() -> None:
+    assert doors.tried((LOOP, DPO, TRAINER._replace(outcome=None)), ("trl's DPOTrainer", "flash attention")) == (
+        "plain loop was tried; not tried: trl's DPOTrainer, transformers.Trainer, flash attention"
+    )
+    assert "    -  transformers.Trainer    not measured 3.2 s\n" in shown(TRAINER._replace(outcome=None))
 
 
 def test_one_door_was_tried_and_nothing_is_left() -> None:
@@ -80,7 +86,7 @@ def test_verbose_report_has_a_row_for_each_door_and_unused_ones_do_not_look_like
     assert "✗" not in text
     assert "    ·  trl's GRPOTrainer       failed       not used here: ImportError: \ufffd[31mno" in text
     assert "[bold]name[/bold]" in text
-    assert "    -  trl's DPOTrainer        imported     \n" in text
+    assert "    -  trl's DPOTrainer        imported     no step was tried\n" in text
     assert "see -v" not in text
 
 

@@ -12,8 +12,15 @@ from vc2doctor.report.terminal.lines import Line, Marks, probe_row
 
 _TRIED = ("passed", "failed")
 """Outcomes of a door through which a step was taken, or was attempted."""
-_MARK_OF_OUTCOME = {"passed": "good", "failed": "bad", "imported": "none", "unsupported": "none"}
-_OUTCOME_IN_WORDS = {"passed": "passed", "imported": "imported only", "unsupported": "unsupported", "failed": "failed"}
+_MARK_OF_OUTCOME = {"passed": "good", "failed": "bad"}
+"""All other outcomes say nothing good or bad."""
+_OUTCOME_IN_WORDS = {
+    "passed": "passed",
+    "imported": "imported only",
+    "unsupported": "unsupported",
+    "failed": "failed",
+    None: "not measured",
+}
 
 
 class TriedDoor(Protocol):
@@ -24,16 +31,15 @@ class TriedDoor(Protocol):
         """The name that users know: ``transformers.Trainer``."""
 
     @property
-    def outcome(self) -> str:
-        """``passed``, ``failed``, ``imported`` (no step was taken) or ``unsupported`` (it cannot run here)."""
+    def outcome(self) -> str | None:
+        """``passed``, ``failed``, ``imported`` (no step was taken) or ``unsupported`` (it cannot run here).
+
+        ``None``: the probe ended before it was known.
+        """
 
     @property
-    def reason(self) -> str | None:
-        """Why it has this outcome: the exception, or what is missing."""
-
-    @property
-    def seconds(self) -> float | None:
-        """How long the import and the step took."""
+    def description(self) -> str:
+        """Why it has this outcome: the exception, what is missing, or what was measured."""
 
     @property
     def matters(self) -> bool:
@@ -43,22 +49,22 @@ class TriedDoor(Protocol):
 def tried(doors: Sequence[TriedDoor], not_tried: Sequence[str]) -> str:
     """Return what was tried and what was not, as a clause of the verdict line without a period.
 
-    ``not_tried`` names further things that no door covers, such as multi-GPU wrappers. A door that was only imported,
-    or that cannot run here, was not tried. A door that failed and does not matter is named as well, so that nobody
-    reads "fit" as a promise for it.
+    ``not_tried`` names further things that no door covers, such as multi-GPU wrappers; it may repeat titles of doors.
+    A door that was only imported, or that cannot run here, was not tried. A door that failed and does not matter is
+    named as well, so that nobody reads "fit" as a promise for it.
     """
     passed = [door.title for door in doors if door.outcome == "passed"]
     broken = [door.title for door in doors if door.outcome == "failed"]
-    missed = [door.title for door in doors if door.outcome not in _TRIED]
+    missed = dict.fromkeys((*(door.title for door in doors if door.outcome not in _TRIED), *not_tried))
     clauses = [f"{enumerated(passed)} {'was' if len(passed) == 1 else 'were'} tried" if passed else "nothing was tried"]
     if broken:
         clauses.append(f"not fit for {enumerated(broken)}")
-    if missed or not_tried:
-        clauses.append(f"not tried: {', '.join((*missed, *not_tried))}")
+    if missed:
+        clauses.append(f"not tried: {', '.join(missed)}")
     return "; ".join(clauses)
 
 
-def rows(doors: Sequence[TriedDoor], marks: Marks, *, verbose: bool = False) -> Iterator[Line]:
+def render(doors: Sequence[TriedDoor], marks: Marks, *, verbose: bool = False) -> Iterator[Line]:
     """Yield a row for each door that matters, and one line for all others; with ``verbose``, a row for each door."""
     for door in doors:
         if door.matters or verbose:
@@ -79,10 +85,10 @@ def enumerated(names: Sequence[str]) -> str:
 
 
 def _row(door: TriedDoor, marks: Marks) -> Line:
-    kind = _MARK_OF_OUTCOME.get(door.outcome, "none")
+    kind = _MARK_OF_OUTCOME.get(door.outcome or "", "none")
     if kind == "bad" and not door.matters:
         # Nobody trains through this door here, so its failure is not marked as one.
         kind = "note"
-    seconds = f"{door.seconds:.1f} s" if door.seconds is not None else ""
     unused = "" if door.matters or door.outcome != "failed" else "not used here: "
-    return probe_row(marks(kind), door.title, door.outcome, f"{unused}{door.reason or seconds}")
+    outcome = door.outcome or _OUTCOME_IN_WORDS[None]
+    return probe_row(marks(kind), door.title, outcome, f"{unused}{door.description}")
