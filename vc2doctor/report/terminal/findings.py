@@ -29,7 +29,7 @@ class FindingPrinter:
         self._printed: set[tuple[str, ...]] = set()
 
     def deciding(self, finding: Finding, *, has_command_above: bool) -> Iterator[Line]:
-        """Yield the finding that decides; its first command, or else its remedy, stands above it and is not repeated."""
+        """Yield the finding that decides; its first command (or its remedy) stands above it and is not repeated."""
         self._printed.add(finding.commands)
         yield from self._why(finding)
         if has_command_above:
