@@ -72,7 +72,7 @@ def test_error_that_the_same_command_fixes_takes_no_evidence() -> None:
 
 def test_fit_report_is_short_at_80_columns_and_folds_what_nobody_uses() -> None:
     lines = shown(examination(probe=probe_run(NESTED)))
-    assert len(lines) <= 17, "20 with the lines of doors and of the choice of the environment"
+    assert len(lines) <= 13, "20 with the lines of doors and of the choice of the environment"
     assert f"    {ALWAYS_SAME}" in lines
     assert not any("✗" in line or "error" in line for line in lines)
     assert any(line.startswith("    ✓ bf16 (decides): finite, the loss fell") for line in lines)

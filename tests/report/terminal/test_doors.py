@@ -9,6 +9,7 @@ from rich.console import Console
 
 from vc2doctor.report.terminal import doors
 from vc2doctor.report.terminal.lines import Marks, print_lines
+from vc2doctor.report.terminal.recipes import Detail
 
 
 class Door(NamedTuple):
@@ -30,10 +31,10 @@ KBIT = Door("kbit", "prepare_model_for_kbit_training", "unsupported", "bitsandby
 WRAPPERS = ("multi-GPU wrappers", "flash attention")
 
 
-def shown(*tried: Door, verbose: bool = False, width: int = 80) -> str:
+def shown(*tried: Door, detail: Detail = "normal", width: int = 80) -> str:
     file = io.StringIO()
     console = Console(file=file, width=width, force_terminal=True, color_system=None)
-    print_lines(doors.render(tried, Marks(ascii_only=False), verbose=verbose), console)
+    print_lines(doors.render(tried, Marks(ascii_only=False), detail), console)
     return file.getvalue()
 
 
@@ -82,12 +83,20 @@ def test_doors_that_matter_have_rows_and_the_others_one_line() -> None:
 
 
 def test_verbose_report_has_a_row_for_each_door_and_unused_ones_do_not_look_like_failures() -> None:
-    text = shown(LOOP, DPO, GRPO, verbose=True, width=160)
+    text = shown(LOOP, DPO, GRPO, detail="all", width=160)
     assert "✗" not in text
     assert "    ·  trl's GRPOTrainer       failed       not used here: ImportError: \ufffd[31mno" in text
     assert "[bold]name[/bold]" in text
     assert "    -  trl's DPOTrainer        imported     no step was tried\n" in text
     assert "see -v" not in text
+
+
+def test_brief_report_counts_what_the_verdict_line_names_and_shows_first_clauses() -> None:
+    trainer = TRAINER._replace(description="losses 4.5, 4.4; 100% of the trainable elements moved")
+    assert shown(trainer, DPO, KBIT, GRPO, detail="brief").splitlines() == [
+        "    ✓ transformers.Trainer: passed, losses 4.5, 4.4",
+        "    3 other doors: 1 imported only, 1 unsupported, 1 failed; see -v",
+    ]
 
 
 def test_rows_fit_40_columns() -> None:

@@ -10,6 +10,7 @@ from vc2doctor.core.versions import STACK_PACKAGES
 from vc2doctor.core.wording import counted
 from vc2doctor.environment.model import COMPANION_PACKAGES, Environment, Gpu, Nvidia
 from vc2doctor.findings import Finding, Severity
+from vc2doctor.matrix.judge import Judgement
 from vc2doctor.report.terminal import probe
 from vc2doctor.report.terminal.findings import FindingPrinter
 from vc2doctor.report.terminal.lines import Line, Marks, command_line, labeled_line, text_line
@@ -62,10 +63,16 @@ def _context(report: Report, *, verbose: bool) -> Iterator[Line]:
             yield labeled_line("Settings", f"{settings.file}: {', '.join(settings.applied)}")
     yield from _environment(report.environment, verbose=verbose)
     if report.combination is not None:
-        # The first clause of the reason decides. A fault needs the others too, a good verdict does not.
-        is_brief = report.verdict == "fit" and not verbose
-        reason = report.combination.reason.partition("; ")[0] if is_brief else report.combination.reason
-        yield labeled_line("Combination", f"{report.combination.verdict.value}: {reason}")
+        yield labeled_line("Combination", _combination(report.combination, report, verbose=verbose))
+
+
+def _combination(judgement: Judgement, report: Report, *, verbose: bool) -> str:
+    """Return what the matrix says; briefly if the training was seen to work here, because that decides."""
+    if report.verdict != "fit" or verbose:
+        return f"{judgement.verdict.value}: {judgement.reason}"
+    if report.probe is not None:
+        return f"{judgement.verdict.value} by the matrix"
+    return f"{judgement.verdict.value}: {judgement.reason.partition('; ')[0]}"
 
 
 def _code(report: Report) -> str:
@@ -84,7 +91,7 @@ def _environment(environment: Environment, *, verbose: bool) -> Iterator[Line]:
     nvidia = environment.nvidia
     for gpu in nvidia.gpus:
         yield labeled_line(f"GPU {gpu.index}", _gpu(gpu, nvidia))
-    if not nvidia.gpus:
+    if not nvidia.gpus and verbose:
         yield labeled_line("GPU", nvidia.note or f"none visible (CUDA_VISIBLE_DEVICES={nvidia.visible})")
     if not verbose:
         return

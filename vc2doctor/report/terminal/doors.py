@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from vc2doctor.report.terminal.folding import folded_line
-from vc2doctor.report.terminal.lines import Line, Marks, probe_row
+from vc2doctor.report.terminal.lines import Line, Marks, probe_row, short_row
+from vc2doctor.report.terminal.recipes import Detail
 
 _TRIED = ("passed", "failed")
 """Outcomes of a door through which a step was taken, or was attempted."""
@@ -64,18 +65,21 @@ def tried(doors: Sequence[TriedDoor], not_tried: Sequence[str]) -> str:
     return "; ".join(clauses)
 
 
-def render(doors: Sequence[TriedDoor], marks: Marks, *, verbose: bool = False) -> Iterator[Line]:
-    """Yield a row for each door that matters, and one line for all others; with ``verbose``, a row for each door."""
+def render(doors: Sequence[TriedDoor], marks: Marks, detail: Detail = "normal") -> Iterator[Line]:
+    """Yield a row for each door that matters, and one line for all others; on request, a row for each door."""
     for door in doors:
-        if door.matters or verbose:
-            yield _row(door, marks)
-    others = [] if verbose else [door for door in doors if not door.matters]
+        if door.matters or detail == "all":
+            yield _row(door, marks, detail)
+    others = [] if detail == "all" else [door for door in doors if not door.matters]
     if others:
         outcomes = {
             words: [door.title for door in others if door.outcome == outcome]
             for outcome, words in _OUTCOME_IN_WORDS.items()
         }
-        yield folded_line("other door", outcomes, unnamed="passed")
+        # The verdict line of a good report names all of them already.
+        yield folded_line(
+            "other door", outcomes, unnamed=_OUTCOME_IN_WORDS.values() if detail == "brief" else ("passed",)
+        )
 
 
 def enumerated(names: Sequence[str]) -> str:
@@ -84,11 +88,12 @@ def enumerated(names: Sequence[str]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
-def _row(door: TriedDoor, marks: Marks) -> Line:
+def _row(door: TriedDoor, marks: Marks, detail: Detail) -> Line:
     kind = _MARK_OF_OUTCOME.get(door.outcome or "", "none")
     if kind == "bad" and not door.matters:
         # Nobody trains through this door here, so its failure is not marked as one.
         kind = "note"
     unused = "" if door.matters or door.outcome != "failed" else "not used here: "
     outcome = door.outcome or _OUTCOME_IN_WORDS[None]
-    return probe_row(marks(kind), door.title, outcome, f"{unused}{door.description}")
+    row = short_row if detail == "brief" else probe_row
+    return row(marks(kind), door.title, outcome, f"{unused}{door.description}")

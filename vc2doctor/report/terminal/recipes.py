@@ -3,12 +3,10 @@
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
-from rich.text import Text
-
 from vc2doctor.checks.plan import Plan
 from vc2doctor.probe.outcome import RecipeOutcome
 from vc2doctor.report.terminal.folding import folded_line
-from vc2doctor.report.terminal.lines import Line, Marks, printable, probe_row
+from vc2doctor.report.terminal.lines import Line, Marks, probe_row, short_row
 from vc2doctor.target.shared.recipes import CONTROL
 
 Detail = Literal["brief", "normal", "all"]
@@ -39,7 +37,7 @@ def rows(outcomes: Sequence[RecipeOutcome], plan: Plan, marks: Marks, detail: De
             yield _row(outcome, plan, marks, detail)
     others = [outcome for outcome in outcomes if outcome.recipe not in needed]
     if others:
-        yield folded_line("other recipe", _names_by_outcome(others), unnamed="finite")
+        yield folded_line("other recipe", _names_by_outcome(others), unnamed=("finite",))
 
 
 def _needed(outcomes: Sequence[RecipeOutcome], plan: Plan, detail: Detail) -> set[str]:
@@ -61,10 +59,7 @@ def _row(outcome: RecipeOutcome, plan: Plan, marks: Marks, detail: Detail) -> Li
     result, description = _result(outcome)
     if detail != "brief":
         return probe_row(mark, name, result, description)
-    # One line of 80 columns holds this, and not a row with its columns.
-    short = outcome.cause.id if outcome.cause else description
-    text = printable(f"{name}: {result}, {short}").replace("\n", " ")
-    return Line(Text.assemble("    ", (f"{mark[0]:<2}", mark[1]), text), hang=6)
+    return short_row(mark, name, result, outcome.cause.id if outcome.cause else description)
 
 
 def _mark(outcome: RecipeOutcome, marks: Marks, *, is_used: bool) -> tuple[str, str]:

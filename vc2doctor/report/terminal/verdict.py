@@ -5,6 +5,7 @@ from rich.text import Text
 from vc2doctor.checks.tried import NOT_TRIED, plain_loop
 from vc2doctor.commands.report import Report
 from vc2doctor.core.precision import FLOAT16
+from vc2doctor.findings import Severity
 from vc2doctor.matrix.judge import Verdict
 from vc2doctor.probe.facts import Headroom
 from vc2doctor.report.terminal import doors
@@ -77,7 +78,9 @@ def _settings_that_decided(report: Report) -> str:
 
 
 def _counts(report: Report) -> str:
-    return f" {counted_by_severity(report.findings)}." if report.findings else ""
+    # Notes are for information, and a good report is short.
+    counted = [each for each in report.findings if report.verdict != "fit" or each.severity is not Severity.NOTE]
+    return f" {counted_by_severity(counted)}." if counted else ""
 
 
 def _reason_of_exit_code(report: Report) -> str:
