@@ -10,6 +10,7 @@ from vc2doctor.checks.context import Examination
 from vc2doctor.checks.plan import Plan
 from vc2doctor.core.child import ChildRun
 from vc2doctor.core.failure import Failure, Missing
+from vc2doctor.core.invocation import Invocation
 from vc2doctor.curate.compile import compile_matrix
 from vc2doctor.environment.model import Cpu, Distribution, Environment, Gpu, Interpreter, Module, Nvidia, Platform
 from vc2doctor.findings import Severity
@@ -64,6 +65,9 @@ def gpu(name: str, capability: tuple[int, int], index: int = 0) -> Gpu:
     return Gpu(index=index, name=name, capability=capability, memory_total=2**34, memory_free=2**33)
 
 
+_SUBJECT_OPTIONS = {"entry": "entry", "model": "checkpoint"}
+
+
 def plan(**fields: Any) -> Plan:  # noqa: ANN401
     defaults: dict[str, Any] = {
         "profile": "videochat2-mistral",
@@ -73,6 +77,9 @@ def plan(**fields: Any) -> Plan:  # noqa: ANN401
         "probe": True,
         "fail_on": Severity.ERROR,
     }
+    subject = [(f"--{option}", fields[name]) for option, name in _SUBJECT_OPTIONS.items() if name in fields]
+    if subject:
+        defaults["invocation"] = Invocation(verb="probe", options=tuple(subject))
     return Plan(**{**defaults, **fields})
 
 

@@ -69,9 +69,23 @@ def test_unknown_cause_in_the_users_own_function_names_the_line_to_start_at() ->
     error = failure("it broke", file="mymodel.py", line=61)
     runs = [failed(name, error) for name in RECIPES]
     probed = examination(probe=probe_run(*runs), planned={"entry": "mymodel:build"})
-    finding = next(finding for finding in findings_of(check, probed) if finding.message.startswith("bf16 "))
-    assert finding.remedy == "Cause unknown. Start at mymodel.py:61."
-    assert finding.commands == ("vc2doctor probe --entry mymodel:build --precision bf16",)
+    (finding,) = findings_of(check, probed)
+    assert finding.message == "training fails under all 8 recipes: it ended with an error (error)"
+    assert finding.remedy.endswith("precision is not the cause. Cause unknown. Start at mymodel.py:61.")
+    assert finding.commands == ("vc2doctor probe --entry mymodel:build",)
+
+
+def test_recipes_that_fail_for_the_same_reason_are_one_finding() -> None:
+    error = failure("no kernel")
+    notes = probe_run(failed("fp16-scaled", error), failed("fp16-unscaled", error), failed("fp16-amp", failure()))
+    assert [finding.message for finding in findings_of(check, examination(probe=notes))] == [
+        "fp16-scaled and fp16-unscaled do not train: it ended with an error (error)",
+        "fp16-amp does not train: it ended with an error (error)",
+    ]
+    with_control = probe_run(failed("fp32", error), failed("fp16-amp", error))
+    (finding,) = findings_of(check, examination(probe=with_control))
+    assert finding.severity is Severity.ERROR, "the recipe that decides speaks for the group"
+    assert finding.remedy.startswith("float32 fails as well")
 
 
 def test_installation_remedy_follows_the_remedy_of_the_cause() -> None:

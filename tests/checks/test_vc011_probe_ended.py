@@ -42,6 +42,30 @@ def test_every_ending_is_described(ending: str, process: dict[str, Any], descrip
     assert finding.evidence[0].startswith("the probe was importing torch when it ended, after ")
 
 
+def test_time_out_says_how_much_was_done_and_how_long_it_will_need() -> None:
+    finding = finding_of(
+        ending="timeout",
+        child=child(ending="timeout", seconds=300.0),
+        stage="training under bf16 (2 of 4)",
+        rounds_begun=2,
+        rounds_planned=4,
+    )
+    assert finding.evidence[1] == "it had finished 1 of 4 rounds of training"
+    # One round took 300 s, three are left, and half as much again is a margin.
+    assert finding.remedy.startswith("Allow 1800 s. The estimate is from the rounds that were finished;")
+    assert finding.commands == ("vc2doctor check --timeout 1800",)
+
+
+def test_time_out_before_the_first_round_is_over_gives_a_guess() -> None:
+    finding = finding_of(ending="timeout", child=child(ending="timeout", seconds=300.0), stage="importing torch")
+    assert finding.remedy.startswith("Allow 900 s. This is a guess;")
+
+
+@pytest.mark.parametrize("ending", ["interrupted", "out-of-memory"])
+def test_what_did_not_fail_by_itself_is_run_again_with_the_same_options(ending: str) -> None:
+    assert finding_of(ending=ending, child=child()).commands == ("vc2doctor check",)
+
+
 def test_end_of_stderr_is_evidence() -> None:
     finding = finding_of(
         ending="signal", child=child(ending="signal", code=None, signal="SIGABRT", errors="a\nFatal: b")

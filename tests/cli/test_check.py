@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import shlex
 import signal
 import subprocess
 import sys
@@ -24,8 +25,11 @@ def test_measured_set_is_fit_without_probe(doctor: Doctor, venv: Venv) -> None:
     venv.add_stack()
     ran = doctor("check", "--no-probe", "--python", str(venv.root))
     assert ran.code == 0, ran.out + ran.err
-    assert "Fit to train under bf16." in ran.out
-    assert ran.err == ""
+    assert ran.out.startswith("! Fit to train under bf16 by versions alone (")
+    assert "; nothing was tried (--no-probe)." in ran.out.splitlines()[0]
+    again = shlex.split(ran.out.splitlines()[1])
+    assert again == [sys.executable, "-m", "vc2doctor", "check", "--python", str(venv.root)]
+    assert "\x1b" not in ran.err
 
 
 def test_missing_packages_are_named(doctor: Doctor, venv: Venv) -> None:
@@ -42,11 +46,16 @@ def test_json_report_has_verdict_exit_code_and_schema(doctor: Doctor, venv: Venv
 
 
 @pytest.mark.parametrize("form", ["json", "text"])
-def test_output_option_writes_a_file_and_prints_nothing(doctor: Doctor, venv: Venv, tmp_path: Path, form: str) -> None:
+def test_output_option_writes_a_file_and_says_the_verdict_on_stderr(
+    doctor: Doctor, venv: Venv, tmp_path: Path, form: str
+) -> None:
     venv.add_stack()
     file = tmp_path / "report"
     ran = doctor("check", "--no-probe", "--python", venv.python, "--format", form, "--output", str(file))
     assert (ran.code, ran.out) == (0, "")
+    verdict, place = ran.err.splitlines()[-2:]
+    assert verdict.startswith("! Fit to train under bf16 by versions alone")
+    assert place == f"The report is in {file}."
     assert "fit" in file.read_text(encoding="utf-8").lower()
 
 
@@ -242,7 +251,7 @@ def test_progress_is_shown_on_a_terminal_only(venv: Venv, tmp_path: Path) -> Non
     venv.add_stack(torch="import time; time.sleep(1); raise ImportError('no')")
     command = [sys.executable, "-m", "vc2doctor", "check", "--python", venv.python]
     without_terminal = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
-    assert without_terminal.stderr == ""
+    assert "\x1b" not in without_terminal.stderr
     screen, terminal = pty.openpty()
     try:
         environment = {**os.environ, "TERM": "xterm-256color"}

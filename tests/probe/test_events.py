@@ -123,6 +123,9 @@ def test_a_kill_is_blamed_on_memory_only_if_the_kernel_counted_it() -> None:
 def test_the_stage_follows_the_events() -> None:
     assert read(START, {"event": "importing", "package": "peft"}).stage == "importing peft"
     assert read(START, RECIPE).stage == "training under bf16"
+    reader = EventReader(rounds_planned=8)
+    reader.take(dict(RECIPE))
+    assert reader.stage == "training under bf16 (1 of 8)"
 
 
 def test_doors_are_read_and_an_unknown_one_is_malformed() -> None:

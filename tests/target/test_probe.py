@@ -145,11 +145,29 @@ def test_a_checkpoint_that_holds_nan_is_an_error(
     assert report["probe"]["range_broken"]["module"] == "model.layers.1.mlp.down_proj"
 
 
-def test_a_module_that_does_not_exist_is_one_finding(doctor: Doctor, target: Path) -> None:
-    report = probed(doctor, target, "--entry", "nowhere:build")
-    assert report["exit_code"] == 1
-    errors = [(finding["id"], finding["message"]) for finding in report["findings"] if finding["severity"] == "error"]
-    assert errors == [("VC018", "nowhere:build cannot be loaded")]
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("nowhere:build", "there is no module nowhere. Check the name before the colon"),
+        ("user_code:buld", "Module user_code has no function buld. Did you mean build?"),
+        ("user_code:number", "user_code:number returned an object of type int. It must return (model, batch)"),
+    ],
+)
+def test_a_mistake_in_the_name_of_the_function_is_wrong_usage(
+    doctor: Doctor, target: Path, tmp_path: Path, entry: str, message: str
+) -> None:
+    (tmp_path / "user_code.py").write_text("def number():\n    return 3\n\n\ndef build():\n    raise KeyError('x')\n")
+    ran = doctor("probe", "--python", str(target), "--entry", entry, cwd=tmp_path)
+    assert (ran.code, ran.out) == (2, "")
+    assert f"--entry {entry}: {message}" in ran.err
+
+
+def test_function_that_raises_is_one_finding_and_one_row(doctor: Doctor, target: Path, tmp_path: Path) -> None:
+    (tmp_path / "user_code.py").write_text("def build():\n    raise KeyError('x')\n")
+    ran = doctor("probe", "--python", str(target), "--entry", "user_code:build", cwd=tmp_path)
+    assert ran.code == 1
+    assert ran.out.startswith("✗ user_code:build fails under every precision that was tried. 1 error,")
+    assert ran.out.count("KeyError") == 2, "in the finding, and in the one row of the probe"
 
 
 def test_stress_shows_margins_and_does_not_change_the_verdict(doctor: Doctor, target: Path) -> None:

@@ -1,7 +1,5 @@
 """Evidence, remedies and severities that several checks share."""
 
-import shlex
-
 from packaging.utils import canonicalize_name
 
 from vc2doctor.checks.context import Examination
@@ -29,7 +27,7 @@ def install_nearest(examination: Examination) -> tuple[str, tuple[str, ...]]:
     if not remedies:
         unknown = (
             f"The matrix has no similar set of versions that was measured to train under {examination.plan.precision}."
-            " `vc2doctor check` trains a few steps and shows which precisions work here."
+            " The probe trains a few steps and shows which precisions work here."
         )
         return unknown, ()
     reasons = "; or ".join(remedy.reason for remedy in remedies)
@@ -69,12 +67,19 @@ def severity_for(examination: Examination, package: str, *, elsewhere: Severity)
     return examination.capped_if_trained(Severity.ERROR)
 
 
-def probe_subject_command(examination: Examination) -> str:
-    """Return the command that probes the user's function or checkpoint again, with the options that select it."""
-    plan = examination.plan
-    if plan.entry is not None:
-        return f"vc2doctor probe --entry {shlex.quote(plan.entry)}"
-    return f"vc2doctor probe --model {shlex.quote(plan.checkpoint or '')}"
+def probed_again(examination: Examination) -> str:
+    """Return the command that repeats an examination and lets it train."""
+    invocation = examination.plan.invocation
+    if invocation.has("--no-probe") or examination.plan.probe:
+        return invocation.again(without=("--no-probe",))
+    # A settings file turned the probe off, so it has to be turned on by name.
+    return invocation.again(("--probe", None))
+
+
+def on_a_gpu_again(examination: Examination) -> str:
+    """Return the command that repeats an examination on a machine with a GPU, and fails without one."""
+    without = ("--device",) if examination.plan.device == "cpu" else ()
+    return examination.plan.invocation.again(("--require", "gpu"), without=without)
 
 
 def computes_in_bfloat16(examination: Examination) -> bool:

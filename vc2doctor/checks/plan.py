@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pydantic import Field
 
 from vc2doctor.core.data import Data
+from vc2doctor.core.invocation import Invocation
 from vc2doctor.findings import Severity
 from vc2doctor.linter.settings import AppliedSettings
 
@@ -37,6 +38,8 @@ class Plan(Data):
     """The settings file that was read; ``None``: there was none."""
     code_settings: AppliedSettings | None = None
     """The settings file that was read for linting ``code``."""
+    invocation: Invocation = Invocation()
+    """How the doctor was started: every command that runs it again is built from this."""
 
     @property
     def custom_subject(self) -> str | None:

@@ -51,7 +51,7 @@ def _incompatible(examination: Examination, stack: str, reason: str) -> Iterator
 
 
 def _unverified(examination: Examination, stack: str, reason: str) -> Finding:
-    test = "Run `vc2doctor check` without --no-probe: it trains a few steps with these versions."
+    test = "Let the doctor train a few steps with these versions."
     remedy, commands = advice.install_nearest(examination)
     return Finding(
         id="VC006",
@@ -59,6 +59,6 @@ def _unverified(examination: Examination, stack: str, reason: str) -> Finding:
         message=f"the matrix cannot say whether {stack} train together",
         evidence=(reason, *(f"nearest measured: {cell}" for cell in examination.nearest_cells)),
         remedy=f"{test} Or {remedy[0].lower()}{remedy[1:]}" if commands else test,
-        commands=("vc2doctor check", *commands),
+        commands=(advice.probed_again(examination), *commands),
         url=_URL,
     )

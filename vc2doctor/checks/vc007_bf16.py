@@ -37,6 +37,6 @@ def check(examination: Examination) -> Iterator[Finding]:
                     "Train on an Ampere or newer GPU (compute capability 8.0 or higher), or train here in"
                     f" {advice.HALF_ALTERNATIVES}."
                 ),
-                commands=("vc2doctor check --precision fp16-amp",),
+                commands=(examination.plan.invocation.again(("--precision", "fp16-amp")),),
                 url=_URL,
             )

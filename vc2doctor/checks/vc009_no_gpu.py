@@ -11,6 +11,7 @@ What to do: run the same command on the machine that trains.
 
 from collections.abc import Iterator
 
+from vc2doctor.checks import advice
 from vc2doctor.checks.accelerators import accelerators
 from vc2doctor.checks.context import Examination
 from vc2doctor.core.wording import counted
@@ -26,10 +27,10 @@ def check(examination: Examination) -> Iterator[Finding]:
     yield Finding(
         id="VC009",
         severity=Severity.ERROR if is_required else Severity.WARNING,
-        message="no GPU was examined, so what only a GPU can show was not tested",
+        message="no GPU was examined, so GPU kernels, fused optimizers and memory were not tested",
         evidence=tuple(_evidence(examination)),
         remedy=f"{'--require gpu demands a GPU. ' if is_required else ''}Run this command on the machine that trains.",
-        commands=("vc2doctor check --require gpu",),
+        commands=(advice.on_a_gpu_again(examination),),
         url="https://docs.nvidia.com/datacenter/tesla/driver-installation-guide/",
     )
 

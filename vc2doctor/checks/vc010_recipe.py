@@ -12,7 +12,7 @@ What to do: read the cause in the evidence; ``vc2doctor explain CAUSE`` prints h
 precisions that work here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from vc2doctor.checks import advice
 from vc2doctor.checks.context import Examination
@@ -35,18 +35,31 @@ _MEANING = {
 
 def check(examination: Examination) -> Iterator[Finding]:
     """Find recipes that do not train."""
-    for outcome in examination.outcomes:
-        if outcome.outcome in ("finite", None):
-            continue
-        decides = outcome.recipe in (CONTROL, examination.plan.precision)
+    for group in _groups(examination.outcomes):
+        # One fault that shows under several recipes is one finding. The one that decides speaks for the others.
+        outcome = next((each for each in group if _decides(examination, each)), group[0])
+        decides = _decides(examination, outcome)
         if RECIPES[outcome.recipe].contradicts and not decides:
             # This recipe fails in every environment. Show it in the table; do not report it.
             continue
         if outcome.outcome == "unsupported":
             if decides:
-                yield _unsupported(outcome)
+                yield _unsupported(examination, outcome)
         elif not _is_reported_already(examination, outcome):
-            yield _failed(examination, outcome, decides=decides)
+            yield _failed(examination, outcome, group)
+
+
+def _groups(outcomes: Sequence[RecipeOutcome]) -> Iterable[list[RecipeOutcome]]:
+    """Return the outcomes that are not good; those with the same outcome for the same reason are in one group."""
+    groups: dict[tuple[object, ...], list[RecipeOutcome]] = {}
+    for outcome in outcomes:
+        if outcome.outcome not in ("finite", None):
+            groups.setdefault((outcome.outcome, outcome.description, outcome.cause), []).append(outcome)
+    return groups.values()
+
+
+def _decides(examination: Examination, outcome: RecipeOutcome) -> bool:
+    return outcome.recipe in (CONTROL, examination.plan.precision)
 
 
 def _is_reported_already(examination: Examination, outcome: RecipeOutcome) -> bool:
@@ -57,36 +70,47 @@ def _is_reported_already(examination: Examination, outcome: RecipeOutcome) -> bo
     return run is not None and run.failure is not None and is_explained(examination, run.failure.error)
 
 
-def _unsupported(outcome: RecipeOutcome) -> Finding:
+def _unsupported(examination: Examination, outcome: RecipeOutcome) -> Finding:
     return Finding(
         id="VC010",
         severity=Severity.WARNING,
         message=f"{outcome.recipe} cannot run on this device, so it was not measured",
         evidence=(outcome.description,),
         remedy="Run this command on the machine that trains.",
-        commands=(f"vc2doctor check --precision {outcome.recipe} --require gpu",),
+        commands=(advice.on_a_gpu_again(examination),),
         url=_URL,
     )
 
 
-def _failed(examination: Examination, outcome: RecipeOutcome, *, decides: bool) -> Finding:
-    evidence = [f"{outcome.recipe}: {RECIPES[outcome.recipe].summary}", outcome.description]
+def _failed(examination: Examination, outcome: RecipeOutcome, group: Sequence[RecipeOutcome]) -> Finding:
+    names = [each.recipe for each in group]
+    evidence = [outcome.description]
+    if len(names) == 1:
+        evidence.insert(0, f"{outcome.recipe}: {RECIPES[outcome.recipe].summary}")
     evidence.append(f"cause: {outcome.cause.description}" if outcome.cause else "cause: unknown")
     if outcome.adapters:
         evidence.append(f"trainable parameters are {' and '.join(outcome.adapters)}")
     remedy, commands = _remedy(examination, outcome)
     severity = Severity.NOTE
-    if decides:
+    if _decides(examination, outcome):
         severity = Severity.WARNING if outcome.outcome == "weak" else Severity.ERROR
     return Finding(
         id="VC010",
         severity=severity,
-        message=f"{outcome.recipe} does not train: {_MEANING[str(outcome.outcome)]} ({outcome.outcome})",
+        message=f"{_what(names, len(examination.outcomes))}: {_MEANING[str(outcome.outcome)]} ({outcome.outcome})",
         evidence=(*evidence, *advice.matrix_evidence(examination)),
         remedy=remedy,
         commands=commands,
         url=_URL,
     )
+
+
+def _what(names: Sequence[str], total: int) -> str:
+    if len(names) == 1:
+        return f"{names[0]} does not train"
+    if len(names) == total:
+        return f"training fails under all {total} recipes"
+    return f"{', '.join(names[:-1])} and {names[-1]} do not train"
 
 
 def _remedy(examination: Examination, outcome: RecipeOutcome) -> tuple[str, tuple[str, ...]]:
@@ -100,11 +124,11 @@ def _remedy(examination: Examination, outcome: RecipeOutcome) -> tuple[str, tupl
     if outcome.recipe != CONTROL and good:
         verb = "Or train" if cause_remedy else "Train"
         remedy = f"{cause_remedy}{verb} in a precision that works here: {', '.join(good)}."
-        return remedy, (_probe_command(examination, good[0]),)
+        return remedy, (examination.plan.invocation.again(("--precision", good[0])),)
     control_failed = "float32 fails as well, so precision is not the cause. " if outcome.recipe == CONTROL else ""
     if examination.plan.custom_subject is not None:
         remedy = f"{control_failed}{cause_remedy or _where_to_start(examination, outcome)}".strip()
-        return remedy, (_probe_command(examination, examination.plan.precision),)
+        return remedy, (examination.plan.invocation.again(),)
     remedy, commands = advice.install_nearest(examination)
     return f"{control_failed}{cause_remedy}{remedy}", commands
 
@@ -118,11 +142,3 @@ def _where_to_start(examination: Examination, outcome: RecipeOutcome) -> str:
     if outcome.where is not None:
         return f"Cause unknown. Start at {outcome.where.op} in {outcome.where.module or 'the model itself'}."
     return "Cause unknown. Start with the evidence above."
-
-
-def _probe_command(examination: Examination, precision: str) -> str:
-    plan = examination.plan
-    if plan.custom_subject is None:
-        return f"vc2doctor check --precision {precision}"
-    train = "" if plan.entry is not None else " --train"
-    return f"{advice.probe_subject_command(examination)}{train} --precision {precision}"

@@ -10,10 +10,13 @@ What to do: see the last output of the probe in the evidence. Try whether the pa
 time or memory if that ran out.
 """
 
+import shlex
 from collections.abc import Iterator
 
 from vc2doctor.checks.context import Examination
+from vc2doctor.core.wording import counted
 from vc2doctor.findings import Finding, Severity
+from vc2doctor.probe.duration import finished_rounds, seconds_needed
 from vc2doctor.probe.facts import ProbeRun
 
 _URL = "https://docs.python.org/3/library/faulthandler.html"
@@ -31,6 +34,9 @@ def check(examination: Examination) -> Iterator[Finding]:
         if text:
             last_lines = "\n".join(text.splitlines()[-_MAX_QUOTED_LINES:])
             evidence.append(f"the end of its {stream}:\n{last_lines}")
+    if probe.ending == "timeout" and probe.rounds_planned:
+        done = finished_rounds(probe)
+        evidence.insert(1, f"it had finished {done} of {counted(probe.rounds_planned, 'round')} of training")
     remedy, command = _remedy(examination, probe)
     yield Finding(
         id="VC011",
@@ -58,12 +64,16 @@ def _ending_in_words(probe: ProbeRun) -> str:
 
 
 def _remedy(examination: Examination, probe: ProbeRun) -> tuple[str, str]:
+    invocation = examination.plan.invocation
     if probe.ending == "timeout":
-        return "If the machine is slow or busy, allow more time.", "vc2doctor check --timeout 900"
+        seconds = seconds_needed(probe)
+        basis = "The estimate is from the rounds that were finished" if finished_rounds(probe) else "This is a guess"
+        remedy = f"Allow {seconds} s. {basis}; the time also depends on how busy the machine is."
+        return remedy, invocation.again(("--timeout", str(seconds)))
     if probe.ending == "interrupted":
-        return "Run the check again.", "vc2doctor check"
+        return "Run the examination again.", invocation.again()
     if probe.ending == "out-of-memory":
-        return "Give the job more memory. The probe itself needs about 2 GB.", "vc2doctor check --device cpu"
+        return "Give the job more memory, then run it again. The probe itself needs about 2 GB.", invocation.again()
     python = examination.environment.interpreter.path
-    import_test = f"{python} -X faulthandler -c 'import torch, transformers, peft'"
+    import_test = f"{shlex.quote(python)} -X faulthandler -c 'import torch, transformers, peft'"
     return "Try whether the packages can be imported. If not, reinstall them.", import_test

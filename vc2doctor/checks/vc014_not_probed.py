@@ -9,6 +9,7 @@ What to do: run the check with its probe before you spend GPU time.
 
 from collections.abc import Iterator
 
+from vc2doctor.checks import advice
 from vc2doctor.checks.context import Examination
 from vc2doctor.findings import Finding, Severity
 
@@ -24,6 +25,6 @@ def check(examination: Examination) -> Iterator[Finding]:
         message="no training step was run (--no-probe), so the verdict depends on versions only",
         evidence=("the probe takes about 10 s",),
         remedy="Run the check with its probe before you spend GPU time.",
-        commands=("vc2doctor check",),
+        commands=(advice.probed_again(examination),),
         url="https://pytorch.org/docs/stable/amp.html",
     )

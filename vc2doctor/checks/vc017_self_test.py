@@ -31,6 +31,6 @@ def check(examination: Examination) -> Iterator[Finding]:
         message="the self-test of the probe failed, so its measurements cannot be trusted",
         evidence=tuple(evidence),
         remedy="Look for a patched torch or optimizer. If there is none, report this bug with the JSON report.",
-        commands=("vc2doctor check --format json --output report.json",),
+        commands=(examination.plan.invocation.again(("--format", "json"), ("--output", "report.json")),),
         url="https://pytorch.org/docs/stable/generated/torch.optim.AdamW.html",
     )

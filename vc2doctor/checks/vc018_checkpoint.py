@@ -15,7 +15,6 @@ again.
 
 from collections.abc import Iterator
 
-from vc2doctor.checks import advice
 from vc2doctor.checks.context import Examination
 from vc2doctor.checks.plan import Plan
 from vc2doctor.checks.symptoms import describe
@@ -92,6 +91,6 @@ def _finding(examination: Examination, message: str, evidence: tuple[str, ...], 
         message=message,
         evidence=evidence,
         remedy=remedy,
-        commands=(advice.probe_subject_command(examination),),
+        commands=(examination.plan.invocation.again(),),
         url=_URL,
     )

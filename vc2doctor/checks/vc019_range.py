@@ -60,6 +60,6 @@ def _finding(
         message=f"{subject} {verb} float16: its headroom is {bits:.1f} bits",
         evidence=(*evidence, f"float16 ends at {FLOAT16:g}; loss scaling does not help in the forward pass"),
         remedy="Train in bfloat16, which has the range of float32, or in float32.",
-        commands=("vc2doctor check --precision bf16",),
+        commands=(examination.plan.invocation.again(("--precision", "bf16")),),
         url=url,
     )

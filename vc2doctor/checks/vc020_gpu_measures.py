@@ -54,6 +54,6 @@ def _finding(examination: Examination, measure: Measure, severity: Severity, mes
         remedy=(
             "Train on an Ampere or newer GPU with a torch build that has kernels for it, or train in another precision."
         ),
-        commands=("vc2doctor check --precision fp16-amp",),
+        commands=(examination.plan.invocation.again(("--precision", "fp16-amp")),),
         url=_URL,
     )

@@ -11,7 +11,6 @@ What to do: if you trust the file, pass it with ``--config FILE``, or pass ``--t
 values as options on the command line.
 """
 
-import shlex
 from collections.abc import Iterator
 
 from vc2doctor.checks.context import Examination
@@ -31,10 +30,10 @@ def check(examination: Examination) -> Iterator[Finding]:
                 message=f"settings in {settings.file} were ignored: {', '.join(settings.ignored)}",
                 evidence=(
                     "the file was found in the working directory or above it",
-                    "a file that was only found cannot choose what is run, written or believed",
+                    "you did not name it, so it cannot choose what is run, what is written, or which matrix is used",
                 ),
                 remedy="If you trust this file, pass it with --config. Otherwise remove these keys, or use --isolated.",
-                commands=(f"vc2doctor check --config {shlex.quote(settings.file)}",),
+                commands=(plan.invocation.again(("--config", settings.file), without=("--isolated",)),),
                 url="https://packaging.python.org/en/latest/specifications/pyproject-toml/",
                 path=settings.file,
             )

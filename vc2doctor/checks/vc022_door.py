@@ -30,7 +30,7 @@ def check(examination: Examination) -> Iterator[Finding]:
             reported.add(outcome.description)
             yield _failed(examination, outcome)
         elif outcome.outcome == "unsupported" and outcome.matters:
-            yield _not_tried(outcome)
+            yield _not_tried(examination, outcome)
 
 
 def _failed(examination: Examination, outcome: DoorOutcome) -> Finding:
@@ -64,13 +64,13 @@ def _same_failure(examination: Examination, outcome: DoorOutcome) -> tuple[str, 
     return (f"the same failure: {', '.join(titles)}",) if titles else ()
 
 
-def _not_tried(outcome: DoorOutcome) -> Finding:
+def _not_tried(examination: Examination, outcome: DoorOutcome) -> Finding:
     return Finding(
         id="VC022",
         severity=Severity.WARNING,
         message=f"{outcome.title} cannot be tried on this machine, so nothing shows that it works",
         evidence=(outcome.description,),
         remedy="Run this command on the machine that trains.",
-        commands=(f"vc2doctor check --door {outcome.door} --require gpu",),
+        commands=(advice.on_a_gpu_again(examination),),
         url=_URL,
     )

@@ -1,10 +1,12 @@
 """``vc2doctor headroom``."""
 
+import shlex
 from pathlib import Path
 
 import click
 
 from vc2doctor.cli import options as shared
+from vc2doctor.cli.program import started_by
 
 
 @click.command()
@@ -21,7 +23,8 @@ def headroom(model: tuple[str, ...], matrix: Path | None) -> None:
     loaded_matrix = load.load(matrix or load.shipped())
     maxima = published.find(loaded_matrix, " ".join(model)) if model else published.known(loaded_matrix)
     if not maxima:
-        message = f"no published value is known for {' '.join(model)!r}. Measure it: vc2doctor probe --model PATH"
+        command = shlex.join([*started_by(), "probe", "--model", "PATH"])
+        message = f"no published value is known for {' '.join(model)!r}. Measure it: {command}"
         raise click.UsageError(message)
     for maximum in maxima:
         click.echo(f"{published.describe(maximum)} {maximum.source}")

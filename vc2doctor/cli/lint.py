@@ -8,6 +8,7 @@ import click
 
 from vc2doctor.cli import options as shared
 from vc2doctor.cli.output import Output, write_report, write_text
+from vc2doctor.cli.program import started_by
 
 
 @click.command()
@@ -36,7 +37,7 @@ def lint(paths: tuple[Path, ...], form: str, output: Path | None, **options: Any
     from vc2doctor import api  # noqa: PLC0415 - `--help` needs none of it
 
     source = shared.pop_settings_source(options)
-    request = api.LintRequest(paths=paths or (Path(),), settings_source=source, **options)
+    request = api.LintRequest(paths=paths or (Path(),), settings_source=source, program=started_by(), **options)
     report = api.check_code(request)
     if request.diff and form == "text" and report.fix is not None and not report.fix.refused:
         write_text("".join(file.diff for file in report.fix.files), output)

@@ -71,6 +71,10 @@ device = click.option(
     help="Device that the probe trains on.",
 )
 
+verbose = click.option(
+    "-v", "--verbose", is_flag=True, help="Show all recipes, findings, evidence and links in the text report."
+)
+
 
 def timeout(default: float) -> Callable[[Command], Command]:
     """Return the option for the time limit of the probe, in seconds."""
@@ -134,6 +138,7 @@ def examination(command: Command) -> Command:
         fail_on,
         matrix,
         output("check"),
+        verbose,
         settings,
     )
     # click shows the option that was added last first.

@@ -1,8 +1,5 @@
-"""Where a report goes (the terminal, or a file), and the progress that is shown in the meantime."""
+"""Where a report goes: the terminal, or a file."""
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,9 +19,13 @@ class Output(Data):
     format: str = "text"
     output: Path | None = None
     """``None``: standard output."""
+    verbose: bool = False
+    """Whether the text report on an examination is shown in full."""
 
 
-def output_of(form: str, path: Path | None, loaded: "LoadedSettings", explicit: frozenset[str]) -> Output:
+def output_of(
+    form: str, path: Path | None, loaded: "LoadedSettings", explicit: frozenset[str], *, verbose: bool = False
+) -> Output:
     """Return the output that the options describe, completed by the settings that count.
 
     Raises:
@@ -32,7 +33,7 @@ def output_of(form: str, path: Path | None, loaded: "LoadedSettings", explicit: 
     """
     # The parameter of the option --format is called `form`.
     explicit_fields = explicit | {"format"} if "form" in explicit else explicit
-    output = loaded.complete(Output(format=form, output=path), explicit_fields)
+    output = loaded.complete(Output(format=form, output=path, verbose=verbose), explicit_fields)
     known_formats = formats.names("check")
     if output.format not in known_formats:
         file = loaded.applied.file if loaded.applied else "settings"
@@ -44,15 +45,28 @@ def output_of(form: str, path: Path | None, loaded: "LoadedSettings", explicit: 
 def write_report(kind: formats.ReportKind, report: Data, output: Output) -> None:
     """Print a report, or write it to the file of ``output``. On a terminal, text is colored and wrapped.
 
+    If it goes to a file, its verdict is still printed, to stderr.
+
     Raises:
         OutputError: the file cannot be written.
     """
-    if output.format == "text" and output.output is None:
-        from vc2doctor.report.terminal import show  # noqa: PLC0415 - only text needs a terminal
+    if output.format == "text":
+        _write_as_text(kind, report, output)
+    else:
+        write_text(formats.render(kind, report, output.format), output.output)
+    if output.output is not None:
+        from vc2doctor.report.terminal import verdict  # noqa: PLC0415 - rich is slow to import
 
-        show(kind, report)
-        return
-    write_text(formats.render(kind, report, output.format), output.output)
+        click.echo(f"{verdict(kind, report)}\nThe report is in {output.output}.", err=True)
+
+
+def _write_as_text(kind: formats.ReportKind, report: Data, output: Output) -> None:
+    from vc2doctor.report import terminal  # noqa: PLC0415 - rich is slow to import
+
+    if output.output is None:
+        terminal.show(kind, report, verbose=output.verbose)
+    else:
+        write_text(terminal.plain_text(kind, report, verbose=output.verbose), output.output)
 
 
 def write_text(text: str, path: Path | None) -> None:
@@ -65,17 +79,3 @@ def write_text(text: str, path: Path | None) -> None:
         click.echo(text, nl=False)
     else:
         writing.write_output(path, text)
-
-
-@contextmanager
-def progress() -> Iterator[Callable[[str], None]]:
-    """Give a function that shows the current step on a terminal; it shows nothing if stderr is not a terminal."""
-    if not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    from rich.console import Console  # noqa: PLC0415 - a log needs none of it
-    from rich.text import Text  # noqa: PLC0415
-
-    with Console(stderr=True).status(Text("starting")) as status:
-        # Text, not str: rich would read square brackets in a message of the target as markup.
-        yield lambda message: status.update(Text(message))

@@ -7,7 +7,9 @@ from typing import Any
 import click
 
 from vc2doctor.cli import options as shared
-from vc2doctor.cli.output import output_of, progress, write_report
+from vc2doctor.cli.output import output_of, write_report
+from vc2doctor.cli.program import started_by
+from vc2doctor.cli.progress import progress
 from vc2doctor.target.shared.recipes import RECIPES
 
 
@@ -39,7 +41,7 @@ from vc2doctor.target.shared.recipes import RECIPES
     help="Recipes to run besides the control and the one that decides; default: all.",
 )
 @shared.examination
-def probe(form: str, output: Path | None, **options: Any) -> None:  # noqa: ANN401 - click passes one keyword per option
+def probe(form: str, output: Path | None, *, verbose: bool, **options: Any) -> None:  # noqa: ANN401 - click passes one keyword per option
     """Train under each precision, and say what goes wrong, where and why.
 
     By default the model is a miniature of the profile's model. With --model it is a real checkpoint, whose range is
@@ -52,11 +54,13 @@ def probe(form: str, output: Path | None, **options: Any) -> None:  # noqa: ANN4
     """
     from vc2doctor.commands import probe as command  # noqa: PLC0415 - `--help` needs none of it
     from vc2doctor.commands import settings  # noqa: PLC0415
+    from vc2doctor.commands.invocation import invocation_of  # noqa: PLC0415
 
     source, explicit = shared.pop_settings_source(options), shared.names_on_command_line()
     loaded = settings.load(Path.cwd(), source)
     request = command.ProbeRequest(**options, settings_source=source, settings=loaded.applied)
-    target = output_of(form, output, loaded, explicit)
+    request = request.model_copy(update={"invocation": invocation_of(request, started_by())})
+    target = output_of(form, output, loaded, explicit, verbose=verbose)
     with progress() as on_progress:
         report = command.probe(loaded.complete(request, explicit), Path.cwd(), on_progress)
     write_report("check", report, target)

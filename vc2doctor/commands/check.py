@@ -4,6 +4,7 @@ from functools import partial
 from pathlib import Path
 
 from vc2doctor.commands.examine import OnProgress, ProbeOrder, examine
+from vc2doctor.commands.invocation import invocation_of
 from vc2doctor.commands.report import CodeReading, Report
 from vc2doctor.commands.request import ExaminationRequest
 from vc2doctor.environment.model import Environment
@@ -38,4 +39,4 @@ def _read_code(request: CheckRequest, code: Path, environment: Environment) -> C
     installed = {
         distribution.name: distribution.version for distribution in environment.distributions if distribution.version
     }
-    return read(code, installed, request.settings_source)
+    return read(code, installed, request.settings_source, request.invocation or invocation_of(request))

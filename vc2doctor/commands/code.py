@@ -7,6 +7,7 @@ from pathlib import Path
 from vc2doctor.commands import settings
 from vc2doctor.commands.report import CodeReading
 from vc2doctor.commands.settings import SettingsSource
+from vc2doctor.core.invocation import BF16_PATCH, Invocation
 from vc2doctor.findings import Finding, Severity
 from vc2doctor.linter.analyse.doors import doors_of
 from vc2doctor.linter.analyse.recipe import recipes_of, riskiest_recipe
@@ -14,8 +15,10 @@ from vc2doctor.linter.model import CodeFinding, Diagnosis, undiagnosed
 from vc2doctor.linter.run import LintResult, LintTask, apply_rules
 
 
-def read(code: Path, installed: Mapping[str, str], source: SettingsSource) -> CodeReading:
+def read(code: Path, installed: Mapping[str, str], source: SettingsSource, invocation: Invocation) -> CodeReading:
     """Lint ``code`` for an environment with the ``installed`` versions; notes are left out.
+
+    ``invocation`` says how the doctor was started, for the commands of the findings.
 
     Raises:
         LintError: there is no such path.
@@ -26,7 +29,7 @@ def read(code: Path, installed: Mapping[str, str], source: SettingsSource) -> Co
     recipes = recipes_of(result.facts)
     return CodeReading(
         path=str(code),
-        findings=tuple(_findings(result, code)),
+        findings=tuple(_findings(result, code, invocation)),
         recipes=recipes,
         precision=riskiest_recipe(recipes),
         doors=doors_of(result.facts),
@@ -35,12 +38,13 @@ def read(code: Path, installed: Mapping[str, str], source: SettingsSource) -> Co
     )
 
 
-def _findings(result: LintResult, code: Path) -> Iterator[Finding]:
+def _findings(result: LintResult, code: Path, invocation: Invocation) -> Iterator[Finding]:
     # The linter's paths are relative to the project; a user needs them relative to the working directory.
     root = os.path.relpath(result.facts.code.files.root)
     prefix = "" if root == "." else f"{root}/"
+    fix = invocation.other("lint", *BF16_PATCH, arguments=(str(code),))
     for diagnosis in result.diagnoses:
-        yield _finding_of_diagnosis(diagnosis, prefix, code)
+        yield _finding_of_diagnosis(diagnosis, prefix, fix)
     for finding in undiagnosed(result.findings, result.diagnoses):
         if finding.severity is not Severity.NOTE:
             yield _with_prefix(finding, prefix)
@@ -60,7 +64,7 @@ def _with_prefix(finding: CodeFinding, prefix: str) -> Finding:
     )
 
 
-def _finding_of_diagnosis(diagnosis: Diagnosis, prefix: str, code: Path) -> Finding:
+def _finding_of_diagnosis(diagnosis: Diagnosis, prefix: str, fix: str) -> Finding:
     first = diagnosis.places[0]
     return Finding(
         id=first.id,
@@ -72,7 +76,7 @@ def _finding_of_diagnosis(diagnosis: Diagnosis, prefix: str, code: Path) -> Find
             for place in finding.places
         ),
         remedy="Change all these places together. A change of only some of them leaves float16 elsewhere.",
-        commands=(f"vc2doctor lint --precision bf16 --fix --diff {code}",),
+        commands=(fix,),
         url=first.url,
         path=f"{prefix}{first.path}",
         line=first.line,

@@ -8,6 +8,7 @@ from vc2doctor import __version__, checks
 from vc2doctor.checks import verdict
 from vc2doctor.checks.context import Examination
 from vc2doctor.checks.plan import Plan
+from vc2doctor.commands.invocation import invocation_of
 from vc2doctor.commands.report import CodeReading, ProbeReport, Report
 from vc2doctor.commands.request import ExaminationRequest
 from vc2doctor.core.data import Data
@@ -100,6 +101,7 @@ def _plan(request: ExaminationRequest, order: ProbeOrder | None, code: CodeReadi
         code_silenced=code.silenced,
         settings=request.settings,
         code_settings=code.settings,
+        invocation=request.invocation or invocation_of(request),
     )
 
 

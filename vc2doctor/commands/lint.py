@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Literal
 
 from vc2doctor.commands import settings
+from vc2doctor.commands.invocation import settings_options
 from vc2doctor.commands.settings import SettingsSource
 from vc2doctor.core.data import Data
+from vc2doctor.core.invocation import Invocation
 from vc2doctor.findings import Severity
 from vc2doctor.linter.model import LintError, LintReport
 from vc2doctor.linter.run import LintTask, apply_rules, report
@@ -28,6 +30,8 @@ class LintRequest(Data):
     fail_on: Severity = Severity.ERROR
     settings_source: SettingsSource = SettingsSource(isolated=True)
     """Which settings file is read. From Python the default is none."""
+    program: tuple[str, ...] = ("vc2doctor",)
+    """The words that started the doctor."""
 
     @property
     def fixes(self) -> bool:
@@ -51,6 +55,9 @@ def lint(request: LintRequest, folder: Path) -> LintReport:
         settings=_combined(loaded.lint, request),
         applied=loaded.applied,
         fail_on=request.fail_on,
+        invocation=Invocation(
+            program=request.program, verb="lint", options=tuple(settings_options(request.settings_source))
+        ),
     )
     if request.precision is not None and not request.fixes:
         message = "--precision says what --fix changes the code to. Add --fix to write the change, or --diff to see it."

@@ -3,16 +3,19 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 from pydantic import Field
 
 from vc2doctor.commands.examine import OnProgress, ProbeOrder, examine
-from vc2doctor.commands.report import Report
+from vc2doctor.commands.report import ProbeReport, Report
 from vc2doctor.commands.request import ExaminationRequest
 from vc2doctor.core.errors import DoctorError
 from vc2doctor.probe.spec import Subject
 from vc2doctor.target.shared.recipes import RECIPES
 
+_ENTRY_ERROR = "EntryError"
+"""The exception of ``target/probe/user_function.py``, which the doctor cannot import."""
 MAX_TEXTS = 64
 """Each text adds a forward pass in every precision, so more texts would make the probe slow."""
 MAX_DATA_BYTES = 16 * 1024 * 1024
@@ -30,6 +33,7 @@ class DataError(DoctorError):
 class ProbeRequest(ExaminationRequest):
     """The options of ``probe``."""
 
+    verb: ClassVar[str] = "probe"
     entry: str | None = None
     """``module:function``: the user's own function, whose model is trained in place of the miniature."""
     checkpoint: Path | None = None
@@ -52,11 +56,38 @@ def probe(request: ProbeRequest, folder: Path, on_progress: OnProgress) -> Repor
     Raises:
         DataError: the file of texts is wrong.
         MatrixError: a file of the matrix is wrong, or the profile does not exist.
-        RequestError: the options contradict each other, or name something that does not exist.
+        RequestError: the options contradict each other, or name something that does not exist or cannot be trained.
         TargetError: the target interpreter cannot be examined.
     """
     check_request(request)
-    return examine(request, _order(request), folder, on_progress)
+    report = examine(request, _order(request), folder, on_progress)
+    if request.entry is not None and report.probe is not None:
+        _check_entry(request.entry, report.probe)
+    return report
+
+
+def _check_entry(entry: str, probe: ProbeReport) -> None:
+    """Check that the entry exists, and that it returns something that can be trained: only the target can tell.
+
+    Raises:
+        RequestError: it does not. A mistake in the option is no fault of the environment.
+    """
+    failure = probe.load_failure
+    module = entry.partition(":")[0]
+    if failure is not None and failure.type == _ENTRY_ERROR:
+        message = f"--entry {entry}: {failure.message}"
+        raise RequestError(message)
+    missing = failure.missing if failure is not None else None
+    if missing is not None and missing.symbol is None and f"{module}.".startswith(f"{missing.module}."):
+        message = (
+            f"--entry {entry}: there is no module {missing.module}. Check the name before the colon, and start the"
+            " doctor in the directory that holds this module."
+        )
+        raise RequestError(message)
+    wrong = next((each for each in probe.recipes if each.description.startswith(f"{_ENTRY_ERROR}: ")), None)
+    if wrong is not None:
+        message = f"--entry {entry}: {wrong.description.removeprefix(f'{_ENTRY_ERROR}: ')}"
+        raise RequestError(message)
 
 
 def _order(request: ProbeRequest) -> ProbeOrder:

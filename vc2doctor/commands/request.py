@@ -1,12 +1,13 @@
 """The options that ``check`` and ``probe`` share: one immutable request travels from the user to the command."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field
 
 from vc2doctor.commands.settings import SettingsSource
 from vc2doctor.core.data import Data
+from vc2doctor.core.invocation import Invocation
 from vc2doctor.findings import Severity
 from vc2doctor.linter.settings import AppliedSettings
 from vc2doctor.target.doors import door_named
@@ -16,6 +17,8 @@ from vc2doctor.target.shared.recipes import recipe_named
 class ExaminationRequest(Data):
     """The options that ``check`` and ``probe`` share."""
 
+    verb: ClassVar[str] = "check"
+    """The verb whose options these are."""
     python: str | None = None
     """An interpreter, or the folder of a venv; ``None``: the interpreter that runs the doctor."""
     profile: str | None = None
@@ -34,3 +37,5 @@ class ExaminationRequest(Data):
     """Which settings file is read; the linter uses it for the code as well."""
     settings: AppliedSettings | None = None
     """The file whose settings this request contains."""
+    invocation: Invocation | None = None
+    """How the doctor was started; ``None``: from Python, so the options follow from this request."""

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from vc2doctor.core.data import Data
 from vc2doctor.core.errors import DoctorError
+from vc2doctor.core.invocation import Invocation
 from vc2doctor.findings import Finding, Severity
 from vc2doctor.linter.settings import AppliedSettings
 
@@ -147,6 +148,8 @@ class LintPlan(Data):
     paths: tuple[str, ...]
     precision: str | None
     fail_on: Literal["note", "warning", "error"]
+    invocation: Invocation = Invocation(verb="lint")
+    """How the doctor was started: the commands that the report prints are built from this."""
 
 
 class LintReport(Data):

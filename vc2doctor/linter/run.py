@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 
 from vc2doctor import __version__
 from vc2doctor.core.data import Data
+from vc2doctor.core.invocation import Invocation
 from vc2doctor.findings import Severity
 from vc2doctor.linter import rules
 from vc2doctor.linter.analyse.facts import Facts
@@ -28,6 +29,7 @@ class LintTask(Data):
     applied: AppliedSettings | None = None
     """The settings file that ``settings`` came from; ``None``: there is none."""
     fail_on: Severity = Severity.ERROR
+    invocation: Invocation = Invocation(verb="lint")
     installed: Mapping[str, str] = {}
     """Versions of the environment that the code will run in. Without them the project's pins are used."""
 
@@ -86,7 +88,10 @@ def report(task: LintTask, result: LintResult, started: float, fix: FixResult | 
         exit_code=1 if failed else 0,
         root=os.path.relpath(result.facts.code.files.root),
         plan=LintPlan(
-            paths=tuple(str(path) for path in task.paths), precision=task.precision, fail_on=task.fail_on.value
+            paths=tuple(str(path) for path in task.paths),
+            precision=task.precision,
+            fail_on=task.fail_on.value,
+            invocation=task.invocation,
         ),
         files=result.facts.code.files.count,
         diagnoses=result.diagnoses,

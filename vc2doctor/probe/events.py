@@ -46,9 +46,10 @@ _STRICT = TypeAdapter(int)
 class EventReader:
     """Collects facts: ``take`` the events in order, then call ``run``."""
 
-    def __init__(self) -> None:
+    def __init__(self, rounds_planned: int = 0) -> None:
         self.stage = "starting"
         """What the worker is doing, in words."""
+        self._rounds_planned, self._rounds_begun = rounds_planned, 0
         self._malformed = 0
         self._worker: str | None = None
         self._protocol: int | None = None
@@ -128,6 +129,8 @@ class EventReader:
             doors=tuple(self._doors.values()),
             child=child,
             malformed_events=self._malformed + child.malformed_events,
+            rounds_planned=self._rounds_planned,
+            rounds_begun=self._rounds_begun,
             **self._facts,
         )
 
@@ -179,7 +182,9 @@ class EventReader:
             raise KeyError(name)
         self._recipes[name] = RecipeRun(recipe=name).model_dump()
         planted = f" with the planted outliers {self._stress[-1]['plant']}" if self._stress else ""
-        self.stage = f"training under {name}{planted}"
+        self._rounds_begun += 1
+        count = f" ({self._rounds_begun} of {self._rounds_planned})" if self._rounds_planned > 1 else ""
+        self.stage = f"training under {name}{planted}{count}"
 
     def _adapters(self, fields: _Event) -> None:
         name = fields.pop("recipe")

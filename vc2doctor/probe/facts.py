@@ -309,6 +309,9 @@ class ProbeRun(Data):
     child: ChildRun
     malformed_events: int = 0
     """Number of events that could not be understood."""
+    rounds_planned: Count = 0
+    """Number of trainings under one recipe that were planned, those with planted outliers included."""
+    rounds_begun: Count = 0
 
     def recipe(self, name: str) -> RecipeRun | None:
         """Return the facts of the recipe ``name``, or ``None`` if it was not started."""

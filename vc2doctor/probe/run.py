@@ -10,6 +10,7 @@ from vc2doctor.core import child
 from vc2doctor.environment import interpreter
 from vc2doctor.probe.events import EventReader
 from vc2doctor.probe.facts import ProbeRun
+from vc2doctor.target.shared.recipes import RECIPES
 
 WORKER = Path(__file__).parents[1] / "target"
 """The folder that the target interpreter runs."""
@@ -44,7 +45,7 @@ def probe(  # noqa: PLR0913, PLR0917 - what to run, where, and for how long
     Raises:
         TargetError: the interpreter cannot be started.
     """
-    reader = EventReader()
+    reader = EventReader(planned_rounds(recipes, spec or {}))
 
     def on_event(event: dict[str, Any]) -> None:
         before = reader.stage
@@ -64,6 +65,12 @@ def probe(  # noqa: PLR0913, PLR0917 - what to run, where, and for how long
             on_event,
         )
     return reader.run(done)
+
+
+def planned_rounds(recipes: Sequence[str], spec: Mapping[str, Any]) -> int:
+    """Return how many trainings under one recipe the worker will run, those with planted outliers included."""
+    stressed = sum(recipe.stressed for recipe in RECIPES.values())
+    return len(recipes) + len(spec.get("stress", ())) * stressed
 
 
 def _command(python: str, descriptor: int, device: str, recipes: Sequence[str], spec: Path) -> list[str]:

@@ -8,27 +8,41 @@ from rich.console import Console
 
 from vc2doctor.report.formats import ReportKind
 from vc2doctor.report.terminal import check, lint, matrix
+from vc2doctor.report.terminal import verdict as verdicts
 from vc2doctor.report.terminal.lines import Line, Marks, print_lines
 
 _LINE_RENDERERS: dict[ReportKind, Callable[[Any, Marks], Iterator[Line]]] = {
-    "check": check.render,
     "lint": lint.render,
     "versions": matrix.render_answer,
 }
-"""The kinds of reports that consist of lines. Tables are drawn as a whole."""
+"""The kinds of reports that consist of lines, besides ``check``. Tables are drawn as a whole."""
 
 
-def show(kind: ReportKind, report: Any) -> None:  # noqa: ANN401 - a report of that kind
-    """Print a report to standard output."""
+def show(kind: ReportKind, report: Any, *, verbose: bool = False) -> None:  # noqa: ANN401 - a report of that kind
+    """Print a report to standard output; a report on an examination can be shown in full."""
     if kind == "tables":
         sys.stdout.write(matrix.tables_as_text(report, color=sys.stdout.isatty()))
         return
     console = Console()
-    print_lines(_LINE_RENDERERS[kind](report, Marks.of(console)), console)
+    print_lines(_lines(kind, report, Marks.of(console), verbose=verbose), console)
 
 
-def plain_text(kind: ReportKind, report: Any) -> str:  # noqa: ANN401 - a report of that kind
+def plain_text(kind: ReportKind, report: Any, *, verbose: bool = False) -> str:  # noqa: ANN401 - a report of that kind
     """Return a report without color and without wrapping."""
     if kind == "tables":
         return matrix.tables_as_text(report, color=False)
-    return "".join(f"{line.text.plain}\n" for line in _LINE_RENDERERS[kind](report, Marks(ascii_only=False)))
+    marks = Marks(ascii_only=False)
+    return "".join(f"{line.text.plain}\n" for line in _lines(kind, report, marks, verbose=verbose))
+
+
+def verdict(kind: ReportKind, report: Any) -> str:  # noqa: ANN401 - a report of that kind
+    """Return the verdict of a report as one line of plain text."""
+    marks = Marks.of(Console(stderr=True))
+    line = verdicts.verdict_line(report, marks) if kind == "check" else lint.verdict_line(report, marks)
+    return line.text.plain
+
+
+def _lines(kind: ReportKind, report: Any, marks: Marks, *, verbose: bool) -> Iterator[Line]:  # noqa: ANN401
+    if kind == "check":
+        return check.render(report, marks, verbose=verbose)
+    return _LINE_RENDERERS[kind](report, marks)

@@ -1,33 +1,59 @@
 """The report on an examination, for people: one screen, and short if all is well."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
+from vc2doctor.checks.answer import answer
 from vc2doctor.commands.report import Report
-from vc2doctor.core.precision import FLOAT16
 from vc2doctor.core.versions import STACK_PACKAGES
 from vc2doctor.core.wording import counted
 from vc2doctor.environment.model import COMPANION_PACKAGES, Environment, Gpu, Nvidia
 from vc2doctor.findings import Finding, Severity
-from vc2doctor.probe.facts import Headroom
+from vc2doctor.matrix.judge import Judgement
 from vc2doctor.report.terminal import probe
-from vc2doctor.report.terminal.lines import (
-    MARK_OF_SEVERITY,
-    Line,
-    Marks,
-    command_line,
-    counted_by_severity,
-    labeled_line,
-    printable,
-    text_line,
-)
+from vc2doctor.report.terminal.findings import FindingPrinter
+from vc2doctor.report.terminal.lines import Line, Marks, command_line, labeled_line, text_line
+from vc2doctor.report.terminal.recipes import detail_of
+from vc2doctor.report.terminal.verdict import verdict_line
 
 _GIB = 1024**3
 
 
-def render(report: Report, marks: Marks) -> Iterator[Line]:
-    """Yield the lines of the report."""
+def render(report: Report, marks: Marks, *, verbose: bool = False) -> Iterator[Line]:
+    """Yield the lines of the report: the verdict, the one command to run, why, and then the rest."""
+    decision = answer(report.verdict, report.findings, report.exit_code, report.plan)
+    printer = FindingPrinter(marks)
+    yield verdict_line(report, marks)
+    if decision.command is not None:
+        yield command_line(decision.command, indent=4)
+    elif decision.finding is not None:
+        yield text_line(decision.finding.remedy, indent=4)
+    if decision.finding is not None:
+        yield Line(Text())
+        yield from printer.deciding(decision.finding, has_command_above=decision.command is not None)
+    others = tuple(finding for finding in report.findings if finding is not decision.finding)
+    yield from _other_findings(others, printer, verbose=verbose)
+    yield Line(Text())
+    yield from _context(report, verbose=verbose)
+    if report.probe is not None:
+        detail = detail_of(is_good=report.verdict in ("fit", "measured"), verbose=verbose)
+        yield from probe.render(report.probe, report.plan, marks, detail)
+    if not verbose:
+        yield from printer.short([finding for finding in others if finding.severity is not Severity.ERROR])
+
+
+def _other_findings(findings: Sequence[Finding], printer: FindingPrinter, *, verbose: bool) -> Iterator[Line]:
+    for finding in findings:
+        if verbose:
+            yield Line(Text())
+            yield from printer.full(finding)
+        elif finding.severity is Severity.ERROR:
+            yield from printer.other_error(finding)
+
+
+def _context(report: Report, *, verbose: bool) -> Iterator[Line]:
+    """Yield what was examined: profile, code, settings, environment, and what the matrix knows about it."""
     plan = report.plan
     yield Line(Text(f"vc2doctor {report.doctor}: profile {plan.profile}, precision {plan.precision}", "bold"))
     if plan.code is not None:
@@ -35,20 +61,18 @@ def render(report: Report, marks: Marks) -> Iterator[Line]:
     for settings in (plan.settings, plan.code_settings):
         if settings is not None and settings.applied:
             yield labeled_line("Settings", f"{settings.file}: {', '.join(settings.applied)}")
-    yield Line(Text())
-    yield from _environment(report.environment)
+    yield from _environment(report.environment, verbose=verbose)
     if report.combination is not None:
-        yield labeled_line("Combination", f"{report.combination.verdict.value}: {report.combination.reason}")
+        yield labeled_line("Combination", _combination(report.combination, report, verbose=verbose))
+
+
+def _combination(judgement: Judgement, report: Report, *, verbose: bool) -> str:
+    """Return what the matrix says; briefly if the training was seen to work here, because that decides."""
+    if report.verdict != "fit" or verbose:
+        return f"{judgement.verdict.value}: {judgement.reason}"
     if report.probe is not None:
-        yield Line(Text())
-        yield from probe.render(report.probe, plan, marks)
-    previous: Finding | None = None
-    for finding in report.findings:
-        yield Line(Text())
-        yield from _finding(finding, marks, previous)
-        previous = finding
-    yield Line(Text())
-    yield _verdict(report, marks)
+        return f"{judgement.verdict.value} by the matrix"
+    return f"{judgement.verdict.value}: {judgement.reason.partition('; ')[0]}"
 
 
 def _code(report: Report) -> str:
@@ -58,16 +82,19 @@ def _code(report: Report) -> str:
     return f"{recipes or 'its precision cannot be determined by reading it'}{silenced}"
 
 
-def _environment(environment: Environment) -> Iterator[Line]:
+def _environment(environment: Environment, *, verbose: bool) -> Iterator[Line]:
     interpreter = environment.interpreter
     yield labeled_line("Python", f"{interpreter.version} ({interpreter.kind}), {interpreter.path}")
     yield labeled_line("Stack", _versions(environment, STACK_PACKAGES))
-    yield labeled_line("Companions", _versions(environment, COMPANION_PACKAGES))
+    if verbose:
+        yield labeled_line("Companions", _versions(environment, COMPANION_PACKAGES))
     nvidia = environment.nvidia
     for gpu in nvidia.gpus:
         yield labeled_line(f"GPU {gpu.index}", _gpu(gpu, nvidia))
-    if not nvidia.gpus:
+    if not nvidia.gpus and verbose:
         yield labeled_line("GPU", nvidia.note or f"none visible (CUDA_VISIBLE_DEVICES={nvidia.visible})")
+    if not verbose:
+        return
     cpu = environment.cpu
     bf16_flags = " ".join(flag for flag in cpu.flags if "bf16" in flag)
     model = cpu.model or "unknown model"
@@ -91,63 +118,3 @@ def _versions(environment: Environment, names: tuple[str, ...]) -> str:
         f"{name} {distribution.version if distribution else '(missing)'}"
         for name, distribution in distributions.items()
     )
-
-
-def _finding(finding: Finding, marks: Marks, previous: Finding | None) -> Iterator[Line]:
-    mark, style = marks(MARK_OF_SEVERITY[finding.severity])
-    head = f"{mark} {finding.id} {finding.severity.value}"
-    yield Line(Text.assemble("  ", (head, style), "  ", (printable(finding.message), "bold")), hang=6)
-    if finding.path is not None and finding.path not in finding.message:
-        yield text_line(f"at {finding.path}{f':{finding.line}' if finding.line else ''}")
-    # A note is for information, so its evidence is only in the JSON report.
-    for evidence in () if finding.severity is Severity.NOTE else finding.evidence:
-        for line in evidence.splitlines():
-            yield text_line(line, "dim")
-    if previous is not None and (previous.remedy, previous.commands) == (finding.remedy, finding.commands):
-        yield text_line("Fixed by the remedy above.")
-    else:
-        yield text_line(finding.remedy)
-        for command in finding.commands:
-            yield command_line(command)
-    yield Line(Text(f"      {printable(finding.url)}", "dim"), is_command=True)
-
-
-def _verdict(report: Report, marks: Marks) -> Line:
-    sentence, kind = _verdict_in_words(report)
-    mark, style = marks(kind)
-    counts = f" {counted_by_severity(report.findings)}." if report.findings else ""
-    return Line(Text.assemble((f"{mark} {sentence}", style), printable(_settings_that_decided(report)), counts), hang=2)
-
-
-def _verdict_in_words(report: Report) -> tuple[str, str]:
-    """Return the sentence of the verdict and the kind of its mark."""
-    precision = report.plan.precision
-    if report.verdict == "fit":
-        return f"Fit to train under {precision}.", "good"
-    if report.verdict == "unfit":
-        return f"Not fit to train under {precision}.", "bad"
-    if report.verdict == "unproven":
-        return f"No fault was found, but nothing shows that training under {precision} works.", "warn"
-    if report.verdict == "incomplete":
-        return "The examination could not be finished.", "warn"
-    headroom = report.probe.headroom if report.probe else None
-    return f"{_range(headroom) if headroom else 'No fault was measured.'} Training was not tested.", "good"
-
-
-def _range(headroom: Headroom) -> str:
-    tightest = headroom.tightest
-    size = f"Largest value {tightest.largest:,.0f} of {FLOAT16:,.0f}"
-    if tightest.bits < 0:
-        # A note (VC019) if the precision that decides is not float16.
-        return f"{size} ({tightest.bits:.1f} bits): float16 cannot hold these texts."
-    return f"{size} ({tightest.bits:.1f} bits spare): float16 holds these texts."
-
-
-def _settings_that_decided(report: Report) -> str:
-    """Return the settings of a file that decided the verdict, so that no file changes it unnoticed."""
-    settings = report.plan.settings
-    keys = settings.chose("profile", "precision") if settings else ()
-    if settings is None or not keys:
-        return ""
-    values = " and ".join(f"{key} {getattr(report.plan, key)}" for key in keys)
-    return f" {settings.file} sets {values}."

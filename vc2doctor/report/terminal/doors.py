@@ -1,16 +1,99 @@
-"""The doors in the report for people: the ways into the stack that were tried."""
+"""The doors that were tried, for people: the words of the verdict line, and the rows of the probe.
 
-from collections.abc import Iterable, Iterator
+A door is a way into the stack: a plain loop, ``transformers.Trainer``, a trainer of trl. The functions take any objects
+with these attributes, so this file knows neither the probe nor the names of the doors.
+"""
 
-from vc2doctor.probe.doors import DoorOutcome
-from vc2doctor.report.terminal.lines import Line, Marks, probe_row
+from collections.abc import Iterator, Sequence
+from typing import Protocol
 
-_MARK_OF_OUTCOME = {"passed": "good", "failed": "bad", "imported": "note", "unsupported": "none", None: "none"}
+from vc2doctor.report.terminal.folding import folded_line
+from vc2doctor.report.terminal.lines import Line, Marks, probe_row, short_row
+from vc2doctor.report.terminal.recipes import Detail
+
+_TRIED = ("passed", "failed")
+"""Outcomes of a door through which a step was taken, or was attempted."""
+_MARK_OF_OUTCOME = {"passed": "good", "failed": "bad"}
+"""All other outcomes say nothing good or bad."""
+_OUTCOME_IN_WORDS = {
+    "passed": "passed",
+    "imported": "imported only",
+    "unsupported": "unsupported",
+    "failed": "failed",
+    None: "not measured",
+}
 
 
-def render(outcomes: Iterable[DoorOutcome], marks: Marks) -> Iterator[Line]:
-    """Yield a row for each door that was trained through, and for each that fails."""
-    for outcome in outcomes:
-        if outcome.matters or outcome.outcome == "failed":
-            mark = marks(_MARK_OF_OUTCOME[outcome.outcome])
-            yield probe_row(mark, outcome.title, outcome.outcome or "not measured", outcome.description)
+class TriedDoor(Protocol):
+    """What this file needs to know about a door."""
+
+    @property
+    def title(self) -> str:
+        """The name that users know: ``transformers.Trainer``."""
+
+    @property
+    def outcome(self) -> str | None:
+        """``passed``, ``failed``, ``imported`` (no step was taken) or ``unsupported`` (it cannot run here).
+
+        ``None``: the probe ended before it was known.
+        """
+
+    @property
+    def description(self) -> str:
+        """Why it has this outcome: the exception, what is missing, or what was measured."""
+
+    @property
+    def matters(self) -> bool:
+        """Whether the user trains through it, so that it affects the verdict."""
+
+
+def tried(doors: Sequence[TriedDoor], not_tried: Sequence[str]) -> str:
+    """Return what was tried and what was not, as a clause of the verdict line without a period.
+
+    ``not_tried`` names further things that no door covers, such as multi-GPU wrappers; it may repeat titles of doors.
+    A door that was only imported, or that cannot run here, was not tried. A door that failed and does not matter is
+    named as well, so that nobody reads "fit" as a promise for it.
+    """
+    passed = [door.title for door in doors if door.outcome == "passed"]
+    broken = [door.title for door in doors if door.outcome == "failed"]
+    missed = dict.fromkeys((*(door.title for door in doors if door.outcome not in _TRIED), *not_tried))
+    clauses = [f"{enumerated(passed)} {'was' if len(passed) == 1 else 'were'} tried" if passed else "nothing was tried"]
+    if broken:
+        clauses.append(f"not fit for {enumerated(broken)}")
+    if missed:
+        clauses.append(f"not tried: {', '.join(missed)}")
+    return "; ".join(clauses)
+
+
+def render(doors: Sequence[TriedDoor], marks: Marks, detail: Detail = "normal") -> Iterator[Line]:
+    """Yield a row for each door that matters, and one line for all others; on request, a row for each door."""
+    for door in doors:
+        if door.matters or detail == "all":
+            yield _row(door, marks, detail)
+    others = [] if detail == "all" else [door for door in doors if not door.matters]
+    if others:
+        outcomes = {
+            words: [door.title for door in others if door.outcome == outcome]
+            for outcome, words in _OUTCOME_IN_WORDS.items()
+        }
+        # The verdict line of a good report names all of them already.
+        yield folded_line(
+            "other door", outcomes, unnamed=_OUTCOME_IN_WORDS.values() if detail == "brief" else ("passed",)
+        )
+
+
+def enumerated(names: Sequence[str]) -> str:
+    """Return ``A``, ``A and B`` or ``A, B and C``."""
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _row(door: TriedDoor, marks: Marks, detail: Detail) -> Line:
+    kind = _MARK_OF_OUTCOME.get(door.outcome or "", "none")
+    if kind == "bad" and not door.matters:
+        # Nobody trains through this door here, so its failure is not marked as one.
+        kind = "note"
+    unused = "" if door.matters or door.outcome != "failed" else "not used here: "
+    outcome = door.outcome or _OUTCOME_IN_WORDS[None]
+    row = short_row if detail == "brief" else probe_row
+    return row(marks(kind), door.title, outcome, f"{unused}{door.description}")

@@ -96,6 +96,12 @@ def command_line(command: str, *, indent: int = 8) -> Line:
     return Line(Text.assemble(" " * indent, (printable(command), "cyan")), is_command=True)
 
 
+def short_row(mark: tuple[str, str], name: str, outcome: str, description: str) -> Line:
+    """Return a row of the probe without columns, so that 80 columns hold it; only the first clause is shown."""
+    text = printable(f"{name}: {outcome}, {description.partition('; ')[0]}").replace("\n", " ")
+    return Line(Text.assemble("    ", (f"{mark[0]:<2}", mark[1]), text), hang=6)
+
+
 def probe_row(mark: tuple[str, str], name: str, outcome: str, description: str) -> Line:
     """Return a row of the probe: mark, name, outcome and description."""
     columns = f" {name:<{_NAME_WIDTH}} {outcome:<{_OUTCOME_WIDTH}} "

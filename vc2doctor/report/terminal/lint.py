@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 from rich.text import Text
 
+from vc2doctor.core.invocation import BF16_PATCH, Invocation
 from vc2doctor.core.wording import counted
 from vc2doctor.findings import Severity
-from vc2doctor.linter.model import CodeFinding, Diagnosis, FixResult, LintReport, undiagnosed
+from vc2doctor.linter.model import CodeFinding, Diagnosis, FixResult, LintPlan, LintReport, undiagnosed
 from vc2doctor.report.terminal.lines import (
     MARK_OF_SEVERITY,
     Line,
@@ -41,7 +42,7 @@ def render(report: LintReport, marks: Marks) -> Iterator[Line]:
     yield from _settings(report, marks)
     for diagnosis in report.diagnoses:
         yield Line(Text())
-        yield from _diagnosis(diagnosis, marks, prefix)
+        yield from _diagnosis(diagnosis, marks, prefix, report.plan.invocation)
     single_findings = undiagnosed(report.findings, report.diagnoses)
     for finding in single_findings:
         if finding.severity is not Severity.NOTE:
@@ -49,9 +50,9 @@ def render(report: LintReport, marks: Marks) -> Iterator[Line]:
             yield from _finding(finding, marks, prefix)
     yield from _notes([finding for finding in single_findings if finding.severity is Severity.NOTE], marks, prefix)
     if report.fix is not None:
-        yield from _fix(report.fix, marks, switches_to_bf16=report.plan.precision == "bf16")
+        yield from _fix(report.fix, marks, report.plan)
     yield Line(Text())
-    yield _verdict(report, marks)
+    yield verdict_line(report, marks)
 
 
 def _settings(report: LintReport, marks: Marks) -> Iterator[Line]:
@@ -68,7 +69,7 @@ def _settings(report: LintReport, marks: Marks) -> Iterator[Line]:
         yield Line(Text.assemble("  ", (f"{mark} ", style), printable(message)))
 
 
-def _diagnosis(diagnosis: Diagnosis, marks: Marks, prefix: str) -> Iterator[Line]:
+def _diagnosis(diagnosis: Diagnosis, marks: Marks, prefix: str, invocation: Invocation) -> Iterator[Line]:
     mark, style = marks(MARK_OF_SEVERITY[diagnosis.severity])
     yield Line(Text.assemble("  ", (f"{mark} {printable(diagnosis.title)}", style)))
     previous: CodeFinding | None = None
@@ -83,7 +84,7 @@ def _diagnosis(diagnosis: Diagnosis, marks: Marks, prefix: str) -> Iterator[Line
         previous = finding
     folder = f"{prefix}{diagnosis.unit}".rstrip("/") or "."
     yield text_line("Change all of them together. See the change as a patch first:")
-    yield command_line(f"vc2doctor lint --precision bf16 --fix --diff {folder}")
+    yield command_line(invocation.again(*BF16_PATCH, arguments=(folder,)))
 
 
 def _numbered_places(number: int, finding: CodeFinding, prefix: str) -> Iterator[Line]:
@@ -123,7 +124,7 @@ def _notes(notes: list[CodeFinding], marks: Marks, prefix: str) -> Iterator[Line
             yield Line(Text.assemble("  ", (head, style), printable(note.message)))
 
 
-def _fix(fix: FixResult, marks: Marks, *, switches_to_bf16: bool) -> Iterator[Line]:
+def _fix(fix: FixResult, marks: Marks, plan: LintPlan) -> Iterator[Line]:
     yield Line(Text())
     if fix.refused:
         mark, style = marks("bad")
@@ -137,15 +138,16 @@ def _fix(fix: FixResult, marks: Marks, *, switches_to_bf16: bool) -> Iterator[Li
         verb = "Fixed" if fix.written else "Would fix"
         yield Line(Text.assemble("  ", (f"{mark} {verb} {counted(len(fix.files), 'file')}:", style)))
         yield from (text_line(f"{file.path}: {counted(file.edits, 'edit')}") for file in fix.files)
-        if switches_to_bf16:
+        if plan.precision == "bf16":
             yield text_line("bfloat16 needs an Ampere or newer GPU. Check that this environment has one, and trains:")
-            yield command_line("vc2doctor check --precision bf16")
+            yield command_line(plan.invocation.other("check", ("--precision", "bf16")))
     for caution in fix.cautions:
         mark, style = marks("warn")
         yield Line(Text.assemble("  ", (f"{mark} check by hand: ", style), printable(caution)))
 
 
-def _verdict(report: LintReport, marks: Marks) -> Line:
+def verdict_line(report: LintReport, marks: Marks) -> Line:
+    """Return the line with the number of findings, and what was silenced."""
     silenced = ""
     if report.silenced:
         silenced += f" {counted(report.silenced, 'place')} ignored by comments or per-file ignores."

@@ -8,20 +8,18 @@ from vc2doctor.checks.plan import Plan
 from vc2doctor.commands.report import ProbeReport
 from vc2doctor.core.precision import bits_of
 from vc2doctor.probe.facts import AdapterRun, Headroom
-from vc2doctor.probe.outcome import RecipeOutcome, Stress
-from vc2doctor.report.terminal import doors
+from vc2doctor.probe.outcome import Stress
+from vc2doctor.report.terminal import doors, recipes
 from vc2doctor.report.terminal.lines import Line, Marks, printable, probe_row
-from vc2doctor.target.shared.recipes import RECIPES
+from vc2doctor.report.terminal.recipes import Detail
 
-_MARK_OF_OUTCOME = {"finite": "good", "unsupported": "none", None: "none", "weak": "warn"}
-"""All other outcomes are bad."""
 _MARK_OF_STATUS = {"measured": "note", "unsupported": "none", "failed": "bad"}
 _BAR_WIDTH = 20
 _BAR_BITS = 16.0
 """Headroom at which a bar is empty: log2(65504 / 1), the headroom of a value of 1."""
 
 
-def render(probe: ProbeReport, plan: Plan, marks: Marks) -> Iterator[Line]:
+def render(probe: ProbeReport, plan: Plan, marks: Marks, detail: Detail = "normal") -> Iterator[Line]:
     """Yield the lines about the probe."""
     device = f" on {probe.device.name or probe.device.device}" if probe.device else ""
     yield Line(Text(printable(f"  Probe{device}: {probe.ending}, {probe.seconds:.1f} s"), "bold"))
@@ -38,11 +36,10 @@ def render(probe: ProbeReport, plan: Plan, marks: Marks) -> Iterator[Line]:
         yield probe_row(marks("bad"), f"import {probe.import_package}", "error", probe.import_failure.message)
     if probe.load_failure is not None:
         yield probe_row(marks("bad"), "your model", "error", probe.load_failure.message)
-    for outcome in probe.recipes:
-        yield _recipe(outcome, marks, decides=outcome.recipe == plan.precision)
-    if probe.adapter is not None:
+    yield from recipes.rows(probe.recipes, plan, marks, detail)
+    if probe.adapter is not None and detail != "brief":
         yield _adapter(probe.adapter, marks)
-    yield from doors.render(probe.doors, marks)
+    yield from doors.render(probe.doors, marks, detail)
     yield from _measures(probe, marks)
     yield from _stress(probe.stress, marks)
 
@@ -60,16 +57,6 @@ def _layers(headroom: Headroom, marks: Marks) -> Iterator[Line]:
         bar = "#" * round(_BAR_WIDTH * used_share)
         mark = marks("bad" if bits < 0 else "none")
         yield probe_row(mark, f"  {layer}", f"{bits:.1f} bits", f"{bar:<{_BAR_WIDTH}} |x| up to {largest:.5g}")
-
-
-def _recipe(outcome: RecipeOutcome, marks: Marks, *, decides: bool) -> Line:
-    kind = _MARK_OF_OUTCOME.get(outcome.outcome, "bad")
-    if RECIPES[outcome.recipe].contradicts and not decides:
-        # This recipe fails in every environment, so its failure is not marked as bad.
-        kind = "note"
-    name = f"{outcome.recipe} (decides)" if decides else outcome.recipe
-    cause = f"; {outcome.cause.description}" if outcome.cause else ""
-    return probe_row(marks(kind), name, outcome.outcome or "not measured", f"{outcome.description}{cause}")
 
 
 def _adapter(adapter: AdapterRun, marks: Marks) -> Line:

@@ -1,5 +1,6 @@
 """Calls the user's own function (``--entry module:function``) and checks what it returns."""
 
+import difflib
 import importlib
 import inspect
 import sys
@@ -26,9 +27,12 @@ def find(spec: Spec) -> Callable[..., Any]:
     module, _, name = spec.entry.partition(":")
     if "" not in sys.path:
         sys.path.insert(0, "")
-    function: Any = getattr(importlib.import_module(module), name, None)
+    imported = importlib.import_module(module)
+    function: Any = getattr(imported, name, None)
     if not callable(function):
-        raise EntryError("Module %s has no function %s. Check the name after the colon." % (module, name))
+        similar = difflib.get_close_matches(name, dir(imported), n=1)
+        advice = "Did you mean %s?" % similar[0] if similar else "Check the name after the colon."
+        raise EntryError("Module %s has no function %s. %s" % (module, name, advice))
     checked: Callable[..., Any] = function
     return checked
 
