@@ -11,7 +11,7 @@ from vc2doctor.core.wording import counted
 from vc2doctor.environment.model import COMPANION_PACKAGES, Environment, Gpu, Nvidia
 from vc2doctor.findings import Finding, Severity
 from vc2doctor.probe.facts import Headroom
-from vc2doctor.report.terminal import probe
+from vc2doctor.report.terminal import coverage, probe
 from vc2doctor.report.terminal.lines import (
     MARK_OF_SEVERITY,
     Line,
@@ -39,6 +39,7 @@ def render(report: Report, marks: Marks) -> Iterator[Line]:
     yield from _environment(report.environment)
     if report.combination is not None:
         yield labeled_line("Combination", f"{report.combination.verdict.value}: {report.combination.reason}")
+        yield from coverage.render(report)
     if report.probe is not None:
         yield Line(Text())
         yield from probe.render(report.probe, plan, marks)
@@ -123,7 +124,7 @@ def _verdict_in_words(report: Report) -> tuple[str, str]:
     """Return the sentence of the verdict and the kind of its mark."""
     precision = report.plan.precision
     if report.verdict == "fit":
-        return f"Fit to train under {precision}.", "good"
+        return f"Fit to train under {precision}{coverage.not_judged(report.not_judged.imported)}.", "good"
     if report.verdict == "unfit":
         return f"Not fit to train under {precision}.", "bad"
     if report.verdict == "unproven":
