@@ -19,7 +19,9 @@ from vc2doctor.probe.facts import ProbeRun
 from vc2doctor.probe.outcome import RecipeOutcome, outcomes
 from vc2doctor.target.shared.recipes import CONTROL, RECIPES
 
-_IMPORTERS = ("transformers", "peft", "accelerate", "trl")
+_ALWAYS_INSTALLED = ("transformers", "peft", "accelerate")
+"""The packages that every measured cell had, with what they need."""
+_IMPORTERS = (*_ALWAYS_INSTALLED, "trl")
 """The packages whose requirements training imports. torch imports nothing else that the matrix could judge."""
 _NOT_NVIDIA_BUILDS = ("+rocm", "+xpu")
 """Local versions of torch builds for AMD and Intel GPUs."""
@@ -66,7 +68,8 @@ class Examination(Data):
         # What the stack declares stands for what it imports.
         declared = declared_names(self.environment, _IMPORTERS)
         imported = declared.needed | declared.optional
-        return not_judged(self.versions, imported, self.matrix, common=declared.needed)
+        common = declared_names(self.environment, _ALWAYS_INSTALLED).needed
+        return not_judged(self.versions, imported, self.matrix, common=common)
 
     @property
     def matrix_age(self) -> MatrixAge:

@@ -42,6 +42,8 @@ class VersionsAnswer(Data):
     """What the command ends with: 0 verified or compatible, 1 incompatible, 3 unverified."""
     groups: tuple[ReleaseGroup, ...] = ()
     """The releases in the ranges that behave alike; empty without ranges."""
+    narrowed: tuple[str, ...] = ()
+    """Requirements in place of the ranges, if only a part of these trains: all that they admit trains."""
     matrix: MatrixAge = MatrixAge(measured="", released="")
     possible_conflicts: tuple[PossibleConflict, ...]
     """What would make the combination fail, for packages that were not named."""
@@ -95,8 +97,11 @@ def _answer(query: ResolvedQuery, matrix: Matrix, recipe: str) -> VersionsAnswer
     # With ranges, what else can break it is told of the newest combination that trains.
     example = ranged.newest_working if ranged and not is_unnamed else query.with_releases(newest)
     conflicts = judging.possible_conflicts(example, matrix, recipe) if example else ()
-    # If a package of the stack is not named, every set is near, so no remedy is better than another.
-    needs_remedy = judgement.verdict in (Verdict.INCOMPATIBLE, Verdict.UNVERIFIED) and not is_unnamed
+    # If a package of the stack is not named, every set is near, so no remedy is better than another. And no package
+    # makes up for a Python that nobody measured.
+    is_python = judgement.uncertainty in {judging.beyond("python", side) for side in ("older", "newer")}
+    is_bad = judgement.verdict in (Verdict.INCOMPATIBLE, Verdict.UNVERIFIED)
+    needs_remedy = is_bad and not is_unnamed and not is_python
     return VersionsAnswer(
         combination=query.fixed.named,
         ranges=query.ranges,
@@ -107,6 +112,7 @@ def _answer(query: ResolvedQuery, matrix: Matrix, recipe: str) -> VersionsAnswer
         judgement=judgement,
         exit_code=EXIT_CODE_OF_VERSIONS[judgement.verdict],
         groups=ranged.groups if ranged else (),
+        narrowed=ranged.narrowed if ranged else (),
         matrix=age_of({**query.fixed.versions, **newest}, matrix),
         possible_conflicts=conflicts,
         joined_conflicts=joined_conflicts(conflicts, matrix, by_reason=is_unnamed),
@@ -169,6 +175,7 @@ def _batch_answer(query: ResolvedQuery, matrix: Matrix, recipe: str) -> tuple[di
     answer: dict[str, object] = judgement.model_dump(mode="json", exclude_defaults=True)
     details = {
         "groups": _dumped(ranged.groups) if ranged else [],
+        "narrowed": list(ranged.narrowed) if ranged else [],
         "newest": query.newest,
         "any_version": list(query.any_version),
         "not_judged": query.not_judged,

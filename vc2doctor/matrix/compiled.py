@@ -151,10 +151,20 @@ class Verdicts(Data):
         return tuple(str(release) for release in sorted({version(cell.torch) for cell in self.cells}, reverse=True))
 
     def measured_range(self, axis: str) -> tuple[str, str]:
-        """Return the oldest and the newest measured release of a package of the stack; empty texts: there is none."""
+        """Return the oldest and the newest measured release of a package of the stack, or of ``python``.
+
+        Empty texts: there is none.
+        """
+        if axis == "python":
+            pythons = self._measured_pythons
+            return (pythons[0], pythons[-1]) if pythons else ("", "")
         partner = next(name for name in STACK_PACKAGES if name != axis)
         segments = self.segments.get(f"{partner} {axis}", ())
         return (segments[0].first, segments[-1].last) if segments else ("", "")
+
+    @cached_property
+    def _measured_pythons(self) -> list[str]:
+        return sorted({cell.python for cell in self.cells}, key=version)
 
     @cached_property
     def _parsed_releases(self) -> dict[str, list[Version]]:

@@ -12,6 +12,7 @@ from packaging.version import Version
 
 from vc2doctor.core.data import Data
 from vc2doctor.core.versions import ABSENT, STACK_PACKAGES, holds, side_of, version
+from vc2doctor.core.wording import enumerated
 from vc2doctor.matrix.compiled import Constraint, MeasuredCell, Segment, Verdicts
 from vc2doctor.matrix.matrix import Matrix
 from vc2doctor.matrix.nearest import joined_cells
@@ -151,10 +152,13 @@ def _inferred(combination: Combination, verdicts: Verdicts, recipe: str) -> Judg
     missing = [axis for axis in STACK_PACKAGES if axis not in combination.versions]
     if missing:
         reason = (
-            f"No version of {' and '.join(missing)} was named; a verdict needs torch, transformers and peft, "
+            f"No version of {enumerated(missing)} was named; a verdict needs torch, transformers and peft, "
             "and a name without a version stands for the newest release"
         )
         return Judgement(verdict=Verdict.UNVERIFIED, reason=reason, uncertainty="unnamed")
+    python = _unmeasured_python(combination, verdicts)
+    if python is not None:
+        return Judgement(verdict=Verdict.UNVERIFIED, reason=python.reason, uncertainty=python.key)
     for cell in reversed(_same_stack(combination, verdicts)):
         if recipe in verdicts.outcomes[cell.how].trains:
             reason = f"{_measurement(cell)} and trains under {recipe}; {_differences(combination, cell, verdicts)}"
@@ -207,25 +211,37 @@ def _outside_measured_releases(combination: Combination, verdicts: Verdicts, _: 
         if not first:
             return _Uncertainty("The matrix holds no measurement", "nothing")
         side = side_of(version(text), version(first), version(last))
+        # Patch releases of transformers and peft have broken others, so the newest measured one is the last.
+        if axis != "torch" and version(text) > version(last):
+            side = "newer"
         if side:
             reason = f"{side} than measured: {axis} {text} (measured: {first} to {last})"
             return _Uncertainty(reason, beyond(axis, side))
     return None
 
 
+def _unmeasured_python(combination: Combination, verdicts: Verdicts) -> _Uncertainty | None:
+    first, last = verdicts.measured_range("python")
+    if combination.python is None or not first:
+        return None
+    side = side_of(version(combination.python), version(first), version(last))
+    reason = f"{side} than measured: Python {combination.python} (measured: {first} to {last})"
+    return _Uncertainty(reason, beyond("python", side)) if side else None
+
+
 def _with_neighbor(judgement: Judgement, combination: Combination, matrix: Matrix, recipe: str) -> Judgement:
     """Add to a judgement on releases that are newer than measured what is known of the nearest measured releases."""
-    if judgement.uncertainty not in {beyond(axis, "newer") for axis in STACK_PACKAGES}:
+    axes = ("python", *STACK_PACKAGES)
+    if judgement.uncertainty not in {beyond(axis, "newer") for axis in axes}:
         return judgement
-    neighbors = {}
-    for axis in STACK_PACKAGES:
-        first, last = matrix.verdicts.measured_range(axis)
-        if side_of(version(combination.versions[axis]), version(first), version(last)) == "newer":
-            neighbors[axis] = last
-    versions = {**combination.versions, **neighbors}
-    neighbor = judge(combination.model_copy(update={"versions": versions}), matrix, recipe)
-    named = " and ".join(f"{axis} {text}" for axis, text in neighbors.items())
-    statement = f"with {named}, the newest measured, the verdict is {neighbor.verdict.value}"
+    named = combination.named
+    newest = {axis: matrix.verdicts.measured_range(axis)[1] for axis in axes if axis in named}
+    neighbors = {axis: text for axis, text in newest.items() if version(named[axis]) > version(text)}
+    python = neighbors.get("python", combination.python)
+    versions = {**combination.versions, **{axis: text for axis, text in neighbors.items() if axis != "python"}}
+    neighbor = judge(combination.model_copy(update={"python": python, "versions": versions}), matrix, recipe)
+    names = enumerated([f"{_package(axis)} {text}" for axis, text in neighbors.items()])
+    statement = f"with {names}, the newest measured, the verdict is {neighbor.verdict.value}"
     if neighbor.verdict is not Verdict.VERIFIED:
         statement = f"{statement} ({neighbor.reason.split('; ')[0]})"
     return judgement.model_copy(update={"reason": f"{judgement.reason}; {statement}"})

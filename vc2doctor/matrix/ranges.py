@@ -6,12 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 from vc2doctor.core.data import Data
-from vc2doctor.core.versions import holds
+from vc2doctor.core.versions import holds, specifier, version
 from vc2doctor.core.wording import counted
 from vc2doctor.matrix.judge import Combination, Judgement, Verdict, judge
 from vc2doctor.matrix.matrix import Matrix
 from vc2doctor.matrix.releases import ReleaseRange, to_ranges
 from vc2doctor.matrix.resolve import ResolvedQuery
+
+_WORKS_KEY = "works"
+"""Of all combinations that train; the keys of the others give the reason."""
 
 _KeyT = TypeVar("_KeyT")
 
@@ -41,6 +44,8 @@ class RangeJudgement(NamedTuple):
     groups: tuple[ReleaseGroup, ...]
     newest_working: Combination | None
     """The newest combination that trains; ``None``: none does."""
+    narrowed: tuple[str, ...]
+    """If only some combinations train: requirements that hold the newest of those, and none that does not train."""
 
 
 class _Part(NamedTuple):
@@ -63,13 +68,27 @@ def judge_ranges(query: ResolvedQuery, matrix: Matrix, recipe: str) -> RangeJudg
         # Runs of the last axis that are not consecutive, but otherwise alike, become one group.
         by_key[part.key, part.releases[:-1]].append(part)
     groups = [_group(members, query) for members in by_key.values()]
-    ordered = tuple(sorted(groups, key=lambda group: ORDER.index(group.verdict)))
-    working = [
-        query.with_releases(dict(zip(query.axes, (releases[-1] for releases in part.releases), strict=True)))
-        for part in parts
-        if part.judgements[-1].verdict in WORKS
-    ]
-    return RangeJudgement(_overall(parts, ordered), ordered, working[-1] if working else None)
+    # Of the same verdict, the newest releases come first: they are what people install.
+    ordered = tuple(sorted(reversed(groups), key=lambda group: ORDER.index(group.verdict)))
+    overall = _overall(parts, ordered)
+    working = [dict(zip(query.axes, part.releases, strict=True)) for part in parts if part.key == _WORKS_KEY]
+    if not working:
+        return RangeJudgement(overall, ordered, None, ())
+    newest = working[-1]
+    narrowed = [_requirement(name, each, query.ranges[name]) for name, each in newest.items()]
+    newest_working = query.with_releases({name: releases[-1] for name, releases in newest.items()})
+    return RangeJudgement(overall, ordered, newest_working, () if overall.verdict in WORKS else tuple(narrowed))
+
+
+def _requirement(name: str, releases: Sequence[str], range_text: str) -> str:
+    """Return the requirement that holds ``releases``, which are consecutive within a range of the user."""
+    first, last = releases[0], releases[-1]
+    if first == last:
+        return f"{name}=={first}"
+    # Patch releases of Python belong to their minor version.
+    upper = f"<3.{version(last).minor + 1}" if name == "python" else f"<={last}"
+    exclusions = sorted(str(clause) for clause in specifier(range_text) if clause.operator == "!=")
+    return ",".join([f"{name}>={first}", upper, *exclusions])
 
 
 def _parts(
@@ -104,7 +123,7 @@ def _runs(keys: Sequence[_KeyT]) -> list[tuple[_KeyT, list[int]]]:
 def _key(combination: Combination, judgement: Judgement, matrix: Matrix, recipe: str) -> str:
     """Return a text that is equal for combinations with the same verdict for the same reason."""
     if judgement.verdict in WORKS:
-        return "works"
+        return _WORKS_KEY
     if judgement.verdict is Verdict.UNVERIFIED:
         return f"unverified {judgement.uncertainty}"
     ids = judgement.issues or judgement.constraints
@@ -138,8 +157,12 @@ def _overall(parts: Sequence[_Part], groups: Sequence[ReleaseGroup]) -> Judgemen
     numbers = Counter("train" if judgement.verdict in WORKS else judgement.verdict.value for judgement in judgements)
     if len(numbers) == 1 and len(groups) == 1:
         return decisive[-1].model_copy(update={"reason": f"All {len(judgements)} in the range: {decisive[-1].reason}"})
-    statements = {"incompatible": "do not train", "unverified": "are unverified", "train": "train"}
-    counts = [f"{numbers[kind]} {statement}" for kind, statement in statements.items() if numbers[kind]]
+    statements = {
+        "incompatible": ("does not train", "do not train"),
+        "unverified": ("is unverified", "are unverified"),
+        "train": ("trains", "train"),
+    }
+    counts = [f"{numbers[kind]} {forms[numbers[kind] > 1]}" for kind, forms in statements.items() if numbers[kind]]
     total = counted(len(judgements), "combination")
     return Judgement(
         verdict=worst,

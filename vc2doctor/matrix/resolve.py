@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 from collections.abc import Iterator, Mapping
 
 from packaging.specifiers import SpecifierSet
@@ -9,11 +10,15 @@ from pydantic import Field
 
 from vc2doctor.core.data import Data
 from vc2doctor.core.versions import ABSENT, STACK_PACKAGES, contains, holds, specifier, version
-from vc2doctor.matrix.compiled import GPU
+from vc2doctor.matrix.compiled import GPU, Constraint
 from vc2doctor.matrix.judge import Combination
 from vc2doctor.matrix.matrix import Matrix
 from vc2doctor.matrix.names import refuse_misspelled
 from vc2doctor.matrix.parse import CombinationError, VersionQuery, quoted
+
+_PASSED_OVER = re.compile(r"install-unsatisfiable|.*-wheel$")
+"""Ids of constraints because of which an installer chooses another release: there is no wheel, or requirements exclude
+each other. A build that fails, or an import that fails afterwards, makes it choose no other."""
 
 MAX_COMBINATIONS = 6000
 """In one question. A thousand take about a second, and transformers with peft (4930) is the largest pair."""
@@ -136,17 +141,21 @@ def _minors(specifier_text: str) -> str:
 
 
 def _newest(name: str, named: Mapping[str, str], matrix: Matrix) -> str:
-    """Return the newest release of a package that can be installed with the versions in ``named``.
+    """Return the release of a package that an installer chooses for the versions in ``named``: the newest that it can.
 
-    If none is known to be installable, return the newest.
+    If the matrix knows of none, return the newest.
     """
     releases = known_releases(name, matrix)
     if not releases:
         message = f"{name} is named without a version, and the matrix knows no release of it. Write {name}==VERSION."
         raise CombinationError(message)
-    impossible = [constraint.when for constraint in matrix.verdicts.constraints if constraint.kind == "install"]
-    impossible = [condition for condition in impossible if ABSENT not in condition.values()]
+    passed_over = [constraint.when for constraint in matrix.verdicts.constraints if _is_passed_over(constraint)]
     for text in reversed(releases):
-        if not any(holds(condition, {**named, name: text}) for condition in impossible):
+        if not any(holds(condition, {**named, name: text}) for condition in passed_over):
             return text
     return releases[-1]
+
+
+def _is_passed_over(constraint: Constraint) -> bool:
+    is_open = ABSENT in constraint.when.values()
+    return constraint.kind == "install" and not is_open and _PASSED_OVER.match(constraint.id) is not None

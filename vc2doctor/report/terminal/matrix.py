@@ -61,6 +61,9 @@ def render_answer(answer: VersionsAnswer, marks: Marks) -> Iterator[Line]:
 
 
 def _remedies(answer: VersionsAnswer) -> Iterator[Line]:
+    if answer.narrowed:
+        yield _line("All of this trains:", 2)
+        yield Line(Text(f"    {printable(shlex.join(answer.narrowed))}"), is_command=True)
     for number, remedy in enumerate(answer.remedies):
         yield _line("Or:" if number else "Measured to train:", 2)
         yield Line(Text(f"    pip install {printable(shlex.join(remedy.requirements))}"), is_command=True)
