@@ -43,8 +43,26 @@ def test_a_misspelled_name_has_a_suggestion(name: str, intended: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["nonsense", "xformers", "tensorflow", "numba", "numpyro", "scipy", "torchaudio", "torchdata", "ray", "url", "lora"]
-    + ["setuptools-scm", "sentence-transformers", "deepspeed-mii", "pytorch-lightning", "tqdm", "regex", "protobuf"],
+    [
+        "nonsense",
+        "xformers",
+        "tensorflow",
+        "numba",
+        "numpyro",
+        "scipy",
+        "torchaudio",
+        "torchdata",
+        "ray",
+        "url",
+        "lora",
+        "setuptools-scm",
+        "sentence-transformers",
+        "deepspeed-mii",
+        "pytorch-lightning",
+        "tqdm",
+        "regex",
+        "protobuf",
+    ],
 )
 def test_another_package_has_none(name: str) -> None:
     assert intended_name(name, MODELED) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -107,22 +108,16 @@ WORDS = st.one_of(
 
 @given(st.lists(WORDS, max_size=4))
 def test_any_words_make_a_query_or_an_error_in_words(words: list[str]) -> None:
-    try:
-        query = from_words(words)
-    except DoctorError as error:
-        assert str(error).strip()
-    else:
-        assert len(query.names) == len(words)
+    # Any other exception fails the test.
+    with contextlib.suppress(DoctorError):
+        assert len(from_words(words).names) == len(words)
 
 
 @given(st.dictionaries(st.text(max_size=12), st.one_of(st.text(max_size=12), st.none(), st.integers(), st.floats())))
 def test_any_mapping_makes_a_query_or_an_error_in_words(texts: dict[str, str]) -> None:
-    try:
-        query = from_names(texts)
-    except DoctorError as error:
-        assert str(error).strip()
-    else:
-        assert len(query.names) == len(texts)
+    # Any other exception fails the test.
+    with contextlib.suppress(DoctorError):
+        assert len(from_names(texts).names) == len(texts)
 
 
 def test_a_file_holds_one_combination_a_line(tmp_path: Path) -> None:
@@ -146,8 +141,12 @@ def test_a_file_holds_one_combination_a_line(tmp_path: Path) -> None:
         '{"torch": 2.5}',
         '{"torch": null}',
         '{"torch": {"a": "b"}}',
-    ]
-    + ['{"torch": "2", "torch": "3"}', '{"": "1"}', '{"tørch": "2"}', "[" * 100_000, '{"torch": "\\u0000"}'],
+        '{"torch": "2", "torch": "3"}',
+        '{"": "1"}',
+        '{"tørch": "2"}',
+        "[" * 100_000,
+        '{"torch": "\\u0000"}',
+    ],
 )
 def test_an_error_in_a_file_gives_the_line_number(tmp_path: Path, line: str) -> None:
     path = tmp_path / "a.jsonl"

@@ -67,9 +67,9 @@ def judge_ranges(query: ResolvedQuery, matrix: Matrix, recipe: str) -> RangeJudg
     for part in parts:
         # Runs of the last axis that are not consecutive, but otherwise alike, become one group.
         by_key[part.key, part.releases[:-1]].append(part)
-    groups = [_group(members, query) for members in by_key.values()]
     # Of the same verdict, the newest releases come first: they are what people install.
-    ordered = tuple(sorted(reversed(groups), key=lambda group: ORDER.index(group.verdict)))
+    groups = [_group(members, query) for members in reversed(by_key.values())]
+    ordered = tuple(sorted(groups, key=lambda group: ORDER.index(group.verdict)))
     overall = _overall(parts, ordered)
     working = [dict(zip(query.axes, part.releases, strict=True)) for part in parts if part.key == _WORKS_KEY]
     if not working:
