@@ -15,6 +15,7 @@ from rich.console import Console
 
 from tests.conftest import Ran
 from vc2doctor import api
+from vc2doctor.commands.versions import judge_batch
 from vc2doctor.curate.grid.cells import parse
 from vc2doctor.matrix import load
 from vc2doctor.report.terminal.lines import Marks, print_lines
@@ -82,6 +83,37 @@ def test_misspelled_name_in_a_file_ends_with_2_and_gives_the_line(doctor: Doctor
     ran = doctor("matrix", "explain", "--batch", str(path))
     assert (ran.code, ran.out) == (2, "")
     assert f"{path}:2: the matrix does not judge bitsandbyte (did you mean bitsandbytes?)" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ('{"torch": "2.13.0", "transformers": "4.40.1", "peft": "0.10.0"}', 0),
+        ('{"torch": "2.13.0", "transformers": ">=4.40.1,<4.41", "peft": "0.10.0", "nonsense": "1"}', 0),
+        ('{"torch": "3.0", "transformers": "4.40.1", "peft": "0.10.0"}', 3),
+        ('{"torch": "3.0"}\n{"torch": "2.13.0", "transformers": "5.3.0", "peft": "0.17.1"}', 1),
+    ],
+)
+def test_the_worst_verdict_of_a_file_decides_the_exit_code(tmp_path: Path, text: str, code: int) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(text)
+    assert judge_batch(path, "bf16").exit_code == code
+
+
+def test_a_file_without_a_combination_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text("\n \n")
+    with pytest.raises(api.DoctorError, match=r"a\.jsonl: the file holds no combination"):
+        judge_batch(path, "bf16")
+
+
+def test_answers_on_a_file_name_what_is_not_judged_and_what_is_newer_than_the_matrix(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"torch": "99.0", "transformers": "4.40.1", "peft": "", "nonsense": "1"}')
+    answer = json.loads(judge_batch(path, "bf16").lines[0])
+    assert answer["not_judged"] == {"nonsense": "1"}
+    assert answer["newer_than_matrix"] == {"torch": "99.0"}
+    assert set(answer["newest"]) == {"peft"}
 
 
 def test_python_raises_the_same_error_and_gives_the_same_answer() -> None:

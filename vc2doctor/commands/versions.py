@@ -144,13 +144,17 @@ def judge_batch(path: Path, recipe: str, folder: Path | None = None) -> BatchAns
     """Return the verdicts on the combinations of a JSON Lines file.
 
     Raises:
-        CombinationError: a line is not an object of versions by name, or one of its names is misspelled; the message
-            gives its number.
+        CombinationError: a line is not an object of versions by name, or one of its names is misspelled (the message
+            gives its number), or the file holds no line.
         MatrixError: the matrix cannot be used.
     """
     matrix = load.load(folder or load.shipped())
     # The whole file is read first: a wrong line must not end the output in the middle.
-    answers = [_batch_answer(query, matrix, recipe) for query in list(_resolved_lines(path, matrix))]
+    queries = list(_resolved_lines(path, matrix))
+    if not queries:
+        message = f'{path}: the file holds no combination. Write one a line, such as {{"torch": "2.5.1"}}.'
+        raise CombinationError(message)
+    answers = [_batch_answer(query, matrix, recipe) for query in queries]
     codes = {EXIT_CODE_OF_VERSIONS[verdict] for _, verdict in answers}
     worst_first = (EXIT_CODE_OF_VERSIONS[verdict] for verdict in (Verdict.INCOMPATIBLE, Verdict.UNVERIFIED))
     return BatchAnswer(
