@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from tests.facts import SHIPPED, cell, matrix
 from vc2doctor.core.errors import DoctorError
+from vc2doctor.core.versions import version
 from vc2doctor.matrix.judge import Verdict, judge
 from vc2doctor.matrix.names import MisspelledNameError
 from vc2doctor.matrix.parse import CombinationError, from_words
-from vc2doctor.matrix.ranges import RangeJudgement, judge_ranges
+from vc2doctor.matrix.ranges import WORKS, RangeJudgement, judge_ranges
 from vc2doctor.matrix.resolve import ResolvedQuery, known_releases, resolve
 
 STACK = ("torch==2.13.0", "peft==0.10.0")
@@ -33,6 +34,22 @@ def test_every_combination_of_a_range_is_in_one_group_with_its_verdict() -> None
     failing = [group for group in answer.groups if group.verdict is Verdict.INCOMPATIBLE]
     assert sum(group.combinations for group in failing) == verdicts.count(Verdict.INCOMPATIBLE) > 0
     assert answer.judgement.verdict is Verdict.INCOMPATIBLE, "an installer may choose any of them"
+
+
+def test_a_group_holds_only_combinations_with_its_verdict() -> None:
+    query = resolved("torch==2.5.1", "transformers>=4.40,<4.45", "peft>=0.12")
+    for group in judge_ranges(query, SHIPPED, "bf16").groups:
+        members = [
+            combination
+            for combination in query.combinations()
+            if all(
+                any(version(first) <= combination.version(name) <= version(last) for first, last in ranges)
+                for name, ranges in group.releases.items()
+            )
+        ]
+        assert len(members) == group.combinations
+        works = group.verdict in WORKS
+        assert all((judge(each, SHIPPED, "bf16").verdict in WORKS) is works for each in members)
 
 
 def test_consecutive_releases_with_the_same_reason_are_one_range() -> None:
