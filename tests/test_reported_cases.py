@@ -68,7 +68,7 @@ def load_cases() -> list[dict[str, Any]]:
 def judge_case(case: dict[str, Any], key: str) -> tuple[Judgement, list[str]]:
     versions = {name: version.split(" ")[0] for name, version in case[key].items() if name.lower() not in NOT_PACKAGES}
     recipe = "fp16-unscaled" if case["family"] == "peft-adapter-dtype-by-version" else "bf16"
-    combination = from_names(versions)
+    combination = from_names(versions).combination
     conflicts = possible_conflicts(combination, SHIPPED, recipe)
     return judge(combination, SHIPPED, recipe), [f"{conflict.where}: {conflict.reason}" for conflict in conflicts]
 

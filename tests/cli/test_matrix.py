@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shutil
@@ -10,10 +11,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from tests.conftest import Ran
+from vc2doctor import api
+from vc2doctor.commands.versions import judge_batch
 from vc2doctor.curate.grid.cells import parse
 from vc2doctor.matrix import load
+from vc2doctor.report.terminal.lines import Marks, print_lines
+from vc2doctor.report.terminal.matrix import render_answer
 
 Doctor = Callable[..., Ran]
 EXAMPLE = ("torch=2.5.1", "transformers=4.57.3", "peft=0.11.1")
@@ -23,14 +29,16 @@ def test_explain_prints_the_verdict_first_and_then_its_reason(doctor: Doctor) ->
     ran = doctor("matrix", "explain", *EXAMPLE)
     assert ran.code == 0, ran.err
     assert re.match(r"^(verified|compatible): \S", ran.out)
-    assert ran.out.split("Nearest measured:")[1].count("torch 2.") >= 3
+    assert ran.out.split("Nearest measured:")[1].count("torch 2.") >= 2
+    assert re.search(r"^Matrix: measured up to 20\d\d-\d\d-\d\d, releases known up to 20", ran.out, re.MULTILINE)
 
 
 def test_incompatible_versions_are_explained_with_sets_that_train(doctor: Doctor) -> None:
     ran = doctor("matrix", "explain", "torch=2.13.0", "transformers=5.3.0", "peft=0.17.1")
+    assert ran.code == 1
     assert ran.out.startswith("incompatible: ")
     assert "HybridCache" in ran.out
-    assert "pip install " in ran.out.split("Measured to train:")[1]
+    assert ran.out.splitlines()[2].startswith("    pip install peft==")
 
 
 def test_verdict_depends_on_the_recipe(doctor: Doctor) -> None:
@@ -44,14 +52,121 @@ def test_verdict_depends_on_the_recipe(doctor: Doctor) -> None:
 def test_packages_that_are_not_named_are_listed_as_possible_conflicts(doctor: Doctor) -> None:
     ran = doctor("matrix", "explain", "peft=0.14.0")
     assert ran.out.startswith("unverified: No version of torch and transformers was named")
-    assert re.search(r"with transformers <=4\.42\.4: .*EncoderDecoderCache", ran.out)
+    assert ran.code == 3
+    assert re.search(r"  transformers up to 4\.42\.4: .*EncoderDecoderCache", ran.out)
 
 
 def test_release_newer_than_the_evidence_is_unverified(doctor: Doctor) -> None:
-    assert doctor("matrix", "explain", "torch=3.0.0", *EXAMPLE[1:]).out.startswith("unverified: torch 3.0.0 is newer")
+    ran = doctor("matrix", "explain", "torch=3.0.0", *EXAMPLE[1:])
+    assert ran.code == 3
+    assert ran.out.startswith("unverified: newer than measured: torch 3.0.0 (measured: 1.13.1 to ")
+    assert re.search(r"with torch \S+, the newest measured, the verdict is compatible", ran.out)
+    assert "The matrix is older than torch 3.0.0, or there is no such release." in ran.out
 
 
-@pytest.mark.parametrize("words", [("torch",), ("torch=x",), ()])
+def test_what_is_not_judged_ends_the_first_line(doctor: Doctor) -> None:
+    ran = doctor("matrix", "explain", *EXAMPLE, "nonsense=1.0")
+    assert (ran.code, ran.out.splitlines()[0]) == (0, "compatible; not judged: nonsense 1.0")
+    answer = json.loads(doctor("matrix", "explain", *EXAMPLE, "nonsense=1.0", "--format", "json").out)
+    assert answer["not_judged"] == {"nonsense": "1.0"}
+
+
+def test_misspelled_name_ends_with_2_and_a_suggestion(doctor: Doctor) -> None:
+    ran = doctor("matrix", "explain", "torch=2.5.1", "transfomers=4.57.3", "peft=0.11.1")
+    assert (ran.code, ran.out) == (2, "")
+    assert "transfomers (did you mean transformers?)" in ran.err
+
+
+def test_misspelled_name_in_a_file_ends_with_2_and_gives_the_line(doctor: Doctor, tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"torch": "2.5.1"}\n{"torch": "2.5.1", "bitsandbyte": "0.45"}\n')
+    ran = doctor("matrix", "explain", "--batch", str(path))
+    assert (ran.code, ran.out) == (2, "")
+    assert f"{path}:2: the matrix does not judge bitsandbyte (did you mean bitsandbytes?)" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ('{"torch": "2.13.0", "transformers": "4.40.1", "peft": "0.10.0"}', 0),
+        ('{"torch": "2.13.0", "transformers": ">=4.40.1,<4.41", "peft": "0.10.0", "nonsense": "1"}', 0),
+        ('{"torch": "3.0", "transformers": "4.40.1", "peft": "0.10.0"}', 3),
+        ('{"torch": "3.0"}\n{"torch": "2.13.0", "transformers": "5.3.0", "peft": "0.17.1"}', 1),
+    ],
+)
+def test_the_worst_verdict_of_a_file_decides_the_exit_code(tmp_path: Path, text: str, code: int) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(text)
+    assert judge_batch(path, "bf16").exit_code == code
+
+
+def test_a_file_without_a_combination_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text("\n \n")
+    with pytest.raises(api.DoctorError, match=r"a\.jsonl: the file holds no combination"):
+        judge_batch(path, "bf16")
+
+
+def test_answers_on_a_file_name_what_is_not_judged_and_what_is_newer_than_the_matrix(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"torch": "99.0", "transformers": "4.40.1", "peft": "", "nonsense": "1"}')
+    answer = json.loads(judge_batch(path, "bf16").lines[0])
+    assert answer["not_judged"] == {"nonsense": "1"}
+    assert answer["newer_than_matrix"] == {"torch": "99.0"}
+    assert set(answer["newest"]) == {"peft"}
+
+
+def test_python_raises_the_same_error_and_gives_the_same_answer() -> None:
+    with pytest.raises(api.DoctorError, match="did you mean transformers"):
+        api.judge({"torch": "2.5.1", "transfomers": "4.57.3"})
+    answer = api.judge({"torch": "2.5.1", "transformers": "4.57.3", "peft": "0.11.1", "nonsense": "1.0"})
+    assert (answer.exit_code, answer.not_judged) == (0, {"nonsense": "1.0"})
+
+
+def test_bare_names_are_judged_with_the_newest_releases(doctor: Doctor) -> None:
+    ran = doctor("matrix", "explain", "torch==2.13.0", "transformers==4.44", "peft")
+    assert ran.code == 0
+    assert re.search(
+        r"^  Judged with peft \S+, the newest that pip installs, because no version", ran.out, re.MULTILINE
+    )
+
+
+def test_a_range_is_answered_in_groups_and_the_worst_verdict_decides(doctor: Doctor) -> None:
+    words = ("torch==2.5.1", "transformers>=4.40,<4.45", "peft==0.17.0")
+    ran = doctor("matrix", "explain", *words)
+    assert ran.code == 1
+    assert ran.out.splitlines()[:6] == [
+        "incompatible: Of the 19 combinations in the range, 16 do not train, 3 train",
+        "  All of this trains:",
+        "    'transformers>=4.44.0,<=4.44.2'",
+        "",
+        "In transformers>=4.40,<4.45:",
+        "  ✓ compatible: transformers 4.44.0 to 4.44.2",
+    ]
+    assert doctor("matrix", "explain", words[0], "transformers>=4.44.0,<=4.44.2", words[2]).code == 0
+    answer = json.loads(doctor("matrix", "explain", *words, "--format", "json").out)
+    assert answer["groups"][0]["releases"] == {"transformers": [["4.44.0", "4.44.2"]]}
+    assert answer["narrowed"] == ["transformers>=4.44.0,<=4.44.2"]
+
+
+def test_ten_thousand_words_are_one_short_line(doctor: Doctor) -> None:
+    ran = doctor("matrix", "explain", *(f"pkg{number}=={number}" for number in range(10_000)), *EXAMPLE)
+    assert ran.code == 0
+    assert ran.out.splitlines()[0] == "compatible; not judged: pkg0 0, pkg1 1, pkg2 2, pkg3 3 and 9996 more"
+
+
+@pytest.mark.parametrize("width", [40, 80, 160])
+def test_lines_fit_a_terminal_except_commands(width: int) -> None:
+    file = io.StringIO()
+    console = Console(file=file, width=width, force_terminal=True, no_color=True)
+    answer = api.judge({"torch": "2.5.1", "transformers": ">=4.40,<4.45", "peft": "0.17.0", "nonsense": ""})
+    print_lines(render_answer(answer, Marks(ascii_only=False)), console)
+    lines = [re.sub(r"\x1b\[[\d;]*m", "", line) for line in file.getvalue().splitlines()]
+    assert max(len(line) for line in lines if not line.startswith("    '")) <= width
+    assert sum(map(len, lines)) > 500
+
+
+@pytest.mark.parametrize("words", [("torch=",), ("torch==",), ("==1",), ("torch=x",), ("torch", "torch"), ("",), ()])
 def test_words_that_are_not_versions_end_with_2(doctor: Doctor, words: tuple[str, ...]) -> None:
     ran = doctor("matrix", "explain", *words)
     assert ran.code == 2
@@ -77,6 +192,7 @@ def test_batch_judges_thousands_of_combinations_quickly(doctor: Doctor, tmp_path
     start_time = time.monotonic()
     ran = doctor("matrix", "explain", "--batch", str(path))
     answers = [json.loads(line) for line in ran.out.splitlines()]
+    assert ran.code == 1, "the worst verdict decides"
     assert len(answers) == len(lines) > 1500
     assert {answer["verdict"] for answer in answers} >= {"verified", "compatible", "incompatible"}
     assert time.monotonic() - start_time < 60, "it takes a second on a machine without other load"

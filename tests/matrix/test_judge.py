@@ -59,7 +59,9 @@ def test_a_measured_cell_that_fails_is_incompatible_and_the_reason_quotes_its_fa
 
 @pytest.mark.parametrize(("python", "numpy"), [("3.12", "2.4.6"), ("3.11", "1.26.4")])
 def test_a_measured_stack_under_another_python_or_numpy_is_compatible(python: str, numpy: str) -> None:
-    judgement = judge(combination("2.13.0", "4.40.1", "0.10.0", python, numpy=numpy), MATRIX, "bf16")
+    other = {"python": "3.12", "torch": "2.13.0", "transformers": "4.48.3", "peft": "0.10.0"}
+    knowledge = matrix(*LINES, cell("2.13.0", "4.48.3", "0.10.0", cell=other))
+    judgement = judge(combination("2.13.0", "4.40.1", "0.10.0", python, numpy=numpy), knowledge, "bf16")
     assert judgement.verdict is Verdict.COMPATIBLE
     assert "only these versions differ" in judgement.reason
 

@@ -10,11 +10,23 @@ import jsonschema
 import pytest
 from rich.console import Console
 
-from tests.facts import MISSING_SYMBOL, child, cuda_device, examination, gpu, probe_run, recipe, step
+from tests.facts import (
+    MISSING_SYMBOL,
+    child,
+    cuda_device,
+    distribution,
+    environment,
+    examination,
+    gpu,
+    probe_run,
+    recipe,
+    step,
+)
 from vc2doctor.checks.context import Examination
 from vc2doctor.commands.examine import report_on
 from vc2doctor.commands.report import Report
 from vc2doctor.environment.model import Nvidia
+from vc2doctor.matrix.coverage import NotJudged
 from vc2doctor.probe.facts import Headroom, Measure, PeakValue, StressRun
 from vc2doctor.report import formats
 from vc2doctor.report.schema import schema
@@ -47,6 +59,22 @@ class TestText:
         assert text.startswith("✓ Fit to train under bf16: a plain loop was tried; not tried: ")
         assert text.splitlines()[0].endswith(" 1 warning.")
         assert "bf16 (decides)" in text
+
+    def test_what_the_verdict_does_not_cover_is_named_in_its_line_and_with_the_matrix(self) -> None:
+        requires = ("tqdm", "numpy", 'xformers; extra == "all"')
+        transformers = distribution("transformers", "4.40.1", requires=requires)
+        versions = {"torch": "2.13.0", "peft": "0.10.0", "xformers": "0.0.29", "tqdm": "4.67.1", "black": "25.1"}
+        others = tuple(distribution(name, version) for name, version in versions.items())
+        examined = examination(probe=probe_run())
+        facts = environment(distributions=(transformers, *others))
+        made = report(examined.model_copy(update={"environment": facts}))
+        assert made.not_judged == NotJudged(
+            imported={"xformers": "0.0.29"}, common={"tqdm": "4.67.1"}, others=("black",)
+        )
+        text = rendered(made)
+        assert "Fit to train under bf16; not judged: xformers 0.0.29." in text
+        assert "  Not judged    xformers 0.0.29, tqdm 4.67.1 and 1 other package\n" in text
+        assert "  Matrix        measured up to 20" in text
 
     def test_broken_environment_names_pair_symbol_and_command(self) -> None:
         text = rendered(report(BROKEN))

@@ -6,8 +6,11 @@ from vc2doctor.checks.plan import Plan
 from vc2doctor.core.data import Data
 from vc2doctor.core.versions import STACK_PACKAGES
 from vc2doctor.environment.model import Environment
+from vc2doctor.environment.requirements import declared_names
 from vc2doctor.findings import Finding, Severity
+from vc2doctor.matrix.age import MatrixAge, age_of
 from vc2doctor.matrix.compiled import GPU
+from vc2doctor.matrix.coverage import NotJudged, not_judged
 from vc2doctor.matrix.judge import Combination, Judgement, judge, nearest_cells
 from vc2doctor.matrix.known_issue import KnownIssue
 from vc2doctor.matrix.matrix import Matrix
@@ -17,6 +20,10 @@ from vc2doctor.probe.facts import ProbeRun
 from vc2doctor.probe.outcome import RecipeOutcome, outcomes
 from vc2doctor.target.shared.recipes import CONTROL, RECIPES
 
+_ALWAYS_INSTALLED = ("transformers", "peft", "accelerate")
+"""The packages that every measured cell had, with what they need."""
+_IMPORTERS = (*_ALWAYS_INSTALLED, "trl")
+"""The packages whose requirements training imports. torch imports nothing else that the matrix could judge."""
 _NOT_NVIDIA_BUILDS = ("+rocm", "+xpu")
 """Local versions of torch builds for AMD and Intel GPUs."""
 
@@ -55,6 +62,23 @@ class Examination(Data):
         if self.missing:
             return None
         return judge(self.combination, self.matrix, self.plan.precision)
+
+    @property
+    def not_judged(self) -> NotJudged:
+        """The installed packages that the matrix's verdict does not cover."""
+        if self.probe is not None and self.probe.distributions is not None:
+            imported = frozenset(self.probe.distributions)
+        else:
+            # What the stack declares stands for what it imports.
+            declared = declared_names(self.environment, _IMPORTERS)
+            imported = declared.needed | declared.optional
+        common = declared_names(self.environment, _ALWAYS_INSTALLED).needed
+        return not_judged(self.versions, imported, self.matrix, common=common)
+
+    @property
+    def matrix_age(self) -> MatrixAge:
+        """The dates of the matrix, with the installed versions that are newer than it."""
+        return age_of({name: text for name, text in self.versions.items() if name in STACK_PACKAGES}, self.matrix)
 
     @property
     def nearest_cells(self) -> tuple[str, ...]:

@@ -23,6 +23,14 @@ _ENDINGS_THAT_ARE_FAULTS = ("signal", "out-of-memory")
 _SIGNALS_FROM_OUTSIDE = ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP")
 """A user, a batch system or a lost connection sends these. They do not show a fault of the environment."""
 
+EXIT_CODE_OF_VERSIONS = {
+    Verdict.VERIFIED: FIT,
+    Verdict.COMPATIBLE: FIT,
+    Verdict.UNVERIFIED: UNFINISHED,
+    Verdict.INCOMPATIBLE: FINDINGS,
+}
+"""Exit codes of a verdict on versions alone. They mean the same as those of an examination."""
+
 
 def final_verdict(examination: Examination, findings: Sequence[Finding]) -> FinalVerdict:
     """Return the verdict on an examination."""

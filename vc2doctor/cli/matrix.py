@@ -20,7 +20,7 @@ def matrix() -> None:
 
 
 @matrix.command()
-@click.argument("words", nargs=-1, metavar="NAME=VERSION…")
+@click.argument("words", nargs=-1, metavar="PACKAGE…")
 @click.option(
     "--batch",
     type=shared.FILE,
@@ -30,21 +30,27 @@ def matrix() -> None:
 @shared.recipe
 @shared.matrix
 def explain(words: tuple[str, ...], batch: Path | None, form: str, precision: str, matrix: Path | None) -> None:
-    """Judge a combination: `vc2doctor matrix explain torch=2.5.1 transformers=4.57.3 peft=0.11.1`.
+    """Judge versions: `vc2doctor matrix explain torch==2.5.1 'transformers>=4.44,<4.50' peft`.
 
+    A PACKAGE is a name with one version, with a range of versions, or alone: then its newest release is judged.
     The output starts with the verdict: verified, compatible, incompatible or unverified.
+
+    Exit codes: 0 verified or compatible, 1 incompatible, 2 input that cannot be used, 3 unverified. For a range or a
+    file, the worst verdict decides.
     """
     from vc2doctor.commands import versions  # noqa: PLC0415 - `--help` needs none of it
 
     if (batch is None) == (not words):
-        message = "pass versions, such as torch=2.5.1, or a file with --batch, and not both"
+        message = "pass versions, such as torch==2.5.1, or a file with --batch, and not both"
         raise click.UsageError(message)
     if batch is not None:
-        for line in versions.judge_batch(batch, precision, matrix):
+        answers = versions.judge_batch(batch, precision, matrix)
+        for line in answers.lines:
             click.echo(line)
-        return
+        sys.exit(answers.exit_code)
     answer = versions.judge(versions.parse_words(words), precision, matrix)
     write_report("versions", answer, Output(format=form))
+    sys.exit(answer.exit_code)
 
 
 @matrix.command()

@@ -130,6 +130,8 @@ def report_on(examination: Examination, seconds: float) -> Report:
         plan=examination.plan,
         environment=examination.environment,
         combination=examination.judgement,
+        not_judged=examination.not_judged,
+        matrix=examination.matrix_age,
         probe=_probe_report(examination.probe) if examination.probe else None,
         findings=findings,
         seconds=round(seconds, 3),

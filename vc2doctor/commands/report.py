@@ -12,6 +12,8 @@ from vc2doctor.core.failure import Failure
 from vc2doctor.environment.model import Environment
 from vc2doctor.findings import Finding
 from vc2doctor.linter.settings import AppliedSettings
+from vc2doctor.matrix.age import MatrixAge
+from vc2doctor.matrix.coverage import NotJudged
 from vc2doctor.matrix.judge import Judgement
 from vc2doctor.probe.doors import DoorOutcome
 from vc2doctor.probe.facts import (
@@ -101,6 +103,10 @@ class Report(Data):
     environment: Environment
     combination: Judgement | None
     """The verdict of the matrix; ``None``: a package of the stack is missing."""
+    not_judged: NotJudged
+    """The installed packages that this verdict does not cover."""
+    matrix: MatrixAge
+    """How old the matrix is."""
     probe: ProbeReport | None
     """``None``: no probe was run."""
     findings: tuple[Finding, ...]

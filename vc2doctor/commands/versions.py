@@ -1,25 +1,54 @@
 """``vc2doctor matrix``: what the matrix knows about versions, installed or not."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
+from pydantic import Field
+
+from vc2doctor.checks.verdict import EXIT_CODE_OF_VERSIONS
 from vc2doctor.core.data import Data
+from vc2doctor.core.errors import DoctorError
 from vc2doctor.matrix import judge as judging
 from vc2doctor.matrix import load, parse
+from vc2doctor.matrix.age import MatrixAge, age_of
+from vc2doctor.matrix.grouping import JoinedConflict, joined_conflicts
 from vc2doctor.matrix.judge import Combination, Judgement, PossibleConflict, Verdict
+from vc2doctor.matrix.matrix import Matrix
+from vc2doctor.matrix.parse import CombinationError, VersionQuery
+from vc2doctor.matrix.ranges import ReleaseGroup, judge_ranges
+from vc2doctor.matrix.resolve import ResolvedQuery, resolve
 from vc2doctor.matrix.table import Table, table
 from vc2doctor.remedies.smallest import Remedy, smallest_remedies
 
 
 class VersionsAnswer(Data):
-    """A verdict on versions, with conflicts, measured neighbors and remedies."""
+    """A verdict on versions, with what it does not cover, with conflicts, measured neighbors and remedies."""
 
     combination: dict[str, str]
+    """The versions that were judged; with ranges, those that all combinations share."""
+    ranges: dict[str, str] = Field(default_factory=dict)
+    """The ranges that were judged, by package."""
+    newest: dict[str, str] = Field(default_factory=dict)
+    """Packages that were named without a version, with the newest release: it was judged."""
+    any_version: tuple[str, ...] = ()
+    """Packages that were named without a version, and whose version was left open."""
+    not_judged: dict[str, str] = Field(default_factory=dict)
+    """Packages that the matrix does not model, as they were named: the verdict does not cover them."""
     recipe: str
     judgement: Judgement
+    exit_code: int = 0
+    """What the command ends with: 0 verified or compatible, 1 incompatible, 3 unverified."""
+    groups: tuple[ReleaseGroup, ...] = ()
+    """The releases in the ranges that behave alike; empty without ranges."""
+    narrowed: tuple[str, ...] = ()
+    """Requirements in place of the ranges, if only a part of these trains: all that they admit trains."""
+    matrix: MatrixAge = MatrixAge(measured="", released="")
     possible_conflicts: tuple[PossibleConflict, ...]
     """What would make the combination fail, for packages that were not named."""
+    joined_conflicts: tuple[JoinedConflict, ...] = ()
+    """The same, joined to few entries."""
     nearest_cells: tuple[str, ...]
     remedies: tuple[Remedy, ...]
 
@@ -30,64 +59,140 @@ class Tables(Data):
     tables: tuple[Table, ...]
 
 
-def parse_words(words: Sequence[str]) -> Combination:
-    """Return the combination that words such as ``torch=2.5.1`` describe.
+class BatchAnswer(NamedTuple):
+    """The answers on a file of combinations."""
+
+    lines: tuple[str, ...]
+    """One line of JSON for each combination."""
+    exit_code: int
+    """That of the worst verdict; an incompatible combination is worse than one that was not measured."""
+
+
+def parse_words(words: Sequence[str]) -> VersionQuery:
+    """Return the query that words such as ``torch==2.5.1``, ``peft`` and ``transformers>=4.40,<4.45`` make.
 
     Raises:
-        CombinationError: a word is not NAME=VERSION.
+        CombinationError: a word cannot be understood, or a package is named twice.
     """
     return parse.from_words(words)
 
 
-def judge(combination: Combination, recipe: str, folder: Path | None = None) -> VersionsAnswer:
-    """Return what the matrix in ``folder`` (default: the one that comes with the doctor) knows about a combination.
+def judge(query: VersionQuery, recipe: str, folder: Path | None = None) -> VersionsAnswer:
+    """Return what the matrix in ``folder`` (default: the one that comes with the doctor) knows about a query.
 
     Raises:
+        CombinationError: a range holds no known release, or there are too many combinations.
         MatrixError: the matrix cannot be used.
+        MisspelledNameError: a name is close to one that the matrix judges.
     """
     matrix = load.load(folder or load.shipped())
-    judgement = judging.judge(combination, matrix, recipe)
-    # If a package of the stack is not named, every set is near, so no remedy is better than another.
-    needs_remedy = (
-        judgement.verdict in (Verdict.INCOMPATIBLE, Verdict.UNVERIFIED) and judgement.uncertainty != "unnamed"
-    )
-    remedies = smallest_remedies(combination.python or "", combination.versions, matrix, recipe) if needs_remedy else ()
+    return _answer(resolve(query, matrix), matrix, recipe)
+
+
+def _answer(query: ResolvedQuery, matrix: Matrix, recipe: str) -> VersionsAnswer:
+    ranged = judge_ranges(query, matrix, recipe) if query.axes else None
+    judgement = ranged.judgement if ranged else judging.judge(query.fixed, matrix, recipe)
+    newest = {name: releases[-1] for name, releases in query.axes.items()}
+    is_unnamed = judgement.uncertainty == "unnamed"
+    # With ranges, what else can break it is told of the newest combination that trains.
+    example = ranged.newest_working if ranged and not is_unnamed else query.with_releases(newest)
+    conflicts = judging.possible_conflicts(example, matrix, recipe) if example else ()
+    # If a package of the stack is not named, every set is near, so no remedy is better than another. And no package
+    # makes up for a Python that nobody measured.
+    is_python = judgement.uncertainty in {judging.beyond("python", side) for side in ("older", "newer")}
+    is_bad = judgement.verdict in (Verdict.INCOMPATIBLE, Verdict.UNVERIFIED)
+    needs_remedy = is_bad and not is_unnamed and not is_python
     return VersionsAnswer(
-        combination=combination.named,
+        combination=query.fixed.named,
+        ranges=query.ranges,
+        newest=query.newest,
+        any_version=query.any_version,
+        not_judged=query.not_judged,
         recipe=recipe,
         judgement=judgement,
-        possible_conflicts=judging.possible_conflicts(combination, matrix, recipe),
-        nearest_cells=tuple(judging.nearest_cells(combination, matrix.verdicts, recipe)),
-        remedies=remedies,
+        exit_code=EXIT_CODE_OF_VERSIONS[judgement.verdict],
+        groups=ranged.groups if ranged else (),
+        narrowed=ranged.narrowed if ranged else (),
+        matrix=age_of({**query.fixed.versions, **newest}, matrix),
+        possible_conflicts=conflicts,
+        joined_conflicts=joined_conflicts(conflicts, matrix, by_reason=is_unnamed),
+        nearest_cells=tuple(judging.nearest_cells(query.fixed, matrix.verdicts, recipe)),
+        remedies=_remedies(query.with_releases(newest), matrix, recipe)
+        if needs_remedy and not (ranged and ranged.newest_working)
+        else (),
     )
+
+
+def _remedies(combination: Combination, matrix: Matrix, recipe: str) -> tuple[Remedy, ...]:
+    return smallest_remedies(combination.python or "", combination.versions, matrix, recipe)
 
 
 def judge_versions(versions: Mapping[str, str], recipe: str, folder: Path | None = None) -> VersionsAnswer:
     """Return what the matrix knows about versions by package name; ``python`` may be among the names.
 
+    A version may be a range (``>=4.40,<4.45``), or an empty text for the newest release.
+
     Raises:
         CombinationError: a name or a version is wrong.
         MatrixError: the matrix cannot be used.
+        MisspelledNameError: a name is close to one that the matrix judges.
     """
-    return judge(parse.from_names(dict(versions)), recipe, folder)
+    return judge(parse.from_names(versions), recipe, folder)
 
 
-def judge_batch(path: Path, recipe: str, folder: Path | None = None) -> Iterator[str]:
-    """Yield the verdict on each combination of a JSON Lines file, as one line of JSON.
+def judge_batch(path: Path, recipe: str, folder: Path | None = None) -> BatchAnswer:
+    """Return the verdicts on the combinations of a JSON Lines file.
 
     Raises:
-        CombinationError: a line is not an object of versions by name.
+        CombinationError: a line is not an object of versions by name, or one of its names is misspelled (the message
+            gives its number), or the file holds no line.
         MatrixError: the matrix cannot be used.
     """
     matrix = load.load(folder or load.shipped())
-    # The whole file is parsed first: a wrong line must not end the output in the middle.
-    for combination in list(parse.from_file(path)):
-        judgement = judging.judge(combination, matrix, recipe)
-        answer = judgement.model_dump(mode="json", exclude_defaults=True)
-        if judgement.uncertainty == "unnamed":
-            conflicts = judging.possible_conflicts(combination, matrix, recipe)
-            answer["possible_conflicts"] = [conflict.model_dump() for conflict in conflicts]
-        yield json.dumps(answer, ensure_ascii=False)
+    # The whole file is read first: a wrong line must not end the output in the middle.
+    queries = list(_resolved_lines(path, matrix))
+    if not queries:
+        message = f'{path}: the file holds no combination. Write one a line, such as {{"torch": "2.5.1"}}.'
+        raise CombinationError(message)
+    answers = [_batch_answer(query, matrix, recipe) for query in queries]
+    codes = {EXIT_CODE_OF_VERSIONS[verdict] for _, verdict in answers}
+    worst_first = (EXIT_CODE_OF_VERSIONS[verdict] for verdict in (Verdict.INCOMPATIBLE, Verdict.UNVERIFIED))
+    return BatchAnswer(
+        lines=tuple(json.dumps(answer, ensure_ascii=False) for answer, _ in answers),
+        exit_code=next((code for code in worst_first if code in codes), 0),
+    )
+
+
+def _resolved_lines(path: Path, matrix: Matrix) -> Iterator[ResolvedQuery]:
+    for number, query in parse.from_file(path):
+        try:
+            yield resolve(query, matrix)
+        except DoctorError as error:  # noqa: PERF203 - the message needs the number of the line
+            message = f"{path}:{number}: {error}"
+            raise CombinationError(message) from error
+
+
+def _batch_answer(query: ResolvedQuery, matrix: Matrix, recipe: str) -> tuple[dict[str, object], Verdict]:
+    """Return the answer on one line, with only the keys that say something, and its verdict."""
+    ranged = judge_ranges(query, matrix, recipe) if query.axes else None
+    judgement = ranged.judgement if ranged else judging.judge(query.fixed, matrix, recipe)
+    answer: dict[str, object] = judgement.model_dump(mode="json", exclude_defaults=True)
+    details = {
+        "groups": _dumped(ranged.groups) if ranged else [],
+        "narrowed": list(ranged.narrowed) if ranged else [],
+        "newest": query.newest,
+        "any_version": list(query.any_version),
+        "not_judged": query.not_judged,
+        "newer_than_matrix": age_of(query.fixed.versions, matrix).newer,
+        "possible_conflicts": _dumped(judging.possible_conflicts(query.fixed, matrix, recipe))
+        if judgement.uncertainty == "unnamed"
+        else [],
+    }
+    return {**answer, **{key: value for key, value in details.items() if value}}, judgement.verdict
+
+
+def _dumped(entries: Iterable[Data]) -> list[dict[str, object]]:
+    return [entry.model_dump(mode="json") for entry in entries]
 
 
 def tables(torches: Sequence[str], recipe: str, folder: Path | None = None) -> Tables:
@@ -98,6 +203,8 @@ def tables(torches: Sequence[str], recipe: str, folder: Path | None = None) -> T
         MatrixError: the matrix cannot be used.
     """
     for torch in torches:
-        parse.from_names({"torch": torch})
+        if not parse.from_names({"torch": torch}).exact:
+            message = f"{parse.quoted(torch)} is not one version of torch; write one such as 2.13.0."
+            raise CombinationError(message)
     matrix = load.load(folder or load.shipped())
     return Tables(tables=tuple(table(matrix, torch, recipe) for torch in torches or matrix.verdicts.torches))

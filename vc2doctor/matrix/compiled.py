@@ -98,8 +98,14 @@ class Verdicts(Data):
     schema_: Literal[2] = 2
     sources: str
     """SHA-256 of the files that it was compiled from."""
+    measured: str = ""
+    """The day of the newest measurement: ``2026-11-25``; empty: there is none."""
+    released: str = ""
+    """The day on which the lists of releases were read from the package index."""
+    unseen_releases: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Releases by package that were uploaded after the newest measurement."""
     releases: dict[str, tuple[str, ...]]
-    """Known final releases by package, oldest first."""
+    """Known final releases by package, oldest first: of the stack, and of every package whose wheels were read."""
     constraints: tuple[Constraint, ...]
     companions: tuple[dict[str, str], ...]
     """Sets of versions that the resolver chose beside the stack."""
@@ -143,6 +149,22 @@ class Verdicts(Data):
     def torches(self) -> tuple[str, ...]:
         """Every measured release of torch, the newest first."""
         return tuple(str(release) for release in sorted({version(cell.torch) for cell in self.cells}, reverse=True))
+
+    def measured_range(self, axis: str) -> tuple[str, str]:
+        """Return the oldest and the newest measured release of a package of the stack, or of ``python``.
+
+        Empty texts: there is none.
+        """
+        if axis == "python":
+            pythons = self._measured_pythons
+            return (pythons[0], pythons[-1]) if pythons else ("", "")
+        partner = next(name for name in STACK_PACKAGES if name != axis)
+        segments = self.segments.get(f"{partner} {axis}", ())
+        return (segments[0].first, segments[-1].last) if segments else ("", "")
+
+    @cached_property
+    def _measured_pythons(self) -> list[str]:
+        return sorted({cell.python for cell in self.cells}, key=version)
 
     @cached_property
     def _parsed_releases(self) -> dict[str, list[Version]]:

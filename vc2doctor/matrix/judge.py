@@ -12,8 +12,10 @@ from packaging.version import Version
 
 from vc2doctor.core.data import Data
 from vc2doctor.core.versions import ABSENT, STACK_PACKAGES, holds, side_of, version
+from vc2doctor.core.wording import enumerated
 from vc2doctor.matrix.compiled import Constraint, MeasuredCell, Segment, Verdicts
 from vc2doctor.matrix.matrix import Matrix
+from vc2doctor.matrix.nearest import joined_cells
 
 MAX_REASONS = 2
 """Known issues and constraints in the reason of a verdict: one suffices to decide, and a second helps to find a fix."""
@@ -96,7 +98,7 @@ def judge(combination: Combination, matrix: Matrix, recipe: str) -> Judgement:
             issues=issue_ids,
             constraints=tuple(constraint.id for constraint in constraints),
         )
-    judgement = measured or _inferred(combination, matrix.verdicts, recipe)
+    judgement = measured or _with_neighbor(_inferred(combination, matrix.verdicts, recipe), combination, matrix, recipe)
     conditions = tuple(_conditions(named, matrix, recipe))
     return judgement.model_copy(update={"conditions": conditions}) if conditions else judgement
 
@@ -149,8 +151,14 @@ def _inferred(combination: Combination, verdicts: Verdicts, recipe: str) -> Judg
     """Return the verdict on a combination that was not measured and that no issue or constraint rules out."""
     missing = [axis for axis in STACK_PACKAGES if axis not in combination.versions]
     if missing:
-        reason = f"No version of {' and '.join(missing)} was named; a verdict needs torch, transformers and peft"
+        reason = (
+            f"No version of {enumerated(missing)} was named; a verdict needs torch, transformers and peft, "
+            "and a name without a version stands for the newest release"
+        )
         return Judgement(verdict=Verdict.UNVERIFIED, reason=reason, uncertainty="unnamed")
+    python = _unmeasured_python(combination, verdicts)
+    if python is not None:
+        return Judgement(verdict=Verdict.UNVERIFIED, reason=python.reason, uncertainty=python.key)
     for cell in reversed(_same_stack(combination, verdicts)):
         if recipe in verdicts.outcomes[cell.how].trains:
             reason = f"{_measurement(cell)} and trains under {recipe}; {_differences(combination, cell, verdicts)}"
@@ -199,16 +207,44 @@ def _pre_release(combination: Combination, _: Verdicts, __: str) -> _Uncertainty
 
 def _outside_measured_releases(combination: Combination, verdicts: Verdicts, _: str) -> _Uncertainty | None:
     for axis in STACK_PACKAGES:
-        partner = next(name for name in STACK_PACKAGES if name != axis)
-        segments = verdicts.segments.get(f"{partner} {axis}", ())
-        if not segments:
+        text, (first, last) = combination.versions[axis], verdicts.measured_range(axis)
+        if not first:
             return _Uncertainty("The matrix holds no measurement", "nothing")
-        text, first, last = combination.versions[axis], segments[0].first, segments[-1].last
         side = side_of(version(text), version(first), version(last))
+        # Patch releases of transformers and peft have broken others, so the newest measured one is the last.
+        if axis != "torch" and version(text) > version(last):
+            side = "newer"
         if side:
-            reason = f"{axis} {text} is {side} than every measured release ({first} to {last})"
+            reason = f"{side} than measured: {axis} {text} (measured: {first} to {last})"
             return _Uncertainty(reason, beyond(axis, side))
     return None
+
+
+def _unmeasured_python(combination: Combination, verdicts: Verdicts) -> _Uncertainty | None:
+    first, last = verdicts.measured_range("python")
+    if combination.python is None or not first:
+        return None
+    side = side_of(version(combination.python), version(first), version(last))
+    reason = f"{side} than measured: Python {combination.python} (measured: {first} to {last})"
+    return _Uncertainty(reason, beyond("python", side)) if side else None
+
+
+def _with_neighbor(judgement: Judgement, combination: Combination, matrix: Matrix, recipe: str) -> Judgement:
+    """Add to a judgement on releases that are newer than measured what is known of the nearest measured releases."""
+    axes = ("python", *STACK_PACKAGES)
+    if judgement.uncertainty not in {beyond(axis, "newer") for axis in axes}:
+        return judgement
+    named = combination.named
+    newest = {axis: matrix.verdicts.measured_range(axis)[1] for axis in axes if axis in named}
+    neighbors = {axis: text for axis, text in newest.items() if version(named[axis]) > version(text)}
+    python = neighbors.get("python", combination.python)
+    versions = {**combination.versions, **{axis: text for axis, text in neighbors.items() if axis != "python"}}
+    neighbor = judge(combination.model_copy(update={"python": python, "versions": versions}), matrix, recipe)
+    names = enumerated([f"{_package(axis)} {text}" for axis, text in neighbors.items()])
+    statement = f"with {names}, the newest measured, the verdict is {neighbor.verdict.value}"
+    if neighbor.verdict is not Verdict.VERIFIED:
+        statement = f"{statement} ({neighbor.reason.split('; ')[0]})"
+    return judgement.model_copy(update={"reason": f"{judgement.reason}; {statement}"})
 
 
 def _near_a_failure(combination: Combination, verdicts: Verdicts, recipe: str) -> _Uncertainty | None:
@@ -345,10 +381,9 @@ def nearest_cells(combination: Combination, verdicts: Verdicts, recipe: str, lim
         return sum(DISTANCE_WEIGHTS[axis] * steps[axis] for axis in STACK_PACKAGES), cell.python != combination.python
 
     cells = [cell for cell in verdicts.cells if _outcome(cell, verdicts, recipe)]
-    # Cells that differ only in companions read the same. A square of the limit leaves enough after they are joined.
+    # Cells that differ only in companions, or in one release, are joined. A square of the limit leaves enough then.
     nearest = sorted(cells, key=distance)[: limit * limit]
-    descriptions = [f"{_stack(cell)}: {_outcome(cell, verdicts, recipe)}" for cell in nearest]
-    return list(dict.fromkeys(descriptions))[:limit]
+    return joined_cells(((cell, _outcome(cell, verdicts, recipe)) for cell in nearest), verdicts)[:limit]
 
 
 def _outcome(cell: MeasuredCell, verdicts: Verdicts, recipe: str) -> str:
@@ -357,10 +392,6 @@ def _outcome(cell: MeasuredCell, verdicts: Verdicts, recipe: str) -> str:
     if recipe in outcome.trains:
         return f"trains under {recipe}"
     return " ".join(outcome.fails.get(recipe, "").split())[:MAX_FAILURE_LENGTH]
-
-
-def _stack(cell: MeasuredCell) -> str:
-    return f"Python {cell.python}, torch {cell.torch}, transformers {cell.transformers}, peft {cell.peft}"
 
 
 def _measurement(cell: MeasuredCell) -> str:

@@ -1,7 +1,10 @@
 """Everything that the project knows about versions, as one object."""
 
+from functools import cached_property
+
 from vc2doctor.core.data import Data
-from vc2doctor.matrix.compiled import Verdicts
+from vc2doctor.core.versions import STACK_PACKAGES
+from vc2doctor.matrix.compiled import GPU, Verdicts
 from vc2doctor.matrix.known_issue import KnownIssue
 from vc2doctor.matrix.profile import Profile
 
@@ -13,3 +16,15 @@ class Matrix(Data):
     """By name."""
     issues: tuple[KnownIssue, ...]
     verdicts: Verdicts
+
+    @cached_property
+    def modeled_packages(self) -> frozenset[str]:
+        """The packages whose version a verdict can depend on, by canonical name.
+
+        These are the stack, the packages whose versions were recorded when cells were measured, and the packages that
+        known issues and constraints name.
+        """
+        conditions = [condition for issue in self.issues for condition in issue.when]
+        conditions += [constraint.when for constraint in self.verdicts.constraints]
+        names = {name for mapping in (*conditions, *self.verdicts.companions) for name in mapping}
+        return frozenset({*STACK_PACKAGES, *names} - {"python", GPU})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from tests.facts import cell, matrix
 from vc2doctor.commands.versions import Tables, VersionsAnswer
+from vc2doctor.matrix.age import MatrixAge
+from vc2doctor.matrix.grouping import JoinedConflict
 from vc2doctor.matrix.judge import Judgement, PossibleConflict, Verdict
 from vc2doctor.matrix.table import Row, Table, TableCell, table
 from vc2doctor.remedies.smallest import Remedy
@@ -72,18 +74,51 @@ def test_answer_starts_with_the_verdict_and_its_reason() -> None:
             recipe="bf16",
             judgement=Judgement(verdict=Verdict.COMPATIBLE, reason="a ground; more", conditions=("a condition",)),
             possible_conflicts=(PossibleConflict(missing={"numpy": ">=2"}, reason="a reason"),),
+            joined_conflicts=(JoinedConflict(package="numpy", releases=(">=2",), reasons=("a reason",)),),
             nearest_cells=("a cell: trains",),
             remedies=(Remedy(requirements=("peft==0.13.2", "numpy<2"), reason="cell x"),),
         )
     )
-    assert text.splitlines()[:2] == ["compatible: a ground", "  more"]
-    assert "pip install peft==0.13.2 'numpy<2'  (cell x)" in text
-    assert all(part in text for part in ("  a condition", "  numpy: >=2", "  a cell: trains"))
+    assert text.splitlines()[:5] == [
+        "compatible: a ground",
+        "  Measured to train:",
+        "    pip install peft==0.13.2 'numpy<2'",
+        "    (cell x)",
+        "  more",
+    ]
+    assert all(part in text for part in ("  a condition", "  numpy >=2", "  a cell: trains"))
 
 
-def test_answer_without_further_information_is_one_line() -> None:
+def test_what_is_not_judged_ends_the_line_of_the_verdict() -> None:
+    judgement = Judgement(verdict=Verdict.COMPATIBLE, reason="a ground; more")
+    named = {"nonsense": "1.0", "foo": "", "bar": ">=2", "a": "", "b": "", "c": ""}
+    answer = VersionsAnswer(
+        combination={},
+        not_judged=named,
+        recipe="bf16",
+        judgement=judgement,
+        possible_conflicts=(),
+        nearest_cells=(),
+        remedies=(),
+    )
+    assert answer_text(answer).splitlines()[:3] == [
+        "compatible; not judged: nonsense 1.0, foo, bar>=2, a and 2 more",
+        "  a ground",
+        "  more",
+    ]
+
+
+def test_answer_without_further_information_is_the_verdict_and_the_date_of_the_matrix() -> None:
     judgement = Judgement(verdict=Verdict.VERIFIED, reason="a ground")
     answer = VersionsAnswer(
-        combination={}, recipe="bf16", judgement=judgement, possible_conflicts=(), nearest_cells=(), remedies=()
+        combination={},
+        recipe="bf16",
+        judgement=judgement,
+        matrix=MatrixAge(measured="2026-11-25", released="2026-11-26"),
+        possible_conflicts=(),
+        nearest_cells=(),
+        remedies=(),
     )
-    assert answer_text(answer) == "verified: a ground\n"
+    assert answer_text(answer) == (
+        "verified: a ground\n\nMatrix: measured up to 2026-11-25, releases known up to 2026-11-26\n"
+    )

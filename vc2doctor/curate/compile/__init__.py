@@ -55,9 +55,13 @@ def compile_matrix(
     releases = {axis: _known_releases(axis, wheels, lines) for axis in STACK_PACKAGES}
     segments_by_pair = segments([*constraints, *_as_constraints(issues)], lines, releases)
     measured = measured_cells(lines)
+    measured_on = max((line.date for line in lines), default="")
     return Verdicts(
         sources=sources,
-        releases=releases,
+        measured=measured_on,
+        released=wheels.date,
+        unseen_releases=_uploaded_after(measured_on, wheels),
+        releases={**{package: wheels.ordered(package) for package in wheels.releases}, **releases},
         constraints=tuple(constraints),
         companions=measured.companions,
         outcomes=measured.outcomes,
@@ -107,6 +111,15 @@ def _known_releases(axis: str, wheels: Wheels, lines: Iterable[EvidenceLine]) ->
     """Return the releases of a package on the index, and those that were measured, the oldest first."""
     measured = {str(version(getattr(line.cell, axis))) for line in lines}
     return tuple(sorted({*wheels.releases.get(axis, {}), *measured}, key=version))
+
+
+def _uploaded_after(day: str, wheels: Wheels) -> dict[str, tuple[str, ...]]:
+    """Return the releases by package that were uploaded after ``day``, an ISO date."""
+    uploaded = {
+        package: tuple(text for text in wheels.ordered(package) if wheels.releases[package][text].date > day)
+        for package in wheels.releases
+    }
+    return {package: texts for package, texts in uploaded.items() if texts}
 
 
 def _as_constraints(issues: Iterable[KnownIssue]) -> list[Constraint]:

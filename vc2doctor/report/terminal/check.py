@@ -11,7 +11,7 @@ from vc2doctor.core.wording import counted
 from vc2doctor.environment.model import COMPANION_PACKAGES, Environment, Gpu, Nvidia
 from vc2doctor.findings import Finding, Severity
 from vc2doctor.matrix.judge import Judgement
-from vc2doctor.report.terminal import probe
+from vc2doctor.report.terminal import coverage, probe
 from vc2doctor.report.terminal.findings import FindingPrinter
 from vc2doctor.report.terminal.lines import Line, Marks, command_line, labeled_line, text_line
 from vc2doctor.report.terminal.recipes import detail_of
@@ -64,6 +64,7 @@ def _context(report: Report, *, verbose: bool) -> Iterator[Line]:
     yield from _environment(report.environment, verbose=verbose)
     if report.combination is not None:
         yield labeled_line("Combination", _combination(report.combination, report, verbose=verbose))
+        yield from coverage.render(report, verbose=verbose)
 
 
 def _combination(judgement: Judgement, report: Report, *, verbose: bool) -> str:

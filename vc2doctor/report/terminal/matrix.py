@@ -2,7 +2,6 @@
 
 import io
 import shlex
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from rich import box
@@ -11,8 +10,11 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from vc2doctor.commands.versions import Tables, VersionsAnswer
+from vc2doctor.matrix.grouping import closed_range
 from vc2doctor.matrix.judge import Verdict
+from vc2doctor.matrix.ranges import WORKS
 from vc2doctor.matrix.table import Table, TableCell
+from vc2doctor.report.terminal.coverage import named, not_judged
 from vc2doctor.report.terminal.lines import Line, Marks, printable
 
 _MARKS = {"trains": ("✓", "green"), "fails": ("✗", "red"), "unknown": ("?", "yellow")}
@@ -20,42 +22,99 @@ _LEGEND = "✓ trains  ✗ fails  ? unknown; a number counts the measured cells,
 _WIDTH = 100
 """Columns of text that a table may take: it fits a terminal, a page of documentation and an issue."""
 _COLUMN_GAP = 2
+_MAX_GROUPS = 12
+"""Groups of releases that are shown: with the lines of their reasons, they fill a screen."""
+_KIND_OF_VERDICT = {
+    Verdict.VERIFIED: "good",
+    Verdict.COMPATIBLE: "good",
+    Verdict.UNVERIFIED: "warn",
+    Verdict.INCOMPATIBLE: "bad",
+}
 _MAX_RANGES = 4
 """Ranges of one package that are listed among the possible conflicts; the others are counted."""
 
 
-def render_answer(answer: VersionsAnswer, _: Marks) -> Iterator[Line]:
-    """Yield the verdict with its reason, then possible conflicts, the nearest measured cells, and sets that train."""
+def render_answer(answer: VersionsAnswer, marks: Marks) -> Iterator[Line]:
+    """Yield the verdict, sets that train if it is bad, its reason, and then what else is known."""
     judgement = answer.judgement
     first_reason, *more_reasons = judgement.reason.split("; ")
-    lines = [f"{judgement.verdict.value}: {first_reason}", *(f"  {reason}" for reason in more_reasons)]
-    is_open = judgement.verdict is not Verdict.INCOMPATIBLE
+    limits = not_judged(answer.not_judged)
+    # What is not judged ends the line of the verdict, so that no one who reads only this line is misled.
+    yield _line(f"{judgement.verdict.value}{limits}{'' if limits else f': {first_reason}'}", 0)
+    yield from _remedies(answer)
+    reasons = (first_reason, *more_reasons) if limits else more_reasons
+    yield from (_line(reason, 2) for reason in (*reasons, *_notes(answer)))
+    yield from _groups(answer, marks)
+    is_open = judgement.verdict is not Verdict.INCOMPATIBLE or answer.groups
     sections = {
         "Versions do not decide these; they fail only in the situation that is described": judgement.conditions,
         "These other packages could still break it": tuple(_possible_conflicts(answer)) if is_open else (),
         "Nearest measured": answer.nearest_cells,
-        "Measured to train": tuple(
-            f"pip install {shlex.join(remedy.requirements)}  ({remedy.reason})" for remedy in answer.remedies
-        ),
     }
     for title, entries in sections.items():
         if entries:
-            lines += ["", f"{title}:", *(f"  {entry}" for entry in entries)]
-    yield from (Line(Text(printable(line)), is_command=True) for line in lines)
+            yield Line(Text())
+            yield _line(f"{title}:", 0)
+            yield from (_line(entry, 2) for entry in entries)
+    yield Line(Text())
+    yield _line(f"Matrix: {answer.matrix.sentence}", 0)
+
+
+def _remedies(answer: VersionsAnswer) -> Iterator[Line]:
+    if answer.narrowed:
+        yield _line("All of this trains:", 2)
+        yield Line(Text(f"    {printable(shlex.join(answer.narrowed))}"), is_command=True)
+    for number, remedy in enumerate(answer.remedies):
+        yield _line("Or:" if number else "Measured to train:", 2)
+        yield Line(Text(f"    pip install {printable(shlex.join(remedy.requirements))}"), is_command=True)
+        yield _line(f"({remedy.reason})", 4)
+
+
+def _line(text: str, indent: int) -> Line:
+    """Return an indented line; what wraps is indented two columns more."""
+    return Line(Text(f"{' ' * indent}{printable(text)}"), hang=indent + 2)
+
+
+def _notes(answer: VersionsAnswer) -> Iterator[str]:
+    """Yield what the user must know about what was judged."""
+    if answer.matrix.warning:
+        yield answer.matrix.warning
+    if answer.newest:
+        named = " and ".join(f"{name} {text}" for name, text in answer.newest.items())
+        yield f"Judged with {named}, the newest that pip installs, because no version was named."
+    if answer.any_version:
+        yield f"The version of {' and '.join(answer.any_version)} was left open."
+
+
+def _groups(answer: VersionsAnswer, marks: Marks) -> Iterator[Line]:
+    """Yield the releases in the ranges by verdict, each group with its reason."""
+    if not answer.groups:
+        return
+    yield Line(Text())
+    yield _line(f"In {' and '.join(named(name, text) for name, text in answer.ranges.items())}:", 0)
+    for group in answer.groups[:_MAX_GROUPS]:
+        mark, style = marks(_KIND_OF_VERDICT[group.verdict])
+        releases = ", ".join(
+            f"{name} {' and '.join(closed_range(*each) for each in ranges)}" for name, ranges in group.releases.items()
+        )
+        measured = f" ({group.verified} of {group.combinations} measured)" if group.verified else ""
+        verdict = f"{mark} {group.verdict.value}"
+        yield Line(Text.assemble("  ", (verdict, style), printable(f": {releases}{measured}")), hang=4)
+        if group.verdict not in WORKS and len(answer.groups) > 1:
+            yield _line(group.reason.split("; ")[0], 6)
+    if len(answer.groups) > _MAX_GROUPS:
+        yield _line(f"and {len(answer.groups) - _MAX_GROUPS} more groups; --format json has all of them", 2)
 
 
 def _possible_conflicts(answer: VersionsAnswer) -> Iterator[str]:
-    """Yield one line per conflict with its reason if the conflicts are the answer, else one line per package."""
-    if answer.judgement.uncertainty == "unnamed":
-        yield from (f"{conflict.where}: {conflict.reason}" for conflict in answer.possible_conflicts)
-        return
-    ranges_by_package: dict[str, list[str]] = defaultdict(list)
-    for conflict in answer.possible_conflicts:
-        package = " and ".join(conflict.missing)
-        ranges_by_package[package].append(conflict.where.removeprefix(f"with {package} "))
-    for package, ranges in ranges_by_package.items():
-        more = f" and {len(ranges) - _MAX_RANGES} more ranges" if len(ranges) > _MAX_RANGES else ""
-        yield f"{package}: {', '.join(dict.fromkeys(ranges[:_MAX_RANGES]))}{more}"
+    """Yield one line for each joined conflict, with its reason if the conflicts are the answer."""
+    for conflict in answer.joined_conflicts:
+        if answer.judgement.uncertainty == "unnamed":
+            yield f"{conflict.where}: {conflict.reasons[0]}"
+        else:
+            more = len(conflict.releases) - _MAX_RANGES
+            shown = ", ".join(conflict.releases[:_MAX_RANGES])
+            yield f"{conflict.package} {shown}{f' and {more} more ranges' if more > 0 else ''}".strip()
 
 
 def tables_as_text(report: Tables, *, color: bool) -> str:
@@ -79,7 +138,7 @@ def tables_as_html(report: Tables) -> str:
 def _draw(table: Table, console: Console) -> None:
     title = f"torch {table.torch}, under {table.recipe}: transformers (rows) with peft (columns)"
     console.print(Text(title, style="bold"))
-    row_names = [_range_name(row.first, row.last) for row in table.rows]
+    row_names = [closed_range(row.first, row.last) for row in table.rows]
     room = _WIDTH - max(map(len, row_names), default=0) - _COLUMN_GAP
     headers, letter_meanings = _headers(table.columns, room)
     # A table with many columns drops first the numbers in its cells, and then the space between columns.
@@ -102,10 +161,6 @@ def _column_widths(table: Table) -> list[int]:
     return [max(len(_cell_text(cell, with_number=True)) for cell in column) for column in columns]
 
 
-def _range_name(first: str, last: str) -> str:
-    return first if first == last else f"{first} to {last}"
-
-
 def _headers(columns: Sequence[tuple[str, str]], room: int) -> tuple[list[str], str]:
     """Return a header for each column, and the meaning of letters if the releases themselves do not fit."""
     releases = [first if first == last else f"{first}\n{last}" for first, last in columns]
@@ -113,7 +168,7 @@ def _headers(columns: Sequence[tuple[str, str]], room: int) -> tuple[list[str], 
         return releases, ""
     # A to Z, then AA to ZZ.
     letters = [chr(ord("A") + index % 26) * (index // 26 + 1) for index in range(len(columns))]
-    meanings = [f"{letter} {_range_name(*column)}" for letter, column in zip(letters, columns, strict=True)]
+    meanings = [f"{letter} {closed_range(*column)}" for letter, column in zip(letters, columns, strict=True)]
     return letters, ", ".join(meanings)
 
 

@@ -8,7 +8,7 @@ from vc2doctor.core.precision import FLOAT16
 from vc2doctor.findings import Severity
 from vc2doctor.matrix.judge import Verdict
 from vc2doctor.probe.facts import Headroom
-from vc2doctor.report.terminal import doors
+from vc2doctor.report.terminal import coverage, doors
 from vc2doctor.report.terminal.lines import Line, Marks, counted_by_severity, printable
 
 _ON_PAPER = {Verdict.VERIFIED: "they were measured to train", Verdict.COMPATIBLE: "inferred from measured ones"}
@@ -42,7 +42,8 @@ def _fit(report: Report) -> tuple[str, str]:
     if report.probe is not None:
         return f"{start}: {_tried(report)}.", "good"
     reason = _ON_PAPER.get(report.combination.verdict, "unknown") if report.combination else "unknown"
-    return f"{start} by versions alone ({reason}); nothing was tried (--no-probe).", "warn"
+    uncovered = coverage.not_judged(report.not_judged.imported)
+    return f"{start} by versions alone ({reason}){uncovered}; nothing was tried (--no-probe).", "warn"
 
 
 def _unfit(report: Report) -> str:
