@@ -13,7 +13,7 @@ from vc2doctor.curate.evidence import EvidenceError
 from vc2doctor.environment import interpreter
 from vc2doctor.matrix.evidence import EvidenceLine
 from vc2doctor.matrix.load import evidence_lines
-from vc2doctor.probe.facts import ProbeRun
+from vc2doctor.probe.facts import DoorRun, ProbeRun
 
 
 def measured_line(venv: Venv, run: ProbeRun) -> EvidenceLine:
@@ -68,3 +68,21 @@ def test_a_measurement_is_appended_only_once(target: Venv, tmp_path: Path) -> No
     assert not evidence.append(file, line.model_copy(update={"date": "2027-01-01", "seconds": 1.0}))
     assert evidence.append(file, line.model_copy(update={"device": "NVIDIA H200"}))
     assert [line.device for line in evidence_lines(file)] == ["cpu", "NVIDIA H200"]
+
+
+def test_a_line_has_the_outcome_of_every_door_that_was_opened(target: Venv) -> None:
+    target.add("trl", "0.12.2")
+    passed = DoorRun(door="trainer", trains=True, finished=True, phase="step", losses=(4.5, 4.4), moved=1.0)
+    broken = DoorRun(door="dpo", trains=True, finished=True, error=MISSING_SYMBOL)
+    lacking = DoorRun(door="grpo", trains=True, finished=True, unavailable="trl 0.12.2 has no GRPOTrainer")
+    ended_here = DoorRun(door="sft", trains=True)
+    line = measured_line(target, probe_run(doors=(passed, broken, lacking, ended_here)))
+    assert line.doors == {"trainer": "passed", "dpo": "failed", "grpo": "unsupported"}
+    assert line.door_failures["dpo"].message == "cannot import name 'EncoderDecoderCache' from 'transformers'"
+    assert line.door_packages == {"trl": "0.12.2"}
+
+
+def test_older_lines_measured_the_plain_loop_only(target: Venv) -> None:
+    line = measured_line(target, probe_run())
+    without = line.model_dump(mode="json", by_alias=True, exclude={"doors", "door_failures", "door_packages"})
+    assert EvidenceLine.model_validate(without).doors is None

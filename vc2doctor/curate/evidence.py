@@ -97,8 +97,10 @@ def line_of(facts: TargetFacts, run: ProbeRun, name: str, date: str) -> Evidence
 def _doors(run: ProbeRun, versions: Mapping[str, str]) -> dict[str, Any]:
     """Return the fields about doors; an outcome that is unknown is left out."""
     judged = [outcome for outcome in door_outcomes(run) if outcome.outcome in ("passed", "failed", "unsupported")]
+    # Every installed door is opened here, and nobody chose it: a release that lacks it has not failed.
+    unavailable = {door.door for door in run.doors if door.unavailable is not None}
     return {
-        "doors": {outcome.door: outcome.outcome for outcome in judged},
+        "doors": {each.door: "unsupported" if each.door in unavailable else each.outcome for each in judged},
         "door_failures": {outcome.door: _shortened(outcome.error) for outcome in judged if outcome.error is not None},
         "door_packages": {name: versions[name] for name in DOOR_PACKAGES if name in versions},
     }
