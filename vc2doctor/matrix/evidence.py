@@ -47,6 +47,8 @@ class EvidenceLine(Data):
     """Whether a model that was saved and reloaded generates the same as the trained one."""
     adapter_failure: Failure | None = None
     """The exception of save, reload or generate."""
+    doors: dict[str, str] = Field(default_factory=dict)
+    """How each door that was tried ended (``passed``, ``failed``); without it, only the plain loop was tried."""
     seconds: float
 
     @property

@@ -1,0 +1,143 @@
+"""Judge a combination by door: the plain loop is judged first, and each door may need more than it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from vc2doctor.core.versions import STACK_PACKAGES, holds, version
+from vc2doctor.matrix.compiled import Constraint, MeasuredCell, Verdicts
+from vc2doctor.matrix.door_table import DOORS, FAILED, LOOP, PASSED, lineage
+from vc2doctor.matrix.verdict import Combination, DoorJudgement, Judgement, Verdict
+
+MAX_REASONS = 2
+"""Known issues and constraints in the reason of a verdict: one suffices to decide, and a second helps to find a fix."""
+
+
+def judge_doors(
+    combination: Combination, verdicts: Verdicts, recipe: str, loop: Judgement, wanted: Sequence[str]
+) -> tuple[DoorJudgement, ...]:
+    """Return the verdicts on the doors ``wanted``, and on the others that concern a combination.
+
+    ``loop`` is the verdict on the plain loop. Another door concerns a complete environment if all its packages are
+    installed, and a list of some packages if it is ruled out, or if a package of its own is named.
+    """
+    outcomes = _measured_outcomes(combination, verdicts, recipe)
+    judgements = []
+    for door in dict.fromkeys((*wanted, *DOORS)):
+        if door == LOOP:
+            continue
+        judgement = _judge_door(door, combination, verdicts, recipe, loop, outcomes)
+        if door in wanted or _concerns(door, combination, judgement):
+            judgements.append(judgement)
+    return tuple(judgements)
+
+
+def _concerns(door: str, combination: Combination, judgement: DoorJudgement) -> bool:
+    packages = DOORS[door].packages
+    has_packages = all(name in combination.versions for name in packages)
+    if combination.installed:
+        return has_packages
+    return judgement.verdict is Verdict.INCOMPATIBLE or (bool(packages) and has_packages)
+
+
+def _judge_door(
+    door: str,
+    combination: Combination,
+    verdicts: Verdicts,
+    recipe: str,
+    loop: Judgement,
+    outcomes: Mapping[str, str],
+) -> DoorJudgement:
+    """Return the verdict on one door: measurements decide first, constraints second, and the loop last."""
+    outcome = outcomes.get(door)
+    if outcome == PASSED and loop.verdict is Verdict.VERIFIED:
+        return DoorJudgement(door=door, verdict=Verdict.VERIFIED, reason=f"{title(door)} was measured, and passed")
+    if outcome == FAILED:
+        return DoorJudgement(door=door, verdict=Verdict.INCOMPATIBLE, reason=f"{title(door)} was measured, and failed")
+    if outcome != PASSED:
+        constraints = _ruling_out(door, combination, verdicts, recipe)
+        if constraints:
+            return DoorJudgement(
+                door=door,
+                verdict=Verdict.INCOMPATIBLE,
+                reason="; ".join(describe(constraint) for constraint in constraints[:MAX_REASONS]),
+                constraints=tuple(constraint.id for constraint in constraints),
+            )
+    verdict = Verdict.UNVERIFIED if loop.verdict is Verdict.UNVERIFIED else Verdict.COMPATIBLE
+    reason = f"{title(door)} was not measured with these versions, and no conflict is known"
+    return DoorJudgement(door=door, verdict=verdict, reason=reason)
+
+
+def _ruling_out(door: str, combination: Combination, verdicts: Verdicts, recipe: str) -> list[Constraint]:
+    """Return the constraints that rule a door out, without those of the loop."""
+    doors = tuple(name for name in lineage(door) if name != LOOP)
+    candidates = verdicts.constraints_for(recipe, installed=combination.installed, doors=doors)
+    return [constraint for constraint in candidates if holds(constraint.when, combination.named)]
+
+
+def _measured_outcomes(combination: Combination, verdicts: Verdicts, recipe: str) -> Mapping[str, str]:
+    """Return how each door ended in the newest measurements of exactly this combination."""
+    outcomes: dict[str, str] = {}
+    for cell in same_stack(combination, verdicts):
+        outcome = verdicts.outcomes[cell.how]
+        if recipe in outcome.trains and agrees(combination, cell, verdicts):
+            outcomes.update(outcome.doors)
+    return outcomes
+
+
+def with_doors(judgement: Judgement, wanted: Sequence[DoorJudgement]) -> Judgement:
+    """Return the verdict on the loop and the doors ``wanted`` together."""
+    failing = [entry for entry in wanted if entry.verdict is Verdict.INCOMPATIBLE]
+    if failing:
+        reasons = [f"{title(entry.door)} fails: {entry.reason}" for entry in failing]
+        constraints = dict.fromkeys(name for entry in failing for name in entry.constraints)
+        return Judgement(
+            verdict=Verdict.INCOMPATIBLE,
+            reason="; ".join(dict.fromkeys(reasons)),
+            constraints=tuple(constraints),
+            conditions=judgement.conditions,
+        )
+    unmeasured = [title(entry.door) for entry in wanted if entry.verdict is not Verdict.VERIFIED]
+    if judgement.verdict is Verdict.VERIFIED and unmeasured:
+        reason = f"{judgement.reason}; not measured with these versions: {', '.join(unmeasured)}"
+        return judgement.model_copy(update={"verdict": Verdict.COMPATIBLE, "reason": reason})
+    return judgement
+
+
+def title(door: str) -> str:
+    """Return the name of a door in a sentence."""
+    return DOORS[door].title if door in DOORS else door
+
+
+def excluded(judgement: Judgement) -> Iterator[str]:
+    """Yield each door that is ruled out beside a verdict, with its reason: ``not with trl's DPOTrainer: ...``."""
+    for entry in judgement.doors:
+        if entry.verdict is Verdict.INCOMPATIBLE:
+            yield f"not with {title(entry.door)}: {entry.reason}"
+
+
+def describe(constraint: Constraint) -> str:
+    """Return the reason of a constraint, with the measured cells at its boundary."""
+    statements = [constraint.reason]
+    if constraint.failed:
+        statements.append(f"measured failures: {', '.join(constraint.failed)}")
+    if constraint.works:
+        statements.append(f"nearest measured successes: {', '.join(constraint.works)}")
+    return "; ".join(statements)
+
+
+def agrees(combination: Combination, cell: MeasuredCell, verdicts: Verdicts) -> bool:
+    """Return whether Python and the companions of a cell of the same stack are those of the combination."""
+    companions = verdicts.companions[cell.companions]
+    named = combination.named
+    if combination.installed and not companions:
+        return False
+    return all(
+        named[name] == text if name in named else not combination.installed
+        for name, text in {**companions, "python": cell.python}.items()
+    )
+
+
+def same_stack(combination: Combination, verdicts: Verdicts) -> list[MeasuredCell]:
+    """Return the measured cells of the same torch, transformers and peft."""
+    if not all(axis in combination.versions for axis in STACK_PACKAGES):
+        return []
+    return verdicts.cells_by_stack.get(tuple(version(combination.versions[axis]) for axis in STACK_PACKAGES), [])
