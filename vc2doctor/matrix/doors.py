@@ -12,7 +12,7 @@ MAX_REASONS = 2
 
 
 def judge_doors(
-    combination: Combination, verdicts: Verdicts, recipe: str, loop: Judgement, wanted: Sequence[str]
+    combination: Combination, verdicts: Verdicts, recipe: str, loop: Verdict, wanted: Sequence[str]
 ) -> tuple[DoorJudgement, ...]:
     """Return the verdicts on the doors ``wanted``, and on the others that concern a combination.
 
@@ -24,7 +24,9 @@ def judge_doors(
     for door in dict.fromkeys((*wanted, *DOORS)):
         if door == LOOP:
             continue
-        judgement = _judge_door(door, combination, verdicts, recipe, loop, outcomes)
+        judgement = _measured(door, outcomes.get(door), loop) or _inferred(
+            door, _ruling_out(door, combination, verdicts, recipe) if outcomes.get(door) != PASSED else [], loop
+        )
         if door in wanted or _concerns(door, combination, judgement):
             judgements.append(judgement)
     return tuple(judgements)
@@ -38,30 +40,25 @@ def _concerns(door: str, combination: Combination, judgement: DoorJudgement) -> 
     return judgement.verdict is Verdict.INCOMPATIBLE or (bool(packages) and has_packages)
 
 
-def _judge_door(
-    door: str,
-    combination: Combination,
-    verdicts: Verdicts,
-    recipe: str,
-    loop: Judgement,
-    outcomes: Mapping[str, str],
-) -> DoorJudgement:
-    """Return the verdict on one door: measurements decide first, constraints second, and the loop last."""
-    outcome = outcomes.get(door)
-    if outcome == PASSED and loop.verdict is Verdict.VERIFIED:
+def _measured(door: str, outcome: str | None, loop: Verdict) -> DoorJudgement | None:
+    """Return the verdict of a measurement of the door; ``None``: there is none of exactly these versions."""
+    if outcome == PASSED and loop is Verdict.VERIFIED:
         return DoorJudgement(door=door, verdict=Verdict.VERIFIED, reason=f"{title(door)} was measured, and passed")
     if outcome == FAILED:
         return DoorJudgement(door=door, verdict=Verdict.INCOMPATIBLE, reason=f"{title(door)} was measured, and failed")
-    if outcome != PASSED:
-        constraints = _ruling_out(door, combination, verdicts, recipe)
-        if constraints:
-            return DoorJudgement(
-                door=door,
-                verdict=Verdict.INCOMPATIBLE,
-                reason="; ".join(describe(constraint) for constraint in constraints[:MAX_REASONS]),
-                constraints=tuple(constraint.id for constraint in constraints),
-            )
-    verdict = Verdict.UNVERIFIED if loop.verdict is Verdict.UNVERIFIED else Verdict.COMPATIBLE
+    return None
+
+
+def _inferred(door: str, constraints: Sequence[Constraint], loop: Verdict) -> DoorJudgement:
+    """Return the verdict of the constraints against the door; without any, the door is judged like the loop."""
+    if constraints:
+        return DoorJudgement(
+            door=door,
+            verdict=Verdict.INCOMPATIBLE,
+            reason="; ".join(describe(constraint) for constraint in constraints[:MAX_REASONS]),
+            constraints=tuple(constraint.id for constraint in constraints),
+        )
+    verdict = Verdict.UNVERIFIED if loop is Verdict.UNVERIFIED else Verdict.COMPATIBLE
     reason = f"{title(door)} was not measured with these versions, and no conflict is known"
     return DoorJudgement(door=door, verdict=verdict, reason=reason)
 

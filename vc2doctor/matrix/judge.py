@@ -42,7 +42,7 @@ def judge(combination: Combination, matrix: Matrix, recipe: str, doors: Sequence
     judgement = judge_loop(combination, matrix, recipe)
     if judgement.verdict is Verdict.INCOMPATIBLE:
         return judgement
-    by_door = judge_doors(combination, matrix.verdicts, recipe, judgement, doors)
+    by_door = judge_doors(combination, matrix.verdicts, recipe, judgement.verdict, doors)
     wanted = [entry for entry in by_door if entry.door in doors]
     others = tuple(entry for entry in by_door if entry.door not in doors)
     return with_doors(judgement, wanted).model_copy(update={"doors": others})

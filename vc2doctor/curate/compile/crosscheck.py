@@ -31,7 +31,9 @@ def _nearest_successes(constraint: Constraint, axis: str, lines: Sequence[Eviden
     training = [
         line
         for line in lines
-        if line.trains("fp32") and _passes(line, constraint.door) and axis in line.versions
+        if line.trains("fp32")
+        and _passes(line, constraint.door)
+        and axis in line.versions
         and holds(others, line.versions)
     ]
     row = sorted((version(line.versions[axis]), line.name) for line in training)

@@ -78,12 +78,12 @@ def _name(required: RequiredSymbol) -> str:
 
 
 def _description(required: RequiredSymbol, available: str) -> str:
-    verb = "uses" if required.is_attribute else "imports"
+    verb = "imports"
+    if required.is_attribute or required.symbol.endswith(")"):
+        verb = "uses" if required.is_attribute else "calls"
     others = [name for name in required.when if name != required.provider]
     condition = f" if {' and '.join(others)} is installed" if others else ""
-    return (
-        f"{verb} {_name(required)}{condition} (in {required.file}), which {required.provider} has {available}"
-    )
+    return f"{verb} {_name(required)}{condition} (in {required.file}), which {required.provider} has {available}"
 
 
 def _availability(ranges: Sequence[ReleaseRange], ordered: Sequence[str]) -> str:

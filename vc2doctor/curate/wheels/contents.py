@@ -12,7 +12,7 @@ from typing import NamedTuple
 LAZY_MARKERS = frozenset({"_LazyModule", "_import_structure", "_SUBMOD_ATTRS", "_attach", "__getattr__"})
 """Names in a module that resolves its attributes lazily, so that no statement binds them."""
 SOFT = "~"
-"""Begins a guard that counts as met if it cannot be evaluated: an early return of a function that is known to run on."""
+"""Begins a guard that counts as met if it cannot be evaluated: a function is known to run on after an early return."""
 
 Guards = tuple[str, ...]
 """Source texts of the conditions under which something runs; all of them must hold."""
@@ -34,6 +34,14 @@ class Use(NamedTuple):
     guards: Guards = ()
 
 
+class InitCall(NamedTuple):
+    """A class that passes keywords to the ``__init__`` of a base class that it imports."""
+
+    base: str
+    """The full name of the base class: ``transformers.Trainer``."""
+    keywords: tuple[str, ...]
+
+
 class Contents(NamedTuple):
     """The imports and names of one module."""
 
@@ -49,6 +57,7 @@ class Contents(NamedTuple):
     """Names that a top-level statement binds, conditionally or not."""
     lazy_names: frozenset[str]
     """Every string in a module that resolves its attributes lazily; empty for other modules."""
+    init_calls: tuple[InitCall, ...] = ()
 
 
 EMPTY = Contents((), (), (), (), frozenset(), frozenset())
@@ -72,40 +81,12 @@ def contents(tree: ast.Module, source: bytes, module: str, *, is_package: bool) 
     return Contents(
         imports=tuple(reader.imports),
         uses=tuple(dict.fromkeys(reader.uses)),
-        all_imports=tuple(entry for node in _possible(tree.body) for entry in imported(node, anchor, ())),
+        all_imports=tuple(entry for node in possible(tree.body) for entry in imported(node, anchor, ())),
         typing_imports=tuple(entry for node in _for_typing(tree.body) for entry in imported(node, anchor, ())),
         bound_names=frozenset(_bindings(tree)),
-        lazy_names=frozenset(_strings(tree)) if _is_lazy(tree, source) else frozenset(),
+        lazy_names=frozenset(strings(tree)) if _is_lazy(tree, source) else frozenset(),
+        init_calls=tuple(reader.init_calls(tree.body)),
     )
-
-
-class Definition(NamedTuple):
-    """Where a name is defined: a function, an assignment, or an import."""
-
-    module: str
-    """The module that contains it; of an import the module that it imports from."""
-    node: ast.stmt
-
-
-def definitions(tree: ast.Module, module: str, *, is_package: bool) -> dict[str, Definition | None]:
-    """Return the top-level definitions of a module by name; ``None``: the name is defined more than once."""
-    anchor = Anchor(module, is_package)
-    result: dict[str, Definition | None] = {}
-    for node in _possible(tree.body):
-        found: dict[str, Definition] = {}
-        if isinstance(node, _DEFINITIONS):
-            found[node.name] = Definition(module, node)
-        elif isinstance(node, ast.ImportFrom):
-            origin = Definition(anchor.absolute(node), node)
-            found.update((alias.asname or alias.name, origin) for alias in node.names)
-        elif isinstance(node, ast.Import):
-            found.update((name, Definition(dotted, node)) for name, dotted in _bound_by(node, anchor))
-        elif isinstance(node, ast.Assign):
-            names = (name for target in node.targets for name in ast.walk(target) if isinstance(name, ast.Name))
-            found.update((name.id, Definition(module, node)) for name in names)
-        for name, definition in found.items():
-            result[name] = None if name in result else definition
-    return result
 
 
 class FunctionContents(NamedTuple):
@@ -126,7 +107,7 @@ def of_function(tree: ast.Module, name: str, module: str, *, is_package: bool) -
     """
     body: Sequence[ast.stmt] = tree.body
     for part in name.split("."):
-        node = next((node for node in _possible(body) if isinstance(node, _DEFINITIONS) and node.name == part), None)
+        node = next((node for node in possible(body) if isinstance(node, DEFINITIONS) and node.name == part), None)
         if node is None:
             return None
         body = node.body
@@ -142,12 +123,12 @@ class _Inlined(ast.NodeTransformer):
     def __init__(self, values: dict[str, ast.expr]) -> None:
         self._values = values
 
-    def visit_Name(self, node: ast.Name) -> ast.expr:  # noqa: N802 - the name that the base class calls
+    def visit_Name(self, node: ast.Name) -> ast.expr:
         return self._values.get(node.id, node)
 
 
-_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-_DEFINITIONS = (*_FUNCTIONS, ast.ClassDef)
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+DEFINITIONS = (*FUNCTIONS, ast.ClassDef)
 
 
 class Anchor(NamedTuple):
@@ -208,7 +189,7 @@ class _Reader:
     def _read_statement(self, node: ast.stmt, guards: Guards) -> None:
         if isinstance(node, ast.Import | ast.ImportFrom):
             self.imports.extend(imported(node, self._anchor, guards))
-            self._aliases.update(_bound_by(node, self._anchor))
+            self._aliases.update(bound_by(node, self._anchor))
         elif isinstance(node, ast.Raise):
             self.refusals.append(guards)
         elif isinstance(node, ast.If):
@@ -217,25 +198,30 @@ class _Reader:
                 self._read_expression(node.test, guards)
                 self.read(node.body, (*guards, text))
             self.read(node.orelse, (*guards, _negated(text)))
-        elif isinstance(node, ast.Try):
-            # What a handler catches is no requirement; what is in no `try` with handlers is one.
-            if not node.handlers:
-                self.read([*node.body, *node.finalbody], guards)
-            elif self._soft:
-                self._assign(node.body)
-        elif isinstance(node, ast.With):
-            # A context manager may suppress the exception, so that nothing in its block is certain to be needed.
-            if not any("suppress" in ast.unparse(item.context_expr) for item in node.items):
-                self.read(node.body, guards)
-        elif isinstance(node, _DEFINITIONS):
+        elif isinstance(node, ast.Try | ast.With):
+            self._read_block(node, guards)
+        elif isinstance(node, DEFINITIONS):
             self._read_definition(node, guards)
         elif not isinstance(node, ast.For | ast.While | ast.AsyncFor | ast.AsyncWith):
-            if self._soft:
-                self._assign([node])
-            for child in ast.iter_child_nodes(node):
-                is_annotation = isinstance(node, ast.AnnAssign) and child is node.annotation
-                if isinstance(child, ast.expr) and (self._reads_annotations or not is_annotation):
-                    self._read_expression(child, guards)
+            self._read_simple(node, guards)
+
+    def _read_block(self, node: ast.Try | ast.With, guards: Guards) -> None:
+        """Read a block, unless what it needs may be missing: an exception in it is caught."""
+        if isinstance(node, ast.With):
+            if not any("suppress" in ast.unparse(item.context_expr) for item in node.items):
+                self.read(node.body, guards)
+        elif not node.handlers:
+            self.read([*node.body, *node.finalbody], guards)
+        elif self._soft:
+            self._assign(node.body)
+
+    def _read_simple(self, node: ast.stmt, guards: Guards) -> None:
+        if self._soft:
+            self._assign([node])
+        for child in ast.iter_child_nodes(node):
+            is_annotation = isinstance(node, ast.AnnAssign) and child is node.annotation
+            if isinstance(child, ast.expr) and (self._reads_annotations or not is_annotation):
+                self._read_expression(child, guards)
 
     def _assign(self, body: Iterable[ast.stmt]) -> None:
         """Remember what a function assigns to its local names."""
@@ -257,9 +243,17 @@ class _Reader:
         for expression in expressions:
             self._read_expression(expression, guards)
 
+    def init_calls(self, body: Iterable[ast.stmt]) -> Iterator[InitCall]:
+        """Yield the calls ``super().__init__(keyword=...)`` that classes always make to one imported base."""
+        for node in body:
+            if not isinstance(node, ast.ClassDef) or len(node.bases) != 1:
+                continue
+            base = node.bases[0]
+            dotted = self._aliases.get(base.id, "") if isinstance(base, ast.Name) else ""
+            for call in _init_calls(node) if dotted else ():
+                yield InitCall(dotted, tuple(keyword.arg for keyword in call.keywords if keyword.arg))
+
     def _read_expression(self, node: ast.expr, guards: Guards) -> None:
-        if isinstance(node, ast.Lambda):
-            return
         if isinstance(node, ast.IfExp):
             text = ast.unparse(node.test)
             self._read_expression(node.body, (*guards, text))
@@ -272,14 +266,13 @@ class _Reader:
         elif isinstance(node, ast.Attribute) and (dotted := self._dotted(node)):
             if isinstance(node.ctx, ast.Load):
                 self.uses.append(Use(dotted, guards))
-        else:
+        elif not isinstance(node, ast.Lambda):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 self.calls.append((node.func.id, guards))
             for child in ast.iter_child_nodes(node):
-                if isinstance(child, ast.expr):
-                    self._read_expression(child, guards)
-                elif isinstance(child, ast.keyword):
-                    self._read_expression(child.value, guards)
+                part = child.value if isinstance(child, ast.keyword) else child
+                if isinstance(part, ast.expr):
+                    self._read_expression(part, guards)
 
     def _dotted(self, node: ast.Attribute) -> str:
         """Return the full name of an attribute of an imported module; empty if it is something else."""
@@ -292,6 +285,15 @@ class _Reader:
         return ".".join([base, *reversed(names)]) if base else ""
 
 
+def _init_calls(node: ast.ClassDef) -> Iterator[ast.Call]:
+    for method in node.body:
+        if isinstance(method, ast.FunctionDef) and method.name == "__init__":
+            for statement in method.body:
+                call = statement.value if isinstance(statement, ast.Expr) else None
+                if isinstance(call, ast.Call) and ast.unparse(call.func) == "super().__init__":
+                    yield call
+
+
 def _negated(text: str) -> str:
     return f"not ({text})"
 
@@ -299,9 +301,9 @@ def _negated(text: str) -> str:
 def _aliases(tree: ast.Module, anchor: Anchor) -> dict[str, str]:
     """Return the full names of what a module's top level imports, by the names that it gives them."""
     aliases: dict[str, str] = {}
-    for node in _possible(tree.body):
-        aliases.update(_bound_by(node, anchor))
-    for node in _possible(tree.body):
+    for node in possible(tree.body):
+        aliases.update(bound_by(node, anchor))
+    for node in possible(tree.body):
         if isinstance(node, ast.Assign):
             # A name that is also assigned may be something else.
             for target in node.targets:
@@ -310,7 +312,8 @@ def _aliases(tree: ast.Module, anchor: Anchor) -> dict[str, str]:
     return aliases
 
 
-def _bound_by(node: ast.stmt, anchor: Anchor) -> Iterator[tuple[str, str]]:
+def bound_by(node: ast.stmt, anchor: Anchor) -> Iterator[tuple[str, str]]:
+    """Yield the names that an import statement binds, with the full names of what they stand for."""
     if isinstance(node, ast.Import):
         for alias in node.names:
             top = alias.name.partition(".")[0]
@@ -320,26 +323,26 @@ def _bound_by(node: ast.stmt, anchor: Anchor) -> Iterator[tuple[str, str]]:
             yield alias.asname or alias.name, f"{anchor.absolute(node)}.{alias.name}"
 
 
-def _possible(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
-    """Yield the statements that can run when a module is imported, whatever the conditions, except for type checkers."""
+def possible(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
+    """Yield the statements that can run when a module is imported, under any condition but that of type checkers."""
     for node in body:
         yield node
         if isinstance(node, ast.If):
             if not is_type_checking(node.test):
-                yield from _possible(node.body)
-            yield from _possible(node.orelse)
+                yield from possible(node.body)
+            yield from possible(node.orelse)
         elif isinstance(node, ast.Try):
             handlers = [handler.body for handler in node.handlers]
             for block in (node.body, node.orelse, node.finalbody, *handlers):
-                yield from _possible(block)
+                yield from possible(block)
         elif isinstance(node, ast.With | ast.For):
-            yield from _possible(node.body)
+            yield from possible(node.body)
 
 
 def _for_typing(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
     for node in body:
         if isinstance(node, ast.If) and is_type_checking(node.test):
-            yield from _possible(node.body)
+            yield from possible(node.body)
 
 
 def is_type_checking(test: ast.expr) -> bool:
@@ -348,12 +351,12 @@ def is_type_checking(test: ast.expr) -> bool:
 
 
 def _bindings(tree: ast.Module) -> Iterator[str]:
-    for node in _possible(tree.body):
-        if isinstance(node, _DEFINITIONS):
+    for node in possible(tree.body):
+        if isinstance(node, DEFINITIONS):
             yield node.name
             if node.name == "__getattr__":
                 # The names that it knows are attributes of the module, such as deprecated ones.
-                yield from _strings(node)
+                yield from strings(node)
         elif isinstance(node, ast.Import | ast.ImportFrom):
             for alias in node.names:
                 yield alias.asname or alias.name.partition(".")[0]
@@ -369,5 +372,6 @@ def _is_lazy(tree: ast.Module, source: bytes) -> bool:
     return any(isinstance(node, ast.Name) and node.id in LAZY_MARKERS for node in ast.walk(tree))
 
 
-def _strings(tree: ast.AST) -> set[str]:
+def strings(tree: ast.AST) -> set[str]:
+    """Return every string in a syntax tree."""
     return {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}

@@ -1,21 +1,22 @@
 """Evaluate the conditions that guard imports, such as ``if is_peft_available():``, without running them.
 
-A condition is known if it only asks which distributions are installed, and in which versions. Everything else (a GPU, an
-environment variable, an attribute of a module) is unknown, and what it guards is not read: a requirement is never
+A condition is known if it only asks which distributions are installed, and in which versions. Everything else (a GPU,
+an environment variable, an attribute of a module) is unknown, and what it guards is not read: a requirement is never
 invented.
 """
 
 import ast
 import operator
 from collections.abc import Callable, Mapping
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from vc2doctor.core.versions import ABSENT
-from vc2doctor.curate.wheels.contents import SOFT, Definition, Guards
+from vc2doctor.curate.wheels.contents import SOFT, Guards
+from vc2doctor.curate.wheels.definitions import Definition
 
 Condition = Mapping[str, str]
 """Specifiers by distribution that must all match; ``absent`` means that it is not installed. Empty: it always holds."""
@@ -168,22 +169,29 @@ class _Scope:
 
     def value(self, node: ast.expr) -> _Value:
         """Return the value of an expression."""
-        if isinstance(node, ast.Constant):
-            return _Constant(node.value)
-        if isinstance(node, ast.Name):
-            return self._name(node.id)
-        if isinstance(node, ast.BoolOp):
-            return self._bool(node)
-        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-            condition = negated(_as_condition(self.value(node.operand)))
-            return None if condition is None else _Known(condition)
-        if isinstance(node, ast.Compare) and len(node.ops) == 1:
-            return self._compare(node)
-        if isinstance(node, ast.Subscript):
-            return self._subscript(node)
-        if isinstance(node, ast.Attribute):
-            return self._attribute(node)
-        return self._call(node) if isinstance(node, ast.Call) else None
+        for kind, evaluate in self._evaluators.items():
+            if isinstance(node, kind):
+                return evaluate(node)
+        return None
+
+    @property
+    def _evaluators(self) -> dict[type[ast.expr], Callable[[Any], _Value]]:
+        return {
+            ast.Constant: lambda node: _Constant(node.value),
+            ast.Name: lambda node: self._name(node.id),
+            ast.BoolOp: self._bool,
+            ast.UnaryOp: self._unary,
+            ast.Compare: self._compare,
+            ast.Subscript: self._subscript,
+            ast.Attribute: self._attribute,
+            ast.Call: self._call,
+        }
+
+    def _unary(self, node: ast.UnaryOp) -> _Value:
+        if not isinstance(node.op, ast.Not):
+            return None
+        condition = negated(_as_condition(self.value(node.operand)))
+        return None if condition is None else _Known(condition)
 
     def _bool(self, node: ast.BoolOp) -> _Value:
         conditions = [_as_condition(self.value(value)) for value in node.values]
@@ -202,9 +210,11 @@ class _Scope:
         return _Known(possible[0]) if len(possible) == 1 and possible[0] is not None else None
 
     def _compare(self, node: ast.Compare) -> _Value:
+        if len(node.ops) != 1:
+            return None
         left, right = self.value(node.left), self.value(node.comparators[0])
         if isinstance(right, _Constant) and right.value is None and isinstance(left, _Present):
-            # importlib.util.find_spec(...) is not None
+            # find_spec returns None if there is no such package.
             condition: Condition = {left.distribution: ABSENT if isinstance(node.ops[0], ast.Is) else ""}
             return _Known(condition)
         sign = _OPERATORS.get(type(node.ops[0]))

@@ -4,6 +4,7 @@ import io
 import urllib.request
 import zipfile
 from collections.abc import Callable, Iterable
+from http import HTTPStatus
 from pathlib import Path
 
 TAIL = 1 << 18
@@ -57,9 +58,7 @@ class SparseFile(io.RawIOBase):
         if stop <= start:
             return b""
         self.load(start, stop)
-        begin, part = next(
-            (begin, part) for begin, part in self._parts if begin <= start and stop <= begin + len(part)
-        )
+        begin, part = next((begin, part) for begin, part in self._parts if begin <= start and stop <= begin + len(part))
         return part[start - begin : stop - begin]
 
 
@@ -105,4 +104,4 @@ def _read_range(url: str, start: int, stop: int, timeout: float) -> bytes:
     with urllib.request.urlopen(request, timeout=timeout) as response:  # noqa: S310
         content: bytes = response.read()
     # A server that does not know ranges answers with the whole file.
-    return content[start:stop] if response.status != 206 else content
+    return content[start:stop] if response.status != HTTPStatus.PARTIAL_CONTENT else content

@@ -13,14 +13,13 @@ from pathlib import Path
 from vc2doctor.curate.wheels.contents import (
     EMPTY,
     Contents,
-    Definition,
     FunctionContents,
     Guards,
     contents,
-    definitions,
     of_function,
     parse,
 )
+from vc2doctor.curate.wheels.definitions import Definition, definitions, init_keywords
 from vc2doctor.curate.wheels.guards import Condition, Evaluator
 
 NATIVE_STUBS = {"torch": ("torch._C", "torch._C._VariableFunctions")}
@@ -35,6 +34,9 @@ MAX_STARS = 40
 
 MAX_TREES = 16
 """Syntax trees that are kept, since several functions of one file are read one after the other."""
+
+KEYWORD_START, KEYWORD_END = ".__init__(", "=)"
+"""Around a keyword in the symbol that stands for it: ``Trainer.__init__(tokenizer=)``."""
 
 _FileKey = tuple[str, int, int]
 """Module, checksum and size of its file."""
@@ -56,6 +58,7 @@ class Reader:
 
     def __init__(self, path: Path, package: str, cache: Cache | None = None) -> None:
         """Open the wheel at ``path`` with the import package ``package``; releases of a package share ``cache``."""
+        self.path = path
         self.package = package
         self._cache = cache or Cache()
         # Opening a wheel reads its whole table of contents, so it stays open.
@@ -148,14 +151,19 @@ class Reader:
     def provides(self, module: str, symbol: str) -> bool:
         """Return whether ``from module import symbol`` succeeds; an empty symbol stands for ``import module``.
 
-        A symbol with dots is an attribute of a module inside ``module``.
+        A symbol with dots is an attribute of a module inside ``module``; ``Class.__init__(keyword=)`` asks whether the
+        class accepts the keyword.
         """
+        if symbol.endswith(KEYWORD_END):
+            name, _, keyword = symbol.removesuffix(KEYWORD_END).partition(KEYWORD_START)
+            return self._accepts(module, name, keyword)
         first, _, rest = symbol.partition(".")
-        if rest:
-            if self.file_of(f"{module}.{first}"):
-                return self.provides(f"{module}.{first}", rest)
-            # An attribute of a class or a function: which ones they have is not read.
-            return self.provides(module, first)
+        if rest and self.file_of(f"{module}.{first}"):
+            return self.provides(f"{module}.{first}", rest)
+        # Without such a module it is an attribute of a class or a function, and which ones they have is not read.
+        return self._binds(module, first)
+
+    def _binds(self, module: str, symbol: str) -> bool:
         if self.file_of(module) is None or not symbol or symbol == "*":
             return self.file_of(module) is not None
         read = self.contents(module)
@@ -164,6 +172,12 @@ class Reader:
         if symbol in self._bound_names(module, frozenset()):
             return True
         return bool(read.lazy_names) and symbol in self._exported_names
+
+    def _accepts(self, module: str, name: str, keyword: str) -> bool:
+        """Return whether a class accepts a keyword; ``True`` if its signature is unknown."""
+        definition = self.definition(self.origin(module, name) or module, name)
+        keywords = init_keywords(definition.node) if definition else None
+        return keywords is None or keyword in keywords
 
     def _bound_names(self, module: str, seen: frozenset[str]) -> frozenset[str]:
         """Return the names that a module binds, with those of ``from x import *``."""

@@ -1,15 +1,19 @@
 """Compare what packages need from each other with what they provide, over all releases that were read."""
 
+import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from datetime import date, timedelta
+from itertools import repeat
+from pathlib import Path
 from typing import NamedTuple
 
 from packaging.version import Version
 
 from vc2doctor.curate.wheels.doors import ROOTS, roots_in
 from vc2doctor.curate.wheels.guards import ALWAYS
-from vc2doctor.curate.wheels.read import Reader
+from vc2doctor.curate.wheels.read import Cache, Reader
 from vc2doctor.curate.wheels.walk import FrozenCondition, Need, Needs, needs
 from vc2doctor.matrix.door_table import lineage
 from vc2doctor.matrix.releases import (
@@ -26,6 +30,9 @@ from vc2doctor.matrix.releases import (
 NESTED = ("torch.utils.cpp_extension",)
 """Modules that need a third package only if somebody imports them: ``import torch`` does not."""
 NESTED_PACKAGES = frozenset({"pkg_resources"})
+PROCESSES = os.cpu_count() or 1
+RELEASES_PER_TASK = 12
+"""Consecutive releases that one process reads: most files of one release are those of the one before."""
 MAX_AHEAD = timedelta(days=90)
 """How long after a release the packages that it needs may follow: main branches are developed together."""
 
@@ -62,9 +69,7 @@ class _Collected(NamedTuple):
     refusals: dict[_RefusalKey, dict[str, str]]
 
 
-def read(
-    readers: Readers, releases: Mapping[str, Mapping[str, Release]], report: Callable[[str], None]
-) -> Symbols:
+def read(readers: Readers, releases: Mapping[str, Mapping[str, Release]], report: Callable[[str], None]) -> Symbols:
     """Return what the wheels need from each other behind each door, and which releases provide it."""
     collected = _collect(readers, report)
     providing = _providing({key.need for key in collected.needs}, readers, report)
@@ -120,20 +125,52 @@ def _collect(readers: Readers, report: Callable[[str], None]) -> _Collected:
     nested = _nested_needs(readers)
     for name, by_version in readers.items():
         package = name.replace("-", "_")
-        doors = [door for door in ROOTS if roots_in(door, package)]
+        doors = tuple(door for door in ROOTS if roots_in(door, package))
         if doors:
             report(f"reading what {name} needs")
-        for text, reader in by_version.items() if doors else ():
-            by_door = {door: needs(reader, roots_in(door, package), others - {package}) for door in doors}
-            for door, read in by_door.items():
-                earlier = [by_door[parent] for parent in lineage(door)[1:] if parent in by_door]
-                for need, file in (*read.symbols.items(), *_nested_in(read, nested)):
-                    if not any(_covers(parent, need) for parent in earlier):
-                        collected.needs[_Key(name, door, need)][text] = file
-                for condition, file in read.refusals.items():
-                    if not any(condition in parent.refusals for parent in earlier):
-                        collected.refusals[_RefusalKey(name, door, condition)][text] = file
+            paths = [(text, reader.path) for text, reader in by_version.items()]
+            for text, by_door in _in_parallel(paths, package, doors, others - {package}):
+                _add(collected, name, text, by_door, nested)
     return collected
+
+
+_Paths = Sequence[tuple[str, Path]]
+_NeedsByDoor = Mapping[str, Needs]
+
+
+def _in_parallel(
+    paths: _Paths, package: str, doors: Sequence[str], others: frozenset[str]
+) -> Iterator[tuple[str, _NeedsByDoor]]:
+    """Yield the needs of each release by door; the releases are spread over processes."""
+    parts = [paths[start : start + RELEASES_PER_TASK] for start in range(0, len(paths), RELEASES_PER_TASK)]
+    with ProcessPoolExecutor(PROCESSES) as pool:
+        for result in pool.map(_needs_by_door, parts, repeat(package), repeat(doors), repeat(others)):
+            yield from result
+
+
+def _needs_by_door(
+    paths: _Paths, package: str, doors: Sequence[str], others: frozenset[str]
+) -> list[tuple[str, _NeedsByDoor]]:
+    cache = Cache()
+    result: list[tuple[str, _NeedsByDoor]] = []
+    for text, path in paths:
+        reader = Reader(path, package, cache)
+        result.append((text, {door: needs(reader, roots_in(door, package), others) for door in doors}))
+    return result
+
+
+def _add(
+    collected: _Collected, name: str, text: str, by_door: _NeedsByDoor, nested: Mapping[str, Iterable[Need]]
+) -> None:
+    """Add what one release needs behind each door, beyond what the doors on the way to it need."""
+    for door, read in by_door.items():
+        earlier = [by_door[parent] for parent in lineage(door)[1:] if parent in by_door]
+        for need, file in (*read.symbols.items(), *_nested_in(read, nested)):
+            if not any(_covers(parent, need) for parent in earlier):
+                collected.needs[_Key(name, door, need)][text] = file
+        for condition, file in read.refusals.items():
+            if not any(condition in parent.refusals for parent in earlier):
+                collected.refusals[_RefusalKey(name, door, condition)][text] = file
 
 
 def _covers(parent: Needs, need: Need) -> bool:
@@ -168,9 +205,7 @@ def _nested_in(read: Needs, nested: Mapping[str, Iterable[Need]]) -> Iterator[tu
                 yield further, file
 
 
-def _providing(
-    wanted: set[Need], readers: Readers, report: Callable[[str], None]
-) -> dict[tuple[str, str], set[str]]:
+def _providing(wanted: set[Need], readers: Readers, report: Callable[[str], None]) -> dict[tuple[str, str], set[str]]:
     """Return the releases that provide each of the ``wanted`` symbols."""
     providing: dict[tuple[str, str], set[str]] = defaultdict(set)
     for name, by_version in readers.items():

@@ -70,10 +70,7 @@ def read_all(folder: Path, report: Callable[[str], None]) -> Wheels:
         if source.is_opened:
             report(f"downloading {source.name}")
             readers[source.name] = _open_wheels(files[source.name], folder)
-    releases = {
-        name: _releases(by_version, readers.get(name, {}), folder)
-        for name, by_version in files.items()
-    }
+    releases = {name: _releases(by_version, readers.get(name, {}), folder) for name, by_version in files.items()}
     found = symbols.read(readers, releases, report)
     return Wheels(
         date=datetime.now(timezone.utc).date().isoformat(),

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from vc2doctor.core.versions import ABSENT
 from vc2doctor.curate.wheels.contents import FunctionContents, Import, Use
 from vc2doctor.curate.wheels.guards import ALWAYS, NEVER, Condition, merged
-from vc2doctor.curate.wheels.read import Reader
+from vc2doctor.curate.wheels.read import KEYWORD_END, KEYWORD_START, Reader
 
 MAX_CONDITIONS = 2
 """Distributions in the condition of a requirement; more are combinations that hardly anybody has."""
@@ -94,6 +94,12 @@ class _Walk:
             module, condition = self._waiting.pop()
             read = self._reader.contents(module)
             self._read(read.imports, read.uses, module, condition)
+            for call in read.init_calls:
+                base, _, name = call.base.rpartition(".")
+                if base.partition(".")[0] in self._others:
+                    for keyword in call.keywords:
+                        symbol = f"{name}{KEYWORD_START}{keyword}{KEYWORD_END}"
+                        self._need(Need(base, symbol, is_use=False, condition=()), condition, module)
 
     def read_function(self, module: str, name: str) -> None:
         """Read what a function needs when it runs, and what it, and the functions that it calls, refuse."""
@@ -139,7 +145,7 @@ class _Walk:
                 continue
             both = merged(condition, known)
             if top in self._others:
-                self._need(Need(entry.module, entry.symbol, False, ()), both, module)
+                self._need(Need(entry.module, entry.symbol, is_use=False, condition=()), both, module)
             elif self._frozen(both, "") is not None:
                 self.reach(entry, both)
         for use in uses:
@@ -147,7 +153,7 @@ class _Walk:
             if top in self._others:
                 known = self._reader.condition(use.guards, module)
                 if known is not None:
-                    self._need(Need(top, rest, True, ()), merged(condition, known), module)
+                    self._need(Need(top, rest, is_use=True, condition=()), merged(condition, known), module)
 
     def _need(self, need: Need, condition: Condition, module: str) -> None:
         frozen = self._frozen(condition, need.module)
