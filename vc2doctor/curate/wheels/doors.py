@@ -51,7 +51,6 @@ ROOTS = {
     "sft": ("trl", "trl.trainer.sft_trainer", "trl.trainer.sft_config"),
     "dpo": ("trl", "trl.trainer.dpo_trainer", "trl.trainer.dpo_config"),
     "grpo": ("trl", "trl.trainer.grpo_trainer", "trl.trainer.grpo_config"),
-    "lightning": ("lightning", "lightning.pytorch"),
 }
 """The roots of each door, without those of the doors that it goes through (``vc2doctor.matrix.door_table``)."""
 

@@ -26,8 +26,10 @@ _DEFAULT_INDEX = "https://pypi.org/simple/"
 _ACCEPT = "application/vnd.pypi.simple.v1+json"
 _TIMEOUT = 60.0
 """Seconds for one connection."""
-MIN_SIZE_FOR_RANGES = 1 << 20
-"""Bytes of a wheel with compiled code from which on reading ranges is cheaper than reading everything."""
+MIN_NATIVE_SIZE = 1 << 20
+MIN_PURE_SIZE = 1 << 24
+"""Bytes from which on reading ranges of a wheel is cheaper than reading everything. Some wheels are tagged for every
+platform and contain compiled code for all of them (bitsandbytes)."""
 
 
 class ReleasesError(DoctorError):
@@ -129,7 +131,7 @@ def requirements(files: Iterable[Wheel], folder: Path) -> list[str]:
 def download(wheel: Wheel, folder: Path) -> Path:
     """Return the path of the wheel in ``folder``; download it unless it is there already.
 
-    Of a wheel with compiled code only the Python sources are downloaded.
+    Of a large wheel only the Python sources are downloaded.
 
     Raises:
         ReleasesError: the file cannot be downloaded.
@@ -138,7 +140,8 @@ def download(wheel: Wheel, folder: Path) -> Path:
     if not path.exists():
         # An interrupted download must not look like a wheel.
         partial = path.with_suffix(".part")
-        if wheel.size > MIN_SIZE_FOR_RANGES and not any(tag.endswith("-none-any") for tag in wheel.tags):
+        is_pure = any(tag.endswith("-none-any") for tag in wheel.tags)
+        if wheel.size > (MIN_PURE_SIZE if is_pure else MIN_NATIVE_SIZE):
             try:
                 save_sources(wheel.url, wheel.size, partial, _TIMEOUT)
             except (OSError, zipfile.BadZipFile) as error:

@@ -39,7 +39,7 @@ KEYWORD_START, KEYWORD_END = ".__init__(", "=)"
 """Around a keyword in the symbol that stands for it: ``Trainer.__init__(tokenizer=)``."""
 
 _FileKey = tuple[str, int, int]
-"""Module, checksum and size of its file."""
+"""Module (or file), checksum and size of its file."""
 
 
 class Cache:
@@ -50,6 +50,7 @@ class Cache:
         self.contents: dict[_FileKey, Contents] = {}
         self.definitions: dict[_FileKey, dict[str, Definition | None]] = {}
         self.functions: dict[tuple[_FileKey, str], FunctionContents | None] = {}
+        self.exports: dict[_FileKey, frozenset[str]] = {}
         self.trees: dict[_FileKey, ast.Module | None] = {}
 
 
@@ -65,6 +66,7 @@ class Reader:
         self._wheel = zipfile.ZipFile(path)
         self._files = {entry.filename: entry for entry in self._wheel.infolist()}
         self._origins: dict[str, dict[str, str]] = {}
+        self._names: dict[str, frozenset[str]] = {}
         self._evaluator = Evaluator(self)
 
     def requirements(self) -> list[str]:
@@ -169,7 +171,9 @@ class Reader:
         read = self.contents(module)
         if symbol in read.bound_names or symbol in read.lazy_names or self.file_of(f"{module}.{symbol}"):
             return True
-        if symbol in self._bound_names(module, frozenset()):
+        if module not in self._names:
+            self._names[module] = self._bound_names(module, frozenset())
+        if symbol in self._names[module]:
             return True
         return bool(read.lazy_names) and symbol in self._exported_names
 
@@ -194,10 +198,14 @@ class Reader:
     def _exported_names(self) -> frozenset[str]:
         """The names in the ``__all__`` of every module: a lazy package can look its attributes up there."""
         names: set[str] = set()
-        for file in self._files:
+        exports = self._cache.exports
+        for file, entry in self._files.items():
             if file.startswith(f"{self.package}/") and file.endswith(".py"):
-                for text in _ALL.findall(self._read_text(file)):
-                    names.update(_QUOTED_NAME.findall(text))
+                key = file, entry.CRC, entry.file_size
+                if key not in exports:
+                    texts = _ALL.findall(self._read_text(file))
+                    exports[key] = frozenset(name for text in texts for name in _QUOTED_NAME.findall(text))
+                names |= exports[key]
         return frozenset(names)
 
     def _read_text(self, file: str) -> str:

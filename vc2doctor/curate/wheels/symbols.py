@@ -7,7 +7,7 @@ from concurrent.futures import ProcessPoolExecutor
 from datetime import date, timedelta
 from itertools import repeat
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from packaging.version import Version
 
@@ -35,6 +35,10 @@ RELEASES_PER_TASK = 12
 """Consecutive releases that one process reads: most files of one release are those of the one before."""
 MAX_AHEAD = timedelta(days=90)
 """How long after a release the packages that it needs may follow: main branches are developed together."""
+
+_ResultT = TypeVar("_ResultT")
+_Symbol = tuple[str, str]
+"""Module and symbol."""
 
 Readers = Mapping[str, Mapping[str, Reader]]
 """By package and version."""
@@ -97,7 +101,7 @@ def read(readers: Readers, releases: Mapping[str, Mapping[str, Release]], report
     )
 
 
-def _symbol(need: Need) -> tuple[str, str]:
+def _symbol(need: Need) -> _Symbol:
     return need.module, need.symbol
 
 
@@ -129,7 +133,7 @@ def _collect(readers: Readers, report: Callable[[str], None]) -> _Collected:
         if doors:
             report(f"reading what {name} needs")
             paths = [(text, reader.path) for text, reader in by_version.items()]
-            for text, by_door in _in_parallel(paths, package, doors, others - {package}):
+            for text, by_door in _in_parallel(_needs_by_door, paths, package, doors, others - {package}):
                 _add(collected, name, text, by_door, nested)
     return collected
 
@@ -139,12 +143,12 @@ _NeedsByDoor = Mapping[str, Needs]
 
 
 def _in_parallel(
-    paths: _Paths, package: str, doors: Sequence[str], others: frozenset[str]
-) -> Iterator[tuple[str, _NeedsByDoor]]:
-    """Yield the needs of each release by door; the releases are spread over processes."""
+    read: Callable[..., list[tuple[str, _ResultT]]], paths: _Paths, *arguments: object
+) -> Iterator[tuple[str, _ResultT]]:
+    """Yield what ``read`` returns about each release; the releases are spread over processes."""
     parts = [paths[start : start + RELEASES_PER_TASK] for start in range(0, len(paths), RELEASES_PER_TASK)]
     with ProcessPoolExecutor(PROCESSES) as pool:
-        for result in pool.map(_needs_by_door, parts, repeat(package), repeat(doors), repeat(others)):
+        for result in pool.map(read, parts, *map(repeat, arguments)):
             yield from result
 
 
@@ -205,17 +209,27 @@ def _nested_in(read: Needs, nested: Mapping[str, Iterable[Need]]) -> Iterator[tu
                 yield further, file
 
 
-def _providing(wanted: set[Need], readers: Readers, report: Callable[[str], None]) -> dict[tuple[str, str], set[str]]:
+def _providing(wanted: set[Need], readers: Readers, report: Callable[[str], None]) -> dict[_Symbol, set[str]]:
     """Return the releases that provide each of the ``wanted`` symbols."""
-    providing: dict[tuple[str, str], set[str]] = defaultdict(set)
+    providing: dict[_Symbol, set[str]] = defaultdict(set)
     for name, by_version in readers.items():
-        report(f"reading what {name} provides")
         symbols = sorted({_symbol(need) for need in wanted if distribution(need.module) == name})
-        for text, reader in by_version.items():
-            for module, symbol in symbols:
-                if reader.provides(module, symbol):
-                    providing[module, symbol].add(text)
+        if symbols:
+            report(f"reading what {name} provides")
+            paths = [(text, reader.path) for text, reader in by_version.items()]
+            for text, found in _in_parallel(_provided, paths, name.replace("-", "_"), symbols):
+                for symbol in found:
+                    providing[symbol].add(text)
     return providing
+
+
+def _provided(paths: _Paths, package: str, symbols: Sequence[_Symbol]) -> list[tuple[str, list[_Symbol]]]:
+    cache = Cache()
+    result = []
+    for text, path in paths:
+        reader = Reader(path, package, cache)
+        result.append((text, [symbol for symbol in symbols if reader.provides(*symbol)]))
+    return result
 
 
 def _required(key: _Key, files: Mapping[str, str], ordered: Mapping[str, tuple[str, ...]]) -> RequiredSymbol:

@@ -39,7 +39,7 @@ SOURCES = (
     PackageSource("bitsandbytes", "0.37.0"),
     PackageSource("torchao", "0.1"),
     PackageSource("datasets", "2.8.0"),
-    PackageSource("lightning", "2.0.0"),
+    PackageSource("lightning", "2.0.0", is_opened=False),
     PackageSource("setuptools", "65.0.0"),
     PackageSource("sentencepiece", "0.1.97", is_opened=False),
     PackageSource("protobuf", "3.20.2", is_opened=False),

@@ -11,6 +11,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from vc2doctor.commands.versions import Tables, VersionsAnswer
+from vc2doctor.matrix.doors import excluded
 from vc2doctor.matrix.judge import Verdict
 from vc2doctor.matrix.table import Table, TableCell
 from vc2doctor.report.terminal.lines import Line, Marks, printable
@@ -31,6 +32,7 @@ def render_answer(answer: VersionsAnswer, _: Marks) -> Iterator[Line]:
     lines = [f"{judgement.verdict.value}: {first_reason}", *(f"  {reason}" for reason in more_reasons)]
     is_open = judgement.verdict is not Verdict.INCOMPATIBLE
     sections = {
+        "Ruled out": tuple(excluded(judgement)),
         "Versions do not decide these; they fail only in the situation that is described": judgement.conditions,
         "These other packages could still break it": tuple(_possible_conflicts(answer)) if is_open else (),
         "Nearest measured": answer.nearest_cells,
