@@ -104,3 +104,15 @@ else:
     assert lazy.origin("pkg", "Model") == "pkg.models"
     assert lazy.origin("pkg", "Nothing") is None
     assert lazy.origin("pkg.trainer", "Trainer") is None
+
+
+def test_torch_provides_what_its_stubs_declare_and_what_its_own_modules_use(tmp_path: Path) -> None:
+    files = {
+        "torch/__init__.py": "from torch._C import *\n",
+        "torch/_C/__init__.pyi": "float16: dtype = ...\n",
+        "torch/_C/_VariableFunctions.pyi": "def arange(): ...\n",
+        "torch/_utils.py": "import torch\nSIZES = {torch.float8_e5m2: 1}\n",
+    }
+    torch = wheel(tmp_path, "torch", files)
+    assert all(torch.provides("torch", name) for name in ("float16", "arange", "float8_e5m2"))
+    assert not torch.provides("torch", "float8_e8m0fnu")

@@ -83,6 +83,7 @@ def imported(needed: Needs) -> dict[tuple[str, str], dict[str, str]]:
         ("is_torch_at_least('2.5')", {"torch": ">=2.5"}),
         ("not is_torch_at_least('2.5')", {"torch": "<2.5"}),
         ("is_other_available()", {"other": ">=0.16.0"}),
+        ("not is_sagemaker_mp_enabled()", {}),
         ("version.parse(torch.__version__) >= version.parse('2.5')", {"torch": ">=2.5"}),
     ],
 )

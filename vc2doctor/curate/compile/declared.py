@@ -58,14 +58,15 @@ def _matching(text: str, name: str, wheels: Wheels) -> frozenset[str]:
 
 
 def _is_within(inner: _Candidate, outer: _Candidate) -> bool:
-    if inner.constraint.kind != outer.constraint.kind or inner.releases.keys() != outer.releases.keys():
+    """Return whether a region lies in another one of the same kind, which may be about fewer packages."""
+    if inner.constraint.kind != outer.constraint.kind or not outer.releases.keys() <= inner.releases.keys():
         return False
     if outer.constraint.door not in lineage(inner.constraint.door):
         return False
     if inner.releases == outer.releases and inner.constraint.door == outer.constraint.door:
         # Of two equal regions, one has to stay.
         return inner.constraint.id > outer.constraint.id
-    return all(inner.releases[name] <= outer.releases[name] for name in inner.releases)
+    return all(inner.releases[name] <= releases for name, releases in outer.releases.items())
 
 
 def _declared_constraints(wheels: Wheels) -> Iterator[Constraint]:

@@ -81,8 +81,8 @@ def _description(required: RequiredSymbol, available: str) -> str:
     verb = "imports"
     if required.is_attribute or required.symbol.endswith(")"):
         verb = "uses" if required.is_attribute else "calls"
-    others = [name for name in required.when if name != required.provider]
-    condition = f" if {' and '.join(others)} is installed" if others else ""
+    others = [f"{name} {text}".strip() for name, text in required.when.items() if name != required.provider]
+    condition = f" with {' and '.join(others)}" if others else ""
     return f"{verb} {_name(required)}{condition} (in {required.file}), which {required.provider} has {available}"
 
 

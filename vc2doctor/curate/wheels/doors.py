@@ -48,9 +48,9 @@ ROOTS = {
     "trainer": _TRAINER_ROOTS,
     "adapter": _ADAPTER_ROOTS,
     "kbit": _KBIT_ROOTS,
-    "sft": ("trl", "trl.trainer.sft_trainer", "trl.trainer.sft_config"),
-    "dpo": ("trl", "trl.trainer.dpo_trainer", "trl.trainer.dpo_config"),
-    "grpo": ("trl", "trl.trainer.grpo_trainer", "trl.trainer.grpo_config"),
+    "sft": ("trl.trainer.sft_trainer", "trl.trainer.sft_config"),
+    "dpo": ("trl.trainer.dpo_trainer", "trl.trainer.dpo_config"),
+    "grpo": ("trl.trainer.grpo_trainer", "trl.trainer.grpo_config"),
 }
 """The roots of each door, without those of the doors that it goes through (``vc2doctor.matrix.door_table``)."""
 

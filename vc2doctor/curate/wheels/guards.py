@@ -26,6 +26,8 @@ NEVER: Condition = {"": ABSENT}
 
 TRUE_GUARDS = frozenset({"is_torch_available"})
 """Functions that return ``True`` in every environment that the doctor looks at: torch is installed."""
+FALSE_GUARDS = frozenset({"is_sagemaker_mp_enabled"})
+"""Functions that return ``False`` in every environment that the doctor looks at: SageMaker's library is not there."""
 FOREIGN_GUARDS = {
     "is_peft_available": "peft",
     "is_datasets_available": "datasets",
@@ -241,8 +243,8 @@ class _Scope:
 
     def _call(self, node: ast.Call) -> _Value:
         name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-        if name in TRUE_GUARDS:
-            return _Known(ALWAYS)
+        if name in TRUE_GUARDS | FALSE_GUARDS:
+            return _Known(ALWAYS if name in TRUE_GUARDS else NEVER)
         if name in PROBES or name == "find_spec" or (name == "version" and isinstance(node.func, ast.Attribute)):
             argument = self.value(node.args[0]) if node.args else None
             if not isinstance(argument, _Constant):

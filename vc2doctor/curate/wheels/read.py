@@ -22,6 +22,9 @@ from vc2doctor.curate.wheels.contents import (
 from vc2doctor.curate.wheels.definitions import Definition, definitions, init_keywords
 from vc2doctor.curate.wheels.guards import Condition, Evaluator
 
+SELF_USED = frozenset({"torch"})
+"""Modules whose own package names their attributes in full (``torch.float8_e5m2``): stubs leave out some of those that
+compiled code binds."""
 NATIVE_STUBS = {"torch": ("torch._C", "torch._C._VariableFunctions")}
 """Modules whose names another one gets from compiled code (``from torch._C import *``); stubs (``.pyi``) tell them."""
 
@@ -173,7 +176,7 @@ class Reader:
             return True
         if module not in self._names:
             self._names[module] = self._bound_names(module, frozenset())
-        if symbol in self._names[module]:
+        if symbol in self._names[module] or (module in SELF_USED and symbol in self._self_used):
             return True
         return bool(read.lazy_names) and symbol in self._exported_names
 
@@ -192,6 +195,16 @@ class Reader:
         for entry in read.all_imports:
             if entry.symbol == "*" and entry.module not in seen:
                 names |= self._bound_names(entry.module, seen | {module})
+        return frozenset(names)
+
+    @cached_property
+    def _self_used(self) -> frozenset[str]:
+        """The attributes of the package that its own modules read by its name."""
+        pattern = re.compile(rf"\b{self.package}\.(\w+)")
+        names: set[str] = set()
+        for file in self._files:
+            if file.endswith(".py"):
+                names.update(pattern.findall(self._read_text(file)))
         return frozenset(names)
 
     @cached_property

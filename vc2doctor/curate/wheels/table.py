@@ -1,5 +1,6 @@
 """Read the wheels of every package that matters into one table: ``matrices/releases.json``."""
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -54,6 +55,7 @@ WORKERS = 4
 
 _DECLARED_PACKAGES = frozenset({*(source.name for source in SOURCES), "numpy", "safetensors"})
 """Packages whose declared versions are kept."""
+_LOCAL_PART = re.compile(r"\+[a-z0-9.]+")
 _PREFERRED_PYTHONS = ("cp311", "cp310", "cp38", "abi3", "")
 """Wheels of one release contain the same sources for every Python; one of these is opened."""
 
@@ -154,5 +156,6 @@ def _requires(texts: Iterable[str]) -> dict[str, str]:
             continue
         name = canonicalize_name(requirement.name)
         if name in _DECLARED_PACKAGES and (requirement.marker is None or requirement.marker.evaluate({"extra": ""})):
-            specifiers[name] = str(requirement.specifier)
+            # A wheel can name the build that it was tested with (==2.0.0+cu117); every build has the same interface.
+            specifiers[name] = _LOCAL_PART.sub("", str(requirement.specifier))
     return specifiers
