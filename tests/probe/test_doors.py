@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from tests.facts import failure, probe_run
-from vc2doctor.probe.doors import DEFAULT_DOORS, NEVER_TRIED, DoorState, door_outcomes, installed_doors, not_tried
+from vc2doctor.probe.doors import NEVER_TRIED, DoorState, door_outcomes, installed_doors, not_tried
 from vc2doctor.probe.facts import DoorRun
-from vc2doctor.target.doors import DOORS, door_named
+from vc2doctor.target.doors import DEFAULT_DOORS, DOORS, door_named
 
 PASSED: dict[str, Any] = {
     "door": "trainer",

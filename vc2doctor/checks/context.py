@@ -61,7 +61,7 @@ class Examination(Data):
         """The matrix's verdict on the combination; ``None`` if a package of the stack is missing."""
         if self.missing:
             return None
-        return judge(self.combination, self.matrix, self.plan.precision)
+        return judge(self.combination, self.matrix, self.plan.precision, self.plan.doors)
 
     @property
     def not_judged(self) -> NotJudged:

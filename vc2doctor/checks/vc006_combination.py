@@ -35,8 +35,8 @@ def check(examination: Examination) -> Iterator[Finding]:
 
 
 def _incompatible(examination: Examination, stack: str, reason: str) -> Iterator[Finding]:
-    if examination.probe is not None and not examination.trained:
-        # The probe saw the training fail here; its own finding says how.
+    if examination.probe is not None and not (examination.trained and examination.passed_all_doors):
+        # The probe saw the training fail here, in the plain loop or at a door; its own finding says how.
         return
     remedy, commands = advice.install_nearest(examination)
     yield Finding(

@@ -17,12 +17,12 @@ from vc2doctor.environment.gather import gather
 from vc2doctor.environment.model import Environment
 from vc2doctor.matrix import load
 from vc2doctor.matrix.profile import Profile
-from vc2doctor.probe.doors import DEFAULT_DOORS, door_outcomes, not_tried
+from vc2doctor.probe.doors import door_outcomes, not_tried
 from vc2doctor.probe.facts import ProbeRun
 from vc2doctor.probe.outcome import not_measured, outcomes, self_test, stress
 from vc2doctor.probe.run import probe
 from vc2doctor.probe.spec import Subject, spec_of
-from vc2doctor.target.doors import LOOP
+from vc2doctor.target.doors import DEFAULT_DOORS, LOOP
 from vc2doctor.target.shared.recipes import CONTROL, RECIPES
 
 DEFAULT_PROFILE = "videochat2-mistral"

@@ -21,6 +21,7 @@ from vc2doctor.matrix.ranges import ReleaseGroup, judge_ranges
 from vc2doctor.matrix.resolve import ResolvedQuery, resolve
 from vc2doctor.matrix.table import Table, table
 from vc2doctor.remedies.smallest import Remedy, smallest_remedies
+from vc2doctor.target.doors import DEFAULT_DOORS
 
 
 class VersionsAnswer(Data):
@@ -91,12 +92,12 @@ def judge(query: VersionQuery, recipe: str, folder: Path | None = None) -> Versi
 
 def _answer(query: ResolvedQuery, matrix: Matrix, recipe: str) -> VersionsAnswer:
     ranged = judge_ranges(query, matrix, recipe) if query.axes else None
-    judgement = ranged.judgement if ranged else judging.judge(query.fixed, matrix, recipe)
+    judgement = ranged.judgement if ranged else judging.judge(query.fixed, matrix, recipe, DEFAULT_DOORS)
     newest = {name: releases[-1] for name, releases in query.axes.items()}
     is_unnamed = judgement.uncertainty == "unnamed"
     # With ranges, what else can break it is told of the newest combination that trains.
     example = ranged.newest_working if ranged and not is_unnamed else query.with_releases(newest)
-    conflicts = judging.possible_conflicts(example, matrix, recipe) if example else ()
+    conflicts = judging.possible_conflicts(example, matrix, recipe, DEFAULT_DOORS) if example else ()
     # If a package of the stack is not named, every set is near, so no remedy is better than another. And no package
     # makes up for a Python that nobody measured.
     is_python = judgement.uncertainty in {judging.beyond("python", side) for side in ("older", "newer")}
@@ -175,7 +176,7 @@ def _resolved_lines(path: Path, matrix: Matrix) -> Iterator[ResolvedQuery]:
 def _batch_answer(query: ResolvedQuery, matrix: Matrix, recipe: str) -> tuple[dict[str, object], Verdict]:
     """Return the answer on one line, with only the keys that say something, and its verdict."""
     ranged = judge_ranges(query, matrix, recipe) if query.axes else None
-    judgement = ranged.judgement if ranged else judging.judge(query.fixed, matrix, recipe)
+    judgement = ranged.judgement if ranged else judging.judge(query.fixed, matrix, recipe, DEFAULT_DOORS)
     answer: dict[str, object] = judgement.model_dump(mode="json", exclude_defaults=True)
     details = {
         "groups": _dumped(ranged.groups) if ranged else [],
@@ -184,7 +185,7 @@ def _batch_answer(query: ResolvedQuery, matrix: Matrix, recipe: str) -> tuple[di
         "any_version": list(query.any_version),
         "not_judged": query.not_judged,
         "newer_than_matrix": age_of(query.fixed.versions, matrix).newer,
-        "possible_conflicts": _dumped(judging.possible_conflicts(query.fixed, matrix, recipe))
+        "possible_conflicts": _dumped(judging.possible_conflicts(query.fixed, matrix, recipe, DEFAULT_DOORS))
         if judgement.uncertainty == "unnamed"
         else [],
     }

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from vc2doctor.core.data import Data
 from vc2doctor.core.versions import ABSENT, STACK_PACKAGES, holds, interface_version, side_of, version
+from vc2doctor.target.doors import LOOP
 
 GPU = "gpu"
 """A key among the versions of a combination if the machine has a GPU: some releases cannot be imported without one."""
@@ -21,8 +22,8 @@ class Constraint(Data):
 
     id: str
     kind: Literal["symbol", "declared", "install", "behaviour"]
-    """``symbol``: one package imports a symbol that the other lacks. ``declared``: one package checks the version of
-    the other when it is imported. ``install``: the resolver or the installer gives up; this does not concern packages
+    """``symbol``: one package imports a symbol that the other lacks. ``declared``: one package compares the version of
+    the other, and raises an error. ``install``: the resolver or the installer gives up; this does not concern packages
     that are installed already. ``behaviour``: found by measurement only."""
     reason: str
     when: dict[str, str]
@@ -36,6 +37,8 @@ class Constraint(Data):
     """Measured combinations that work and are nearest to the region. What lies behind one of them is not uncertain."""
     recipes: tuple[str, ...] = ()
     """The recipes that fail; empty means all of them."""
+    door: str = LOOP
+    """The door that fails. What the loop runs into concerns every door."""
     failed: tuple[str, ...] = ()
     """Names of the measured cells at the two ends of the region. They fail."""
     works: tuple[str, ...] = ()
@@ -67,6 +70,8 @@ class CellOutcome(Data):
     """Recipes under which the cell trains."""
     fails: dict[str, str]
     """Recipes under which the cell does not train, with a description. Recipes in neither field were not measured."""
+    doors: dict[str, str] = Field(default_factory=dict)
+    """How each door ended (``passed``, ``failed``); the plain loop is not one of them, and others were not tried."""
 
 
 class MeasuredCell(Data):
@@ -95,7 +100,7 @@ class Segment(Data):
 class Verdicts(Data):
     """The compiled matrix: everything that judging needs, in one file."""
 
-    schema_: Literal[2] = 2
+    schema_: Literal[3] = 3
     sources: str
     """SHA-256 of the files that it was compiled from."""
     measured: str = ""
@@ -118,21 +123,25 @@ class Verdicts(Data):
     measured to train with a release of the segment; ``None``: no release was."""
 
     @cached_property
-    def _constraints_by_question(self) -> dict[tuple[str, bool], tuple[Constraint, ...]]:
+    def _constraints_by_question(self) -> dict[tuple[str, bool, tuple[str, ...]], tuple[Constraint, ...]]:
         return {}
 
-    def constraints_for(self, recipe: str, *, installed: bool) -> tuple[Constraint, ...]:
-        """Return the constraints that can rule out training under ``recipe``.
+    def constraints_for(
+        self, recipe: str, *, installed: bool, doors: tuple[str, ...] = (LOOP,)
+    ) -> tuple[Constraint, ...]:
+        """Return the constraints that can rule out training under ``recipe`` through one of ``doors``.
 
+        Only the constraints of the doors themselves are returned, without those of the doors that they go through.
         Constraints of the resolver do not concern packages that are installed already. If the user only names some
         packages (``installed=False``), the others may be there, so constraints on absent packages do not count.
         """
-        key = recipe, installed
+        key = recipe, installed, doors
         if key not in self._constraints_by_question:
             self._constraints_by_question[key] = tuple(
                 constraint
                 for constraint in self.constraints
                 if constraint.affects(recipe)
+                and constraint.door in doors
                 and (constraint.kind != "install" if installed else ABSENT not in constraint.when.values())
             )
         return self._constraints_by_question[key]

@@ -56,6 +56,11 @@ class EvidenceLine(Data):
     seconds: float
 
     @property
+    def door_outcomes(self) -> dict[str, Literal["passed", "failed", "unsupported"]]:
+        """The outcome by door; empty if this line measured the plain loop only."""
+        return self.doors or {}
+
+    @property
     def text(self) -> str:
         """The line as JSON, without a line break."""
         return self.model_dump_json(by_alias=True, exclude_none=True)

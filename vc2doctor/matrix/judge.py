@@ -4,21 +4,30 @@ A reason consists of statements that are joined by ``"; "``, so that a report ca
 """
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
-from enum import Enum
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from packaging.version import Version
-
-from vc2doctor.core.data import Data
-from vc2doctor.core.versions import ABSENT, STACK_PACKAGES, holds, side_of, version
+from vc2doctor.core.versions import STACK_PACKAGES, holds, side_of, version
 from vc2doctor.core.wording import enumerated
-from vc2doctor.matrix.compiled import Constraint, MeasuredCell, Segment, Verdicts
+from vc2doctor.matrix.compiled import MeasuredCell, Segment, Verdicts
+from vc2doctor.matrix.conflicts import PossibleConflict, possible_conflicts
+from vc2doctor.matrix.doors import MAX_REASONS, agrees, describe, judge_doors, same_stack, with_doors
 from vc2doctor.matrix.matrix import Matrix
 from vc2doctor.matrix.nearest import joined_cells
+from vc2doctor.matrix.verdict import Combination, DoorJudgement, Judgement, Verdict
 
-MAX_REASONS = 2
-"""Known issues and constraints in the reason of a verdict: one suffices to decide, and a second helps to find a fix."""
+__all__ = [
+    "Combination",
+    "DoorJudgement",
+    "Judgement",
+    "PossibleConflict",
+    "Verdict",
+    "judge",
+    "judge_loop",
+    "nearest_cells",
+    "possible_conflicts",
+]
+
 MAX_FAILURE_LENGTH = 160
 """Characters of a failure in the one-line description of a measured cell."""
 DISTANCE_WEIGHTS = {"torch": 4, "transformers": 1, "peft": 2}
@@ -26,56 +35,23 @@ DISTANCE_WEIGHTS = {"torch": 4, "transformers": 1, "peft": 2}
 transformers 150), so one release of it stands for the most changes."""
 
 
-class Verdict(str, Enum):
-    """The matrix's verdict on a combination."""
+def judge(combination: Combination, matrix: Matrix, recipe: str, doors: Sequence[str] = ()) -> Judgement:
+    """Return the verdict on training ``combination`` under ``recipe``, in a plain loop and through ``doors``.
 
-    VERIFIED = "verified"
-    COMPATIBLE = "compatible"
-    INCOMPATIBLE = "incompatible"
-    UNVERIFIED = "unverified"
-
-
-class Combination(Data):
-    """Versions that are installed together, or that a user wants to install together."""
-
-    python: str | None
-    """Minor version, such as ``3.11``; ``None``: not named."""
-    versions: dict[str, str]
-    """By canonical name: the stack, and any of the packages that it depends on."""
-    installed: bool = True
-    """Whether this is a complete environment: a package that is not named is absent, and no resolver is involved."""
-
-    @property
-    def named(self) -> dict[str, str]:
-        """``versions``, with the key ``python`` if that version is known."""
-        return self.versions if self.python is None else {**self.versions, "python": self.python}
-
-    def version(self, name: str) -> Version:
-        """Return the version of the distribution ``name``.
-
-        Raises:
-            KeyError: the combination does not name it.
-        """
-        return Version(self.versions[name])
+    The verdict is ``incompatible`` if the loop or one of ``doors`` is ruled out, and ``verified`` only if each of them
+    was measured. The other doors are judged beside it (``Judgement.doors``).
+    """
+    judgement = judge_loop(combination, matrix, recipe)
+    if judgement.verdict is Verdict.INCOMPATIBLE:
+        return judgement
+    by_door = judge_doors(combination, matrix.verdicts, recipe, judgement.verdict, doors)
+    wanted = [entry for entry in by_door if entry.door in doors]
+    others = tuple(entry for entry in by_door if entry.door not in doors)
+    return with_doors(judgement, wanted).model_copy(update={"doors": others})
 
 
-class Judgement(Data):
-    """A verdict on a combination, with its reason."""
-
-    verdict: Verdict
-    reason: str
-    issues: tuple[str, ...] = ()
-    """Ids of the known issues that decide."""
-    constraints: tuple[str, ...] = ()
-    """Ids of the constraints that decide."""
-    conditions: tuple[str, ...] = ()
-    """Known issues of these versions that break only some training code; the versions do not show whether this one."""
-    uncertainty: str = ""
-    """For ``unverified``: a key that is equal for all combinations that one measurement would settle."""
-
-
-def judge(combination: Combination, matrix: Matrix, recipe: str) -> Judgement:
-    """Return the verdict on training ``combination`` under ``recipe``.
+def judge_loop(combination: Combination, matrix: Matrix, recipe: str) -> Judgement:
+    """Return the verdict on training ``combination`` in a plain loop under ``recipe``.
 
     A measurement of exactly this combination decides first. Known issues and constraints come second, and inference
     from neighboring measurements comes last.
@@ -103,19 +79,9 @@ def judge(combination: Combination, matrix: Matrix, recipe: str) -> Judgement:
     return judgement.model_copy(update={"conditions": conditions}) if conditions else judgement
 
 
-def describe(constraint: Constraint) -> str:
-    """Return the reason of a constraint, with the measured cells at its boundary."""
-    statements = [constraint.reason]
-    if constraint.failed:
-        statements.append(f"measured failures: {', '.join(constraint.failed)}")
-    if constraint.works:
-        statements.append(f"nearest measured successes: {', '.join(constraint.works)}")
-    return "; ".join(statements)
-
-
 def _measured(combination: Combination, verdicts: Verdicts, recipe: str) -> Judgement | None:
     """Return the verdict of the newest measurement of exactly this combination; one that trains comes first."""
-    cells = [cell for cell in reversed(_same_stack(combination, verdicts)) if _agrees(combination, cell, verdicts)]
+    cells = [cell for cell in reversed(same_stack(combination, verdicts)) if agrees(combination, cell, verdicts)]
     for cell in cells:
         if recipe in verdicts.outcomes[cell.how].trains:
             reason = f"{_measurement(cell)} and trains under {recipe}"
@@ -127,24 +93,6 @@ def _measured(combination: Combination, verdicts: Verdicts, recipe: str) -> Judg
             reason = f"{_measurement(cell)} and does not train under {recipe}: {failure}"
             return Judgement(verdict=Verdict.INCOMPATIBLE, reason=reason)
     return None
-
-
-def _agrees(combination: Combination, cell: MeasuredCell, verdicts: Verdicts) -> bool:
-    """Return whether Python and the companions of a cell of the same stack are those of the combination."""
-    companions = verdicts.companions[cell.companions]
-    named = combination.named
-    if combination.installed and not companions:
-        return False
-    return all(
-        named[name] == text if name in named else not combination.installed
-        for name, text in {**companions, "python": cell.python}.items()
-    )
-
-
-def _same_stack(combination: Combination, verdicts: Verdicts) -> list[MeasuredCell]:
-    if not all(axis in combination.versions for axis in STACK_PACKAGES):
-        return []
-    return verdicts.cells_by_stack.get(tuple(version(combination.versions[axis]) for axis in STACK_PACKAGES), [])
 
 
 def _inferred(combination: Combination, verdicts: Verdicts, recipe: str) -> Judgement:
@@ -159,7 +107,7 @@ def _inferred(combination: Combination, verdicts: Verdicts, recipe: str) -> Judg
     python = _unmeasured_python(combination, verdicts)
     if python is not None:
         return Judgement(verdict=Verdict.UNVERIFIED, reason=python.reason, uncertainty=python.key)
-    for cell in reversed(_same_stack(combination, verdicts)):
+    for cell in reversed(same_stack(combination, verdicts)):
         if recipe in verdicts.outcomes[cell.how].trains:
             reason = f"{_measurement(cell)} and trains under {recipe}; {_differences(combination, cell, verdicts)}"
             return Judgement(verdict=Verdict.COMPATIBLE, reason=reason)
@@ -319,51 +267,6 @@ def _conditions(named: Mapping[str, str], matrix: Matrix, recipe: str) -> Iterat
     for issue in matrix.issues:
         if issue.severity == "warning" and issue.concerns(recipe) and issue.applies_to(named):
             yield f"{issue.title}: {issue.explanation}"
-
-
-class PossibleConflict(Data):
-    """Versions of packages that the user did not name, and with which the combination fails."""
-
-    missing: dict[str, str]
-    """Specifiers (or ``absent``) by distribution."""
-    reason: str
-
-    @property
-    def where(self) -> str:
-        """The condition in words: ``with accelerate <0.21``."""
-        return " and ".join(
-            f"without {name}" if wanted == ABSENT else f"with {name} {wanted or '(any version)'}"
-            for name, wanted in self.missing.items()
-        )
-
-
-def possible_conflicts(combination: Combination, matrix: Matrix, recipe: str) -> tuple[PossibleConflict, ...]:
-    """Return what could still break a combination, depending on packages that it does not name.
-
-    A complete environment leaves nothing open, so the result is empty for it.
-    """
-    if combination.installed:
-        return ()
-    regions = [
-        (issue.title, alternative) for issue in matrix.issues if issue.concerns(recipe) for alternative in issue.when
-    ]
-    regions += [
-        (describe(constraint), constraint.when)
-        for constraint in matrix.verdicts.constraints
-        if constraint.affects(recipe)
-    ]
-    return tuple(_open_conflicts(combination.named, regions))
-
-
-def _open_conflicts(
-    named: Mapping[str, str], regions: Iterable[tuple[str, Mapping[str, str]]]
-) -> Iterator[PossibleConflict]:
-    """Yield the regions (with their reasons) that ``named`` matches as far as it goes, and that need more packages."""
-    for reason, when in regions:
-        missing = {name: wanted for name, wanted in when.items() if name not in named}
-        matching = {name: wanted for name, wanted in when.items() if name in named}
-        if missing and matching and holds(matching, named):
-            yield PossibleConflict(missing=missing, reason=reason)
 
 
 def nearest_cells(combination: Combination, verdicts: Verdicts, recipe: str, limit: int = 3) -> list[str]:

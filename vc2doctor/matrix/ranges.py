@@ -12,6 +12,7 @@ from vc2doctor.matrix.judge import Combination, Judgement, Verdict, judge
 from vc2doctor.matrix.matrix import Matrix
 from vc2doctor.matrix.releases import ReleaseRange, to_ranges
 from vc2doctor.matrix.resolve import ResolvedQuery
+from vc2doctor.target.doors import DEFAULT_DOORS
 
 _WORKS_KEY = "works"
 """Of all combinations that train; the keys of the others give the reason."""
@@ -98,7 +99,7 @@ def _parts(
     axis, *inner_axes = axes
     if not inner_axes:
         combinations = [query.with_releases({**chosen, axis: text}) for text in query.axes[axis]]
-        judged = [(combination, judge(combination, matrix, recipe)) for combination in combinations]
+        judged = [(combination, judge(combination, matrix, recipe, DEFAULT_DOORS)) for combination in combinations]
         keys = [_key(combination, judgement, matrix, recipe) for combination, judgement in judged]
         return [
             _Part((tuple(query.axes[axis][index] for index in run),), key, tuple(judged[index][1] for index in run))

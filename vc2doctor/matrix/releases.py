@@ -9,9 +9,19 @@ from pydantic import Field, ValidationError
 
 from vc2doctor.core.data import Data
 from vc2doctor.matrix.load import MatrixError
+from vc2doctor.target.doors import LOOP
 
 ReleaseRange = tuple[str, str]
 """First and last of some consecutive releases."""
+
+DISTRIBUTIONS = {"pkg_resources": "setuptools"}
+"""Distributions by import package, where the names differ."""
+
+
+def distribution(module: str) -> str:
+    """Return the distribution that contains a module."""
+    top = module.partition(".")[0]
+    return DISTRIBUTIONS.get(top, top.replace("_", "-"))
 
 
 class Release(Data):
@@ -29,20 +39,37 @@ class Release(Data):
 
 
 class RequiredSymbol(Data):
-    """A symbol that releases of ``package`` import unconditionally when they are imported."""
+    """A symbol that releases of ``package`` import, or read as an attribute, when a door leads into them."""
 
     package: str
     module: str
     symbol: str
-    """Empty if the module itself is imported."""
+    """Empty if the module itself is imported. With dots: an attribute of a module inside ``module``."""
     file: str
     """The file that imports it, in the newest of the releases."""
     releases: tuple[ReleaseRange, ...]
+    door: str = LOOP
+    """The door that needs it. What the loop needs concerns every door."""
+    is_attribute: bool = False
+    """Whether it is read as an attribute (``torch.float8_e8m0fnu``) instead of imported."""
+    when: dict[str, str] = Field(default_factory=dict)
+    """Specifiers of further packages: it is needed only if they are installed in such a version."""
 
     @property
     def provider(self) -> str:
         """The distribution that must provide the symbol."""
-        return self.module.partition(".")[0].replace("_", "-")
+        return distribution(self.module)
+
+
+class Refusal(Data):
+    """Versions of other packages with which releases of ``package`` raise an exception."""
+
+    package: str
+    when: dict[str, str]
+    file: str
+    """The file that compares the versions, in the newest of the releases."""
+    releases: tuple[ReleaseRange, ...]
+    door: str = LOOP
 
 
 class ProvidedSymbol(Data):
@@ -57,13 +84,14 @@ class ProvidedSymbol(Data):
 class Wheels(Data):
     """The content of ``releases.json``."""
 
-    schema_: Literal[1] = 1
+    schema_: Literal[2] = 2
     date: str
     releases: dict[str, dict[str, Release]]
     """By package and version."""
     required: tuple[RequiredSymbol, ...]
     """Only symbols that some release of their provider lacks."""
     provided: tuple[ProvidedSymbol, ...]
+    refusals: tuple[Refusal, ...] = ()
 
     def ordered(self, package: str) -> tuple[str, ...]:
         """Return the releases of ``package``, the oldest version first."""

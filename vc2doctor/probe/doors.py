@@ -10,9 +10,6 @@ from vc2doctor.core.failure import Failure
 from vc2doctor.probe.facts import DoorRun, ProbeRun
 from vc2doctor.target.doors import DOORS
 
-DEFAULT_DOORS = tuple(door.name for door in DOORS.values() if door.default)
-"""The doors that matter if neither the user nor the code names any."""
-
 NEVER_TRIED = ("wrappers for several GPUs (FSDP, ZeRO, NCCL)", "flash attention")
 """What no door goes through, on no machine."""
 

@@ -11,6 +11,7 @@ from vc2doctor.matrix.compiled import MeasuredCell
 from vc2doctor.matrix.judge import Combination, Verdict, judge
 from vc2doctor.matrix.known_issue import KnownIssue
 from vc2doctor.matrix.matrix import Matrix
+from vc2doctor.target.doors import DEFAULT_DOORS
 
 MAX_REMEDIES = 2
 """Usually one remedy raises a package and the other lowers another; more would be a list to choose from."""
@@ -114,7 +115,7 @@ def _blocking_packages(versions: Mapping[str, str], matrix: Matrix, recipe: str)
 
 def _is_incompatible(python: str, versions: Mapping[str, str], matrix: Matrix, recipe: str) -> bool:
     combination = Combination(python=python or None, versions=dict(versions), installed=bool(python))
-    return judge(combination, matrix, recipe).verdict is Verdict.INCOMPATIBLE
+    return judge(combination, matrix, recipe, DEFAULT_DOORS).verdict is Verdict.INCOMPATIBLE
 
 
 def _cost(python: str, cell: MeasuredCell, changes: Mapping[str, str]) -> tuple[bool, bool, int, list[int], list[int]]:

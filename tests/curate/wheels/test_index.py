@@ -16,7 +16,7 @@ from tests.facts import SHIPPED
 from vc2doctor.curate import run
 from vc2doctor.curate.grid.cells import parse
 from vc2doctor.curate.wheels import table
-from vc2doctor.curate.wheels.index import ReleasesError, Wheel, download, wheels
+from vc2doctor.curate.wheels.index import ReleasesError, Wheel, download, requirements, wheels
 from vc2doctor.curate.wheels.table import PackageSource
 from vc2doctor.matrix.releases import to_ranges
 
@@ -34,7 +34,14 @@ FILES = {
         "torch-2.0.0-cp312-none-macosx_11_0_arm64.whl",
     ],
 }
+SENT: list[int] = []
+"""Lengths of the ranges that the index sent, in bytes."""
 MODULES = {
+    "native-1.0": {
+        "native/lib.so": "0" * 4_000_000,
+        "native/__init__.py": "import torch\n",
+        "native/z.so": "1" * 900_000,
+    },
     "peft-0.1.0": {"peft/__init__.py": "from transformers import Old\n"},
     "peft-0.2.0": {"peft/__init__.py": "from transformers import New, Old\n"},
     "transformers-4.9.0": {"transformers/__init__.py": "Old = 1\n"},
@@ -43,6 +50,7 @@ MODULES = {
 
 
 def wheel_of(name: str, folder: Path) -> bytes:
+    """Return a wheel; its files are not compressed, so that their sizes are known."""
     path = folder / name
     release = "-".join(name.split("-")[:2])
     with zipfile.ZipFile(path, "w") as wheel:
@@ -60,8 +68,12 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             name = self.path.strip("/").split("/")[-1]
-            if name.endswith(".whl"):
+            if name.endswith(".whl") and "Range" in self.headers:
+                self._answer_range(wheel_of(name, served))
+            elif name.endswith(".whl"):
                 self._answer(200, wheel_of(name, served))
+            elif name.endswith(".metadata"):
+                self._answer(200, b"Requires-Dist: torch==2.0\n\n")
             elif name in FILES:
                 files = [
                     {
@@ -81,6 +93,12 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
+
+        def _answer_range(self, body: bytes) -> None:
+            start, stop = self.headers["Range"].removeprefix("bytes=").split("-")
+            sent = body[int(start) : int(stop) + 1]
+            SENT.append(len(sent))
+            self._answer(206, sent)
 
         def log_message(self, *_: object) -> None:
             """Print nothing."""
@@ -116,12 +134,52 @@ def test_a_failed_download_leaves_no_file(index: str, tmp_path: Path) -> None:
     assert not list(tmp_path.glob("gone*"))
 
 
+def test_of_a_wheel_with_compiled_code_only_the_sources_are_downloaded(index: str, tmp_path: Path) -> None:
+    name = "native-1.0-cp311-cp311-manylinux1_x86_64.whl"
+    size = len(wheel_of(name, tmp_path))
+    (tmp_path / name).unlink()
+    SENT.clear()
+    wheel = Wheel(
+        name="native",
+        version="1.0",
+        url=f"{index}/{name}",
+        uploaded="",
+        requires_python=None,
+        tags=("cp311-cp311-manylinux1_x86_64",),
+        yanked=False,
+        size=size,
+    )
+    with zipfile.ZipFile(download(wheel, tmp_path)) as sources:
+        assert sources.namelist() == ["native/__init__.py", "native-1.0.dist-info/METADATA"]
+        assert sources.read("native/__init__.py") == b"import torch\n"
+    assert sum(SENT) < size / 2
+
+
+@pytest.mark.usefixtures("index")
+def test_declared_requirements_come_from_the_metadata_that_the_index_serves(index: str, tmp_path: Path) -> None:
+    known, unknown = (
+        Wheel(
+            name="x",
+            version="1",
+            url=f"{index}/x-1.tar.gz",
+            uploaded="",
+            requires_python=None,
+            tags=(),
+            yanked=False,
+            has_metadata=has_metadata,
+        )
+        for has_metadata in (True, False)
+    )
+    assert requirements([unknown, known], tmp_path) == ["torch==2.0"]
+    assert requirements([unknown], tmp_path) == []
+
+
 @pytest.mark.usefixtures("index")
 def test_the_table_has_required_and_provided_symbols(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sources = (
-        PackageSource("peft", "0.0", ("peft",)),
-        PackageSource("transformers", "0.0", ("transformers",)),
-        PackageSource("torch", "0.0", opened=False),
+        PackageSource("peft", "0.0"),
+        PackageSource("transformers", "0.0"),
+        PackageSource("torch", "0.0", is_opened=False),
     )
     monkeypatch.setattr(table, "SOURCES", sources)
     content = table.read_all(tmp_path, lambda _: None)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 import pytest
 
+from tests.curate.wheels.wheels import wheel
 from vc2doctor.curate.wheels.read import Reader
 
 MODULES = {
@@ -35,26 +35,15 @@ def thing():
     "pkg/old.py": "print 'Python 2'\n",
     "pkg/lazy/__init__.py": "_import_structure = {'x': ['Lazy']}\nimport sys\nsys.modules[__name__] = _LazyModule()\n",
     "pkg/lazy/x.py": "class Lazy: ...\n__all__ = ['Lazy', 'Listed']\n",
+    "pkg/stub.pyi": "compiled: int = ...\n",
+    "pkg/with_getattr.py": "def __getattr__(name):\n    if name == 'deprecated':\n        return 1\n",
     "pkg-1.dist-info/METADATA": "Name: pkg\nRequires-Dist: torch>=1\nRequires-Dist: x; extra == 'y'\n\ntext\n",
 }
 
 
 @pytest.fixture
 def reader(tmp_path: Path) -> Reader:
-    path = tmp_path / "pkg-1-py3-none-any.whl"
-    with zipfile.ZipFile(path, "w") as wheel:
-        for name, text in MODULES.items():
-            wheel.writestr(name, text)
-    return Reader(path, "pkg")
-
-
-def test_unconditional_imports_are_required(reader: Reader) -> None:
-    assert reader.required_symbols(["pkg"], frozenset({"other"})) == {
-        ("other", ""): "pkg/a.py",
-        ("other.sub", "needed"): "pkg/a.py",
-        ("other", "with_torch"): "pkg/a.py",
-        ("other", "deep_down"): "pkg/deep/c.py",
-    }
+    return wheel(tmp_path, "pkg", MODULES)
 
 
 @pytest.mark.parametrize(
@@ -76,6 +65,12 @@ def test_unconditional_imports_are_required(reader: Reader) -> None:
         ("pkg.lazy", "Listed", True),
         ("pkg.lazy", "Unlisted", False),
         ("pkg.old", "x", False),
+        ("pkg", "deep.c.C", True),
+        ("pkg", "deep.c.D", False),
+        ("pkg", "deep.c.C.attribute_of_a_class", True),
+        ("pkg.stub", "compiled", True),
+        ("pkg.with_getattr", "deprecated", True),
+        ("pkg.with_getattr", "other", False),
     ],
 )
 def test_a_module_provides_what_an_import_of_it_would_find(
@@ -86,3 +81,38 @@ def test_a_module_provides_what_an_import_of_it_would_find(
 
 def test_requirements_are_read_from_the_metadata(reader: Reader) -> None:
     assert reader.requirements() == ["torch>=1", "x; extra == 'y'"]
+
+
+def test_an_import_of_a_lazy_package_leads_to_the_module_of_the_symbol(tmp_path: Path) -> None:
+    init = """
+from typing import TYPE_CHECKING
+_import_structure = {'trainer': ['Trainer'], 'models': ['Model']}
+if TYPE_CHECKING:
+    try:
+        pass
+    except ImportError:
+        from .dummy_objects import Trainer
+    else:
+        from .trainer import Trainer
+    from .models import *
+else:
+    sys.modules[__name__] = _LazyModule(__name__)
+"""
+    files = {"pkg/__init__.py": init, "pkg/trainer.py": "class Trainer: ...\n", "pkg/models.py": "class Model: ...\n"}
+    lazy = wheel(tmp_path, "pkg", files)
+    assert lazy.origin("pkg", "Trainer") == "pkg.trainer"
+    assert lazy.origin("pkg", "Model") == "pkg.models"
+    assert lazy.origin("pkg", "Nothing") is None
+    assert lazy.origin("pkg.trainer", "Trainer") is None
+
+
+def test_torch_provides_what_its_stubs_declare_and_what_its_own_modules_use(tmp_path: Path) -> None:
+    files = {
+        "torch/__init__.py": "from torch._C import *\n",
+        "torch/_C/__init__.pyi": "float16: dtype = ...\n",
+        "torch/_C/_VariableFunctions.pyi": "def arange(): ...\n",
+        "torch/_utils.py": "import torch\nSIZES = {torch.float8_e5m2: 1}\n",
+    }
+    torch = wheel(tmp_path, "torch", files)
+    assert all(torch.provides("torch", name) for name in ("float16", "arange", "float8_e5m2"))
+    assert not torch.provides("torch", "float8_e8m0fnu")

@@ -16,6 +16,7 @@ from vc2doctor.matrix.evidence import EvidenceLine
 from vc2doctor.matrix.known_issue import KnownIssue
 from vc2doctor.matrix.load import digest
 from vc2doctor.matrix.releases import Wheels
+from vc2doctor.target.doors import LOOP
 
 
 class CompileError(DoctorError):
@@ -92,8 +93,11 @@ def _age(line: EvidenceLine) -> tuple[int, str]:
 def _constraints(lines: Sequence[EvidenceLine], wheels: Wheels) -> list[Constraint]:
     """Return the constraints of the wheels, then those that only the measurements show."""
     of_wheels = [crosscheck.with_measured_cells(constraint, lines) for constraint in declared.constraints(wheels)]
-    by_stage = [*of_wheels, *boundaries.constraints(lines, of_wheels)]
-    return _with_unique_ids([*by_stage, *boundaries.joint_constraints(lines, by_stage)])
+    of_loop = [constraint for constraint in of_wheels if constraint.door == LOOP]
+    of_other_doors = [constraint for constraint in of_wheels if constraint.door != LOOP]
+    # The measurements are failures of the plain loop, so only constraints of the loop can explain them.
+    by_stage = [*of_loop, *boundaries.constraints(lines, of_loop)]
+    return _with_unique_ids([*by_stage, *boundaries.joint_constraints(lines, by_stage), *of_other_doors])
 
 
 def _with_unique_ids(constraints: Iterable[Constraint]) -> list[Constraint]:

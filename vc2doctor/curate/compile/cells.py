@@ -52,6 +52,7 @@ def _outcome(line: EvidenceLine) -> CellOutcome:
     return CellOutcome(
         trains=tuple(recipe for recipe, is_good in trains.items() if is_good),
         fails={recipe: _failure(line, recipe) for recipe, is_good in trains.items() if is_good is False},
+        doors=dict(line.door_outcomes),
     )
 
 

@@ -4,13 +4,17 @@ from collections.abc import Iterable, Sequence
 
 from vc2doctor.core.versions import holds, specifier, version
 from vc2doctor.matrix.compiled import Constraint
+from vc2doctor.matrix.door_table import FAILED, PASSED
 from vc2doctor.matrix.evidence import EvidenceLine
 from vc2doctor.matrix.known_issue import KnownIssue
+from vc2doctor.target.doors import LOOP
 
 
 def with_measured_cells(constraint: Constraint, lines: Sequence[EvidenceLine]) -> Constraint:
     """Return a constraint of the wheels with the cells that were measured to fail in its region and to work outside."""
-    failed = [line.name for line in lines if line.import_failure and holds(constraint.when, line.versions)]
+    if constraint.door != LOOP:
+        lines = [line for line in lines if constraint.door in line.door_outcomes]
+    failed = [line.name for line in lines if _fails(line, constraint.door) and holds(constraint.when, line.versions)]
     works = [name for axis in constraint.when for name in _nearest_successes(constraint, axis, lines)]
     first_and_last = [*failed[:1], *failed[-1:]]
     return constraint.model_copy(
@@ -18,11 +22,20 @@ def with_measured_cells(constraint: Constraint, lines: Sequence[EvidenceLine]) -
     )
 
 
+def _fails(line: EvidenceLine, door: str) -> bool:
+    return line.import_failure is not None if door == LOOP else line.door_outcomes.get(door) == FAILED
+
+
 def _nearest_successes(constraint: Constraint, axis: str, lines: Sequence[EvidenceLine]) -> list[str]:
     """Return the names of the nearest cells below and above a region along one axis that train in float32."""
     others = {name: text for name, text in constraint.when.items() if name != axis}
     training = [
-        line for line in lines if line.trains("fp32") and axis in line.versions and holds(others, line.versions)
+        line
+        for line in lines
+        if line.trains("fp32")
+        and _passes(line, constraint.door)
+        and axis in line.versions
+        and holds(others, line.versions)
     ]
     row = sorted((version(line.versions[axis]), line.name) for line in training)
     bounds = [bound for bound in specifier(constraint.when[axis]) if bound.operator != "!="]
@@ -33,12 +46,16 @@ def _nearest_successes(constraint: Constraint, axis: str, lines: Sequence[Eviden
     return [*below[-1:], *above[:1]]
 
 
+def _passes(line: EvidenceLine, door: str) -> bool:
+    return door == LOOP or line.door_outcomes.get(door) == PASSED
+
+
 def contradicted_constraints(constraints: Iterable[Constraint], lines: Sequence[EvidenceLine]) -> list[str]:
     """Return a description of every constraint and cell that contradict each other: it should fail, and it works."""
     contradictions = []
     for constraint in constraints:
         for line in lines:
-            if not holds(constraint.when, line.versions):
+            if not _passes(line, constraint.door) or not holds(constraint.when, line.versions):
                 continue
             if constraint.kind == "install":
                 if line.trains("fp32"):

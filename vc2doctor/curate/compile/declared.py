@@ -1,21 +1,17 @@
 """Constraints that the released wheels show without a measurement: imports, declared requirements, and Pythons."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from packaging.specifiers import Specifier, SpecifierSet
 from packaging.version import Version
 
+from vc2doctor.curate.compile.missing import refusal_constraints, symbol_constraints
+from vc2doctor.curate.compile.naming import constraint_id, subject
 from vc2doctor.matrix.compiled import Constraint
-from vc2doctor.matrix.releases import (
-    ReleaseRange,
-    RequiredSymbol,
-    Wheels,
-    in_ranges,
-    range_specifier,
-    to_ranges,
-)
+from vc2doctor.matrix.door_table import lineage
+from vc2doctor.matrix.releases import Wheels, range_specifier, to_ranges
 
 ENFORCED = {"transformers": ("tokenizers", "huggingface-hub"), "torchvision": ("torch",)}
 """Packages that enforce what they declare. ``transformers/dependency_versions_check.py`` compares versions when it is
@@ -24,15 +20,21 @@ NEGATED = {">=": ("<",), ">": ("<=",), "<": (">=",), "<=": (">",), "==": ("<", "
 """Operators of the versions that an operator excludes."""
 PYTHONS = tuple(f"3.{minor}" for minor in range(7, 16))
 """Minor versions that a user may have: from the oldest that torch 1.13 supports, to the next ones."""
-MAX_SYMBOLS = 3
-"""Symbols that a reason names; the others are only counted, since one suffices to look the change up."""
 
 
 def constraints(wheels: Wheels) -> list[Constraint]:
-    """Return the constraints that ``wheels`` show, without those that lie within a wider one of the same kind."""
+    """Return the constraints that ``wheels`` show, without those that lie within a wider one of the same kind.
+
+    The wider one is about the same door, or about a door that is passed on the way.
+    """
     candidates = [
         _Candidate(constraint, {name: _matching(text, name, wheels) for name, text in constraint.when.items()})
-        for constraint in (*_symbol_constraints(wheels), *_declared_constraints(wheels), *_python_constraints(wheels))
+        for constraint in (
+            *symbol_constraints(wheels),
+            *refusal_constraints(wheels),
+            *_declared_constraints(wheels),
+            *_python_constraints(wheels),
+        )
     ]
     return [
         candidate.constraint
@@ -51,79 +53,20 @@ class _Candidate(NamedTuple):
 def _matching(text: str, name: str, wheels: Wheels) -> frozenset[str]:
     if name == "python":
         return frozenset({text})
-    return frozenset(release for release in wheels.ordered(name) if SpecifierSet(text).contains(Version(release)))
+    known = wheels.ordered(name)
+    return frozenset(release for release in known if SpecifierSet(text).contains(Version(release))) or frozenset({text})
 
 
 def _is_within(inner: _Candidate, outer: _Candidate) -> bool:
-    if inner.constraint.kind != outer.constraint.kind or inner.releases.keys() != outer.releases.keys():
+    """Return whether a region lies in another one of the same kind, which may be about fewer packages."""
+    if inner.constraint.kind != outer.constraint.kind or not outer.releases.keys() <= inner.releases.keys():
         return False
-    if inner.releases == outer.releases:
+    if outer.constraint.door not in lineage(inner.constraint.door):
+        return False
+    if inner.releases == outer.releases and inner.constraint.door == outer.constraint.door:
         # Of two equal regions, one has to stay.
         return inner.constraint.id > outer.constraint.id
-    return all(inner.releases[name] <= outer.releases[name] for name in inner.releases)
-
-
-class _Region(NamedTuple):
-    """Releases of one package that import from releases of another, as specifiers."""
-
-    package: str
-    releases: str
-    provider: str
-    provider_releases: str
-
-
-def _symbol_constraints(wheels: Wheels) -> Iterator[Constraint]:
-    """Yield a constraint for each region in which one package imports symbols that the other lacks."""
-    symbols_by_region: dict[_Region, list[_MissingSymbol]] = defaultdict(list)
-    for required in wheels.required:
-        for region, symbol in _missing_symbols(required, wheels):
-            symbols_by_region[region].append(symbol)
-    for region, symbols in symbols_by_region.items():
-        named = "; ".join(symbol.description for symbol in symbols[:MAX_SYMBOLS])
-        more = f", and {len(symbols) - MAX_SYMBOLS} more" if len(symbols) > MAX_SYMBOLS else ""
-        yield Constraint(
-            id=_id(*region, symbols[0].name),
-            kind="symbol",
-            reason=f"{_subject(region.package, region.releases)} imports {named}{more}",
-            when={region.package: region.releases, region.provider: region.provider_releases},
-        )
-
-
-class _MissingSymbol(NamedTuple):
-    """A symbol that is imported and missing."""
-
-    name: str
-    description: str
-
-
-def _missing_symbols(required: RequiredSymbol, wheels: Wheels) -> Iterator[tuple[_Region, _MissingSymbol]]:
-    """Yield the regions in which a required symbol is missing."""
-    key = (required.module, required.symbol)
-    provided = next((entry for entry in wheels.provided if (entry.module, entry.symbol) == key), None)
-    ordered = wheels.ordered(required.provider)
-    if provided is None or not ordered:
-        return
-    name = f"{required.symbol} of {required.module}" if required.symbol else required.module
-    available = _availability(provided.releases, ordered)
-    symbol = _MissingSymbol(name, f"{name} (in {required.file}), which {required.provider} has {available}")
-    lacking = set(ordered) - in_ranges(provided.releases, ordered)
-    for importing_range in required.releases:
-        releases = range_specifier(importing_range, wheels.ordered(required.package))
-        for lacking_range in to_ranges(lacking, ordered):
-            provider_releases = range_specifier(lacking_range, ordered)
-            yield _Region(required.package, releases, required.provider, provider_releases), symbol
-
-
-def _availability(ranges: Sequence[ReleaseRange], ordered: Sequence[str]) -> str:
-    """Return in which releases a symbol exists: ``from 4.43.0``, ``from 4.44.0 up to 4.57.6``."""
-    if not ranges:
-        return f"in no release up to {ordered[-1]}"
-    parts = []
-    for first, last in ranges:
-        lower = "" if first == ordered[0] else f"from {first}"
-        upper = "" if last == ordered[-1] else f"up to {last}"
-        parts.append(" ".join(part for part in (lower, upper) if part) or "always")
-    return " and ".join(parts)
+    return all(inner.releases[name] <= releases for name, releases in outer.releases.items())
 
 
 def _declared_constraints(wheels: Wheels) -> Iterator[Constraint]:
@@ -147,9 +90,9 @@ def _declared(package: str, releases: str, dependency: str, requirement: str, ex
     # Lower bound first, as people write it.
     wanted = ",".join(sorted(requirement.split(","), reverse=True))
     return Constraint(
-        id=_id(package, releases, dependency, excluded, "checked"),
+        id=constraint_id(package, releases, dependency, excluded, "checked"),
         kind="declared",
-        reason=f"{_subject(package, releases)} works only with {dependency} {wanted}, and its import fails with others",
+        reason=f"{subject(package, releases)} works only with {dependency} {wanted}, and its import fails with others",
         when={package: releases, dependency: excluded},
     )
 
@@ -171,7 +114,7 @@ def _python_constraints(wheels: Wheels) -> Iterator[Constraint]:
             for release_range in to_ranges(refused, ordered):
                 releases = range_specifier(release_range, ordered)
                 yield Constraint(
-                    id=_id(package, releases, "python", python, "wheel"),
+                    id=constraint_id(package, releases, "python", python, "wheel"),
                     kind="install",
                     reason=f"{package} {releases} does not support Python {python}"
                     if releases
@@ -185,12 +128,3 @@ def _supports(wheels: Wheels, package: str, text: str, python: str) -> bool:
     # 3.8.99 stands for the newest patch release of Python 3.8: it matches >=3.8.1.
     is_allowed = not release.python or SpecifierSet(release.python).contains(f"{python}.99")
     return is_allowed and (not release.built_for or python in release.built_for)
-
-
-def _subject(package: str, releases: str) -> str:
-    return f"{package} {releases}" if releases else f"every known release of {package}"
-
-
-def _id(*words: str) -> str:
-    text = "-".join(words).replace(">=", "from-").replace("<=", "to-").replace("<", "below-").replace("==", "")
-    return "".join(letter if letter.isalnum() or letter in "-." else "-" for letter in text.lower()).replace(",", "-")

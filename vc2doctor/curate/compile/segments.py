@@ -9,6 +9,7 @@ from packaging.version import Version
 from vc2doctor.core.versions import STACK_PACKAGES, contains, version
 from vc2doctor.matrix.compiled import Constraint, Segment
 from vc2doctor.matrix.evidence import EvidenceLine
+from vc2doctor.target.doors import LOOP
 from vc2doctor.target.shared.recipes import RECIPES
 
 
@@ -22,7 +23,7 @@ def segments(
     stack_constraints = [
         constraint
         for constraint in constraints
-        if not constraint.recipes and constraint.when.keys() <= set(STACK_PACKAGES)
+        if not constraint.recipes and constraint.door == LOOP and constraint.when.keys() <= set(STACK_PACKAGES)
     ]
     installed = [line.cell for line in lines if line.install == "installed"]
     result = {}

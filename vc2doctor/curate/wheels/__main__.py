@@ -1,5 +1,6 @@
 """``python -m vc2doctor.curate.wheels``: the command behind ``nox -s wheels``."""
 
+import re
 import tempfile
 from pathlib import Path
 
@@ -7,18 +8,26 @@ import click
 
 from vc2doctor.core import writing
 from vc2doctor.curate.wheels.table import read_all
+from vc2doctor.matrix.releases import Wheels
 
 
 @click.command()
 @click.option("--into", type=click.Path(dir_okay=False, path_type=Path), required=True, help="File to write.")
 @click.option("--cache", type=click.Path(file_okay=False, path_type=Path), help="Folder that keeps the wheels.")
 def main(into: Path, cache: Path | None) -> None:
-    """Download the released wheels (about 2 GB), and write what they import and provide to --into."""
+    """Download the released wheels (about 2.5 GB), and write what they import and provide to --into."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = cache or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
         wheels = read_all(folder, lambda message: click.echo(message, err=True))
-    writing.replace(into, wheels.model_dump_json(by_alias=True, exclude_defaults=True, indent=1) + "\n")
+    writing.replace(into, text_of(wheels))
+
+
+def text_of(wheels: Wheels) -> str:
+    """Return the text of ``releases.json``: one release, and one symbol, a line, so that people can read a diff."""
+    text = wheels.model_dump_json(by_alias=True, exclude_defaults=True)
+    # Only the values at these places are objects.
+    return re.sub(r'(?<=[\]}{])(,?)(?="[^"]+":\{"date"|\{"package")', r"\1\n", text) + "\n"
 
 
 if __name__ == "__main__":

@@ -1,58 +1,76 @@
-"""Read the modules of a wheel as syntax trees: what they import unconditionally, and which names they bind.
+"""Read one wheel: what its modules need from other packages, and which names it provides.
 
 No code of the wheel runs.
 """
 
 import ast
 import re
-import warnings
 import zipfile
-from collections.abc import Iterable, Iterator
 from email.parser import HeaderParser
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
 
-TRUE_GUARDS = frozenset({"is_torch_available"})
-"""Functions that return ``True`` in every environment that the doctor looks at: torch is installed."""
-LAZY_MARKERS = frozenset({"_LazyModule", "_import_structure", "_SUBMOD_ATTRS", "_attach", "__getattr__"})
-"""Names in a module that resolves its attributes lazily, so that no statement binds them."""
+from vc2doctor.curate.wheels.contents import (
+    EMPTY,
+    Contents,
+    FunctionContents,
+    Guards,
+    contents,
+    of_function,
+    parse,
+)
+from vc2doctor.curate.wheels.definitions import Definition, definitions, init_keywords
+from vc2doctor.curate.wheels.guards import Condition, Evaluator
+
+SELF_USED = frozenset({"torch"})
+"""Modules whose own package names their attributes in full (``torch.float8_e5m2``): stubs leave out some of those that
+compiled code binds."""
+NATIVE_STUBS = {"torch": ("torch._C", "torch._C._VariableFunctions")}
+"""Modules whose names another one gets from compiled code (``from torch._C import *``); stubs (``.pyi``) tell them."""
 
 _ALL = re.compile(r"^__all__\s*=\s*\[(.*?)\]", re.DOTALL | re.MULTILINE)
 _QUOTED_NAME = re.compile(r"[\"'](\w+)[\"']")
+_SUFFIXES = ("/__init__.py", ".py", "/__init__.pyi", ".pyi")
 
-Import = tuple[str, str]
-"""Module and symbol; the symbol is empty if the module itself is imported."""
+MAX_STARS = 40
+"""Star imports for type checkers that are followed in one module; transformers' list of all models has hundreds."""
 
+MAX_TREES = 16
+"""Syntax trees that are kept, since several functions of one file are read one after the other."""
 
-class Contents(NamedTuple):
-    """The imports and names of one module."""
+KEYWORD_START, KEYWORD_END = ".__init__(", "=)"
+"""Around a keyword in the symbol that stands for it: ``Trainer.__init__(tokenizer=)``."""
 
-    unconditional_imports: tuple[Import, ...]
-    all_imports: tuple[Import, ...]
-    """Also those behind a condition or in a ``try``, but none for type checkers only."""
-    bound_names: frozenset[str]
-    """Names that a top-level statement binds, conditionally or not."""
-    lazy_names: frozenset[str]
-    """Every string in a module that resolves its attributes lazily; empty for other modules."""
+_FileKey = tuple[str, int, int]
+"""Module (or file), checksum and size of its file."""
 
 
-_EMPTY = Contents((), (), frozenset(), frozenset())
+class Cache:
+    """What was read from files: most of them do not change between the releases of a package."""
 
-ContentsCache = dict[tuple[str, int, int], Contents]
-"""Contents by module, checksum and size of its file: most files do not change between releases."""
+    def __init__(self) -> None:
+        """Begin empty."""
+        self.contents: dict[_FileKey, Contents] = {}
+        self.definitions: dict[_FileKey, dict[str, Definition | None]] = {}
+        self.functions: dict[tuple[_FileKey, str], FunctionContents | None] = {}
+        self.exports: dict[_FileKey, frozenset[str]] = {}
+        self.trees: dict[_FileKey, ast.Module | None] = {}
 
 
 class Reader:
     """The Python modules of one wheel."""
 
-    def __init__(self, path: Path, package: str, cache: ContentsCache | None = None) -> None:
+    def __init__(self, path: Path, package: str, cache: Cache | None = None) -> None:
         """Open the wheel at ``path`` with the import package ``package``; releases of a package share ``cache``."""
+        self.path = path
         self.package = package
-        self._cache: ContentsCache = {} if cache is None else cache
+        self._cache = cache or Cache()
         # Opening a wheel reads its whole table of contents, so it stays open.
         self._wheel = zipfile.ZipFile(path)
         self._files = {entry.filename: entry for entry in self._wheel.infolist()}
+        self._origins: dict[str, dict[str, str]] = {}
+        self._names: dict[str, frozenset[str]] = {}
+        self._evaluator = Evaluator(self)
 
     def requirements(self) -> list[str]:
         """Return the requirements that the wheel declares."""
@@ -62,153 +80,150 @@ class Reader:
     def file_of(self, module: str) -> str | None:
         """Return the file of ``module`` in the wheel; ``None``: the wheel has no such module."""
         base = module.replace(".", "/")
-        return next((name for name in (f"{base}/__init__.py", f"{base}.py") if name in self._files), None)
+        return next((name for suffix in _SUFFIXES if (name := f"{base}{suffix}") in self._files), None)
 
     def contents(self, module: str) -> Contents:
         """Return the contents of ``module``; empty if it does not exist or is not valid Python 3."""
         file = self.file_of(module)
         if file is None:
-            return _EMPTY
+            return EMPTY
+        key = self._key(module, file)
+        if key not in self._cache.contents:
+            source = self._wheel.read(file)
+            tree = parse(source)
+            self._cache.contents[key] = (
+                EMPTY if tree is None else contents(tree, source, module, is_package=_is_package(file))
+            )
+        return self._cache.contents[key]
+
+    def _key(self, module: str, file: str) -> _FileKey:
         entry = self._files[file]
-        key = (module, entry.CRC, entry.file_size)
-        if key not in self._cache:
-            self._cache[key] = _contents(self._wheel.read(file), module, is_package=file.endswith("__init__.py"))
-        return self._cache[key]
+        return module, entry.CRC, entry.file_size
 
-    def required_symbols(self, entries: Iterable[str], others: frozenset[str]) -> dict[Import, str]:
-        """Return what the modules ``entries``, and all that they import, import from the packages ``others``.
+    def definition(self, module: str, name: str) -> Definition | None:
+        """Return the only top-level definition of ``name`` in ``module``; ``None``: there is none, or several."""
+        file = self.file_of(module)
+        if file is None:
+            return None
+        key = self._key(module, file)
+        if key not in self._cache.definitions:
+            tree = self._tree(key, file)
+            self._cache.definitions[key] = definitions(tree, module, is_package=_is_package(file)) if tree else {}
+        return self._cache.definitions[key].get(name)
 
-        The values are the files that contain the imports. Imports in a ``try``, in a function or behind a condition do
-        not count.
-        """
-        required: dict[Import, str] = {}
-        waiting, seen = [*entries], set(entries)
-        while waiting:
-            module = waiting.pop()
-            for target, symbol in self.contents(module).unconditional_imports:
-                top = target.partition(".")[0]
-                if top in others:
-                    required.setdefault((target, symbol), self.file_of(module) or module)
-                elif top == self.package:
-                    # Importing a.b.c also runs a and a.b, and the symbol may be a module.
-                    for reached in (*_with_parents(target), f"{target}.{symbol}"):
-                        if reached not in seen and self.file_of(reached):
-                            seen.add(reached)
-                            waiting.append(reached)
-        return required
+    def function(self, module: str, name: str) -> FunctionContents | None:
+        """Return what a function does when it runs; ``None``: the wheel does not have it."""
+        file = self.file_of(module)
+        if file is None:
+            return None
+        file_key = self._key(module, file)
+        key = file_key, name
+        if key not in self._cache.functions:
+            tree = self._tree(file_key, file)
+            is_package = _is_package(file)
+            self._cache.functions[key] = of_function(tree, name, module, is_package=is_package) if tree else None
+        return self._cache.functions[key]
+
+    def _tree(self, key: _FileKey, file: str) -> ast.Module | None:
+        trees = self._cache.trees
+        if key not in trees:
+            if len(trees) >= MAX_TREES:
+                trees.pop(next(iter(trees)))
+            trees[key] = parse(self._wheel.read(file))
+        return trees[key]
+
+    def condition(self, guards: Guards, module: str) -> Condition | None:
+        """Return the condition that the guards in a module hold; ``None``: it is unknown."""
+        return self._evaluator.condition(guards, module)
+
+    def origin(self, module: str, symbol: str) -> str | None:
+        """Return the module that ``from module import symbol`` loads, if ``module`` resolves its names lazily."""
+        if module not in self._origins:
+            self._origins[module] = self._origins_in(module)
+        return self._origins[module].get(symbol)
+
+    def _origins_in(self, module: str) -> dict[str, str]:
+        origins: dict[str, str] = {}
+        read = self.contents(module)
+        stars = sum(entry.symbol == "*" for entry in read.typing_imports)
+        for entry in read.typing_imports if read.lazy_names and stars <= MAX_STARS else ():
+            # The dummies stand for what a missing package would provide.
+            if entry.module.partition(".")[0] == self.package and "dummy" not in entry.module:
+                names = self.contents(entry.module).bound_names if entry.symbol == "*" else {entry.symbol}
+                origins.update(dict.fromkeys(names, entry.module))
+        return origins
 
     def provides(self, module: str, symbol: str) -> bool:
-        """Return whether ``from module import symbol`` succeeds; an empty symbol stands for ``import module``."""
+        """Return whether ``from module import symbol`` succeeds; an empty symbol stands for ``import module``.
+
+        A symbol with dots is an attribute of a module inside ``module``; ``Class.__init__(keyword=)`` asks whether the
+        class accepts the keyword.
+        """
+        if symbol.endswith(KEYWORD_END):
+            name, _, keyword = symbol.removesuffix(KEYWORD_END).partition(KEYWORD_START)
+            return self._accepts(module, name, keyword)
+        first, _, rest = symbol.partition(".")
+        if rest and self.file_of(f"{module}.{first}"):
+            return self.provides(f"{module}.{first}", rest)
+        # Without such a module it is an attribute of a class or a function, and which ones they have is not read.
+        return self._binds(module, first)
+
+    def _binds(self, module: str, symbol: str) -> bool:
         if self.file_of(module) is None or not symbol or symbol == "*":
             return self.file_of(module) is not None
-        contents = self.contents(module)
-        if symbol in contents.bound_names or symbol in contents.lazy_names or self.file_of(f"{module}.{symbol}"):
+        read = self.contents(module)
+        if symbol in read.bound_names or symbol in read.lazy_names or self.file_of(f"{module}.{symbol}"):
             return True
-        if symbol in self._bound_names(module, frozenset()):
+        if module not in self._names:
+            self._names[module] = self._bound_names(module, frozenset())
+        if symbol in self._names[module] or (module in SELF_USED and symbol in self._self_used):
             return True
-        return bool(contents.lazy_names) and symbol in self._exported_names
+        return bool(read.lazy_names) and symbol in self._exported_names
+
+    def _accepts(self, module: str, name: str, keyword: str) -> bool:
+        """Return whether a class accepts a keyword; ``True`` if its signature is unknown."""
+        definition = self.definition(self.origin(module, name) or module, name)
+        keywords = init_keywords(definition.node) if definition else None
+        return keywords is None or keyword in keywords
 
     def _bound_names(self, module: str, seen: frozenset[str]) -> frozenset[str]:
         """Return the names that a module binds, with those of ``from x import *``."""
-        contents = self.contents(module)
-        names = set(contents.bound_names)
-        for target, symbol in contents.all_imports:
-            if symbol == "*" and target not in seen:
-                names |= self._bound_names(target, seen | {module})
+        read = self.contents(module)
+        names = set(read.bound_names)
+        for stub in NATIVE_STUBS.get(module, ()):
+            names |= self.contents(stub).bound_names
+        for entry in read.all_imports:
+            if entry.symbol == "*" and entry.module not in seen:
+                names |= self._bound_names(entry.module, seen | {module})
+        return frozenset(names)
+
+    @cached_property
+    def _self_used(self) -> frozenset[str]:
+        """The attributes of the package that its own modules read by its name."""
+        pattern = re.compile(rf"\b{self.package}\.(\w+)")
+        names: set[str] = set()
+        for file in self._files:
+            if file.endswith(".py"):
+                names.update(pattern.findall(self._read_text(file)))
         return frozenset(names)
 
     @cached_property
     def _exported_names(self) -> frozenset[str]:
         """The names in the ``__all__`` of every module: a lazy package can look its attributes up there."""
         names: set[str] = set()
-        for file in self._files:
+        exports = self._cache.exports
+        for file, entry in self._files.items():
             if file.startswith(f"{self.package}/") and file.endswith(".py"):
-                for text in _ALL.findall(self._read_text(file)):
-                    names.update(_QUOTED_NAME.findall(text))
+                key = file, entry.CRC, entry.file_size
+                if key not in exports:
+                    texts = _ALL.findall(self._read_text(file))
+                    exports[key] = frozenset(name for text in texts for name in _QUOTED_NAME.findall(text))
+                names |= exports[key]
         return frozenset(names)
 
     def _read_text(self, file: str) -> str:
         return self._wheel.read(file).decode("utf-8", "replace")
 
 
-def _contents(source: bytes, module: str, *, is_package: bool) -> Contents:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(source)
-    except SyntaxError:
-        return _EMPTY
-    return Contents(
-        unconditional_imports=tuple(_imports(tree, module, is_package=is_package, conditional=False)),
-        all_imports=tuple(_imports(tree, module, is_package=is_package, conditional=True)),
-        bound_names=frozenset(_bindings(tree)),
-        lazy_names=frozenset(_strings(tree)) if _is_lazy(tree) else frozenset(),
-    )
-
-
-def _with_parents(module: str) -> Iterator[str]:
-    parts = module.split(".")
-    for length in range(1, len(parts) + 1):
-        yield ".".join(parts[:length])
-
-
-def _imports(tree: ast.Module, module: str, *, is_package: bool, conditional: bool) -> Iterator[Import]:
-    """Yield the imports of a module, relative ones by their full names."""
-    for node in _statements(tree.body, conditional=conditional):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield alias.name, ""
-        elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:
-                parts = module.split(".")
-                # One dot is the package itself in __init__.py, and the parent in any other module.
-                anchor = parts[: len(parts) - node.level + is_package]
-                base = ".".join([*anchor, *([base] if base else [])])
-            for alias in node.names:
-                yield base, alias.name
-
-
-def _statements(body: list[ast.stmt], *, conditional: bool) -> Iterator[ast.stmt]:
-    """Yield the statements that run when a module is imported; with ``conditional``, those that may run as well."""
-    for node in body:
-        yield node
-        if isinstance(node, ast.If):
-            if _is_true_guard(node.test) or (conditional and not _is_type_checking(node.test)):
-                yield from _statements(node.body, conditional=conditional)
-            if conditional:
-                yield from _statements(node.orelse, conditional=conditional)
-        elif isinstance(node, ast.Try) and conditional:
-            handlers = [handler.body for handler in node.handlers]
-            for block in (node.body, node.orelse, node.finalbody, *handlers):
-                yield from _statements(block, conditional=conditional)
-        elif isinstance(node, ast.With):
-            yield from _statements(node.body, conditional=conditional)
-
-
-def _is_true_guard(test: ast.expr) -> bool:
-    return isinstance(test, ast.Call) and isinstance(test.func, ast.Name) and test.func.id in TRUE_GUARDS
-
-
-def _is_type_checking(test: ast.expr) -> bool:
-    return getattr(test, "id", getattr(test, "attr", "")) == "TYPE_CHECKING"
-
-
-def _bindings(tree: ast.Module) -> Iterator[str]:
-    for node in _statements(tree.body, conditional=True):
-        if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef):
-            yield node.name
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            for alias in node.names:
-                yield alias.asname or alias.name.partition(".")[0]
-        elif isinstance(node, ast.Assign | ast.AnnAssign):
-            for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
-                yield from (name.id for name in ast.walk(target) if isinstance(name, ast.Name))
-
-
-def _is_lazy(tree: ast.Module) -> bool:
-    return any(isinstance(node, ast.Name) and node.id in LAZY_MARKERS for node in ast.walk(tree))
-
-
-def _strings(tree: ast.AST) -> set[str]:
-    return {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+def _is_package(file: str) -> bool:
+    return "/__init__.py" in file

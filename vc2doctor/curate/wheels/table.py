@@ -1,7 +1,9 @@
 """Read the wheels of every package that matters into one table: ``matrices/releases.json``."""
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import NamedTuple
@@ -10,153 +12,125 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from vc2doctor.curate.wheels.index import Wheel, download, wheels
-from vc2doctor.curate.wheels.read import ContentsCache, Import, Reader
-from vc2doctor.matrix.releases import ProvidedSymbol, Release, RequiredSymbol, Wheels, to_ranges
+from vc2doctor.curate.wheels import index, symbols
+from vc2doctor.curate.wheels.index import Wheel
+from vc2doctor.curate.wheels.read import Cache, Reader
+from vc2doctor.matrix.releases import Release, Wheels
 
 
 class PackageSource(NamedTuple):
-    """A package whose wheels are read."""
+    """A package whose releases are read."""
 
     name: str
     oldest: str
     """The oldest release to read: the matrix is measured from it on, or measured releases can be installed with it."""
-    entries: tuple[str, ...] = ()
-    """The modules that a training step imports; empty: only the declared requirements are read."""
-    opened: bool = True
-    """Whether the wheels are downloaded. Those of torch are too large for what they would show."""
+    is_opened: bool = True
+    """Whether the wheels are opened; if not, only what the index tells is read."""
 
 
-_MODEL_MODULES = (
-    "models.mistral.modeling_mistral",
-    "models.llama.modeling_llama",
-    "generation.utils",
-    "modeling_utils",
-)
 SOURCES = (
-    PackageSource("peft", "0.3.0", ("peft",)),
-    PackageSource("transformers", "4.28.0", ("transformers", *(f"transformers.{name}" for name in _MODEL_MODULES))),
-    PackageSource("accelerate", "0.20.0", ("accelerate",)),
-    PackageSource("huggingface-hub", "0.14.0", ("huggingface_hub",)),
-    PackageSource("torch", "1.13.1", opened=False),
+    PackageSource("peft", "0.3.0"),
+    PackageSource("transformers", "4.28.0"),
+    PackageSource("accelerate", "0.20.0"),
+    PackageSource("huggingface-hub", "0.14.0"),
+    PackageSource("torch", "1.13.1"),
     PackageSource("torchvision", "0.14.1"),
+    PackageSource("tokenizers", "0.13.2"),
+    PackageSource("trl", "0.4.2"),
+    PackageSource("bitsandbytes", "0.37.0"),
+    PackageSource("torchao", "0.1"),
+    PackageSource("datasets", "2.8.0"),
+    PackageSource("lightning", "2.0.0", is_opened=False),
+    PackageSource("setuptools", "65.0.0"),
+    PackageSource("sentencepiece", "0.1.97", is_opened=False),
+    PackageSource("protobuf", "3.20.2", is_opened=False),
+    # Source distributions, for the most part: they are not built, so what they import is not known.
+    PackageSource("deepspeed", "0.8.0", is_opened=False),
+    PackageSource("flash-attn", "1.0.0", is_opened=False),
 )
-IMPORTERS = frozenset({"peft", "transformers", "accelerate"})
-"""Packages whose imports are looked up in the others."""
-DECLARED_ONLY = frozenset({"torchvision"})
-"""Packages that are read for the requirements that they declare; no symbols are looked up in them."""
+WITHOUT_RELEASES = frozenset({"setuptools"})
+"""Packages of which only the names that they provide matter, not the dates and requirements of each release."""
+WORKERS = 4
+"""Downloads at a time: the index is a shared service."""
 
-_DECLARED_PACKAGES = frozenset({*(source.name for source in SOURCES), "tokenizers", "numpy", "safetensors"})
+_DECLARED_PACKAGES = frozenset({*(source.name for source in SOURCES), "numpy", "safetensors"})
 """Packages whose declared versions are kept."""
-
-Readers = Mapping[str, Mapping[str, Reader]]
-"""By package and version."""
+_LOCAL_PART = re.compile(r"\+[a-z0-9.]+")
+_PREFERRED_PYTHONS = ("cp311", "cp310", "cp38", "abi3", "")
+"""Wheels of one release contain the same sources for every Python; one of these is opened."""
 
 
 def read_all(folder: Path, report: Callable[[str], None]) -> Wheels:
-    """Return the table of all wheels on the index; they are downloaded to ``folder``, and progress goes to ``report``.
+    """Return the table of all releases on the index; wheels are downloaded to ``folder``, progress goes to ``report``.
 
     Raises:
         ReleasesError: the index cannot be read.
     """
-    files = {source.name: _files_by_version(source, wheels(source.name)) for source in SOURCES}
-    readers = {source.name: _open_wheels(files[source.name], folder) for source in SOURCES if source.opened}
-    required = _required_symbols(readers, report)
-    providing = _providing_releases({(module, symbol) for _, module, symbol in required}, readers, report)
-    # A symbol that every release provides cannot be missing.
-    kept = {
-        key: importing
-        for key, importing in sorted(required.items())
-        if len(providing[key[1:]]) < len(readers[_distribution(key[1])])
-    }
-    ordered = {name: tuple(sorted(versions, key=Version)) for name, versions in files.items()}
+    files = {source.name: _files_by_version(source, index.files(source.name)) for source in SOURCES}
+    readers = {}
+    for source in SOURCES:
+        if source.is_opened:
+            report(f"downloading {source.name}")
+            readers[source.name] = _open_wheels(files[source.name], folder)
+    releases = {name: _releases(by_version, readers.get(name, {}), folder) for name, by_version in files.items()}
+    found = symbols.read(readers, releases, report)
     return Wheels(
         date=datetime.now(timezone.utc).date().isoformat(),
-        releases={
-            name: {text: _release(some, readers.get(name, {}).get(text)) for text, some in versions.items()}
-            for name, versions in files.items()
-        },
-        required=tuple(_required(key, importing, ordered) for key, importing in kept.items()),
-        provided=tuple(
-            ProvidedSymbol(
-                package=_distribution(module),
-                module=module,
-                symbol=symbol,
-                releases=to_ranges(providing[module, symbol], ordered[_distribution(module)]),
-            )
-            for module, symbol in sorted({key[1:] for key in kept})
-        ),
+        releases=releases,
+        required=found.required,
+        provided=found.provided,
+        refusals=found.refusals,
     )
 
 
-def _distribution(module: str) -> str:
-    return module.partition(".")[0].replace("_", "-")
-
-
 def _files_by_version(source: PackageSource, files: Iterable[Wheel]) -> dict[str, list[Wheel]]:
+    """Return the wheels by version, and source distributions of packages that are not opened."""
     by_version: dict[str, list[Wheel]] = defaultdict(list)
     for file in files:
-        if Version(file.version) >= Version(source.oldest):
+        if Version(file.version) >= Version(source.oldest) and (file.tags or not source.is_opened):
             by_version[file.version].append(file)
     return by_version
 
 
 def _open_wheels(files_by_version: Mapping[str, list[Wheel]], folder: Path) -> dict[str, Reader]:
-    cache: ContentsCache = {}
+    cache = Cache()
+    chosen = {text: _to_open(files) for text, files in files_by_version.items()}
+    with ThreadPoolExecutor(WORKERS) as pool:
+        paths = list(pool.map(lambda wheel: index.download(wheel, folder), chosen.values()))
     return {
-        text: Reader(download(files[0], folder), files[0].name.replace("-", "_"), cache)
-        for text, files in files_by_version.items()
+        text: Reader(path, wheel.name.replace("-", "_"), cache)
+        for (text, wheel), path in zip(chosen.items(), paths, strict=True)
     }
 
 
-SymbolKey = tuple[str, str, str]
-"""Importing package, module, symbol."""
+def _to_open(files: Iterable[Wheel]) -> Wheel:
+    def rank(wheel: Wheel) -> tuple[int, int]:
+        is_linux = any("linux" in tag and tag.endswith("x86_64") for tag in wheel.tags)
+        is_pure = any(tag.endswith("-none-any") for tag in wheel.tags)
+        python = next(place for place, text in enumerate(_PREFERRED_PYTHONS) if any(text in tag for tag in wheel.tags))
+        return 0 if is_pure else 1 + (not is_linux), python
+
+    return min(files, key=rank)
 
 
-def _required_symbols(readers: Readers, report: Callable[[str], None]) -> dict[SymbolKey, dict[str, str]]:
-    """Return the symbols that packages import from each other, with the importing file by release."""
-    required: dict[SymbolKey, dict[str, str]] = defaultdict(dict)
-    for source in SOURCES:
-        if source.name not in IMPORTERS:
-            continue
-        report(f"reading what {source.name} imports")
-        others = frozenset(name.replace("-", "_") for name in readers if name not in {source.name, *DECLARED_ONLY})
-        for text, reader in readers[source.name].items():
-            for (module, symbol), file in reader.required_symbols(source.entries, others).items():
-                required[source.name, module, symbol][text] = file
-    return required
+def _releases(
+    files_by_version: Mapping[str, list[Wheel]], readers: Mapping[str, Reader], folder: Path
+) -> dict[str, Release]:
+    def release(item: tuple[str, list[Wheel]]) -> Release:
+        text, files = item
+        declared = readers[text].requirements() if text in readers else index.requirements(files, folder)
+        return _release(files, declared)
+
+    with ThreadPoolExecutor(WORKERS) as pool:
+        return dict(zip(files_by_version, pool.map(release, files_by_version.items()), strict=True))
 
 
-def _providing_releases(wanted: set[Import], readers: Readers, report: Callable[[str], None]) -> dict[Import, set[str]]:
-    """Return the releases that provide each of the ``wanted`` symbols."""
-    providing: dict[Import, set[str]] = defaultdict(set)
-    for name, by_version in readers.items():
-        report(f"reading what {name} provides")
-        symbols = [(module, symbol) for module, symbol in wanted if _distribution(module) == name]
-        for text, reader in by_version.items():
-            for module, symbol in symbols:
-                if reader.provides(module, symbol):
-                    providing[module, symbol].add(text)
-    return providing
-
-
-def _required(key: SymbolKey, importing: Mapping[str, str], ordered: Mapping[str, tuple[str, ...]]) -> RequiredSymbol:
-    package, module, symbol = key
-    return RequiredSymbol(
-        package=package,
-        module=module,
-        symbol=symbol,
-        file=importing[max(importing, key=Version)],
-        releases=to_ranges(set(importing), ordered[package]),
-    )
-
-
-def _release(files: list[Wheel], reader: Reader | None) -> Release:
+def _release(files: list[Wheel], declared: Iterable[str]) -> Release:
     return Release(
         date=min(file.uploaded for file in files),
         python=files[0].requires_python or "",
         built_for=_built_for(files),
-        requires=_requires(reader.requirements() if reader else ()),
+        requires=_requires(declared),
         yanked=all(file.yanked for file in files),
     )
 
@@ -182,5 +156,6 @@ def _requires(texts: Iterable[str]) -> dict[str, str]:
             continue
         name = canonicalize_name(requirement.name)
         if name in _DECLARED_PACKAGES and (requirement.marker is None or requirement.marker.evaluate({"extra": ""})):
-            specifiers[name] = str(requirement.specifier)
+            # A wheel can name the build that it was tested with (==2.0.0+cu117); every build has the same interface.
+            specifiers[name] = _LOCAL_PART.sub("", str(requirement.specifier))
     return specifiers

@@ -10,6 +10,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from vc2doctor.commands.versions import Tables, VersionsAnswer
+from vc2doctor.matrix.doors import excluded, open_doors
 from vc2doctor.matrix.grouping import closed_range
 from vc2doctor.matrix.judge import Verdict
 from vc2doctor.matrix.ranges import WORKS
@@ -38,7 +39,7 @@ def render_answer(answer: VersionsAnswer, marks: Marks) -> Iterator[Line]:
     """Yield the verdict, sets that train if it is bad, its reason, and then what else is known."""
     judgement = answer.judgement
     first_reason, *more_reasons = judgement.reason.split("; ")
-    limits = not_judged(answer.not_judged)
+    limits = not_judged({**answer.not_judged, **dict.fromkeys(open_doors(judgement), "")})
     # What is not judged ends the line of the verdict, so that no one who reads only this line is misled.
     yield _line(f"{judgement.verdict.value}{limits}{'' if limits else f': {first_reason}'}", 0)
     yield from _remedies(answer)
@@ -47,6 +48,7 @@ def render_answer(answer: VersionsAnswer, marks: Marks) -> Iterator[Line]:
     yield from _groups(answer, marks)
     is_open = judgement.verdict is not Verdict.INCOMPATIBLE or answer.groups
     sections = {
+        "Ruled out": tuple(excluded(judgement)),
         "Versions do not decide these; they fail only in the situation that is described": judgement.conditions,
         "These other packages could still break it": tuple(_possible_conflicts(answer)) if is_open else (),
         "Nearest measured": answer.nearest_cells,

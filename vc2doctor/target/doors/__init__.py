@@ -26,7 +26,8 @@ class Door(NamedTuple):
     in training code shows that it goes through this door. ``load`` imports what the door needs. ``train`` gets the kit
     of ``probe/door_kit.py``, takes a few optimizer steps, and returns the loss of each (``None``: NaN or infinite).
     ``fault`` names the function, as ``module:Class.method``, that only this door calls: the tests break it to show that
-    the probe notices. ``default`` doors matter unless the code says otherwise.
+    the probe notices. ``parent`` is the door that it goes through: what fails there fails here. ``default`` doors
+    matter unless the code says otherwise.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Door(NamedTuple):
     load: Callable[[], Any]
     train: Callable[[Any], List[Optional[float]]]
     fault: str
+    parent: str = LOOP
     default: bool = False
 
     @property
@@ -56,6 +58,9 @@ def _discover() -> Dict[str, Door]:
 
 DOORS: Dict[str, Door] = _discover()
 """The table by name; the doors that matter by default come first."""
+
+DEFAULT_DOORS = tuple(door.name for door in DOORS.values() if door.default)
+"""The doors that matter if neither the user nor the code names any."""
 
 
 def door_named(name: str) -> str:

@@ -23,4 +23,5 @@ DOOR = Door(
     load=_load,
     train=_train,
     fault="trl:DPOTrainer.train",
+    parent="trainer",
 )

@@ -38,4 +38,5 @@ DOOR = Door(
     load=_load,
     train=_train,
     fault="trl:GRPOTrainer.train",
+    parent="trainer",
 )

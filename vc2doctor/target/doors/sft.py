@@ -25,4 +25,5 @@ DOOR = Door(
     load=_load,
     train=_train,
     fault="trl:SFTTrainer.train",
+    parent="trainer",
 )

@@ -20,7 +20,7 @@ def _train(kit: Any) -> List[Optional[float]]:
 DOOR = Door(
     name="trainer",
     title="transformers.Trainer",
-    modules=(),
+    modules=("accelerate",),
     signs=(
         "transformers.Trainer",
         "transformers.Seq2SeqTrainer",
@@ -31,5 +31,6 @@ DOOR = Door(
     train=_train,
     # trl's trainers bring their own collators.
     fault="transformers.trainer:default_data_collator",
+    parent="accelerate",
     default=True,
 )

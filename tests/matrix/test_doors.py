@@ -1,0 +1,169 @@
+"""Verdicts by door: what rules one door out leaves the others alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.facts import cell
+from vc2doctor.curate.compile import CompileError, compile_matrix
+from vc2doctor.matrix.doors import excluded
+from vc2doctor.matrix.evidence import EvidenceLine
+from vc2doctor.matrix.judge import Combination, Judgement, Verdict, judge, possible_conflicts
+from vc2doctor.matrix.matrix import Matrix
+from vc2doctor.matrix.releases import ProvidedSymbol, Refusal, Release, RequiredSymbol, Wheels
+
+RELEASES = {
+    "torch": ("2.13.0",),
+    "transformers": ("4.40.0", "4.57.0", "5.5.0"),
+    "peft": ("0.6.0", "0.10.0", "0.19.0"),
+    "accelerate": ("0.21.0", "1.15.0"),
+    "trl": ("0.9.0", "0.15.0", "0.30.0"),
+    "torchao": ("0.15.0", "0.16.0"),
+}
+STACK = {"torch": "2.13.0", "transformers": "4.57.0", "peft": "0.10.0"}
+
+
+def required(package: str, provider: str, symbol: str, first: str, door: str, **when: str) -> RequiredSymbol:
+    return RequiredSymbol(
+        package=package,
+        module=provider,
+        symbol=symbol,
+        file=f"{package}/x.py",
+        releases=((first, RELEASES[package][-1]),),
+        door=door,
+        when=when,
+    )
+
+
+def provided(package: str, symbol: str, first: str, last: str) -> ProvidedSymbol:
+    return ProvidedSymbol(package=package, module=package, symbol=symbol, releases=((first, last),))
+
+
+WHEELS = Wheels(
+    date="2026-11-27",
+    releases={name: {text: Release(date="2026-01-01") for text in texts} for name, texts in RELEASES.items()},
+    required=(
+        required("transformers", "peft", "Mixed", "4.57.0", "trainer"),
+        required("transformers", "accelerate", "is_mlu", "4.57.0", "trainer", accelerate=">=0.20"),
+        required("trl", "transformers", "VISION", "0.15.0", "dpo"),
+    ),
+    provided=(
+        provided("peft", "Mixed", "0.10.0", "0.19.0"),
+        provided("accelerate", "is_mlu", "1.15.0", "1.15.0"),
+        provided("transformers", "VISION", "4.40.0", "4.57.0"),
+    ),
+    refusals=(
+        Refusal(package="peft", when={"torchao": "<0.16.0"}, file="peft/y.py", releases=(("0.19.0", "0.19.0"),)),
+    ),
+)
+
+
+def line(transformers: str, peft: str, **doors: str) -> EvidenceLine:
+    return cell("2.13.0", transformers, peft, doors=doors)
+
+
+LINES = (line("4.40.0", "0.6.0"), line("5.5.0", "0.19.0"), line("5.5.0", "0.6.0"), line("4.40.0", "0.19.0"))
+
+
+def matrix(*lines: EvidenceLine) -> Matrix:
+    return Matrix(profiles={}, issues=(), verdicts=compile_matrix([*LINES, *lines], (), WHEELS))
+
+
+MATRIX = matrix()
+
+
+def judged(knowledge: Matrix, *doors: str, **versions: str) -> Judgement:
+    named = {**STACK, "numpy": "2.4.6", "accelerate": "1.15.0", **versions}
+    return judge(Combination(python="3.11", versions=named), knowledge, "bf16", doors)
+
+
+def doors_of(judgement: Judgement) -> dict[str, Verdict]:
+    return {entry.door: entry.verdict for entry in judgement.doors}
+
+
+def test_a_door_that_is_ruled_out_leaves_the_loop_alone() -> None:
+    loop = judged(MATRIX, peft="0.6.0")
+    assert loop.verdict is Verdict.COMPATIBLE
+    assert doors_of(loop)["trainer"] is Verdict.INCOMPATIBLE
+    (reason,) = excluded(loop)
+    assert reason == (
+        "not with transformers' Trainer: transformers >=4.57.0 imports Mixed of peft (in transformers/x.py), "
+        "which peft has from 0.10.0"
+    )
+
+
+def test_a_door_that_matters_decides_the_verdict() -> None:
+    judgement = judged(MATRIX, "trainer", peft="0.6.0")
+    assert judgement.verdict is Verdict.INCOMPATIBLE
+    assert judgement.reason.startswith("transformers' Trainer fails: transformers >=4.57.0 imports Mixed of peft")
+    assert judgement.constraints == ("transformers-from-4.57.0-peft-to-0.6.0-mixed-of-peft",)
+    assert "trainer" not in doors_of(judgement)
+    assert judged(MATRIX, "trainer", peft="0.10.0").verdict is Verdict.COMPATIBLE
+
+
+def test_a_door_needs_what_the_doors_on_the_way_to_it_need() -> None:
+    judgement = judged(MATRIX, "sft", peft="0.6.0", trl="0.9.0")
+    assert judgement.verdict is Verdict.INCOMPATIBLE
+    assert "Mixed of peft" in judgement.reason
+
+
+def test_a_constraint_of_one_door_does_not_concern_its_sibling() -> None:
+    judgement = judged(MATRIX, "trainer", transformers="5.5.0", trl="0.15.0")
+    assert judgement.verdict is Verdict.COMPATIBLE
+    verdicts = doors_of(judgement)
+    assert (verdicts["dpo"], verdicts["sft"]) == (Verdict.INCOMPATIBLE, Verdict.COMPATIBLE)
+    assert judged(MATRIX, transformers="5.5.0", trl="0.9.0").doors[-1].verdict is Verdict.COMPATIBLE
+
+
+def test_doors_whose_packages_are_not_installed_are_not_judged() -> None:
+    assert set(doors_of(judged(MATRIX))) == {"accelerate", "trainer", "adapter", "ddp"}
+    assert {"sft", "dpo", "grpo"} <= set(doors_of(judged(MATRIX, trl="0.30.0")))
+
+
+def test_of_an_incomplete_combination_the_doors_that_are_ruled_out_are_judged() -> None:
+    versions = {"torch": "2.13.0", "transformers": "4.57.0", "peft": "0.6.0"}
+    judgement = judge(Combination(python=None, versions=versions, installed=False), MATRIX, "bf16")
+    assert doors_of(judgement) == dict.fromkeys(("trainer", "sft", "dpo", "grpo"), Verdict.INCOMPATIBLE)
+
+
+def test_what_the_importing_package_asks_for_first_limits_the_region() -> None:
+    (constraint,) = [entry for entry in MATRIX.verdicts.constraints if "is_mlu" in entry.reason]
+    assert (constraint.door, constraint.when) == ("trainer", {"transformers": ">=4.57.0", "accelerate": "<=0.21.0"})
+
+
+def test_a_version_that_a_package_refuses_rules_the_loop_out() -> None:
+    assert judged(MATRIX, peft="0.19.0", torchao="0.16.0").verdict is Verdict.COMPATIBLE
+    refused = judged(MATRIX, peft="0.19.0", torchao="0.15.0")
+    assert refused.verdict is Verdict.INCOMPATIBLE
+    assert refused.reason == "peft >=0.19.0 raises an error with torchao <0.16.0 (in peft/y.py)"
+    assert refused.doors == ()
+
+
+def test_a_line_without_outcomes_of_doors_verifies_the_plain_loop_only() -> None:
+    known = {"transformers": "5.5.0", "peft": "0.19.0"}
+    assert judged(MATRIX, **known).verdict is Verdict.VERIFIED
+    judgement = judged(MATRIX, "trainer", **known)
+    assert judgement.verdict is Verdict.COMPATIBLE
+    assert judgement.reason.endswith("not measured with these versions: transformers' Trainer")
+
+
+def test_a_door_that_was_measured_to_pass_is_verified() -> None:
+    known = {"transformers": "5.5.0", "peft": "0.10.0"}
+    knowledge = matrix(line(*known.values(), trainer="passed", dpo="failed"))
+    assert judged(knowledge, "trainer", **known).verdict is Verdict.VERIFIED
+    judgement = judged(knowledge, "trainer", "dpo", **known)
+    assert judgement.verdict is Verdict.INCOMPATIBLE
+    assert judgement.reason == "trl's DPOTrainer fails: trl's DPOTrainer was measured, and failed"
+
+
+def test_a_measured_door_that_contradicts_a_constraint_is_an_error() -> None:
+    with pytest.raises(CompileError, match=r"imports Mixed of peft.*but cell 2\.13\.0-4\.57\.0-0\.6\.0 trains"):
+        matrix(line("4.57.0", "0.6.0", trainer="passed"))
+    matrix(line("4.57.0", "0.6.0", accelerate="passed"))
+
+
+def test_possible_conflicts_are_those_of_the_loop_and_of_the_doors_that_matter() -> None:
+    combination = Combination(python=None, versions=STACK, installed=False)
+    assert not any("is_mlu" in entry.reason for entry in possible_conflicts(combination, MATRIX, "bf16"))
+    conflicts = possible_conflicts(combination, MATRIX, "bf16", ("sft",))
+    assert [entry.where for entry in conflicts if "is_mlu" in entry.reason] == ["with accelerate <=0.21.0"]
