@@ -4,6 +4,7 @@ from typing import Any, Dict, List, NamedTuple
 
 from ..runtime import Runtime
 from ..shared.spec import Spec
+from . import architecture
 from .tensors import IGNORED_LABEL
 
 CHANNELS = 3
@@ -44,7 +45,7 @@ class VideoBatch(NamedTuple):
 def with_adapters(runtime: Runtime, spec: Spec, model: Any) -> Any:
     """Return ``model`` with the LoRA adapters of ``spec``, in training mode."""
     runtime.torch.manual_seed(spec.seed)
-    if spec.checkpointing:
+    if spec.checkpointing and getattr(model, "supports_gradient_checkpointing", True):
         model.gradient_checkpointing_enable()
     model.config.use_cache = False
     config = runtime.peft.LoraConfig(
@@ -53,11 +54,17 @@ def with_adapters(runtime: Runtime, spec: Spec, model: Any) -> Any:
         r=spec.r,
         lora_alpha=spec.alpha,
         lora_dropout=spec.dropout,
-        target_modules=list(spec.targets),
+        target_modules=adapter_targets(runtime, spec, model),
     )
     peft_model = runtime.peft.get_peft_model(model, config)
     peft_model.train()
     return peft_model
+
+
+def adapter_targets(runtime: Runtime, spec: Spec, model: Any) -> List[str]:
+    """Return the modules of ``model`` that get adapters: the spec's targets, or every linear layer if it has none."""
+    names = {name.rsplit(".", 1)[-1] for name, _ in model.named_modules()}
+    return [target for target in spec.targets if target in names] or list(architecture.linear_names(runtime, model))
 
 
 def family(transformers: Any) -> str:
@@ -67,6 +74,8 @@ def family(transformers: Any) -> str:
 
 def base_model(runtime: Runtime, spec: Spec, dtype: str) -> Any:
     """Return the seeded base model in ``dtype``, with the same weights at every call."""
+    if spec.architecture:
+        return architecture.build(runtime, spec, BOS, PAD).to(getattr(runtime.torch, dtype))
     runtime.torch.manual_seed(spec.seed)
     prefix = family(runtime.transformers)
     options: Dict[str, Any] = {

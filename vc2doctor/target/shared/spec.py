@@ -33,6 +33,8 @@ class Spec(NamedTuple):
     ``fan_in``. The probe trains at ``probe_rate``, at which a few steps change the loss by more than the rounding of
     bfloat16. ``plant`` names the outliers in the miniature; ``stress`` lists those to plant one after the other.
     ``entry`` (``module:function``) or ``checkpoint`` (a path) replaces the miniature. ``max_tokens`` cuts each text.
+    ``architecture`` is the JSON of a model's configuration: the miniature's language model is then this model with two
+    small layers. Without it, it is Mistral (Llama in a transformers without Mistral).
     """
 
     model: str = "videochat2"
@@ -55,6 +57,7 @@ class Spec(NamedTuple):
     checkpoint: str = ""
     texts: Tuple[str, ...] = ()
     max_tokens: int = 512
+    architecture: str = ""
 
 
 def parse(text: str) -> Spec:

@@ -1,0 +1,171 @@
+"""Builds the user's own architecture as a miniature: from the JSON of its configuration, never from code or weights."""
+
+import contextlib
+import json
+from typing import Any, Dict, Iterator, Optional, Tuple
+
+from ..runtime import Runtime
+from ..shared.spec import Spec
+from .shrink import shrink
+
+MAX_PARAMETERS = 20_000_000
+"""A miniature has less than one million. More means that a width escaped, and that the probe would need much memory."""
+TEXT_KEYS = ("text_config", "language_config", "llm_config", "thinker_config")
+"""Where a configuration for several kinds of input keeps that of its language model."""
+NOT_OF_THE_MODEL = ("quantization_config", "auto_map", "torch_dtype", "dtype", "architectures")
+"""Keys that say how weights are stored, or where code of the model's own lies."""
+MAX_NESTING = 3
+"""Levels of such keys; Qwen-Omni has two."""
+
+
+class UnknownArchitectureError(Exception):
+    """The installed transformers has no configuration class for a model type."""
+
+
+class ShrinkError(Exception):
+    """A configuration cannot be turned into a small model."""
+
+
+class OwnCodeError(Exception):
+    """A model type that only code beside the weights knows, which is never run."""
+
+
+def language_part(config: Dict[str, Any]) -> Dict[str, Any]:
+    """Return the configuration of the language model in ``config``: a part of it, or all of it."""
+    for _ in range(MAX_NESTING):
+        part = next((config[key] for key in TEXT_KEYS if isinstance(config.get(key), dict)), None)
+        if part is None:
+            break
+        # Older configurations leave the type of the language model out; LLaVA means Llama then.
+        config = dict({"model_type": "llama"}, **part)
+    return config
+
+
+def build(runtime: Runtime, spec: Spec, bos: int, eos: int) -> Any:
+    """Return the seeded float32 model of two layers of ``spec.architecture``, on the device.
+
+    Raises:
+        UnknownArchitectureError: the installed transformers has no such model type.
+        OwnCodeError: it has none, and the configuration names code of the model's own.
+        ImportError: the model class cannot be imported here.
+        ShrinkError: the configuration cannot be shrunk, or the class cannot be built from the small one.
+    """
+    config = small_config(runtime, spec, bos, eos)
+    model_class = _class_of(runtime, config)
+    try:
+        _check_size(runtime, model_class, config)
+        runtime.torch.manual_seed(spec.seed)
+        model = _construct(model_class, config)
+    except (ImportError, ShrinkError):
+        raise
+    except Exception as error:
+        raise ShrinkError("its class cannot be built with two small layers: %s" % _text(error)) from error
+    return model.to(device=runtime.device, dtype=runtime.torch.float32)
+
+
+def small_config(runtime: Runtime, spec: Spec, bos: int, eos: int) -> Any:
+    """Return the configuration object of the small twin.
+
+    Raises:
+        UnknownArchitectureError: the installed transformers has no such model type.
+        OwnCodeError: it has none, and the configuration names code of the model's own.
+        ShrinkError: the configuration cannot be shrunk.
+    """
+    keys = language_part(json.loads(spec.architecture))
+    try:
+        full = _full_config(runtime, keys)
+        part = language_part(full.to_dict())
+        if part.get("model_type") != full.model_type:
+            # Qwen2-VL's file has no part for the language model, but its class makes one.
+            full = _full_config(runtime, part)
+        model_type = full.model_type
+        names = dict(getattr(full, "attribute_map", None) or {})
+        small = shrink(full.to_dict(), names, spec.shape.vocabulary, (bos, eos)).keys
+        if spec.attention != "default":
+            small["attn_implementation"] = spec.attention
+        return runtime.transformers.AutoConfig.for_model(model_type, **small)
+    except (ImportError, UnknownArchitectureError, OwnCodeError):
+        raise
+    except Exception as error:
+        raise ShrinkError("its configuration cannot be shrunk: %s" % _text(error)) from error
+
+
+def _full_config(runtime: Runtime, keys: Dict[str, Any]) -> Any:
+    model_type = str(keys.get("model_type"))
+    if model_type not in runtime.transformers.CONFIG_MAPPING:
+        raise (OwnCodeError if "auto_map" in keys else UnknownArchitectureError)(model_type)
+    # for_model runs the installed transformers' class only, whatever the file says about code of its own.
+    given = {key: value for key, value in keys.items() if key not in ("model_type", *NOT_OF_THE_MODEL)}
+    return runtime.transformers.AutoConfig.for_model(model_type, **given)
+
+
+def _class_of(runtime: Runtime, config: Any) -> Any:
+    """Return the class with a language model's loss for ``config``."""
+    mapping = runtime.transformers.MODEL_FOR_CAUSAL_LM_MAPPING
+    if type(config) not in mapping:
+        raise ShrinkError("transformers %s has no language model class for it" % runtime.transformers.__version__)
+    found: Any = mapping[type(config)]
+    return found[0] if isinstance(found, (list, tuple)) else found
+
+
+def _construct(model_class: Any, config: Any) -> Any:
+    # Older releases choose the attention code in `_from_config` only.
+    from_config = getattr(model_class, "_from_config", None)
+    return from_config(config) if from_config is not None else model_class(config)
+
+
+def _check_size(runtime: Runtime, model_class: Any, config: Any) -> None:
+    """Count the parameters without memory for them, where torch can do that.
+
+    Raises:
+        ShrinkError: there are too many.
+    """
+    with contextlib.ExitStack() as stack:
+        if not _enter_meta(runtime, stack):
+            return
+        try:
+            count = sum(parameter.numel() for parameter in _construct(model_class, config).parameters())
+        except ImportError:
+            raise
+        except Exception:  # noqa: BLE001 - some classes compute with their buffers, which meta tensors cannot do
+            return
+    if count > MAX_PARAMETERS:
+        raise ShrinkError("with two layers it still has %.3g million parameters" % (count / 1e6))
+
+
+def _enter_meta(runtime: Runtime, stack: contextlib.ExitStack) -> bool:
+    """Enter a region in which new tensors have no memory; ``False``: torch before 2.0 has none."""
+    device = runtime.torch.device("meta")
+    if not hasattr(device, "__enter__"):
+        return False
+    stack.enter_context(device)
+    return True
+
+
+def linear_names(runtime: Runtime, model: Any) -> Tuple[str, ...]:
+    """Return the names of all linear layers but the output layer: what peft calls ``all-linear``.
+
+    peft has that word since 0.8 only, so the names are collected here.
+    """
+    output = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
+    return tuple(name for name, module in _linear_modules(runtime, model) if module is not output)
+
+
+def _linear_modules(runtime: Runtime, model: Any) -> Iterator[Tuple[str, Any]]:
+    kinds = tuple(kind for kind in (runtime.torch.nn.Linear, _conv1d()) if kind is not None)
+    for name, module in model.named_modules():
+        if isinstance(module, kinds):
+            yield name, module
+
+
+def _conv1d() -> Optional[Any]:
+    """Return transformers' linear layer with a transposed weight, which GPT-2 has."""
+    with contextlib.suppress(ImportError):
+        from transformers.pytorch_utils import Conv1D  # noqa: PLC0415 - the target's; it moved here in 4.20
+
+        return Conv1D
+    return None
+
+
+def _text(error: BaseException) -> str:
+    return "%s: %s" % (type(error).__name__, " ".join(str(error).split())[:200])
