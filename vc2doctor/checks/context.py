@@ -2,7 +2,7 @@
 
 from functools import cached_property
 
-from vc2doctor.checks.plan import Plan
+from vc2doctor.checks.plan import PLAIN, Plan
 from vc2doctor.core.data import Data
 from vc2doctor.core.versions import STACK_PACKAGES
 from vc2doctor.environment.model import Environment
@@ -12,12 +12,14 @@ from vc2doctor.matrix.judge import Combination, Judgement, judge, nearest_cells
 from vc2doctor.matrix.known_issue import KnownIssue
 from vc2doctor.matrix.matrix import Matrix
 from vc2doctor.matrix.profile import Profile
-from vc2doctor.probe.facts import ProbeRun
+from vc2doctor.probe.facts import ArchitectureFailure, ProbeRun
 from vc2doctor.probe.outcome import RecipeOutcome, outcomes
 from vc2doctor.target.shared.recipes import CONTROL, RECIPES
 
 _NOT_NVIDIA_BUILDS = ("+rocm", "+xpu")
 """Local versions of torch builds for AMD and Intel GPUs."""
+_NOT_A_SIGN = ("shrink", "own-code")
+"""Stages at which the user's architecture could not be tried, which says nothing about the environment."""
 
 
 class Examination(Data):
@@ -73,6 +75,20 @@ class Examination(Data):
         is_built_for_another = any(build in self.versions.get("torch", "") for build in _NOT_NVIDIA_BUILDS)
         return bool(environment.nvidia.gpus) or is_built_for_another or environment.platform.system == "Darwin"
 
+    @property
+    def architecture_failure(self) -> ArchitectureFailure | None:
+        """Why the probe trained a plain language model instead of the model that the code names."""
+        return self.probe.architecture_failure if self.probe else None
+
+    @property
+    def judged_as(self) -> str:
+        """What the verdict is about, and why."""
+        judged_as = self.plan.judged_as
+        if self.architecture_failure is not None:
+            return f"{PLAIN.subject}; {judged_as.subject} itself was not trained, see VC022"
+        size = " with two layers" if self.probe is not None and self.probe.architecture is not None else ""
+        return f"{judged_as.subject}{size} ({judged_as.reason})"
+
     @cached_property
     def outcomes(self) -> tuple[RecipeOutcome, ...]:
         """The outcome of every recipe that the probe started."""
@@ -108,5 +124,8 @@ class Examination(Data):
         needed = (self.outcome(CONTROL), self.outcome(self.plan.precision))
         are_finite = all(outcome is not None and outcome.outcome == "finite" for outcome in needed)
         adapter = self.probe.adapter if self.probe else None
+        if self.architecture_failure is not None and self.architecture_failure.stage not in _NOT_A_SIGN:
+            # The user's model failed here; that another one trains does not outweigh it.
+            return False
         # The worker saves and reloads the adapter of the miniature only: a user's function may have none.
         return are_finite and (self.plan.custom_subject is not None or (adapter is not None and adapter.same))

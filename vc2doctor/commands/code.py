@@ -5,9 +5,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from vc2doctor.commands import settings
-from vc2doctor.commands.report import CodeReading
+from vc2doctor.commands.report import CodeModel, CodeReading
 from vc2doctor.commands.settings import SettingsSource
 from vc2doctor.findings import Finding, Severity
+from vc2doctor.linter.analyse.named_models import named_models
 from vc2doctor.linter.analyse.recipe import recipes_of, riskiest_recipe
 from vc2doctor.linter.model import CodeFinding, Diagnosis, undiagnosed
 from vc2doctor.linter.run import LintResult, LintTask, apply_rules
@@ -30,6 +31,8 @@ def read(code: Path, installed: Mapping[str, str], source: SettingsSource) -> Co
         precision=riskiest_recipe(recipes),
         silenced=result.silenced + result.switched_off,
         settings=loaded.applied,
+        root=result.facts.code.files.root,
+        models=tuple(CodeModel(**model._asdict()) for model in named_models(result.facts)),
     )
 
 

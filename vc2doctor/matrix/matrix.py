@@ -1,6 +1,7 @@
 """Everything that the project knows about versions, as one object."""
 
 from vc2doctor.core.data import Data
+from vc2doctor.matrix.architectures import Architectures
 from vc2doctor.matrix.compiled import Verdicts
 from vc2doctor.matrix.known_issue import KnownIssue
 from vc2doctor.matrix.profile import Profile
@@ -13,3 +14,5 @@ class Matrix(Data):
     """By name."""
     issues: tuple[KnownIssue, ...]
     verdicts: Verdicts
+    architectures: Architectures = Architectures()
+    """The architectures of transformers; empty: the folder has no such file."""

@@ -116,7 +116,7 @@ def _verdict(report: Report, marks: Marks) -> Line:
     sentence, kind = _verdict_in_words(report)
     mark, style = marks(kind)
     counts = f" {counted_by_severity(report.findings)}." if report.findings else ""
-    return Line(Text.assemble((f"{mark} {sentence}", style), printable(_settings_that_decided(report)), counts), hang=2)
+    return Line(Text.assemble((f"{mark} {sentence}", style), printable(_settings_that_decided(report)), printable(_judged_as(report)), counts), hang=2)
 
 
 def _verdict_in_words(report: Report) -> tuple[str, str]:
@@ -141,6 +141,10 @@ def _range(headroom: Headroom) -> str:
         # A note (VC019) if the precision that decides is not float16.
         return f"{size} ({tightest.bits:.1f} bits): float16 cannot hold these texts."
     return f"{size} ({tightest.bits:.1f} bits spare): float16 holds these texts."
+
+
+def _judged_as(report: Report) -> str:
+    return f" Judged as: {report.judged_as}."
 
 
 def _settings_that_decided(report: Report) -> str:

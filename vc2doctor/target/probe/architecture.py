@@ -12,6 +12,8 @@ MAX_PARAMETERS = 20_000_000
 """A miniature has less than one million. More means that a width escaped, and that the probe would need much memory."""
 TEXT_KEYS = ("text_config", "language_config", "llm_config", "thinker_config")
 """Where a configuration for several kinds of input keeps that of its language model."""
+EXPERT_NAMES = ("gate_proj", "up_proj", "down_proj", "w1", "w2", "w3")
+"""https://github.com/huggingface/peft/blob/main/src/peft/utils/transformers_weight_conversion.py."""
 NOT_OF_THE_MODEL = ("quantization_config", "auto_map", "torch_dtype", "dtype", "architectures")
 """Keys that say how weights are stored, or where code of the model's own lies."""
 MAX_NESTING = 3
@@ -145,10 +147,20 @@ def _enter_meta(runtime: Runtime, stack: contextlib.ExitStack) -> bool:
 def linear_names(runtime: Runtime, model: Any) -> Tuple[str, ...]:
     """Return the names of all linear layers but the output layer: what peft calls ``all-linear``.
 
-    peft has that word since 0.8 only, so the names are collected here.
+    peft has that word since 0.8 only, so the names are collected here. In a model whose experts are one parameter,
+    layers with the former names of those experts are left out: peft takes them for the experts, and refuses dropout.
     """
     output = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
-    return tuple(name for name, module in _linear_modules(runtime, model) if module is not output)
+    left_out = EXPERT_NAMES if any(_holds_experts(*named) for named in model.named_parameters()) else ()
+    return tuple(
+        name
+        for name, module in _linear_modules(runtime, model)
+        if module is not output and name.rsplit(".", 1)[-1] not in left_out
+    )
+
+
+def _holds_experts(name: str, parameter: Any) -> bool:
+    return "experts" in name and parameter.dim() > 2  # noqa: PLR2004 - more than a matrix
 
 
 def _linear_modules(runtime: Runtime, model: Any) -> Iterator[Tuple[str, Any]]:

@@ -62,9 +62,14 @@ def with_adapters(runtime: Runtime, spec: Spec, model: Any) -> Any:
 
 
 def adapter_targets(runtime: Runtime, spec: Spec, model: Any) -> List[str]:
-    """Return the modules of ``model`` that get adapters: the spec's targets, or every linear layer if it has none."""
-    names = {name.rsplit(".", 1)[-1] for name, _ in model.named_modules()}
-    return [target for target in spec.targets if target in names] or list(architecture.linear_names(runtime, model))
+    """Return the modules of ``model`` that get adapters: the spec's targets, or every linear layer if it has none.
+
+    In a model that is not the profile's own they are named in full, and only linear layers are taken.
+    """
+    if not spec.architecture and runtime.checkpoint is None:
+        return list(spec.targets)
+    linear = architecture.linear_names(runtime, model)
+    return [name for name in linear if name.rsplit(".", 1)[-1] in spec.targets] or list(linear)
 
 
 def family(transformers: Any) -> str:

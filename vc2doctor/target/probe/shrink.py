@@ -100,7 +100,8 @@ def _sizes(keys: Dict[str, Any], names: Dict[str, str]) -> _Sizes:
         _number(keys, names, name) for name in ("hidden_size", "num_attention_heads", "num_hidden_layers")
     )
     if not hidden or not layers:
-        raise ValueError("its configuration names no width or no layers")
+        message = "its configuration names no width or no layers"
+        raise ValueError(message)
     # A model without attention (Mamba) has no heads.
     heads = heads or 1
     head = next((keys[name] for name in _HEAD_WIDTHS if isinstance(keys.get(name), int)), hidden // heads)
