@@ -1,7 +1,7 @@
 """The model that your code names could not be trained with two layers, so a plain language model was trained instead.
 
-The probe builds the architecture that the code names from the JSON of its configuration, with two small layers. It never
-runs code that came with a model, and it downloads nothing.
+The probe builds the architecture that the code names from the JSON of its configuration, with two small layers. It
+never runs code that came with a model, and it downloads nothing.
 
 Why it matters: a transformers that lacks the architecture cannot load the model either, and an architecture whose class
 cannot be imported cannot be trained: both are errors. If the small model raises, your model may raise as well, so the
@@ -80,7 +80,9 @@ def _remedy(examination: Examination, first: str) -> tuple[str, tuple[str, ...]]
         judgement = judge(combination, examination.matrix, examination.plan.precision)
         if judgement.verdict in (Verdict.VERIFIED, Verdict.COMPATIBLE):
             command = commands.install(examination.environment.interpreter, [f"transformers=={release}"])
-            return f"Install transformers {release}: with the other versions it is {judgement.verdict.value}.", (command,)
+            return f"Install transformers {release}: with the other versions it is {judgement.verdict.value}.", (
+                command,
+            )
     return f"Install transformers {first} or newer. With the other versions installed here, none is known to work.", ()
 
 

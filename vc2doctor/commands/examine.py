@@ -13,7 +13,7 @@ from vc2doctor.commands.judged_as import Choice
 from vc2doctor.commands.report import CodeReading, ProbeReport, Report
 from vc2doctor.commands.request import ExaminationRequest
 from vc2doctor.core.data import Data
-from vc2doctor.environment import interpreter
+from vc2doctor.environment.choice import choose as choose_target
 from vc2doctor.environment.gather import gather
 from vc2doctor.environment.model import Environment
 from vc2doctor.matrix import load
@@ -56,9 +56,9 @@ def examine(
     if request.profile is not None:
         # A wrong name is reported before anything is started.
         load.profile(matrix, request.profile)
-    python = interpreter.find(request.python)
+    target = choose_target(request.python, folder)
     on_progress("reading what is installed")
-    environment = gather(python, folder)
+    environment = gather(target, folder)
     code = CodeReading()
     if read_code is not None:
         on_progress("reading the training code")
@@ -76,7 +76,7 @@ def examine(
     if order is not None and not examination.missing:
         recipes = _recipes(order, examination.plan.precision)
         spec = spec_of(choice.profile, order.subject, choice.architecture)
-        run = probe(python, request.device, recipes, request.timeout, on_progress, spec)
+        run = probe(target.python, request.device, recipes, request.timeout, on_progress, spec)
         examination = examination.model_copy(update={"probe": run})
     return report_on(examination, time.monotonic() - start_time)
 

@@ -24,8 +24,13 @@ _GGUF_STRING, _GGUF_ARRAY = 8, 9
 _GGUF_SIZES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
 """Bytes of a value by its type: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md."""
 _GGUF_TYPES = {
-    **{"qwen2moe": "qwen2_moe", "qwen3moe": "qwen3_moe", "gptneox": "gpt_neox", "command-r": "cohere"},
-    **{"gemma3": "gemma3_text", "deepseek2": "deepseek_v3", "gpt-oss": "gpt_oss"},
+    "qwen2moe": "qwen2_moe",
+    "qwen3moe": "qwen3_moe",
+    "gptneox": "gpt_neox",
+    "command-r": "cohere",
+    "gemma3": "gemma3_text",
+    "deepseek2": "deepseek_v3",
+    "gpt-oss": "gpt_oss",
 }
 """GGUF's names of architectures that differ from transformers'."""
 
@@ -61,7 +66,9 @@ def read(path: Path, types_of_classes: dict[str, str]) -> ModelConfig | None:
     if not isinstance(keys.get("model_type"), str):
         classes = keys.get("architectures")
         names = classes if isinstance(classes, list) else []
-        known = next((types_of_classes[name] for name in names if isinstance(name, str) and name in types_of_classes), None)
+        known = next(
+            (types_of_classes[name] for name in names if isinstance(name, str) and name in types_of_classes), None
+        )
         if known is None:
             return None
         keys["model_type"] = known
@@ -140,7 +147,7 @@ def _skip_gguf(file: BinaryIO, kind: int) -> None:
         # Arrays are vocabularies: the architecture stands before them.
         raise ValueError(kind)
     else:
-        file.seek(_GGUF_SIZES[kind] if kind in _GGUF_SIZES else 0, os.SEEK_CUR)
+        file.seek(_GGUF_SIZES.get(kind, 0), os.SEEK_CUR)
 
 
 def _depth(value: object, level: int = 0) -> int:

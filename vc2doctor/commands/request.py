@@ -16,8 +16,10 @@ class ExaminationRequest(Data):
     """The options that ``check`` and ``probe`` share."""
 
     python: str | None = None
-    """An interpreter, or the folder of a venv; ``None``: the interpreter that runs the doctor."""
+    """An interpreter, or the folder of a venv; ``None``: the active environment, else the interpreter that runs the
+    doctor."""
     profile: str | None = None
+    """``None``: it follows from the code or from the checkpoint, else it is that of a plain language model."""
     precision: Annotated[str, AfterValidator(recipe_named)] | None = None
     """The recipe that decides the verdict; ``None``: the recipe of the code, else that of the profile."""
     device: str = "auto"

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import click
 from packaging.utils import parse_wheel_filename
-from packaging.version import Version
 
 from vc2doctor.core import writing
 from vc2doctor.matrix.architectures import Architectures
 
-_FILES = tuple(f"transformers/models/auto/{name}.py" for name in ("configuration_auto", "auto_mappings", "modeling_auto"))
+_FILES = tuple(
+    f"transformers/models/auto/{name}.py" for name in ("configuration_auto", "auto_mappings", "modeling_auto")
+)
 _CONFIGS = "CONFIG_MAPPING_NAMES"
 _MODELS = ("MODEL_FOR_CAUSAL_LM_MAPPING_NAMES", "MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES")
 _DECODERS = ("ForCausalLM", "ForConditionalGeneration")
@@ -34,10 +35,9 @@ def read_all(folder: Path) -> Architectures:
         for name in sorted(types):
             first.setdefault(name, str(version))
         classes.update(own_classes)
-    versions: list[Version] = [version for version, _ in wheels]
     return Architectures(
-        oldest=str(versions[0]),
-        newest=str(versions[-1]),
+        oldest=str(wheels[0][0]),
+        newest=str(wheels[-1][0]),
         first=dict(sorted(first.items())),
         classes=dict(sorted(classes.items())),
     )

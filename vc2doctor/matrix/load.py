@@ -56,9 +56,7 @@ def load(folder: Path) -> Matrix:
         raise MatrixError(message)
     profiles = {entry.name: entry for entry in _toml_entries(folder / "profiles", Profile, "name")}
     issues = known_issues(folder)
-    return Matrix(
-        profiles=profiles, issues=issues, verdicts=_verdicts(folder), architectures=_architectures(folder)
-    )
+    return Matrix(profiles=profiles, issues=issues, verdicts=_verdicts(folder), architectures=_architectures(folder))
 
 
 def known_issues(folder: Path) -> tuple[KnownIssue, ...]:

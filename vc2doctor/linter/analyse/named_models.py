@@ -70,12 +70,15 @@ def _other_modules(facts: Facts) -> Iterator[Module]:
         for name, data in facts.code.files.texts.items()
         if name.endswith((".py", ".ipynb")) and _MENTIONS_MODEL.search(data)
     ]
-    for name in names[:MAX_PARSED]:
-        try:
-            yield module_of(read_source(name, facts.code.files.texts[name]))
-        except (UnreadableError, RecursionError):
-            # Nothing that matters for precision is in the file, so it is not reported as unread.
-            continue
+    yield from filter(None, (_parsed(name, facts.code.files.texts[name]) for name in names[:MAX_PARSED]))
+
+
+def _parsed(name: str, data: bytes) -> Module | None:
+    try:
+        return module_of(read_source(name, data))
+    except (UnreadableError, RecursionError):
+        # Nothing that matters for precision is in the file, so it is not reported as unread.
+        return None
 
 
 def _launched(facts: Facts) -> Iterator[_Ranked]:

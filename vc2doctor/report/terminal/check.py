@@ -60,6 +60,7 @@ def _code(report: Report) -> str:
 
 def _environment(environment: Environment) -> Iterator[Line]:
     interpreter = environment.interpreter
+    yield labeled_line("Examined", _examined(environment))
     yield labeled_line("Python", f"{interpreter.version} ({interpreter.kind}), {interpreter.path}")
     yield labeled_line("Stack", _versions(environment, STACK_PACKAGES))
     yield labeled_line("Companions", _versions(environment, COMPANION_PACKAGES))
@@ -72,6 +73,14 @@ def _environment(environment: Environment) -> Iterator[Line]:
     bf16_flags = " ".join(flag for flag in cpu.flags if "bf16" in flag)
     model = cpu.model or "unknown model"
     yield labeled_line("CPU", f"{model}, {counted(cpu.cores, 'core')}, {bf16_flags or 'no bf16 instructions'}")
+
+
+def _examined(environment: Environment) -> str:
+    choice = environment.choice
+    if environment.is_unchosen:
+        return "nothing: no environment is active, and you named none"
+    others = "".join(f"; not examined: {path} (vc2doctor check --python {path})" for path in choice.others)
+    return f"{environment.interpreter.prefix}: {choice.reason}{others}"
 
 
 def _gpu(gpu: Gpu, nvidia: Nvidia) -> str:
@@ -116,12 +125,22 @@ def _verdict(report: Report, marks: Marks) -> Line:
     sentence, kind = _verdict_in_words(report)
     mark, style = marks(kind)
     counts = f" {counted_by_severity(report.findings)}." if report.findings else ""
-    return Line(Text.assemble((f"{mark} {sentence}", style), printable(_settings_that_decided(report)), printable(_judged_as(report)), counts), hang=2)
+    return Line(
+        Text.assemble(
+            (f"{mark} {sentence}", style),
+            printable(_settings_that_decided(report)),
+            printable(_judged_as(report)),
+            counts,
+        ),
+        hang=2,
+    )
 
 
 def _verdict_in_words(report: Report) -> tuple[str, str]:
     """Return the sentence of the verdict and the kind of its mark."""
     precision = report.plan.precision
+    if _is_unchosen(report):
+        return "No environment was chosen, so none was examined.", "warn"
     if report.verdict == "fit":
         return f"Fit to train under {precision}.", "good"
     if report.verdict == "unfit":
@@ -144,7 +163,11 @@ def _range(headroom: Headroom) -> str:
 
 
 def _judged_as(report: Report) -> str:
-    return f" Judged as: {report.judged_as}."
+    return "" if _is_unchosen(report) else f" Judged as: {report.judged_as}."
+
+
+def _is_unchosen(report: Report) -> bool:
+    return report.environment.is_unchosen and report.verdict == "incomplete"
 
 
 def _settings_that_decided(report: Report) -> str:

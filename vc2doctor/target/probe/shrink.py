@@ -21,7 +21,14 @@ MAX_POSITIONS = 512
 
 _DROPPED = frozenset(
     {
-        *("quantization_config", "compression_config", "auto_map", "custom_pipelines", "_name_or_path", "architectures"),
+        *(
+            "quantization_config",
+            "compression_config",
+            "auto_map",
+            "custom_pipelines",
+            "_name_or_path",
+            "architectures",
+        ),
         *("torch_dtype", "dtype", "transformers_version", "model_type", "attn_implementation"),
         *("vision_config", "audio_config", "transformers_weights", "attn_config_class", "pretraining_tp"),
         *("base_model_tp_plan", "base_model_pp_plan", "base_model_ep_plan", "task_specific_params"),
@@ -154,9 +161,7 @@ def _kv_heads(count: int, heads: int) -> int:
     return 1 if count == 1 else HEADS // 2
 
 
-def _tokens(
-    keys: Dict[str, Any], names: Dict[str, str], vocabulary: int, special: Tuple[int, int]
-) -> Dict[str, Any]:
+def _tokens(keys: Dict[str, Any], names: Dict[str, str], vocabulary: int, special: Tuple[int, int]) -> Dict[str, Any]:
     """Return the vocabulary and the token ids, none of which may lie beyond it."""
     small: Dict[str, Any] = {name: vocabulary for name, value in keys.items() if _is_vocabulary(name, value)}
     small[names.get("vocab_size", "vocab_size")] = vocabulary
@@ -218,22 +223,25 @@ def _sections(values: Sequence[Any], total: int) -> List[int]:
 
 
 def _integer(name: str, value: int, keys: Dict[str, Any], sizes: _Sizes) -> int:
-    if name in _FIXED:
-        return min(value, _FIXED[name]) if not name.startswith("qk_head") else _FIXED[name]
-    if name in _HEAD_WIDTHS:
+    small = value
+    if name.startswith("qk_head"):
+        small = _FIXED[name]
+    elif name in _FIXED:
+        small = min(value, _FIXED[name])
+    elif name in _HEAD_WIDTHS:
         # DeepSeek calls the rotary part of a head its width.
-        return HEAD_WIDTH // 2 if value == keys.get("qk_rope_head_dim") else sizes.new_head
-    if name in _ROTARY_WIDTHS:
-        return max(2, value * sizes.new_head // sizes.head // 2 * 2)
-    if name in _INTERMEDIATE:
-        return min(value, INTERMEDIATE)
-    if name in _POSITIONS:
-        return min(value, MAX_POSITIONS) if not _scales_positions(keys) else value
-    if value == sizes.hidden:
-        return HIDDEN
-    if _WIDTH.search(name) and not _NO_WIDTH.search(name) and value > MAX_WIDTH:
-        return MAX_WIDTH
-    return value
+        small = HEAD_WIDTH // 2 if value == keys.get("qk_rope_head_dim") else sizes.new_head
+    elif name in _ROTARY_WIDTHS:
+        small = max(2, value * sizes.new_head // sizes.head // 2 * 2)
+    elif name in _INTERMEDIATE:
+        small = min(value, INTERMEDIATE)
+    elif name in _POSITIONS:
+        small = value if _scales_positions(keys) else min(value, MAX_POSITIONS)
+    elif value == sizes.hidden:
+        small = HIDDEN
+    elif _WIDTH.search(name) and not _NO_WIDTH.search(name):
+        small = min(value, MAX_WIDTH)
+    return small
 
 
 def _scales_positions(keys: Dict[str, Any]) -> bool:
