@@ -66,7 +66,8 @@ class Examination(Data):
     def combination(self) -> Combination:
         """The installed combination, as the matrix judges it."""
         versions = {**self.versions, GPU: "1"} if self._may_have_a_gpu else self.versions
-        return Combination(python=self.environment.interpreter.minor, versions=versions)
+        types = self.plan.judged_as.model_types
+        return Combination(python=self.environment.interpreter.minor, versions=versions, model_types=types)
 
     @property
     def _may_have_a_gpu(self) -> bool:
@@ -115,8 +116,10 @@ class Examination(Data):
 
     @property
     def issues(self) -> tuple[KnownIssue, ...]:
-        """The known issues that apply to what is installed."""
-        return tuple(issue for issue in self.matrix.issues if issue.applies_to(self.versions))
+        """The known issues that apply to what is installed, without those of other models than the one trained."""
+        types = self.plan.judged_as.model_types
+        installed = (issue for issue in self.matrix.issues if issue.applies_to(self.versions))
+        return tuple(issue for issue in installed if issue.is_of(types) is not False)
 
     @property
     def trained(self) -> bool:

@@ -42,6 +42,8 @@ class Combination(Data):
     """By canonical name: the stack, and any of the packages that it depends on."""
     installed: bool = True
     """Whether this is a complete environment: a package that is not named is absent, and no resolver is involved."""
+    model_types: tuple[str, ...] = ()
+    """The types of the model that is trained; empty: unknown. Some known issues are those of single models."""
 
     @property
     def named(self) -> dict[str, str]:
@@ -79,7 +81,8 @@ def judge(combination: Combination, matrix: Matrix, recipe: str) -> Judgement:
     from neighboring measurements comes last.
     """
     named = combination.named
-    issues = [issue for issue in matrix.issues if issue.blocks(recipe) and issue.applies_to(named)]
+    types = combination.model_types
+    issues = [issue for issue in matrix.issues if issue.blocks(recipe, types) and issue.applies_to(named)]
     issue_ids = tuple(issue.id for issue in issues)
     measured = _measured(combination, matrix.verdicts, recipe)
     if measured is not None and measured.verdict is Verdict.INCOMPATIBLE:
@@ -97,7 +100,7 @@ def judge(combination: Combination, matrix: Matrix, recipe: str) -> Judgement:
             constraints=tuple(constraint.id for constraint in constraints),
         )
     judgement = measured or _inferred(combination, matrix.verdicts, recipe)
-    conditions = tuple(_conditions(named, matrix, recipe))
+    conditions = tuple(_conditions(combination, matrix, recipe))
     return judgement.model_copy(update={"conditions": conditions}) if conditions else judgement
 
 
@@ -279,9 +282,12 @@ def _package(name: str) -> str:
     return "Python" if name == "python" else name
 
 
-def _conditions(named: Mapping[str, str], matrix: Matrix, recipe: str) -> Iterator[str]:
+def _conditions(combination: Combination, matrix: Matrix, recipe: str) -> Iterator[str]:
     for issue in matrix.issues:
-        if issue.severity == "warning" and issue.concerns(recipe) and issue.applies_to(named):
+        has_model = issue.is_of(combination.model_types)
+        # A defect of other models than the one that is trained is no condition; of unknown models it is one.
+        is_condition = issue.severity == "warning" or has_model is None
+        if has_model is not False and is_condition and issue.concerns(recipe) and issue.applies_to(combination.named):
             yield f"{issue.title}: {issue.explanation}"
 
 

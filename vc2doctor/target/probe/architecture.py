@@ -14,6 +14,9 @@ TEXT_KEYS = ("text_config", "language_config", "llm_config", "thinker_config")
 """Where a configuration for several kinds of input keeps that of its language model."""
 EXPERT_NAMES = ("gate_proj", "up_proj", "down_proj", "w1", "w2", "w3")
 """https://github.com/huggingface/peft/blob/main/src/peft/utils/transformers_weight_conversion.py."""
+MAMBA_TYPES = ("falcon_h1", "mamba", "mamba2", "falcon_mamba", "nemotron_h")
+MAMBA_NAMES = ("out_proj", "conv1d")
+"""https://github.com/huggingface/peft/blob/main/src/peft/tuners/tuners_utils.py, for the types above."""
 NOT_OF_THE_MODEL = ("quantization_config", "auto_map", "torch_dtype", "dtype", "architectures")
 """Keys that say how weights are stored, or where code of the model's own lies."""
 MAX_NESTING = 3
@@ -149,9 +152,12 @@ def linear_names(runtime: Runtime, model: Any) -> Tuple[str, ...]:
 
     peft has that word since 0.8 only, so the names are collected here. In a model whose experts are one parameter,
     layers with the former names of those experts are left out: peft takes them for the experts, and refuses dropout.
+    So are the layers of Mamba models that peft refuses.
     """
     output = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
     left_out = EXPERT_NAMES if any(_holds_experts(*named) for named in model.named_parameters()) else ()
+    if model.config.model_type in MAMBA_TYPES:
+        left_out += MAMBA_NAMES
     return tuple(
         name
         for name, module in _linear_modules(runtime, model)

@@ -56,6 +56,11 @@ _FIXED = {
 }
 """Keys that have the same meaning in every model that has them, with their small values. A value is never raised."""
 
+_STATE_SPACE = (
+    ("expand", "num_heads", "head_dim", "n_groups"),
+    ("mamba_expand", "mamba_n_heads", "mamba_d_head", "mamba_n_groups"),
+)
+"""Mamba 2's own heads: together they are as wide as the expanded residual stream."""
 _KV_HEADS = ("num_key_value_heads", "num_kv_heads", "n_head_kv", "multi_query_group_num", "num_query_groups")
 _INTERMEDIATE = ("intermediate_size", "ffn_dim", "n_inner", "d_ff", "ffn_hidden_size", "intermediate_size_mlp")
 _POSITIONS = ("max_position_embeddings", "n_positions", "max_sequence_length", "max_seq_len", "n_ctx", "seq_length")
@@ -150,6 +155,15 @@ def _backbone(keys: Dict[str, Any], names: Dict[str, str], sizes: _Sizes) -> Dic
             small[name] = _kv_heads(keys[name] or sizes.heads, sizes.heads)
     if "head_dim" in keys and keys["head_dim"] is None:
         small["head_dim"] = sizes.new_head
+    for expansion, count, width, groups in _STATE_SPACE:
+        if isinstance(keys.get(expansion), int) and count in keys and width in keys:
+            small[width], small[count] = HEAD_WIDTH, keys[expansion] * HIDDEN // HEAD_WIDTH
+            small[groups] = 1
+    if "attention_types" in keys:
+        # GPT-Neo's pairs of kinds and how often they are repeated.
+        small["attention_types"] = [
+            [list(kinds)[:LAYERS], LAYERS // len(list(kinds)[:LAYERS])] for kinds, _ in keys["attention_types"][:1]
+        ]
     small["use_cache"] = False
     return small
 
