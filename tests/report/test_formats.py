@@ -46,7 +46,8 @@ class TestText:
         text = rendered(report(examination(probe=probe_run())))
         assert text.startswith("vc2doctor ")
         assert "bf16 (decides)" in text
-        assert text.rstrip().endswith("Fit to train under bf16. 1 warning.")
+        verdict = "Fit to train under bf16. 1 warning. Judged as: plain language model (no code given)."
+        assert text.rstrip().endswith(verdict)
 
     def test_broken_environment_names_pair_symbol_and_command(self) -> None:
         text = rendered(report(BROKEN))

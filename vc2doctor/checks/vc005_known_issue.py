@@ -4,8 +4,8 @@ The defects are files of the matrix. Each file names the affected versions, the 
 the place where it was reported.
 
 Why it matters: a defect stops the training, or makes its results wrong. A defect of other precisions than the one that
-decides is a note, and so is one of single models if it is not known which model you train. If the probe would have met the defect but trained, the finding is a warning, because training that
-was seen to work outweighs a report.
+decides is a note, and so is one of single models if it is not known which model you train. If the probe would have met
+the defect but trained, the finding is a warning, because training that was seen to work outweighs a report.
 
 What to do: install one of the sets of versions that the finding lists. The first commands install versions that were
 measured to train together; the last command changes only the package with the defect.

@@ -32,7 +32,7 @@ _PART_OF_MODEL = re.compile(
 )
 """Classes whose weights are a part of what is trained, or none."""
 _WEIGHTS_ARGUMENTS = ("pretrained_model_name_or_path", "model_name_or_path", "model_name", "model_id", "model_path")
-_MENTIONS_MODEL = re.compile(rb"from_pretrained|add_argument|model|llm", re.IGNORECASE)
+_MENTIONS_MODEL = re.compile(rb"from_pretrained|add_argument|model|llm|^class ", re.IGNORECASE | re.MULTILINE)
 _CLASS_NAME = re.compile(r"[A-Z]\w*[a-z]\w*")
 
 

@@ -129,8 +129,8 @@ def _verdict(report: Report, marks: Marks) -> Line:
         Text.assemble(
             (f"{mark} {sentence}", style),
             printable(_settings_that_decided(report)),
-            printable(_judged_as(report)),
             counts,
+            printable(_judged_as(report)),
         ),
         hang=2,
     )
