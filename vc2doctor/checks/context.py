@@ -82,6 +82,15 @@ class Examination(Data):
         return self.probe.architecture_failure if self.probe else None
 
     @property
+    def _users_model_failed(self) -> bool:
+        failure = self.architecture_failure
+        if failure is None or failure.stage in _NOT_A_SIGN:
+            return False
+        # A type that no release of transformers has may be one that the user's own code registers.
+        types = self.plan.judged_as.model_types
+        return failure.stage != "unknown" or any(self.matrix.architectures.first_release(name) for name in types)
+
+    @property
     def judged_as(self) -> str:
         """What the verdict is about, and why."""
         judged_as = self.plan.judged_as
@@ -127,8 +136,8 @@ class Examination(Data):
         needed = (self.outcome(CONTROL), self.outcome(self.plan.precision))
         are_finite = all(outcome is not None and outcome.outcome == "finite" for outcome in needed)
         adapter = self.probe.adapter if self.probe else None
-        if self.architecture_failure is not None and self.architecture_failure.stage not in _NOT_A_SIGN:
-            # The user's model failed here; that another one trains does not outweigh it.
+        if self._users_model_failed:
+            # That another model trains does not outweigh it.
             return False
         # The worker saves and reloads the adapter of the miniature only: a user's function may have none.
         return are_finite and (self.plan.custom_subject is not None or (adapter is not None and adapter.same))

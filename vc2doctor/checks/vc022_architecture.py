@@ -4,9 +4,9 @@ The probe builds the architecture that the code names from the JSON of its confi
 never runs code that came with a model, and it downloads nothing.
 
 Why it matters: a transformers that lacks the architecture cannot load the model either, and an architecture whose class
-cannot be imported cannot be trained: both are errors. If the small model raises, your model may raise as well, so the
-verdict cannot be fit. If no small model can be built, nothing is known about your model: the verdict is about a plain
-language model, and says so.
+cannot be imported cannot be trained: both are errors. (A type that no release has is a warning: your own code may register
+it.) If the small model raises, your model may raise as well, so the verdict cannot be fit. If no small model can be built,
+nothing is known about your model: the verdict is about a plain language model, and says so.
 
 What to do: install a transformers that has the architecture. Or let the probe train your own model:
 ``vc2doctor probe --entry module:function``.
@@ -58,11 +58,11 @@ def _unknown(examination: Examination, model_type: str) -> Finding:
         remedy, install = _remedy(examination, first)
     else:
         evidence.append(f"no release that was read has it ({architectures.oldest} to {architectures.newest})")
-        remedy, install = "Check the model type in config.json.", ()
+        remedy, install = f"Check the model type, or let your code register it. {_OWN_FUNCTION}", (_PROBE,)
     return Finding(
         id="VC022",
-        # The name of a model only suggests its type.
-        severity=Severity.ERROR if judged_as.is_exact else Severity.WARNING,
+        # A type that no release has may be one that the user's own code registers.
+        severity=Severity.ERROR if first is not None else Severity.WARNING,
         message=f"transformers {installed} has no architecture {model_type}",
         evidence=tuple(evidence),
         remedy=remedy,

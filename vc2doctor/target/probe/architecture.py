@@ -1,12 +1,14 @@
 """Builds the user's own architecture as a miniature: from the JSON of its configuration, never from code or weights."""
 
 import contextlib
+import importlib
 import json
-from typing import Any, Dict, Iterator, Optional, Tuple
+import re
+from typing import Any, Dict, Iterator, Optional, Sequence, Tuple
 
 from ..runtime import Runtime
 from ..shared.spec import Spec
-from .shrink import shrink
+from .shrink import is_kept, sections, shrink, shrink_tower
 
 MAX_PARAMETERS = 20_000_000
 """A miniature has less than one million. More means that a width escaped, and that the probe would need much memory."""
@@ -19,6 +21,19 @@ MAMBA_NAMES = ("out_proj", "conv1d")
 """https://github.com/huggingface/peft/blob/main/src/peft/tuners/tuners_utils.py, for the types above."""
 NOT_OF_THE_MODEL = ("quantization_config", "auto_map", "torch_dtype", "dtype", "architectures")
 """Keys that say how weights are stored, or where code of the model's own lies."""
+MAPPINGS = (
+    "MODEL_FOR_CAUSAL_LM_MAPPING",
+    "MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING",
+    "MODEL_FOR_VISION_2_SEQ_MAPPING",
+)
+"""transformers' tables of classes with a language model's loss; the last two are one table under two names."""
+SECTIONS = {
+    **dict.fromkeys(("qwen2_vl_text", "qwen2_5_vl_text"), (16, 24, 24)),
+    **dict.fromkeys(("glm4v_text", "glm4v_moe_text"), (8, 12, 12)),
+}
+"""Sections of the rotary positions of published models, by the type of the language model."""
+TOWER = re.compile(r"(^|\.)(visual|vision|audio|multi_modal|multimodal|connector|aligner)")
+"""Modules that the probe's texts do not pass through, so that adapters on them would get no gradient."""
 MAX_NESTING = 3
 """Levels of such keys; Qwen-Omni has two."""
 
@@ -69,30 +84,48 @@ def build(runtime: Runtime, spec: Spec, bos: int, eos: int) -> Any:
 
 
 def small_config(runtime: Runtime, spec: Spec, bos: int, eos: int) -> Any:
-    """Return the configuration object of the small twin.
+    """Return the configuration object of the small twin: of the language model, if that has a class of its own.
 
     Raises:
         UnknownArchitectureError: the installed transformers has no such model type.
         OwnCodeError: it has none, and the configuration names code of the model's own.
         ShrinkError: the configuration cannot be shrunk.
     """
-    keys = language_part(json.loads(spec.architecture))
     try:
-        full = _full_config(runtime, keys)
-        part = language_part(full.to_dict())
-        if part.get("model_type") != full.model_type:
-            # Qwen2-VL's file has no part for the language model, but its class makes one.
-            full = _full_config(runtime, part)
-        model_type = full.model_type
-        names = dict(getattr(full, "attribute_map", None) or {})
-        small = shrink(full.to_dict(), names, spec.shape.vocabulary, (bos, eos)).keys
-        if spec.attention != "default":
-            small["attn_implementation"] = spec.attention
-        return runtime.transformers.AutoConfig.for_model(model_type, **small)
+        whole = _full_config(runtime, json.loads(spec.architecture))
+        part = language_part(whole.to_dict())
+        full = whole if part.get("model_type") == whole.model_type else _full_config(runtime, part)
+        small = _shrunk(full, spec, (bos, eos))
+        config = runtime.transformers.AutoConfig.for_model(full.model_type, **small)
+        if _mapped(runtime, MAPPINGS[:1], config) is None and full is not whole:
+            config = _small_whole(runtime, whole, dict(small, model_type=full.model_type))
     except (ImportError, UnknownArchitectureError, OwnCodeError):
         raise
     except Exception as error:
         raise ShrinkError("its configuration cannot be shrunk: %s" % _text(error)) from error
+    return config
+
+
+def _shrunk(full: Any, spec: Spec, special: Tuple[int, int]) -> Dict[str, Any]:
+    names = dict(getattr(full, "attribute_map", None) or {})
+    small, _, rotary_half = shrink(full.to_dict(), names, spec.shape.vocabulary, special)
+    if full.model_type in SECTIONS:
+        key = "rope_parameters" if "rope_parameters" in small else "rope_scaling"
+        # Every published configuration has the sections, but the class has no default for them.
+        rope = small.get(key) or {"rope_type": "default"}
+        small[key] = dict({"mrope_section": sections(SECTIONS[full.model_type], rotary_half)}, **rope)
+    if spec.attention != "default":
+        small["attn_implementation"] = spec.attention
+    return small
+
+
+def _small_whole(runtime: Runtime, whole: Any, text: Dict[str, Any]) -> Any:
+    """Return the small configuration of a model whose language model has no class of its own, such as Qwen2-VL."""
+    keys = {name: value for name, value in whole.to_dict().items() if is_kept(name)}
+    vision = whole.to_dict()["vision_config"]
+    small = dict(shrink_tower(vision, language_part(whole.to_dict())["hidden_size"]), model_type=vision["model_type"])
+    keys.update(text_config=text, vision_config=small)
+    return runtime.transformers.AutoConfig.for_model(whole.model_type, **keys)
 
 
 def _full_config(runtime: Runtime, keys: Dict[str, Any]) -> Any:
@@ -106,11 +139,20 @@ def _full_config(runtime: Runtime, keys: Dict[str, Any]) -> Any:
 
 def _class_of(runtime: Runtime, config: Any) -> Any:
     """Return the class with a language model's loss for ``config``."""
-    mapping = runtime.transformers.MODEL_FOR_CAUSAL_LM_MAPPING
-    if type(config) not in mapping:
+    found = _mapped(runtime, MAPPINGS, config)
+    if found is None:
         raise ShrinkError("transformers %s has no language model class for it" % runtime.transformers.__version__)
-    found: Any = mapping[type(config)]
-    return found[0] if isinstance(found, (list, tuple)) else found
+    return found
+
+
+def _mapped(runtime: Runtime, names: Sequence[str], config: Any) -> Optional[Any]:
+    """Return the class that one of transformers' tables has for the class of ``config``."""
+    for name in names:
+        mapping = getattr(runtime.transformers, name, None)
+        if mapping is not None and type(config) in mapping:
+            found: Any = mapping[type(config)]
+            return found[0] if isinstance(found, (list, tuple)) else found
+    return None
 
 
 def _construct(model_class: Any, config: Any) -> Any:
@@ -155,13 +197,15 @@ def linear_names(runtime: Runtime, model: Any) -> Tuple[str, ...]:
     So are the layers of Mamba models that peft refuses.
     """
     output = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
-    left_out = EXPERT_NAMES if any(_holds_experts(*named) for named in model.named_parameters()) else ()
+    left_out: Tuple[str, ...] = ()
+    if any(_holds_experts(*named) for named in model.named_parameters()):
+        left_out += EXPERT_NAMES
     if model.config.model_type in MAMBA_TYPES:
         left_out += MAMBA_NAMES
     return tuple(
         name
         for name, module in _linear_modules(runtime, model)
-        if module is not output and name.rsplit(".", 1)[-1] not in left_out
+        if module is not output and name.rsplit(".", 1)[-1] not in left_out and TOWER.search(name) is None
     )
 
 
@@ -179,9 +223,7 @@ def _linear_modules(runtime: Runtime, model: Any) -> Iterator[Tuple[str, Any]]:
 def _conv1d() -> Optional[Any]:
     """Return transformers' linear layer with a transposed weight, which GPT-2 has."""
     with contextlib.suppress(ImportError):
-        from transformers.pytorch_utils import Conv1D  # noqa: PLC0415 - the target's; it moved here in 4.20
-
-        return Conv1D
+        return getattr(importlib.import_module("transformers.pytorch_utils"), "Conv1D", None)
     return None
 
 

@@ -56,6 +56,12 @@ _FIXED = {
 }
 """Keys that have the same meaning in every model that has them, with their small values. A value is never raised."""
 
+_TOWER_NAMES = {
+    "hidden_size": ("embed_dim", "hidden_size"),
+    "num_attention_heads": ("num_heads", "num_attention_heads", "attention_heads"),
+    "num_hidden_layers": ("depth", "num_hidden_layers"),
+}
+"""The names of an image encoder's sizes, by the usual name."""
 _STATE_SPACE = (
     ("expand", "num_heads", "head_dim", "n_groups"),
     ("mamba_expand", "mamba_n_heads", "mamba_d_head", "mamba_n_groups"),
@@ -87,6 +93,8 @@ class Shrunk(NamedTuple):
 
     keys: Dict[str, Any]
     layers: Tuple[int, ...]
+    rotary_half: int
+    """Pairs of rotary positions."""
 
 
 def shrink(full: Dict[str, Any], names: Dict[str, str], vocabulary: int, special: Tuple[int, int]) -> Shrunk:
@@ -98,13 +106,33 @@ def shrink(full: Dict[str, Any], names: Dict[str, str], vocabulary: int, special
     Raises:
         ValueError: the configuration names no width or no layers.
     """
-    keys = {name: value for name, value in full.items() if name not in _DROPPED and not name.startswith("_")}
+    keys = {name: value for name, value in full.items() if is_kept(name)}
     sizes = _sizes(keys, names)
     chosen = _chosen_layers(keys, sizes.layers)
     small = {name: _value(name, value, keys, sizes, chosen) for name, value in keys.items()}
     small.update(_backbone(keys, names, sizes))
     small.update(_tokens(keys, names, vocabulary, special))
-    return Shrunk(small, chosen)
+    return Shrunk(small, chosen, _new_rotary_half(sizes))
+
+
+def shrink_tower(full: Dict[str, Any], width: int) -> Dict[str, Any]:
+    """Return the small twin of an image encoder beside a language model whose full width is ``width``.
+
+    Raises:
+        ValueError: the configuration names no width or no layers.
+    """
+    names = {usual: next((name for name in own if name in full), usual) for usual, own in _TOWER_NAMES.items()}
+    small = shrink(full, names, HIDDEN, (0, 0)).keys
+    for name, value in full.items():
+        if value == width and name != names["hidden_size"] and not isinstance(value, bool):
+            # The encoder's output is as wide as the language model.
+            small[name] = HIDDEN
+    return {name: value for name, value in small.items() if name in full}
+
+
+def is_kept(name: str) -> bool:
+    """Return whether a key belongs to the model itself, and not to its files, its code or its dtype."""
+    return name not in _DROPPED and not name.startswith("_")
 
 
 def _sizes(keys: Dict[str, Any], names: Dict[str, str]) -> _Sizes:
@@ -217,7 +245,7 @@ def _list(name: str, values: Sequence[Any], keys: Dict[str, Any], sizes: _Sizes,
     if name in ("short_factor", "long_factor"):
         return list(values)[: _new_rotary_half(sizes)]
     if name.endswith("mrope_section") and sum(values):
-        return _sections(values, _new_rotary_half(sizes))
+        return sections(values, _new_rotary_half(sizes))
     if name.endswith(("_layers", "_layer_ids", "_layer_indices", "_idxs")):
         # The numbers of the chosen layers, as their places among the layers that are left.
         return [place for place, layer in enumerate(chosen) if layer in values]
@@ -228,7 +256,7 @@ def _new_rotary_half(sizes: _Sizes) -> int:
     return max(1, sizes.rotary_half * sizes.new_head // sizes.head)
 
 
-def _sections(values: Sequence[Any], total: int) -> List[int]:
+def sections(values: Sequence[int], total: int) -> List[int]:
     """Return the sections of multimodal rotary positions in the same proportion, with the sum ``total``."""
     whole = sum(values)
     sections = [max(1, value * total // whole) for value in values]
