@@ -16,6 +16,8 @@ TEXT_KEYS = ("text_config", "language_config", "llm_config", "thinker_config")
 """Where a configuration for several kinds of input keeps that of its language model."""
 EXPERT_NAMES = ("gate_proj", "up_proj", "down_proj", "w1", "w2", "w3")
 """https://github.com/huggingface/peft/blob/main/src/peft/utils/transformers_weight_conversion.py."""
+NOT_CALLED: Tuple[str, ...] = ("dt_proj",)
+"""Mamba multiplies with the weight of this layer itself, so an adapter around the layer would get no gradient."""
 MAMBA_TYPES = ("falcon_h1", "mamba", "mamba2", "falcon_mamba", "nemotron_h")
 MAMBA_NAMES = ("out_proj", "conv1d")
 """https://github.com/huggingface/peft/blob/main/src/peft/tuners/tuners_utils.py, for the types above."""
@@ -94,12 +96,12 @@ def small_config(runtime: Runtime, spec: Spec, bos: int, eos: int) -> Any:
     try:
         whole = _full_config(runtime, json.loads(spec.architecture))
         part = language_part(whole.to_dict())
-        full = whole if part.get("model_type") == whole.model_type else _full_config(runtime, part)
+        full = whole if part.get("model_type") == whole.model_type else _part_config(runtime, part)
         small = _shrunk(full, spec, (bos, eos))
         config = runtime.transformers.AutoConfig.for_model(full.model_type, **small)
         if _mapped(runtime, MAPPINGS[:1], config) is None and full is not whole:
             config = _small_whole(runtime, whole, dict(small, model_type=full.model_type))
-    except (ImportError, UnknownArchitectureError, OwnCodeError):
+    except (ImportError, UnknownArchitectureError, OwnCodeError, ShrinkError):
         raise
     except Exception as error:
         raise ShrinkError("its configuration cannot be shrunk: %s" % _text(error)) from error
@@ -135,6 +137,18 @@ def _full_config(runtime: Runtime, keys: Dict[str, Any]) -> Any:
     # for_model runs the installed transformers' class only, whatever the file says about code of its own.
     given = {key: value for key, value in keys.items() if key not in ("model_type", *NOT_OF_THE_MODEL)}
     return runtime.transformers.AutoConfig.for_model(model_type, **given)
+
+
+def _part_config(runtime: Runtime, part: Dict[str, Any]) -> Any:
+    """Return the full configuration of a language model within a larger one, which transformers knows.
+
+    Raises:
+        ShrinkError: the part has no configuration class of its own, as in Mllama before transformers 5.
+    """
+    try:
+        return _full_config(runtime, part)
+    except (UnknownArchitectureError, OwnCodeError) as error:
+        raise ShrinkError("its language model has no configuration class: %s" % error) from error
 
 
 def _class_of(runtime: Runtime, config: Any) -> Any:
@@ -197,7 +211,7 @@ def linear_names(runtime: Runtime, model: Any) -> Tuple[str, ...]:
     So are the layers of Mamba models that peft refuses.
     """
     output = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
-    left_out: Tuple[str, ...] = ()
+    left_out = NOT_CALLED
     if any(_holds_experts(*named) for named in model.named_parameters()):
         left_out += EXPERT_NAMES
     if model.config.model_type in MAMBA_TYPES:
