@@ -4,9 +4,9 @@ The probe builds the architecture that the code names from the JSON of its confi
 never runs code that came with a model, and it downloads nothing.
 
 Why it matters: a transformers that lacks the architecture cannot load the model either, and an architecture whose class
-cannot be imported cannot be trained: both are errors. (A type that no release has is a warning: your own code may
-register it.) If the small model raises, your model may raise as well, so the verdict cannot be fit. If no small model can
-be built, nothing is known about your model: the verdict is about a plain language model, and says so.
+cannot be imported cannot be trained: both are errors. (A type that no release has is a warning: your code may register
+it.) If the small model raises, your model may raise as well, so the verdict cannot be fit. If no small model can be
+built, nothing is known about your model: the verdict is about a plain language model, and says so.
 
 What to do: install a transformers that has the architecture. Or let the probe train your own model:
 ``vc2doctor probe --entry module:function``.

@@ -16,6 +16,8 @@ TEXT_KEYS = ("text_config", "language_config", "llm_config", "thinker_config")
 """Where a configuration for several kinds of input keeps that of its language model."""
 EXPERT_NAMES = ("gate_proj", "up_proj", "down_proj", "w1", "w2", "w3")
 """https://github.com/huggingface/peft/blob/main/src/peft/utils/transformers_weight_conversion.py."""
+MAX_LAYERS = 1024
+"""The deepest published models have about 130."""
 NOT_CALLED: Tuple[str, ...] = ("dt_proj",)
 """Mamba multiplies with the weight of this layer itself, so an adapter around the layer would get no gradient."""
 MAMBA_TYPES = ("falcon_h1", "mamba", "mamba2", "falcon_mamba", "nemotron_h")
@@ -136,6 +138,9 @@ def _full_config(runtime: Runtime, keys: Dict[str, Any]) -> Any:
         raise (OwnCodeError if "auto_map" in keys else UnknownArchitectureError)(model_type)
     # for_model runs the installed transformers' class only, whatever the file says about code of its own.
     given = {key: value for key, value in keys.items() if key not in ("model_type", *NOT_OF_THE_MODEL)}
+    if any("layer" in key and isinstance(value, int) and value > MAX_LAYERS for key, value in given.items()):
+        # Some classes make a list of all layers, which would fill the memory.
+        raise ShrinkError("its configuration has more than %d layers" % MAX_LAYERS)
     return runtime.transformers.AutoConfig.for_model(model_type, **given)
 
 

@@ -30,6 +30,8 @@ _DROPPED = frozenset(
             "architectures",
         ),
         *("torch_dtype", "dtype", "transformers_version", "model_type", "attn_implementation"),
+        # These can name a kernel on the Hub, which is code.
+        *("experts_implementation", "kernel_config"),
         *("vision_config", "audio_config", "transformers_weights", "attn_config_class", "pretraining_tp"),
         *("base_model_tp_plan", "base_model_pp_plan", "base_model_ep_plan", "task_specific_params"),
     }
