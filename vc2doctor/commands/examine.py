@@ -53,18 +53,15 @@ def examine(
     """
     start_time = time.monotonic()
     matrix = load.load(request.matrix or load.shipped())
-    if request.profile is not None:
-        # A wrong name is reported before anything is started.
-        load.profile(matrix, request.profile)
+    # A wrong name is reported before anything is started.
+    load.profile(matrix, request.profile or judged_as.DEFAULT_PROFILE)
     target = choose_target(request.python, folder)
     on_progress("reading what is installed")
     environment = gather(target, folder)
-    code = CodeReading()
     if read_code is not None:
         on_progress("reading the training code")
-        code = read_code(environment)
-    subject = order.subject if order else Subject()
-    choice = judged_as.choose(matrix, request.profile, code, subject, folder)
+    code = read_code(environment) if read_code is not None else CodeReading()
+    choice = judged_as.choose(matrix, request.profile, code, (order or ProbeOrder()).subject, folder)
     examination = Examination(
         environment=environment,
         code=code.findings,
