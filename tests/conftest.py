@@ -96,11 +96,15 @@ class Ran:
 
 
 def run_doctor(*arguments: str, cwd: Path, **variables: str) -> Ran:
-    """Run the command as a user does, in ``cwd``. GPUs are hidden, because the tests must not depend on one."""
+    """Run the command as a user does, in ``cwd``.
+
+    GPUs and active environments are hidden, because the tests must not depend on them.
+    """
+    inherited = {name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "CONDA_PREFIX")}
     process = subprocess.run(
         [sys.executable, "-m", "vc2doctor", *arguments],
         cwd=cwd,
-        env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1", **variables},
+        env={**inherited, "CUDA_VISIBLE_DEVICES": "-1", **variables},
         capture_output=True,
         text=True,
         timeout=300,

@@ -25,7 +25,9 @@ TORCH = "torch==2.13.0"
 
 
 def check(doctor: Doctor, environment: Path, *options: str) -> tuple[int, dict[str, Any]]:
-    ran = doctor("check", "--python", str(environment), "--device", "cpu", "--format", "json", *options)
+    # These outcomes are those of VideoChat2's structure; a plain language model has no video to join.
+    profile = ("--profile", "videochat2-mistral")
+    ran = doctor("check", "--python", str(environment), "--device", "cpu", "--format", "json", *profile, *options)
     assert ran.out, ran.err
     report: dict[str, Any] = json.loads(ran.out)
     return ran.code, report

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from tests.checks import findings_of
 from tests.facts import GOOD, distribution, environment, examination
-from vc2doctor.checks import vc001_missing
-from vc2doctor.environment.model import Module
+from vc2doctor import checks
+from vc2doctor.checks import vc001_missing, verdict
+from vc2doctor.environment.model import Module, TargetChoice
 from vc2doctor.findings import Severity
 
 
@@ -38,3 +43,34 @@ def test_module_without_distribution_is_evidence() -> None:
     versions = {name: version for name, version in GOOD.items() if name != "peft"}
     (finding,) = findings_of(vc001_missing, examination(versions, modules=(orphan,)))
     assert "there is a module peft at a folder on the import path, but no distribution owns it" in finding.evidence
+
+
+OWN = TargetChoice(python="/env/bin/python", origin="own", reason="the doctor's own environment", tool="uvx")
+
+
+def test_doctors_own_environment_gets_no_package_and_the_command_that_examines_another() -> None:
+    examined = examination({"numpy": "2.4.6"}, choice=OWN.model_copy(update={"others": (".venv", "my env")}))
+    findings = checks.run(examined)
+    assert [finding.id for finding in findings] == ["VC001"], "no other check judges it"
+    assert findings[0].message == "no environment was chosen, so none was examined"
+    assert findings[0].commands == ("vc2doctor check --python .venv", "vc2doctor check --python 'my env'")
+    assert verdict.final_verdict(examined, findings) == "incomplete"
+    assert verdict.exit_code("incomplete", findings, Severity.ERROR) == 3
+
+
+def test_environment_that_a_tool_made_gets_no_single_package_either() -> None:
+    versions = {name: version for name, version in GOOD.items() if name != "peft"}
+    (finding,) = checks.run(examination(versions, choice=OWN))
+    assert finding.message == "no environment was chosen, so none was examined"
+    assert finding.commands == ("vc2doctor check --python .venv",)
+    plain = OWN.model_copy(update={"tool": None})
+    (missing,) = findings_of(vc001_missing, examination(versions, choice=plain))
+    assert missing.message == "peft is not installed", (
+        "an environment of nobody's making with some of the stack is the user's"
+    )
+
+
+@pytest.mark.parametrize("chosen", [{"origin": "VIRTUAL_ENV"}, {"is_project": True}, {"origin": "named"}])
+def test_environment_that_was_chosen_is_examined_even_if_it_has_nothing(chosen: dict[str, Any]) -> None:
+    (finding,) = findings_of(vc001_missing, examination({}, choice=OWN.model_copy(update={"tool": None, **chosen})))
+    assert finding.message == "torch, transformers, peft are not installed"

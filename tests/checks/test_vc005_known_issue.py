@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.checks import findings_of
 from tests.facts import MISSING_SYMBOL, examination, failed, failure, probe_run
 from vc2doctor.checks import vc005_known_issue as check
+from vc2doctor.checks.plan import JudgedAs
 from vc2doctor.findings import Severity
 
 BROKEN = {"torch": "2.13.0", "transformers": "4.36.2", "peft": "0.14.0", "numpy": "2.4.6", "accelerate": "0.34.2"}
@@ -66,3 +67,19 @@ def test_fix_does_not_lead_to_another_known_issue() -> None:
     assert "HybridCache" in second.message
     for finding in (first, second):
         assert finding.commands[-1] == "/env/bin/python -m pip install 'peft>=0.13,<0.14'"
+
+
+GEMMA = {"torch": "2.13.0", "transformers": "5.7.0", "peft": "0.21.2", "numpy": "2.4.6", "accelerate": "1.15.0"}
+
+
+def gemma_findings(*model_types: str, precision: str = "fp16-scaled") -> list[Severity]:
+    judged_as = JudgedAs(subject="x", reason="x", model_types=model_types)
+    examined = examination(GEMMA, planned={"precision": precision, "judged_as": judged_as})
+    return [finding.severity for finding in findings_of(check, examined) if "Gemma 4" in finding.message]
+
+
+def test_known_issue_of_one_model_is_an_error_for_it_a_note_for_unknown_models_and_nothing_for_others() -> None:
+    assert gemma_findings("gemma4", "gemma4_text") == [Severity.ERROR]
+    assert gemma_findings() == [Severity.NOTE]
+    assert gemma_findings("qwen2") == []
+    assert gemma_findings("gemma4", precision="bf16") == [Severity.NOTE]

@@ -9,13 +9,15 @@ import shlex
 import signal
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import Ran, Venv
+import vc2doctor
+from tests.conftest import Ran, Venv, make_venv
 from vc2doctor.matrix import load
 
 Doctor = Callable[..., Ran]
@@ -36,6 +38,53 @@ def test_missing_packages_are_named(doctor: Doctor, venv: Venv) -> None:
     ran = doctor("check", "--python", venv.python)
     assert ran.code == 1
     assert "torch, transformers, peft are not installed" in ran.out
+
+
+def test_active_environment_is_examined_and_the_report_says_why(doctor: Doctor, venv: Venv) -> None:
+    venv.add_stack()
+    ran = doctor("check", "--no-probe", VIRTUAL_ENV=str(venv.root))
+    assert ran.code == 0, ran.out + ran.err
+    assert f"Examined      {venv.root}: the active virtual environment (VIRTUAL_ENV)" in ran.out
+    assert ran.out.rstrip().endswith("Judged as: plain language model (no code given).")
+    report = json.loads(doctor("check", "--no-probe", "--format", "json", VIRTUAL_ENV=str(venv.root)).out)
+    assert report["environment"]["choice"]["origin"] == "VIRTUAL_ENV"
+    assert report["environment"]["choice"]["python"] == venv.python
+    assert report["judged_as"] == "plain language model (no code given)"
+
+
+def test_missing_package_of_the_active_environment_is_installed_there(doctor: Doctor, venv: Venv) -> None:
+    ran = doctor("check", "--no-probe", VIRTUAL_ENV=str(venv.root))
+    assert ran.code == 1
+    assert f"uv pip install --python {venv.python} torch==" in ran.out
+
+
+def test_stale_active_environment_ends_with_2(doctor: Doctor, tmp_path: Path) -> None:
+    ran = doctor("check", VIRTUAL_ENV=str(tmp_path / "gone"))
+    assert (ran.code, ran.out) == (2, "")
+    assert f"VIRTUAL_ENV says that {tmp_path / 'gone'} is the active environment, but it does not exist." in ran.err
+
+
+def test_doctor_in_an_environment_of_its_own_examines_nothing_and_names_the_projects(tmp_path: Path) -> None:
+    own = make_venv(tmp_path / "cache" / "uv" / "archive-v0" / "abc")
+    project = tmp_path / "project"
+    make_venv(project / ".venv")
+    # The doctor's packages, without installing them: what matters is where the interpreter lies.
+    paths = os.pathsep.join([str(Path(vc2doctor.__file__).parents[1]), *sysconfig.get_paths().values()])
+    hidden = {name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "CONDA_PREFIX")}
+    ran = subprocess.run(
+        [own.python, "-m", "vc2doctor", "check"],
+        cwd=project,
+        env={**hidden, "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 3, ran.stderr
+    assert "VC001 error  no environment was chosen, so none was examined" in ran.stdout
+    assert f"made by uvx, has no torch and no transformers and no peft: {own.root}" in ran.stdout
+    assert "        vc2doctor check --python .venv\n" in ran.stdout
+    assert "pip install" not in ran.stdout
+    assert ran.stdout.rstrip().endswith("No environment was chosen, so none was examined. 1 error.")
 
 
 def test_json_report_has_verdict_exit_code_and_schema(doctor: Doctor, venv: Venv) -> None:

@@ -33,10 +33,6 @@ def test_command_is_looked_up_on_the_path(venv: Venv, monkeypatch: pytest.Monkey
     assert interpreter.find("python3") == str(venv.root / "bin" / "python3")
 
 
-def test_default_is_the_interpreter_of_the_doctor() -> None:
-    assert interpreter.find(None) == sys.executable
-
-
 def test_interpreter_that_does_not_exist_is_a_target_error() -> None:
     with pytest.raises(TargetError, match="--python nowhere-to-be-found: there is no such interpreter"):
         interpreter.find("nowhere-to-be-found")

@@ -102,7 +102,9 @@ def environment_row(fault: EnvironmentFault, faulty: str, clean: str) -> Row:
 
 def outcomes(python: str, seed: int, attention: str) -> dict[str, str]:
     """Return the outcome of every recipe, with and without planted outliers, for one seed and attention."""
-    done = run_doctor(python, "probe", "--stress", "--seed", str(seed), "--attention", attention)
+    done = run_doctor(
+        python, "probe", "--stress", "--profile", "videochat2-mistral", "--seed", str(seed), "--attention", attention
+    )
     probe = json.loads(done.stdout)["probe"]
     by_name = {recipe["recipe"]: str(recipe["outcome"]) for recipe in probe["recipes"]}
     for stress in probe["stress"]:

@@ -9,7 +9,7 @@ from packaging.version import Version
 
 from tests.facts import SHIPPED, cell, matrix
 from vc2doctor.matrix.evidence import EvidenceLine
-from vc2doctor.matrix.judge import Combination, Verdict, judge
+from vc2doctor.matrix.judge import Combination, Judgement, Verdict, judge
 from vc2doctor.matrix.known_issue import KnownIssue
 from vc2doctor.matrix.matrix import Matrix
 
@@ -248,3 +248,33 @@ def test_a_local_part_never_changes_a_verdict(
 def test_an_issue_applies_exactly_to_the_versions_in_its_range(low: str, high: str, installed: str) -> None:
     issue = known_issue({"peft": f">={low},<{high}"})
     assert issue.applies_to({"peft": installed}) == (Version(low) <= Version(installed) < Version(high))
+
+
+class TestModelTypes:
+    """Known issues of single models."""
+
+    GEMMA = {"torch": "2.13.0", "transformers": "5.7.0", "peft": "0.21.2"}  # noqa: RUF012
+
+    def judged(self, *model_types: str, **versions: str) -> Judgement:
+        asked = Combination(
+            python="3.11", versions={**self.GEMMA, **versions}, installed=False, model_types=model_types
+        )
+        return judge(asked, SHIPPED, "fp16-scaled")
+
+    def test_issue_blocks_its_model_and_is_a_condition_for_unknown_models(self) -> None:
+        assert self.judged("gemma4").verdict is Verdict.INCOMPATIBLE
+        assert self.judged("gemma4").issues == ("transformers-gemma4-pooler",)
+        unknown, other = self.judged(), self.judged("qwen2")
+        assert unknown.verdict is not Verdict.INCOMPATIBLE
+        assert any("Gemma 4" in condition for condition in unknown.conditions)
+        assert not any("Gemma 4" in condition for condition in other.conditions)
+
+    @pytest.mark.parametrize(("version", "expected"), [("5.4.0", 0), ("5.5.0", 1), ("5.9.0", 1), ("5.10.1", 0)])
+    def test_gemma_4_pooler_is_an_issue_of_5_5_to_5_9(self, version: str, expected: int) -> None:
+        named = {issue.id for issue in SHIPPED.issues if issue.applies_to({"transformers": version})}
+        assert len(named & {"transformers-gemma4-pooler"}) == expected
+
+    def test_slow_convolutions_of_torch_2_9_concern_vision_models(self) -> None:
+        for model_types, expected in (((), 1), (("qwen3_vl",), 1), (("videochat2", "mistral"), 1), (("llama",), 0)):
+            conditions = self.judged(*model_types, torch="2.9.1", transformers="4.57.6").conditions
+            assert sum("3D convolutions" in condition for condition in conditions) == expected

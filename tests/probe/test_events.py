@@ -50,6 +50,17 @@ def test_the_events_of_a_whole_recipe_become_its_facts() -> None:
     assert (recipe.finished, len(recipe.steps), recipe.moved) == (True, 1, 1.0)
 
 
+def test_architecture_and_its_failure_are_kept() -> None:
+    run = read(START, {"event": "architecture", "model": "Qwen2ForCausalLM", "parameters": 86592})
+    assert run.architecture is not None
+    assert run.architecture.model == "Qwen2ForCausalLM"
+    error = {"type": "UnknownArchitectureError", "message": "x", "file": None, "line": None, "package": None}
+    run = read(START, {"event": "architecture-failed", "stage": "unknown", "error": {**error, "missing": None}})
+    assert run.architecture_failure is not None
+    assert run.architecture_failure.stage == "unknown"
+    assert read(START, {"event": "architecture-failed", "stage": "x", "error": error}).malformed_events == 1
+
+
 @pytest.mark.parametrize(
     "event",
     [

@@ -28,9 +28,12 @@ def _load_package(folder: str) -> None:
 
 
 _load_package(sys.argv[1])
-checkpoint, gpu_questions, headroom, subjects, training, user_function, watch = (
+checkpoint, gpu_questions, headroom, own_architecture, subjects, training, user_function, watch = (
     importlib.import_module("worker.probe." + name)
-    for name in ("checkpoint", "gpu_questions", "headroom", "subject", "training", "user_function", "watch")
+    for name in (
+        *("checkpoint", "gpu_questions", "headroom", "own_architecture", "subject", "training"),
+        *("user_function", "watch"),
+    )
 )
 outliers, recipes, specs = (
     importlib.import_module("worker.shared." + name) for name in ("outliers", "recipes", "spec")
@@ -310,12 +313,75 @@ def _call_entry(spec: Any) -> str:
     return " ".join((*dtypes, str(tuple(loss.shape))))
 
 
+ARCHITECTURES: Dict[str, Dict[str, Any]] = {
+    "llama": {"num_key_value_heads": 8, "bos_token_id": 128000, "eos_token_id": [128001, 128009], "vocab_size": 128256},
+    "mistral": {"sliding_window": 4096},
+    "qwen2": {"hidden_size": 3584, "num_attention_heads": 28, "num_key_value_heads": 4},
+    "qwen3": {"head_dim": 128, "num_key_value_heads": 8},
+    "qwen3_moe": {"hidden_size": 2048, "num_experts": 128, "num_experts_per_tok": 8, "moe_intermediate_size": 768},
+    "gemma2": {"hidden_size": 3584, "num_attention_heads": 16, "num_key_value_heads": 8, "head_dim": 256},
+    "gemma3": {
+        "text_config": {"model_type": "gemma3_text", "hidden_size": 2560},
+        "vision_config": {"hidden_size": 1152},
+    },
+    "phi3": {
+        "hidden_size": 3072,
+        "max_position_embeddings": 131072,
+        "rope_scaling": {"type": "longrope", "short_factor": [1.0] * 48, "long_factor": [2.0] * 48},
+    },
+    "falcon": {"hidden_size": 8192, "num_attention_heads": 128, "num_kv_heads": 8, "new_decoder_architecture": True},
+    "gpt_neox": {"hidden_size": 6144, "num_attention_heads": 64, "rotary_pct": 0.25},
+    "gpt2": {"n_embd": 1600, "n_layer": 48, "n_head": 25},
+    "opt": {"hidden_size": 1024, "ffn_dim": 4096, "num_attention_heads": 16, "word_embed_proj_dim": 512},
+    "bloom": {"hidden_size": 4096, "n_head": 32, "n_layer": 30},
+    "mixtral": {"num_local_experts": 8, "num_key_value_heads": 8},
+    "olmo2": {"pad_token_id": 100277, "vocab_size": 100352},
+    "deepseek_v3": {
+        "n_routed_experts": 256,
+        "quantization_config": {"quant_method": "fp8"},
+        "auto_map": {"AutoConfig": "configuration_deepseek.DeepseekV3Config"},
+    },
+    "glm4": {"num_key_value_heads": 2, "partial_rotary_factor": 0.5},
+    "cohere": {"hidden_size": 8192, "num_attention_heads": 64},
+    "stablelm": {"partial_rotary_factor": 0.25},
+    "mamba": {"hidden_size": 2560, "num_hidden_layers": 64},
+    "qwen2_5_vl": {"hidden_size": 3584, "num_attention_heads": 28, "num_key_value_heads": 4},
+    "gpt_neo": {"num_layers": 24, "attention_types": [[["global", "local"], 12]]},
+    "gpt_oss": {"quantization_config": {"quant_method": "mxfp4"}},
+    "gemma": {"num_hidden_layers": 10**12},
+    "t5": {},
+    "made_up": {},
+    "chatglm": {"auto_map": {"AutoModelForCausalLM": "modeling_chatglm.ChatGLM"}},
+}
+"""By type: keys of published configurations; the others have the defaults of the classes."""
+
+
+def architectures() -> Dict[str, List[Any]]:
+    """Train each architecture for three steps under two recipes; return the class and the losses, or what failed."""
+    return {name: _train_architecture(dict(keys, model_type=name)) for name, keys in ARCHITECTURES.items()}
+
+
+def _train_architecture(config: Dict[str, Any]) -> List[Any]:
+    sink = EventList()
+    spec = specs.Spec(model="language", architecture=json.dumps(config))
+    tried = own_architecture.run(sink, RUNTIME, spec)
+    event = sink.events[0]
+    if not tried.architecture:
+        return [event["stage"]]
+    losses = []
+    for name in ("fp32", "bf16"):
+        recipe = recipes.RECIPES[name]
+        loop = training.Loop(RUNTIME, tried, recipe, subjects.build(RUNTIME, tried, recipe))
+        losses.append([loop.step(number * 2)["loss"] for number in range(3)])
+    return [event["model"], event["parameters"], losses]
+
+
 def main() -> None:
     """Print all results."""
     path = save_checkpoint(sys.argv[2])
     results: Dict[str, Any] = {"ladder": ladder(), "answers": answers(), "masks": masks(), "checkpoint": path}
     results.update(refusals=refusals(path), entries=entries(sys.argv[2]))
-    results.update(layouts=layouts(path), non_finite=non_finite(path))
+    results.update(layouts=layouts(path), non_finite=non_finite(path), architectures=architectures())
     sys.stdout.write(json.dumps(results) + "\n")
 
 

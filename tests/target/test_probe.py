@@ -89,6 +89,21 @@ def test_a_checkpoint_leads_to_no_pickle_and_to_no_file_outside_of_it(results: d
         assert layouts[name].endswith(" tensors"), name
 
 
+def test_architectures_are_trained_with_two_small_layers_and_the_others_are_named(results: dict[str, Any]) -> None:
+    answers = results["architectures"]
+    failed = {name: answer[0] for name, answer in answers.items() if len(answer) == 1}
+    assert failed == {"gemma": "shrink", "t5": "shrink", "made_up": "unknown", "chatglm": "own-code"}
+    trained = {name: answer for name, answer in answers.items() if name not in failed}
+    assert len(trained) >= 20
+    for name, (_, parameters, losses) in trained.items():
+        assert parameters < 1_000_000, name
+        for steps in losses:
+            assert steps[-1] < steps[0], f"{name}: the loss of the same batch falls"
+    assert [answers[name][0] for name in ("gpt2", "gemma3", "deepseek_v3", "qwen2_5_vl")] == [
+        *("GPT2LMHeadModel", "Gemma3ForCausalLM", "DeepseekV3ForCausalLM", "Qwen2_5_VLForConditionalGeneration"),
+    ]
+
+
 def test_values_that_are_not_finite_are_counted_by_tensor(results: dict[str, Any]) -> None:
     assert results["non_finite"] == [{"tensor": "model.layers.1.mlp.down_proj.weight", "values": 3, "of": 64 * 32}]
 
@@ -171,7 +186,8 @@ def test_function_that_raises_is_one_finding_and_one_row(doctor: Doctor, target:
 
 
 def test_stress_shows_margins_and_does_not_change_the_verdict(doctor: Doctor, target: Path) -> None:
-    report = probed(doctor, target, "--stress", "--seed", "3", "--attention", "eager")
+    profile = ("--profile", "videochat2-mistral")
+    report = probed(doctor, target, "--stress", "--seed", "3", "--attention", "eager", *profile)
     assert report["verdict"] == "fit"
     bits, outcomes = {}, {}
     for stress in report["probe"]["stress"]:

@@ -11,6 +11,9 @@ from vc2doctor.checks.context import Examination
 from vc2doctor.core import discovery
 from vc2doctor.findings import Finding
 
+_ALWAYS = ("VC001", "VC021")
+"""Checks that run even if no environment was chosen: the others would judge an environment that nobody trains in."""
+
 Check = Callable[[Examination], Iterator[Finding]]
 
 
@@ -28,6 +31,8 @@ def run(examination: Examination) -> tuple[Finding, ...]:
     """Return the findings of all checks and of the linter: errors first, then by id."""
     findings: list[Finding] = [*examination.code]
     for module in modules():
+        if examination.environment.is_unchosen and discovery.id_of(module.__name__.rpartition(".")[2]) not in _ALWAYS:
+            continue
         check: Check = module.check
         findings.extend(check(examination))
     return tuple(sorted(findings, key=lambda finding: (-finding.severity.rank, finding.id)))

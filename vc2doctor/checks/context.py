@@ -2,7 +2,7 @@
 
 from functools import cached_property
 
-from vc2doctor.checks.plan import Plan
+from vc2doctor.checks.plan import PLAIN, Plan
 from vc2doctor.core.data import Data
 from vc2doctor.core.versions import STACK_PACKAGES
 from vc2doctor.environment.model import Environment
@@ -16,7 +16,7 @@ from vc2doctor.matrix.known_issue import KnownIssue
 from vc2doctor.matrix.matrix import Matrix
 from vc2doctor.matrix.profile import Profile
 from vc2doctor.probe.doors import DoorOutcome, door_outcomes
-from vc2doctor.probe.facts import ProbeRun
+from vc2doctor.probe.facts import ArchitectureFailure, ProbeRun
 from vc2doctor.probe.outcome import RecipeOutcome, outcomes
 from vc2doctor.target.shared.recipes import CONTROL, RECIPES
 
@@ -26,6 +26,8 @@ _IMPORTERS = (*_ALWAYS_INSTALLED, "trl")
 """The packages whose requirements training imports. torch imports nothing else that the matrix could judge."""
 _NOT_NVIDIA_BUILDS = ("+rocm", "+xpu")
 """Local versions of torch builds for AMD and Intel GPUs."""
+_NOT_A_SIGN = ("shrink", "own-code")
+"""Stages at which the user's architecture could not be tried, which says nothing about the environment."""
 
 
 class Examination(Data):
@@ -89,7 +91,8 @@ class Examination(Data):
     def combination(self) -> Combination:
         """The installed combination, as the matrix judges it."""
         versions = {**self.versions, GPU: "1"} if self._may_have_a_gpu else self.versions
-        return Combination(python=self.environment.interpreter.minor, versions=versions)
+        types = self.plan.judged_as.model_types
+        return Combination(python=self.environment.interpreter.minor, versions=versions, model_types=types)
 
     @property
     def _may_have_a_gpu(self) -> bool:
@@ -97,6 +100,29 @@ class Examination(Data):
         environment = self.environment
         is_built_for_another = any(build in self.versions.get("torch", "") for build in _NOT_NVIDIA_BUILDS)
         return bool(environment.nvidia.gpus) or is_built_for_another or environment.platform.system == "Darwin"
+
+    @property
+    def architecture_failure(self) -> ArchitectureFailure | None:
+        """Why the probe trained a plain language model instead of the model that the code names."""
+        return self.probe.architecture_failure if self.probe else None
+
+    @property
+    def _users_model_failed(self) -> bool:
+        failure = self.architecture_failure
+        if failure is None or failure.stage in _NOT_A_SIGN:
+            return False
+        # A type that no release of transformers has may be one that the user's own code registers.
+        types = self.plan.judged_as.model_types
+        return failure.stage != "unknown" or any(self.matrix.architectures.first_release(name) for name in types)
+
+    @property
+    def judged_as(self) -> str:
+        """What the verdict is about, and why."""
+        judged_as = self.plan.judged_as
+        if self.architecture_failure is not None:
+            return f"{PLAIN.subject}; {judged_as.subject} itself was not trained, see VC023"
+        size = " with two layers" if self.probe is not None and self.probe.architecture is not None else ""
+        return f"{judged_as.subject}{size} ({judged_as.reason})"
 
     @cached_property
     def outcomes(self) -> tuple[RecipeOutcome, ...]:
@@ -124,8 +150,10 @@ class Examination(Data):
 
     @property
     def issues(self) -> tuple[KnownIssue, ...]:
-        """The known issues that apply to what is installed."""
-        return tuple(issue for issue in self.matrix.issues if issue.applies_to(self.versions))
+        """The known issues that apply to what is installed, without those of other models than the one trained."""
+        types = self.plan.judged_as.model_types
+        installed = (issue for issue in self.matrix.issues if issue.applies_to(self.versions))
+        return tuple(issue for issue in installed if issue.is_of(types) is not False)
 
     @cached_property
     def doors(self) -> tuple[DoorOutcome, ...]:
@@ -147,5 +175,8 @@ class Examination(Data):
         needed = (self.outcome(CONTROL), self.outcome(self.plan.precision))
         are_finite = all(outcome is not None and outcome.outcome == "finite" for outcome in needed)
         adapter = self.probe.adapter if self.probe else None
+        if self._users_model_failed:
+            # That another model trains does not outweigh it.
+            return False
         # The worker saves and reloads the adapter of the miniature only: a user's function may have none.
         return are_finite and (self.plan.custom_subject is not None or (adapter is not None and adapter.same))

@@ -10,10 +10,28 @@ from vc2doctor.findings import Severity
 from vc2doctor.linter.settings import AppliedSettings
 
 
+class JudgedAs(Data):
+    """What kind of training the environment is judged for, and why."""
+
+    subject: str
+    """``plain language model``, a project (``VideoChat2-Mistral, stage 3``), or the type of a model (``qwen2``)."""
+    reason: str
+    """What this follows from, in words: ``no code given``."""
+    model_types: tuple[str, ...] = ()
+    """The types of the model, as ``model_type`` in config.json has them; empty: unknown."""
+    is_exact: bool = True
+    """Whether a configuration, a class or the user says so; ``False``: only the name of the model does."""
+
+
+PLAIN = JudgedAs(subject="plain language model", reason="no code given")
+"""What is judged if nothing says more."""
+
+
 class Plan(Data):
     """What the user wants to do. The examination is judged by it."""
 
     profile: str
+    judged_as: JudgedAs = PLAIN
     precision: str
     """The recipe that decides the verdict."""
     device: str

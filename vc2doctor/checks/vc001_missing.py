@@ -1,4 +1,4 @@
-"""A package of the stack is not installed.
+"""A package of the stack is not installed, or no environment was chosen.
 
 This check looks for torch, transformers and peft. A package whose metadata names no valid version counts as missing,
 because its version cannot be judged.
@@ -6,9 +6,14 @@ because its version cannot be judged.
 Why it matters: without these three packages there is nothing to train with. peft requires accelerate and safetensors;
 VC004 reports them if they are missing.
 
-What to do: install a set of versions that was measured to train together. The commands of the finding do that.
+If the doctor runs in an environment of its own (``uvx``, ``pipx``, ``uv tool``), no other one is active, and you named
+none, then nothing was examined. Nothing is installed into the doctor's own environment.
+
+What to do: install a set of versions that was measured to train together. The commands of the finding do that. Without
+an environment, activate the one that you train in, or name it: ``vc2doctor check --python .venv``.
 """
 
+import shlex
 from collections.abc import Iterator
 
 from vc2doctor.checks import advice
@@ -19,6 +24,9 @@ from vc2doctor.findings import Finding, Severity
 def check(examination: Examination) -> Iterator[Finding]:
     """Find packages of the stack that are not installed."""
     missing = examination.missing
+    if examination.environment.is_unchosen:
+        yield _unchosen(examination)
+        return
     if not missing:
         return
     environment = examination.environment
@@ -35,6 +43,28 @@ def check(examination: Examination) -> Iterator[Finding]:
         message=f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed",
         evidence=tuple(evidence),
         remedy=remedy,
+        commands=commands,
+        url="https://packaging.python.org/en/latest/tutorials/installing-packages/",
+    )
+
+
+def _unchosen(examination: Examination) -> Finding:
+    environment = examination.environment
+    choice = environment.choice
+    owner = f", made by {choice.tool}," if choice.tool else ""
+    missing = " and no ".join(examination.missing)
+    evidence = (
+        f"the doctor's own environment{owner} has no {missing}: {environment.interpreter.prefix}",
+        "no virtual or conda environment is active, and --python names none",
+        *(f"this project has an environment: {path}" for path in choice.others),
+    )
+    commands = tuple(shlex.join(["vc2doctor", "check", "--python", path]) for path in choice.others or (".venv",))
+    return Finding(
+        id="VC001",
+        severity=Severity.ERROR,
+        message="no environment was chosen, so none was examined",
+        evidence=evidence,
+        remedy="Activate the environment that you train in, or name it: its folder, or its interpreter.",
         commands=commands,
         url="https://packaging.python.org/en/latest/tutorials/installing-packages/",
     )

@@ -4,8 +4,8 @@ The defects are files of the matrix. Each file names the affected versions, the 
 the place where it was reported.
 
 Why it matters: a defect stops the training, or makes its results wrong. A defect of other precisions than the one that
-decides is a note. If the probe would have met the defect but trained, the finding is a warning, because training that
-was seen to work outweighs a report.
+decides is a note, and so is one of single models if it is not known which model you train. If the probe would have met
+the defect but trained, the finding is a warning, because training that was seen to work outweighs a report.
 
 What to do: install one of the sets of versions that the finding lists. The first commands install versions that were
 measured to train together; the last command changes only the package with the defect.
@@ -39,6 +39,8 @@ def _finding(examination: Examination, issue: KnownIssue) -> Finding:
     if severity is Severity.WARNING and issue.severity == "error":
         evidence.append(f"the probe trained here under {examination.plan.precision} nevertheless")
     evidence.append(issue.explanation)
+    if issue.model_types:
+        evidence.append(f"only models of these types have it: {', '.join(issue.model_types)}")
     if not symptoms:
         evidence.append(issue.evidence)
     remedy, remedy_commands = _remedy(examination, issue)
@@ -55,9 +57,12 @@ def _finding(examination: Examination, issue: KnownIssue) -> Finding:
 
 def _severity(examination: Examination, issue: KnownIssue) -> Severity:
     severity = Severity(issue.severity)
+    types = examination.plan.judged_as.model_types
+    if issue.is_of(types) is None:
+        return Severity.NOTE
     if severity is not Severity.ERROR:
         return severity
-    if not issue.blocks(examination.plan.precision):
+    if not issue.blocks(examination.plan.precision, types):
         return Severity.NOTE
     # The probe outweighs a report only if it runs the code that has the defect.
     return examination.capped_if_trained(severity) if issue.probe_sees else severity
@@ -69,7 +74,7 @@ def _remedy(examination: Examination, issue: KnownIssue) -> tuple[str, tuple[str
     fix = best_fix(issue, examination.versions, examination.matrix, precision)
     fix_command = commands.install(examination.environment.interpreter, fix)
     remedy, measured_commands = advice.install_nearest(examination)
-    if not measured_commands or not issue.blocks(precision):
+    if not measured_commands or not issue.blocks(precision, examination.plan.judged_as.model_types):
         return f"Install {' and '.join(fix)}, which is not affected.", (fix_command,)
     packages = " and ".join(Requirement(text).name for text in fix)
     remedy = f"{remedy} Or change only {packages}: use the last command."

@@ -35,6 +35,8 @@ EXIT_CODE_OF_VERSIONS = {
 def final_verdict(examination: Examination, findings: Sequence[Finding]) -> FinalVerdict:
     """Return the verdict on an examination."""
     errors = [finding for finding in findings if finding.severity is Severity.ERROR]
+    if examination.environment.is_unchosen and all(finding.id == "VC001" for finding in errors):
+        return "incomplete"
     # Another error stands even if the probe did not finish.
     if _is_unfinished(examination) and all(finding.id in _IDS_OF_AN_UNFINISHED_PROBE for finding in errors):
         return "incomplete"

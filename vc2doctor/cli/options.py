@@ -107,9 +107,15 @@ def examination(command: Command) -> Command:
         click.option(
             "--python",
             metavar="PATH",
-            help="Interpreter, or folder of a venv, to examine; default: the doctor's own interpreter.",
+            help="Interpreter, or folder of a venv, to examine; default: the active virtual or conda"
+            " environment, else the doctor's own.",
         ),
-        click.option("--profile", metavar="NAME", help="Project whose settings are used; default: videochat2-mistral."),
+        click.option(
+            "--profile",
+            metavar="NAME",
+            help="Project whose settings are used; default: what the code or"
+            " the checkpoint is, else a plain language model.",
+        ),
         click.option(
             "--precision",
             type=click.Choice([*RECIPES, *ALIASES]),

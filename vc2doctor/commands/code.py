@@ -5,11 +5,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from vc2doctor.commands import settings
-from vc2doctor.commands.report import CodeReading
+from vc2doctor.commands.report import CodeModel, CodeReading
 from vc2doctor.commands.settings import SettingsSource
 from vc2doctor.core.invocation import BF16_PATCH, Invocation
 from vc2doctor.findings import Finding, Severity
 from vc2doctor.linter.analyse.doors import doors_of
+from vc2doctor.linter.analyse.named_models import named_models
 from vc2doctor.linter.analyse.recipe import recipes_of, riskiest_recipe
 from vc2doctor.linter.model import CodeFinding, Diagnosis, undiagnosed
 from vc2doctor.linter.run import LintResult, LintTask, apply_rules
@@ -35,6 +36,8 @@ def read(code: Path, installed: Mapping[str, str], source: SettingsSource, invoc
         doors=doors_of(result.facts),
         silenced=result.silenced + result.switched_off,
         settings=loaded.applied,
+        root=result.facts.code.files.root,
+        models=tuple(CodeModel(**model._asdict()) for model in named_models(result.facts)),
     )
 
 

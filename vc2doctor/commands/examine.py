@@ -8,15 +8,16 @@ from vc2doctor import __version__, checks
 from vc2doctor.checks import verdict
 from vc2doctor.checks.context import Examination
 from vc2doctor.checks.plan import Plan
+from vc2doctor.commands import judged_as
 from vc2doctor.commands.invocation import invocation_of
+from vc2doctor.commands.judged_as import Choice
 from vc2doctor.commands.report import CodeReading, ProbeReport, Report
 from vc2doctor.commands.request import ExaminationRequest
 from vc2doctor.core.data import Data
-from vc2doctor.environment import interpreter
+from vc2doctor.environment.choice import choose as choose_target
 from vc2doctor.environment.gather import gather
 from vc2doctor.environment.model import Environment
 from vc2doctor.matrix import load
-from vc2doctor.matrix.profile import Profile
 from vc2doctor.probe.doors import door_outcomes, not_tried
 from vc2doctor.probe.facts import ProbeRun
 from vc2doctor.probe.outcome import not_measured, outcomes, self_test, stress
@@ -24,8 +25,6 @@ from vc2doctor.probe.run import probe
 from vc2doctor.probe.spec import Subject, spec_of
 from vc2doctor.target.doors import DEFAULT_DOORS, LOOP
 from vc2doctor.target.shared.recipes import CONTROL, RECIPES
-
-DEFAULT_PROFILE = "videochat2-mistral"
 
 OnProgress = Callable[[str], None]
 """Is called with a description of each step that begins."""
@@ -57,37 +56,39 @@ def examine(
     """
     start_time = time.monotonic()
     matrix = load.load(request.matrix or load.shipped())
-    profile = load.profile(matrix, request.profile or DEFAULT_PROFILE)
-    python = interpreter.find(request.python)
+    # A wrong name is reported before anything is started.
+    load.profile(matrix, request.profile or judged_as.DEFAULT_PROFILE)
+    target = choose_target(request.python, folder)
     on_progress("reading what is installed")
-    environment = gather(python, folder)
-    code = CodeReading()
+    environment = gather(target, folder)
     if read_code is not None:
         on_progress("reading the training code")
-        code = read_code(environment)
+    code = read_code(environment) if read_code is not None else CodeReading()
+    choice = judged_as.choose(matrix, request.profile, code, (order or ProbeOrder()).subject, folder)
     examination = Examination(
         environment=environment,
         code=code.findings,
         matrix=matrix,
-        profile=profile,
+        profile=choice.profile,
         explicit_profile=request.profile is not None,
-        plan=_plan(request, order, code, profile),
+        plan=_plan(request, order, code, choice),
     )
     if order is not None and not examination.missing:
         recipes = _recipes(order, examination.plan.precision)
         doors = {"doors": examination.plan.doors, "import_doors": order.trains}
-        spec = spec_of(profile, order.subject.model_copy(update=doors))
-        run = probe(python, request.device, recipes, request.timeout, on_progress, spec)
+        spec = spec_of(choice.profile, order.subject.model_copy(update=doors), choice.architecture)
+        run = probe(target.python, request.device, recipes, request.timeout, on_progress, spec)
         examination = examination.model_copy(update={"probe": run})
     return report_on(examination, time.monotonic() - start_time)
 
 
-def _plan(request: ExaminationRequest, order: ProbeOrder | None, code: CodeReading, profile: Profile) -> Plan:
+def _plan(request: ExaminationRequest, order: ProbeOrder | None, code: CodeReading, choice: Choice) -> Plan:
     subject = order.subject if order else Subject()
     return Plan(
-        profile=profile.name,
+        profile=choice.profile.name,
+        judged_as=choice.judged_as,
         # The user's own choice comes first, then what the code does, then what the project recommends.
-        precision=request.precision or code.precision or profile.precision.recommended,
+        precision=request.precision or code.precision or choice.profile.precision.recommended,
         device=request.device,
         require_gpu=request.require_gpu,
         probe=order is not None,
@@ -127,6 +128,7 @@ def report_on(examination: Examination, seconds: float) -> Report:
         doctor=__version__,
         verdict=final_verdict,
         exit_code=verdict.exit_code(final_verdict, findings, examination.plan.fail_on),
+        judged_as=examination.judged_as,
         plan=examination.plan,
         environment=examination.environment,
         combination=examination.judgement,
@@ -155,6 +157,8 @@ def _probe_report(run: ProbeRun) -> ProbeReport:
         loaded=run.loaded,
         load_failure=run.load_failure,
         inspection=run.inspection,
+        architecture=run.architecture,
+        architecture_failure=run.architecture_failure,
         headroom=run.headroom,
         range_broken=run.range_broken,
         recipes=outcomes(run),

@@ -1,6 +1,7 @@
 """The report on an examination, as data. The key ``schema`` is the version of its JSON form."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -18,6 +19,8 @@ from vc2doctor.matrix.judge import Judgement
 from vc2doctor.probe.doors import DoorOutcome
 from vc2doctor.probe.facts import (
     AdapterRun,
+    Architecture,
+    ArchitectureFailure,
     Device,
     Ending,
     Headroom,
@@ -28,6 +31,18 @@ from vc2doctor.probe.facts import (
     Operation,
 )
 from vc2doctor.probe.outcome import RecipeOutcome, SelfTest, Stress
+
+
+class CodeModel(Data):
+    """A model that the training code names."""
+
+    name: str
+    """A name on the Hub, a path, or a class."""
+    is_class: bool
+    is_defined: bool = False
+    """Whether the project defines the class."""
+    place: str
+    """``path:line``, relative to ``CodeReading.root``."""
 
 
 class CodeReading(Data):
@@ -46,6 +61,10 @@ class CodeReading(Data):
     """How many findings are silenced: by comments, by per-file ignores, or by rules that are off."""
     settings: AppliedSettings | None = None
     """The settings file that was read for the code."""
+    root: Path = Path()
+    """The folder that the places of ``models`` are relative to."""
+    models: tuple[CodeModel, ...] = ()
+    """The models that the code names, those that most likely decide first."""
 
 
 class ProbeReport(Data):
@@ -70,6 +89,10 @@ class ProbeReport(Data):
     """The checkpoint, if one was loaded."""
     load_failure: Failure | None
     inspection: Inspection | None
+    architecture: Architecture | None
+    """The user's architecture, trained with two layers; ``None``: the profile's miniature, or the user's own model."""
+    architecture_failure: ArchitectureFailure | None
+    """Why a plain language model was trained instead of the user's architecture."""
     headroom: Headroom | None
     range_broken: Operation | None
     """The first operation whose result is not finite in float32. There is no headroom then."""
@@ -99,6 +122,8 @@ class Report(Data):
     """The version of vc2doctor."""
     verdict: FinalVerdict
     exit_code: int
+    judged_as: str
+    """What the verdict is about, and why: ``plain language model (no code given)``."""
     plan: Plan
     environment: Environment
     combination: Judgement | None

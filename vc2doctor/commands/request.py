@@ -20,8 +20,10 @@ class ExaminationRequest(Data):
     verb: ClassVar[str] = "check"
     """The verb whose options these are."""
     python: str | None = None
-    """An interpreter, or the folder of a venv; ``None``: the interpreter that runs the doctor."""
+    """An interpreter, or the folder of a venv; ``None``: the active environment, else the interpreter that runs the
+    doctor."""
     profile: str | None = None
+    """``None``: it follows from the code or from the checkpoint, else it is that of a plain language model."""
     precision: Annotated[str, AfterValidator(recipe_named)] | None = None
     """The recipe that decides the verdict; ``None``: the recipe of the code, else that of the profile."""
     doors: tuple[Annotated[str, AfterValidator(door_named)], ...] | None = None

@@ -3,20 +3,21 @@
 from pathlib import Path
 
 from vc2doctor.environment import interpreter
-from vc2doctor.environment.model import Environment
+from vc2doctor.environment.model import Environment, TargetChoice
 from vc2doctor.environment.sources import Context, sources
 
 
-def gather(python: str, folder: Path) -> Environment:
-    """Return the facts about the interpreter at ``python``, for a training script that is started in ``folder``.
+def gather(choice: TargetChoice, folder: Path) -> Environment:
+    """Return the facts about the interpreter of ``choice``, for a training script that is started in ``folder``.
 
     Raises:
         TargetError: the interpreter cannot be started, or is not a usable Python.
     """
-    target = interpreter.observe(python)
+    target = interpreter.observe(choice.python)
     context = Context(folder, frozenset(module.name for module in target.modules if module.origin is not None))
     observed = {source.name: source.observe(context) for source in sources()}
     return Environment(
+        choice=choice,
         interpreter=target.interpreter,
         platform=target.platform,
         distributions=target.distributions,

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,16 +21,12 @@ _DROPPED_VARIABLES = ("PYTHONDONTWRITEBYTECODE", "PYTHONSTARTUP", "PYTHONINSPECT
 """The first is set by the doctor; the other two run a user's file or keep the interpreter open after the script."""
 
 
-def find(python: str | None) -> str:
+def find(python: str) -> str:
     """Return the path of the executable that ``python`` names: a file, a command on ``PATH``, or a venv's folder.
-
-    ``None`` stands for the interpreter that runs the doctor.
 
     Raises:
         TargetError: there is no such executable.
     """
-    if python is None:
-        return sys.executable
     path = Path(python).expanduser()
     if path.is_dir():
         candidates = [path / "bin" / "python", path / "python", path / "bin" / "python3"]

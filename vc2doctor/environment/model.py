@@ -1,18 +1,37 @@
 """The facts about an environment, as data."""
 
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 from pydantic import Field, SerializeAsAny
 
 from vc2doctor.core.data import Data
+from vc2doctor.core.versions import STACK_PACKAGES
 
 Facts = TypeVar("Facts", bound=Data)
 
 COMPANION_PACKAGES = ("numpy", "accelerate", "tokenizers", "huggingface-hub", "safetensors", "setuptools", "jinja2")
 """What the stack depends on; their versions are part of a combination. The stack needs the last two without declaring
 them."""
+
+
+class TargetChoice(Data):
+    """Which interpreter is examined, and why."""
+
+    python: str = ""
+    """The path of the executable."""
+    origin: Literal["named", "VIRTUAL_ENV", "CONDA_PREFIX", "own"] = "named"
+    """The user's option, the environment variable that says so, or ``own``: the interpreter that runs the doctor."""
+    reason: str = "you named it"
+    """The origin in words."""
+    tool: str | None = None
+    """The tool that made the doctor's own environment for the doctor alone: ``pipx``, ``pipx run``, ``uv tool``,
+    ``uvx``."""
+    is_project: bool = False
+    """Whether the doctor's own environment is that of the project in the working directory."""
+    others: tuple[str, ...] = ()
+    """Virtual environments of the project that are not examined, relative to the working directory."""
 
 
 class Interpreter(Data):
@@ -135,8 +154,19 @@ class Environment(Data):
     shadows: tuple[Shadow, ...]
     cpu: Cpu
     nvidia: Nvidia
+    choice: TargetChoice = TargetChoice()
     further: dict[str, SerializeAsAny[Data]] = Field(default_factory=dict)
     """The facts of sources that have no field of their own, by the name of the source."""
+
+    @property
+    def is_unchosen(self) -> bool:
+        """Whether nobody chose this environment: it is the doctor's own, and has no package of the stack.
+
+        If a tool made it for the doctor alone, one missing package is enough, because nothing is installed there.
+        """
+        is_own = self.choice.origin == "own" and not self.choice.is_project
+        missing = [name for name in STACK_PACKAGES if self.version(name) is None]
+        return is_own and (len(missing) == len(STACK_PACKAGES) or (self.choice.tool is not None and bool(missing)))
 
     def of(self, kind: type[Facts]) -> Facts | None:
         """Return the facts of the class ``kind`` among ``further``, or ``None`` if no source gave them."""

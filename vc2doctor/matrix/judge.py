@@ -4,7 +4,7 @@ A reason consists of statements that are joined by ``"; "``, so that a report ca
 """
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from vc2doctor.core.versions import STACK_PACKAGES, holds, side_of, version
@@ -57,7 +57,8 @@ def judge_loop(combination: Combination, matrix: Matrix, recipe: str) -> Judgeme
     from neighboring measurements comes last.
     """
     named = combination.named
-    issues = [issue for issue in matrix.issues if issue.blocks(recipe) and issue.applies_to(named)]
+    types = combination.model_types
+    issues = [issue for issue in matrix.issues if issue.blocks(recipe, types) and issue.applies_to(named)]
     issue_ids = tuple(issue.id for issue in issues)
     measured = _measured(combination, matrix.verdicts, recipe)
     if measured is not None and measured.verdict is Verdict.INCOMPATIBLE:
@@ -75,7 +76,7 @@ def judge_loop(combination: Combination, matrix: Matrix, recipe: str) -> Judgeme
             constraints=tuple(constraint.id for constraint in constraints),
         )
     judgement = measured or _with_neighbor(_inferred(combination, matrix.verdicts, recipe), combination, matrix, recipe)
-    conditions = tuple(_conditions(named, matrix, recipe))
+    conditions = tuple(_conditions(combination, matrix, recipe))
     return judgement.model_copy(update={"conditions": conditions}) if conditions else judgement
 
 
@@ -263,9 +264,12 @@ def _package(name: str) -> str:
     return "Python" if name == "python" else name
 
 
-def _conditions(named: Mapping[str, str], matrix: Matrix, recipe: str) -> Iterator[str]:
+def _conditions(combination: Combination, matrix: Matrix, recipe: str) -> Iterator[str]:
     for issue in matrix.issues:
-        if issue.severity == "warning" and issue.concerns(recipe) and issue.applies_to(named):
+        has_model = issue.is_of(combination.model_types)
+        # A defect of other models than the one that is trained is no condition; of unknown models it is one.
+        is_condition = issue.severity == "warning" or has_model is None
+        if has_model is not False and is_condition and issue.concerns(recipe) and issue.applies_to(combination.named):
             yield f"{issue.title}: {issue.explanation}"
 
 

@@ -1,6 +1,6 @@
 """A known issue: one publicly reported defect."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from pydantic import Field
@@ -21,6 +21,8 @@ class KnownIssue(Data):
     """A regular expression that matches the message of the exception that the defect raises."""
     recipes: tuple[RecipeName, ...] = ()
     """The recipes that the defect affects; empty means all of them."""
+    model_types: tuple[str, ...] = ()
+    """The models that have the defect, as ``model_type`` in config.json names them; empty means all of them."""
     probe_sees: bool = True
     """Whether the probe runs the defective code. If so, a probe that trains outweighs the report."""
     when: tuple[dict[Name, Specifier], ...] = Field(min_length=1)
@@ -39,9 +41,15 @@ class KnownIssue(Data):
         """Return whether the defect shows when training under ``recipe``."""
         return not self.recipes or recipe in self.recipes
 
-    def blocks(self, recipe: str) -> bool:
-        """Return whether the defect makes training under ``recipe`` fail."""
-        return self.severity == "error" and self.affects(recipe)
+    def is_of(self, model_types: Sequence[str]) -> bool | None:
+        """Return whether a model of these types has the defect; ``None``: its type is not known, and some have it."""
+        if not self.model_types:
+            return True
+        return bool(set(self.model_types) & set(model_types)) if model_types else None
+
+    def blocks(self, recipe: str, model_types: Sequence[str] = ()) -> bool:
+        """Return whether the defect makes training a model of these types under ``recipe`` fail."""
+        return self.severity == "error" and self.affects(recipe) and self.is_of(model_types) is True
 
     def concerns(self, recipe: str) -> bool:
         """Return whether a user who trains under ``recipe`` should read about the defect: an error or a warning."""

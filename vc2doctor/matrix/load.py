@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from vc2doctor.core.data import Data
 from vc2doctor.core.errors import DoctorError
+from vc2doctor.matrix.architectures import Architectures
 from vc2doctor.matrix.compiled import Verdicts
 from vc2doctor.matrix.evidence import EvidenceLine
 from vc2doctor.matrix.known_issue import KnownIssue
@@ -55,7 +56,7 @@ def load(folder: Path) -> Matrix:
         raise MatrixError(message)
     profiles = {entry.name: entry for entry in _toml_entries(folder / "profiles", Profile, "name")}
     issues = known_issues(folder)
-    return Matrix(profiles=profiles, issues=issues, verdicts=_verdicts(folder))
+    return Matrix(profiles=profiles, issues=issues, verdicts=_verdicts(folder), architectures=_architectures(folder))
 
 
 def known_issues(folder: Path) -> tuple[KnownIssue, ...]:
@@ -111,6 +112,17 @@ def digest(folder: Path) -> str:
         if path.exists():
             sha256.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return sha256.hexdigest()
+
+
+def _architectures(folder: Path) -> Architectures:
+    path = folder / "architectures.json"
+    if not path.exists():
+        return Architectures()
+    try:
+        return Architectures.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        message = f"{path}: the file does not hold architectures; take the one that comes with the doctor"
+        raise MatrixError(message) from error
 
 
 def _verdicts(folder: Path) -> Verdicts:

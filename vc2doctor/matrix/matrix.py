@@ -4,6 +4,7 @@ from functools import cached_property
 
 from vc2doctor.core.data import Data
 from vc2doctor.core.versions import STACK_PACKAGES
+from vc2doctor.matrix.architectures import Architectures
 from vc2doctor.matrix.compiled import GPU, Verdicts
 from vc2doctor.matrix.known_issue import KnownIssue
 from vc2doctor.matrix.profile import Profile
@@ -16,6 +17,8 @@ class Matrix(Data):
     """By name."""
     issues: tuple[KnownIssue, ...]
     verdicts: Verdicts
+    architectures: Architectures = Architectures()
+    """The architectures of transformers; empty: the folder has no such file."""
 
     @cached_property
     def modeled_packages(self) -> frozenset[str]:

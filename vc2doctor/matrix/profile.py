@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from vc2doctor.core.data import Data
 from vc2doctor.core.precision import bits_of
-from vc2doctor.matrix.types import Name, RecipeName, Specifier, Url
+from vc2doctor.matrix.types import Name, Pattern, RecipeName, Specifier, Url
 from vc2doctor.target.shared.spec import Shape
 
 _SHAPE = Shape()
@@ -108,6 +108,11 @@ class Profile(Data):
     fan_in: tuple[int, ...] = (4096, 14336)
     """Input widths of the adapted layers in the full-size model."""
     miniature: Miniature = Miniature()
+    classes: tuple[Pattern, ...] = ()
+    """Regular expressions for the names of the project's model classes. Code that defines or builds one of them is
+    judged by this profile."""
+    model_types: tuple[str, ...] = ()
+    """The types of its models, for known issues of single models."""
     base_model: str | None = None
     """The language model that is trained, by the publisher's name."""
     maxima: tuple[Maximum, ...] = ()

@@ -25,6 +25,8 @@ class Combination(Data):
     """By canonical name: the stack, and any of the packages that it depends on."""
     installed: bool = True
     """Whether this is a complete environment: a package that is not named is absent, and no resolver is involved."""
+    model_types: tuple[str, ...] = ()
+    """The types of the model that is trained; empty: unknown. Some known issues are those of single models."""
 
     @property
     def named(self) -> dict[str, str]:

@@ -9,6 +9,8 @@ from vc2doctor.core.failure import Failure
 from vc2doctor.probe.facts import (
     AdapterRun,
     Adapters,
+    Architecture,
+    ArchitectureFailure,
     BreakLocation,
     Device,
     DoorRun,
@@ -75,6 +77,8 @@ class EventReader:
             "device-failed": self._device_failed,
             "warm": self._warm,
             "self-test": self._self_test,
+            "architecture": self._architecture,
+            "architecture-failed": self._architecture_failed,
             "loading": self._loading,
             "loaded": self._loaded,
             "load-failed": self._load_failed,
@@ -165,6 +169,12 @@ class EventReader:
 
     def _device_failed(self, fields: _Event) -> None:
         self._facts["device_failure"] = Failure(**fields["error"])
+
+    def _architecture(self, fields: _Event) -> None:
+        self._facts["architecture"] = Architecture(**fields)
+
+    def _architecture_failed(self, fields: _Event) -> None:
+        self._facts["architecture_failure"] = ArchitectureFailure(**fields)
 
     def _loading(self, _: _Event) -> None:
         self.stage = "loading your model"

@@ -208,6 +208,24 @@ class LoadedModel(Data):
     """Number of all tensors with such values."""
 
 
+class Architecture(Data):
+    """The user's architecture, which the probe trained as a miniature."""
+
+    model: str
+    """The class: ``Qwen2ForCausalLM``."""
+    parameters: Count
+
+
+class ArchitectureFailure(Data):
+    """Why the user's architecture was not trained; the probe trained a plain language model instead."""
+
+    stage: Literal["unknown", "own-code", "import", "shrink", "forward"]
+    """``unknown``: the installed transformers lacks it; ``own-code``: only code beside the weights knows it;
+    ``import``: its class cannot be imported; ``shrink``: no small model can be built; ``forward``: the small model
+    raises."""
+    error: Failure
+
+
 class Measure(Data):
     """One question that only a GPU can answer, and the answer."""
 
@@ -301,6 +319,8 @@ class ProbeRun(Data):
     headroom_failure: Failure | None = None
     self_test: SelfTestRun | None = None
     inspection: Inspection | None = None
+    architecture: Architecture | None = None
+    architecture_failure: ArchitectureFailure | None = None
     stress: tuple[StressRun, ...] = ()
     measures: tuple[Measure, ...] = ()
     doors: tuple[DoorRun, ...] = ()

@@ -29,9 +29,13 @@ class Subject(Data):
     """Whether the other doors are imported."""
 
 
-def spec_of(profile: Profile, subject: Subject) -> dict[str, Any]:
-    """Return the spec for ``subject`` in ``profile``: keys of ``target/shared/spec.py``."""
+def spec_of(profile: Profile, subject: Subject, architecture: str = "") -> dict[str, Any]:
+    """Return the spec for ``subject`` in ``profile``: keys of ``target/shared/spec.py``.
+
+    ``architecture`` is the JSON of the configuration of the model that is trained; empty: the profile's miniature.
+    """
     return {
+        "architecture": architecture,
         "model": profile.subject,
         "r": profile.lora.r,
         "alpha": profile.lora.alpha,

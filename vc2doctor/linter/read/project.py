@@ -49,6 +49,8 @@ class ProjectFiles:
     root: Path
     count: int
     """How many files were read."""
+    texts: Mapping[str, bytes]
+    """The files that say nothing about precision, and so are in none of the other fields; they may name a model."""
 
 
 def read_project(
@@ -91,6 +93,8 @@ class _ProjectReader:
         self._ignored_lines: dict[str, dict[int, frozenset[str]]] = {}
         self._unparsed: dict[str, bytes] = {}
         """Code that does not mention precision. It is parsed only if code that was parsed inherits from it."""
+        self._plain_data: dict[str, bytes] = {}
+        """Configurations that do not mention precision."""
         self._ignored_files: dict[str, Path] = {}
         """Code that ``.gitignore`` names. It is read only if code that was read imports it."""
         self._unit_folders: dict[str, str] = {}
@@ -137,6 +141,8 @@ class _ProjectReader:
         if lines := ignored_lines(text):
             self._ignored_lines[name] = lines
         reading = formats.read(name, text)
+        if not reading.configs and not reading.launches:
+            self._plain_data[name] = text.encode()
         self._configs.extend(reading.configs)
         self._launches.extend(reading.launches)
 
@@ -198,6 +204,7 @@ class _ProjectReader:
             ignored_lines=self._ignored_lines,
             root=self._root,
             count=self.count,
+            texts={**self._unparsed, **self._plain_data},
         )
 
     def _unit_folder(self, name: str) -> str:

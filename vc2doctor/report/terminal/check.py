@@ -85,6 +85,7 @@ def _code(report: Report) -> str:
 
 def _environment(environment: Environment, *, verbose: bool) -> Iterator[Line]:
     interpreter = environment.interpreter
+    yield labeled_line("Examined", _examined(environment))
     yield labeled_line("Python", f"{interpreter.version} ({interpreter.kind}), {interpreter.path}")
     yield labeled_line("Stack", _versions(environment, STACK_PACKAGES))
     if verbose:
@@ -100,6 +101,14 @@ def _environment(environment: Environment, *, verbose: bool) -> Iterator[Line]:
     bf16_flags = " ".join(flag for flag in cpu.flags if "bf16" in flag)
     model = cpu.model or "unknown model"
     yield labeled_line("CPU", f"{model}, {counted(cpu.cores, 'core')}, {bf16_flags or 'no bf16 instructions'}")
+
+
+def _examined(environment: Environment) -> str:
+    choice = environment.choice
+    if environment.is_unchosen:
+        return "nothing: no environment is active, and you named none"
+    others = "".join(f"; not examined: {path} (vc2doctor check --python {path})" for path in choice.others)
+    return f"{environment.interpreter.prefix}: {choice.reason}{others}"
 
 
 def _gpu(gpu: Gpu, nvidia: Nvidia) -> str:

@@ -18,12 +18,14 @@ def verdict_line(report: Report, marks: Marks) -> Line:
     """Return the line with the verdict, what was tried, and how many findings there are."""
     sentence, kind = _in_words(report)
     mark, style = marks(kind)
-    rest = f"{_settings_that_decided(report)}{_counts(report)}{_reason_of_exit_code(report)}"
+    rest = f"{_settings_that_decided(report)}{_counts(report)}{_judged_as(report)}{_reason_of_exit_code(report)}"
     return Line(Text.assemble((f"{mark} {printable(sentence)}", style), printable(rest)), hang=2)
 
 
 def _in_words(report: Report) -> tuple[str, str]:
     """Return the sentence of the verdict and the kind of its mark."""
+    if _is_unchosen(report):
+        return "No environment was chosen, so none was examined.", "warn"
     if report.verdict == "fit":
         return _fit(report)
     if report.verdict == "unfit":
@@ -59,6 +61,14 @@ def _tried(report: Report) -> str:
     if report.probe is None:
         return ""
     return doors.tried((plain_loop(report.plan), *report.probe.doors), report.probe.not_tried)
+
+
+def _judged_as(report: Report) -> str:
+    return "" if _is_unchosen(report) else f" Judged as: {report.judged_as}."
+
+
+def _is_unchosen(report: Report) -> bool:
+    return report.environment.is_unchosen and report.verdict == "incomplete"
 
 
 def _range(headroom: Headroom) -> str:

@@ -83,17 +83,12 @@ def plain_model(runtime: Runtime, loaded: LoadedCheckpoint, recipe: Recipe) -> A
 
 
 def trainable_model(runtime: Runtime, loaded: LoadedCheckpoint, spec: Spec, recipe: Recipe) -> Any:
-    """Return a copy of the model in ``recipe``'s base dtype, with adapters on the spec's targets that it has.
+    """Return a copy of the model in ``recipe``'s base dtype, with adapters.
 
-    Raises:
-        CheckpointError: it has none of the targets.
+    They are on the spec's targets that it has, or on every linear layer if it has none of them.
     """
     model = copy.deepcopy(loaded.model).to(getattr(runtime.torch, recipe.base))
-    names = {name.rsplit(".", 1)[-1] for name, _ in model.named_modules()}
-    targets = tuple(target for target in spec.targets if target in names)
-    if not targets:
-        raise CheckpointError("The model has none of the profile's LoRA targets: %s." % ", ".join(spec.targets))
-    return with_adapters(runtime, spec._replace(targets=targets), model)
+    return with_adapters(runtime, spec, model)
 
 
 def batches(runtime: Runtime, loaded: LoadedCheckpoint, spec: Spec) -> List[TextBatch]:

@@ -36,7 +36,8 @@ class Kit:
 
     def __init__(self, runtime: Runtime, spec: Spec, folder: str) -> None:
         self.runtime = runtime
-        self.spec = spec
+        # The plain model: whether the user's own architecture trains is a question of its own.
+        self.spec = spec._replace(architecture="", targets=Spec().targets)
         self.folder = folder
         self.reported_movement: Optional[float] = None
         """What moved in other processes, if the door trains there."""
@@ -56,8 +57,8 @@ class Kit:
 
     def lora(self, without: Tuple[str, ...] = ()) -> Any:
         """Return the configuration of the adapters; the modules ``without`` get none."""
-        targets = tuple(name for name in self.spec.targets if name not in without)
-        return language_model.lora_config(self.runtime, self.spec._replace(targets=targets))
+        targets = [name for name in self.spec.targets if name not in without]
+        return language_model.lora_config(self.runtime, self.spec, targets)
 
     def adapted(self) -> Any:
         """Return a new base model with adapters, whose movement is watched."""

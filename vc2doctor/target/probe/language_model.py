@@ -4,6 +4,7 @@ from typing import Any, Dict, List, NamedTuple
 
 from ..runtime import Runtime
 from ..shared.spec import Spec
+from . import architecture
 from .tensors import IGNORED_LABEL
 
 CHANNELS = 3
@@ -44,24 +45,35 @@ class VideoBatch(NamedTuple):
 def with_adapters(runtime: Runtime, spec: Spec, model: Any) -> Any:
     """Return ``model`` with the LoRA adapters of ``spec``, in training mode."""
     runtime.torch.manual_seed(spec.seed)
-    if spec.checkpointing:
+    if spec.checkpointing and getattr(model, "supports_gradient_checkpointing", True):
         model.gradient_checkpointing_enable()
     model.config.use_cache = False
-    peft_model = runtime.peft.get_peft_model(model, lora_config(runtime, spec))
+    peft_model = runtime.peft.get_peft_model(model, lora_config(runtime, spec, adapter_targets(runtime, spec, model)))
     peft_model.train()
     return peft_model
 
 
-def lora_config(runtime: Runtime, spec: Spec) -> Any:
-    """Return the configuration of the LoRA adapters of ``spec``."""
+def lora_config(runtime: Runtime, spec: Spec, targets: List[str]) -> Any:
+    """Return the configuration of the LoRA adapters of ``spec`` on the modules ``targets``."""
     return runtime.peft.LoraConfig(
         task_type=runtime.peft.TaskType.CAUSAL_LM,
         inference_mode=False,
         r=spec.r,
         lora_alpha=spec.alpha,
         lora_dropout=spec.dropout,
-        target_modules=list(spec.targets),
+        target_modules=targets,
     )
+
+
+def adapter_targets(runtime: Runtime, spec: Spec, model: Any) -> List[str]:
+    """Return the modules of ``model`` that get adapters: the spec's targets, or every linear layer if it has none.
+
+    In a model that is not the profile's own they are named in full, and only linear layers are taken.
+    """
+    if not spec.architecture and runtime.checkpoint is None:
+        return list(spec.targets)
+    linear = architecture.linear_names(runtime, model)
+    return [name for name in linear if name.rsplit(".", 1)[-1] in spec.targets] or list(linear)
 
 
 def family(transformers: Any) -> str:
@@ -71,6 +83,8 @@ def family(transformers: Any) -> str:
 
 def base_model(runtime: Runtime, spec: Spec, dtype: str) -> Any:
     """Return the seeded base model in ``dtype``, with the same weights at every call."""
+    if spec.architecture:
+        return architecture.build(runtime, spec, BOS, PAD).to(getattr(runtime.torch, dtype))
     runtime.torch.manual_seed(spec.seed)
     prefix = family(runtime.transformers)
     options: Dict[str, Any] = {

@@ -22,6 +22,7 @@ from . import (
     inspect_data,
     language_model,
     locate,
+    own_architecture,
     save_reload,
     self_test,
     training,
@@ -113,6 +114,7 @@ def _measure(events: EventSink, packages: Dict[str, Any], options: argparse.Name
         torch.set_num_threads(1)
     _warm_up(events, torch)
     self_test.run(events, runtime)
+    spec = own_architecture.run(events, runtime, spec)
     if not _load(events, runtime, spec, trains=bool(options.recipes)):
         return
     _headroom(events, runtime, spec)

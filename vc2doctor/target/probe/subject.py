@@ -46,13 +46,21 @@ def _language(runtime: Runtime, spec: Spec, recipe: Recipe) -> Subject:
     outliers.plant(runtime.torch, spec.plant, base, batches, forward)
     model = language_model.with_adapters(runtime, spec, base.to(getattr(runtime.torch, recipe.base)))
 
+    def loss_of_ids(batch: Any) -> Any:
+        with _inner_region(runtime, recipe):
+            return model(input_ids=batch.ids, attention_mask=batch.mask, labels=batch.labels).loss
+
     def loss(batch: Any) -> Any:
         # Gradient checkpointing passes no gradient on if the input of a block requires none.
         embeds = model.get_input_embeddings()(batch.ids).detach().requires_grad_()
         with _inner_region(runtime, recipe):
             return model(inputs_embeds=embeds, attention_mask=batch.mask, labels=batch.labels).loss
 
-    subject = Subject(model, batches, loss)
+    if spec.architecture and hasattr(model, "enable_input_require_grads"):
+        # Some architectures need the token ids as well as their embeddings. This is how peft lets gradients pass
+        # gradient checkpointing for them.
+        model.enable_input_require_grads()
+    subject = Subject(model, batches, loss_of_ids if spec.architecture else loss)
     subject.peft_model = model
     return subject
 

@@ -34,6 +34,8 @@ class Spec(NamedTuple):
     bfloat16. ``plant`` names the outliers in the miniature; ``stress`` lists those to plant one after the other.
     ``entry`` (``module:function``) or ``checkpoint`` (a path) replaces the miniature. ``max_tokens`` cuts each text.
     ``doors`` are trained through; with ``import_doors`` the other doors are imported, too.
+    ``architecture`` is the JSON of a model's configuration: the miniature's language model is then this model with two
+    small layers. Without it, it is Mistral (Llama in a transformers without Mistral).
     """
 
     model: str = "videochat2"
@@ -58,6 +60,7 @@ class Spec(NamedTuple):
     max_tokens: int = 512
     doors: Tuple[str, ...] = ()
     import_doors: bool = False
+    architecture: str = ""
 
 
 def parse(text: str) -> Spec:

@@ -14,8 +14,11 @@ def read_json(name: str, text: str) -> Config | None:
 
     ``None``: it does not mention precision, is not an object, or cannot be parsed.
     """
-    if PRECISION_WORDS.search(text) is None:
-        return None
+    return parse_json(name, text) if PRECISION_WORDS.search(text) else None
+
+
+def parse_json(name: str, text: str) -> Config | None:
+    """Return the settings of a JSON file, whatever they are about; ``None``: it is not an object, or not JSON."""
     try:
         data = json.loads(text)
     except (ValueError, RecursionError):

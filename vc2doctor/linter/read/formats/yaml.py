@@ -16,8 +16,11 @@ def read_yaml(name: str, text: str) -> Config | None:
 
     A file that is not valid YAML is read line by line.
     """
-    if PRECISION_WORDS.search(text) is None:
-        return None
+    return parse_yaml(name, text) if PRECISION_WORDS.search(text) else None
+
+
+def parse_yaml(name: str, text: str) -> Config | None:
+    """Return the settings of a YAML file, whatever they are about; ``None``: it is not a mapping."""
     try:
         node = yaml.compose(text, Loader=_LOADER)
     except (yaml.YAMLError, RecursionError, ValueError):
