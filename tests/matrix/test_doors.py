@@ -139,6 +139,12 @@ def test_a_version_that_a_package_refuses_rules_the_loop_out() -> None:
     assert refused.doors == ()
 
 
+def test_a_cell_does_not_refute_what_is_about_a_package_that_it_did_not_have() -> None:
+    known = {"transformers": "5.5.0", "peft": "0.19.0"}
+    assert judged(MATRIX, **known).verdict is Verdict.VERIFIED
+    assert judged(MATRIX, **known, torchao="0.15.0").verdict is Verdict.INCOMPATIBLE
+
+
 def test_a_line_without_outcomes_of_doors_verifies_the_plain_loop_only() -> None:
     known = {"transformers": "5.5.0", "peft": "0.19.0"}
     assert judged(MATRIX, **known).verdict is Verdict.VERIFIED

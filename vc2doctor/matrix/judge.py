@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from vc2doctor.core.versions import STACK_PACKAGES, holds, side_of, version
+from vc2doctor.core.versions import ABSENT, STACK_PACKAGES, holds, side_of, version
 from vc2doctor.core.wording import enumerated
 from vc2doctor.matrix.compiled import MeasuredCell, Segment, Verdicts
 from vc2doctor.matrix.conflicts import PossibleConflict, possible_conflicts
@@ -59,20 +59,23 @@ def judge_loop(combination: Combination, matrix: Matrix, recipe: str) -> Judgeme
     named = combination.named
     types = combination.model_types
     issues = [issue for issue in matrix.issues if issue.blocks(recipe, types) and issue.applies_to(named)]
-    issue_ids = tuple(issue.id for issue in issues)
-    measured = _measured(combination, matrix.verdicts, recipe)
+    measured, cell = _measured(combination, matrix.verdicts, recipe)
     if measured is not None and measured.verdict is Verdict.INCOMPATIBLE:
-        return measured.model_copy(update={"issues": issue_ids})
+        return measured.model_copy(update={"issues": tuple(issue.id for issue in issues)})
     candidates = matrix.verdicts.constraints_for(recipe, installed=combination.installed)
     constraints = [constraint for constraint in candidates if holds(constraint.when, named)]
-    # A cell that trains refutes what was only reported or inferred, except a defect that the probe cannot run into.
-    is_invisible = any(not issue.probe_sees for issue in issues)
-    if is_invisible or (measured is None and (issues or constraints)):
+    if cell is not None:
+        # A cell that trains refutes what was only reported or inferred, except a defect that the probe cannot run into,
+        # and what is about a package that the cell did not have.
+        had = frozenset({"python", *STACK_PACKAGES, *matrix.verdicts.companions[cell.companions]})
+        constraints = [constraint for constraint in constraints if _is_beyond(constraint.when, had)]
+        issues = [issue for issue in issues if not issue.probe_sees or _is_beyond(issue.applying(named), had)]
+    if issues or constraints:
         reasons = [*(issue.title for issue in issues), *map(describe, constraints)]
         return Judgement(
             verdict=Verdict.INCOMPATIBLE,
             reason="; ".join(reasons[:MAX_REASONS]),
-            issues=issue_ids,
+            issues=tuple(issue.id for issue in issues),
             constraints=tuple(constraint.id for constraint in constraints),
         )
     judgement = measured or _with_neighbor(_inferred(combination, matrix.verdicts, recipe), combination, matrix, recipe)
@@ -80,20 +83,30 @@ def judge_loop(combination: Combination, matrix: Matrix, recipe: str) -> Judgeme
     return judgement.model_copy(update={"conditions": conditions}) if conditions else judgement
 
 
-def _measured(combination: Combination, verdicts: Verdicts, recipe: str) -> Judgement | None:
-    """Return the verdict of the newest measurement of exactly this combination; one that trains comes first."""
+def _is_beyond(when: Mapping[str, str], had: frozenset[str]) -> bool:
+    """Return whether a region is about a package that must be there, and that a measured cell did not have."""
+    return any(name not in had for name, text in when.items() if text != ABSENT)
+
+
+def _measured(
+    combination: Combination, verdicts: Verdicts, recipe: str
+) -> tuple[Judgement | None, MeasuredCell | None]:
+    """Return the verdict of the newest measurement of exactly this combination, and the cell if it trains.
+
+    A cell that trains comes before one that does not.
+    """
     cells = [cell for cell in reversed(same_stack(combination, verdicts)) if agrees(combination, cell, verdicts)]
     for cell in cells:
         if recipe in verdicts.outcomes[cell.how].trains:
             reason = f"{_measurement(cell)} and trains under {recipe}"
-            return Judgement(verdict=Verdict.VERIFIED, reason=reason)
+            return Judgement(verdict=Verdict.VERIFIED, reason=reason), cell
     for cell in cells:
         failure = verdicts.outcomes[cell.how].fails.get(recipe)
         # Without companions nothing was installed. Another Python may have the wheels, so Python must be named then.
         if failure and (combination.python is not None or verdicts.companions[cell.companions]):
             reason = f"{_measurement(cell)} and does not train under {recipe}: {failure}"
-            return Judgement(verdict=Verdict.INCOMPATIBLE, reason=reason)
-    return None
+            return Judgement(verdict=Verdict.INCOMPATIBLE, reason=reason), None
+    return None, None
 
 
 def _inferred(combination: Combination, verdicts: Verdicts, recipe: str) -> Judgement:

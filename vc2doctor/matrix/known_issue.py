@@ -37,6 +37,10 @@ class KnownIssue(Data):
         """Return whether installed ``versions`` (by distribution) have the defect."""
         return any(holds(alternative, versions) for alternative in self.when)
 
+    def applying(self, versions: Mapping[str, str]) -> Mapping[str, str]:
+        """Return the first alternative that applies to ``versions``; empty if none does."""
+        return next((alternative for alternative in self.when if holds(alternative, versions)), {})
+
     def affects(self, recipe: str) -> bool:
         """Return whether the defect shows when training under ``recipe``."""
         return not self.recipes or recipe in self.recipes

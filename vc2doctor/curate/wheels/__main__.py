@@ -15,7 +15,7 @@ from vc2doctor.matrix.releases import Wheels
 @click.option("--into", type=click.Path(dir_okay=False, path_type=Path), required=True, help="File to write.")
 @click.option("--cache", type=click.Path(file_okay=False, path_type=Path), help="Folder that keeps the wheels.")
 def main(into: Path, cache: Path | None) -> None:
-    """Download the released wheels (about 2.5 GB), and write what they import and provide to --into."""
+    """Download the released wheels (about 2 GB), and write what they import and provide to --into."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = cache or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
