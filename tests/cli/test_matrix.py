@@ -30,7 +30,7 @@ def test_incompatible_versions_are_explained_with_sets_that_train(doctor: Doctor
     ran = doctor("matrix", "explain", "torch=2.13.0", "transformers=5.3.0", "peft=0.17.1")
     assert ran.out.startswith("incompatible: ")
     assert "HybridCache" in ran.out
-    assert "pip install " in ran.out.split("Measured to train:")[1]
+    assert "pip install " in ran.out.split("Smallest change:")[1]
 
 
 def test_verdict_depends_on_the_recipe(doctor: Doctor) -> None:

@@ -1,5 +1,6 @@
 """The input of every check, and the questions about it that several checks ask."""
 
+from collections.abc import Mapping
 from functools import cached_property
 
 from vc2doctor.checks.plan import Plan
@@ -14,6 +15,9 @@ from vc2doctor.matrix.matrix import Matrix
 from vc2doctor.matrix.profile import Profile
 from vc2doctor.probe.facts import ProbeRun
 from vc2doctor.probe.outcome import RecipeOutcome, outcomes
+from vc2doctor.remedies import plan as remedies
+from vc2doctor.remedies.plan import VersionPlan, question_of
+from vc2doctor.remedies.question import Goal, Question
 from vc2doctor.target.shared.recipes import CONTROL, RECIPES
 
 _NOT_NVIDIA_BUILDS = ("+rocm", "+xpu")
@@ -54,6 +58,16 @@ class Examination(Data):
         if self.missing:
             return None
         return judge(self.combination, self.matrix, self.plan.precision)
+
+    def question(self, *, wanted: Mapping[str, str] | None = None, avoided: tuple[str, ...] = ()) -> Question:
+        """Return the question which versions to change: all conflicts at once, and further goals if there are any."""
+        goal = Goal(recipe=self.plan.precision, wanted=dict(wanted or {}), avoided=avoided)
+        return question_of(self.environment, self.combination, self.matrix, goal)
+
+    @cached_property
+    def version_plan(self) -> VersionPlan:
+        """The one plan that resolves all conflicts of versions; every check prints it."""
+        return remedies.plan(self.environment, self.question())
 
     @property
     def nearest_cells(self) -> tuple[str, ...]:

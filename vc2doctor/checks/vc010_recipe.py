@@ -105,7 +105,7 @@ def _remedy(examination: Examination, outcome: RecipeOutcome) -> tuple[str, tupl
     if examination.plan.custom_subject is not None:
         remedy = f"{control_failed}{cause_remedy or _where_to_start(examination, outcome)}".strip()
         return remedy, (_probe_command(examination, examination.plan.precision),)
-    remedy, commands = advice.install_nearest(examination)
+    remedy, commands = advice.change_versions(examination)
     return f"{control_failed}{cause_remedy}{remedy}", commands
 
 

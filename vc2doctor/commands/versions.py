@@ -9,7 +9,8 @@ from vc2doctor.matrix import judge as judging
 from vc2doctor.matrix import load, parse
 from vc2doctor.matrix.judge import Combination, Judgement, PossibleConflict, Verdict
 from vc2doctor.matrix.table import Table, table
-from vc2doctor.remedies.smallest import Remedy, smallest_remedies
+from vc2doctor.remedies.question import Goal, Question
+from vc2doctor.remedies.smallest import Remedy, nearest_measured, smallest_remedies
 
 
 class VersionsAnswer(Data):
@@ -51,7 +52,9 @@ def judge(combination: Combination, recipe: str, folder: Path | None = None) -> 
     needs_remedy = (
         judgement.verdict in (Verdict.INCOMPATIBLE, Verdict.UNVERIFIED) and judgement.uncertainty != "unnamed"
     )
-    remedies = smallest_remedies(combination.python or "", combination.versions, matrix, recipe) if needs_remedy else ()
+    remedies = (
+        _remedies(Question(combination=combination, matrix=matrix, goal=Goal(recipe=recipe))) if needs_remedy else ()
+    )
     return VersionsAnswer(
         combination=combination.named,
         recipe=recipe,
@@ -60,6 +63,13 @@ def judge(combination: Combination, recipe: str, folder: Path | None = None) -> 
         nearest_cells=tuple(judging.nearest_cells(combination, matrix.verdicts, recipe)),
         remedies=remedies,
     )
+
+
+def _remedies(question: Question) -> tuple[Remedy, ...]:
+    """Return the smallest changes; without any, the nearest set that was measured to train."""
+    smallest = smallest_remedies(question)
+    measured = None if smallest else nearest_measured(question)
+    return (measured,) if measured else smallest
 
 
 def judge_versions(versions: Mapping[str, str], recipe: str, folder: Path | None = None) -> VersionsAnswer:

@@ -24,7 +24,8 @@ class PackageSource(NamedTuple):
     entries: tuple[str, ...] = ()
     """The modules that a training step imports; empty: only the declared requirements are read."""
     opened: bool = True
-    """Whether the wheels are downloaded. Those of torch are too large for what they would show."""
+    """Whether the wheels are downloaded. Those of torch are too large for what they would show, and the others that are
+    not opened require nothing that matters."""
 
 
 _MODEL_MODULES = (
@@ -40,13 +41,19 @@ SOURCES = (
     PackageSource("huggingface-hub", "0.14.0", ("huggingface_hub",)),
     PackageSource("torch", "1.13.1", opened=False),
     PackageSource("torchvision", "0.14.1"),
+    # A remedy may change these, so their releases, Pythons and requirements must be known.
+    PackageSource("tokenizers", "0.13.2"),
+    PackageSource("safetensors", "0.3.0", opened=False),
+    PackageSource("numpy", "1.22.0", opened=False),
+    PackageSource("setuptools", "65.0.0", opened=False),
+    PackageSource("jinja2", "3.0.0", opened=False),
 )
 IMPORTERS = frozenset({"peft", "transformers", "accelerate"})
 """Packages whose imports are looked up in the others."""
-DECLARED_ONLY = frozenset({"torchvision"})
+DECLARED_ONLY = frozenset({"torchvision", "tokenizers"})
 """Packages that are read for the requirements that they declare; no symbols are looked up in them."""
 
-_DECLARED_PACKAGES = frozenset({*(source.name for source in SOURCES), "tokenizers", "numpy", "safetensors"})
+_DECLARED_PACKAGES = frozenset(source.name for source in SOURCES)
 """Packages whose declared versions are kept."""
 
 Readers = Mapping[str, Mapping[str, Reader]]

@@ -25,7 +25,7 @@ _MAX_RANGES = 4
 
 
 def render_answer(answer: VersionsAnswer, _: Marks) -> Iterator[Line]:
-    """Yield the verdict with its reason, then possible conflicts, the nearest measured cells, and sets that train."""
+    """Yield the verdict with its reason, then possible conflicts, nearest measured cells and remedies."""
     judgement = answer.judgement
     first_reason, *more_reasons = judgement.reason.split("; ")
     lines = [f"{judgement.verdict.value}: {first_reason}", *(f"  {reason}" for reason in more_reasons)]
@@ -34,8 +34,9 @@ def render_answer(answer: VersionsAnswer, _: Marks) -> Iterator[Line]:
         "Versions do not decide these; they fail only in the situation that is described": judgement.conditions,
         "These other packages could still break it": tuple(_possible_conflicts(answer)) if is_open else (),
         "Nearest measured": answer.nearest_cells,
-        "Measured to train": tuple(
-            f"pip install {shlex.join(remedy.requirements)}  ({remedy.reason})" for remedy in answer.remedies
+        "Smallest change": tuple(
+            f"{'or: ' if index else ''}pip install {shlex.join(remedy.requirements)}  ({remedy.reason})"
+            for index, remedy in enumerate(answer.remedies)
         ),
     }
     for title, entries in sections.items():
