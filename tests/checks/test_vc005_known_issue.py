@@ -65,4 +65,4 @@ def test_fix_does_not_lead_to_another_known_issue() -> None:
     first, second = findings_of(check, examination(versions))
     assert "HybridCache" in second.message
     for finding in (first, second):
-        assert finding.commands[-1] == "/env/bin/python -m pip install 'peft>=0.13,<0.14'"
+        assert finding.commands[0] == "/env/bin/python -m pip install peft==0.13.2"

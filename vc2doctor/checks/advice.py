@@ -7,14 +7,14 @@ from packaging.utils import canonicalize_name
 
 from vc2doctor.checks.context import Examination
 from vc2doctor.core.failure import Failure
-from vc2doctor.core.versions import STACK_PACKAGES, contains
+from vc2doctor.core.versions import STACK_PACKAGES
 from vc2doctor.environment.model import COMPANION_PACKAGES
 from vc2doctor.findings import Severity
 from vc2doctor.matrix.judge import Verdict
 from vc2doctor.matrix.known_issue import KnownIssue
 from vc2doctor.remedies import commands
 from vc2doctor.remedies import plan as remedies
-from vc2doctor.remedies.observed import named_packages, wanted_versions
+from vc2doctor.remedies.observed import named_packages
 from vc2doctor.remedies.plan import VersionPlan
 from vc2doctor.remedies.smallest import Remedy
 from vc2doctor.target.shared.recipes import RECIPES
@@ -27,8 +27,12 @@ HALF_ALTERNATIVES = (
 
 
 def change_versions(examination: Examination) -> tuple[str, tuple[str, ...]]:
-    """Return the remedy for all conflicts of versions, in words and as commands; further commands are alternatives."""
-    return in_words(examination, examination.version_plan)
+    """Return the remedy for all conflicts of versions, in words and as commands; further commands are alternatives.
+
+    If the matrix knows no conflict, the answer is the nearest measured set.
+    """
+    plan = examination.version_plan
+    return in_words(examination, plan) if plan.commands or not plan.is_solved else _for_unknown_cause(examination)
 
 
 def install_what_fails(examination: Examination, failure: Failure) -> tuple[str, tuple[str, ...]]:
@@ -39,26 +43,17 @@ def install_what_fails(examination: Examination, failure: Failure) -> tuple[str,
     the answer is the nearest measured set that replaces a package which the exception names.
     """
     missing = failure.missing
-    name = canonicalize_name(missing.module.partition(".")[0]) if missing and missing.symbol is None else None
-    if name is not None and name not in examination.versions:
+    name = missing.module.partition(".")[0] if missing and missing.symbol is None else None
+    if name is not None and canonicalize_name(name) not in examination.versions:
         command = commands.change(examination.environment, [name])
         return f"Install {name}. The code needs it, and no installed package requires it.", (command,)
-    wanted = {
-        package: specifier
-        for package, specifier in wanted_versions(failure, examination.versions).items()
-        if not contains(specifier, examination.versions[package])
-    }
-    if wanted:
-        question = examination.question(wanted=wanted)
-        return in_words(examination, remedies.plan(examination.environment, question))
     if not examination.version_plan.is_solved:
         return change_versions(examination)
-    return _for_unknown_cause(examination, failure)
+    return _for_unknown_cause(examination, named_packages(failure, examination.versions))
 
 
-def _for_unknown_cause(examination: Examination, failure: Failure) -> tuple[str, tuple[str, ...]]:
-    """Return the remedy for an exception although the matrix knows no conflict."""
-    suspects = named_packages(failure, examination.versions)
+def _for_unknown_cause(examination: Examination, suspects: frozenset[str] = frozenset()) -> tuple[str, tuple[str, ...]]:
+    """Return the remedy for a failure although the matrix knows no conflict; an exception names ``suspects``."""
     judgement = examination.judgement
     if judgement is not None and judgement.verdict is Verdict.VERIFIED:
         others = sorted(suspects - {*STACK_PACKAGES, *COMPANION_PACKAGES})
@@ -66,9 +61,8 @@ def _for_unknown_cause(examination: Examination, failure: Failure) -> tuple[str,
             "These versions of the stack were measured to train, so another package or a damaged file is the cause."
         )
         return f"{remedy} Start with {_joined(others)}, which the exception names." if others else remedy, ()
-    plan = remedies.plan(
-        examination.environment, examination.question(), suspects=suspects or frozenset(STACK_PACKAGES)
-    )
+    question = examination.question()
+    plan = remedies.plan(examination.environment, question, suspects=suspects or frozenset(STACK_PACKAGES))
     return in_words(examination, plan)
 
 

@@ -5,7 +5,8 @@ from functools import cached_property
 
 from vc2doctor.checks.plan import Plan
 from vc2doctor.core.data import Data
-from vc2doctor.core.versions import STACK_PACKAGES
+from vc2doctor.core.failure import Failure
+from vc2doctor.core.versions import STACK_PACKAGES, contains
 from vc2doctor.environment.model import Environment
 from vc2doctor.findings import Finding, Severity
 from vc2doctor.matrix.compiled import GPU
@@ -16,6 +17,7 @@ from vc2doctor.matrix.profile import Profile
 from vc2doctor.probe.facts import ProbeRun
 from vc2doctor.probe.outcome import RecipeOutcome, outcomes
 from vc2doctor.remedies import plan as remedies
+from vc2doctor.remedies.observed import wanted_versions
 from vc2doctor.remedies.plan import VersionPlan, question_of
 from vc2doctor.remedies.question import Goal, Question
 from vc2doctor.target.shared.recipes import CONTROL, RECIPES
@@ -66,8 +68,28 @@ class Examination(Data):
 
     @cached_property
     def version_plan(self) -> VersionPlan:
-        """The one plan that resolves all conflicts of versions; every check prints it."""
-        return remedies.plan(self.environment, self.question())
+        """The one plan that resolves all conflicts of versions; every check prints it.
+
+        Versions that an exception of the probe asks for are part of it.
+        """
+        wanted = {
+            name: specifier
+            for failure in self.failures
+            for name, specifier in wanted_versions(failure, self.versions).items()
+            if not contains(specifier, self.versions[name])
+        }
+        return remedies.plan(self.environment, self.question(wanted=wanted))
+
+    @property
+    def failures(self) -> tuple[Failure, ...]:
+        """The exceptions that stopped an import, the control, the recipe that decides, or the adapter."""
+        if self.probe is None:
+            return ()
+        recipes = [self.probe.recipe(name) for name in (CONTROL, self.plan.precision)]
+        of_recipes = [run.failure.error for run in recipes if run is not None and run.failure is not None]
+        adapter = self.probe.adapter.error if self.probe.adapter else None
+        found = [self.probe.import_failure, *of_recipes, adapter]
+        return tuple(failure for failure in found if failure is not None)
 
     @property
     def nearest_cells(self) -> tuple[str, ...]:

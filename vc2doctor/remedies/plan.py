@@ -36,6 +36,11 @@ class VersionPlan(Data):
     versions: dict[str, str] = Field(default_factory=dict)
     """All versions after the first command, by distribution."""
 
+    @property
+    def first(self) -> Remedy | None:
+        """The change that the first command makes; ``None``: it only installs something again, or adds something."""
+        return self.remedies[0] if self.remedies else self.measured
+
 
 def question_of(environment: Environment, combination: Combination, matrix: Matrix, goal: Goal) -> Question:
     """Return the question that an environment asks; ``combination`` is what the matrix judges it by.

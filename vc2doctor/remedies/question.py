@@ -98,16 +98,23 @@ class Question(Data):
         return [Requires(package, name, wanted) for name, wanted in release.requires.items()] if release else []
 
     def is_unmet(self, entry: Requires, versions: Mapping[str, str]) -> bool:
-        """Return whether ``versions`` do not meet a requirement for a package whose releases the matrix knows."""
+        """Return whether ``versions`` do not meet a requirement for a package whose releases the matrix knows.
+
+        What a new release requires and finds missing, the installer adds in its newest release that fits.
+        """
         if entry.dependency not in self.matrix.wheels.releases:
             return False
         if entry.dependency not in versions:
-            return self.combination.installed
+            return entry in self._declared_here
         return not contains(entry.specifier, versions[entry.dependency])
 
     def _is_tolerated(self, entry: Requires) -> bool:
         """Return whether a requirement is unmet already, and none of the matrix's packages declares it."""
         return entry.package not in self.matrix.wheels.releases and self.is_unmet(entry, self.combination.versions)
+
+    @cached_property
+    def _declared_here(self) -> frozenset[Requires]:
+        return frozenset(self.requires)
 
     @cached_property
     def _avoided_issues(self) -> tuple[KnownIssue, ...]:

@@ -64,7 +64,10 @@ def _remedy(question: Question, changes: Mapping[str, str]) -> Remedy:
 
 
 def _pins(changes: Mapping[str, str]) -> tuple[str, ...]:
-    return tuple(f"{name}=={text}" for name, text in changes.items())
+    """Return the changes as requirements, those of the stack first."""
+    others = sorted(changes.keys() - set(STACK_PACKAGES))
+    names = [*(name for name in STACK_PACKAGES if name in changes), *others]
+    return tuple(f"{name}=={changes[name]}" for name in names)
 
 
 def _candidates(question: Question) -> Iterator[tuple[MeasuredCell, dict[str, str]]]:

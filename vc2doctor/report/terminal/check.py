@@ -11,7 +11,7 @@ from vc2doctor.core.wording import counted
 from vc2doctor.environment.model import COMPANION_PACKAGES, Environment, Gpu, Nvidia
 from vc2doctor.findings import Finding, Severity
 from vc2doctor.probe.facts import Headroom
-from vc2doctor.report.terminal import probe
+from vc2doctor.report.terminal import probe, remedy_trial
 from vc2doctor.report.terminal.lines import (
     MARK_OF_SEVERITY,
     Line,
@@ -47,6 +47,9 @@ def render(report: Report, marks: Marks) -> Iterator[Line]:
         yield Line(Text())
         yield from _finding(finding, marks, previous)
         previous = finding
+    if report.remedy_trial is not None:
+        yield Line(Text())
+        yield from remedy_trial.render(report.remedy_trial, plan.precision)
     yield Line(Text())
     yield _verdict(report, marks)
 
