@@ -6,7 +6,6 @@ import os
 import shlex
 import shutil
 import subprocess
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.facts import distribution, environment, interpreter
+from tests.wheels import write_wheel
 from vc2doctor.environment import interpreter as target
 from vc2doctor.environment.gather import gather
 from vc2doctor.environment.model import Environment, Manager
@@ -104,27 +104,6 @@ def test_shell_runs_nothing_of_a_path_or_requirement(path: str, requirements: li
 
 
 # --- the printed commands, really run, with wheels that are written here: no network is needed ---
-
-
-def write_wheel(folder: Path, name: str, version: str, requires: tuple[str, ...] = ()) -> None:
-    info = f"{name}-{version}.dist-info"
-    metadata = "\n".join(
-        [
-            "Metadata-Version: 2.1",
-            f"Name: {name}",
-            f"Version: {version}",
-            *(f"Requires-Dist: {one}" for one in requires),
-        ]
-    )
-    files = {
-        f"{name}.py": f"version = {version!r}\n",
-        f"{info}/METADATA": f"{metadata}\n",
-        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    }
-    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
-        for path, text in files.items():
-            wheel.writestr(path, text)
-        wheel.writestr(f"{info}/RECORD", "".join(f"{path},,\n" for path in [*files, f"{info}/RECORD"]))
 
 
 @pytest.fixture

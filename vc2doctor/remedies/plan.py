@@ -47,12 +47,17 @@ def question_of(environment: Environment, combination: Combination, matrix: Matr
 
     A damaged package counts with the version that its metadata folder is named after.
     """
-    versions = {**_versions_of_damaged(environment), **combination.versions}
-    declared = (
+    damaged = {
+        name: text for name, text in _versions_of_damaged(environment).items() if name not in combination.versions
+    }
+    combination = combination.model_copy(update={"versions": {**damaged, **combination.versions}})
+    declared = tuple(
         Requires(entry.distribution.name, entry.name, entry.specifier) for entry in requirements.declared(environment)
     )
-    combination = combination.model_copy(update={"versions": versions})
-    return Question(combination=combination, matrix=matrix, goal=goal, requires=tuple(declared))
+    question = Question(combination=combination, matrix=matrix, goal=goal, requires=declared)
+    # The metadata of a damaged package is lost, but its release is known.
+    released = [entry for name, text in damaged.items() for entry in question.requires_of(name, text)]
+    return question.model_copy(update={"requires": (*declared, *released)}) if released else question
 
 
 def plan(environment: Environment, question: Question, *, suspects: frozenset[str] = frozenset()) -> VersionPlan:
@@ -137,7 +142,9 @@ def _command(
         # The command makes a new environment, which needs everything.
         changed = {text.partition("==")[0] for text in change}
         names = [name for name in question.matrix.wheels.releases if name in question.combination.versions]
-        kept = [f"{name}=={question.combination.versions[name]}" for name in names if name not in changed]
+        versions = question.combination.versions
+        # The index of the user may not have a local version such as 2.13.0+cpu.
+        kept = [f"{name}=={Version(versions[name]).public}" for name in names if name not in changed]
         return commands.change(environment, [*kept, *wanted]) if wanted or reinstalled else ""
     parts = [commands.reinstall(environment, reinstalled)] if reinstalled else []
     parts += [commands.change(environment, wanted)] if wanted else []

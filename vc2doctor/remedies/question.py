@@ -1,11 +1,12 @@
 """What a remedy is searched for, and what holds for every answer."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from typing import NamedTuple
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 from pydantic import Field
 
@@ -188,13 +189,23 @@ class Question(Data):
         if known is not None:
             return tuple(text for text in self.matrix.wheels.ordered(package) if self.is_installable(package, text))
         verdicts = self.matrix.verdicts
-        texts = {
-            *verdicts.releases.get(package, ()),
-            *_lower_bounds([f"{package}{self.goal.wanted.get(package, '')}"], package),
-        }
+        texts = {*verdicts.releases.get(package, ()), *self._recommended.get(package, ())}
         texts.update(companions[package] for companions in verdicts.companions if package in companions)
-        texts.update(text for issue in self.matrix.issues for fix in issue.fix for text in _lower_bounds(fix, package))
         return tuple(sorted(texts, key=Version))
+
+    @cached_property
+    def _recommended(self) -> dict[str, set[str]]:
+        """The lowest versions that the fixes of known issues and the goal ask for, by distribution."""
+        texts = [text for issue in self.matrix.issues for fix in issue.fix for text in fix]
+        texts += [f"{name}{specifier}" for name, specifier in self.goal.wanted.items()]
+        recommended: dict[str, set[str]] = {}
+        for text in texts:
+            requirement = Requirement(text)
+            for clause in requirement.specifier:
+                if clause.operator in (">=", "==", "~="):
+                    bounds = recommended.setdefault(canonicalize_name(requirement.name), set())
+                    bounds.add(clause.version.removesuffix(".*"))
+        return recommended
 
     def is_installable(self, package: str, text: str) -> bool:
         """Return whether a release has a wheel for this Python and was not yanked, as far as that is known."""
@@ -208,17 +219,3 @@ class Question(Data):
         """Return whether ``text`` is the version that ``package`` has already."""
         current = self.combination.versions.get(package)
         return current is not None and version(current) == version(text)
-
-
-def _lower_bounds(fix: Iterable[str], package: str) -> list[str]:
-    """Return the lowest versions of ``package`` that the requirements of a fix allow."""
-    bounds = []
-    for text in fix:
-        requirement = Requirement(text)
-        if requirement.name == package:
-            bounds += [
-                clause.version.removesuffix(".*")
-                for clause in requirement.specifier
-                if clause.operator in (">=", "==", "~=")
-            ]
-    return bounds
