@@ -77,3 +77,10 @@ def test_new_environment_of_an_externally_managed_python_gets_everything() -> No
     (command, *_) = planned(of({**GOOD, "accelerate": "0.20.3"}, interpreter=managed)).commands
     for requirement in ("accelerate==1.3.0", "peft==0.21.2", "transformers==5.23.0"):
         assert requirement in command.split()
+
+
+def test_requirement_of_the_release_that_is_replaced_is_not_added() -> None:
+    versions = {name: text for name, text in GOOD.items() if name != "huggingface-hub"}
+    old = distribution("huggingface-hub", "0.36.0", requires=("requests",))
+    made = planned(of(versions, old))
+    assert made.commands == ("/env/bin/python -m pip install huggingface-hub==1.31.0",)

@@ -73,15 +73,18 @@ def plan(environment: Environment, question: Question, *, suspects: frozenset[st
         measured = nearest_measured(question, suspects)
     ways = [*remedies, *([measured] if measured else [])]
     reinstalled = _damaged(environment, question)
-    added = _added(environment, question)
     # Without a change, there may still be something to reinstall or to add.
     changes = [way.requirements for way in ways] or ([()] if is_solved else [])
-    texts = (_command(environment, question, change, reinstalled, added) for change in changes)
+    added = [_added(environment, question, change) for change in changes]
+    texts = [
+        _command(environment, question, [*change, *further], reinstalled)
+        for change, further in zip(changes, added, strict=True)
+    ]
     return VersionPlan(
         remedies=remedies,
         measured=measured,
         reinstalled=reinstalled,
-        added=added,
+        added=added[0] if added else (),
         commands=tuple(text for text in texts if text),
         is_solved=is_solved,
         versions={**question.combination.versions, **(ways[0].changes if ways else {})},
@@ -112,12 +115,16 @@ def _versions_of_damaged(environment: Environment) -> dict[str, str]:
     }
 
 
-def _added(environment: Environment, question: Question) -> tuple[str, ...]:
-    """Return what packages of the matrix require of other packages, and do not find."""
+def _added(environment: Environment, question: Question, change: Sequence[str]) -> tuple[str, ...]:
+    """Return what packages of the matrix require of other packages, and do not find.
+
+    Of a package that ``change`` replaces, the installer resolves the requirements.
+    """
+    replaced = {_name(text) for text in change}
     specifiers: dict[str, list[str]] = {}
     unmet: list[str] = []
     for entry in requirements.declared(environment):
-        if entry.name in question.matrix.wheels.releases or entry.name in STACK_PACKAGES:
+        if matters(question.matrix, entry.name) or entry.distribution.name in replaced:
             continue
         specifiers.setdefault(entry.name, []).extend(text for text in (entry.specifier,) if text)
         installed = environment.distribution(entry.name)
@@ -130,17 +137,14 @@ def _added(environment: Environment, question: Question) -> tuple[str, ...]:
     return tuple(f"{name}{','.join(dict.fromkeys(specifiers[name]))}" for name in unmet)
 
 
-def _command(
-    environment: Environment,
-    question: Question,
-    change: Sequence[str],
-    reinstalled: Sequence[str],
-    added: Sequence[str],
-) -> str:
-    wanted = [*change, *added]
+def _name(requirement: str) -> str:
+    return requirement.partition("==")[0]
+
+
+def _command(environment: Environment, question: Question, wanted: Sequence[str], reinstalled: Sequence[str]) -> str:
     if environment.interpreter.externally_managed:
         # The command makes a new environment, which needs everything.
-        changed = {text.partition("==")[0] for text in change}
+        changed = {_name(text) for text in wanted}
         names = [name for name in question.matrix.wheels.releases if name in question.combination.versions]
         versions = question.combination.versions
         # The index of the user may not have a local version such as 2.13.0+cpu.

@@ -20,7 +20,7 @@ MAX_PACKAGES = 3
 """Packages that one remedy changes. A set that needs more has little in common with the installed one."""
 TORCH_WEIGHT = 3
 """torch counts like three packages: it is the largest one, and it depends on the driver of the GPU."""
-MAX_STEPS = 100_000
+MAX_STEPS = 60_000
 """Versions that are tried for one group of sets of packages: about a quarter of a second."""
 MAX_JUDGED = 400
 """Candidates of one group that are judged: about a tenth of a second."""
@@ -61,7 +61,8 @@ def smallest_changes(question: Question, limit: int) -> list[dict[str, str]]:
         if found and size > max(_size(found[0]), MAX_RAISED):
             break
         judged = 0
-        for candidate in space.candidates(sets):
+        remaining = [names for names in sets if not any(earlier.keys() <= set(names) for earlier in found)]
+        for candidate in space.candidates(remaining):
             changes = dict(candidate.changes)
             is_larger = bool(found) and size > _size(found[0])
             if any(earlier.keys() <= changes.keys() for earlier in found) or (is_larger and candidate.downgrades):
@@ -127,6 +128,7 @@ class _Space:
         self._resolver_bits = resolver_bits << len(question.regions)
         self._warned = _Regions(question.warned_regions, self._versions)
         self._requires = question.requires_of_installed
+        self._steps_left = 0
 
     def groups(self) -> Iterator[tuple[int, list[tuple[str, ...]]]]:
         """Yield the sets of packages that meet every conflict, in groups of equally good ones, the best first."""
@@ -194,43 +196,50 @@ class _Space:
         order = sorted(names, key=lambda name: (len(domains[name]), name))
         irrelevant = self._resolver_bits & ~self._hard.naming(names)
         later = [self._hard.naming(order[index + 1 :]) for index in range(len(order))]
-        warned_kept = self._warned.of_kept(names)
 
-        def extend(chosen: dict[str, Choice], hard: int) -> Iterator[Candidate]:
+        def extend(chosen: dict[str, Choice], hard: int, warned: int) -> Iterator[Candidate]:
             depth = len(chosen)
             if depth == len(order):
-                yield self._candidate(chosen, warned_kept)
+                yield _candidate(chosen, warned)
                 return
-            for choice in domains[order[depth]]:
+            name = order[depth]
+            for choice in domains[name]:
                 self._steps_left -= 1
                 if self._steps_left < 0:
                     return
-                mask = hard & self._hard.of(order[depth], choice.text)
-                if not mask & ~later[depth] and self._agrees(order[depth], choice.text, chosen):
-                    yield from extend({**chosen, order[depth]: choice}, mask)
+                mask = hard & self._hard.of(name, choice.text)
+                if not mask & ~later[depth] and self._agrees(name, choice.text, chosen):
+                    yield from extend(
+                        {**chosen, name: choice}, mask, warned and warned & self._warned.of(name, choice.text)
+                    )
 
-        yield from extend({}, self._hard.of_kept(names) & ~irrelevant)
+        yield from extend({}, self._hard.of_kept(names) & ~irrelevant, self._warned.of_kept(names))
 
     def _agrees(self, name: str, text: str, chosen: Mapping[str, Choice]) -> bool:
         """Return whether a version and those that were chosen before meet each other's requirements."""
-        for entry in self._question.requires_of(name, text):
-            if entry.dependency in chosen and not contains(entry.specifier, chosen[entry.dependency].text):
+        own = self._specifiers(name, text)
+        for other, choice in chosen.items():
+            if other in own and not contains(own[other], choice.text):
                 return False
-        return not any(
-            entry.dependency == name and not contains(entry.specifier, text)
-            for other, choice in chosen.items()
-            for entry in self._question.requires_of(other, choice.text)
-        )
+            wanted = self._specifiers(other, choice.text).get(name)
+            if wanted is not None and not contains(wanted, text):
+                return False
+        return True
 
-    def _candidate(self, chosen: Mapping[str, Choice], warned: int) -> Candidate:
-        for name, choice in chosen.items():
-            warned &= self._warned.of(name, choice.text)
-        return Candidate(
-            warnings=warned.bit_count(),
-            moves=sum(choice.moves for choice in chosen.values()),
-            downgrades=sum(choice.downgrade for choice in chosen.values()),
-            changes=tuple(sorted((name, choice.text) for name, choice in chosen.items())),
-        )
+    def _specifiers(self, package: str, text: str) -> Mapping[str, str]:
+        """Return what a release requires, by distribution."""
+        release = self._question.matrix.wheels.releases.get(package, {}).get(text)
+        return release.requires if release is not None else {}
+
+
+def _candidate(chosen: Mapping[str, Choice], warned: int) -> Candidate:
+    choices = chosen.values()
+    return Candidate(
+        warnings=warned.bit_count(),
+        moves=sum([choice.moves for choice in choices]),
+        downgrades=sum([choice.downgrade for choice in choices]),
+        changes=tuple(sorted([(name, choice.text) for name, choice in chosen.items()])),
+    )
 
 
 def _cost(names: Sequence[str]) -> tuple[int, int, int]:
