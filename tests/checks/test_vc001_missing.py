@@ -29,7 +29,7 @@ def test_if_only_peft_is_missing_only_peft_is_installed() -> None:
     versions = {"torch": "2.13.0", "transformers": "4.40.1", "numpy": "2.4.6", "accelerate": "1.15.0"}
     (finding,) = findings_of(vc001_missing, examination(versions))
     assert finding.message == "peft is not installed"
-    assert finding.commands[0] == "/env/bin/python -m pip install peft==0.10.0"
+    assert finding.commands[0] == "/env/bin/python -m pip install peft==0.13.2"
 
 
 def test_package_whose_version_cannot_be_read_counts_as_missing() -> None:

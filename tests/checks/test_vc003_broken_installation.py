@@ -22,7 +22,7 @@ def test_damaged_companion_of_the_stack_is_an_error() -> None:
     (finding,) = findings(distribution("tokenizers", "0.19.1", problems=("RECORD cannot be read: x",)))
     assert finding.severity is Severity.ERROR
     assert finding.evidence == ("RECORD cannot be read: x",)
-    assert finding.commands == ("/env/bin/python -m pip install --force-reinstall --no-deps tokenizers==0.19.1",)
+    assert finding.commands == ("/env/bin/python -m pip install --ignore-installed --no-deps tokenizers==0.19.1",)
 
 
 def test_damage_of_another_package_is_a_warning() -> None:

@@ -66,7 +66,7 @@ def test_fix_does_not_lead_to_another_known_issue() -> None:
     first, second = findings_of(check, examination(versions))
     assert "HybridCache" in second.message
     for finding in (first, second):
-        assert finding.commands[-1] == "/env/bin/python -m pip install 'peft>=0.13,<0.14'"
+        assert finding.commands[0] == "/env/bin/python -m pip install peft==0.13.2"
 
 
 GEMMA = {"torch": "2.13.0", "transformers": "5.7.0", "peft": "0.21.2", "numpy": "2.4.6", "accelerate": "1.15.0"}

@@ -93,4 +93,4 @@ def test_installation_remedy_follows_the_remedy_of_the_cause() -> None:
     (finding,) = findings_of(check, examination(probe=probe_run(failed("fp32", error))))
     assert finding.remedy.count("float32 fails as well") == 1
     assert "get_peft_model" in finding.remedy
-    assert finding.remedy.count("Install versions that were measured to train together") == 1
+    assert finding.remedy.count("the nearest set that was measured to train under bf16") == 1

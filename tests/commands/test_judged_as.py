@@ -16,7 +16,7 @@ from vc2doctor.commands.model_config import MAX_BYTES, gguf_type, read
 from vc2doctor.commands.report import CodeReading
 from vc2doctor.commands.settings import SettingsSource
 from vc2doctor.core.invocation import Invocation
-from vc2doctor.matrix.load import MatrixError
+from vc2doctor.matrix.errors import MatrixError
 from vc2doctor.probe.spec import Subject
 
 QWEN = {"model_type": "qwen2", "hidden_size": 3584, "architectures": ["Qwen2ForCausalLM"]}

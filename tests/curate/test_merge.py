@@ -8,8 +8,9 @@ import pytest
 
 from tests.facts import cell
 from vc2doctor.curate import run
+from vc2doctor.matrix.errors import MatrixError
 from vc2doctor.matrix.evidence import EvidenceLine
-from vc2doctor.matrix.load import MatrixError, evidence_lines
+from vc2doctor.matrix.load import evidence_lines
 
 
 def write(path: Path, *lines: EvidenceLine) -> Path:

@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 
 from tests.facts import EVIDENCE, SHIPPED
 from vc2doctor.matrix import load
-from vc2doctor.matrix.load import MatrixError
+from vc2doctor.matrix.errors import MatrixError
 from vc2doctor.report.schema import KINDS, schema
 from vc2doctor.target.shared.recipes import RECIPES
 

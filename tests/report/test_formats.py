@@ -80,9 +80,9 @@ class TestText:
         text = rendered(report(BROKEN))
         assert "peft 0.17.0 with transformers 4.36.2" in text
         assert "transformers has no EncoderDecoderCache" in text
-        assert "/env/bin/python -m pip install transformers==4.57.6" in text
+        assert "/env/bin/python -m pip install peft==0.13.2" in text
         assert "Not fit to train under bf16. 2 errors, 1 warning." in text
-        assert text.count("pip install transformers==4.57.6") == 1, "one remedy for two findings is printed once"
+        assert text.count("pip install peft==0.13.2") == 1, "one remedy for two findings is printed once"
 
     def test_pipe_gets_no_color(self) -> None:
         text = rendered(report(BROKEN))
@@ -105,7 +105,7 @@ class TestText:
 
     def test_command_is_never_wrapped(self) -> None:
         text = rendered(report(BROKEN), width=40, terminal=True, no_color=True, color_system=None)
-        assert "    /env/bin/python -m pip install transformers==4.57.6\n" in text
+        assert "    /env/bin/python -m pip install peft==0.13.2\n" in text
 
     def test_control_characters_of_the_target_do_not_reach_the_terminal(self) -> None:
         probe = probe_run(

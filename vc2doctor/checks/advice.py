@@ -1,5 +1,7 @@
 """Evidence, remedies and severities that several checks share."""
 
+from collections.abc import Mapping, Sequence
+
 from packaging.utils import canonicalize_name
 
 from vc2doctor.checks.context import Examination
@@ -7,8 +9,13 @@ from vc2doctor.core.failure import Failure
 from vc2doctor.core.versions import STACK_PACKAGES
 from vc2doctor.environment.model import COMPANION_PACKAGES
 from vc2doctor.findings import Severity
+from vc2doctor.matrix.judge import Verdict
+from vc2doctor.matrix.known_issue import KnownIssue
 from vc2doctor.remedies import commands
-from vc2doctor.remedies.smallest import smallest_remedies
+from vc2doctor.remedies import plan as remedies
+from vc2doctor.remedies.observed import named_packages
+from vc2doctor.remedies.plan import VersionPlan
+from vc2doctor.remedies.smallest import Remedy
 from vc2doctor.target.shared.recipes import RECIPES
 
 HALF_ALTERNATIVES = (
@@ -18,37 +25,123 @@ HALF_ALTERNATIVES = (
 """The precisions to train in where bfloat16 is not native."""
 
 
-def install_nearest(examination: Examination) -> tuple[str, tuple[str, ...]]:
-    """Return the remedy, in words and as commands, that installs the nearest set of measured versions."""
-    interpreter = examination.environment.interpreter
-    remedies = smallest_remedies(
-        interpreter.minor, examination.versions, examination.matrix, examination.plan.precision
-    )
-    if not remedies:
-        unknown = (
-            f"The matrix has no similar set of versions that was measured to train under {examination.plan.precision}."
-            " The probe trains a few steps and shows which precisions work here."
-        )
-        return unknown, ()
-    reasons = "; or ".join(remedy.reason for remedy in remedies)
-    installs = tuple(commands.install(interpreter, remedy.requirements) for remedy in remedies)
-    return f"Install versions that were measured to train together ({reasons}).", installs
+def change_versions(examination: Examination) -> tuple[str, tuple[str, ...]]:
+    """Return the remedy for all conflicts of versions, in words and as commands; further commands are alternatives.
+
+    If the matrix knows no conflict, the answer is the nearest measured set.
+    """
+    plan = examination.version_plan
+    return in_words(examination, plan) if plan.commands or not plan.is_solved else _for_unknown_cause(examination)
 
 
 def install_what_fails(examination: Examination, failure: Failure) -> tuple[str, tuple[str, ...]]:
-    """Return the remedy for ``failure``: install the missing module, or the nearest set of measured versions.
+    """Return the remedy for ``failure``, in words and as commands.
 
-    A missing module is installed by its name only if no installed distribution has this name. Otherwise the installed
-    version is the wrong one.
+    A module that no installed distribution has is installed by its name. A version that the message asks for is
+    installed if the rest allows it. Without such a hint, the conflicts that the matrix knows decide; if it knows none,
+    the answer is the nearest measured set that replaces a package which the exception names.
     """
     missing = failure.missing
-    if missing is None or missing.symbol is not None:
-        return install_nearest(examination)
-    name = missing.module.partition(".")[0]
-    if canonicalize_name(name) in examination.versions:
-        return install_nearest(examination)
-    command = commands.install(examination.environment.interpreter, [name])
-    return f"Install {name}. The code needs it, and no installed package requires it.", (command,)
+    name = missing.module.partition(".")[0] if missing and missing.symbol is None else None
+    if name is not None and canonicalize_name(name) not in examination.versions:
+        command = commands.change(examination.environment, [name])
+        return f"Install {name}. The code needs it, and no installed package requires it.", (command,)
+    if not examination.version_plan.is_solved:
+        return change_versions(examination)
+    return _for_unknown_cause(examination, named_packages(failure, examination.versions))
+
+
+def _for_unknown_cause(examination: Examination, suspects: frozenset[str] = frozenset()) -> tuple[str, tuple[str, ...]]:
+    """Return the remedy for a failure although the matrix knows no conflict; an exception names ``suspects``."""
+    judgement = examination.judgement
+    if judgement is not None and judgement.verdict is Verdict.VERIFIED:
+        others = sorted(suspects - {*STACK_PACKAGES, *COMPANION_PACKAGES})
+        remedy = (
+            "These versions of the stack were measured to train, so another package or a damaged file is the cause."
+        )
+        return f"{remedy} Start with {_joined(others)}, which the exception names." if others else remedy, ()
+    question = examination.question()
+    plan = remedies.plan(examination.environment, question, suspects=suspects or frozenset(STACK_PACKAGES))
+    return in_words(examination, plan)
+
+
+def is_planned(examination: Examination, package: str) -> bool:
+    """Return whether the plan for all conflicts covers ``package``."""
+    return remedies.matters(examination.matrix, package)
+
+
+def change_to_meet(examination: Examination, package: str, specifier: str) -> tuple[str, tuple[str, ...]]:
+    """Return the remedy for a requirement that a package beside the stack declares: a change that keeps the rest."""
+    plan = remedies.plan(examination.environment, examination.question(wanted={package: specifier}))
+    if plan.remedies:
+        return in_words(examination, plan)
+    return f"No version of {package} meets {specifier or 'this'} and is known to train with the rest.", ()
+
+
+def change_to_avoid(examination: Examination, issue: KnownIssue) -> tuple[str, tuple[str, ...]]:
+    """Return the remedy for a known issue that does not stop the training: a change that keeps the rest working."""
+    plan = remedies.plan(examination.environment, examination.question(avoided=(issue.id,)))
+    if plan.remedies:
+        return in_words(examination, plan)
+    fixes = " or ".join(" and ".join(fix) for fix in issue.fix)
+    return f"{fixes} is not affected, but no set with it is known to train here.", ()
+
+
+def change_to_pins(examination: Examination, pins: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
+    """Return the remedy for versions that differ from ``pins``; a command only if the pinned versions work here."""
+    intent = "To train exactly as the project does, install its versions in a separate environment"
+    question = examination.question()
+    changes = {name: pin.removeprefix("==") for name, pin in pins.items() if pin.startswith("==")}
+    are_exact = len(changes) == len(pins)
+    if are_exact and all(map(question.is_installable, changes, changes.values())) and question.is_solved_by(changes):
+        command = commands.change(examination.environment, [f"{name}=={text}" for name, text in changes.items()])
+        return f"{intent}, or here: the matrix calls the result {question.judged(changes).verdict.value}.", (command,)
+    return f"{intent}. They are not known to work with the other packages and the Python of this one.", ()
+
+
+def in_words(examination: Examination, plan: VersionPlan) -> tuple[str, tuple[str, ...]]:
+    """Return a plan in words, with its commands."""
+    parts = []
+    if plan.reinstalled:
+        parts.append(f"Install {_joined(plan.reinstalled)} again, because the installation is damaged.")
+    if plan.added:
+        parts.append(f"Install {_joined(plan.added)}, which installed packages require.")
+    for remedy in plan.remedies:
+        sentence = f"{_changes_in_words(examination, remedy)}. The matrix calls the result {remedy.reason}."
+        parts.append(f"Or {sentence[0].lower()}{sentence[1:]}" if remedy is not plan.remedies[0] else sentence)
+    if not plan.remedies and not (plan.is_solved and plan.commands and plan.measured is None):
+        parts.append(_without_remedy(examination, plan))
+    return " ".join(parts), plan.commands
+
+
+def _without_remedy(examination: Examination, plan: VersionPlan) -> str:
+    if plan.measured is not None:
+        change = _changes_in_words(examination, plan.measured)
+        return (
+            f"No small change of versions is known to fix this. Or {change[0].lower()}{change[1:]}: the nearest set"
+            f" that was measured to train under {examination.plan.precision} ({plan.measured.reason})."
+        )
+    if plan.is_solved:
+        return "The matrix knows no conflict among these versions, so no change of versions is known to help."
+    return (
+        f"No change of versions is known to fix this: no set that was measured to train under"
+        f" {examination.plan.precision} can be installed here under Python {examination.environment.interpreter.minor}."
+        " `vc2doctor check` trains a few steps and shows which precisions work here."
+    )
+
+
+def _changes_in_words(examination: Examination, remedy: Remedy) -> str:
+    """Return ``Change peft from 0.21.2 to 0.13.2``, or ``Install peft 0.21.2`` if it is missing."""
+    installed = examination.question().combination.versions
+    changed = [f"{name} from {installed[name]} to {text}" for name, text in remedy.changes.items() if name in installed]
+    added = [f"{name} {text}" for name, text in remedy.changes.items() if name not in installed]
+    sentences = [f"Change {_joined(changed)}"] if changed else []
+    sentences += [f"{'install' if changed else 'Install'} {_joined(added)}"] if added else []
+    return ", and ".join(sentences)
+
+
+def _joined(words: Sequence[str]) -> str:
+    return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else "".join(words)
 
 
 def matrix_evidence(examination: Examination) -> list[str]:

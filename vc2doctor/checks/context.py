@@ -1,10 +1,12 @@
 """The input of every check, and the questions about it that several checks ask."""
 
+from collections.abc import Mapping
 from functools import cached_property
 
 from vc2doctor.checks.plan import PLAIN, Plan
 from vc2doctor.core.data import Data
-from vc2doctor.core.versions import STACK_PACKAGES
+from vc2doctor.core.failure import Failure
+from vc2doctor.core.versions import STACK_PACKAGES, contains
 from vc2doctor.environment.model import Environment
 from vc2doctor.environment.requirements import declared_names
 from vc2doctor.findings import Finding, Severity
@@ -18,6 +20,10 @@ from vc2doctor.matrix.profile import Profile
 from vc2doctor.probe.doors import DoorOutcome, door_outcomes
 from vc2doctor.probe.facts import ArchitectureFailure, ProbeRun
 from vc2doctor.probe.outcome import RecipeOutcome, outcomes
+from vc2doctor.remedies import plan as remedies
+from vc2doctor.remedies.observed import wanted_versions
+from vc2doctor.remedies.plan import VersionPlan, question_of
+from vc2doctor.remedies.question import Goal, Question
 from vc2doctor.target.shared.recipes import CONTROL, RECIPES
 
 _ALWAYS_INSTALLED = ("transformers", "peft", "accelerate")
@@ -81,6 +87,36 @@ class Examination(Data):
     def matrix_age(self) -> MatrixAge:
         """The dates of the matrix, with the installed versions that are newer than it."""
         return age_of({name: text for name, text in self.versions.items() if name in STACK_PACKAGES}, self.matrix)
+
+    def question(self, *, wanted: Mapping[str, str] | None = None, avoided: tuple[str, ...] = ()) -> Question:
+        """Return the question which versions to change: all conflicts at once, and further goals if there are any."""
+        goal = Goal(recipe=self.plan.precision, doors=self.plan.doors, wanted=dict(wanted or {}), avoided=avoided)
+        return question_of(self.environment, self.combination, self.matrix, goal)
+
+    @cached_property
+    def version_plan(self) -> VersionPlan:
+        """The one plan that resolves all conflicts of versions; every check prints it.
+
+        Versions that an exception of the probe asks for are part of it.
+        """
+        wanted = {
+            name: specifier
+            for failure in self.failures
+            for name, specifier in wanted_versions(failure, self.versions).items()
+            if not contains(specifier, self.versions[name])
+        }
+        return remedies.plan(self.environment, self.question(wanted=wanted))
+
+    @property
+    def failures(self) -> tuple[Failure, ...]:
+        """The exceptions that stopped an import, the control, the recipe that decides, or the adapter."""
+        if self.probe is None:
+            return ()
+        recipes = [self.probe.recipe(name) for name in (CONTROL, self.plan.precision)]
+        of_recipes = [run.failure.error for run in recipes if run is not None and run.failure is not None]
+        adapter = self.probe.adapter.error if self.probe.adapter else None
+        found = [self.probe.import_failure, *of_recipes, adapter]
+        return tuple(failure for failure in found if failure is not None)
 
     @property
     def nearest_cells(self) -> tuple[str, ...]:

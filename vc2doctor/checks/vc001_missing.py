@@ -36,7 +36,7 @@ def check(examination: Examination) -> Iterator[Finding]:
         if module is not None and module.found:
             place = module.origin or "a folder on the import path"
             evidence.append(f"there is a module {name} at {place}, but no distribution owns it")
-    remedy, commands = advice.install_nearest(examination)
+    remedy, commands = advice.change_versions(examination)
     yield Finding(
         id="VC001",
         severity=Severity.ERROR,

@@ -36,17 +36,27 @@ def check(examination: Examination) -> Iterator[Finding]:
 
 
 def _damaged(examination: Examination, distribution: Distribution) -> Finding:
-    version = f"=={distribution.version}" if distribution.version else ""
+    remedy, remedy_commands = _remedy(examination, distribution)
     return Finding(
         id="VC003",
         severity=_severity(examination, distribution.name),
         message=f"the installation of {distribution.name} is damaged",
         evidence=distribution.problems,
-        remedy="Reinstall the package.",
-        commands=(_reinstall(examination, f"{distribution.name}{version}"),),
+        remedy=remedy,
+        commands=remedy_commands,
         url=_URL,
         path=distribution.path,
     )
+
+
+def _remedy(examination: Examination, distribution: Distribution) -> tuple[str, tuple[str, ...]]:
+    """Return the remedy and its commands. An unpinned command could install a version that does not fit the rest."""
+    name = distribution.name
+    if advice.is_planned(examination, name):
+        return advice.change_versions(examination)
+    version = distribution.version or distribution.named_version
+    requirement = f"{name}=={version}" if version else name
+    return f"Install {requirement} again.", (commands.reinstall(examination.environment, [requirement]),)
 
 
 def _installed_twice(examination: Examination, name: str, copies: list[Distribution]) -> Finding:

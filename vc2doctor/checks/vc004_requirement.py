@@ -8,69 +8,33 @@ Why it matters: transformers checks its requirements when it is imported, and re
 stack, and for a package that the stack depends on, the finding is an error; if the probe trained here nevertheless, it
 is a warning. For other packages it is a note.
 
-What to do: install the required version.
+What to do: make the change that the finding names. It was checked against the matrix and the other requirements.
 """
 
 from collections.abc import Iterator
 
-from packaging.markers import UndefinedEnvironmentName
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name
-
 from vc2doctor.checks import advice
 from vc2doctor.checks.context import Examination
-from vc2doctor.environment.model import Distribution, Environment
 from vc2doctor.findings import Finding, Severity
 from vc2doctor.remedies import commands
+from vc2doctor.remedies.requirements import DeclaredRequirement, declared
 
 _URL = "https://packaging.python.org/en/latest/specifications/dependency-specifiers/"
 
 
 def check(examination: Examination) -> Iterator[Finding]:
     """Find declared requirements that the installed versions do not meet."""
-    environment = examination.environment
-    extras = _requested_extras(environment)
-    seen: set[str] = set()
-    for distribution in environment.distributions:
-        # Of two distributions with one name, Python imports the first.
-        if distribution.name in seen:
-            continue
-        seen.add(distribution.name)
-        for requirement in _requirements(distribution, environment, extras.get(distribution.name, set())):
-            finding = _unmet(examination, distribution, requirement)
-            if finding is not None:
-                yield finding
+    for entry in declared(examination.environment):
+        finding = _unmet(examination, entry)
+        if finding is not None:
+            yield finding
 
 
-def _requested_extras(environment: Environment) -> dict[str, set[str]]:
-    """Return the extras that installed packages request of each other, by the name of the package that has them."""
-    extras: dict[str, set[str]] = {}
-    for distribution in environment.distributions:
-        for requirement in _requirements(distribution, environment, set()):
-            extras.setdefault(canonicalize_name(requirement.name), set()).update(requirement.extras)
-    return extras
-
-
-def _requirements(distribution: Distribution, environment: Environment, extras: set[str]) -> Iterator[Requirement]:
-    """Yield the requirements that apply in the target with these ``extras``; unreadable ones are skipped."""
-    for text in distribution.requires:
-        try:
-            requirement = Requirement(text)
-            marker = requirement.marker
-            applies = marker is None or any(
-                marker.evaluate({**environment.platform.markers, "extra": extra}) for extra in ("", *extras)
-            )
-        except (InvalidRequirement, UndefinedEnvironmentName):
-            continue
-        if applies:
-            yield requirement
-
-
-def _unmet(examination: Examination, distribution: Distribution, requirement: Requirement) -> Finding | None:
-    name = canonicalize_name(requirement.name)
-    installed = examination.environment.distribution(name)
+def _unmet(examination: Examination, entry: DeclaredRequirement) -> Finding | None:
+    distribution, requirement = entry.distribution, entry.requirement
+    installed = examination.environment.distribution(entry.name)
     if installed is None:
-        if name in examination.missing:
+        if entry.name in examination.missing:
             # VC001 reports this package already.
             return None
         state = "which is not installed"
@@ -79,13 +43,24 @@ def _unmet(examination: Examination, distribution: Distribution, requirement: Re
     else:
         state = f"but {installed.version} is installed"
     required = f"{requirement.name}{requirement.specifier}"
+    remedy, remedy_commands = _remedy(examination, entry)
     return Finding(
         id="VC004",
         severity=advice.severity_for(examination, distribution.name, elsewhere=Severity.NOTE),
         message=f"{distribution.name} {distribution.version} requires {required}, {state}",
         evidence=(f"Requires-Dist: {requirement}",),
-        remedy=f"Install {required}.",
-        commands=(commands.install(examination.environment.interpreter, [required]),),
+        remedy=remedy,
+        commands=remedy_commands,
         url=_URL,
         path=distribution.path,
     )
+
+
+def _remedy(examination: Examination, entry: DeclaredRequirement) -> tuple[str, tuple[str, ...]]:
+    """Return the remedy and its commands: one plan for the stack, and a tested change for other packages."""
+    if advice.is_planned(examination, entry.distribution.name):
+        return advice.change_versions(examination)
+    if advice.is_planned(examination, entry.name):
+        return advice.change_to_meet(examination, entry.name, entry.specifier)
+    required = f"{entry.name}{entry.specifier}"
+    return f"Install {required}.", (commands.change(examination.environment, [required]),)

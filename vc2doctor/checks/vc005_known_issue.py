@@ -7,21 +7,17 @@ Why it matters: a defect stops the training, or makes its results wrong. A defec
 decides is a note, and so is one of single models if it is not known which model you train. If the probe would have met
 the defect but trained, the finding is a warning, because training that was seen to work outweighs a report.
 
-What to do: install one of the sets of versions that the finding lists. The first commands install versions that were
-measured to train together; the last command changes only the package with the defect.
+What to do: run the first command. It makes the smallest change that resolves all conflicts of these versions; further
+commands are alternatives.
 """
 
 from collections.abc import Iterator
-
-from packaging.requirements import Requirement
 
 from vc2doctor.checks import advice
 from vc2doctor.checks.context import Examination
 from vc2doctor.checks.symptoms import explained_by
 from vc2doctor.findings import Finding, Severity
 from vc2doctor.matrix.known_issue import KnownIssue
-from vc2doctor.remedies import commands
-from vc2doctor.remedies.smallest import best_fix
 
 
 def check(examination: Examination) -> Iterator[Finding]:
@@ -69,15 +65,10 @@ def _severity(examination: Examination, issue: KnownIssue) -> Severity:
 
 
 def _remedy(examination: Examination, issue: KnownIssue) -> tuple[str, tuple[str, ...]]:
-    """Return the remedy and its commands: the measured sets first, then the smallest change that avoids the defect."""
-    precision = examination.plan.precision
-    fix = best_fix(issue, examination.versions, examination.matrix, precision)
-    fix_command = commands.install(examination.environment.interpreter, fix)
-    remedy, measured_commands = advice.install_nearest(examination)
-    if not measured_commands or not issue.blocks(precision, examination.plan.judged_as.model_types):
-        return f"Install {' and '.join(fix)}, which is not affected.", (fix_command,)
-    packages = " and ".join(Requirement(text).name for text in fix)
-    remedy = f"{remedy} Or change only {packages}: use the last command."
+    """Return the remedy and its commands: the plan for all conflicts, or a change that also avoids this defect."""
+    if not issue.blocks(examination.plan.precision, examination.plan.judged_as.model_types):
+        return advice.change_to_avoid(examination, issue)
+    remedy, commands = advice.change_versions(examination)
     if issue.recipes and examination.good_recipes:
         remedy = f"{remedy} Or train in a precision that works here: {', '.join(examination.good_recipes)}."
-    return remedy, (*measured_commands, fix_command)
+    return remedy, commands

@@ -7,7 +7,7 @@ was measured allows a conclusion.
 Why it matters: without a probe this verdict is all that is known. If the probe trained here, that outweighs what was
 measured elsewhere: an incompatible combination is then a warning, and an unverified one is not reported.
 
-What to do: run the probe on an unverified combination. Replace an incompatible combination by the nearest measured set.
+What to do: run the probe on an unverified combination. For an incompatible one, make the change that the finding names.
 """
 
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ def _incompatible(examination: Examination, stack: str, reason: str) -> Iterator
     if examination.probe is not None and not (examination.trained and examination.passed_all_doors):
         # The probe saw the training fail here, in the plain loop or at a door; its own finding says how.
         return
-    remedy, commands = advice.install_nearest(examination)
+    remedy, commands = advice.change_versions(examination)
     yield Finding(
         id="VC006",
         severity=examination.capped_if_trained(Severity.ERROR),
@@ -52,7 +52,7 @@ def _incompatible(examination: Examination, stack: str, reason: str) -> Iterator
 
 def _unverified(examination: Examination, stack: str, reason: str) -> Finding:
     test = "Let the doctor train a few steps with these versions."
-    remedy, commands = advice.install_nearest(examination)
+    remedy, commands = advice.change_versions(examination)
     return Finding(
         id="VC006",
         severity=Severity.WARNING,

@@ -129,8 +129,16 @@ def _remedy(examination: Examination, outcome: RecipeOutcome) -> tuple[str, tupl
     if examination.plan.custom_subject is not None:
         remedy = f"{control_failed}{cause_remedy or _where_to_start(examination, outcome)}".strip()
         return remedy, (examination.plan.invocation.again(),)
-    remedy, commands = advice.install_nearest(examination)
+    remedy, commands = _change_versions(examination, outcome)
     return f"{control_failed}{cause_remedy}{remedy}", commands
+
+
+def _change_versions(examination: Examination, outcome: RecipeOutcome) -> tuple[str, tuple[str, ...]]:
+    """Return the remedy for versions: an exception may ask for one."""
+    run = examination.probe.recipe(outcome.recipe) if examination.probe else None
+    if run is not None and run.failure is not None:
+        return advice.install_what_fails(examination, run.failure.error)
+    return advice.change_versions(examination)
 
 
 def _where_to_start(examination: Examination, outcome: RecipeOutcome) -> str:

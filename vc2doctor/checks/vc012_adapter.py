@@ -31,7 +31,7 @@ def check(examination: Examination) -> Iterator[Finding]:
     else:
         message = "the reloaded adapter computes other logits than the trained one"
         evidence = f"largest difference of the logits: {adapter.difference}"
-        remedy, commands = advice.install_nearest(examination)
+        remedy, commands = advice.change_versions(examination)
     yield Finding(
         id="VC012",
         severity=Severity.ERROR,

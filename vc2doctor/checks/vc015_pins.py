@@ -13,9 +13,9 @@ from collections.abc import Iterator
 
 from packaging.specifiers import SpecifierSet
 
+from vc2doctor.checks import advice
 from vc2doctor.checks.context import Examination
 from vc2doctor.findings import Finding, Severity
-from vc2doctor.remedies import commands
 
 
 def check(examination: Examination) -> Iterator[Finding]:
@@ -31,13 +31,13 @@ def check(examination: Examination) -> Iterator[Finding]:
     }
     if not unmet_pins:
         return
-    requirements = [f"{name}{pin}" for name, pin in unmet_pins.items()]
+    remedy, commands = advice.change_to_pins(examination, unmet_pins)
     yield Finding(
         id="VC015",
         severity=Severity.NOTE,
         message=f"{profile.title} pins other versions of {', '.join(unmet_pins)}",
         evidence=tuple(f"{name} {versions[name]} is installed, {pin} is pinned" for name, pin in unmet_pins.items()),
-        remedy="To train exactly as the project does, install its versions in a separate environment.",
-        commands=(commands.install(examination.environment.interpreter, requirements),),
+        remedy=remedy,
+        commands=commands,
         url=profile.sources[0],
     )

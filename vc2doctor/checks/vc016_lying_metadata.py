@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 from packaging.version import InvalidVersion, Version
 
+from vc2doctor.checks import advice
 from vc2doctor.checks.context import Examination
 from vc2doctor.findings import Finding, Severity
 from vc2doctor.remedies import commands
@@ -26,17 +27,23 @@ def check(examination: Examination) -> Iterator[Finding]:
             continue
         distribution = examination.environment.distribution(imported.package)
         is_editable = distribution is not None and distribution.editable
-        requirement = f"{imported.package}=={Version(installed).public}"
+        remedy, remedy_commands = _remedy(examination, f"{imported.package}=={Version(installed).public}")
         yield Finding(
             id="VC016",
             severity=Severity.NOTE if is_editable else Severity.ERROR,
             message=f"{imported.package} {installed} is installed, but {imported.version} is imported",
             evidence=(f"imported from {imported.file or 'an unknown place'}",),
-            remedy="Remove the other copy (check PYTHONPATH), then reinstall the package.",
-            commands=(commands.install(examination.environment.interpreter, [requirement]),),
+            remedy=f"Remove the other copy (check PYTHONPATH). Then: {remedy}",
+            commands=remedy_commands,
             url="https://docs.python.org/3/using/cmdline.html#envvar-PYTHONPATH",
             path=imported.file,
         )
+
+
+def _remedy(examination: Examination, requirement: str) -> tuple[str, tuple[str, ...]]:
+    if not examination.version_plan.is_solved:
+        return advice.change_versions(examination)
+    return f"Install {requirement} again.", (commands.reinstall(examination.environment, [requirement]),)
 
 
 def _agree(installed: str, imported: str) -> bool:

@@ -38,7 +38,7 @@ def _failed(examination: Examination, outcome: DoorOutcome) -> Finding:
         remedy, commands = advice.install_what_fails(examination, outcome.error)
         evidence = describe(outcome.error)
     else:
-        remedy, commands = advice.install_nearest(examination)
+        remedy, commands = advice.change_versions(examination)
         evidence = outcome.description
     others = _same_failure(examination, outcome)
     return Finding(

@@ -19,6 +19,11 @@ from vc2doctor.cli.progress import progress
     type=shared.PATH,
     help="Training code to lint as well. Its faults become findings. Without --precision, its precision is checked.",
 )
+@click.option(
+    "--verify-remedy",
+    is_flag=True,
+    help="Build a fresh environment with the versions of the remedy, and train a few steps in it. Downloads packages.",
+)
 @shared.examination
 def check(form: str, output: Path | None, *, verbose: bool, **options: Any) -> None:  # noqa: ANN401 - click passes one keyword per option
     """Examine an environment, train a few real steps in it, and say whether it is fit to train.

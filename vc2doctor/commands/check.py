@@ -15,6 +15,8 @@ class CheckRequest(ExaminationRequest):
 
     probe: bool = True
     """Whether to train a few real steps; without them the versions alone decide."""
+    verify_remedy: bool = False
+    """Whether to try the remedy in a fresh environment. This downloads packages."""
     code: Path | None = None
     """Training code. Its contradictions become findings, and its precision decides if none is requested."""
 
@@ -30,7 +32,12 @@ def check(request: CheckRequest, folder: Path, on_progress: OnProgress) -> Repor
     """
     order = ProbeOrder() if request.probe else None
     read_code = partial(_read_code, request, request.code) if request.code is not None else None
-    return examine(request, order, folder, on_progress, read_code)
+    report = examine(request, order, folder, on_progress, read_code)
+    if not request.verify_remedy:
+        return report
+    from vc2doctor.commands.verify_remedy import verify  # noqa: PLC0415 - only needed if it is requested
+
+    return report.model_copy(update={"remedy_trial": verify(report, request, folder, on_progress)})
 
 
 def _read_code(request: CheckRequest, code: Path, environment: Environment) -> CodeReading:

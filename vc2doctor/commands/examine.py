@@ -136,6 +136,7 @@ def report_on(examination: Examination, seconds: float) -> Report:
         matrix=examination.matrix_age,
         probe=_probe_report(examination.probe) if examination.probe else None,
         findings=findings,
+        version_plan=examination.version_plan if examination.version_plan.commands else None,
         seconds=round(seconds, 3),
     )
 

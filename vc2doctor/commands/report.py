@@ -31,6 +31,7 @@ from vc2doctor.probe.facts import (
     Operation,
 )
 from vc2doctor.probe.outcome import RecipeOutcome, SelfTest, Stress
+from vc2doctor.remedies.plan import VersionPlan
 
 
 class CodeModel(Data):
@@ -114,6 +115,20 @@ class ProbeReport(Data):
     """Events of the worker that could not be understood."""
 
 
+class RemedyTrial(Data):
+    """The remedy, tried in a fresh environment."""
+
+    outcome: Literal["trains", "fails", "not built", "no remedy"]
+    """``fails``: it was built, and the probe does not call it fit. ``no remedy``: there is no change to try."""
+    changes: Mapping[str, str] = Field(default_factory=dict)
+    """The changed versions by distribution."""
+    verdict: FinalVerdict | None = None
+    """The verdict on the fresh environment; ``None``: it was not built."""
+    errors: tuple[str, ...] = ()
+    """What went wrong: the end of the installer's output, or the errors that were found."""
+    seconds: float = 0.0
+
+
 class Report(Data):
     """The complete report on an examination. The key ``schema`` is the version of its JSON form."""
 
@@ -136,4 +151,8 @@ class Report(Data):
     """``None``: no probe was run."""
     findings: tuple[Finding, ...]
     """Errors first, then by id."""
+    version_plan: VersionPlan | None = None
+    """The change of versions that resolves all conflicts; ``None``: none is known."""
+    remedy_trial: RemedyTrial | None = None
+    """``None``: it was not requested."""
     seconds: float

@@ -14,13 +14,14 @@ from vc2doctor.matrix import judge as judging
 from vc2doctor.matrix import load, parse
 from vc2doctor.matrix.age import MatrixAge, age_of
 from vc2doctor.matrix.grouping import JoinedConflict, joined_conflicts
-from vc2doctor.matrix.judge import Combination, Judgement, PossibleConflict, Verdict
+from vc2doctor.matrix.judge import Judgement, PossibleConflict, Verdict
 from vc2doctor.matrix.matrix import Matrix
 from vc2doctor.matrix.parse import CombinationError, VersionQuery
 from vc2doctor.matrix.ranges import ReleaseGroup, judge_ranges
 from vc2doctor.matrix.resolve import ResolvedQuery, resolve
 from vc2doctor.matrix.table import Table, table
-from vc2doctor.remedies.smallest import Remedy, smallest_remedies
+from vc2doctor.remedies.question import Goal, Question
+from vc2doctor.remedies.smallest import Remedy, nearest_measured, smallest_remedies
 from vc2doctor.target.doors import DEFAULT_DOORS
 
 
@@ -118,14 +119,17 @@ def _answer(query: ResolvedQuery, matrix: Matrix, recipe: str) -> VersionsAnswer
         possible_conflicts=conflicts,
         joined_conflicts=joined_conflicts(conflicts, matrix, by_reason=is_unnamed),
         nearest_cells=tuple(judging.nearest_cells(query.fixed, matrix.verdicts, recipe)),
-        remedies=_remedies(query.with_releases(newest), matrix, recipe)
+        remedies=_remedies(Question(combination=query.with_releases(newest), matrix=matrix, goal=Goal(recipe=recipe)))
         if needs_remedy and not (ranged and ranged.newest_working)
         else (),
     )
 
 
-def _remedies(combination: Combination, matrix: Matrix, recipe: str) -> tuple[Remedy, ...]:
-    return smallest_remedies(combination.python or "", combination.versions, matrix, recipe)
+def _remedies(question: Question) -> tuple[Remedy, ...]:
+    """Return the smallest changes; without any, the nearest set that was measured to train."""
+    smallest = smallest_remedies(question)
+    measured = None if smallest else nearest_measured(question)
+    return (measured,) if measured else smallest
 
 
 def judge_versions(versions: Mapping[str, str], recipe: str, folder: Path | None = None) -> VersionsAnswer:

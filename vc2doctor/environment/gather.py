@@ -14,7 +14,8 @@ def gather(choice: TargetChoice, folder: Path) -> Environment:
         TargetError: the interpreter cannot be started, or is not a usable Python.
     """
     target = interpreter.observe(choice.python)
-    context = Context(folder, frozenset(module.name for module in target.modules if module.origin is not None))
+    installed = frozenset(module.name for module in target.modules if module.origin is not None)
+    context = Context(folder, installed, Path(target.interpreter.prefix))
     observed = {source.name: source.observe(context) for source in sources()}
     return Environment(
         choice=choice,

@@ -1,5 +1,6 @@
 """The facts about an environment, as data."""
 
+from pathlib import PurePath
 from typing import Literal, TypeVar
 
 from packaging.utils import canonicalize_name
@@ -89,6 +90,15 @@ class Distribution(Data):
         except InvalidVersion:
             return None
 
+    @property
+    def named_version(self) -> Version | None:
+        """The version in the name of the metadata folder, which outlives a lost METADATA; ``None``: there is none."""
+        stem = PurePath(self.path).name.rpartition(".")[0]
+        try:
+            return Version(stem.split("-")[1])
+        except (IndexError, InvalidVersion):
+            return None
+
 
 class Module(Data):
     """The place from which the target interpreter would import a module. It is found without an import."""
@@ -141,6 +151,21 @@ class Nvidia(Data):
     visible: str | None = None
     """The value of ``CUDA_VISIBLE_DEVICES``; ``None`` if it is not set."""
     note: str | None = None
+
+
+class Manager(Data):
+    """What manages the packages of the environment, by the files that uv, poetry and conda leave."""
+
+    made_by_uv: bool = False
+    """Whether ``pyvenv.cfg`` says that uv made the environment."""
+    uv_project: str | None = None
+    """The folder with ``uv.lock`` whose ``.venv`` this environment is."""
+    poetry_project: str | None = None
+    """The folder with ``poetry.lock`` that this environment belongs to."""
+    direct: dict[str, str] = Field(default_factory=dict)
+    """The direct requirements of that project: the group by name, as an option such as ``--group dev``, or empty."""
+    conda_packages: tuple[str, ...] = ()
+    """The packages that conda installed, in conda's names."""
 
 
 class Environment(Data):

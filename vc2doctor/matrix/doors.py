@@ -9,6 +9,8 @@ from vc2doctor.matrix.door_table import DOORS, FAILED, PASSED, lineage
 from vc2doctor.matrix.verdict import Combination, DoorJudgement, Judgement, Verdict
 from vc2doctor.target.doors import LOOP
 
+DOORS_NOT_MEASURED = "doors that were not measured"
+"""Begins the uncertainty of a verdict that is open for nothing but doors without a measurement."""
 MAX_REASONS = 2
 """Known issues and constraints in the reason of a verdict: one suffices to decide, and a second helps to find a fix."""
 
@@ -112,7 +114,7 @@ def with_doors(judgement: Judgement, wanted: Sequence[DoorJudgement]) -> Judgeme
             verdict=Verdict.UNVERIFIED,
             reason=reason,
             conditions=judgement.conditions,
-            uncertainty=f"not measured: {', '.join(entry.door for entry in open_doors)}",
+            uncertainty=f"{DOORS_NOT_MEASURED}: {', '.join(entry.door for entry in open_doors)}",
         )
     unmeasured = [title(entry.door) for entry in wanted if entry.verdict is not Verdict.VERIFIED]
     if judgement.verdict is Verdict.VERIFIED and unmeasured:

@@ -4,7 +4,7 @@ A reason consists of statements that are joined by ``"; "``, so that a report ca
 """
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from vc2doctor.core.versions import ABSENT, STACK_PACKAGES, holds, side_of, version

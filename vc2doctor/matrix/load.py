@@ -10,9 +10,10 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from vc2doctor.core.data import Data
-from vc2doctor.core.errors import DoctorError
+from vc2doctor.matrix import releases
 from vc2doctor.matrix.architectures import Architectures
 from vc2doctor.matrix.compiled import Verdicts
+from vc2doctor.matrix.errors import MatrixError, StaleVerdictsError
 from vc2doctor.matrix.evidence import EvidenceLine
 from vc2doctor.matrix.known_issue import KnownIssue
 from vc2doctor.matrix.matrix import Matrix
@@ -27,14 +28,6 @@ _EntryT = TypeVar("_EntryT", bound=Data)
 
 _FAULTS = {"extra_forbidden": "there is no such key; check its spelling", "missing": "this key is missing"}
 """Descriptions of the faults that pydantic words for programmers ("Extra inputs are not permitted"), by its type."""
-
-
-class MatrixError(DoctorError):
-    """A file of the matrix cannot be used."""
-
-
-class StaleVerdictsError(MatrixError):
-    """The sources of a matrix have changed since its verdicts were compiled."""
 
 
 def shipped() -> Path:
@@ -56,7 +49,13 @@ def load(folder: Path) -> Matrix:
         raise MatrixError(message)
     profiles = {entry.name: entry for entry in _toml_entries(folder / "profiles", Profile, "name")}
     issues = known_issues(folder)
-    return Matrix(profiles=profiles, issues=issues, verdicts=_verdicts(folder), architectures=_architectures(folder))
+    return Matrix(
+        profiles=profiles,
+        issues=issues,
+        verdicts=_verdicts(folder),
+        architectures=_architectures(folder),
+        wheels=releases.read(folder / "releases.json"),
+    )
 
 
 def known_issues(folder: Path) -> tuple[KnownIssue, ...]:

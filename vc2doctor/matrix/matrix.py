@@ -8,6 +8,7 @@ from vc2doctor.matrix.architectures import Architectures
 from vc2doctor.matrix.compiled import GPU, Verdicts
 from vc2doctor.matrix.known_issue import KnownIssue
 from vc2doctor.matrix.profile import Profile
+from vc2doctor.matrix.releases import NO_WHEELS, Wheels
 
 
 class Matrix(Data):
@@ -19,6 +20,8 @@ class Matrix(Data):
     verdicts: Verdicts
     architectures: Architectures = Architectures()
     """The architectures of transformers; empty: the folder has no such file."""
+    wheels: Wheels = NO_WHEELS
+    """The released versions: a remedy is chosen among them."""
 
     @cached_property
     def modeled_packages(self) -> frozenset[str]:

@@ -4,11 +4,12 @@ from itertools import groupby
 from pathlib import Path
 from typing import Literal
 
+from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 from pydantic import Field, ValidationError
 
 from vc2doctor.core.data import Data
-from vc2doctor.matrix.load import MatrixError
+from vc2doctor.matrix.errors import MatrixError
 from vc2doctor.target.doors import LOOP
 
 ReleaseRange = tuple[str, str]
@@ -36,6 +37,12 @@ class Release(Data):
     requires: dict[str, str] = Field(default_factory=dict)
     """Specifiers that it declares for packages of the matrix, without extras."""
     yanked: bool = False
+
+    def supports(self, python: str) -> bool:
+        """Return whether this release can be installed under a minor version of Python, such as ``3.11``."""
+        # 3.8.99 stands for the newest patch release of Python 3.8: it matches >=3.8.1.
+        is_allowed = not self.python or SpecifierSet(self.python).contains(f"{python}.99")
+        return is_allowed and (not self.built_for or python in self.built_for)
 
 
 class RequiredSymbol(Data):
@@ -98,6 +105,10 @@ class Wheels(Data):
         return tuple(sorted(self.releases.get(package, {}), key=Version))
 
 
+NO_WHEELS = Wheels(date="", releases={}, required=(), provided=())
+"""The content of a file that does not exist: no release is known."""
+
+
 def read(path: Path) -> Wheels:
     """Return the content of the file at ``path``; empty if there is no file.
 
@@ -105,7 +116,7 @@ def read(path: Path) -> Wheels:
         MatrixError: the file holds something else.
     """
     if not path.exists():
-        return Wheels(date="", releases={}, required=(), provided=())
+        return NO_WHEELS
     try:
         return Wheels.model_validate_json(path.read_text(encoding="utf-8"))
     except (OSError, ValidationError) as error:

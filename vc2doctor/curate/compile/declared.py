@@ -110,7 +110,7 @@ def _python_constraints(wheels: Wheels) -> Iterator[Constraint]:
     for package in ("torch", "transformers", "peft"):
         ordered = wheels.ordered(package)
         for python in PYTHONS:
-            refused = {text for text in ordered if not _supports(wheels, package, text, python)}
+            refused = {text for text in ordered if not wheels.releases[package][text].supports(python)}
             for release_range in to_ranges(refused, ordered):
                 releases = range_specifier(release_range, ordered)
                 yield Constraint(
@@ -121,10 +121,3 @@ def _python_constraints(wheels: Wheels) -> Iterator[Constraint]:
                     else f"no known release of {package} supports Python {python}",
                     when={package: releases, "python": f"=={python}"},
                 )
-
-
-def _supports(wheels: Wheels, package: str, text: str, python: str) -> bool:
-    release = wheels.releases[package][text]
-    # 3.8.99 stands for the newest patch release of Python 3.8: it matches >=3.8.1.
-    is_allowed = not release.python or SpecifierSet(release.python).contains(f"{python}.99")
-    return is_allowed and (not release.built_for or python in release.built_for)

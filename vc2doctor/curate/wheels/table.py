@@ -42,18 +42,20 @@ SOURCES = (
     PackageSource("datasets", "2.8.0"),
     PackageSource("lightning", "2.0.0", is_opened=False),
     PackageSource("setuptools", "65.0.0"),
+    # A remedy may change these, so their releases, Pythons and requirements must be known.
+    PackageSource("safetensors", "0.3.0", is_opened=False),
+    PackageSource("numpy", "1.22.0", is_opened=False),
+    PackageSource("jinja2", "3.0.0", is_opened=False),
     PackageSource("sentencepiece", "0.1.97", is_opened=False),
     PackageSource("protobuf", "3.20.2", is_opened=False),
     # Source distributions, for the most part: they are not built, so what they import is not known.
     PackageSource("deepspeed", "0.8.0", is_opened=False),
     PackageSource("flash-attn", "1.0.0", is_opened=False),
 )
-WITHOUT_RELEASES = frozenset({"setuptools"})
-"""Packages of which only the names that they provide matter, not the dates and requirements of each release."""
 WORKERS = 4
 """Downloads at a time: the index is a shared service."""
 
-_DECLARED_PACKAGES = frozenset({*(source.name for source in SOURCES), "numpy", "safetensors"})
+_DECLARED_PACKAGES = frozenset(source.name for source in SOURCES)
 """Packages whose declared versions are kept."""
 _LOCAL_PART = re.compile(r"\+[a-z0-9.]+")
 _PREFERRED_PYTHONS = ("cp311", "cp310", "cp38", "abi3", "")

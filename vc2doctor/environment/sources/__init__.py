@@ -19,6 +19,8 @@ class Context(NamedTuple):
     """The folder in which training is started."""
     installed: frozenset[str]
     """The modules of the stack and of its companions that the target interpreter finds."""
+    prefix: Path
+    """The folder of the environment (``sys.prefix``)."""
 
 
 class Source(NamedTuple):

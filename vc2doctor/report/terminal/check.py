@@ -11,7 +11,7 @@ from vc2doctor.core.wording import counted
 from vc2doctor.environment.model import COMPANION_PACKAGES, Environment, Gpu, Nvidia
 from vc2doctor.findings import Finding, Severity
 from vc2doctor.matrix.judge import Judgement
-from vc2doctor.report.terminal import coverage, probe
+from vc2doctor.report.terminal import coverage, probe, remedy_trial
 from vc2doctor.report.terminal.findings import FindingPrinter
 from vc2doctor.report.terminal.lines import Line, Marks, command_line, labeled_line, text_line
 from vc2doctor.report.terminal.recipes import detail_of
@@ -39,6 +39,9 @@ def render(report: Report, marks: Marks, *, verbose: bool = False) -> Iterator[L
     if report.probe is not None:
         detail = detail_of(is_good=report.verdict in ("fit", "measured"), verbose=verbose)
         yield from probe.render(report.probe, report.plan, marks, detail)
+    if report.remedy_trial is not None:
+        yield Line(Text())
+        yield from remedy_trial.render(report.remedy_trial, report.plan.precision)
     if not verbose:
         yield from printer.short([finding for finding in others if finding.severity is not Severity.ERROR])
 

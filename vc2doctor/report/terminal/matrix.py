@@ -67,7 +67,7 @@ def _remedies(answer: VersionsAnswer) -> Iterator[Line]:
         yield _line("All of this trains:", 2)
         yield Line(Text(f"    {printable(shlex.join(answer.narrowed))}"), is_command=True)
     for number, remedy in enumerate(answer.remedies):
-        yield _line("Or:" if number else "Measured to train:", 2)
+        yield _line("Or:" if number else "Smallest change:", 2)
         yield Line(Text(f"    pip install {printable(shlex.join(remedy.requirements))}"), is_command=True)
         yield _line(f"({remedy.reason})", 4)
 

@@ -1,0 +1,127 @@
+"""Try the remedy: build a fresh environment with the versions that it leads to, and examine that one.
+
+The examined environment is not touched. Packages come from the user's index, so this runs only on request.
+"""
+
+import shutil
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from vc2doctor.commands.examine import OnProgress, ProbeOrder, examine
+from vc2doctor.commands.report import RemedyTrial, Report
+from vc2doctor.commands.request import ExaminationRequest
+from vc2doctor.core import child
+from vc2doctor.core.errors import DoctorError
+from vc2doctor.environment import interpreter
+from vc2doctor.environment.model import Environment
+from vc2doctor.findings import Severity
+from vc2doctor.remedies.plan import VersionPlan
+
+BUILD_SECONDS = 1800.0
+"""Time limit for building the environment: torch with CUDA is a download of several gigabytes."""
+MAX_ERROR_LINES = 12
+"""Lines at the end of an installer's output that are reported."""
+_TOOLS = frozenset({"pip", "uv"})
+"""Installers that the fresh environment has or does not need."""
+
+
+class BuildError(DoctorError):
+    """A step of the build failed."""
+
+
+def verify(report: Report, request: ExaminationRequest, folder: Path, on_progress: OnProgress) -> RemedyTrial:
+    """Return how the remedy of ``report`` does in a fresh environment, which is deleted afterwards."""
+    plan = report.version_plan
+    if plan is None:
+        return RemedyTrial(outcome="no remedy")
+    start_time = time.monotonic()
+    changes = plan.first.changes if plan.first else {}
+    with tempfile.TemporaryDirectory(prefix="vc2doctor-remedy-") as scratch:
+        try:
+            on_progress("building a fresh environment with the versions of the remedy")
+            python = _Builder(Path(scratch), report.environment).build(plan)
+            on_progress("examining the fresh environment")
+            fresh = examine(request.model_copy(update={"python": python}), ProbeOrder(), folder, on_progress)
+        except DoctorError as error:
+            seconds = round(time.monotonic() - start_time, 1)
+            return RemedyTrial(outcome="not built", changes=changes, errors=(str(error),), seconds=seconds)
+    errors = tuple(finding.message for finding in fresh.findings if finding.severity is Severity.ERROR)
+    return RemedyTrial(
+        outcome="trains" if fresh.verdict == "fit" else "fails",
+        changes=changes,
+        verdict=fresh.verdict,
+        errors=errors,
+        seconds=round(time.monotonic() - start_time, 1),
+    )
+
+
+class _Builder:
+    """Builds one environment within the time limit, with uv if it is there, else with venv and pip."""
+
+    def __init__(self, folder: Path, environment: Environment) -> None:
+        self._folder = folder
+        self._environment = environment
+        self._root = folder / "venv"
+        self._python = str(self._root / "bin" / "python")
+        self._uv = shutil.which("uv")
+        self._deadline = time.monotonic() + BUILD_SECONDS
+
+    def build(self, plan: VersionPlan) -> str:
+        """Return the interpreter of an environment with the installed packages, changed by ``plan``.
+
+        Raises:
+            BuildError: a step fails, or takes too long.
+        """
+        base = self._environment.interpreter.path
+        create = [self._uv, "venv", "--quiet", "--python", base] if self._uv else [base, "-m", "venv"]
+        self._run([*create, str(self._root)])
+        changes = plan.first.changes if plan.first else {}
+        pins = self._folder / "installed.txt"
+        pins.write_text("\n".join(_pins(self._environment, plan.versions, changes)) + "\n", encoding="utf-8")
+        # Exactly what is installed, conflicts included: a resolver would refuse it, or choose other versions.
+        self._install(["--no-deps", "-r", str(pins)])
+        changed = [*(f"{name}=={text}" for name, text in changes.items()), *plan.added]
+        if changed:
+            # As the printed command does: what a new release needs beside the known packages comes along.
+            self._install(changed)
+        return self._python
+
+    def _install(self, arguments: Sequence[str]) -> None:
+        if self._uv:
+            self._run([self._uv, "pip", "install", "--quiet", "--python", self._python, *arguments])
+        else:
+            self._run([self._python, "-m", "pip", "install", "--quiet", *arguments])
+
+    def _run(self, command: Sequence[str]) -> None:
+        remaining = max(1.0, self._deadline - time.monotonic())
+        # The installers write no events.
+        run = child.run(lambda _: command, interpreter.variables(), remaining, lambda _: None)
+        if run.ending == "interrupted":
+            raise KeyboardInterrupt
+        if run.ending == "exit" and run.code == 0:
+            return
+        how = f"no end after {run.seconds:.0f} s" if run.ending == "timeout" else f"exit code {run.code}"
+        lines = (run.errors or run.output).splitlines()[-MAX_ERROR_LINES:]
+        message = "\n".join([f"{' '.join(command[:3])} failed ({how}):", *lines])
+        raise BuildError(message)
+
+
+def _pins(environment: Environment, versions: Mapping[str, str], changes: Mapping[str, str]) -> list[str]:
+    """Return what stays installed as requirements, without editable checkouts and installers."""
+    names = dict.fromkeys(
+        distribution.name
+        for distribution in environment.distributions
+        if not distribution.editable and distribution.name not in _TOOLS
+    )
+    installed = {**_installed(environment), **versions}
+    return [f"{name}=={installed[name]}" for name in names if name in installed and name not in changes]
+
+
+def _installed(environment: Environment) -> dict[str, str]:
+    versions: dict[str, str] = {}
+    for distribution in environment.distributions:
+        if distribution.parsed is not None:
+            versions.setdefault(distribution.name, str(distribution.parsed))
+    return versions

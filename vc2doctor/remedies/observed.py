@@ -1,0 +1,63 @@
+"""What an exception says about versions: the release that its message asks for, and the packages that it names."""
+
+import re
+from collections.abc import Collection, Iterator
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.utils import canonicalize_name
+
+from vc2doctor.core.failure import Failure
+
+_VERSION = r"v?(\d+(?:\.\w+)*)"
+_CLAUSE = r"(?:==|>=|<=|~=|!=|>|<)\s*\d[\w.]*(?:\.\*)?"
+_REQUIREMENT = re.compile(rf"(?<![\w.-])([A-Za-z][\w.-]*?)(?:\[[\w,-]+\])?\s*({_CLAUSE}(?:\s*,\s*{_CLAUSE})*)")
+"""``tokenizers>=0.22.0,<=0.23.0``."""
+_FOUND = re.compile(r"(?:found|got|have|installed|version is)\W*$", re.IGNORECASE)
+"""Words before a version that is there, not wanted: ``but found tokenizers==0.19.1``."""
+_SENTENCES = (
+    # peft: "Found an incompatible version of torchao. Found version 0.10.0, but only versions above 0.16.0 are
+    # supported". Its code accepts 0.16.0 itself.
+    re.compile(rf"version of [`']?([\w.-]+?)[`']?\. .*?only versions? (?:above|from) {_VERSION}", re.IGNORECASE),
+    # "requires torchao version 0.16.0 or higher", "requires accelerate at least version 0.26"
+    re.compile(
+        rf"(?:requires?|needs?) (?:the )?[`']?([\w.-]+)[`']? (?:library )?(?:version |at least )+{_VERSION}",
+        re.IGNORECASE,
+    ),
+    # "Please upgrade accelerate to 0.26.0", "update bitsandbytes to at least 0.46.1"
+    re.compile(rf"(?:upgrade|update) [`']?([\w.-]+)[`']? to (?:at least )?(?:version )?{_VERSION}", re.IGNORECASE),
+)
+
+
+def wanted_versions(failure: Failure, installed: Collection[str]) -> dict[str, str]:
+    """Return the specifiers that the message of ``failure`` asks for, by the name of an ``installed`` distribution."""
+    wanted: dict[str, str] = {}
+    for name, specifier in _statements(failure.message):
+        canonical = canonicalize_name(name)
+        if canonical in installed and canonical not in wanted and _is_valid(specifier):
+            wanted[canonical] = specifier
+    return wanted
+
+
+def named_packages(failure: Failure, installed: Collection[str]) -> frozenset[str]:
+    """Return the ``installed`` distributions that ``failure`` names: in its message, its file, or what is missing."""
+    words = {canonicalize_name(word) for word in re.findall(r"[\w-]+", failure.message)}
+    places = [failure.package or "", failure.missing.module.partition(".")[0] if failure.missing else ""]
+    return frozenset(installed) & {*words, *(canonicalize_name(place) for place in places if place)}
+
+
+def _statements(message: str) -> Iterator[tuple[str, str]]:
+    """Yield the names and specifiers that a message asks for, in its order of certainty."""
+    for match in _REQUIREMENT.finditer(message):
+        if not _FOUND.search(message[: match.start()]):
+            yield match[1], match[2].replace(" ", "")
+    for pattern in _SENTENCES:
+        for match in pattern.finditer(message):
+            yield match[1], f">={match[2].rstrip('.')}"
+
+
+def _is_valid(specifier: str) -> bool:
+    try:
+        SpecifierSet(specifier)
+    except InvalidSpecifier:
+        return False
+    return True

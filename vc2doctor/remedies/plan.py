@@ -1,0 +1,155 @@
+"""One plan for all conflicts of an environment: what to change, and the one command that does it.
+
+All checks print this plan, so that no remedy undoes another.
+"""
+
+from collections.abc import Sequence
+
+from packaging.version import Version
+from pydantic import Field
+
+from vc2doctor.core.data import Data
+from vc2doctor.core.versions import STACK_PACKAGES
+from vc2doctor.environment.model import COMPANION_PACKAGES, Environment
+from vc2doctor.matrix.judge import Combination
+from vc2doctor.matrix.matrix import Matrix
+from vc2doctor.remedies import commands, requirements
+from vc2doctor.remedies.question import Goal, Question, Requires
+from vc2doctor.remedies.smallest import Remedy, nearest_measured, smallest_remedies
+
+
+class VersionPlan(Data):
+    """What to change in an environment."""
+
+    remedies: tuple[Remedy, ...] = ()
+    """Alternatives, the smallest first; empty: nothing has to change, or nothing is known to help."""
+    measured: Remedy | None = None
+    """The nearest set that was measured to train, if no small change is known."""
+    reinstalled: tuple[str, ...] = ()
+    """Damaged packages that are installed again, each in its own version."""
+    added: tuple[str, ...] = ()
+    """Requirements for packages whose releases the matrix does not know: declared, and not met."""
+    commands: tuple[str, ...] = ()
+    """The command that makes the whole change; further ones are alternatives."""
+    is_solved: bool = True
+    """Whether the matrix knows no conflict among the versions as they are, those of damaged packages included."""
+    versions: dict[str, str] = Field(default_factory=dict)
+    """All versions after the first command, by distribution."""
+
+    @property
+    def first(self) -> Remedy | None:
+        """The change that the first command makes; ``None``: it only installs something again, or adds something."""
+        return self.remedies[0] if self.remedies else self.measured
+
+
+def question_of(environment: Environment, combination: Combination, matrix: Matrix, goal: Goal) -> Question:
+    """Return the question that an environment asks; ``combination`` is what the matrix judges it by.
+
+    A damaged package counts with the version that its metadata folder is named after.
+    """
+    damaged = {
+        name: text for name, text in _versions_of_damaged(environment).items() if name not in combination.versions
+    }
+    combination = combination.model_copy(update={"versions": {**damaged, **combination.versions}})
+    declared = tuple(
+        Requires(entry.distribution.name, entry.name, entry.specifier) for entry in requirements.declared(environment)
+    )
+    question = Question(combination=combination, matrix=matrix, goal=goal, requires=declared)
+    # The metadata of a damaged package is lost, but its release is known.
+    released = [entry for name, text in damaged.items() for entry in question.requires_of(name, text)]
+    return question.model_copy(update={"requires": (*declared, *released)}) if released else question
+
+
+def plan(environment: Environment, question: Question, *, suspects: frozenset[str] = frozenset()) -> VersionPlan:
+    """Return the plan that solves ``question``, with the commands for ``environment``.
+
+    If no small change is known, the plan holds the nearest measured set. ``suspects`` are packages that an exception
+    names although the matrix knows no conflict; then the measured set changes one of them.
+    """
+    is_solved = question.is_solved_by({})
+    remedies = smallest_remedies(question)
+    measured = None
+    if suspects or not (remedies or is_solved):
+        measured = nearest_measured(question, suspects)
+    ways = [*remedies, *([measured] if measured else [])]
+    reinstalled = _damaged(environment, question)
+    # Without a change, there may still be something to reinstall or to add.
+    changes = [way.requirements for way in ways] or ([()] if is_solved else [])
+    added = [_added(environment, question, change) for change in changes]
+    texts = [
+        _command(environment, question, [*change, *further], reinstalled)
+        for change, further in zip(changes, added, strict=True)
+    ]
+    return VersionPlan(
+        remedies=remedies,
+        measured=measured,
+        reinstalled=reinstalled,
+        added=added[0] if added else (),
+        commands=tuple(text for text in texts if text),
+        is_solved=is_solved,
+        versions={**question.combination.versions, **(ways[0].changes if ways else {})},
+    )
+
+
+def _damaged(environment: Environment, question: Question) -> tuple[str, ...]:
+    """Return the damaged packages that matter, each as a requirement for the version that was installed."""
+    versions = question.combination.versions
+    names = dict.fromkeys(distribution.name for distribution in environment.distributions if distribution.problems)
+    return tuple(
+        f"{name}=={Version(versions[name]).public}"
+        for name in names
+        if name in versions and matters(question.matrix, name)
+    )
+
+
+def matters(matrix: Matrix, package: str) -> bool:
+    """Return whether the stack needs ``package``, or the matrix knows its releases."""
+    return package in STACK_PACKAGES or package in COMPANION_PACKAGES or package in matrix.wheels.releases
+
+
+def _versions_of_damaged(environment: Environment) -> dict[str, str]:
+    return {
+        distribution.name: str(distribution.named_version)
+        for distribution in environment.distributions
+        if distribution.version is None and distribution.named_version is not None
+    }
+
+
+def _added(environment: Environment, question: Question, change: Sequence[str]) -> tuple[str, ...]:
+    """Return what packages of the matrix require of other packages, and do not find.
+
+    Of a package that ``change`` replaces, the installer resolves the requirements.
+    """
+    replaced = {_name(text) for text in change}
+    specifiers: dict[str, list[str]] = {}
+    unmet: list[str] = []
+    for entry in requirements.declared(environment):
+        if matters(question.matrix, entry.name) or entry.distribution.name in replaced:
+            continue
+        specifiers.setdefault(entry.name, []).extend(text for text in (entry.specifier,) if text)
+        installed = environment.distribution(entry.name)
+        is_met = installed is not None and (
+            installed.parsed is None or entry.requirement.specifier.contains(installed.parsed, prereleases=True)
+        )
+        if matters(question.matrix, entry.distribution.name) and not is_met and entry.name not in unmet:
+            unmet.append(entry.name)
+    # All requirements for one package are joined: what the others need of it must stay met.
+    return tuple(f"{name}{','.join(dict.fromkeys(specifiers[name]))}" for name in unmet)
+
+
+def _name(requirement: str) -> str:
+    return requirement.partition("==")[0]
+
+
+def _command(environment: Environment, question: Question, wanted: Sequence[str], reinstalled: Sequence[str]) -> str:
+    if environment.interpreter.externally_managed:
+        # The command makes a new environment, which needs everything.
+        changed = {_name(text) for text in wanted}
+        names = [name for name in question.matrix.wheels.releases if name in question.combination.versions]
+        versions = question.combination.versions
+        # The index of the user may not have a local version such as 2.13.0+cpu.
+        kept = [f"{name}=={Version(versions[name]).public}" for name in names if name not in changed]
+        return commands.change(environment, [*kept, *wanted]) if wanted or reinstalled else ""
+    parts = [commands.reinstall(environment, reinstalled)] if reinstalled else []
+    parts += [commands.change(environment, wanted)] if wanted else []
+    return " && ".join(parts)

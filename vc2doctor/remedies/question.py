@@ -1,0 +1,237 @@
+"""What a remedy is searched for, and what holds for every answer."""
+
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from typing import NamedTuple
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+from pydantic import Field
+
+from vc2doctor.core.data import Data
+from vc2doctor.core.versions import STACK_PACKAGES, contains, holds, version
+from vc2doctor.matrix.door_table import lineage
+from vc2doctor.matrix.doors import DOORS_NOT_MEASURED
+from vc2doctor.matrix.judge import Combination, Judgement, Verdict, judge
+from vc2doctor.matrix.known_issue import KnownIssue
+from vc2doctor.matrix.matrix import Matrix
+from vc2doctor.target.doors import DEFAULT_DOORS, LOOP
+
+GOOD_VERDICTS = (Verdict.VERIFIED, Verdict.COMPATIBLE)
+
+
+class Requires(NamedTuple):
+    """A requirement that an installed package declares."""
+
+    package: str
+    dependency: str
+    specifier: str
+    """Empty: every version."""
+
+
+class Goal(Data):
+    """What must hold for the versions that a remedy leads to."""
+
+    recipe: str
+    """The precision recipe that must train."""
+    doors: tuple[str, ...] = DEFAULT_DOORS
+    """The ways into the stack that must work."""
+    wanted: dict[str, str] = Field(default_factory=dict)
+    """Specifiers by distribution that must be met, whatever the matrix says: an exception or a check asked for them."""
+    avoided: tuple[str, ...] = ()
+    """Ids of known issues that must not apply, although they do not stop the training."""
+
+
+class Question(Data):
+    """Versions that do not work, and the goal of changing them."""
+
+    combination: Combination
+    matrix: Matrix
+    goal: Goal
+    requires: tuple[Requires, ...] = ()
+    """What the installed packages declare."""
+
+    def judged(self, changes: Mapping[str, str]) -> Judgement:
+        """Return the verdict of the matrix on the versions after ``changes``."""
+        versions = {**self.combination.versions, **changes}
+        combination = self.combination.model_copy(update={"versions": versions})
+        return judge(combination, self.matrix, self.goal.recipe, self.goal.doors)
+
+    def after(self, changes: Mapping[str, str]) -> "Question":
+        """Return the question that ``changes`` leave: other versions, and what these declare."""
+        versions = {**self.combination.versions, **changes}
+        combination = self.combination.model_copy(update={"versions": versions})
+        requires = tuple(self.requires_after(changes))
+        return Question(combination=combination, matrix=self.matrix, goal=self.goal, requires=requires)
+
+    def is_solved_by(self, changes: Mapping[str, str]) -> bool:
+        """Return whether the versions after ``changes`` train, by all that is known and declared."""
+        versions = {**self.combination.named, **changes}
+        return (
+            not self.unmet_after(changes)
+            and all(name in versions and contains(text, versions[name]) for name, text in self.goal.wanted.items())
+            and not any(issue.applies_to(versions) for issue in self._avoided_issues)
+            and _is_good(self.judged(changes))
+        )
+
+    def unmet_after(self, changes: Mapping[str, str]) -> list[Requires]:
+        """Return the declared requirements that the versions after ``changes`` do not meet.
+
+        A requirement that is unmet already counts only if a package of the matrix declares it.
+        """
+        versions = {**self.combination.versions, **changes}
+        return [entry for entry in self.requires_after(changes) if self.is_unmet(entry, versions)]
+
+    def requires_after(self, changes: Mapping[str, str]) -> list[Requires]:
+        """Return what the packages declare after ``changes``: a changed package declares what its new release does."""
+        kept = [entry for entry in self.requires if entry.package not in changes and not self._is_tolerated(entry)]
+        if not self.combination.installed:
+            # Nothing is installed, so what the named releases declare stands for their metadata.
+            changes = {**self.combination.versions, **changes}
+        return [*kept, *(entry for name, text in changes.items() for entry in self.requires_of(name, text))]
+
+    @property
+    def requires_of_installed(self) -> list[Requires]:
+        """What the packages declare as they are."""
+        return self.requires_after({})
+
+    def requires_of(self, package: str, text: str) -> list[Requires]:
+        """Return what a release of ``package`` declares; nothing if the release is not known."""
+        release = self.matrix.wheels.releases.get(package, {}).get(text)
+        return [Requires(package, name, wanted) for name, wanted in release.requires.items()] if release else []
+
+    def is_unmet(self, entry: Requires, versions: Mapping[str, str]) -> bool:
+        """Return whether ``versions`` do not meet a requirement for a package whose releases the matrix knows.
+
+        What a new release requires and finds missing, the installer adds in its newest release that fits.
+        """
+        if entry.dependency not in self.matrix.wheels.releases:
+            return False
+        if entry.dependency not in versions:
+            return entry in self._declared_here
+        return not contains(entry.specifier, versions[entry.dependency])
+
+    def _is_tolerated(self, entry: Requires) -> bool:
+        """Return whether a requirement is unmet already, and none of the matrix's packages declares it."""
+        return entry.package not in self.matrix.wheels.releases and self.is_unmet(entry, self.combination.versions)
+
+    @cached_property
+    def _declared_here(self) -> frozenset[Requires]:
+        return frozenset(self.requires)
+
+    @cached_property
+    def _avoided_issues(self) -> tuple[KnownIssue, ...]:
+        """Known issues that must not apply, even to a measured cell: it may lack the package that they name."""
+        recipe, avoided = self.goal.recipe, self.goal.avoided
+        return tuple(issue for issue in self.matrix.issues if issue.blocks(recipe) or issue.id in avoided)
+
+    @cached_property
+    def regions(self) -> tuple[dict[str, str], ...]:
+        """Regions of versions in which training fails; the keys are distributions and ``python``."""
+        regions = [dict(when) for issue in self._avoided_issues for when in issue.when]
+        constraints = self.matrix.verdicts.constraints_for(
+            self.goal.recipe, installed=self.combination.installed, doors=self._doors
+        )
+        return (*regions, *(dict(constraint.when) for constraint in constraints))
+
+    @property
+    def _doors(self) -> tuple[str, ...]:
+        """The doors that must work, with those that they go through."""
+        return tuple(dict.fromkeys((LOOP, *(each for door in self.goal.doors for each in lineage(door)))))
+
+    @cached_property
+    def resolver_regions(self) -> tuple[dict[str, str], ...]:
+        """Regions in which the installer gives up. They concern only what is changed."""
+        constraints = self.matrix.verdicts.constraints_for(self.goal.recipe, installed=False)
+        return tuple(dict(constraint.when) for constraint in constraints if constraint.kind == "install")
+
+    @cached_property
+    def warned_regions(self) -> tuple[dict[str, str], ...]:
+        """Regions of known issues that break only some training code, as far as a remedy should avoid them.
+
+        One that is there already and that torch takes part in stays: torch is not changed for a warning.
+        """
+        named = self.combination.named
+        issues = [
+            issue for issue in self.matrix.issues if issue.severity == "warning" and issue.concerns(self.goal.recipe)
+        ]
+        regions = (dict(when) for issue in issues for when in issue.when)
+        return tuple(when for when in regions if "torch" not in when or not holds(when, named))
+
+    @cached_property
+    def conflicts(self) -> tuple[frozenset[str], ...]:
+        """Sets of packages of which at least one has to change."""
+        named = self.combination.named
+        regions = [frozenset(when) for when in self.regions if holds(when, named)]
+        unmet = [frozenset((entry.package, entry.dependency)) for entry in self.unmet_after({})]
+        wanted = [
+            frozenset((name,))
+            for name, text in self.goal.wanted.items()
+            if name not in named or not contains(text, named[name])
+        ]
+        missing = [frozenset((name,)) for name in self.missing]
+        known = tuple(dict.fromkeys((*wanted, *missing, *regions, *unmet)))
+        return known or self._suspects
+
+    @property
+    def _suspects(self) -> tuple[frozenset[str], ...]:
+        """The packages that the reason of an ``unverified`` verdict names, as one set; nothing for other verdicts."""
+        judgement = self.judged({})
+        if judgement.verdict is not Verdict.UNVERIFIED:
+            return ()
+        words = set(re.findall(r"[\w-]+", judgement.reason))
+        suspects = frozenset(self.combination.versions.keys() & words)
+        return (suspects,) if suspects else ()
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The packages of the stack that have no version."""
+        return tuple(name for name in STACK_PACKAGES if name not in self.combination.versions)
+
+    def releases(self, package: str) -> tuple[str, ...]:
+        """Return the releases of ``package`` that can be installed, the oldest first.
+
+        Of a package whose releases are not known, these are the versions that were measured or that known issues
+        recommend.
+        """
+        known = self.matrix.wheels.releases.get(package)
+        if known is not None:
+            return tuple(text for text in self.matrix.wheels.ordered(package) if self.is_installable(package, text))
+        verdicts = self.matrix.verdicts
+        texts = {*verdicts.releases.get(package, ()), *self._recommended.get(package, ())}
+        texts.update(companions[package] for companions in verdicts.companions if package in companions)
+        return tuple(sorted(texts, key=Version))
+
+    @cached_property
+    def _recommended(self) -> dict[str, set[str]]:
+        """The lowest versions that the fixes of known issues and the goal ask for, by distribution."""
+        texts = [text for issue in self.matrix.issues for fix in issue.fix for text in fix]
+        texts += [f"{name}{specifier}" for name, specifier in self.goal.wanted.items()]
+        recommended: dict[str, set[str]] = {}
+        for text in texts:
+            requirement = Requirement(text)
+            for clause in requirement.specifier:
+                if clause.operator in (">=", "==", "~="):
+                    bounds = recommended.setdefault(canonicalize_name(requirement.name), set())
+                    bounds.add(clause.version.removesuffix(".*"))
+        return recommended
+
+    def is_installable(self, package: str, text: str) -> bool:
+        """Return whether a release has a wheel for this Python and was not yanked, as far as that is known."""
+        known = self.matrix.wheels.releases.get(package)
+        if known is None:
+            return True
+        python = self.combination.python
+        return text in known and not known[text].yanked and (python is None or known[text].supports(python))
+
+    def is_installed(self, package: str, text: str) -> bool:
+        """Return whether ``text`` is the version that ``package`` has already."""
+        current = self.combination.versions.get(package)
+        return current is not None and version(current) == version(text)
+
+
+def _is_good(judgement: Judgement) -> bool:
+    """Return whether versions train by all that is known; a door that nobody measured is not held against them."""
+    return judgement.verdict in GOOD_VERDICTS or judgement.uncertainty.startswith(DOORS_NOT_MEASURED)

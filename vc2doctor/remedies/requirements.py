@@ -1,0 +1,80 @@
+"""Requirements that the installed packages declare, as far as they apply in the target."""
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import NamedTuple
+
+from packaging.markers import UndefinedEnvironmentName
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from vc2doctor.environment.model import Distribution, Environment
+
+
+class DeclaredRequirement(NamedTuple):
+    """One requirement of an installed package."""
+
+    distribution: Distribution
+    """The package that declares it."""
+    requirement: Requirement
+
+    @property
+    def name(self) -> str:
+        """The canonical name of the required package."""
+        return canonicalize_name(self.requirement.name)
+
+    @property
+    def specifier(self) -> str:
+        """The versions that meet it; empty: every version."""
+        return str(self.requirement.specifier)
+
+
+def declared(environment: Environment) -> tuple[DeclaredRequirement, ...]:
+    """Return the requirements of all installed packages that apply in the target; unreadable ones are skipped.
+
+    Environment markers are evaluated for the target. A requirement of an extra applies only if another installed
+    package requests the extra.
+    """
+    distributions = _first_of_each_name(environment)
+    extras: dict[str, set[str]] = {}
+    for distribution in distributions:
+        for requirement in _applying(distribution, environment, set()):
+            extras.setdefault(canonicalize_name(requirement.name), set()).update(requirement.extras)
+    return tuple(
+        DeclaredRequirement(distribution, requirement)
+        for distribution in distributions
+        for requirement in _applying(distribution, environment, extras.get(distribution.name, set()))
+    )
+
+
+def _first_of_each_name(environment: Environment) -> list[Distribution]:
+    """Return the distributions that Python imports: of two with one name, the first."""
+    first: dict[str, Distribution] = {}
+    for distribution in environment.distributions:
+        first.setdefault(distribution.name, distribution)
+    return list(first.values())
+
+
+def _applying(distribution: Distribution, environment: Environment, extras: set[str]) -> Iterator[Requirement]:
+    for text in distribution.requires:
+        requirement = _parsed(text)
+        if requirement is not None and _applies(requirement, environment, extras):
+            yield requirement
+
+
+def _applies(requirement: Requirement, environment: Environment, extras: set[str]) -> bool:
+    marker = requirement.marker
+    try:
+        return marker is None or any(
+            marker.evaluate({**environment.platform.markers, "extra": extra}) for extra in ("", *sorted(extras))
+        )
+    except UndefinedEnvironmentName:
+        return False
+
+
+@lru_cache(maxsize=8192)
+def _parsed(text: str) -> Requirement | None:
+    try:
+        return Requirement(text)
+    except InvalidRequirement:
+        return None
