@@ -152,10 +152,8 @@ def test_printed_command_of_pip_works(tmp_path: Path, index: Path) -> None:
 @needs_uv
 def test_printed_command_of_uv_works(tmp_path: Path, index: Path) -> None:
     root = tmp_path / "venv"
-    run(
-        f"uv venv --python {shlex.quote(choose(None, Path.cwd()).python)} {root} && uv pip install --python {root} upper==1.0",
-        index,
-    )
+    python = shlex.quote(choose(None, Path.cwd()).python)
+    run(f"uv venv --python {python} {root} && uv pip install --python {root} upper==1.0", index)
     facts = gather(choose(str(root), tmp_path), tmp_path)
     manager = facts.of(Manager)
     assert manager is not None

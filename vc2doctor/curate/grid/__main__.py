@@ -14,9 +14,12 @@ from rich.console import Console
 
 from vc2doctor.curate import evidence
 from vc2doctor.curate.grid import accuracy, build, cells, measure
+from vc2doctor.curate.grid import draw as drawing
 from vc2doctor.matrix import load, releases
 from vc2doctor.matrix.evidence import EvidenceLine
 from vc2doctor.matrix.load import evidence_lines
+from vc2doctor.matrix.matrix import Matrix
+from vc2doctor.target.doors import LOOP
 
 MAX_MESSAGE_LENGTH = 160
 """Characters of a failure on the line of a cell."""
@@ -75,24 +78,34 @@ def accuracy_(
     folder = folder or load.shipped()
     wheels, matrix = releases.read(folder / "releases.json"), load.load(folder)
     newest = max(matrix.verdicts.cells, key=lambda cell: Version(cell.torch)).torch
-    torches = torches or tuple(accuracy.draw_torches(wheels, Version(newest).public, DRAWN_TORCHES, seed))
-    sample = accuracy.Sample(cells=count, seed=seed)
-    specs = accuracy.draw(wheels, load.evidence(folder), torches, list(json.loads(interpreters)), sample)
-    results = []
+    torches = torches or tuple(drawing.draw_torches(wheels, Version(newest).public, DRAWN_TORCHES, seed))
+    sample, axes = drawing.Sample(cells=count, seed=seed), (torches, list(json.loads(interpreters)))
+    specs = drawing.draw(wheels, load.evidence(folder), matrix.verdicts.constraints, axes, sample)
+    results: list[accuracy.Result] = []
     with _grid_settings(jobs, "cpu", interpreters) as settings:
-        predictions = {spec.key: accuracy.predict(spec, _resolved(spec, settings), matrix, precision) for spec in specs}
-        _CONSOLE.print(f"{len(specs)} cells on torch {', '.join(torches)}", *_verdict_counts(predictions.values()))
+        predictions = {spec.key: _predictions(spec, settings, matrix, precision) for spec in specs}
+        loops = [by_door[0] for by_door in predictions.values()]
+        _CONSOLE.print(f"{len(specs)} cells on torch {', '.join(torches)}", *_verdict_counts(loops))
 
         def on_line(line: EvidenceLine) -> None:
             if into is not None:
                 evidence.append(into, line)
-            trains, prediction = line.trains(precision), predictions[cells.key_of(line)]
-            if trains is not None:
-                results.append(accuracy.Result(**dict(prediction), trains=trains, description=_outcome(line)))
+            for prediction in predictions[cells.key_of(line)]:
+                trains = accuracy.measured(line, precision, prediction.door)
+                if trains is not None:
+                    description = _outcome(line, prediction.door)
+                    results.append(accuracy.Result(**dict(prediction), trains=trains, description=description))
 
         measure.measure_all(measure.outstanding(specs, ()), settings, _print_progress, on_line)
     click.echo("\n".join(accuracy.table(results)))
     sys.exit(any(result.decided and not result.right for result in results))
+
+
+def _predictions(
+    spec: cells.CellSpec, settings: measure.GridSettings, matrix: Matrix, precision: str
+) -> list[accuracy.Prediction]:
+    resolved = _resolved(spec, settings)
+    return [accuracy.predict(spec, resolved, matrix, precision, door) for door in accuracy.COUNTED_DOORS]
 
 
 def _resolved(spec: cells.CellSpec, settings: measure.GridSettings) -> dict[str, str] | None:
@@ -131,11 +144,14 @@ def _print_progress(progress: measure.Progress) -> None:
     )
 
 
-def _outcome(line: EvidenceLine) -> str:
+def _outcome(line: EvidenceLine, door: str = LOOP) -> str:
     if line.install != "installed":
         return f"cannot be installed ({line.install}): {(line.install_message or '')[:MAX_MESSAGE_LENGTH]}"
     if line.import_failure is not None:
         return f"the import fails: {line.import_failure.message[:MAX_MESSAGE_LENGTH]}"
+    failed = line.door_failures.get(door)
+    if failed is not None:
+        return f"{door} fails: {failed.message[:MAX_MESSAGE_LENGTH]}"
     return "trains" if line.trains("bf16") else f"does not train: {dict(line.recipes)}, adapter {line.adapter}"
 
 

@@ -1,45 +1,33 @@
-"""Count how often the matrix is right about cells that were not measured: draw, predict, measure, compare."""
+"""Count how often the matrix is right about cells that were not measured: predict, measure, compare, by door."""
 
-import random
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from packaging.version import Version
 
 from vc2doctor.core.data import Data
-from vc2doctor.curate.grid.cells import CellSpec, key_of
-from vc2doctor.curate.plan import extras_of
-from vc2doctor.matrix.evidence import Cell, EvidenceLine
+from vc2doctor.curate.grid.cells import CellSpec
+from vc2doctor.matrix.evidence import EvidenceLine
 from vc2doctor.matrix.judge import Combination, Judgement, Verdict, judge
 from vc2doctor.matrix.matrix import Matrix
-from vc2doctor.matrix.releases import Wheels
+from vc2doctor.target.doors import LOOP
 
-NEIGHBORS = 3
-"""Releases before and after the newest one on a date, from which a cell near that date is drawn."""
-MAX_DRAWS = 10_000
-"""Drawing stops then: if most cells were measured before, few new ones are left."""
+COUNTED_DOORS = (LOOP, "trainer")
+"""The doors whose predictions are counted: every measured cell is tried through them."""
 MAX_REASON_LENGTH = 300
 
 
-class Sample(Data):
-    """How many cells to draw, and with which seed."""
-
-    cells: int
-    seed: int
-
-
 class Prediction(Data):
-    """The matrix's judgement on a cell before it was measured."""
+    """The matrix's judgement on one door of a cell, before it was measured."""
 
     spec: CellSpec
+    door: str
     judgement: Judgement
 
 
-class Result(Data):
+class Result(Prediction):
     """A prediction and the measurement."""
 
-    spec: CellSpec
-    judgement: Judgement
     trains: bool
     description: str
     """How the cell ended."""
@@ -54,94 +42,64 @@ class Result(Data):
         """Whether the matrix predicted the measurement."""
         return self.decided and (self.judgement.verdict is not Verdict.INCOMPATIBLE) is self.trains
 
-
-def draw(
-    wheels: Wheels, known: Iterable[EvidenceLine], torches: Sequence[str], pythons: Sequence[str], sample: Sample
-) -> list[CellSpec]:
-    """Return cells that were not measured: half of them uniform, half with releases of about the same date.
-
-    Users mostly combine releases of the same date, but failures are more frequent between distant ones.
-    """
-    generator = random.Random(sample.seed)  # noqa: S311 - a sample, not a secret
-    taken = {key_of(line) for line in known}
-    specs: list[CellSpec] = []
-    for _ in range(MAX_DRAWS):
-        if len(specs) == sample.cells:
-            break
-        torch = generator.choice(torches)
-        pick = _pick_uniform if len(specs) % 2 == 0 else _pick_same_date
-        transformers, peft = pick(wheels, torch, generator)
-        supported = [python for python in pythons if _has_wheel(wheels, torch, python)]
-        if not supported:
-            continue
-        cell = Cell(python=generator.choice(supported), torch=torch, transformers=transformers, peft=peft)
-        spec = CellSpec(cell=cell, extras=extras_of(torch))
-        if spec.key not in taken:
-            taken.add(spec.key)
-            specs.append(spec)
-    return specs
+    @property
+    def falsely_fit(self) -> bool:
+        """Whether the matrix said that a cell trains which does not."""
+        return self.decided and self.judgement.verdict is not Verdict.INCOMPATIBLE and not self.trains
 
 
-def draw_torches(wheels: Wheels, newest: str, limit: int, seed: int) -> list[str]:
-    """Return ``limit`` random releases of torch up to ``newest``, the oldest first."""
-    generator = random.Random(seed)  # noqa: S311 - a sample, not a secret
-    releases = [text for text in wheels.ordered("torch") if Version(text) <= Version(newest)]
-    return sorted(generator.sample(releases, min(limit, len(releases))), key=Version)
-
-
-def predict(spec: CellSpec, resolved: Mapping[str, str] | None, matrix: Matrix, recipe: str) -> Prediction:
-    """Return the matrix's prediction for a cell that is not installed yet.
+def predict(
+    spec: CellSpec, resolved: Mapping[str, str] | None, matrix: Matrix, recipe: str, door: str = LOOP
+) -> Prediction:
+    """Return the matrix's prediction for a door of a cell that is not installed yet.
 
     The first question is that of ``explain``, with the cell only: it can rule the installation out. The second is that
     of ``check``, with the versions that the resolver would install (``None``: it finds none).
     """
-    cell = spec.cell
+    cell, doors = spec.cell, tuple(name for name in (door,) if name != LOOP)
     versions = {"torch": cell.torch, "transformers": cell.transformers, "peft": cell.peft}
-    judgement = judge(Combination(python=cell.python, versions=versions, installed=False), matrix, recipe)
+    judgement = judge(Combination(python=cell.python, versions=versions, installed=False), matrix, recipe, doors)
     if resolved is not None and judgement.verdict is not Verdict.INCOMPATIBLE:
-        judgement = judge(Combination(python=cell.python, versions={**versions, **resolved}), matrix, recipe)
-    return Prediction(spec=spec, judgement=judgement)
+        judgement = judge(Combination(python=cell.python, versions={**versions, **resolved}), matrix, recipe, doors)
+    return Prediction(spec=spec, door=door, judgement=judgement)
+
+
+def measured(line: EvidenceLine, recipe: str, door: str) -> bool | None:
+    """Return whether a cell was measured to train through a door; ``None``: this line does not say."""
+    trains = line.trains(recipe)
+    if door == LOOP or not trains:
+        return trains
+    outcome = (line.doors or {}).get(door)
+    return None if outcome in (None, "unsupported") else outcome == "passed"
 
 
 def table(results: Sequence[Result]) -> list[str]:
-    """Return the lines of the report: the confusion table, the rates, and every cell whose prediction was wrong."""
+    """Return the lines of the report: for each door the confusion table, the rates, and every wrong prediction."""
+    lines = []
+    for door in dict.fromkeys(result.door for result in results):
+        lines += [f"door: {door}", *_table_of_door([result for result in results if result.door == door]), ""]
+    return lines[:-1]
+
+
+def _table_of_door(results: Sequence[Result]) -> list[str]:
     counts = Counter((result.judgement.verdict, result.trains) for result in results)
     lines = [f"{'predicted':<14}{'trains':>8}{'fails':>8}"]
     lines += [f"{verdict.value:<14}{counts[verdict, True]:>8}{counts[verdict, False]:>8}" for verdict in Verdict]
     decided = sum(result.decided for result in results)
-    right = sum(result.right for result in results)
+    right, falsely_fit = sum(result.right for result in results), sum(result.falsely_fit for result in results)
     torches = sorted({result.spec.cell.torch for result in results}, key=Version)
     lines += ["", f"cells {len(results)}, on torch {', '.join(torches)}"]
     if decided:
         lines.append(f"right: {right} of {decided} decided ({right / decided:.1%})")
     undecided = len(results) - decided
-    lines.append(f"unverified: {undecided} ({undecided / max(1, len(results)):.1%})")
+    lines += [
+        f"unverified: {undecided} of {len(results)} asked ({undecided / max(1, len(results)):.1%})",
+        f"falsely fit: {falsely_fit} of {len(results)} asked",
+    ]
     return [*lines, *(_describe(result) for result in results if not result.right)]
 
 
 def _describe(result: Result) -> str:
-    kind = "wrong" if result.decided else "unverified"
+    kind = "falsely fit" if result.falsely_fit else "wrong" if result.decided else "unverified"
     reason = result.judgement.reason[:MAX_REASON_LENGTH]
     return f"{kind}: {result.spec.name}: predicted: {reason}; measured: {result.description}"
-
-
-def _pick_uniform(wheels: Wheels, _: str, generator: random.Random) -> tuple[str, str]:
-    return generator.choice(wheels.ordered("transformers")), generator.choice(wheels.ordered("peft"))
-
-
-def _pick_same_date(wheels: Wheels, torch: str, generator: random.Random) -> tuple[str, str]:
-    date = wheels.releases["torch"][torch].date
-    return _pick_near(wheels, "transformers", date, generator), _pick_near(wheels, "peft", date, generator)
-
-
-def _pick_near(wheels: Wheels, package: str, date: str, generator: random.Random) -> str:
-    dates = {text: wheels.releases[package][text].date for text in wheels.ordered(package)}
-    by_date = sorted(dates, key=lambda text: (dates[text], Version(text)))
-    until = [index for index, text in enumerate(by_date) if dates[text] <= date]
-    newest = until[-1] if until else 0
-    return generator.choice(by_date[max(0, newest - NEIGHBORS) : newest + NEIGHBORS + 1])
-
-
-def _has_wheel(wheels: Wheels, torch: str, python: str) -> bool:
-    built_for = wheels.releases["torch"][torch].built_for
-    return not built_for or python in built_for
