@@ -10,7 +10,7 @@ from vc2doctor.core.failure import Failure
 from vc2doctor.probe.facts import DoorRun, ProbeRun
 from vc2doctor.target.doors import DOORS
 
-NEVER_TRIED = ("wrappers for several GPUs (FSDP, ZeRO, NCCL)", "flash attention")
+NEVER_TRIED = ("FSDP and ZeRO on several GPUs", "flash attention")
 """What no door goes through, on no machine."""
 
 DoorState = Literal["passed", "failed", "imported", "unsupported"]

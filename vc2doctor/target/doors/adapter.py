@@ -31,7 +31,7 @@ def _train(kit: Any) -> List[Optional[float]]:
 
 DOOR = Door(
     name="adapter",
-    title="model.load_adapter and PeftModel.from_pretrained",
+    title="load_adapter and PeftModel.from_pretrained",
     modules=(),
     signs=("peft.PeftModel.from_pretrained", "peft.PeftModelForCausalLM.from_pretrained", "*.load_adapter"),
     load=_load,

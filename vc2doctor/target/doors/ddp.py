@@ -60,7 +60,7 @@ def _loopback() -> str:
 
 DOOR = Door(
     name="ddp",
-    title="DistributedDataParallel with two processes (gloo)",
+    title="DDP with two processes",
     modules=(),
     signs=("torch.nn.parallel.DistributedDataParallel", "torch.nn.parallel.distributed.DistributedDataParallel"),
     load=_load,

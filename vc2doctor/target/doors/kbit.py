@@ -35,7 +35,7 @@ def _train(kit: Any) -> List[Optional[float]]:
 
 DOOR = Door(
     name="kbit",
-    title="prepare_model_for_kbit_training (bitsandbytes NF4)",
+    title="4-bit bases (prepare_model_for_kbit_training)",
     modules=("bitsandbytes",),
     signs=("peft.prepare_model_for_kbit_training", "transformers.BitsAndBytesConfig"),
     load=_load,
