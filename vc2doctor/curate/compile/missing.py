@@ -88,7 +88,7 @@ def _description(required: RequiredSymbol, available: str) -> str:
     if required.symbol.endswith(RESULT_END):
         function = required.symbol.removesuffix(RESULT_END)
         what, verb = f"takes what {function} of {required.module} returns for true or false", "returns"
-    place = " ".join((what, " and ".join(conditions))).strip()
+    place = f"{what} {' and '.join(conditions)}".strip()
     return f"{place} (in {required.file}), which {required.provider} {verb} {available}"
 
 
