@@ -173,3 +173,19 @@ def test_possible_conflicts_are_those_of_the_loop_and_of_the_doors_that_matter()
     assert not any("is_mlu" in entry.reason for entry in possible_conflicts(combination, MATRIX, "bf16"))
     conflicts = possible_conflicts(combination, MATRIX, "bf16", ("sft",))
     assert [entry.where for entry in conflicts if "is_mlu" in entry.reason] == ["with accelerate <=0.21.0"]
+
+
+def test_a_package_that_must_be_absent_for_the_failure_is_named() -> None:
+    asked = required("trl", "transformers", "probe() -> bool", "0.15.0", "dpo", weave="absent")
+    wheels = WHEELS.model_copy(
+        update={"required": (asked,), "provided": (provided("transformers", "probe() -> bool", "4.40.0", "4.57.0"),)}
+    )
+    knowledge = Matrix(profiles={}, issues=(), verdicts=compile_matrix(LINES, (), wheels))
+    judgement = judged(knowledge, "dpo", transformers="5.5.0", trl="0.15.0")
+    assert judgement.verdict is Verdict.INCOMPATIBLE
+    assert judgement.reason == (
+        "trl's DPOTrainer fails: trl >=0.15.0 takes what probe of transformers returns for true or false "
+        "without weave (in trl/x.py), which transformers returns up to 4.57.0"
+    )
+    with_weave = judged(knowledge, "dpo", transformers="5.5.0", trl="0.15.0", weave="0.52")
+    assert with_weave.verdict is Verdict.COMPATIBLE

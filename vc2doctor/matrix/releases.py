@@ -15,6 +15,8 @@ from vc2doctor.target.doors import LOOP
 ReleaseRange = tuple[str, str]
 """First and last of some consecutive releases."""
 
+RESULT_END = "() -> bool"
+"""After a function in the symbol that stands for its result, used as a truth value."""
 DISTRIBUTIONS = {"pkg_resources": "setuptools"}
 """Distributions by import package, where the names differ."""
 

@@ -16,9 +16,10 @@ from tests.facts import SHIPPED
 from vc2doctor.curate import run
 from vc2doctor.curate.grid.cells import parse
 from vc2doctor.curate.wheels import table
+from vc2doctor.curate.wheels.__main__ import text_of
 from vc2doctor.curate.wheels.index import ReleasesError, Wheel, download, requirements, wheels
 from vc2doctor.curate.wheels.table import PackageSource
-from vc2doctor.matrix.releases import to_ranges
+from vc2doctor.matrix.releases import Wheels, to_ranges
 
 FILES = {
     "peft": [
@@ -193,6 +194,10 @@ def test_the_table_has_required_and_provided_symbols(tmp_path: Path, monkeypatch
     assert [provided.releases for provided in content.provided] == [(("4.10.0", "4.10.0"),)]
     assert content.releases["torch"]["2.0.0"].built_for == ("3.10", "3.11")
     assert content.releases["peft"]["0.1.0"].requires == {"tokenizers": "<0.14"}
+    lines = text_of(content).splitlines()
+    releases = ("0.1.0", "0.2.0", "4.9.0", "4.10.0", "2.0.0")
+    assert [line.partition(":")[0] for line in lines[1:]] == [f'"{text}"' for text in releases]
+    assert Wheels.model_validate_json("".join(lines)) == content
 
 
 @pytest.mark.usefixtures("index")

@@ -260,3 +260,36 @@ class Two(Base, Mixin):
 def test_a_class_provides_the_keywords_that_it_accepts(tmp_path: Path, init: str, accepted: bool) -> None:
     reader = wheel(tmp_path, "other", {"other/__init__.py": f"class Base:\n    {init}\n"})
     assert reader.provides("other", "Base.__init__(tokenizer=)") is accepted
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "_third_available = _is_package_available('third')\ndef is_third_available():\n    return _third_available\n",
+        "def is_third_available():\n    return _is_package_available('third')\n",
+    ],
+)
+def test_a_guard_that_another_package_answers_needs_an_answer_that_can_be_false(tmp_path: Path, answer: str) -> None:
+    source = "from .asked import is_third_available\nif is_third_available():\n    import third.sub\n"
+    needed = needs_of(tmp_path, source, asked=f"from other.utils import _is_package_available\n{answer}")
+    need = Need("other.utils", "_is_package_available() -> bool", is_use=False, condition=(("third", "absent"),))
+    assert needed.symbols[need] == "pkg/a.py"
+
+
+def test_a_guard_that_the_package_answers_itself_needs_nothing(tmp_path: Path) -> None:
+    source = "from .guards import is_third_available\nif is_third_available():\n    import third\n"
+    answer = "def _is_package_available(name): ...\n_third_available = _is_package_available('third')\n"
+    files = {"pkg/__init__.py": "", "pkg/a.py": source}
+    files["pkg/guards.py"] = f"{answer}def is_third_available():\n    return _third_available\n"
+    assert needs(wheel(tmp_path, "pkg", files), ["pkg.a"], OTHERS).symbols == {}
+
+
+@pytest.mark.parametrize(
+    ("body", "can_be_false"),
+    [("return found", True), ("return found, version", False), ("if x:\n        return found\n    return 1, 2", True)],
+)
+def test_only_a_function_that_always_returns_a_tuple_has_no_truth_value(
+    tmp_path: Path, body: str, can_be_false: bool
+) -> None:
+    reader = wheel(tmp_path, "other", {"other/__init__.py": f"def probe(name):\n    {body}\n"})
+    assert reader.provides("other", "probe() -> bool") is can_be_false

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from vc2doctor.core.versions import holds, specifier, version
+from vc2doctor.core.versions import ABSENT, holds, specifier, version
 from vc2doctor.matrix.compiled import Constraint
 from vc2doctor.matrix.door_table import FAILED, PASSED
 from vc2doctor.matrix.evidence import EvidenceLine
@@ -15,7 +15,8 @@ def with_measured_cells(constraint: Constraint, lines: Sequence[EvidenceLine]) -
     if constraint.door != LOOP:
         lines = [line for line in lines if constraint.door in line.door_outcomes]
     failed = [line.name for line in lines if _fails(line, constraint.door) and holds(constraint.when, line.versions)]
-    works = [name for axis in constraint.when for name in _nearest_successes(constraint, axis, lines)]
+    axes = [axis for axis, text in constraint.when.items() if text != ABSENT]
+    works = [name for axis in axes for name in _nearest_successes(constraint, axis, lines)]
     first_and_last = [*failed[:1], *failed[-1:]]
     return constraint.model_copy(
         update={"failed": tuple(dict.fromkeys(first_and_last)), "works": tuple(dict.fromkeys(works))}

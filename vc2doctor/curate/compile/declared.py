@@ -7,6 +7,7 @@ from typing import NamedTuple
 from packaging.specifiers import Specifier, SpecifierSet
 from packaging.version import Version
 
+from vc2doctor.core.versions import ABSENT
 from vc2doctor.curate.compile.missing import refusal_constraints, symbol_constraints
 from vc2doctor.curate.compile.naming import constraint_id, subject
 from vc2doctor.matrix.compiled import Constraint
@@ -51,7 +52,7 @@ class _Candidate(NamedTuple):
 
 
 def _matching(text: str, name: str, wheels: Wheels) -> frozenset[str]:
-    if name == "python":
+    if name == "python" or text == ABSENT:
         return frozenset({text})
     known = wheels.ordered(name)
     return frozenset(release for release in known if SpecifierSet(text).contains(Version(release))) or frozenset({text})

@@ -4,10 +4,11 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from vc2doctor.core.versions import contains
+from vc2doctor.core.versions import ABSENT, contains
 from vc2doctor.curate.compile.naming import constraint_id, subject
 from vc2doctor.matrix.compiled import Constraint
 from vc2doctor.matrix.releases import (
+    RESULT_END,
     ProvidedSymbol,
     Refusal,
     ReleaseRange,
@@ -78,12 +79,23 @@ def _name(required: RequiredSymbol) -> str:
 
 
 def _description(required: RequiredSymbol, available: str) -> str:
-    verb = "imports"
-    if required.is_attribute or required.symbol.endswith(")"):
-        verb = "uses" if required.is_attribute else "calls"
-    others = [f"{name} {text}".strip() for name, text in required.when.items() if name != required.provider]
-    condition = f" with {' and '.join(others)}" if others else ""
-    return f"{verb} {_name(required)}{condition} (in {required.file}), which {required.provider} has {available}"
+    others = {name: text for name, text in required.when.items() if name != required.provider}
+    conditions = [
+        f"without {name}" if text == ABSENT else f"with {name} {text}".strip() for name, text in others.items()
+    ]
+    what = f"{_verb(required)} {_name(required)}"
+    verb = "has"
+    if required.symbol.endswith(RESULT_END):
+        function = required.symbol.removesuffix(RESULT_END)
+        what, verb = f"takes what {function} of {required.module} returns for true or false", "returns"
+    place = f"{what} {' and '.join(conditions)}".strip()
+    return f"{place} (in {required.file}), which {required.provider} {verb} {available}"
+
+
+def _verb(required: RequiredSymbol) -> str:
+    if required.is_attribute:
+        return "uses"
+    return "calls" if required.symbol.endswith(")") else "imports"
 
 
 def _availability(ranges: Sequence[ReleaseRange], ordered: Sequence[str]) -> str:

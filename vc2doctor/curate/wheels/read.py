@@ -21,6 +21,7 @@ from vc2doctor.curate.wheels.contents import (
 )
 from vc2doctor.curate.wheels.definitions import Definition, definitions, init_keywords
 from vc2doctor.curate.wheels.guards import Condition, Evaluator
+from vc2doctor.matrix.releases import RESULT_END
 
 SELF_USED = frozenset({"torch"})
 """Modules whose own package names their attributes in full (``torch.float8_e5m2``): stubs leave out some of those that
@@ -159,6 +160,8 @@ class Reader:
         A symbol with dots is an attribute of a module inside ``module``; ``Class.__init__(keyword=)`` asks whether the
         class accepts the keyword.
         """
+        if symbol.endswith(RESULT_END):
+            return self._returns_truth_value(module, symbol.removesuffix(RESULT_END))
         if symbol.endswith(KEYWORD_END):
             name, _, keyword = symbol.removesuffix(KEYWORD_END).partition(KEYWORD_START)
             return self._accepts(module, name, keyword)
@@ -179,6 +182,14 @@ class Reader:
         if symbol in self._names[module] or (module in SELF_USED and symbol in self._self_used):
             return True
         return bool(read.lazy_names) and symbol in self._exported_names
+
+    def _returns_truth_value(self, module: str, name: str) -> bool:
+        """Return whether the result of a function may be false; ``True`` if the function is not found."""
+        definition = self.definition(module, name)
+        returned = (
+            [node.value for node in ast.walk(definition.node) if isinstance(node, ast.Return)] if definition else []
+        )
+        return not returned or not all(isinstance(value, ast.Tuple) for value in returned)
 
     def _accepts(self, module: str, name: str, keyword: str) -> bool:
         """Return whether a class accepts a keyword; ``True`` if its signature is unknown."""

@@ -1,12 +1,15 @@
 """Follow what a door loads inside one package: what it needs from other packages, and under which conditions."""
 
+import ast
+import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from vc2doctor.core.versions import ABSENT
 from vc2doctor.curate.wheels.contents import FunctionContents, Import, Use
-from vc2doctor.curate.wheels.guards import ALWAYS, NEVER, Condition, merged
+from vc2doctor.curate.wheels.guards import ALWAYS, NEVER, PROBES, Condition, merged
 from vc2doctor.curate.wheels.read import KEYWORD_END, KEYWORD_START, Reader
+from vc2doctor.matrix.releases import RESULT_END
 
 MAX_CONDITIONS = 2
 """Distributions in the condition of a requirement; more are combinations that hardly anybody has."""
@@ -17,6 +20,9 @@ MAX_HOPS = 4
 """Modules through which a name is passed on before it is given up."""
 CHECKS = ("is_", "check_", "require", "validate_")
 """Beginnings of the names of functions that may refuse a version."""
+
+CALLED = re.compile(r"\b(is_\w+)\(\)")
+"""A guard that is called without arguments."""
 
 FrozenCondition = tuple[tuple[str, str], ...]
 """A condition as sorted pairs."""
@@ -138,13 +144,13 @@ class _Walk:
     def _read(self, imports: Iterable[Import], uses: Iterable[Use], module: str, condition: Condition) -> None:
         for entry in imports:
             top = entry.module.partition(".")[0]
-            if top not in self._others and top != self._reader.package:
-                continue
             known = self._reader.condition(entry.guards, module)
             if known is None:
                 continue
             both = merged(condition, known)
-            if top in self._others:
+            if top not in self._others and top != self._reader.package:
+                self._need_truth_value(entry, module, condition, known)
+            elif top in self._others:
                 self._need(Need(entry.module, entry.symbol, is_use=False, condition=()), both, module)
             elif self._frozen(both, "") is not None:
                 self.reach(entry, both)
@@ -154,6 +160,36 @@ class _Walk:
                 known = self._reader.condition(use.guards, module)
                 if known is not None:
                     self._need(Need(top, rest, is_use=True, condition=()), merged(condition, known), module)
+
+    def _need_truth_value(self, entry: Import, module: str, condition: Condition, known: Condition) -> None:
+        """Note a guard whose answer is a function of another package: a tuple as its result is always true.
+
+        Then a package is imported that is not installed.
+        """
+        top = entry.module.partition(".")[0]
+        probe = self._foreign_probe(entry, module) if list(known.values()) == [""] else None
+        frozen = self._frozen(condition, "")
+        if probe is not None and frozen is not None:
+            need = Need(probe.module, f"{probe.symbol}{RESULT_END}", is_use=False, condition=())
+            absent = tuple(sorted((*frozen, (top.replace("_", "-"), ABSENT))))
+            file = self._reader.file_of(module) or module
+            self.result.symbols.setdefault(need._replace(condition=absent), file)
+
+    def _foreign_probe(self, entry: Import, module: str) -> Import | None:
+        """Return the import of the function that says whether the imported package is installed, if it is foreign."""
+        top = entry.module.partition(".")[0]
+        for name in CALLED.findall(" ".join(entry.guards)):
+            defined_in = self._defined_in(module, name)
+            if defined_in is None:
+                continue
+            answers = [self._reader.definition(defined_in, text) for text in (name, f"_{top}_available")]
+            sources = [ast.unparse(answer.node) for answer in answers if answer]
+            for probe in self._reader.contents(defined_in).imports:
+                call = f"{probe.symbol}({top!r})"
+                is_answer = any(source.endswith((f"= {call}", f"return {call}")) for source in sources)
+                if probe.symbol in PROBES and is_answer and probe.module.partition(".")[0] in self._others:
+                    return probe
+        return None
 
     def _need(self, need: Need, condition: Condition, module: str) -> None:
         frozen = self._frozen(condition, need.module)
