@@ -229,7 +229,7 @@ def matrix_accuracy(session: nox.Session) -> None:
 
 @nox.session
 def wheels(session: nox.Session) -> None:
-    """Read the released wheels again (a download of about 2 GB, and 15 minutes of two processors), and compile the matrix."""
+    """Read the released wheels again (a download of about 2 GB, then about 15 minutes), and compile the matrix."""
     session.install("-e", ".", env=uv_settings())
     cache = str(Path(session.cache_dir).resolve() / "wheels")
     session.run("python", "-m", "vc2doctor.curate.wheels", "--into", "matrices/releases.json", "--cache", cache)
