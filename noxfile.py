@@ -253,11 +253,7 @@ def matrix_accuracy(session: nox.Session) -> None:
 
 @nox.session
 def wheels(session: nox.Session) -> None:
-<<<<<<< HEAD
     """Read the released wheels again (a download of 2 GB, 15 minutes of two processors); compile the matrix."""
-=======
-    """Read the released wheels again (a download of about 2 GB, then about 15 minutes), and compile the matrix."""
->>>>>>> wheels
     session.install("-e", ".", env=uv_settings())
     cache = str(Path(session.cache_dir).resolve() / "wheels")
     session.run("python", "-m", "vc2doctor.curate.wheels", "--into", "matrices/releases.json", "--cache", cache)

@@ -43,7 +43,9 @@ def test_incompatible_versions_are_explained_with_sets_that_train(doctor: Doctor
 
 def test_verdict_depends_on_the_recipe(doctor: Doctor) -> None:
     words = ("torch=2.13.0", "transformers=4.40.1", "peft=0.10.0")
-    assert doctor("matrix", "explain", *words).out.startswith("verified: ")
+    ran = doctor("matrix", "explain", *words)
+    assert ran.out.startswith("compatible: Cell ")
+    assert "not measured with these versions: transformers.Trainer" in ran.out, "an older line tried the loop only"
     ran = doctor("matrix", "explain", *words, "--precision", "fp16-unscaled")
     assert ran.out.startswith("incompatible: ")
     assert "poisoned" in ran.out
@@ -194,7 +196,7 @@ def test_batch_judges_thousands_of_combinations_quickly(doctor: Doctor, tmp_path
     answers = [json.loads(line) for line in ran.out.splitlines()]
     assert ran.code == 1, "the worst verdict decides"
     assert len(answers) == len(lines) > 1500
-    assert {answer["verdict"] for answer in answers} >= {"verified", "compatible", "incompatible"}
+    assert {answer["verdict"] for answer in answers} >= {"compatible", "incompatible", "unverified"}
     assert time.monotonic() - start_time < 60, "it takes a second on a machine without other load"
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.facts import cell
 from vc2doctor.curate.compile import CompileError, compile_matrix
-from vc2doctor.matrix.doors import excluded
+from vc2doctor.matrix.doors import DOORS_NOT_MEASURED, excluded
 from vc2doctor.matrix.evidence import EvidenceLine
 from vc2doctor.matrix.judge import Combination, Judgement, Verdict, judge, possible_conflicts
 from vc2doctor.matrix.matrix import Matrix
@@ -87,7 +87,7 @@ def test_a_door_that_is_ruled_out_leaves_the_loop_alone() -> None:
     assert doors_of(loop)["trainer"] is Verdict.INCOMPATIBLE
     (reason,) = excluded(loop)
     assert reason == (
-        "not with transformers' Trainer: transformers >=4.57.0 imports Mixed of peft (in transformers/x.py), "
+        "not with transformers.Trainer: transformers >=4.57.0 imports Mixed of peft (in transformers/x.py), "
         "which peft has from 0.10.0"
     )
 
@@ -95,7 +95,7 @@ def test_a_door_that_is_ruled_out_leaves_the_loop_alone() -> None:
 def test_a_door_that_matters_decides_the_verdict() -> None:
     judgement = judged(MATRIX, "trainer", peft="0.6.0")
     assert judgement.verdict is Verdict.INCOMPATIBLE
-    assert judgement.reason.startswith("transformers' Trainer fails: transformers >=4.57.0 imports Mixed of peft")
+    assert judgement.reason.startswith("transformers.Trainer fails: transformers >=4.57.0 imports Mixed of peft")
     assert judgement.constraints == ("transformers-from-4.57.0-peft-to-0.6.0-mixed-of-peft",)
     assert "trainer" not in doors_of(judgement)
     assert judged(MATRIX, "trainer", peft="0.10.0").verdict is Verdict.COMPATIBLE
@@ -108,16 +108,17 @@ def test_a_door_needs_what_the_doors_on_the_way_to_it_need() -> None:
 
 
 def test_a_constraint_of_one_door_does_not_concern_its_sibling() -> None:
-    judgement = judged(MATRIX, "trainer", transformers="5.5.0", trl="0.15.0")
+    judgement = judged(MATRIX, "trainer", transformers="5.5.0", trl="0.15.0", datasets="5.2.0")
     assert judgement.verdict is Verdict.COMPATIBLE
     verdicts = doors_of(judgement)
-    assert (verdicts["dpo"], verdicts["sft"]) == (Verdict.INCOMPATIBLE, Verdict.COMPATIBLE)
-    assert judged(MATRIX, transformers="5.5.0", trl="0.9.0").doors[-1].verdict is Verdict.COMPATIBLE
+    # No constraint rules the sibling out, but nobody measured a trainer of trl either.
+    assert (verdicts["dpo"], verdicts["sft"]) == (Verdict.INCOMPATIBLE, Verdict.UNVERIFIED)
+    assert doors_of(judged(MATRIX, transformers="5.5.0", trl="0.9.0", datasets="5.2.0"))["dpo"] is Verdict.UNVERIFIED
 
 
 def test_doors_whose_packages_are_not_installed_are_not_judged() -> None:
     assert set(doors_of(judged(MATRIX))) == {"accelerate", "trainer", "adapter", "ddp"}
-    assert {"sft", "dpo", "grpo"} <= set(doors_of(judged(MATRIX, trl="0.30.0")))
+    assert {"sft", "dpo", "grpo"} <= set(doors_of(judged(MATRIX, trl="0.30.0", datasets="5.2.0")))
 
 
 def test_of_an_incomplete_combination_the_doors_that_are_ruled_out_are_judged() -> None:
@@ -150,7 +151,7 @@ def test_a_line_without_outcomes_of_doors_verifies_the_plain_loop_only() -> None
     assert judged(MATRIX, **known).verdict is Verdict.VERIFIED
     judgement = judged(MATRIX, "trainer", **known)
     assert judgement.verdict is Verdict.COMPATIBLE
-    assert judgement.reason.endswith("not measured with these versions: transformers' Trainer")
+    assert judgement.reason.endswith("not measured with these versions: transformers.Trainer")
 
 
 def test_a_door_that_was_measured_to_pass_is_verified() -> None:
@@ -188,4 +189,5 @@ def test_a_package_that_must_be_absent_for_the_failure_is_named() -> None:
         "without weave (in trl/x.py), which transformers returns up to 4.57.0"
     )
     with_weave = judged(knowledge, "dpo", transformers="5.5.0", trl="0.15.0", weave="0.52")
-    assert with_weave.verdict is Verdict.COMPATIBLE
+    assert with_weave.verdict is Verdict.UNVERIFIED
+    assert with_weave.uncertainty == f"{DOORS_NOT_MEASURED}: dpo"

@@ -34,9 +34,9 @@ def test_without_reasons_a_package_is_one_entry_with_ranges() -> None:
 
 
 def test_releases_that_no_list_knows_are_told_as_specifiers() -> None:
-    conflicts = [conflict("a", bitsandbytes="<0.45.1"), conflict("b", setuptools="absent")]
+    conflicts = [conflict("a", apex="<0.45.1"), conflict("b", setuptools="absent")]
     joined = joined_conflicts(conflicts, SHIPPED, by_reason=False)
-    assert [each.where for each in joined] == ["bitsandbytes <0.45.1", "without setuptools"]
+    assert [each.where for each in joined] == ["apex <0.45.1", "without setuptools"]
 
 
 def test_conflicts_of_two_packages_stay_together() -> None:

@@ -50,7 +50,8 @@ def test_trainer_alone_matters_by_default() -> None:
 
 def test_doors_are_installed_if_all_their_packages_are() -> None:
     stack = ("torch", "transformers", "peft")
-    assert set(installed_doors(stack)) == {"trainer", "adapter", "ddp"}
+    assert set(installed_doors(stack)) == {"adapter", "ddp"}
+    assert set(installed_doors((*stack, "accelerate"))) == {"trainer", "accelerate", "adapter", "ddp"}
     assert "dpo" not in installed_doors((*stack, "trl"))
     assert {"sft", "dpo", "grpo"} <= set(installed_doors((*stack, "trl", "datasets")))
     assert "lightning" in installed_doors(("pytorch-lightning",))

@@ -57,7 +57,7 @@ class TestText:
     def test_good_environment_begins_with_the_verdict(self) -> None:
         text = rendered(report(examination(probe=probe_run())))
         assert text.startswith("✓ Fit to train under bf16: a plain loop was tried; not tried: ")
-        assert text.splitlines()[0].endswith(" 1 warning.")
+        assert text.splitlines()[0].endswith(" 1 warning. Judged as: plain language model (no code given).")
         assert "bf16 (decides)" in text
 
     def test_what_the_verdict_does_not_cover_is_named_in_its_line_and_with_the_matrix(self) -> None:
@@ -71,8 +71,9 @@ class TestText:
         assert made.not_judged == NotJudged(
             imported={"xformers": "0.0.29"}, common={"tqdm": "4.67.1"}, others=("black",)
         )
-        text = rendered(made)
-        assert "Fit to train under bf16; not judged: xformers 0.0.29." in text
+        assert "Not judged" not in rendered(made), "the training was seen to work"
+        text = rendered(made.model_copy(update={"probe": None}))
+        assert "; not judged: xformers 0.0.29; nothing was tried (--no-probe)." in text
         assert "  Not judged    xformers 0.0.29, tqdm 4.67.1 and 1 other package\n" in text
         assert "  Matrix        measured up to 20" in text
 

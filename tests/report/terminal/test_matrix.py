@@ -81,7 +81,7 @@ def test_answer_starts_with_the_verdict_and_its_reason() -> None:
     )
     assert text.splitlines()[:5] == [
         "compatible: a ground",
-        "  Measured to train:",
+        "  Smallest change:",
         "    pip install peft==0.13.2 'numpy<2'",
         "    (cell x)",
         "  more",
