@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from tests.facts import cell
+from tests.facts import SHIPPED, cell
 from vc2doctor.curate.compile import CompileError, compile_matrix
 from vc2doctor.matrix.doors import DOORS_NOT_MEASURED, excluded
 from vc2doctor.matrix.evidence import EvidenceLine
 from vc2doctor.matrix.judge import Combination, Judgement, Verdict, judge, possible_conflicts
 from vc2doctor.matrix.matrix import Matrix
-from vc2doctor.matrix.releases import ProvidedSymbol, Refusal, Release, RequiredSymbol, Wheels
+from vc2doctor.matrix.releases import NO_WHEELS, ProvidedSymbol, Refusal, Release, RequiredSymbol, Wheels
 
 RELEASES = {
     "torch": ("2.13.0",),
@@ -191,3 +191,42 @@ def test_a_package_that_must_be_absent_for_the_failure_is_named() -> None:
     with_weave = judged(knowledge, "dpo", transformers="5.5.0", trl="0.15.0", weave="0.52")
     assert with_weave.verdict is Verdict.UNVERIFIED
     assert with_weave.uncertainty == f"{DOORS_NOT_MEASURED}: dpo"
+
+
+def test_a_known_issue_of_one_door_leaves_the_loop_alone() -> None:
+    versions = {"torch": "2.13.0", "transformers": "4.38.1", "peft": "0.9.0", "accelerate": "0.22.0"}
+    combination = Combination(python="3.11", versions=versions, installed=False)
+    assert judge(combination, SHIPPED, "bf16").verdict is Verdict.COMPATIBLE
+    judgement = judge(combination, SHIPPED, "bf16", ("trainer",))
+    assert judgement.verdict is Verdict.INCOMPATIBLE
+    assert judgement.constraints == ("trainer-seedable-sampler-trainer",)
+    assert judgement.issues == ()
+
+
+@pytest.mark.parametrize(
+    ("transformers", "accelerate", "fails"),
+    [
+        ("4.31.0", "1.0.0", False),
+        ("4.32.0", "1.0.0", True),
+        ("4.39.3", "1.15.0", True),
+        ("4.39.3", "0.34.2", False),
+        ("4.40.0", "1.15.0", False),
+    ],
+)
+def test_the_keywords_of_accelerator_end_where_the_wheels_say(
+    transformers: str, accelerate: str, *, fails: bool
+) -> None:
+    versions = {"torch": "2.13.0", "transformers": transformers, "peft": "0.8.2", "accelerate": accelerate}
+    judgement = judge(Combination(python="3.11", versions=versions, installed=False), SHIPPED, "bf16", ("trainer",))
+    assert any("dispatch-batches" in name for name in judgement.constraints) is fails
+
+
+def test_a_known_issue_of_a_door_that_a_measurement_contradicts_is_an_error() -> None:
+    issue = next(issue for issue in SHIPPED.issues if issue.id == "load-adapter-prefix-mapping")
+    fails = line("5.5.0", "0.10.0", adapter="failed")
+    (constraint,) = (
+        each for each in compile_matrix([fails], (issue,), NO_WHEELS).constraints if each.id.startswith(issue.id)
+    )
+    assert (constraint.door, constraint.failed) == ("adapter", (fails.name,))
+    with pytest.raises(CompileError, match="load-adapter-prefix-mapping"):
+        compile_matrix([line("5.5.0", "0.10.0", adapter="passed")], (issue,), NO_WHEELS)

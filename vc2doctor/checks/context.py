@@ -188,7 +188,7 @@ class Examination(Data):
     def issues(self) -> tuple[KnownIssue, ...]:
         """The known issues that apply to what is installed, without those of other models than the one trained."""
         types = self.plan.judged_as.model_types
-        installed = (issue for issue in self.matrix.issues if issue.applies_to(self.versions))
+        installed = (issue for issue in self.matrix.issues if not issue.doors and issue.applies_to(self.versions))
         return tuple(issue for issue in installed if issue.is_of(types) is not False)
 
     @cached_property

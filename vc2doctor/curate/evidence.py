@@ -22,7 +22,7 @@ from vc2doctor.target.shared.recipes import RECIPES
 
 _UNMEASURED_DOORS = ("ddp",)
 """It starts two more processes that import the stack, which would double the time of a cell."""
-DOOR_PACKAGES = ("trl", "datasets", "bitsandbytes", "torchao", "lightning", "deepspeed")
+DOOR_PACKAGES = ("trl", "datasets", "pyarrow", "bitsandbytes", "torchao", "lightning", "deepspeed")
 """Packages that doors need and the plain loop does not."""
 MAX_MESSAGE_LENGTH = 300
 """Characters of an exception in the evidence."""

@@ -1,13 +1,14 @@
 """A known issue: one publicly reported defect."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from vc2doctor.core.data import Data
 from vc2doctor.core.versions import holds
 from vc2doctor.matrix.types import Name, Pattern, RecipeName, RequirementText, Specifier, Url
+from vc2doctor.target.doors import door_named
 
 
 class KnownIssue(Data):
@@ -23,6 +24,9 @@ class KnownIssue(Data):
     """The recipes that the defect affects; empty means all of them."""
     model_types: tuple[str, ...] = ()
     """The models that have the defect, as ``model_type`` in config.json names them; empty means all of them."""
+    doors: tuple[Annotated[str, AfterValidator(door_named)], ...] = ()
+    """The doors that have the defect; empty means the plain loop, and with it all of them. Issues of single doors
+    become constraints when the matrix is compiled, so ``blocks`` and ``concerns`` are about the others."""
     probe_sees: bool = True
     """Whether the probe runs the defective code. If so, a probe that trains outweighs the report."""
     when: tuple[dict[Name, Specifier], ...] = Field(min_length=1)
@@ -53,8 +57,9 @@ class KnownIssue(Data):
 
     def blocks(self, recipe: str, model_types: Sequence[str] = ()) -> bool:
         """Return whether the defect makes training a model of these types under ``recipe`` fail."""
-        return self.severity == "error" and self.affects(recipe) and self.is_of(model_types) is True
+        is_general = not self.doors and self.is_of(model_types) is True
+        return is_general and self.severity == "error" and self.affects(recipe)
 
     def concerns(self, recipe: str) -> bool:
         """Return whether a user who trains under ``recipe`` should read about the defect: an error or a warning."""
-        return self.severity != "note" and self.affects(recipe)
+        return not self.doors and self.severity != "note" and self.affects(recipe)

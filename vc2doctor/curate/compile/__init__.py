@@ -2,7 +2,7 @@
 
 import itertools
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from vc2doctor.core.errors import DoctorError
@@ -42,7 +42,7 @@ def compile_matrix(
         CompileError: a constraint or a known issue says that something fails which was measured to train.
     """
     lines = newest(evidence)
-    constraints = _constraints(lines, wheels)
+    constraints = [*_constraints(lines, wheels), *_door_constraints(lines, issues)]
     contradictions = [
         *crosscheck.contradicted_constraints(constraints, lines),
         *crosscheck.contradicted_issues(issues, lines),
@@ -131,6 +131,16 @@ def _as_constraints(issues: Iterable[KnownIssue]) -> list[Constraint]:
     return [
         Constraint(id=issue.id, kind="behaviour", reason=issue.title, when=dict(alternative))
         for issue in issues
-        if issue.severity == "error"
+        if issue.severity == "error" and not issue.doors
         for alternative in issue.when
     ]
+
+
+def _door_constraints(lines: Sequence[EvidenceLine], issues: Iterable[KnownIssue]) -> Iterator[Constraint]:
+    """Yield the constraints of the known issues that only some doors have, with the cells that were measured there."""
+    for issue in issues:
+        regions = [(door, number, when) for door in issue.doors for number, when in enumerate(issue.when, start=1)]
+        for door, number, when in regions:
+            name = f"{issue.id}-{door}" if len(issue.when) == 1 else f"{issue.id}-{door}-{number}"
+            constraint = Constraint(id=name, kind="behaviour", reason=issue.title, when=dict(when), door=door)
+            yield crosscheck.with_measured_cells(constraint, lines)

@@ -75,7 +75,7 @@ def contradicted_issues(issues: Iterable[KnownIssue], lines: Sequence[EvidenceLi
     return [
         f"known issue {issue.id}: {issue.title}; but cell {line.name} trains under {recipe}"
         for issue in issues
-        if issue.severity == "error" and issue.probe_sees
+        if issue.severity == "error" and issue.probe_sees and not issue.doors
         for line in lines
         if issue.applies_to(line.versions)
         for recipe in (issue.recipes or ("fp32",))
