@@ -11,6 +11,7 @@ from vc2doctor.matrix.evidence import EvidenceLine
 from vc2doctor.matrix.judge import Combination, Judgement, Verdict, judge, possible_conflicts
 from vc2doctor.matrix.matrix import Matrix
 from vc2doctor.matrix.releases import NO_WHEELS, ProvidedSymbol, Refusal, Release, RequiredSymbol, Wheels
+from vc2doctor.target.shared.recipes import RECIPES
 
 RELEASES = {
     "torch": ("2.13.0",),
@@ -230,3 +231,25 @@ def test_a_known_issue_of_a_door_that_a_measurement_contradicts_is_an_error() ->
     assert (constraint.door, constraint.failed) == ("adapter", (fails.name,))
     with pytest.raises(CompileError, match="load-adapter-prefix-mapping"):
         compile_matrix([line("5.5.0", "0.10.0", adapter="passed")], (issue,), NO_WHEELS)
+
+
+@pytest.mark.parametrize(
+    ("transformers", "accelerate", "fails"),
+    [("4.44.2", "0.33.0", False), ("4.45.0", "0.33.0", True), ("4.45.0", "0.30.0", True), ("4.45.0", "0.34.0", False)],
+)
+def test_optimizer_is_told_to_train_only_where_it_can(transformers: str, accelerate: str, *, fails: bool) -> None:
+    versions = {"torch": "2.13.0", "transformers": transformers, "peft": "0.12.0", "accelerate": accelerate}
+    judgement = judge(Combination(python="3.11", versions=versions, installed=False), SHIPPED, "bf16", ("trainer",))
+    assert ("trainer-optimizer-train-trainer" in judgement.constraints) is fails
+
+
+def test_a_failure_that_a_package_of_a_door_explains_says_nothing_about_the_stack() -> None:
+    refused = {
+        "recipes": dict.fromkeys(RECIPES, "error"),
+        "failures": dict.fromkeys(RECIPES, {"type": "ImportError", "message": "torchao is too old", "package": "peft"}),
+        "adapter": "not reached",
+    }
+    fails = cell("2.13.0", "4.57.0", "0.19.0", door_packages={"torchao": "0.15.0"}, **refused)
+    assert [each for each in matrix(fails).verdicts.constraints if each.kind == "behaviour"] == []
+    unexplained = cell("2.13.0", "4.57.0", "0.19.0", door_packages={"torchao": "0.16.0"}, **refused)
+    assert [each.kind for each in matrix(unexplained).verdicts.constraints].count("behaviour") == 1

@@ -67,14 +67,14 @@ class EvidenceLine(Data):
 
     @property
     def versions(self) -> dict[str, str]:
-        """Every known version, by distribution (and ``python``): pinned requirements, resolved packages, the cell."""
+        """Every known version, by distribution (and ``python``): requirements, resolved packages, the cell."""
         pinned = {}
         for text in self.asked:
             requirement = Requirement(text)
             for specifier in requirement.specifier:
                 if specifier.operator == "==":
                     pinned[requirement.name] = specifier.version
-        return {**pinned, **self.resolved, **self.cell.model_dump()}
+        return {**pinned, **self.door_packages, **self.resolved, **self.cell.model_dump()}
 
     def trains(self, recipe: str) -> bool | None:
         """Return whether this cell trains under ``recipe``; ``None``: the recipe was not measured."""

@@ -125,7 +125,7 @@ def _by_signature(
             reasons = [
                 constraint
                 for constraint in explained
-                if _can_explain(constraint, signature.stage) and holds(constraint.when, line.versions)
+                if _can_explain(constraint, signature.stage, line) and holds(constraint.when, line.versions)
             ]
             if not any(constraint.when.keys() <= requested for constraint in reasons):
                 # If reasons remain, a transitive dependency causes this. Users who pin only the stack still need to
@@ -134,8 +134,13 @@ def _by_signature(
     return dict(sorted(result.items()))
 
 
-def _can_explain(constraint: Constraint, stage: str) -> bool:
-    """Return whether a constraint of the wheels is about ``stage``: they show failed installations and imports only."""
+def _can_explain(constraint: Constraint, stage: str, line: EvidenceLine) -> bool:
+    """Return whether a constraint of the wheels is about ``stage``: they show failed installations and imports.
+
+    A package that only doors need, such as torchao, can also stop the first step, where peft looks for it.
+    """
+    if stage == "train" and constraint.kind != "install":
+        return not line.door_packages.keys().isdisjoint(constraint.when)
     return stage in ("install", "import") and (constraint.kind == "install") is (stage == "install")
 
 
