@@ -195,7 +195,7 @@ def test_a_package_that_must_be_absent_for_the_failure_is_named() -> None:
 
 
 def test_a_known_issue_of_one_door_leaves_the_loop_alone() -> None:
-    versions = {"torch": "2.13.0", "transformers": "4.38.1", "peft": "0.9.0", "accelerate": "0.22.0"}
+    versions = {"torch": "2.13.0", "transformers": "4.38.1", "peft": "0.9.0", "accelerate": "0.23.0"}
     combination = Combination(python="3.11", versions=versions, installed=False)
     assert judge(combination, SHIPPED, "bf16").verdict is Verdict.COMPATIBLE
     judgement = judge(combination, SHIPPED, "bf16", ("trainer",))
@@ -244,9 +244,10 @@ def test_optimizer_is_told_to_train_only_where_it_can(transformers: str, acceler
 
 
 def test_a_failure_that_a_package_of_a_door_explains_says_nothing_about_the_stack() -> None:
-    refused = {
+    raised = {"type": "ImportError", "message": "torchao is too old", "package": "peft"}
+    refused: dict[str, object] = {
         "recipes": dict.fromkeys(RECIPES, "error"),
-        "failures": dict.fromkeys(RECIPES, {"type": "ImportError", "message": "torchao is too old", "package": "peft"}),
+        "failures": dict.fromkeys(RECIPES, raised),
         "adapter": "not reached",
     }
     fails = cell("2.13.0", "4.57.0", "0.19.0", door_packages={"torchao": "0.15.0"}, **refused)
