@@ -125,7 +125,12 @@ def run(command: str, index: Path) -> None:
         "PIP_FIND_LINKS": str(index),
         "PIP_NO_INDEX": "1",
     }
-    variables = {name: text for name, text in os.environ.items() if name not in ("VIRTUAL_ENV", "PYTHONPATH")}
+    # nox tells uv by variables which environment is the project's: a sync would empty the one that these tests run in.
+    variables = {
+        name: text
+        for name, text in os.environ.items()
+        if name not in ("VIRTUAL_ENV", "PYTHONPATH") and not name.startswith("UV_")
+    }
     subprocess.run(command, shell=True, check=True, capture_output=True, env={**variables, **offline})  # noqa: S602
 
 

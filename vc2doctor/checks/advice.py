@@ -9,7 +9,7 @@ from vc2doctor.core.failure import Failure
 from vc2doctor.core.versions import STACK_PACKAGES
 from vc2doctor.environment.model import COMPANION_PACKAGES
 from vc2doctor.findings import Severity
-from vc2doctor.matrix.judge import Verdict
+from vc2doctor.matrix.judge import Verdict, judge_loop
 from vc2doctor.matrix.known_issue import KnownIssue
 from vc2doctor.remedies import commands
 from vc2doctor.remedies import plan as remedies
@@ -53,8 +53,7 @@ def install_what_fails(examination: Examination, failure: Failure) -> tuple[str,
 
 def _for_unknown_cause(examination: Examination, suspects: frozenset[str] = frozenset()) -> tuple[str, tuple[str, ...]]:
     """Return the remedy for a failure although the matrix knows no conflict; an exception names ``suspects``."""
-    judgement = examination.judgement
-    if judgement is not None and judgement.verdict is Verdict.VERIFIED:
+    if _was_measured_to_work(examination):
         others = sorted(suspects - {*STACK_PACKAGES, *COMPANION_PACKAGES})
         remedy = (
             "These versions of the stack were measured to train, so another package or a damaged file is the cause."
@@ -63,6 +62,17 @@ def _for_unknown_cause(examination: Examination, suspects: frozenset[str] = froz
     question = examination.question()
     plan = remedies.plan(examination.environment, question, suspects=suspects or frozenset(STACK_PACKAGES))
     return in_words(examination, plan)
+
+
+def _was_measured_to_work(examination: Examination) -> bool:
+    """Return whether a measurement shows that these versions are not the cause of what the probe saw."""
+    judgement = examination.judgement
+    if judgement is None or judgement.verdict is Verdict.INCOMPATIBLE:
+        return False
+    if examination.probe is not None and examination.probe.import_failure is not None:
+        # The import of the stack concerns the plain loop; whether a door was measured does not matter.
+        judgement = judge_loop(examination.combination, examination.matrix, examination.plan.precision)
+    return judgement.verdict is Verdict.VERIFIED
 
 
 def is_planned(examination: Examination, package: str) -> bool:
