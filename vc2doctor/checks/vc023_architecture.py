@@ -25,7 +25,6 @@ from vc2doctor.remedies import commands
 
 _URL = "https://huggingface.co/docs/transformers/model_doc/auto"
 _OWN_FUNCTION = "Or let the probe train your own model: write a function that returns it, and pass it with --entry."
-_PROBE = "vc2doctor probe --entry module:function"
 _MESSAGES = {
     "own-code": "only code that comes with the model knows the architecture {}, and vc2doctor never runs such code",
     "import": "the class of {} cannot be imported",
@@ -48,6 +47,10 @@ def check(examination: Examination) -> Iterator[Finding]:
         yield _not_tried(examination, types[0], failure)
 
 
+def _probe(examination: Examination) -> str:
+    return examination.plan.invocation.other("probe", ("--entry", "module:function"))
+
+
 def _unknown(examination: Examination, model_type: str) -> Finding:
     architectures, judged_as = examination.matrix.architectures, examination.plan.judged_as
     first = architectures.first_release(model_type)
@@ -58,7 +61,7 @@ def _unknown(examination: Examination, model_type: str) -> Finding:
         remedy, install = _remedy(examination, first)
     else:
         evidence.append(f"no release that was read has it ({architectures.oldest} to {architectures.newest})")
-        remedy, install = f"Check the model type, or let your code register it. {_OWN_FUNCTION}", (_PROBE,)
+        remedy, install = f"Check the model type, or let your code register it. {_OWN_FUNCTION}", (_probe(examination),)
     return Finding(
         id="VC023",
         # A type that no release has may be one that the user's own code registers.
@@ -77,7 +80,7 @@ def _remedy(examination: Examination, first: str) -> tuple[str, tuple[str, ...]]
     for release in sorted((text for text in measured if Version(text) >= Version(first)), key=Version):
         versions = {**examination.combination.versions, "transformers": release}
         combination = examination.combination.model_copy(update={"versions": versions})
-        judgement = judge(combination, examination.matrix, examination.plan.precision)
+        judgement = judge(combination, examination.matrix, examination.plan.precision, examination.plan.doors)
         if judgement.verdict in (Verdict.VERIFIED, Verdict.COMPATIBLE):
             command = commands.install(examination.environment.interpreter, [f"transformers=={release}"])
             return f"Install transformers {release}: with the other versions it is {judgement.verdict.value}.", (
@@ -99,6 +102,6 @@ def _not_tried(examination: Examination, model_type: str, failure: ArchitectureF
         message=_MESSAGES[failure.stage].format(model_type),
         evidence=tuple(evidence),
         remedy=f"{first}{_OWN_FUNCTION}",
-        commands=(_PROBE,),
+        commands=(_probe(examination),),
         url=_URL,
     )
