@@ -6,24 +6,15 @@ Prints one JSON object: planted fault to the doors that failed, with their messa
 
 import contextlib
 import importlib
-import importlib.util
 import json
 import os
 import sys
 import tempfile
 from typing import Any, Dict, Iterator, List
 
+from worker_package import EventList, load_package
+
 MESSAGE = "planted fault"
-
-
-def _load_package(folder: str) -> None:
-    path = os.path.join(folder, "__init__.py")
-    spec = importlib.util.spec_from_file_location("worker", path, submodule_search_locations=[folder])
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["worker"] = module
-    spec.loader.exec_module(module)
 
 
 def _raise(*_: Any, **__: Any) -> Any:
@@ -75,20 +66,9 @@ def _plant_in_children(folder: str, module: str, path: str) -> None:
     os.environ["PYTHONPATH"] = folder
 
 
-class EventList:
-    """Keeps events."""
-
-    def __init__(self) -> None:
-        self.events: List[Dict[str, Any]] = []
-
-    def emit(self, event: str, **fields: Any) -> None:
-        """Keep one event."""
-        self.events.append(dict(fields, event=event))
-
-
 def main(folder: str, doors: List[str]) -> Dict[str, Dict[str, str]]:
     """Return the failures at ``doors``, by planted fault."""
-    _load_package(folder)
+    load_package(folder)
     table, try_doors, specs, runtime = (
         importlib.import_module("worker." + name) for name in ("doors", "probe.try_doors", "shared.spec", "runtime")
     )

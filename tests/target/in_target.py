@@ -4,7 +4,6 @@ Prints the results as one JSON object; ``test_probe.py`` asserts what they must 
 """
 
 import importlib
-import importlib.util
 import json
 import os
 import shutil
@@ -15,19 +14,9 @@ from unittest import mock
 import peft
 import torch
 import transformers
+from worker_package import EventList, load_package
 
-
-def _load_package(folder: str) -> None:
-    path = os.path.join(folder, "__init__.py")
-    spec = importlib.util.spec_from_file_location("worker", path, submodule_search_locations=[folder])
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["worker"] = module
-    spec.loader.exec_module(module)
-
-
-_load_package(sys.argv[1])
+load_package(sys.argv[1])
 checkpoint, gpu_questions, headroom, own_architecture, subjects, training, user_function, watch = (
     importlib.import_module("worker.probe." + name)
     for name in (
@@ -40,17 +29,6 @@ outliers, recipes, specs = (
 )
 runtime = importlib.import_module("worker.runtime")
 RUNTIME = runtime.Runtime(torch, transformers, peft, torch.device("cpu"))
-
-
-class EventList:
-    """Keeps events."""
-
-    def __init__(self) -> None:
-        self.events: List[Dict[str, Any]] = []
-
-    def emit(self, event: str, **fields: Any) -> None:
-        """Keep one event."""
-        self.events.append(dict(fields, event=event))
 
 
 def ladder() -> Dict[str, List[Any]]:

@@ -12,7 +12,7 @@ from vc2doctor.core import discovery
 from vc2doctor.findings import Finding
 
 _ALWAYS = ("VC001", "VC021")
-"""Checks that run even if no environment was chosen: the others would judge an environment that nobody trains in."""
+"""Checks that run even if no environment was chosen: the others would judge an environment that does not train."""
 
 Check = Callable[[Examination], Iterator[Finding]]
 

@@ -1,12 +1,13 @@
 """Evidence, remedies and severities that several checks share."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from packaging.utils import canonicalize_name
 
 from vc2doctor.checks.context import Examination
 from vc2doctor.core.failure import Failure
 from vc2doctor.core.versions import STACK_PACKAGES
+from vc2doctor.core.wording import enumerated
 from vc2doctor.environment.model import COMPANION_PACKAGES
 from vc2doctor.findings import Severity
 from vc2doctor.matrix.judge import Verdict, judge_loop
@@ -58,7 +59,7 @@ def _for_unknown_cause(examination: Examination, suspects: frozenset[str] = froz
         remedy = (
             "These versions of the stack were measured to train, so another package or a damaged file is the cause."
         )
-        return f"{remedy} Start with {_joined(others)}, which the exception names." if others else remedy, ()
+        return f"{remedy} Start with {enumerated(others)}, which the exception names." if others else remedy, ()
     question = examination.question()
     plan = remedies.plan(examination.environment, question, suspects=suspects or frozenset(STACK_PACKAGES))
     return in_words(examination, plan)
@@ -113,9 +114,9 @@ def in_words(examination: Examination, plan: VersionPlan) -> tuple[str, tuple[st
     """Return a plan in words, with its commands."""
     parts = []
     if plan.reinstalled:
-        parts.append(f"Install {_joined(plan.reinstalled)} again, because the installation is damaged.")
+        parts.append(f"Install {enumerated(plan.reinstalled)} again, because the installation is damaged.")
     if plan.added:
-        parts.append(f"Install {_joined(plan.added)}, which installed packages require.")
+        parts.append(f"Install {enumerated(plan.added)}, which installed packages require.")
     for remedy in plan.remedies:
         sentence = f"{_changes_in_words(examination, remedy)}. The matrix calls the result {remedy.reason}."
         parts.append(f"Or {sentence[0].lower()}{sentence[1:]}" if remedy is not plan.remedies[0] else sentence)
@@ -145,13 +146,9 @@ def _changes_in_words(examination: Examination, remedy: Remedy) -> str:
     installed = examination.question().combination.versions
     changed = [f"{name} from {installed[name]} to {text}" for name, text in remedy.changes.items() if name in installed]
     added = [f"{name} {text}" for name, text in remedy.changes.items() if name not in installed]
-    sentences = [f"Change {_joined(changed)}"] if changed else []
-    sentences += [f"{'install' if changed else 'Install'} {_joined(added)}"] if added else []
+    sentences = [f"Change {enumerated(changed)}"] if changed else []
+    sentences += [f"{'install' if changed else 'Install'} {enumerated(added)}"] if added else []
     return ", and ".join(sentences)
-
-
-def _joined(words: Sequence[str]) -> str:
-    return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else "".join(words)
 
 
 def matrix_evidence(examination: Examination) -> list[str]:

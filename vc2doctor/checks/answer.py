@@ -12,8 +12,8 @@ _DOCTOR_FAILED = ("VC011", "VC017")
 _NOT_PROBED = "VC014"
 """Fit on paper only: the next command is the one that tries it."""
 _WHY_NOTHING_IS_PROVEN = ("VC010", "VC006", _NOT_PROBED)
-"""What can leave the verdict open, the most specific first: a recipe that could not run, versions that nobody measured,
-and a probe that was turned off."""
+"""What can leave the verdict open, the most specific first: a recipe that could not run, versions without a
+measurement, and a probe that was turned off."""
 
 
 class Answer(Data):

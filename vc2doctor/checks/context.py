@@ -52,12 +52,7 @@ class Examination(Data):
     @cached_property
     def versions(self) -> dict[str, str]:
         """The installed versions by canonical name, without those that do not follow PEP 440."""
-        versions: dict[str, str] = {}
-        for distribution in self.environment.distributions:
-            if distribution.version is not None and distribution.parsed is not None:
-                # Python imports the first of two distributions with one name.
-                versions.setdefault(distribution.name, distribution.version)
-        return versions
+        return self.environment.versions
 
     @property
     def missing(self) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from vc2doctor.checks import advice
 from vc2doctor.checks.context import Examination
 from vc2doctor.checks.symptoms import is_explained
+from vc2doctor.core.wording import enumerated
 from vc2doctor.findings import Finding, Severity
 from vc2doctor.probe.outcome import RecipeOutcome
 from vc2doctor.target.shared.recipes import CONTROL, RECIPES
@@ -110,7 +111,7 @@ def _what(names: Sequence[str], total: int) -> str:
         return f"{names[0]} does not train"
     if len(names) == total:
         return f"training fails under all {total} recipes"
-    return f"{', '.join(names[:-1])} and {names[-1]} do not train"
+    return f"{enumerated(names)} do not train"
 
 
 def _remedy(examination: Examination, outcome: RecipeOutcome) -> tuple[str, tuple[str, ...]]:

@@ -26,7 +26,7 @@ def check(examination: Examination) -> Iterator[Finding]:
     """Find doors that fail, and doors that matter and could not be tried."""
     reported: set[str] = set()
     for outcome in examination.doors:
-        if outcome.outcome == "failed" and not (not outcome.matters and outcome.description in reported):
+        if outcome.outcome == "failed" and (outcome.matters or outcome.description not in reported):
             reported.add(outcome.description)
             yield _failed(examination, outcome)
         elif outcome.outcome == "unsupported" and outcome.matters:

@@ -115,13 +115,5 @@ def _pins(environment: Environment, versions: Mapping[str, str], changes: Mappin
         for distribution in environment.distributions
         if not distribution.editable and distribution.name not in _TOOLS
     )
-    installed = {**_installed(environment), **versions}
+    installed = {**environment.versions, **versions}
     return [f"{name}=={installed[name]}" for name in names if name in installed and name not in changes]
-
-
-def _installed(environment: Environment) -> dict[str, str]:
-    versions: dict[str, str] = {}
-    for distribution in environment.distributions:
-        if distribution.parsed is not None:
-            versions.setdefault(distribution.name, str(distribution.parsed))
-    return versions

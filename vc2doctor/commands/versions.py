@@ -17,7 +17,7 @@ from vc2doctor.matrix.grouping import JoinedConflict, joined_conflicts
 from vc2doctor.matrix.judge import Judgement, PossibleConflict, Verdict
 from vc2doctor.matrix.matrix import Matrix
 from vc2doctor.matrix.parse import CombinationError, VersionQuery
-from vc2doctor.matrix.ranges import ReleaseGroup, judge_ranges
+from vc2doctor.matrix.ranges import RangeJudgement, ReleaseGroup, judge_ranges
 from vc2doctor.matrix.resolve import ResolvedQuery, resolve
 from vc2doctor.matrix.table import Table, table
 from vc2doctor.remedies.question import Goal, Question
@@ -91,16 +91,23 @@ def judge(query: VersionQuery, recipe: str, folder: Path | None = None) -> Versi
     return _answer(resolve(query, matrix), matrix, recipe)
 
 
+def _judged(query: ResolvedQuery, matrix: Matrix, recipe: str) -> tuple[Judgement, RangeJudgement | None]:
+    """Return the verdict on a query, and what its ranges consist of; ``None``: it has no range."""
+    if not query.axes:
+        return judging.judge(query.fixed, matrix, recipe, DEFAULT_DOORS), None
+    ranged = judge_ranges(query, matrix, recipe)
+    return ranged.judgement, ranged
+
+
 def _answer(query: ResolvedQuery, matrix: Matrix, recipe: str) -> VersionsAnswer:
-    ranged = judge_ranges(query, matrix, recipe) if query.axes else None
-    judgement = ranged.judgement if ranged else judging.judge(query.fixed, matrix, recipe, DEFAULT_DOORS)
+    judgement, ranged = _judged(query, matrix, recipe)
     newest = {name: releases[-1] for name, releases in query.axes.items()}
     is_unnamed = judgement.uncertainty == "unnamed"
-    # With ranges, what else can break it is told of the newest combination that trains.
+    # With ranges, the possible conflicts are those of the newest combination that trains.
     example = ranged.newest_working if ranged and not is_unnamed else query.with_releases(newest)
     conflicts = judging.possible_conflicts(example, matrix, recipe, DEFAULT_DOORS) if example else ()
     # If a package of the stack is not named, every set is near, so no remedy is better than another. And no package
-    # makes up for a Python that nobody measured.
+    # makes up for a Python that was not measured.
     is_python = judgement.uncertainty in {judging.beyond("python", side) for side in ("older", "newer")}
     is_bad = judgement.verdict in (Verdict.INCOMPATIBLE, Verdict.UNVERIFIED)
     needs_remedy = is_bad and not is_unnamed and not is_python
@@ -179,8 +186,7 @@ def _resolved_lines(path: Path, matrix: Matrix) -> Iterator[ResolvedQuery]:
 
 def _batch_answer(query: ResolvedQuery, matrix: Matrix, recipe: str) -> tuple[dict[str, object], Verdict]:
     """Return the answer on one line, with only the keys that say something, and its verdict."""
-    ranged = judge_ranges(query, matrix, recipe) if query.axes else None
-    judgement = ranged.judgement if ranged else judging.judge(query.fixed, matrix, recipe, DEFAULT_DOORS)
+    judgement, ranged = _judged(query, matrix, recipe)
     answer: dict[str, object] = judgement.model_dump(mode="json", exclude_defaults=True)
     details = {
         "groups": _dumped(ranged.groups) if ranged else [],

@@ -97,7 +97,7 @@ def line_of(facts: TargetFacts, run: ProbeRun, name: str, date: str) -> Evidence
 def _doors(run: ProbeRun, versions: Mapping[str, str]) -> dict[str, Any]:
     """Return the fields about doors; an outcome that is unknown is left out."""
     judged = [outcome for outcome in door_outcomes(run) if outcome.outcome in ("passed", "failed", "unsupported")]
-    # Every installed door is opened here, and nobody chose it: a release that lacks it has not failed.
+    # Every installed door is opened here, chosen or not, so a release that lacks one has not failed.
     unavailable = {door.door for door in run.doors if door.unavailable is not None}
     return {
         "doors": {each.door: "unsupported" if each.door in unavailable else each.outcome for each in judged},

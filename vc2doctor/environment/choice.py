@@ -60,7 +60,7 @@ def _active() -> TargetChoice | None:
 
 
 def _is_left_out(name: str, prefix: Path) -> bool:
-    """Return whether nobody chose this active environment: the doctor's tool made it, or conda activates it always."""
+    """Return whether this environment is active without a choice: the doctor's tool made it, or it is conda's base."""
     if name == CONDA_PREFIX:
         return _is_conda_base(prefix)
     return _real(prefix) == _real(Path(sys.prefix)) and tool_of(prefix) is not None

@@ -185,7 +185,7 @@ class Environment(Data):
 
     @property
     def is_unchosen(self) -> bool:
-        """Whether nobody chose this environment: it is the doctor's own, and has no package of the stack.
+        """Whether this environment was not chosen: it is the doctor's own, and has no package of the stack.
 
         If a tool made it for the doctor alone, one missing package is enough, because nothing is installed there.
         """
@@ -196,6 +196,16 @@ class Environment(Data):
     def of(self, kind: type[Facts]) -> Facts | None:
         """Return the facts of the class ``kind`` among ``further``, or ``None`` if no source gave them."""
         return next((facts for facts in self.further.values() if isinstance(facts, kind)), None)
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """The installed versions by canonical name, without those that do not follow PEP 440."""
+        versions: dict[str, str] = {}
+        for distribution in self.distributions:
+            if distribution.version is not None and distribution.parsed is not None:
+                # Python imports the first of two distributions with one name.
+                versions.setdefault(distribution.name, distribution.version)
+        return versions
 
     def distribution(self, name: str) -> Distribution | None:
         """Return the installed distribution called ``name``, or ``None``."""

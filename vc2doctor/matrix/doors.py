@@ -107,14 +107,14 @@ def with_doors(judgement: Judgement, wanted: Sequence[DoorJudgement]) -> Judgeme
             constraints=tuple(constraints),
             conditions=judgement.conditions,
         )
-    open_doors = [entry for entry in wanted if entry.verdict is Verdict.UNVERIFIED]
-    if open_doors and judgement.verdict is not Verdict.UNVERIFIED:
-        reason = "; ".join(entry.reason for entry in open_doors)
+    unverified = [entry for entry in wanted if entry.verdict is Verdict.UNVERIFIED]
+    if unverified and judgement.verdict is not Verdict.UNVERIFIED:
+        reason = "; ".join(entry.reason for entry in unverified)
         return Judgement(
             verdict=Verdict.UNVERIFIED,
             reason=reason,
             conditions=judgement.conditions,
-            uncertainty=f"{DOORS_NOT_MEASURED}: {', '.join(entry.door for entry in open_doors)}",
+            uncertainty=f"{DOORS_NOT_MEASURED}: {', '.join(entry.door for entry in unverified)}",
         )
     unmeasured = [title(entry.door) for entry in wanted if entry.verdict is not Verdict.VERIFIED]
     if judgement.verdict is Verdict.VERIFIED and unmeasured:

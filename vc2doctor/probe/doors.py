@@ -39,9 +39,7 @@ def door_outcomes(run: ProbeRun) -> tuple[DoorOutcome, ...]:
 def installed_doors(versions: Collection[str]) -> tuple[str, ...]:
     """Return the doors whose packages are all among the canonical names of the installed distributions."""
     return tuple(
-        door.name
-        for door in DOORS.values()
-        if all(any(canonicalize_name(name) in versions for name in names.split("|")) for names in door.modules)
+        door.name for door in DOORS.values() if door.is_there(lambda name: canonicalize_name(name) in versions)
     )
 
 

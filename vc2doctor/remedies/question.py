@@ -233,5 +233,5 @@ class Question(Data):
 
 
 def _is_good(judgement: Judgement) -> bool:
-    """Return whether versions train by all that is known; a door that nobody measured is not held against them."""
+    """Return whether versions train by all that is known; a door that was not measured does not count against them."""
     return judgement.verdict in GOOD_VERDICTS or judgement.uncertainty.startswith(DOORS_NOT_MEASURED)

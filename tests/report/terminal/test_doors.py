@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from rich.console import Console
 
+from vc2doctor.core.wording import enumerated
 from vc2doctor.report.terminal import doors
 from vc2doctor.report.terminal.lines import Marks, print_lines
 from vc2doctor.report.terminal.recipes import Detail
@@ -67,7 +68,7 @@ def test_nothing_passed() -> None:
 
 
 def test_three_names_are_listed_with_commas() -> None:
-    assert doors.enumerated(["A", "B", "C"]) == "A, B and C"
+    assert enumerated(["A", "B", "C"]) == "A, B and C"
 
 
 def test_doors_that_matter_have_rows_and_the_others_one_line() -> None:

@@ -1,4 +1,4 @@
-"""Draw cells that nobody measured: half of them at random, and half near a boundary that the matrix knows."""
+"""Draw cells that were not measured: half of them at random, and half near a boundary that the matrix knows."""
 
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -52,7 +52,7 @@ class Contents(NamedTuple):
     all_imports: tuple[Import, ...]
     """Also those in a ``try``, but none for type checkers only."""
     typing_imports: tuple[Import, ...]
-    """Imports for type checkers only: a lazy package tells them where its names come from."""
+    """Imports for type checkers only: in a lazy package they show where its names come from."""
     bound_names: frozenset[str]
     """Names that a top-level statement binds, conditionally or not."""
     lazy_names: frozenset[str]

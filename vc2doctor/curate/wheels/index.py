@@ -113,17 +113,17 @@ def _parsed(filename: str) -> tuple[Version, tuple[str, ...]] | None:
 
 
 def requirements(files: Iterable[Wheel], folder: Path) -> list[str]:
-    """Return the requirements that a release declares, from the index; empty if the index does not tell them.
+    """Return the requirements that a release declares, from the index; empty if the index does not have them.
 
     Raises:
         ReleasesError: a file of the index cannot be read.
     """
-    told = next((file for file in files if file.has_metadata), None)
-    if told is None:
+    described = next((file for file in files if file.has_metadata), None)
+    if described is None:
         return []
-    path = folder / f"{told.url.rpartition('/')[2]}.metadata"
+    path = folder / f"{described.url.rpartition('/')[2]}.metadata"
     if not path.exists():
-        path.write_bytes(_fetch(f"{told.url}.metadata"))
+        path.write_bytes(_fetch(f"{described.url}.metadata"))
     text = path.read_text(encoding="utf-8", errors="replace")
     return HeaderParser().parsestr(text).get_all("Requires-Dist") or []
 

@@ -25,7 +25,7 @@ class PackageSource(NamedTuple):
     oldest: str
     """The oldest release to read: the matrix is measured from it on, or measured releases can be installed with it."""
     is_opened: bool = True
-    """Whether the wheels are opened; if not, only what the index tells is read."""
+    """Whether the wheels are opened; if not, only the metadata in the index is read."""
 
 
 SOURCES = (

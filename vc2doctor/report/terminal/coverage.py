@@ -14,7 +14,7 @@ MAX_LISTED = 4
 def render(report: Report, *, verbose: bool) -> Iterator[Line]:
     """Yield which packages the verdict on the versions of an examination does not cover, and the matrix's dates.
 
-    If the training was seen to work here, nobody has to know what the matrix could not have judged.
+    If the training was seen to work here, it does not matter what the matrix could not have judged.
     """
     coverage = NotJudged() if report.verdict == "fit" and report.probe and not verbose else report.not_judged
     versions = ", ".join(named(name, text) for name, text in {**coverage.imported, **coverage.common}.items())

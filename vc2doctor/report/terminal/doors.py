@@ -7,6 +7,7 @@ with these attributes, so this file knows neither the probe nor the names of the
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
+from vc2doctor.core.wording import enumerated
 from vc2doctor.report.terminal.folding import folded_line
 from vc2doctor.report.terminal.lines import Line, Marks, probe_row, short_row
 from vc2doctor.report.terminal.recipes import Detail
@@ -52,7 +53,7 @@ def tried(doors: Sequence[TriedDoor], not_tried: Sequence[str]) -> str:
 
     ``not_tried`` names further things that no door covers, such as multi-GPU wrappers; it may repeat titles of doors.
     A door that was only imported, or that cannot run here, was not tried. A door that failed and does not matter is
-    named as well, so that nobody reads "fit" as a promise for it.
+    named as well, so that "fit" does not seem to cover it.
     """
     passed = [door.title for door in doors if door.outcome == "passed"]
     broken = [door.title for door in doors if door.outcome == "failed"]
@@ -82,16 +83,10 @@ def render(doors: Sequence[TriedDoor], marks: Marks, detail: Detail = "normal") 
         )
 
 
-def enumerated(names: Sequence[str]) -> str:
-    """Return ``A``, ``A and B`` or ``A, B and C``."""
-    *first, last = names
-    return f"{', '.join(first)} and {last}" if first else last
-
-
 def _row(door: TriedDoor, marks: Marks, detail: Detail) -> Line:
     kind = _MARK_OF_OUTCOME.get(door.outcome or "", "none")
     if kind == "bad" and not door.matters:
-        # Nobody trains through this door here, so its failure is not marked as one.
+        # This door is not used here, so its failure is not marked as bad.
         kind = "note"
     unused = "" if door.matters or door.outcome != "failed" else "not used here: "
     outcome = door.outcome or _OUTCOME_IN_WORDS[None]

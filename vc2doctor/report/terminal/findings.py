@@ -88,7 +88,7 @@ class FindingPrinter:
 
 
 def _commands(commands: Sequence[str], *, skip_first: bool = False) -> Iterator[Line]:
-    """Yield alternative commands with the word "or" between them, so that nobody pastes all of them as one script."""
+    """Yield alternative commands with the word "or" between them, so that they do not look like one script."""
     for index, command in enumerate(commands):
         if index:
             yield text_line("or")

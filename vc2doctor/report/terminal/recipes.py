@@ -64,7 +64,7 @@ def _row(outcome: RecipeOutcome, plan: Plan, marks: Marks, detail: Detail) -> Li
 
 def _mark(outcome: RecipeOutcome, marks: Marks, *, is_used: bool) -> tuple[str, str]:
     kind = _MARK_OF_OUTCOME.get(outcome.outcome, "bad")
-    # Nobody trains under the other recipes here, so a failure of theirs is not marked as one.
+    # The other recipes are not used here, so their failures are not marked as bad.
     return marks(kind if is_used or kind == "good" else "note")
 
 

@@ -40,6 +40,10 @@ class Door(NamedTuple):
     parent: str = LOOP
     default: bool = False
 
+    def is_there(self, has: Callable[[str], bool]) -> bool:
+        """Return whether ``has`` holds for every module that the door needs; of alternatives one is enough."""
+        return all(any(has(name) for name in names.split("|")) for names in self.modules)
+
     @property
     def words(self) -> Tuple[str, ...]:
         """The word of each sign without which code cannot show it: its last class, else its last part."""

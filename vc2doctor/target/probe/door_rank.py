@@ -6,11 +6,10 @@ import json
 import os
 from typing import List
 
+from ..doors.ddp import RANKS
 from ..runtime import Runtime
 from ..shared.spec import Spec
 from .door_kit import Kit, leave_running_job
-
-RANKS = 2
 
 
 def main(arguments: List[str]) -> int:

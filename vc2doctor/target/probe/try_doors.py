@@ -23,7 +23,7 @@ def run(events: EventSink, runtime: Runtime, spec: Spec) -> None:
     for name in wanted + [name for name in DOORS if name not in wanted]:
         door = DOORS[name]
         trains = name in wanted
-        if not trains and not (spec.import_doors and _is_installed(door)):
+        if not trains and not (spec.import_doors and door.is_there(_find)):
             continue
         started = time.perf_counter()
         events.emit("door", door=name, trains=trains)
@@ -31,12 +31,8 @@ def run(events: EventSink, runtime: Runtime, spec: Spec) -> None:
         events.emit("door-end", door=name, seconds=round(time.perf_counter() - started, 3), **facts)
 
 
-def _is_installed(door: Door) -> bool:
-    """Return whether all packages of the door are installed; none of them is imported for that."""
-    return all(any(_find(name) for name in names.split("|")) for names in door.modules)
-
-
 def _find(module: str) -> bool:
+    """Return whether a module can be found; it is not imported for that."""
     try:
         return importlib.util.find_spec(module) is not None
     except (ImportError, ValueError):
