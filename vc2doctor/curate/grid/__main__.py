@@ -74,29 +74,31 @@ def accuracy_(
     jobs: int,
     interpreters: str,
 ) -> None:
-    """Predict and measure random unmeasured cells; print a confusion table. Exit code 1: a prediction was wrong."""
+    """Predict and measure random unmeasured cells; print a confusion table. Exit code 1: a prediction was wrong.
+
+    A cell of --into with the same seed is counted and not measured again, so that an interrupted run can be repeated,
+    and a changed matrix can be counted over the same cells. That file must not be one of the matrix.
+    """
     folder = folder or load.shipped()
     wheels, matrix = releases.read(folder / "releases.json"), load.load(folder)
     newest = max(matrix.verdicts.cells, key=lambda cell: Version(cell.torch)).torch
     torches = torches or tuple(drawing.draw_torches(wheels, Version(newest).public, DRAWN_TORCHES, seed))
     sample, axes = drawing.Sample(cells=count, seed=seed), (torches, list(json.loads(interpreters)))
     specs = drawing.draw(wheels, load.evidence(folder), matrix.verdicts.constraints, axes, sample)
-    results: list[accuracy.Result] = []
+    known = list(evidence_lines(into)) if into is not None and into.exists() else []
     with _grid_settings(jobs, "cpu", interpreters) as settings:
         predictions = {spec.key: _predictions(spec, settings, matrix, precision) for spec in specs}
         loops = [by_door[0] for by_door in predictions.values()]
         _CONSOLE.print(f"{len(specs)} cells on torch {', '.join(torches)}", *_verdict_counts(loops))
+        lines = [line for line in known if cells.key_of(line) in predictions]
 
         def on_line(line: EvidenceLine) -> None:
+            lines.append(line)
             if into is not None:
                 evidence.append(into, line)
-            for prediction in predictions[cells.key_of(line)]:
-                trains = accuracy.measured(line, precision, prediction.door)
-                if trains is not None:
-                    description = _outcome(line, prediction.door)
-                    results.append(accuracy.Result(**dict(prediction), trains=trains, description=description))
 
-        measure.measure_all(measure.outstanding(specs, ()), settings, _print_progress, on_line)
+        measure.measure_all(measure.outstanding(specs, known), settings, _print_progress, on_line)
+    results = [result for line in lines for result in _results(line, predictions[cells.key_of(line)], precision)]
     click.echo("\n".join(accuracy.table(results)))
     sys.exit(any(result.decided and not result.right for result in results))
 
@@ -106,6 +108,16 @@ def _predictions(
 ) -> list[accuracy.Prediction]:
     resolved = _resolved(spec, settings)
     return [accuracy.predict(spec, resolved, matrix, precision, door) for door in accuracy.COUNTED_DOORS]
+
+
+def _results(
+    line: EvidenceLine, predictions: Iterable[accuracy.Prediction], precision: str
+) -> Iterator[accuracy.Result]:
+    for prediction in predictions:
+        trains = accuracy.measured(line, precision, prediction.door)
+        if trains is not None:
+            description = _outcome(line, prediction.door)
+            yield accuracy.Result(**dict(prediction), trains=trains, description=description)
 
 
 def _resolved(spec: cells.CellSpec, settings: measure.GridSettings) -> dict[str, str] | None:

@@ -17,6 +17,10 @@ NEAR = 2
 """A cell near a boundary has releases at most this far from the boundary's own."""
 NEIGHBORS = 3
 """Releases before and after the newest one on a date, from which a cell near that date is drawn."""
+BESIDE = ("accelerate", "trl", "bitsandbytes", "torchao", "numpy")
+"""Packages that a cell may ask for by release beside its three: those whose releases decide what a door does."""
+CHANCE_BESIDE = 0.25
+"""The chance that a cell asks for a release of one of them; otherwise, the resolver chooses, or it is not installed."""
 MAX_DRAWS = 10_000
 """Drawing stops then: if most cells were measured before, few new ones are left."""
 
@@ -38,7 +42,8 @@ def draw(
     """Return cells that were not measured; ``axes`` are the releases of torch and of Python to draw from.
 
     Every second cell lies near the boundary of one of ``constraints``, where a matrix is most likely to be wrong. Of
-    the others, half are uniform, and half have releases of about the same date, as users mostly combine them.
+    the others, half are uniform, and half have releases of about the same date, as users mostly combine them. Any cell
+    may ask for releases of other packages, from about the date of its transformers.
     """
     generator = random.Random(sample.seed)  # noqa: S311 - a sample, not a secret
     torches, pythons = axes
@@ -50,6 +55,7 @@ def draw(
             break
         versions = {"torch": generator.choice(torches)}
         versions.update(_pick(wheels, versions["torch"], boundaries, generator, len(specs)))
+        versions.update(_pick_beside(wheels, versions, generator))
         spec = _spec(wheels, versions, torches, pythons, generator)
         if spec is not None and spec.key not in taken:
             taken.add(spec.key)
@@ -77,6 +83,13 @@ def _pick(
         edges = dict(_edges(wheels, constraint.when))
         versions.update({name: _pick_near(wheels, name, indexes, generator) for name, indexes in edges.items()})
     return versions
+
+
+def _pick_beside(wheels: Wheels, versions: Mapping[str, str], generator: random.Random) -> dict[str, str]:
+    """Return releases of some other packages, from about the date of the cell's transformers."""
+    date = wheels.releases["transformers"][versions["transformers"]].date
+    names = [name for name in BESIDE if name not in versions and generator.random() < CHANCE_BESIDE]
+    return {name: _pick_near_date(wheels, name, date, generator) for name in names}
 
 
 def _edges(wheels: Wheels, when: Mapping[str, str]) -> Iterator[tuple[str, list[int]]]:
