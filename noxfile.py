@@ -148,6 +148,15 @@ def probe_truth(session: nox.Session) -> None:
     session.run(*faults, *(["--page", "docs/probe-truth.md"] if "--write" in session.posargs else []))
 
 
+@nox.session(name="remedy-truth")
+def remedy_truth(session: nox.Session) -> None:
+    """Break sets of versions, run the first remedy, and train: ``nox -s remedy-truth -- --sets 24 --seed S``."""
+    session.install("-e", ".", "uv", env=uv_settings())
+    folder = Path(session.create_tmp()).resolve()
+    files = ("--folder", str(folder), "--rows", str(folder / "rows.jsonl"), "--interpreter", interpreter("3.11"))
+    session.run("python", "-m", "tests.broken", *files, *session.posargs, env=uv_settings())
+
+
 DOORS = NamedCell(
     "doors",
     "3.11",

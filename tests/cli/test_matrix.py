@@ -18,6 +18,7 @@ from vc2doctor import api
 from vc2doctor.commands.versions import judge_batch
 from vc2doctor.curate.grid.cells import parse
 from vc2doctor.matrix import load
+from vc2doctor.remedies.question import Goal
 from vc2doctor.report.terminal.lines import Marks, print_lines
 from vc2doctor.report.terminal.matrix import render_answer
 
@@ -99,20 +100,20 @@ def test_misspelled_name_in_a_file_ends_with_2_and_gives_the_line(doctor: Doctor
 def test_the_worst_verdict_of_a_file_decides_the_exit_code(tmp_path: Path, text: str, code: int) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text(text)
-    assert judge_batch(path, "bf16").exit_code == code
+    assert judge_batch(path, Goal(recipe="bf16")).exit_code == code
 
 
 def test_a_file_without_a_combination_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text("\n \n")
     with pytest.raises(api.DoctorError, match=r"a\.jsonl: the file holds no combination"):
-        judge_batch(path, "bf16")
+        judge_batch(path, Goal(recipe="bf16"))
 
 
 def test_answers_on_a_file_name_what_is_not_judged_and_what_is_newer_than_the_matrix(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text('{"torch": "99.0", "transformers": "4.40.1", "peft": "", "nonsense": "1"}')
-    answer = json.loads(judge_batch(path, "bf16").lines[0])
+    answer = json.loads(judge_batch(path, Goal(recipe="bf16")).lines[0])
     assert answer["not_judged"] == {"nonsense": "1"}
     assert answer["newer_than_matrix"] == {"torch": "99.0"}
     assert set(answer["newest"]) == {"peft"}
@@ -270,3 +271,20 @@ def test_contradictory_evidence_ends_with_2(doctor: Doctor, tmp_path: Path) -> N
 
 def test_update_refuses_to_use_the_network_without_index_option(doctor: Doctor) -> None:
     assert doctor("matrix", "update").code == 2
+
+
+def test_the_door_decides_the_verdict(doctor: Callable[..., Ran]) -> None:
+    versions = ("python=3.10", "torch=2.8.0", "transformers=5.5.0", "peft=0.18.1", "trl=0.19.1")
+    assert doctor("matrix", "explain", *versions).code == 0
+    dpo = doctor("matrix", "explain", *versions, "--door", "dpo")
+    assert dpo.code == 1
+    assert "MODEL_FOR_VISION_2_SEQ_MAPPING_NAMES" in dpo.out
+    assert "trl==" in dpo.out
+
+
+def test_the_model_type_decides_issues_of_single_models(doctor: Callable[..., Ran]) -> None:
+    versions = ("python=3.12", "torch=2.8.0", "transformers=5.5.0", "peft=0.18.1", "--precision", "fp16-scaled")
+    assert doctor("matrix", "explain", *versions, "--model-type", "llama").code == 0
+    gemma = doctor("matrix", "explain", *versions, "--model-type", "gemma4")
+    assert gemma.code == 1
+    assert "Gemma" in gemma.out

@@ -27,9 +27,26 @@ def matrix() -> None:
     help="JSON Lines file; each line is an object of versions by name. The answers are JSON Lines.",
 )
 @click.option("--format", "form", type=click.Choice(formats.names("versions")), default="text", show_default=True)
+@click.option(
+    "--model-type",
+    "model_types",
+    multiple=True,
+    metavar="TYPE",
+    help="model_type in the config.json of the trained model, such as gemma4; may be repeated. Some known issues are"
+    " those of single models.",
+)
+@shared.doors
 @shared.recipe
 @shared.matrix
-def explain(words: tuple[str, ...], batch: Path | None, form: str, precision: str, matrix: Path | None) -> None:
+def explain(  # noqa: PLR0913, PLR0917 - click passes one keyword an option
+    words: tuple[str, ...],
+    batch: Path | None,
+    form: str,
+    model_types: tuple[str, ...],
+    doors: tuple[str, ...] | None,
+    precision: str,
+    matrix: Path | None,
+) -> None:
     """Judge versions: `vc2doctor matrix explain torch==2.5.1 'transformers>=4.44,<4.50' peft`.
 
     A PACKAGE is a name with one version, with a range of versions, or alone: then its newest release is judged.
@@ -39,16 +56,18 @@ def explain(words: tuple[str, ...], batch: Path | None, form: str, precision: st
     file, the worst verdict decides.
     """
     from vc2doctor.commands import versions  # noqa: PLC0415 - `--help` needs none of it
+    from vc2doctor.remedies.question import Goal  # noqa: PLC0415 - as above
 
+    goal = Goal(recipe=precision) if doors is None else Goal(recipe=precision, doors=doors)
     if (batch is None) == (not words):
         message = "pass versions, such as torch==2.5.1, or a file with --batch, and not both"
         raise click.UsageError(message)
     if batch is not None:
-        answers = versions.judge_batch(batch, precision, matrix)
+        answers = versions.judge_batch(batch, goal, matrix, model_types)
         for line in answers.lines:
             click.echo(line)
         sys.exit(answers.exit_code)
-    answer = versions.judge(versions.parse_words(words), precision, matrix)
+    answer = versions.judge(versions.parse_words(words), goal, matrix, model_types)
     write_report("versions", answer, Output(format=form))
     sys.exit(answer.exit_code)
 

@@ -71,6 +71,15 @@ device = click.option(
     help="Device that the probe trains on.",
 )
 
+doors = click.option(
+    "--door",
+    "doors",
+    type=click.Choice([LOOP, *DOORS]),
+    multiple=True,
+    callback=lambda _, __, value: value or None,
+    help="Way into the stack that you train through, such as trainer or dpo; may be repeated. It decides the"
+    " verdict, beside the plain loop. Default: those of the code, else transformers.Trainer.",
+)
 verbose = click.option(
     "-v", "--verbose", is_flag=True, help="Show all recipes, findings, evidence and links in the text report."
 )
@@ -123,15 +132,7 @@ def examination(command: Command) -> Command:
             help="Precision recipe that you want to train in. It decides the verdict; the other recipes are for"
             " information. Default: the recipe of the code, else of the profile.",
         ),
-        click.option(
-            "--door",
-            "doors",
-            type=click.Choice([LOOP, *DOORS]),
-            multiple=True,
-            callback=lambda _, __, value: value or None,
-            help="Way into the stack that you train through, such as trainer or dpo; may be repeated. It decides the"
-            " verdict, beside the plain loop. Default: those of the code, else transformers.Trainer.",
-        ),
+        doors,
         device,
         timeout(300.0),
         click.option(

@@ -22,7 +22,6 @@ from vc2doctor.matrix.resolve import ResolvedQuery, resolve
 from vc2doctor.matrix.table import Table, table
 from vc2doctor.remedies.question import Goal, Question
 from vc2doctor.remedies.smallest import Remedy, nearest_measured, smallest_remedies
-from vc2doctor.target.doors import DEFAULT_DOORS
 
 
 class VersionsAnswer(Data):
@@ -39,6 +38,10 @@ class VersionsAnswer(Data):
     not_judged: dict[str, str] = Field(default_factory=dict)
     """Packages that the matrix does not model, as they were named: the verdict does not cover them."""
     recipe: str
+    doors: tuple[str, ...] = ()
+    """The ways into the stack that decide the verdict, beside the plain loop."""
+    model_types: tuple[str, ...] = ()
+    """The types of the model that is trained; empty: unknown."""
     judgement: Judgement
     exit_code: int = 0
     """What the command ends with: 0 verified or compatible, 1 incompatible, 3 unverified."""
@@ -79,8 +82,12 @@ def parse_words(words: Sequence[str]) -> VersionQuery:
     return parse.from_words(words)
 
 
-def judge(query: VersionQuery, recipe: str, folder: Path | None = None) -> VersionsAnswer:
+def judge(
+    query: VersionQuery, goal: Goal, folder: Path | None = None, model_types: Sequence[str] = ()
+) -> VersionsAnswer:
     """Return what the matrix in ``folder`` (default: the one that comes with the doctor) knows about a query.
+
+    ``model_types`` are the types of the model that is trained, as its ``config.json`` names them.
 
     Raises:
         CombinationError: a range holds no known release, or there are too many combinations.
@@ -88,24 +95,29 @@ def judge(query: VersionQuery, recipe: str, folder: Path | None = None) -> Versi
         MisspelledNameError: a name is close to one that the matrix judges.
     """
     matrix = load.load(folder or load.shipped())
-    return _answer(resolve(query, matrix), matrix, recipe)
+    return _answer(_of_models(resolve(query, matrix), model_types), matrix, goal)
 
 
-def _judged(query: ResolvedQuery, matrix: Matrix, recipe: str) -> tuple[Judgement, RangeJudgement | None]:
+def _of_models(query: ResolvedQuery, model_types: Sequence[str]) -> ResolvedQuery:
+    fixed = query.fixed.model_copy(update={"model_types": tuple(model_types)})
+    return query.model_copy(update={"fixed": fixed})
+
+
+def _judged(query: ResolvedQuery, matrix: Matrix, goal: Goal) -> tuple[Judgement, RangeJudgement | None]:
     """Return the verdict on a query, and what its ranges consist of; ``None``: it has no range."""
     if not query.axes:
-        return judging.judge(query.fixed, matrix, recipe, DEFAULT_DOORS), None
-    ranged = judge_ranges(query, matrix, recipe)
+        return judging.judge(query.fixed, matrix, goal.recipe, goal.doors), None
+    ranged = judge_ranges(query, matrix, goal.recipe, goal.doors)
     return ranged.judgement, ranged
 
 
-def _answer(query: ResolvedQuery, matrix: Matrix, recipe: str) -> VersionsAnswer:
-    judgement, ranged = _judged(query, matrix, recipe)
+def _answer(query: ResolvedQuery, matrix: Matrix, goal: Goal) -> VersionsAnswer:
+    judgement, ranged = _judged(query, matrix, goal)
     newest = {name: releases[-1] for name, releases in query.axes.items()}
     is_unnamed = judgement.uncertainty == "unnamed"
     # With ranges, the possible conflicts are those of the newest combination that trains.
     example = ranged.newest_working if ranged and not is_unnamed else query.with_releases(newest)
-    conflicts = judging.possible_conflicts(example, matrix, recipe, DEFAULT_DOORS) if example else ()
+    conflicts = judging.possible_conflicts(example, matrix, goal.recipe, goal.doors) if example else ()
     # If a package of the stack is not named, every set is near, so no remedy is better than another. And no package
     # makes up for a Python that was not measured.
     is_python = judgement.uncertainty in {judging.beyond("python", side) for side in ("older", "newer")}
@@ -117,7 +129,9 @@ def _answer(query: ResolvedQuery, matrix: Matrix, recipe: str) -> VersionsAnswer
         newest=query.newest,
         any_version=query.any_version,
         not_judged=query.not_judged,
-        recipe=recipe,
+        recipe=goal.recipe,
+        doors=goal.doors,
+        model_types=query.fixed.model_types,
         judgement=judgement,
         exit_code=EXIT_CODE_OF_VERSIONS[judgement.verdict],
         groups=ranged.groups if ranged else (),
@@ -125,8 +139,8 @@ def _answer(query: ResolvedQuery, matrix: Matrix, recipe: str) -> VersionsAnswer
         matrix=age_of({**query.fixed.versions, **newest}, matrix),
         possible_conflicts=conflicts,
         joined_conflicts=joined_conflicts(conflicts, matrix, by_reason=is_unnamed),
-        nearest_cells=tuple(judging.nearest_cells(query.fixed, matrix.verdicts, recipe)),
-        remedies=_remedies(Question(combination=query.with_releases(newest), matrix=matrix, goal=Goal(recipe=recipe)))
+        nearest_cells=tuple(judging.nearest_cells(query.fixed, matrix.verdicts, goal.recipe)),
+        remedies=_remedies(Question(combination=query.with_releases(newest), matrix=matrix, goal=goal))
         if needs_remedy and not (ranged and ranged.newest_working)
         else (),
     )
@@ -149,10 +163,10 @@ def judge_versions(versions: Mapping[str, str], recipe: str, folder: Path | None
         MatrixError: the matrix cannot be used.
         MisspelledNameError: a name is close to one that the matrix judges.
     """
-    return judge(parse.from_names(versions), recipe, folder)
+    return judge(parse.from_names(versions), Goal(recipe=recipe), folder)
 
 
-def judge_batch(path: Path, recipe: str, folder: Path | None = None) -> BatchAnswer:
+def judge_batch(path: Path, goal: Goal, folder: Path | None = None, model_types: Sequence[str] = ()) -> BatchAnswer:
     """Return the verdicts on the combinations of a JSON Lines file.
 
     Raises:
@@ -162,11 +176,11 @@ def judge_batch(path: Path, recipe: str, folder: Path | None = None) -> BatchAns
     """
     matrix = load.load(folder or load.shipped())
     # The whole file is read first: a wrong line must not end the output in the middle.
-    queries = list(_resolved_lines(path, matrix))
+    queries = [_of_models(query, model_types) for query in _resolved_lines(path, matrix)]
     if not queries:
         message = f'{path}: the file holds no combination. Write one a line, such as {{"torch": "2.5.1"}}.'
         raise CombinationError(message)
-    answers = [_batch_answer(query, matrix, recipe) for query in queries]
+    answers = [_batch_answer(query, matrix, goal) for query in queries]
     codes = {EXIT_CODE_OF_VERSIONS[verdict] for _, verdict in answers}
     worst_first = (EXIT_CODE_OF_VERSIONS[verdict] for verdict in (Verdict.INCOMPATIBLE, Verdict.UNVERIFIED))
     return BatchAnswer(
@@ -184,9 +198,9 @@ def _resolved_lines(path: Path, matrix: Matrix) -> Iterator[ResolvedQuery]:
             raise CombinationError(message) from error
 
 
-def _batch_answer(query: ResolvedQuery, matrix: Matrix, recipe: str) -> tuple[dict[str, object], Verdict]:
+def _batch_answer(query: ResolvedQuery, matrix: Matrix, goal: Goal) -> tuple[dict[str, object], Verdict]:
     """Return the answer on one line, with only the keys that say something, and its verdict."""
-    judgement, ranged = _judged(query, matrix, recipe)
+    judgement, ranged = _judged(query, matrix, goal)
     answer: dict[str, object] = judgement.model_dump(mode="json", exclude_defaults=True)
     details = {
         "groups": _dumped(ranged.groups) if ranged else [],
@@ -195,7 +209,7 @@ def _batch_answer(query: ResolvedQuery, matrix: Matrix, recipe: str) -> tuple[di
         "any_version": list(query.any_version),
         "not_judged": query.not_judged,
         "newer_than_matrix": age_of(query.fixed.versions, matrix).newer,
-        "possible_conflicts": _dumped(judging.possible_conflicts(query.fixed, matrix, recipe, DEFAULT_DOORS))
+        "possible_conflicts": _dumped(judging.possible_conflicts(query.fixed, matrix, goal.recipe, goal.doors))
         if judgement.uncertainty == "unnamed"
         else [],
     }

@@ -14,6 +14,7 @@ from vc2doctor.matrix.conflicts import PossibleConflict, possible_conflicts
 from vc2doctor.matrix.doors import MAX_REASONS, agrees, describe, judge_doors, same_stack, with_doors
 from vc2doctor.matrix.matrix import Matrix
 from vc2doctor.matrix.nearest import joined_cells
+from vc2doctor.matrix.refused import refusals
 from vc2doctor.matrix.verdict import Combination, DoorJudgement, Judgement, Verdict
 
 __all__ = [
@@ -70,8 +71,10 @@ def judge_loop(combination: Combination, matrix: Matrix, recipe: str) -> Judgeme
         had = frozenset({"python", *STACK_PACKAGES, *matrix.verdicts.companions[cell.companions]})
         constraints = [constraint for constraint in constraints if _is_beyond(constraint.when, had)]
         issues = [issue for issue in issues if not issue.probe_sees or _is_beyond(issue.applying(named), had)]
-    if issues or constraints:
-        reasons = [*(issue.title for issue in issues), *map(describe, constraints)]
+    # A cell that trains was installed with these versions, whatever they declare.
+    refused = [] if combination.installed or cell is not None else list(refusals(named, matrix.wheels))
+    if issues or constraints or refused:
+        reasons = [*(issue.title for issue in issues), *map(describe, constraints), *refused]
         return Judgement(
             verdict=Verdict.INCOMPATIBLE,
             reason="; ".join(reasons[:MAX_REASONS]),

@@ -49,6 +49,14 @@ class RangeJudgement(NamedTuple):
     """If only some combinations train: requirements that hold the newest of those, and none that does not train."""
 
 
+class _Judge(NamedTuple):
+    """What every combination is judged by: the further arguments of ``judge``."""
+
+    matrix: Matrix
+    recipe: str
+    doors: tuple[str, ...]
+
+
 class _Part(NamedTuple):
     """Some combinations that behave alike."""
 
@@ -58,12 +66,14 @@ class _Part(NamedTuple):
     judgements: tuple[Judgement, ...]
 
 
-def judge_ranges(query: ResolvedQuery, matrix: Matrix, recipe: str) -> RangeJudgement:
+def judge_ranges(
+    query: ResolvedQuery, matrix: Matrix, recipe: str, doors: Sequence[str] = DEFAULT_DOORS
+) -> RangeJudgement:
     """Return the verdict on training the combinations of a query that has at least one range.
 
     It is the worst of their verdicts, because an installer may choose any of them.
     """
-    parts = _parts(query, {}, list(query.axes), matrix, recipe)
+    parts = _parts(query, {}, list(query.axes), _Judge(matrix, recipe, tuple(doors)))
     by_key: dict[tuple[object, ...], list[_Part]] = defaultdict(list)
     for part in parts:
         # Runs of the last axis that are not consecutive, but otherwise alike, become one group.
@@ -92,20 +102,18 @@ def _requirement(name: str, releases: Sequence[str], range_text: str) -> str:
     return ",".join([f"{name}>={first}", upper, *exclusions])
 
 
-def _parts(
-    query: ResolvedQuery, chosen: Mapping[str, str], axes: Sequence[str], matrix: Matrix, recipe: str
-) -> list[_Part]:
+def _parts(query: ResolvedQuery, chosen: Mapping[str, str], axes: Sequence[str], judging: _Judge) -> list[_Part]:
     """Return the parts of the combinations that have the ``chosen`` releases; ``axes`` are the packages left."""
     axis, *inner_axes = axes
     if not inner_axes:
         combinations = [query.with_releases({**chosen, axis: text}) for text in query.axes[axis]]
-        judged = [(combination, judge(combination, matrix, recipe, DEFAULT_DOORS)) for combination in combinations]
-        keys = [_key(combination, judgement, matrix, recipe) for combination, judgement in judged]
+        judged = [(combination, judge(combination, *judging)) for combination in combinations]
+        keys = [_key(combination, judgement, judging.matrix, judging.recipe) for combination, judgement in judged]
         return [
             _Part((tuple(query.axes[axis][index] for index in run),), key, tuple(judged[index][1] for index in run))
             for key, run in _runs(keys)
         ]
-    inner = [_parts(query, {**chosen, axis: text}, inner_axes, matrix, recipe) for text in query.axes[axis]]
+    inner = [_parts(query, {**chosen, axis: text}, inner_axes, judging) for text in query.axes[axis]]
     signatures = [tuple((part.key, part.releases) for part in parts) for parts in inner]
     joined = []
     for _, run in _runs(signatures):

@@ -49,7 +49,7 @@ class ResolvedQuery(Data):
         """Return the combination that has ``releases`` of the packages with a range."""
         python = releases.get("python", self.fixed.python)
         versions = {name: text for name, text in releases.items() if name != "python"}
-        return Combination(python=python, versions={**self.fixed.versions, **versions}, installed=False)
+        return self.fixed.model_copy(update={"python": python, "versions": {**self.fixed.versions, **versions}})
 
 
 def resolve(query: VersionQuery, matrix: Matrix) -> ResolvedQuery:

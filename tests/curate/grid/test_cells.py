@@ -61,3 +61,8 @@ def test_a_cell_measured_by_an_older_worker_is_outstanding() -> None:
 def test_outstanding_cells_are_grouped_by_torch() -> None:
     lines = [LINE.replace("2.13.0", "2.4.1"), LINE, LINE.replace("2.13.0", "2.4.1").replace("0.10.0", "0.9.0")]
     assert [spec.cell.torch for spec in measure.outstanding(map(parse, lines), [])] == ["2.13.0", "2.4.1", "2.4.1"]
+
+
+def test_the_pinned_versions_are_those_asked_for_exactly() -> None:
+    spec = parse("python=3.11 torch=2.13.0+cpu transformers=4.40.1 peft=0.10.0 numpy<2 trl accelerate==0.30.0")
+    assert spec.pinned == {"torch": "2.13.0", "transformers": "4.40.1", "peft": "0.10.0", "accelerate": "0.30.0"}

@@ -10,11 +10,13 @@ from vc2doctor.core.versions import STACK_PACKAGES, version
 from vc2doctor.curate.compile import boundaries, crosscheck, declared
 from vc2doctor.curate.compile.cells import measured_cells
 from vc2doctor.curate.compile.segments import segments, spans
+from vc2doctor.curate.grid.cells import CellSpec
 from vc2doctor.matrix import releases as released
 from vc2doctor.matrix.compiled import Constraint, Verdicts
 from vc2doctor.matrix.evidence import EvidenceLine
 from vc2doctor.matrix.known_issue import KnownIssue
 from vc2doctor.matrix.load import digest
+from vc2doctor.matrix.refused import refusals
 from vc2doctor.matrix.releases import Wheels
 from vc2doctor.target.doors import LOOP
 
@@ -96,8 +98,16 @@ def _constraints(lines: Sequence[EvidenceLine], wheels: Wheels) -> list[Constrai
     of_loop = [constraint for constraint in of_wheels if constraint.door == LOOP]
     of_other_doors = [constraint for constraint in of_wheels if constraint.door != LOOP]
     # The measurements are failures of the plain loop, so only constraints of the loop can explain them.
-    by_stage = [*of_loop, *boundaries.constraints(lines, of_loop)]
+    by_stage = [*of_loop, *boundaries.constraints([line for line in lines if not _is_refused(line, wheels)], of_loop)]
     return _with_unique_ids([*by_stage, *boundaries.joint_constraints(lines, by_stage), *of_other_doors])
+
+
+def _is_refused(line: EvidenceLine, wheels: Wheels) -> bool:
+    """Return whether a cell was not installed since the versions that were asked for exclude each other."""
+    if line.install == "installed":
+        return False
+    spec = CellSpec(cell=line.cell, extras=line.asked)
+    return any(refusals({**spec.pinned, "python": line.cell.python}, wheels))
 
 
 def _with_unique_ids(constraints: Iterable[Constraint]) -> list[Constraint]:

@@ -53,11 +53,11 @@ def predict(
 ) -> Prediction:
     """Return the matrix's prediction for a door of a cell that is not installed yet.
 
-    The first question is that of ``explain``, with the cell only: it can rule the installation out. The second is that
-    of ``check``, with the versions that the resolver would install (``None``: it finds none).
+    The first question is that of ``explain``, with the versions that the cell asks for: it can rule the installation
+    out. The second is that of ``check``, with the versions that the resolver would install (``None``: it finds none).
     """
     cell, doors = spec.cell, tuple(name for name in (door,) if name != LOOP)
-    versions = {"torch": cell.torch, "transformers": cell.transformers, "peft": cell.peft}
+    versions = spec.pinned
     judgement = judge(Combination(python=cell.python, versions=versions, installed=False), matrix, recipe, doors)
     if resolved is not None and judgement.verdict is not Verdict.INCOMPATIBLE:
         judgement = judge(Combination(python=cell.python, versions={**versions, **resolved}), matrix, recipe, doors)

@@ -1,5 +1,6 @@
 """Specify the cells to measure: the cell, and the requirements that a user would add."""
 
+import re
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
@@ -14,6 +15,7 @@ from vc2doctor.matrix.load import describe_faults
 from vc2doctor.matrix.types import RequirementText
 
 CELL_AXES = ("python", *STACK_PACKAGES)
+_EXACT = re.compile(r"(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^,;*]+)")
 _EXAMPLE = "python=3.11 torch=2.13.0 transformers=4.40.1 peft=0.10.0"
 
 
@@ -31,6 +33,12 @@ class CellSpec(Data):
     def requirements(self) -> tuple[str, ...]:
         """The requirements that the resolver gets."""
         return (*(f"{package}=={getattr(self.cell, package)}" for package in STACK_PACKAGES), *self.extras)
+
+    @property
+    def pinned(self) -> dict[str, str]:
+        """The exact versions that are asked for, by distribution; local parts (``+cpu``) are left out."""
+        exact = (_EXACT.fullmatch(text) for text in self.requirements)
+        return {match["name"]: Version(match["version"]).public for match in exact if match}
 
     @property
     def name(self) -> str:

@@ -1,0 +1,37 @@
+"""What an installer refuses, by what the releases declare."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.facts import SHIPPED
+from vc2doctor.matrix.judge import Combination, Verdict, judge
+from vc2doctor.matrix.refused import refusals
+
+STACK = {"torch": "2.13.0", "transformers": "5.10.4", "peft": "0.19.0"}
+
+
+@pytest.mark.parametrize(
+    ("versions", "expected"),
+    [
+        ({"trl": "1.4.0", "accelerate": "1.3.0"}, "trl 1.4.0 requires accelerate >=1.4.0"),
+        ({"transformers": "4.57.6", "numpy": "1.16.0"}, "transformers 4.57.6 requires numpy >=1.17"),
+        ({"python": "3.9", "trl": "1.4.0"}, "trl 1.4.0 requires Python >=3.10"),
+        ({"python": "3.12", "numpy": "1.24.4"}, "numpy 1.24.4 has no wheel for Python 3.12"),
+    ],
+)
+def test_versions_that_exclude_each_other_are_refused(versions: dict[str, str], expected: str) -> None:
+    assert any(reason.startswith(expected) for reason in refusals(versions, SHIPPED.wheels))
+
+
+def test_versions_that_agree_are_not_refused() -> None:
+    versions = {"python": "3.12", "trl": "1.4.0", "accelerate": "1.4.0", "torch": "2.13.0+cpu"}
+    assert not list(refusals(versions, SHIPPED.wheels))
+
+
+def test_a_refusal_concerns_what_is_to_be_installed_and_not_what_is() -> None:
+    refused = {**STACK, "trl": "1.4.0", "accelerate": "1.3.0"}
+    wanted = judge(Combination(python="3.12", versions=refused, installed=False), SHIPPED, "bf16")
+    assert wanted.verdict is Verdict.INCOMPATIBLE
+    assert "trl 1.4.0 requires accelerate >=1.4.0" in wanted.reason
+    assert "requires" not in judge(Combination(python="3.12", versions=refused), SHIPPED, "bf16").reason
