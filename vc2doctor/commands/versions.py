@@ -124,7 +124,7 @@ def _answer(query: ResolvedQuery, matrix: Matrix, goal: Goal) -> VersionsAnswer:
     is_bad = judgement.verdict in (Verdict.INCOMPATIBLE, Verdict.UNVERIFIED)
     needs_remedy = is_bad and not is_unnamed and not is_python
     return VersionsAnswer(
-        combination=query.fixed.named,
+        combination=_written(query),
         ranges=query.ranges,
         newest=query.newest,
         any_version=query.any_version,
@@ -146,8 +146,18 @@ def _answer(query: ResolvedQuery, matrix: Matrix, goal: Goal) -> VersionsAnswer:
     )
 
 
+def _written(query: ResolvedQuery) -> dict[str, str]:
+    python = query.fixed.python
+    return {**query.fixed.versions, **({} if python is None else {"python": python})}
+
+
 def _remedies(question: Question) -> tuple[Remedy, ...]:
-    """Return the smallest changes; without any, the nearest set that was measured to train."""
+    """Return the smallest changes; without any, the nearest set that was measured to train.
+
+    Where nothing is open but doors that were not measured, no change is known to be better than none.
+    """
+    if question.is_solved_by({}):
+        return ()
     smallest = smallest_remedies(question)
     measured = None if smallest else nearest_measured(question)
     return (measured,) if measured else smallest

@@ -6,6 +6,13 @@ from packaging.version import Version
 
 from vc2doctor.core.data import Data
 
+TRITON = "triton"
+"""The distribution that torch's builds for GPUs bring on Linux: https://pypi.org/pypi/torch/2.13.0/json."""
+CPU_BUILD = "+cpu"
+"""In the version of a build of torch that brings no triton."""
+ANY_VERSION = "0"
+"""Stands for the version of a distribution that an installer chooses."""
+
 
 class Verdict(str, Enum):
     """The matrix's verdict on a combination."""
@@ -30,8 +37,11 @@ class Combination(Data):
 
     @property
     def named(self) -> dict[str, str]:
-        """``versions``, with the key ``python`` if that version is known."""
-        return self.versions if self.python is None else {**self.versions, "python": self.python}
+        """``versions``, with the key ``python`` if that version is known, and with what an installer adds to torch."""
+        added = {} if self.python is None else {"python": self.python}
+        if not self.installed and "torch" in self.versions and CPU_BUILD not in self.versions["torch"]:
+            added[TRITON] = ANY_VERSION
+        return {**added, **self.versions}
 
     def version(self, name: str) -> Version:
         """Return the version of the distribution ``name``.

@@ -84,6 +84,7 @@ def imported(needed: Needs) -> dict[tuple[str, str], dict[str, str]]:
         ("not is_torch_at_least('2.5')", {"torch": "<2.5"}),
         ("is_other_available()", {"other": ">=0.16.0"}),
         ("not is_sagemaker_mp_enabled()", {}),
+        ("is_fbcode() or compare_versions(torch.__version__, '2.7.0') >= 0", {"torch": ">=2.7.0"}),
         ("version.parse(torch.__version__) >= version.parse('2.5')", {"torch": ">=2.5"}),
     ],
 )

@@ -64,7 +64,13 @@ def _missing_symbols(
     wanted = required.when.get(required.provider, "")
     # Where the importing package asks for a version first, only such versions count.
     concerned = {text for text in lacking if contains(wanted, text)}
-    symbol = _MissingSymbol(_name(required), _description(required, _availability(provided.releases, ordered)))
+    available = _availability(provided.releases, ordered)
+    if required.provider == required.package:
+        missing_door = _MissingSymbol(_name(required), f"has no {required.symbol}, which it has {available}")
+        for lacking_range in to_ranges(concerned, ordered):
+            yield _Region(required.door, required.package, range_specifier(lacking_range, ordered), ()), missing_door
+        return
+    symbol = _MissingSymbol(_name(required), _description(required, available))
     for importing_range in required.releases:
         releases = range_specifier(importing_range, wheels.ordered(required.package))
         for lacking_range in to_ranges(concerned, ordered):

@@ -57,7 +57,8 @@ def predict(
     out. The second is that of ``check``, with the versions that the resolver would install (``None``: it finds none).
     """
     cell, doors = spec.cell, tuple(name for name in (door,) if name != LOOP)
-    versions = spec.pinned
+    # An index of the user's can have another build of torch than the public one.
+    versions = {**spec.pinned, **({"torch": resolved["torch"]} if resolved else {})}
     judgement = judge(Combination(python=cell.python, versions=versions, installed=False), matrix, recipe, doors)
     if resolved is not None and judgement.verdict is not Verdict.INCOMPATIBLE:
         judgement = judge(Combination(python=cell.python, versions={**versions, **resolved}), matrix, recipe, doors)

@@ -14,6 +14,9 @@ LAZY_MARKERS = frozenset({"_LazyModule", "_import_structure", "_SUBMOD_ATTRS", "
 SOFT = "~"
 """Begins a guard that counts as met if it cannot be evaluated: a function is known to run on after an early return."""
 
+OBJECTS = {"accelerator": "accelerate.accelerator.Accelerator"}
+"""Attributes of ``self`` in the methods of trainers, with the class of the object that they hold."""
+
 Guards = tuple[str, ...]
 """Source texts of the conditions under which something runs; all of them must hold."""
 
@@ -275,13 +278,18 @@ class _Reader:
                     self._read_expression(part, guards)
 
     def _dotted(self, node: ast.Attribute) -> str:
-        """Return the full name of an attribute of an imported module; empty if it is something else."""
+        """Return the full name of an attribute of an imported module, or of an object of ``OBJECTS``.
+
+        It is empty if the attribute is one of something else.
+        """
         names = [node.attr]
         value = node.value
         while isinstance(value, ast.Attribute):
             names.append(value.attr)
             value = value.value
         base = self._aliases.get(value.id, "") if isinstance(value, ast.Name) else ""
+        if self._soft and isinstance(value, ast.Name) and value.id == "self" and len(names) > 1:
+            base = OBJECTS.get(names.pop(), "")
         return ".".join([base, *reversed(names)]) if base else ""
 
 

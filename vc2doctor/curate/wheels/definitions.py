@@ -46,3 +46,17 @@ def init_keywords(node: ast.stmt) -> frozenset[str] | None:
         # A decorator may accept the old name of a keyword: @deprecate_kwarg("tokenizer", ...).
         names |= strings(decorator)
     return frozenset(names)
+
+
+def has_attribute(node: ast.stmt, name: str) -> bool | None:
+    """Return whether objects of a class have an attribute; ``None``: unknown, because it inherits or is dynamic."""
+    if not isinstance(node, ast.ClassDef) or node.bases:
+        return None
+    names = {entry.name for entry in ast.walk(node) if isinstance(entry, DEFINITIONS)}
+    if "__getattr__" in names:
+        return None
+    targets = (entry for entry in ast.walk(node) if isinstance(entry, ast.Name | ast.Attribute))
+    names |= {
+        entry.id if isinstance(entry, ast.Name) else entry.attr for entry in targets if isinstance(entry.ctx, ast.Store)
+    }
+    return name in names

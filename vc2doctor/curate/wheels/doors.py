@@ -25,6 +25,12 @@ _TRAINER_ROOTS = (
     "transformers.training_args:TrainingArguments._setup_devices",
     "transformers.trainer:Trainer.__init__",
     "transformers.trainer:Trainer.create_accelerator_and_postprocess",
+    "transformers.trainer:Trainer.train",
+    "transformers.trainer:Trainer._inner_training_loop",
+    "transformers.trainer:Trainer._wrap_model",
+    "transformers.trainer:Trainer.get_batch_samples",
+    "transformers.trainer:Trainer.training_step",
+    "transformers.trainer:Trainer.compute_loss",
 )
 _ADAPTER_ROOTS = (
     "transformers.integrations.peft",
@@ -42,8 +48,15 @@ _KBIT_ROOTS = (
     "transformers.quantizers.quantizer_bnb_8bit:Bnb8BitHfQuantizer.validate_environment",
 )
 
+LOADED = {
+    "torchao": ("torchao", "torchao.quantization", "torchao.dtypes"),
+    "bitsandbytes": ("bitsandbytes",),
+}
+"""Packages that the loop loads only because others do where they are installed, with the modules that are loaded. What
+these need in turn is needed together with a release that loads them."""
+
 ROOTS = {
-    "loop": _LOOP_ROOTS,
+    "loop": (*_LOOP_ROOTS, *(module for modules in LOADED.values() for module in modules)),
     "accelerate": ("accelerate.accelerator:Accelerator.__init__",),
     "trainer": _TRAINER_ROOTS,
     "adapter": _ADAPTER_ROOTS,
@@ -53,6 +66,10 @@ ROOTS = {
     "grpo": ("trl.trainer.grpo_trainer", "trl.trainer.grpo_config"),
 }
 """The roots of each door, without those of the doors that it goes through (``vc2doctor.matrix.door_table``)."""
+
+
+ENTRIES = {"sft": ("trl", "SFTTrainer"), "dpo": ("trl", "DPOTrainer"), "grpo": ("trl", "GRPOTrainer")}
+"""Doors that some releases of their package do not have: the module, and the name in it that is the door."""
 
 
 def roots_in(door: str, package: str) -> tuple[str, ...]:

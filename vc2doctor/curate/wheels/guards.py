@@ -26,8 +26,9 @@ NEVER: Condition = {"": ABSENT}
 
 TRUE_GUARDS = frozenset({"is_torch_available"})
 """Functions that return ``True`` in every environment that the doctor looks at: torch is installed."""
-FALSE_GUARDS = frozenset({"is_sagemaker_mp_enabled"})
-"""Functions that return ``False`` in every environment that the doctor looks at: SageMaker's library is not there."""
+FALSE_GUARDS = frozenset({"is_sagemaker_mp_enabled", "is_fbcode"})
+"""Functions that return ``False`` in every environment that the doctor looks at: SageMaker's library is not there, and
+it is not Meta's own repository."""
 FOREIGN_GUARDS = {
     "is_peft_available": "peft",
     "is_datasets_available": "datasets",
@@ -39,7 +40,7 @@ DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn", "cv2": "opencv-pyth
 """Distributions by import package, where the names differ."""
 PROBES = frozenset({"_is_package_available", "is_package_available"})
 """Functions that return whether a package is installed, and its version if they are asked to."""
-PARSERS = frozenset({"parse", "Version", "str"})
+PARSERS = frozenset({"parse", "parse_version", "Version", "str"})
 """Functions that return the version that they get."""
 MAX_DEPTH = 8
 """Calls and names that are followed for one guard: more are a loop, or code that is too clever to follow."""
@@ -69,6 +70,13 @@ class _VersionOf(NamedTuple):
     distribution: str
 
 
+class _Difference(NamedTuple):
+    """How the version of a distribution compares with another: negative if it is older, 0 if it is equal."""
+
+    distribution: str
+    text: str
+
+
 class _Constant(NamedTuple):
     value: object
 
@@ -77,7 +85,7 @@ class _Known(NamedTuple):
     condition: Condition
 
 
-_Value = _Present | _VersionOf | _Constant | _Known | None
+_Value = _Present | _VersionOf | _Difference | _Constant | _Known | None
 """``None``: unknown."""
 
 
@@ -226,6 +234,8 @@ class _Scope:
             return None
         if isinstance(left, _VersionOf):
             return _specified(left.distribution, sign, str(right.value))
+        if isinstance(left, _Difference):
+            return _specified(left.distribution, sign, left.text) if right.value == 0 else None
         return _compared(left, sign, right) if isinstance(left, _Constant) else None
 
     def _subscript(self, node: ast.Subscript) -> _Value:
@@ -258,6 +268,8 @@ class _Scope:
         return None
 
     def _own_call(self, name: str, node: ast.Call) -> _Value:
+        if name == "compare_versions":
+            return _difference(*(self.value(argument) for argument in node.args))
         definition = self._followed(name)
         if definition is None:
             return None
@@ -359,6 +371,13 @@ class _Scope:
         if second == NEVER:
             return None if test is None or first is None else _Known(merged(test, first))
         return None
+
+
+def _difference(*values: _Value) -> _Value:
+    match values:
+        case (_VersionOf(distribution), _Constant(text)):
+            return _Difference(distribution, str(text))
+    return None
 
 
 def _specified(distribution: str, sign: str, text: str) -> _Value:

@@ -19,7 +19,7 @@ from vc2doctor.curate.wheels.contents import (
     of_function,
     parse,
 )
-from vc2doctor.curate.wheels.definitions import Definition, definitions, init_keywords
+from vc2doctor.curate.wheels.definitions import Definition, definitions, has_attribute, init_keywords
 from vc2doctor.curate.wheels.guards import Condition, Evaluator
 from vc2doctor.matrix.releases import RESULT_END
 
@@ -168,8 +168,14 @@ class Reader:
         first, _, rest = symbol.partition(".")
         if rest and self.file_of(f"{module}.{first}"):
             return self.provides(f"{module}.{first}", rest)
-        # Without such a module it is an attribute of a class or a function, and which ones they have is not read.
-        return self._binds(module, first)
+        # Without such a module it is an attribute of a class, or of something whose attributes are not read.
+        return self._binds(module, first) and (not rest or self._has_attribute(module, first, rest))
+
+    def _has_attribute(self, module: str, name: str, attribute: str) -> bool:
+        """Return whether objects of a class have an attribute; ``True`` if that is unknown."""
+        definition = self.definition(module, name)
+        known = has_attribute(definition.node, attribute.partition(".")[0]) if definition else None
+        return known is not False
 
     def _binds(self, module: str, symbol: str) -> bool:
         if self.file_of(module) is None or not symbol or symbol == "*":

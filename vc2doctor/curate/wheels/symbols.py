@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeVar
 
 from packaging.version import Version
 
-from vc2doctor.curate.wheels.doors import ROOTS, roots_in
+from vc2doctor.curate.wheels.doors import ENTRIES, LOADED, ROOTS, roots_in
 from vc2doctor.curate.wheels.guards import ALWAYS
 from vc2doctor.curate.wheels.read import Cache, Reader
 from vc2doctor.curate.wheels.walk import FrozenCondition, Need, Needs, needs
@@ -26,6 +26,7 @@ from vc2doctor.matrix.releases import (
     range_specifier,
     to_ranges,
 )
+from vc2doctor.target.doors import LOOP
 
 NESTED = ("torch.utils.cpp_extension",)
 """Modules that need a third package only if somebody imports them: ``import torch`` does not."""
@@ -74,8 +75,15 @@ class _Collected(NamedTuple):
 
 
 def read(readers: Readers, releases: Mapping[str, Mapping[str, Release]], report: Callable[[str], None]) -> Symbols:
-    """Return what the wheels need from each other behind each door, and which releases provide it."""
+    """Return what the wheels need from each other behind each door, and which releases provide it.
+
+    A package whose older releases lack a door needs the door from itself.
+    """
     collected = _collect(readers, report)
+    for door, (module, symbol) in ENTRIES.items():
+        if module in readers:
+            need = Need(module, symbol, is_use=False, condition=())
+            collected.needs[_Key(module, door, need)] = dict.fromkeys(readers[module], "")
     providing = _providing({key.need for key in collected.needs}, readers, report)
     ordered = {name: tuple(sorted(versions, key=Version)) for name, versions in releases.items()}
     kept: dict[_Key, dict[str, str]] = {}
@@ -83,7 +91,9 @@ def read(readers: Readers, releases: Mapping[str, Mapping[str, Release]], report
         provided = providing[_symbol(key.need)]
         # A symbol that every release provides cannot be missing.
         if len(provided) < len(ordered[distribution(key.need.module)]):
-            satisfiable = _satisfiable(files, releases[key.package], provided, releases[distribution(key.need.module)])
+            provider = distribution(key.need.module)
+            is_own = key.package == provider
+            satisfiable = files if is_own else _satisfiable(files, releases[key.package], provided, releases[provider])
             if satisfiable:
                 kept[key] = satisfiable
     return Symbols(
@@ -135,7 +145,31 @@ def _collect(readers: Readers, report: Callable[[str], None]) -> _Collected:
             paths = [(text, reader.path) for text, reader in by_version.items()]
             for text, by_door in _in_parallel(_needs_by_door, paths, package, doors, others - {package}):
                 _add(collected, name, text, by_door, nested)
-    return collected
+    return _Collected(_with_loaders(collected.needs, readers), collected.refusals)
+
+
+def _with_loaders(collected: Mapping[_Key, dict[str, str]], readers: Readers) -> dict[_Key, dict[str, str]]:
+    """Return what was collected; a package of ``LOADED`` needs something only beside a release that loads it."""
+    result = {key: files for key, files in collected.items() if key.package not in LOADED}
+    loaders = {package: list(_loaders(package, result, readers)) for package in LOADED}
+    for key, files in collected.items():
+        for loader in loaders.get(key.package, ()):
+            condition = tuple(sorted((*key.need.condition, loader)))
+            result[key._replace(need=key.need._replace(condition=condition))] = files
+    return result
+
+
+def _loaders(package: str, collected: Mapping[_Key, dict[str, str]], readers: Readers) -> Iterator[tuple[str, str]]:
+    """Yield the packages that import ``package`` in the loop where it is installed, with ranges of their releases."""
+    releases: dict[str, set[str]] = defaultdict(set)
+    for key, files in collected.items():
+        is_loading = distribution(key.need.module) == package and not key.need.is_use
+        # A condition on a third package leaves open whether it is loaded.
+        if key.door == LOOP and is_loading and {name for name, _ in key.need.condition} <= {package}:
+            releases[key.package].update(files)
+    for name, selected in releases.items():
+        ordered = tuple(sorted(readers[name], key=Version))
+        yield from ((name, range_specifier(some, ordered)) for some in to_ranges(selected, ordered))
 
 
 _Paths = Sequence[tuple[str, Path]]
