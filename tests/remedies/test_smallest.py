@@ -98,9 +98,9 @@ def test_remedy_does_not_lead_to_the_next_warning() -> None:
 
 
 def test_avoided_issue_is_resolved_without_a_new_one() -> None:
-    asked = question({**OLD, "peft": "0.13.2"}, avoided=("transformers-new-accelerate-dispatch-batches",))
+    asked = question({"trl": "0.14.0", "datasets": "5.2.0"}, avoided=("trl-new-transformers",))
     (first, *_) = requirements_of(asked)
-    assert first == ("accelerate==0.34.2",)
+    assert first == ("trl==0.15.0",)
 
 
 def test_wanted_release_is_the_nearest_one_that_works() -> None:

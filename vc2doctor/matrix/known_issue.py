@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
+from packaging.requirements import Requirement
 from pydantic import AfterValidator, Field
 
 from vc2doctor.core.data import Data
@@ -59,6 +60,17 @@ class KnownIssue(Data):
         """Return whether the defect makes training a model of these types under ``recipe`` fail."""
         is_general = not self.doors and self.is_of(model_types) is True
         return is_general and self.severity == "error" and self.affects(recipe)
+
+    def is_fixed_by(self, versions: Mapping[str, str]) -> bool:
+        """Return whether versions are those of one of the fixes, beyond not being those of the defect."""
+        return any(
+            all(
+                requirement.name in versions
+                and requirement.specifier.contains(versions[requirement.name], prereleases=True)
+                for requirement in map(Requirement, fix)
+            )
+            for fix in self.fix
+        )
 
     def concerns(self, recipe: str) -> bool:
         """Return whether a user who trains under ``recipe`` should read about the defect: an error or a warning."""

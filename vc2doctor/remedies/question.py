@@ -73,6 +73,7 @@ class Question(Data):
             not self.unmet_after(changes)
             and all(name in versions and contains(text, versions[name]) for name, text in self.goal.wanted.items())
             and not any(issue.applies_to(versions) for issue in self._avoided_issues)
+            and all(issue.is_fixed_by(versions) for issue in self._issues_of_models)
             and _is_good(self.judged(changes))
         )
 
@@ -124,8 +125,14 @@ class Question(Data):
     @cached_property
     def _avoided_issues(self) -> tuple[KnownIssue, ...]:
         """Known issues that must not apply, even to a measured cell: it may lack the package that they name."""
-        recipe, avoided = self.goal.recipe, self.goal.avoided
-        return tuple(issue for issue in self.matrix.issues if issue.blocks(recipe) or issue.id in avoided)
+        recipe, avoided, types = self.goal.recipe, self.goal.avoided, self.combination.model_types
+        return tuple(issue for issue in self.matrix.issues if issue.blocks(recipe, types) or issue.id in avoided)
+
+    @cached_property
+    def _issues_of_models(self) -> tuple[KnownIssue, ...]:
+        """Defects of the model that is trained: releases before them do not have the model, so only the fix helps."""
+        named = self.combination.named
+        return tuple(issue for issue in self._avoided_issues if issue.model_types and issue.applies_to(named))
 
     @cached_property
     def regions(self) -> tuple[dict[str, str], ...]:
