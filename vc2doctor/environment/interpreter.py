@@ -42,9 +42,13 @@ def find(python: str) -> str:
 
 
 def variables(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the environment variables for a child in the target: the user's own, without those that disturb it."""
+    """Return the environment variables for a child in the target: the user's own, without those that disturb it.
+
+    The child writes no bytecode into the target; it may write where ``PYTHONPYCACHEPREFIX`` says.
+    """
     inherited = {name: value for name, value in os.environ.items() if name not in _DROPPED_VARIABLES}
-    return {**inherited, "PYTHONDONTWRITEBYTECODE": "1", **(extra or {})}
+    own = {} if "PYTHONPYCACHEPREFIX" in inherited else {"PYTHONDONTWRITEBYTECODE": "1"}
+    return {**inherited, **own, **(extra or {})}
 
 
 class TargetFacts:

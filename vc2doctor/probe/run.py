@@ -75,4 +75,4 @@ def planned_rounds(recipes: Sequence[str], spec: Mapping[str, Any]) -> int:
 
 def _command(python: str, descriptor: int, device: str, recipes: Sequence[str], spec: Path) -> list[str]:
     options = ["--events", str(descriptor), "--device", device, "--recipes", ",".join(recipes), "--spec", str(spec)]
-    return [python, "-B", str(WORKER), *options]
+    return [python, str(WORKER), *options]

@@ -82,3 +82,17 @@ def test_a_door_that_older_releases_lack_is_needed_from_the_package_itself(tmp_p
     }
     (need,) = required(readers)
     assert (need.package, need.module, need.symbol, need.door) == ("trl", "trl", "GRPOTrainer", "grpo")
+
+
+def test_a_name_of_compiled_code_stays_when_the_package_stops_using_it(tmp_path: Path) -> None:
+    readers = {
+        "torch": {
+            "1": release(tmp_path, "torch", "1", __init__=""),
+            "2": release(tmp_path, "torch", "2", __init__="", use="import torch\nKINDS = (torch.uint1,)"),
+            "3": release(tmp_path, "torch", "3", __init__=""),
+        },
+        "peft": {"0.1": release(tmp_path, "peft", "0.1", __init__="import torch\nKIND = torch.uint1")},
+    }
+    releases = {name: {text: Release(date="2026-01-01") for text in versions} for name, versions in readers.items()}
+    (entry,) = symbols.read(readers, releases, lambda _: None).provided
+    assert (entry.symbol, entry.releases) == ("uint1", (("2", "3"),))

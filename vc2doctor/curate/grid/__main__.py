@@ -137,6 +137,8 @@ def _grid_settings(jobs: int, device: str, interpreters: str) -> Iterator[measur
         # Otherwise each of the probes would start a thread for every core.
         os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // jobs)))
     with tempfile.TemporaryDirectory(prefix="vc2doctor-grid-") as folder:
+        # Without it, every probe would compile the stack again: half of the time of a cell.
+        os.environ.setdefault("PYTHONPYCACHEPREFIX", str(Path(folder, "bytecode")))
         yield measure.GridSettings(
             interpreters=json.loads(interpreters), environment={}, device=device, jobs=jobs, folder=Path(folder)
         )

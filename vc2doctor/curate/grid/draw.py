@@ -115,12 +115,19 @@ def _spec(
     pythons: Sequence[str],
     generator: random.Random,
 ) -> CellSpec | None:
-    """Return the cell with ``versions``; ``None``: its torch is none of those to draw, or has no wheel for a Python."""
-    supported = [python for python in pythons if _has_wheel(wheels, versions["torch"], python)]
+    """Return the cell with ``versions``; ``None``: its torch is none of those to draw, or no Python has all wheels."""
+    beside = [(name, text) for name, text in versions.items() if name not in STACK_PACKAGES]
+    supported = [
+        python
+        for python in pythons
+        if _has_wheel(wheels, versions["torch"], python)
+        # What has to be built from source takes minutes, and depends on the compilers of the machine.
+        and all(wheels.releases[name][text].supports(python) for name, text in beside)
+    ]
     if not supported or versions["torch"] not in torches:
         return None
     cell = Cell(python=generator.choice(supported), **{name: versions[name] for name in STACK_PACKAGES})
-    others = tuple(f"{name}=={text}" for name, text in sorted(versions.items()) if name not in STACK_PACKAGES)
+    others = tuple(f"{name}=={text}" for name, text in sorted(beside))
     extras = tuple(extra for extra in extras_of(versions["torch"]) if "numpy" not in versions)
     return CellSpec(cell=cell, extras=(*extras, *others))
 

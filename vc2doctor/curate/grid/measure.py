@@ -2,7 +2,7 @@
 
 import os
 import shutil
-import tempfile
+import threading
 import time
 from collections.abc import Callable, Collection, Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -96,7 +96,7 @@ def _finished(
     waiting = list(specs)
     running: dict[Future[EvidenceLine], CellSpec] = {}
     last_torch = ""
-    with ThreadPoolExecutor(settings.jobs) as pool:
+    with ThreadPoolExecutor(settings.jobs, thread_name_prefix="slot") as pool:
         try:
             while waiting or running:
                 while waiting and len(running) < settings.jobs and _may_start(waiting[0], running.values(), settings):
@@ -138,7 +138,8 @@ def measure(spec: CellSpec, settings: GridSettings) -> EvidenceLine:
     Raises:
         DoctorError: the cell could not be measured because of this machine.
     """
-    folder = Path(tempfile.mkdtemp(prefix="cell-", dir=settings.folder)) / "env"
+    # Each thread builds in one place, so that bytecode stays valid for the files that the next cell shares.
+    folder = settings.folder / threading.current_thread().name / "env"
     start = time.monotonic()
     try:
         interpreter = settings.interpreters.get(spec.cell.python, spec.cell.python)

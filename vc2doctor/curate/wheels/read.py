@@ -189,6 +189,13 @@ class Reader:
             return True
         return bool(read.lazy_names) and symbol in self._exported_names
 
+    def is_only_used(self, module: str, symbol: str) -> bool:
+        """Return whether nothing but a use of it in the package itself shows that a module has a symbol."""
+        if module not in SELF_USED or symbol not in self._self_used:
+            return False
+        read = self.contents(module)
+        return symbol not in read.bound_names | read.lazy_names | self._bound_names(module, frozenset())
+
     def _returns_truth_value(self, module: str, name: str) -> bool:
         """Return whether the result of a function may be false; ``True`` if the function is not found."""
         definition = self.definition(module, name)

@@ -251,18 +251,32 @@ def _providing(wanted: set[Need], readers: Readers, report: Callable[[str], None
         if symbols:
             report(f"reading what {name} provides")
             paths = [(text, reader.path) for text, reader in by_version.items()]
+            only_used: dict[_Symbol, set[str]] = defaultdict(set)
             for text, found in _in_parallel(_provided, paths, name.replace("-", "_"), symbols):
-                for symbol in found:
+                for symbol, is_only_used in found.items():
                     providing[symbol].add(text)
+                    if is_only_used:
+                        only_used[symbol].add(text)
+            for symbol, releases in only_used.items():
+                if releases == providing[symbol]:
+                    providing[symbol] |= _later(releases, by_version)
     return providing
 
 
-def _provided(paths: _Paths, package: str, symbols: Sequence[_Symbol]) -> list[tuple[str, list[_Symbol]]]:
+def _later(releases: Iterable[str], known: Iterable[str]) -> set[str]:
+    """Return the releases after the first of some: that a package stops using a name of its own removes no name."""
+    first = min(map(Version, releases))
+    return {text for text in known if Version(text) >= first}
+
+
+def _provided(paths: _Paths, package: str, symbols: Sequence[_Symbol]) -> list[tuple[str, dict[_Symbol, bool]]]:
+    """Return the symbols that each release provides, and whether only a use of its own shows it."""
     cache = Cache()
     result = []
     for text, path in paths:
         reader = Reader(path, package, cache)
-        result.append((text, [symbol for symbol in symbols if reader.provides(*symbol)]))
+        found = [symbol for symbol in symbols if reader.provides(*symbol)]
+        result.append((text, {symbol: reader.is_only_used(*symbol) for symbol in found}))
     return result
 
 

@@ -27,7 +27,7 @@ def _train(kit: Any) -> List[Optional[float]]:
     variables = {**os.environ, "GLOO_SOCKET_IFNAME": _loopback()}
     processes = [
         subprocess.Popen(
-            [sys.executable, "-B", package, "--rank", str(rank), "--folder", kit.folder],
+            [sys.executable, package, "--rank", str(rank), "--folder", kit.folder],
             env=variables,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
