@@ -61,7 +61,8 @@ def _for_unknown_cause(examination: Examination, suspects: frozenset[str] = froz
         )
         return f"{remedy} Start with {enumerated(others)}, which the exception names." if others else remedy, ()
     question = examination.question()
-    plan = remedies.plan(examination.environment, question, suspects=suspects or frozenset(STACK_PACKAGES))
+    every = suspects or frozenset(STACK_PACKAGES)
+    plan = remedies.plan(examination.environment, question, suspects=every, named=suspects)
     return in_words(examination, plan)
 
 

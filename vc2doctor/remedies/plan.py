@@ -14,6 +14,7 @@ from vc2doctor.environment.model import COMPANION_PACKAGES, Environment
 from vc2doctor.matrix.judge import Combination
 from vc2doctor.matrix.matrix import Matrix
 from vc2doctor.remedies import commands, requirements
+from vc2doctor.remedies.by_date import raised_to_date
 from vc2doctor.remedies.question import Goal, Question, Requires
 from vc2doctor.remedies.smallest import Remedy, nearest_measured, smallest_remedies
 
@@ -60,16 +61,26 @@ def question_of(environment: Environment, combination: Combination, matrix: Matr
     return question.model_copy(update={"requires": (*declared, *released)}) if released else question
 
 
-def plan(environment: Environment, question: Question, *, suspects: frozenset[str] = frozenset()) -> VersionPlan:
+def plan(
+    environment: Environment,
+    question: Question,
+    *,
+    suspects: frozenset[str] = frozenset(),
+    named: frozenset[str] = frozenset(),
+) -> VersionPlan:
     """Return the plan that solves ``question``, with the commands for ``environment``.
 
-    If no small change is known, the plan holds the nearest measured set. ``suspects`` are packages that an exception
-    names although the matrix knows no conflict; then the measured set changes one of them.
+    If no small change is known, the plan holds the nearest measured set. ``suspects`` are packages that may be the
+    cause although the matrix knows no conflict; then the measured set changes one of them. If an exception has
+    ``named`` packages, a change that is likely to help comes before it.
     """
     is_solved = question.is_solved_by({})
     remedies = smallest_remedies(question)
+    likely = raised_to_date(question, named) if is_solved else None
+    if likely is not None:
+        remedies = (likely,)
     measured = None
-    if suspects or not (remedies or is_solved):
+    if not remedies and (suspects or not is_solved):
         measured = nearest_measured(question, suspects)
     ways = [*remedies, *([measured] if measured else [])]
     reinstalled = _damaged(environment, question)

@@ -211,6 +211,12 @@ class Question(Data):
         texts.update(companions[package] for companions in verdicts.companions if package in companions)
         return tuple(sorted(texts, key=Version))
 
+    def release_date(self, package: str) -> str:
+        """Return the day on which the installed release of a package was uploaded; empty if that is not known."""
+        text = self.combination.versions.get(package)
+        release = self.matrix.wheels.releases.get(package, {}).get(version(text).public) if text else None
+        return release.date if release else ""
+
     @cached_property
     def _recommended(self) -> dict[str, set[str]]:
         """The lowest versions that the fixes of known issues and the goal ask for, by distribution."""
