@@ -9,7 +9,17 @@ from hypothesis import strategies as st
 from vc2doctor.core.failure import Failure, Missing
 from vc2doctor.remedies.observed import named_packages, wanted_versions
 
-INSTALLED = ("torch", "transformers", "peft", "tokenizers", "torchao", "accelerate", "bitsandbytes", "huggingface-hub")
+INSTALLED = (
+    "torch",
+    "transformers",
+    "peft",
+    "tokenizers",
+    "torchao",
+    "accelerate",
+    "bitsandbytes",
+    "huggingface-hub",
+    "numpy",
+)
 
 MESSAGES = [
     (
@@ -36,6 +46,7 @@ MESSAGES = [
     ),
     ("huggingface_hub>=1.3.0,<2.0 is required, but found huggingface-hub==0.36.0", {"huggingface-hub": ">=1.3.0,<2.0"}),
     ("Please upgrade accelerate to at least 0.21.0.", {"accelerate": ">=0.21.0"}),
+    ("pyarrow requires NumPy 2.0 or newer, found 1.26.4", {"numpy": ">=2.0"}),
     ("This needs torchao version 0.7 or newer", {"torchao": ">=0.7"}),
     ("einops>=0.8 is required", {}),
     ("optimizer got an empty parameter list", {}),

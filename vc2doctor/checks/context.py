@@ -104,13 +104,14 @@ class Examination(Data):
 
     @property
     def failures(self) -> tuple[Failure, ...]:
-        """The exceptions that stopped an import, the control, the recipe that decides, or the adapter."""
+        """The exceptions that stopped an import, the control, the recipe that decides, the adapter, or a door."""
         if self.probe is None:
             return ()
         recipes = [self.probe.recipe(name) for name in (CONTROL, self.plan.precision)]
         of_recipes = [run.failure.error for run in recipes if run is not None and run.failure is not None]
         adapter = self.probe.adapter.error if self.probe.adapter else None
-        found = [self.probe.import_failure, *of_recipes, adapter]
+        of_doors = [outcome.error for outcome in self.doors if outcome.matters and outcome.outcome == "failed"]
+        found = [self.probe.import_failure, *of_recipes, adapter, *of_doors]
         return tuple(failure for failure in found if failure is not None)
 
     @property

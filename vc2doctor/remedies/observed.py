@@ -23,6 +23,11 @@ _SENTENCES = (
         rf"(?:requires?|needs?) (?:the )?[`']?([\w.-]+)[`']? (?:library )?(?:version |at least )+{_VERSION}",
         re.IGNORECASE,
     ),
+    # "pyarrow requires NumPy 2.0 or newer, found 1.26.4"
+    re.compile(
+        rf"(?:requires?|needs?) (?:the )?[`']?([\w.-]+)[`']? {_VERSION} (?:or|and) (?:newer|higher|later|above)",
+        re.IGNORECASE,
+    ),
     # "Please upgrade accelerate to 0.26.0", "update bitsandbytes to at least 0.46.1"
     re.compile(rf"(?:upgrade|update) [`']?([\w.-]+)[`']? to (?:at least )?(?:version )?{_VERSION}", re.IGNORECASE),
 )
