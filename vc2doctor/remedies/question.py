@@ -156,15 +156,21 @@ class Question(Data):
 
     @cached_property
     def warned_regions(self) -> tuple[dict[str, str], ...]:
-        """Regions of known issues that break only some training code, as far as a remedy should avoid them.
+        """Regions that break only some training code, as far as a remedy should avoid them.
 
-        One that is there already and that torch takes part in stays: torch is not changed for a warning.
+        They are those of known issues, and those in which a door fails that most people use and that does not matter
+        here. One that is there already and that torch takes part in stays: torch is not changed for a warning.
         """
         named = self.combination.named
         issues = [
             issue for issue in self.matrix.issues if issue.severity == "warning" and issue.concerns(self.goal.recipe)
         ]
-        regions = (dict(when) for issue in issues for when in issue.when)
+        regions = [dict(when) for issue in issues for when in issue.when]
+        others = tuple(each for door in DEFAULT_DOORS for each in lineage(door) if each not in self._doors)
+        constraints = self.matrix.verdicts.constraints_for(
+            self.goal.recipe, installed=self.combination.installed, doors=others
+        )
+        regions += [dict(constraint.when) for constraint in constraints if others]
         return tuple(when for when in regions if "torch" not in when or not holds(when, named))
 
     @cached_property
