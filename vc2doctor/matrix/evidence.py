@@ -1,5 +1,6 @@
 """Evidence: each line of a file is one measured cell."""
 
+from functools import cached_property
 from typing import Literal
 
 from packaging.requirements import Requirement
@@ -65,7 +66,7 @@ class EvidenceLine(Data):
         """The line as JSON, without a line break."""
         return self.model_dump_json(by_alias=True, exclude_none=True)
 
-    @property
+    @cached_property
     def versions(self) -> dict[str, str]:
         """Every known version, by distribution (and ``python``): requirements, resolved packages, the cell."""
         pinned = {}
