@@ -112,7 +112,11 @@ class Kit:
         core.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
         names = dict(zip(("pad_token", "bos_token", "unk_token"), special))
         names["eos_token"] = names["pad_token"]
-        tokenizer = self.runtime.transformers.PreTrainedTokenizerFast(tokenizer_object=core, **names)
+        # Models for language take no token types, and generate() refuses what a model does not take.
+        inputs = ["input_ids", "attention_mask"]
+        tokenizer = self.runtime.transformers.PreTrainedTokenizerFast(
+            tokenizer_object=core, model_input_names=inputs, **names
+        )
         tokenizer.chat_template = _CHAT_TEMPLATE
         return tokenizer
 
