@@ -27,7 +27,8 @@ def test_an_old_transformers_is_raised_to_the_date_of_the_trainer() -> None:
     asked = question({**old, "huggingface-hub": "0.36.2", "numpy": "1.26.4", "datasets": "3.6.0"}, doors=("dpo",))
     remedy = raised_to_date(asked, {"trl"})
     assert remedy is not None
-    assert list(remedy.changes) == ["transformers"]
+    assert remedy.requirements == ("transformers==4.31.0",)
+    assert remedy.reason == "likely, but not measured: transformers 4.31.0 was released on 2023-07-18, before trl 0.5.0"
 
 
 def test_nothing_is_guessed_without_a_suspect_or_for_torch() -> None:

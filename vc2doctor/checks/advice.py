@@ -35,8 +35,10 @@ def change_versions(examination: Examination) -> tuple[str, tuple[str, ...]]:
     return in_words(examination, plan) if plan.commands or not plan.is_solved else _for_unknown_cause(examination)
 
 
-def install_what_fails(examination: Examination, failure: Failure) -> tuple[str, tuple[str, ...]]:
-    """Return the remedy for ``failure``, in words and as commands.
+def install_what_fails(
+    examination: Examination, failure: Failure, *, caller: frozenset[str] = frozenset()
+) -> tuple[str, tuple[str, ...]]:
+    """Return the remedy for ``failure``, in words and as commands; ``caller`` are the packages that were asked to run.
 
     A module that no installed distribution has is installed by its name. A version that the message asks for is
     installed if the rest allows it. Without such a hint, the conflicts that the matrix knows decide; if it knows none,
@@ -49,7 +51,8 @@ def install_what_fails(examination: Examination, failure: Failure) -> tuple[str,
         return f"Install {name}. The code needs it, and no installed package requires it.", (command,)
     if not examination.version_plan.is_solved:
         return change_versions(examination)
-    return _for_unknown_cause(examination, named_packages(failure, examination.versions))
+    named = named_packages(failure, examination.versions)
+    return _for_unknown_cause(examination, named | (caller & examination.versions.keys()))
 
 
 def _for_unknown_cause(examination: Examination, suspects: frozenset[str] = frozenset()) -> tuple[str, tuple[str, ...]]:

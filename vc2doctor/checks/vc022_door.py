@@ -17,6 +17,7 @@ from vc2doctor.checks import advice
 from vc2doctor.checks.context import Examination
 from vc2doctor.checks.symptoms import describe
 from vc2doctor.findings import Finding, Severity
+from vc2doctor.matrix.door_table import DOORS
 from vc2doctor.probe.doors import DoorOutcome
 
 _URL = "https://huggingface.co/docs/transformers/main_classes/trainer"
@@ -35,7 +36,8 @@ def check(examination: Examination) -> Iterator[Finding]:
 
 def _failed(examination: Examination, outcome: DoorOutcome) -> Finding:
     if outcome.error is not None:
-        remedy, commands = advice.install_what_fails(examination, outcome.error)
+        packages = frozenset(DOORS[outcome.door].packages)
+        remedy, commands = advice.install_what_fails(examination, outcome.error, caller=packages)
         evidence = describe(outcome.error)
     else:
         remedy, commands = advice.change_versions(examination)
