@@ -22,7 +22,7 @@ def test_missing_packages_are_named_and_a_measured_set_is_the_remedy() -> None:
     (finding,) = findings_of(vc001_missing, examination({"numpy": "2.4.6"}))
     assert finding.severity is Severity.ERROR
     assert finding.message == "torch, transformers, peft are not installed"
-    assert finding.commands[0].startswith("/env/bin/python -m pip install torch==2.13.0 transformers==")
+    assert finding.commands[0].startswith("/env/bin/python -m pip install torch==2.15.0 transformers==")
 
 
 def test_if_only_peft_is_missing_only_peft_is_installed() -> None:

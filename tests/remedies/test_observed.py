@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vc2doctor.core.failure import Failure, Missing
-from vc2doctor.remedies.observed import named_packages, wanted_versions
+from vc2doctor.remedies.observed import named_packages, requirement_for, wanted_versions
 
 INSTALLED = (
     "torch",
@@ -71,3 +71,19 @@ def test_packages_of_the_message_the_file_and_the_import_are_suspects() -> None:
 @given(st.text())
 def test_any_message_is_read(message: str) -> None:
     assert wanted_versions(failure(message), INSTALLED) is not None
+
+
+@pytest.mark.parametrize(
+    ("module", "installed", "expected"),
+    [
+        ("pkg_resources", {"setuptools": "84.2.1"}, "setuptools<82"),
+        ("pkg_resources", {"setuptools": "80.0.0"}, None),
+        ("PIL.Image", {}, "pillow"),
+        ("einops", {}, "einops"),
+        ("torch.distributed.tensor", {"torch": "2.4.0"}, None),
+    ],
+)
+def test_a_missing_module_is_installed_by_the_name_of_its_distribution(
+    module: str, installed: dict[str, str], expected: str | None
+) -> None:
+    assert requirement_for(module, installed) == expected

@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping
 
-from packaging.utils import canonicalize_name
-
 from vc2doctor.checks.context import Examination
 from vc2doctor.core.failure import Failure
 from vc2doctor.core.versions import STACK_PACKAGES
@@ -14,7 +12,7 @@ from vc2doctor.matrix.judge import Verdict, judge_loop
 from vc2doctor.matrix.known_issue import KnownIssue
 from vc2doctor.remedies import commands
 from vc2doctor.remedies import plan as remedies
-from vc2doctor.remedies.observed import named_packages
+from vc2doctor.remedies.observed import named_packages, requirement_for
 from vc2doctor.remedies.plan import VersionPlan
 from vc2doctor.remedies.smallest import Remedy
 from vc2doctor.target.shared.recipes import RECIPES
@@ -45,10 +43,11 @@ def install_what_fails(
     the answer is the nearest measured set that replaces a package which the exception names.
     """
     missing = failure.missing
-    name = missing.module.partition(".")[0] if missing and missing.symbol is None else None
-    if name is not None and canonicalize_name(name) not in examination.versions:
-        command = commands.change(examination.environment, [name])
-        return f"Install {name}. The code needs it, and no installed package requires it.", (command,)
+    is_module = missing is not None and missing.symbol is None
+    wanted = requirement_for(missing.module, examination.versions) if missing and is_module else None
+    if wanted is not None:
+        command = commands.change(examination.environment, [wanted])
+        return f"Install {wanted}. The code needs it, and no installed package requires it.", (command,)
     if not examination.version_plan.is_solved:
         return change_versions(examination)
     named = named_packages(failure, examination.versions)

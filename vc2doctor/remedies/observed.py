@@ -1,13 +1,26 @@
 """What an exception says about versions: the release that its message asks for, and the packages that it names."""
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
+from packaging.requirements import Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
 from vc2doctor.core.failure import Failure
+from vc2doctor.core.versions import contains
 
+_REQUIREMENTS = {
+    "pkg_resources": "setuptools<82",
+    "PIL": "pillow",
+    "cv2": "opencv-python",
+    "dateutil": "python-dateutil",
+    "skimage": "scikit-image",
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+}
+"""What to install for an import package whose distribution has another name. setuptools has pkg_resources up to 81.0.0
+(read in its wheels: ``matrices/releases.json``)."""
 _VERSION = r"v?(\d+(?:\.\w+)*)"
 _CLAUSE = r"(?:==|>=|<=|~=|!=|>|<)\s*\d[\w.]*(?:\.\*)?"
 _REQUIREMENT = re.compile(rf"(?<![\w.-])([A-Za-z][\w.-]*?)(?:\[[\w,-]+\])?\s*({_CLAUSE}(?:\s*,\s*{_CLAUSE})*)")
@@ -31,6 +44,15 @@ _SENTENCES = (
     # "Please upgrade accelerate to 0.26.0", "update bitsandbytes to at least 0.46.1"
     re.compile(rf"(?:upgrade|update) [`']?([\w.-]+)[`']? to (?:at least )?(?:version )?{_VERSION}", re.IGNORECASE),
 )
+
+
+def requirement_for(module: str, installed: Mapping[str, str]) -> str | None:
+    """Return the requirement that brings a missing module; ``None``: it is installed, so it should be there."""
+    top = module.partition(".")[0]
+    requirement = Requirement(_REQUIREMENTS.get(top, top))
+    found = installed.get(canonicalize_name(requirement.name))
+    is_met = found is not None and contains(str(requirement.specifier), found)
+    return None if is_met else str(requirement)
 
 
 def wanted_versions(failure: Failure, installed: Collection[str]) -> dict[str, str]:
