@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from vc2doctor.core.versions import STACK_PACKAGES, holds
 from vc2doctor.matrix import load
 from vc2doctor.matrix.judge import Combination
 from vc2doctor.remedies.question import Goal, Question
-
-_MAX_MOVES = 60
-"""Releases that a change of two packages may move to be looked at: no remedy moves so many."""
 
 
 def smaller_changes(versions: Mapping[str, str], changed: Mapping[str, str]) -> list[dict[str, str]]:
@@ -25,31 +22,58 @@ def smaller_changes(versions: Mapping[str, str], changed: Mapping[str, str]) -> 
     question = Question(combination=Combination(python="3.11", versions=named), matrix=matrix, goal=Goal(recipe="bf16"))
     declared = tuple(entry for name, text in named.items() for entry in question.requires_of(name, text))
     question = question.model_copy(update={"requires": declared})
-    limit = _size(question, changed)
+    space = _Space(question)
+    limit = space.size(changed)
     packages = [name for name in named if name != "torch"]
-    found = []
-    for names in (*((name,) for name in packages), *itertools.combinations(packages, 2)):
-        for texts in itertools.product(*(question.releases(name) for name in names)):
-            changes = dict(zip(names, texts, strict=True))
-            is_change = not any(question.is_installed(name, text) for name, text in changes.items())
-            if is_change and _size(question, changes) < limit and question.is_solved_by(changes):
-                found.append(changes)
-    return found
+    # Every change of two packages is larger than any change of one.
+    counts = range(1, min(len(changed), _MAX_PACKAGES) + 1)
+    groups = [group for count in counts for group in itertools.combinations(packages, count)]
+    return [changes for group in groups for changes in space.smaller(group, limit) if question.is_solved_by(changes)]
 
 
-def _size(question: Question, changes: Mapping[str, str]) -> tuple[int, int, int, int]:
-    versions = {**question.combination.named, **changes}
-    stack = sum(name in STACK_PACKAGES for name in changes)
-    moves = sum(_moves(question, name, text) for name, text in changes.items())
-    if len(changes) > 1 and moves > _MAX_MOVES:
-        # Counted without looking at warnings, which are slow: no remedy of two packages moves so far.
-        return len(changes), stack, 10, moves
-    warnings = sum(holds(when, versions) for when in question.warned_regions)
-    return len(changes), stack, warnings, moves
+_Size = tuple[int, int, int, int]
+"""Packages that are changed, those of the stack, warnings that remain, and releases moved."""
+_MAX_PACKAGES = 2
+_UNKNOWN = 1000
+"""Counts as the moves to a release that the index does not list."""
 
 
-def _moves(question: Question, name: str, text: str) -> int:
+class _Space:
+    """The releases that a package may change to, and how large a change is."""
+
+    def __init__(self, question: Question) -> None:
+        self._question = question
+        self.moves = {name: dict(_moves(question, name)) for name in question.combination.versions}
+
+    def size(self, changes: Mapping[str, str]) -> _Size:
+        """Return how large a change is."""
+        versions = {**self._question.combination.named, **changes}
+        warnings = sum(holds(when, versions) for when in self._question.warned_regions)
+        return len(changes), _of_stack(changes), warnings, self._moved(changes)
+
+    def smaller(self, group: Sequence[str], limit: _Size) -> Iterator[dict[str, str]]:
+        """Yield the changes of these packages that are smaller than ``limit``."""
+        if (len(group), _of_stack(group)) > limit[:2]:
+            return
+        for texts in itertools.product(*(self.moves[name] for name in group)):
+            changes = dict(zip(group, texts, strict=True))
+            may_be_smaller = limit[2] or _of_stack(group) < limit[1] or self._moved(changes) < limit[3]
+            if (len(group) < limit[0] or may_be_smaller) and self.size(changes) < limit:
+                yield changes
+
+    def _moved(self, changes: Mapping[str, str]) -> int:
+        return sum(self.moves.get(name, {}).get(text, _UNKNOWN) for name, text in changes.items())
+
+
+def _of_stack(names: Iterable[str]) -> int:
+    return sum(name in STACK_PACKAGES for name in names)
+
+
+def _moves(question: Question, name: str) -> Iterator[tuple[str, int]]:
+    """Yield each other release of a package, with the number of releases between it and the installed one."""
     releases = list(question.releases(name))
     current = question.combination.versions[name]
-    positions = [releases.index(each) if each in releases else -1 for each in (current, text)]
-    return abs(positions[0] - positions[1])
+    position = releases.index(current) if current in releases else -1
+    for index, text in enumerate(releases):
+        if not question.is_installed(name, text):
+            yield text, abs(index - position)
