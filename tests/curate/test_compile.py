@@ -135,6 +135,24 @@ def test_a_failed_installation_does_not_concern_installed_packages() -> None:
     assert installed.verdict is Verdict.UNVERIFIED
 
 
+def test_a_failure_of_a_package_beside_the_stack_says_nothing_about_the_stack() -> None:
+    failure = {"type": "ModuleNotFoundError", "message": "No module named 'triton.ops'", "package": "bitsandbytes"}
+    fields = {"recipes": {}, "adapter": "not reached", "import_failure": failure}
+    broken = cell("2.0.0", "4.1.0", "0.9.0", door_packages={"bitsandbytes": "0.43.3"}, **fields)
+    matrix = compiled([cell("2.0.0", "4.0.0", "0.9.0"), broken, cell("2.0.0", "4.2.0", "0.9.0")])
+    assert matrix.verdicts.constraints == ()
+    assert judged(matrix, "4.1.0", "0.9.0", bitsandbytes="0.43.3").verdict is not Verdict.UNVERIFIED
+
+
+def test_versions_that_exclude_each_other_are_no_boundary() -> None:
+    released = wheels(torch="2.0.0", transformers="4.0.0 4.1.0", peft="0.9.0", accelerate="0.20.0 0.30.0")
+    needing = {"0.9.0": Release(date="2024-01-01", requires={"accelerate": ">=0.21"})}
+    released = released.model_copy(update={"releases": {**released.releases, "peft": needing}})
+    refused = not_installed("unsatisfiable", "Because peft==0.9.0 depends on accelerate>=0.21 and you require 0.20.0")
+    lines = [cell("2.0.0", "4.0.0", "0.9.0", asked=("accelerate==0.20.0",), **refused), cell("2.0.0", "4.1.0", "0.9.0")]
+    assert compile_matrix(lines, (), released).constraints == ()
+
+
 def test_a_failed_build_is_a_constraint_on_the_python() -> None:
     def on(python: str, transformers: str, **fields: object) -> EvidenceLine:
         versions = {"python": python, "torch": "2.0.0", "transformers": transformers, "peft": "0.9.0"}

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 
 from vc2doctor.core.data import Data
 from vc2doctor.core.versions import holds
-from vc2doctor.matrix.types import Name, Pattern, RecipeName, RequirementText, Specifier, Url
+from vc2doctor.matrix.types import Condition, Name, Pattern, RecipeName, RequirementText, Url
 from vc2doctor.target.doors import door_named
 
 
@@ -30,8 +30,9 @@ class KnownIssue(Data):
     become constraints when the matrix is compiled, so ``blocks`` and ``concerns`` are about the others."""
     probe_sees: bool = True
     """Whether the probe runs the defective code. If so, a probe that trains outweighs the report."""
-    when: tuple[dict[Name, Specifier], ...] = Field(min_length=1)
-    """Alternatives. One of them applies if every named distribution is installed in a matching version."""
+    when: tuple[dict[Name, Condition], ...] = Field(min_length=1)
+    """Alternatives. One of them applies if every named distribution is installed in a matching version, or is
+    not installed if the condition is ``absent``."""
     fix: tuple[tuple[RequirementText, ...], ...] = Field(min_length=1)
     """Alternatives, the best first. Each of them fixes the defect."""
     sources: tuple[Url, ...] = Field(min_length=1)

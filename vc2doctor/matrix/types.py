@@ -10,6 +10,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 from pydantic import AfterValidator, Field
 
+from vc2doctor.core.versions import ABSENT
 from vc2doctor.target.shared.recipes import RECIPES
 
 
@@ -30,6 +31,10 @@ def _validator(parse: Callable[[str], object], invalid: type[Exception], expecte
 check_version = _validator(Version, InvalidVersion, "a version (PEP 440) such as '2.5.1'")
 _check_specifier = _validator(SpecifierSet, InvalidSpecifier, "a version specifier such as '>=0.7,<0.12'")
 _check_requirement = _validator(Requirement, InvalidRequirement, "a requirement such as 'peft>=0.18'")
+
+
+def _check_condition(value: str) -> str:
+    return value if value == ABSENT else _check_specifier(value)
 
 
 def _check_name(value: str) -> str:
@@ -57,6 +62,8 @@ def _check_pattern(value: str) -> str:
 
 Name = Annotated[str, AfterValidator(_check_name)]
 Specifier = Annotated[str, AfterValidator(_check_specifier)]
+Condition = Annotated[str, AfterValidator(_check_condition)]
+"""A specifier, or ``absent``: the distribution is not installed."""
 VersionText = Annotated[str, AfterValidator(check_version)]
 RecipeName = Annotated[str, AfterValidator(_check_recipe)]
 RequirementText = Annotated[str, AfterValidator(_check_requirement)]

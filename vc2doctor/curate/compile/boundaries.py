@@ -89,7 +89,9 @@ def joint_constraints(lines: Sequence[EvidenceLine], explained: Sequence[Constra
         for line in lines
         if not any(holds(constraint.when, line.versions) for constraint in others)
         for signature, failure in failures_of(line)
-        if signature.stage in ("import", "train") and _joint_position(failure.point) not in trained
+        if signature.stage in ("import", "train")
+        and _joint_position(failure.point) not in trained
+        and not _is_of_another(signature, line)
     ]
     points = [failure.point for failure in failures]
     boxes = covering_boxes(JOINT_AXES, points, [cell.point for cell in passing]) or []
@@ -122,6 +124,8 @@ def _by_signature(
     for line in lines:
         requested = {*CELL_AXES, *(Requirement(text).name for text in line.asked)}
         for signature, failure in failures_of(line):
+            if _is_of_another(signature, line):
+                continue
             reasons = [
                 constraint
                 for constraint in explained
@@ -132,6 +136,14 @@ def _by_signature(
                 # see it, so the failure counts.
                 result[signature].append(failure._replace(resolver_explains=bool(reasons)))
     return dict(sorted(result.items()))
+
+
+def _is_of_another(signature: Signature, line: EvidenceLine) -> bool:
+    """Return whether the code of a package beside the stack failed, such as torchao's.
+
+    That is a fact about this package, which most environments do not have, and says nothing about the others.
+    """
+    return signature.package in line.door_packages and signature.package not in line.resolved
 
 
 def _can_explain(constraint: Constraint, stage: str, line: EvidenceLine) -> bool:
