@@ -16,7 +16,7 @@ TRL = {
 
 
 def test_an_old_trainer_is_raised_to_the_date_of_transformers() -> None:
-    remedy = raised_to_date(question(TRL, doors=("grpo",)), {"trl"})
+    remedy = raised_to_date(question(TRL, doors=("grpo",)), ("trl",))
     assert remedy is not None
     assert remedy.requirements == ("trl==0.29.0",)
     assert remedy.reason.startswith("likely, but not measured: trl 0.29.0 was released on 2026-")
@@ -25,7 +25,7 @@ def test_an_old_trainer_is_raised_to_the_date_of_transformers() -> None:
 def test_an_old_transformers_is_raised_to_the_date_of_the_trainer() -> None:
     old = {"transformers": "4.29.2", "peft": "0.4.0", "trl": "0.5.0", "accelerate": "0.21.0", "tokenizers": "0.13.3"}
     asked = question({**old, "huggingface-hub": "0.36.2", "numpy": "1.26.4", "datasets": "3.6.0"}, doors=("dpo",))
-    remedy = raised_to_date(asked, {"trl"})
+    remedy = raised_to_date(asked, ("trl",))
     assert remedy is not None
     assert remedy.requirements == ("transformers==4.31.0",)
     assert remedy.reason == "likely, but not measured: transformers 4.31.0 was released on 2023-07-18, before trl 0.5.0"
@@ -33,4 +33,4 @@ def test_an_old_transformers_is_raised_to_the_date_of_the_trainer() -> None:
 
 def test_nothing_is_guessed_without_a_suspect_or_for_torch() -> None:
     assert raised_to_date(question(TRL, doors=("grpo",)), ()) is None
-    assert raised_to_date(question(TRL, doors=("grpo",)), {"torch"}) is None
+    assert raised_to_date(question(TRL, doors=("grpo",)), ("torch",)) is None

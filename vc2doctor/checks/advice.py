@@ -51,19 +51,21 @@ def install_what_fails(
     if not examination.version_plan.is_solved:
         return change_versions(examination)
     named = named_packages(failure, examination.versions)
-    return _for_unknown_cause(examination, named | (caller & examination.versions.keys()))
+    called = caller & examination.versions.keys()
+    # What was asked to run comes first: it made the call that failed.
+    return _for_unknown_cause(examination, (*sorted(called), *sorted(named - called)))
 
 
-def _for_unknown_cause(examination: Examination, suspects: frozenset[str] = frozenset()) -> tuple[str, tuple[str, ...]]:
-    """Return the remedy for a failure although the matrix knows no conflict; an exception names ``suspects``."""
+def _for_unknown_cause(examination: Examination, suspects: tuple[str, ...] = ()) -> tuple[str, tuple[str, ...]]:
+    """Return the remedy for a failure although the matrix knows no conflict; the likeliest suspects come first."""
     if _was_measured_to_work(examination):
-        others = sorted(suspects - {*STACK_PACKAGES, *COMPANION_PACKAGES})
+        others = [name for name in suspects if name not in (*STACK_PACKAGES, *COMPANION_PACKAGES)]
         remedy = (
             "These versions of the stack were measured to train, so another package or a damaged file is the cause."
         )
         return f"{remedy} Start with {enumerated(others)}, which the exception names." if others else remedy, ()
     question = examination.question()
-    every = suspects or frozenset(STACK_PACKAGES)
+    every = frozenset(suspects or STACK_PACKAGES)
     plan = remedies.plan(examination.environment, question, suspects=every, named=suspects)
     return in_words(examination, plan)
 

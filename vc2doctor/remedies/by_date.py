@@ -1,19 +1,23 @@
 """A guess where nothing is known: releases of about the same date were tried together by the people who made them."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from vc2doctor.core.versions import version
 from vc2doctor.remedies.question import Question
-from vc2doctor.remedies.smallest import Remedy
+from vc2doctor.remedies.search import smallest_changes
+from vc2doctor.remedies.smallest import Remedy, pins
 
+MAX_CANDIDATES = 4
+"""Releases that are tried: each search takes up to a quarter of a second."""
 _PARTNERS = ("transformers", "accelerate", "peft")
 """The packages that trainers are written against, the one whose changes break them most often first."""
 
 
-def raised_to_date(question: Question, suspects: Collection[str]) -> Remedy | None:
+def raised_to_date(question: Question, suspects: Sequence[str]) -> Remedy | None:
     """Return a change that raises the older one of two packages to the date of the newer one; ``None``: there is none.
 
-    One of the two is among ``suspects``, which an exception names, and requires the other one. It was written against
+    One of the two is among ``suspects``, the likeliest first, and requires the other one. It was written against
     releases of the other that were there before it. The result is no more than likely: it was neither measured nor
     shown by the wheels, and its ``reason`` says so.
     """
@@ -21,23 +25,22 @@ def raised_to_date(question: Question, suspects: Collection[str]) -> Remedy | No
         dates = {name: question.release_date(name) for name in (requirer, required)}
         if dates[requirer] < dates[required]:
             candidates = [(text, date) for text, date in _later(question, requirer) if date >= dates[required]]
-            change = _first_that_solves(question, requirer, candidates)
+            found = _first_that_solves(question, requirer, candidates)
             other, when = required, "after"
         else:
             candidates = [(text, date) for text, date in _later(question, required) if date <= dates[requirer]]
-            change = _first_that_solves(question, required, candidates[::-1])
+            found = _first_that_solves(question, required, candidates[::-1])
             other, when = requirer, "before"
-        if change is not None:
-            name, text, date = change
-            own = question.combination.versions[other]
-            reason = f"likely, but not measured: {name} {text} was released on {date}, {when} {other} {own}"
-            return Remedy(requirements=(f"{name}=={text}",), reason=reason)
+        if found is not None:
+            raised = f"{found.package} {found.text} was released on {found.date}"
+            reason = f"likely, but not measured: {raised}, {when} {other} {question.combination.versions[other]}"
+            return Remedy(requirements=pins(found.changes), reason=reason)
     return None
 
 
-def _pairs(question: Question, suspects: Collection[str]) -> Iterator[tuple[str, str]]:
+def _pairs(question: Question, suspects: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Yield each suspect with what it requires, if the dates of both releases are known."""
-    for suspect in sorted(name for name in suspects if question.release_date(name)):
+    for suspect in (name for name in suspects if question.release_date(name)):
         required = {entry.dependency for entry in question.requires if entry.package == suspect}
         # torch depends on the driver of the GPU, and is not changed for a guess.
         yield from (
@@ -52,8 +55,20 @@ def _later(question: Question, package: str) -> Iterator[tuple[str, str]]:
     yield from ((text, releases[text].date) for text in question.releases(package) if version(text) > installed)
 
 
-def _first_that_solves(
-    question: Question, package: str, candidates: Iterable[tuple[str, str]]
-) -> tuple[str, str, str] | None:
-    solving = ((package, text, date) for text, date in candidates if question.is_solved_by({package: text}))
-    return next(solving, None)
+class _Found(NamedTuple):
+    """A release of one package, with all changes that it needs."""
+
+    package: str
+    text: str
+    date: str
+    changes: dict[str, str]
+
+
+def _first_that_solves(question: Question, package: str, candidates: Sequence[tuple[str, str]]) -> _Found | None:
+    """Return the first of some releases that the rest allows, with what has to change beside it."""
+    for text, date in candidates[:MAX_CANDIDATES]:
+        goal = question.goal.model_copy(update={"wanted": {**question.goal.wanted, package: f"=={text}"}})
+        changes = smallest_changes(question.model_copy(update={"goal": goal}), limit=1)
+        if changes:
+            return _Found(package, text, date, changes[0])
+    return None

@@ -66,13 +66,13 @@ def plan(
     question: Question,
     *,
     suspects: frozenset[str] = frozenset(),
-    named: frozenset[str] = frozenset(),
+    named: tuple[str, ...] = (),
 ) -> VersionPlan:
     """Return the plan that solves ``question``, with the commands for ``environment``.
 
     If no small change is known, the plan holds the nearest measured set. ``suspects`` are packages that may be the
     cause although the matrix knows no conflict; then the measured set changes one of them. If an exception has
-    ``named`` packages, a change that is likely to help comes before it.
+    ``named`` packages (the likeliest cause first), a change that is likely to help comes before it.
     """
     is_solved = question.is_solved_by({})
     remedies = smallest_remedies(question)

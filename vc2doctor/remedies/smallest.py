@@ -53,17 +53,17 @@ def nearest_measured(question: Question, suspects: frozenset[str] = frozenset())
         changes = _completed(question, cell, stack, suspects)
         if changes is not None and (not suspects or not suspects.isdisjoint(changes)):
             reason = f"measured on {cell.date} on {cell.device} under Python {cell.python}, cell {cell.name}"
-            return Remedy(requirements=_pins(changes), reason=reason)
+            return Remedy(requirements=pins(changes), reason=reason)
     return None
 
 
 def _remedy(question: Question, changes: Mapping[str, str]) -> Remedy:
     judgement = question.judged(changes)
     statement, _, __ = judgement.reason.partition("; ")
-    return Remedy(requirements=_pins(changes), reason=f"{judgement.verdict.value}: {statement}")
+    return Remedy(requirements=pins(changes), reason=f"{judgement.verdict.value}: {statement}")
 
 
-def _pins(changes: Mapping[str, str]) -> tuple[str, ...]:
+def pins(changes: Mapping[str, str]) -> tuple[str, ...]:
     """Return the changes as requirements, those of the stack first."""
     others = sorted(changes.keys() - set(STACK_PACKAGES))
     names = [*(name for name in STACK_PACKAGES if name in changes), *others]
