@@ -43,7 +43,7 @@ CULPRITS = (
     "trl",
     "jinja2",
 )
-MAX_DRAWS_PER_SET = 12
+MAX_DRAWS_PER_SET = 4
 """Releases of one culprit that are tried before the next one's turn: most of them break nothing."""
 TIMEOUT = 600.0
 
