@@ -128,6 +128,8 @@ def doctor(tmp_path: Path) -> Callable[..., Ran]:
 @pytest.fixture(scope="session")
 def stack_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Return a function that installs real packages into an environment, once per session for equal requirements."""
+    # The probe writes no bytecode into the target, so without this every probe would compile the stack again.
+    os.environ["PYTHONPYCACHEPREFIX"] = str(tmp_path_factory.mktemp("bytecode"))
     environments: dict[tuple[str, ...], Path] = {}
 
     def make(*requirements: str) -> Path:
@@ -142,8 +144,7 @@ def _install(root: Path, requirements: tuple[str, ...]) -> Path:
     environment = {**os.environ, **noxfile.uv_settings()}
     for command in (
         ["uv", "venv", "--quiet", "--python", sys.executable, "--clear", str(root)],
-        # The probe writes no bytecode, so without this every probe would compile the stack again.
-        ["uv", "pip", "install", "--quiet", "--compile-bytecode", "--python", f"{root}/bin/python", *requirements],
+        ["uv", "pip", "install", "--quiet", "--python", f"{root}/bin/python", *requirements],
     ):
         subprocess.run([sys.executable, "-m", *command], check=True, env=environment)
     return root

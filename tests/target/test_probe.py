@@ -36,7 +36,7 @@ def target(stack_of: StackOf) -> Path:
 def results(target: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Return what ``in_target.py`` prints."""
     folder = tmp_path_factory.mktemp("in-target")
-    command = [str(target / "bin" / "python"), "-B", str(Path(__file__).with_name("in_target.py"))]
+    command = [str(target / "bin" / "python"), str(Path(__file__).with_name("in_target.py"))]
     done = subprocess.run([*command, str(run.WORKER), str(folder)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     printed: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
