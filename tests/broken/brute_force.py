@@ -22,18 +22,24 @@ def smaller_changes(versions: Mapping[str, str], changed: Mapping[str, str]) -> 
     question = Question(combination=Combination(python="3.11", versions=named), matrix=matrix, goal=Goal(recipe="bf16"))
     declared = tuple(entry for name, text in named.items() for entry in question.requires_of(name, text))
     question = question.model_copy(update={"requires": declared})
+    if question.is_solved_by({}):
+        # The matrix knows no conflict: an exception alone asked for the change.
+        return []
     space = _Space(question)
     limit = space.size(changed)
     packages = [name for name in named if name != "torch"]
     # Every change of two packages is larger than any change of one.
     counts = range(1, min(len(changed), _MAX_PACKAGES) + 1)
     groups = [group for count in counts for group in itertools.combinations(packages, count)]
-    return [changes for group in groups for changes in space.smaller(group, limit) if question.is_solved_by(changes)]
+    candidates = (changes for group in groups for changes in space.smaller(group, limit))
+    return list(itertools.islice((changes for changes in candidates if question.is_solved_by(changes)), MAX_FOUND))
 
 
 _Size = tuple[int, int, int, int]
 """Packages that are changed, those of the stack, warnings that remain, and releases moved."""
 _MAX_PACKAGES = 2
+MAX_FOUND = 3
+"""Smaller changes that are reported: one shows that the doctor's is not the smallest."""
 _UNKNOWN = 1000
 """Counts as the moves to a release that the index does not list."""
 
