@@ -18,6 +18,7 @@ STACK = {"torch": "2.13.0", "transformers": "5.10.4", "peft": "0.19.0"}
         ({"transformers": "4.57.6", "numpy": "1.16.0"}, "transformers 4.57.6 requires numpy >=1.17"),
         ({"python": "3.9", "trl": "1.4.0"}, "trl 1.4.0 requires Python >=3.10"),
         ({"python": "3.12", "numpy": "1.24.4"}, "numpy 1.24.4 has no wheel for Python 3.12"),
+        ({"transformers": "5.14.1", "tokenizers": "0.22.0"}, "no release of huggingface-hub meets"),
     ],
 )
 def test_versions_that_exclude_each_other_are_refused(versions: dict[str, str], expected: str) -> None:

@@ -1,6 +1,8 @@
 """What an installer refuses: named versions that what they declare excludes. It concerns no installed environment."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 
 from packaging.specifiers import SpecifierSet
 
@@ -14,17 +16,30 @@ def refusals(named: Mapping[str, str], wheels: Wheels) -> Iterator[str]:
     These are the requirements of the known releases (``Requires-Dist``, ``Requires-Python``). What the Pythons mean for
     the stack itself is a constraint of the matrix, and not told here.
     """
+    requires: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for package, text in named.items():
         # The index lists 2.13.0, and not the local version 2.13.0+cpu.
         release = None if package == "python" else wheels.releases.get(package, {}).get(version(text).public)
         if release is None:
             continue
         for dependency, wanted in release.requires.items():
-            if dependency in named and not contains(wanted, named[dependency]):
+            if dependency not in named:
+                requires[dependency].append((f"{package} {text}", wanted))
+            elif not contains(wanted, named[dependency]):
                 found = named[dependency]
                 yield f"{package} {text} requires {dependency} {wanted}, so an installer refuses {dependency} {found}"
         if "python" in named and package not in STACK_PACKAGES and not release.supports(named["python"]):
             yield _wrong_python(package, text, release, named["python"])
+    for dependency, entries in requires.items():
+        specifiers = {wanted for _, wanted in entries if wanted}
+        if len(specifiers) > 1 and not _is_met_by_one(",".join(sorted(specifiers)), tuple(wheels.releases[dependency])):
+            wishes = " and ".join(f"{wanted} ({requirer})" for requirer, wanted in entries if wanted)
+            yield f"no release of {dependency} meets {wishes}, so an installer refuses the set"
+
+
+@lru_cache(maxsize=4096)
+def _is_met_by_one(specifier_text: str, releases: tuple[str, ...]) -> bool:
+    return any(contains(specifier_text, text) for text in releases)
 
 
 def _wrong_python(package: str, text: str, release: Release, python: str) -> str:

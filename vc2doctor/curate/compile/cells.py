@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from packaging.requirements import Requirement
+
 from vc2doctor.matrix.compiled import CellOutcome, MeasuredCell
 from vc2doctor.matrix.evidence import EvidenceLine
 from vc2doctor.target.shared.recipes import RECIPES
@@ -28,6 +30,8 @@ def measured_cells(lines: Sequence[EvidenceLine]) -> MeasuredCells:
     outcomes: dict[str, tuple[int, CellOutcome]] = {}
     cells = []
     for line in lines:
+        if not _speaks_for_its_stack(line):
+            continue
         resolved = dict(sorted(line.resolved.items()))
         outcome = _outcome(line)
         cells.append(
@@ -45,6 +49,19 @@ def measured_cells(lines: Sequence[EvidenceLine]) -> MeasuredCells:
         outcomes=tuple(outcome for _, outcome in outcomes.values()),
         cells=tuple(cells),
     )
+
+
+def _speaks_for_its_stack(line: EvidenceLine) -> bool:
+    """Return whether a cell is a fact about its stack, and not about packages that were asked for beside it.
+
+    A cell with such packages that cannot be installed, or in whose code the failure lies, is a fact about them.
+    """
+    beside = {Requirement(text).name for text in line.asked if "==" in text}
+    if line.install != "installed":
+        return not beside
+    failures = [failure for failure in (line.import_failure, *line.failures.values()) if failure is not None]
+    others = line.door_packages.keys() - line.resolved.keys()
+    return line.trains("fp32") is True or not any(failure.package in others for failure in failures)
 
 
 def _outcome(line: EvidenceLine) -> CellOutcome:
