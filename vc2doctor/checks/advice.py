@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from packaging.requirements import Requirement
+
 from vc2doctor.checks.context import Examination
 from vc2doctor.core.failure import Failure
 from vc2doctor.core.versions import STACK_PACKAGES
@@ -10,7 +12,7 @@ from vc2doctor.environment.model import COMPANION_PACKAGES
 from vc2doctor.findings import Severity
 from vc2doctor.matrix.judge import Verdict, judge_loop
 from vc2doctor.matrix.known_issue import KnownIssue
-from vc2doctor.remedies import commands
+from vc2doctor.remedies import commands, requirements
 from vc2doctor.remedies import plan as remedies
 from vc2doctor.remedies.observed import named_packages, requirement_for
 from vc2doctor.remedies.plan import VersionPlan
@@ -45,15 +47,21 @@ def install_what_fails(
     missing = failure.missing
     is_module = missing is not None and missing.symbol is None
     wanted = requirement_for(missing.module, examination.versions) if missing and is_module else None
-    if wanted is not None:
+    if wanted is not None and not _is_declared(examination, wanted):
         command = commands.change(examination.environment, [wanted])
         return f"Install {wanted}. The code needs it, and no installed package requires it.", (command,)
-    if not examination.version_plan.is_solved:
+    if wanted is not None or not examination.version_plan.is_solved:
         return change_versions(examination)
     named = named_packages(failure, examination.versions)
     called = caller & examination.versions.keys()
     # What was asked to run comes first: it made the call that failed.
     return _for_unknown_cause(examination, (*sorted(called), *sorted(named - called)))
+
+
+def _is_declared(examination: Examination, requirement: str) -> bool:
+    """Return whether an installed package requires what is missing: then the plan installs it, or the other one changes."""
+    name = Requirement(requirement).name
+    return any(entry.name == name for entry in requirements.declared(examination.environment))
 
 
 def _for_unknown_cause(examination: Examination, suspects: tuple[str, ...] = ()) -> tuple[str, tuple[str, ...]]:
