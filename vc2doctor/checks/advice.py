@@ -59,7 +59,7 @@ def install_what_fails(
 
 
 def _is_declared(examination: Examination, requirement: str) -> bool:
-    """Return whether an installed package requires what is missing: then the plan installs it, or the other one changes."""
+    """Return whether an installed package requires what is missing: then the plan deals with it."""
     name = Requirement(requirement).name
     return any(entry.name == name for entry in requirements.declared(examination.environment))
 
