@@ -19,6 +19,7 @@ from vc2doctor.matrix.evidence import EvidenceLine
 from vc2doctor.matrix.judge import Combination, Judgement, Verdict, judge, possible_conflicts
 from vc2doctor.matrix.matrix import Matrix
 from vc2doctor.matrix.releases import ProvidedSymbol, Release, RequiredSymbol, Wheels
+from vc2doctor.matrix.verdict import ANY_VERSION, CPU_BUILD, TRITON
 
 NO_WHEELS = Wheels(date="", releases={}, required=(), provided=())
 
@@ -340,6 +341,9 @@ def test_every_shipped_measurement_is_judged_as_it_ended() -> None:
         if line.trains("bf16") is None:
             continue
         versions = {name: text for name, text in line.versions.items() if name != "python"}
+        if CPU_BUILD not in line.cell.torch:
+            # The lines do not record it, and every build for GPUs brings it.
+            versions.setdefault(TRITON, ANY_VERSION)
         installed = line.install == "installed"
         judgement = judge(Combination(python=line.cell.python, versions=versions, installed=installed), SHIPPED, "bf16")
         is_good = judgement.verdict in (Verdict.VERIFIED, Verdict.COMPATIBLE)

@@ -64,8 +64,8 @@ def test_consecutive_releases_with_the_same_reason_are_one_range() -> None:
 
 
 def test_a_narrowed_range_holds_no_release_that_the_user_excluded() -> None:
-    answer = judged("torch!=2.5.1", "transformers==4.44", "peft==0.12")
-    assert answer.narrowed == ("torch>=1.13.1,<=2.13.0,!=2.5.1",)
+    answer = judged("torch!=2.5.1", "transformers==5.3.0", "peft==0.19.1")
+    assert answer.narrowed == ("torch>=2.4.0,<=2.15.0,!=2.5.1",)
 
 
 def test_a_narrowed_range_of_python_holds_its_patch_releases() -> None:
