@@ -157,7 +157,7 @@ MISSED = {
     "modelscope/ms-swift#1099": "the options of swift are not read",
     "zeroQiaoba/AffectGPT#48": "pins of an environment file that exclude each other are not judged",
 }
-"""What the doctor does not find yet, and why; these entries are no excuse."""
+"""What the doctor does not find yet, and why."""
 
 
 def answer(texts: str, report: VersionReport | None = None) -> VersionsAnswer:

@@ -13,7 +13,7 @@ from tests.broken.sets import Machine, Row, draw, measure
 
 def main() -> int:
     """Measure sets, print them, and return 1 if one does not show what it should."""
-    parser = argparse.ArgumentParser(prog="python -m tests.remedies.broken_sets")
+    parser = argparse.ArgumentParser(prog="python -m tests.broken")
     parser.add_argument("--sets", type=int, default=24)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, required=True, help="an empty folder for environments")

@@ -40,7 +40,8 @@ def install_what_fails(
 ) -> tuple[str, tuple[str, ...]]:
     """Return the remedy for ``failure``, in words and as commands; ``caller`` are the packages that were asked to run.
 
-    A module that no installed distribution has is installed by its name. A version that the message asks for is
+    A module that no installed distribution has is installed, unless an installed package requires it: then the plan
+    for all conflicts does so. A version that the message asks for is
     installed if the rest allows it. Without such a hint, the conflicts that the matrix knows decide; if it knows none,
     the answer is the nearest measured set that replaces a package which the exception names.
     """

@@ -124,7 +124,7 @@ def _answer(query: ResolvedQuery, matrix: Matrix, goal: Goal) -> VersionsAnswer:
     is_bad = judgement.verdict in (Verdict.INCOMPATIBLE, Verdict.UNVERIFIED)
     needs_remedy = is_bad and not is_unnamed and not is_python
     return VersionsAnswer(
-        combination=_written(query),
+        combination=query.fixed.written,
         ranges=query.ranges,
         newest=query.newest,
         any_version=query.any_version,
@@ -144,11 +144,6 @@ def _answer(query: ResolvedQuery, matrix: Matrix, goal: Goal) -> VersionsAnswer:
         if needs_remedy and not (ranged and ranged.newest_working)
         else (),
     )
-
-
-def _written(query: ResolvedQuery) -> dict[str, str]:
-    python = query.fixed.python
-    return {**query.fixed.versions, **({} if python is None else {"python": python})}
 
 
 def _remedies(question: Question) -> tuple[Remedy, ...]:

@@ -1,5 +1,6 @@
 """Evidence: each line of a file is one measured cell."""
 
+from collections.abc import Iterable
 from functools import cached_property
 from typing import Literal
 
@@ -19,6 +20,16 @@ class Cell(Data):
     torch: VersionText
     transformers: VersionText
     peft: VersionText
+
+
+def pins(requirements: Iterable[str]) -> dict[str, str]:
+    """Return the exact versions that requirements ask for, by distribution; ``==1.*`` is none."""
+    clauses = ((each.name, clause) for each in map(Requirement, requirements) for clause in each.specifier)
+    return {
+        name: clause.version
+        for name, clause in clauses
+        if clause.operator == "==" and not clause.version.endswith(".*")
+    }
 
 
 class EvidenceLine(Data):
@@ -69,13 +80,12 @@ class EvidenceLine(Data):
     @cached_property
     def versions(self) -> dict[str, str]:
         """Every known version, by distribution (and ``python``): requirements, resolved packages, the cell."""
-        pinned = {}
-        for text in self.asked:
-            requirement = Requirement(text)
-            for specifier in requirement.specifier:
-                if specifier.operator == "==":
-                    pinned[requirement.name] = specifier.version
-        return {**pinned, **self.door_packages, **self.resolved, **self.cell.model_dump()}
+        return {**pins(self.asked), **self.door_packages, **self.resolved, **self.cell.model_dump()}
+
+    @property
+    def beside(self) -> frozenset[str]:
+        """The packages that only doors need, such as torchao: what fails in their code is no fact about the stack."""
+        return frozenset(self.door_packages.keys() - self.resolved.keys())
 
     def trains(self, recipe: str) -> bool | None:
         """Return whether this cell trains under ``recipe``; ``None``: the recipe was not measured."""

@@ -65,15 +65,16 @@ def judge_loop(combination: Combination, matrix: Matrix, recipe: str) -> Judgeme
         return measured.model_copy(update={"issues": tuple(issue.id for issue in issues)})
     candidates = matrix.verdicts.constraints_for(recipe, installed=combination.installed)
     constraints = [constraint for constraint in candidates if holds(constraint.when, named)]
-    # An environment is there already, so nobody has to install it.
-    refused = [] if combination.installed else list(refusals(named, matrix.wheels))
+    had: frozenset[str] = frozenset()
     if cell is not None:
         # A cell that trains refutes what was only reported or inferred, except a defect that the probe cannot run into,
         # and what is about a package that the cell did not have.
         had = frozenset({"python", *STACK_PACKAGES, *matrix.verdicts.companions[cell.companions]})
         constraints = [constraint for constraint in constraints if _is_beyond(constraint.when, had)]
         issues = [issue for issue in issues if not issue.probe_sees or _is_beyond(issue.applying(named), had)]
-        refused = refused if combination.versions.keys() - had else []
+    # An installed environment needs no installer, and a measured cell was installed.
+    is_asked = not combination.installed and bool(combination.versions.keys() - had)
+    refused = list(refusals(named, matrix.wheels)) if is_asked else []
     if issues or constraints or refused:
         reasons = [*(issue.title for issue in issues), *map(describe, constraints), *refused]
         return Judgement(

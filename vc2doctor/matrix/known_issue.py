@@ -7,7 +7,7 @@ from packaging.requirements import Requirement
 from pydantic import AfterValidator, Field
 
 from vc2doctor.core.data import Data
-from vc2doctor.core.versions import holds
+from vc2doctor.core.versions import contains, holds
 from vc2doctor.matrix.types import Condition, Name, Pattern, RecipeName, RequirementText, Url
 from vc2doctor.target.doors import door_named
 
@@ -66,8 +66,7 @@ class KnownIssue(Data):
         """Return whether versions are those of one of the fixes, beyond not being those of the defect."""
         return any(
             all(
-                requirement.name in versions
-                and requirement.specifier.contains(versions[requirement.name], prereleases=True)
+                requirement.name in versions and contains(str(requirement.specifier), versions[requirement.name])
                 for requirement in map(Requirement, fix)
             )
             for fix in self.fix

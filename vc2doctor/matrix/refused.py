@@ -1,10 +1,8 @@
-"""What an installer refuses: named versions that what they declare excludes. It concerns no installed environment."""
+"""What an installer refuses: versions that exclude each other by what they declare. Nothing is installed yet."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-
-from packaging.specifiers import SpecifierSet
 
 from vc2doctor.core.versions import STACK_PACKAGES, contains, version
 from vc2doctor.matrix.releases import Release, Wheels
@@ -13,8 +11,8 @@ from vc2doctor.matrix.releases import Release, Wheels
 def refusals(named: Mapping[str, str], wheels: Wheels) -> Iterator[str]:
     """Yield why an installer refuses to install versions together; ``named`` may hold ``python``.
 
-    These are the requirements of the known releases (``Requires-Dist``, ``Requires-Python``). What the Pythons mean for
-    the stack itself is a constraint of the matrix, and not told here.
+    These are the requirements of the known releases (``Requires-Dist``, ``Requires-Python``). The Pythons of
+    the stack itself are left out, because constraints of the matrix cover them.
     """
     requires: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for package, text in named.items():
@@ -43,7 +41,6 @@ def _is_met_by_one(specifier_text: str, releases: tuple[str, ...]) -> bool:
 
 
 def _wrong_python(package: str, text: str, release: Release, python: str) -> str:
-    # 3.8.99 stands for the newest patch release of Python 3.8: it matches >=3.8.1.
-    if release.python and not SpecifierSet(release.python).contains(f"{python}.99"):
+    if not release.allows(python):
         return f"{package} {text} requires Python {release.python}, and this is {python}"
     return f"{package} {text} has no wheel for Python {python}; it would have to be built from source"

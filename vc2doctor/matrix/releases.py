@@ -42,9 +42,12 @@ class Release(Data):
 
     def supports(self, python: str) -> bool:
         """Return whether this release can be installed under a minor version of Python, such as ``3.11``."""
+        return self.allows(python) and (not self.built_for or python in self.built_for)
+
+    def allows(self, python: str) -> bool:
+        """Return whether ``Requires-Python`` admits a minor version of Python."""
         # 3.8.99 stands for the newest patch release of Python 3.8: it matches >=3.8.1.
-        is_allowed = not self.python or SpecifierSet(self.python).contains(f"{python}.99")
-        return is_allowed and (not self.built_for or python in self.built_for)
+        return not self.python or SpecifierSet(self.python).contains(f"{python}.99")
 
 
 class RequiredSymbol(Data):

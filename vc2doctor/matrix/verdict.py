@@ -36,12 +36,16 @@ class Combination(Data):
     """The types of the model that is trained; empty: unknown. Some known issues are those of single models."""
 
     @property
+    def written(self) -> dict[str, str]:
+        """``versions``, with the key ``python`` if that version is known."""
+        return self.versions if self.python is None else {**self.versions, "python": self.python}
+
+    @property
     def named(self) -> dict[str, str]:
-        """``versions``, with the key ``python`` if that version is known, and with what an installer adds to torch."""
-        added = {} if self.python is None else {"python": self.python}
+        """``written``, with what an installer adds to torch."""
         if not self.installed and "torch" in self.versions and CPU_BUILD not in self.versions["torch"]:
-            added[TRITON] = ANY_VERSION
-        return {**added, **self.versions}
+            return {TRITON: ANY_VERSION, **self.written}
+        return self.written
 
     def version(self, name: str) -> Version:
         """Return the version of the distribution ``name``.

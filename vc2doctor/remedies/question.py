@@ -170,7 +170,7 @@ class Question(Data):
         constraints = self.matrix.verdicts.constraints_for(
             self.goal.recipe, installed=self.combination.installed, doors=others
         )
-        regions += [dict(constraint.when) for constraint in constraints if others]
+        regions += [dict(constraint.when) for constraint in constraints]
         return tuple(when for when in regions if "torch" not in when or not holds(when, named))
 
     @cached_property

@@ -143,7 +143,7 @@ def _is_of_another(signature: Signature, line: EvidenceLine) -> bool:
 
     That is a fact about this package, which most environments do not have, and says nothing about the others.
     """
-    return signature.package in line.door_packages and signature.package not in line.resolved
+    return signature.package in line.beside
 
 
 def _can_explain(constraint: Constraint, stage: str, line: EvidenceLine) -> bool:

@@ -3,10 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from packaging.requirements import Requirement
-
 from vc2doctor.matrix.compiled import CellOutcome, MeasuredCell
-from vc2doctor.matrix.evidence import EvidenceLine
+from vc2doctor.matrix.evidence import EvidenceLine, pins
 from vc2doctor.target.shared.recipes import RECIPES
 
 _ADAPTER_FAILURES = {
@@ -56,12 +54,10 @@ def _speaks_for_its_stack(line: EvidenceLine) -> bool:
 
     A cell with such packages that cannot be installed, or in whose code the failure lies, is a fact about them.
     """
-    beside = {Requirement(text).name for text in line.asked if "==" in text}
     if line.install != "installed":
-        return not beside
+        return not pins(line.asked)
     failures = [failure for failure in (line.import_failure, *line.failures.values()) if failure is not None]
-    others = line.door_packages.keys() - line.resolved.keys()
-    return line.trains("fp32") is True or not any(failure.package in others for failure in failures)
+    return line.trains("fp32") is True or not any(failure.package in line.beside for failure in failures)
 
 
 def _outcome(line: EvidenceLine) -> CellOutcome:

@@ -1,6 +1,5 @@
 """Specify the cells to measure: the cell, and the requirements that a user would add."""
 
-import re
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
@@ -10,12 +9,11 @@ from pydantic import ValidationError
 from vc2doctor.core.data import Data
 from vc2doctor.core.errors import DoctorError
 from vc2doctor.core.versions import STACK_PACKAGES
-from vc2doctor.matrix.evidence import Cell, EvidenceLine
+from vc2doctor.matrix.evidence import Cell, EvidenceLine, pins
 from vc2doctor.matrix.load import describe_faults
 from vc2doctor.matrix.types import RequirementText
 
 CELL_AXES = ("python", *STACK_PACKAGES)
-_EXACT = re.compile(r"(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^,;*]+)")
 _EXAMPLE = "python=3.11 torch=2.13.0 transformers=4.40.1 peft=0.10.0"
 
 
@@ -37,8 +35,7 @@ class CellSpec(Data):
     @property
     def pinned(self) -> dict[str, str]:
         """The exact versions that are asked for, by distribution; local parts (``+cpu``) are left out."""
-        exact = (_EXACT.fullmatch(text) for text in self.requirements)
-        return {match["name"]: Version(match["version"]).public for match in exact if match}
+        return {name: Version(text).public for name, text in pins(self.requirements).items()}
 
     @property
     def name(self) -> str:
