@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from tests.facts import SHIPPED
 from vc2doctor.core.versions import STACK_PACKAGES, holds
-from vc2doctor.matrix import load
 from vc2doctor.matrix.judge import Combination
 from vc2doctor.remedies.question import Goal, Question
 
@@ -17,9 +17,9 @@ def smaller_changes(versions: Mapping[str, str], changed: Mapping[str, str]) -> 
     Smaller: fewer packages; then fewer of the stack; then fewer warnings; then fewer releases moved. torch and Python
     stay.
     """
-    matrix = load.load(load.shipped())
-    named = {name: text for name, text in versions.items() if name in matrix.wheels.releases}
-    question = Question(combination=Combination(python="3.11", versions=named), matrix=matrix, goal=Goal(recipe="bf16"))
+    named = {name: text for name, text in versions.items() if name in SHIPPED.wheels.releases}
+    combination = Combination(python="3.11", versions=named)
+    question = Question(combination=combination, matrix=SHIPPED, goal=Goal(recipe="bf16"))
     declared = tuple(entry for name, text in named.items() for entry in question.requires_of(name, text))
     question = question.model_copy(update={"requires": declared})
     if question.is_solved_by({}):

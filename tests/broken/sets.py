@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.broken.brute_force import smaller_changes
+from tests.facts import SHIPPED
 from vc2doctor.core.versions import STACK_PACKAGES
-from vc2doctor.matrix import load
 
 _HERE = Path(__file__).resolve().parent
 BASES = (
@@ -43,6 +43,8 @@ CULPRITS = (
     "trl",
     "jinja2",
 )
+_OPTIONAL = ("torchao", "bitsandbytes", "trl", "datasets")
+"""Culprits that the base does not have, so that their own requirements are installed with them."""
 MAX_DRAWS_PER_SET = 4
 """Releases of one culprit that are tried before the next one's turn: most of them break nothing."""
 TIMEOUT = 600.0
@@ -140,12 +142,9 @@ class Machine:
         return {entry["name"]: entry["version"] for entry in listed}
 
 
-_OPTIONAL = ("torchao", "bitsandbytes", "trl", "datasets")
-
-
 def draw(generator: random.Random) -> Iterator[BrokenSet]:
     """Yield candidates; each culprit comes equally often."""
-    wheels = load.load(load.shipped()).wheels
+    wheels = SHIPPED.wheels
     while True:
         for culprit in generator.sample(CULPRITS, len(CULPRITS)):
             for _ in range(MAX_DRAWS_PER_SET):

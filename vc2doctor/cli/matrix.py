@@ -56,9 +56,8 @@ def explain(  # noqa: PLR0913, PLR0917 - click passes one keyword an option
     file, the worst verdict decides.
     """
     from vc2doctor.commands import versions  # noqa: PLC0415 - `--help` needs none of it
-    from vc2doctor.remedies.question import Goal  # noqa: PLC0415 - as above
 
-    goal = Goal(recipe=precision) if doors is None else Goal(recipe=precision, doors=doors)
+    goal = versions.goal_of(precision, doors)
     if (batch is None) == (not words):
         message = "pass versions, such as torch==2.5.1, or a file with --batch, and not both"
         raise click.UsageError(message)

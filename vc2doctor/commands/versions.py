@@ -82,6 +82,11 @@ def parse_words(words: Sequence[str]) -> VersionQuery:
     return parse.from_words(words)
 
 
+def goal_of(recipe: str, doors: tuple[str, ...] | None) -> Goal:
+    """Return the goal of training under ``recipe`` through ``doors``; ``None``: through those of most people."""
+    return Goal(recipe=recipe) if doors is None else Goal(recipe=recipe, doors=doors)
+
+
 def judge(
     query: VersionQuery, goal: Goal, folder: Path | None = None, model_types: Sequence[str] = ()
 ) -> VersionsAnswer:

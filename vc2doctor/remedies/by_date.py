@@ -22,18 +22,17 @@ def raised_to_date(question: Question, suspects: Sequence[str]) -> Remedy | None
     shown by the wheels, and its ``reason`` says so.
     """
     for requirer, required in _pairs(question, suspects):
-        dates = {name: question.release_date(name) for name in (requirer, required)}
-        if dates[requirer] < dates[required]:
-            candidates = [(text, date) for text, date in _later(question, requirer) if date >= dates[required]]
-            found = _first_that_solves(question, requirer, candidates)
-            other, when = required, "after"
+        # Of two releases of one day, the one that is required is raised.
+        older, newer = sorted((required, requirer), key=question.release_date)
+        day, later = question.release_date(newer), list(_later(question, older))
+        if older == requirer:
+            when, candidates = "after", [(text, date) for text, date in later if date >= day]
         else:
-            candidates = [(text, date) for text, date in _later(question, required) if date <= dates[requirer]]
-            found = _first_that_solves(question, required, candidates[::-1])
-            other, when = requirer, "before"
+            when, candidates = "before", [(text, date) for text, date in reversed(later) if date <= day]
+        found = _first_that_solves(question, older, candidates)
         if found is not None:
-            raised = f"{found.package} {found.text} was released on {found.date}"
-            reason = f"likely, but not measured: {raised}, {when} {other} {question.combination.versions[other]}"
+            raised = f"{older} {found.text} was released on {found.date}"
+            reason = f"likely, but not measured: {raised}, {when} {newer} {question.combination.versions[newer]}"
             return Remedy(requirements=pins(found.changes), reason=reason)
     return None
 
@@ -58,7 +57,6 @@ def _later(question: Question, package: str) -> Iterator[tuple[str, str]]:
 class _Found(NamedTuple):
     """A release of one package, with all changes that it needs."""
 
-    package: str
     text: str
     date: str
     changes: dict[str, str]
@@ -70,5 +68,5 @@ def _first_that_solves(question: Question, package: str, candidates: Sequence[tu
         goal = question.goal.model_copy(update={"wanted": {**question.goal.wanted, package: f"=={text}"}})
         changes = smallest_changes(question.model_copy(update={"goal": goal}), limit=1)
         if changes:
-            return _Found(package, text, date, changes[0])
+            return _Found(text, date, changes[0])
     return None
