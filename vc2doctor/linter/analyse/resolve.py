@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from posixpath import normpath
 
+from vc2doctor.linter.read.arguments import Argument, arguments_of
 from vc2doctor.linter.read.config import Config, Launch
 from vc2doctor.linter.read.module import Call, Class, Function, Module, Place, last_name
 from vc2doctor.linter.read.project import ProjectFiles
@@ -47,6 +48,15 @@ class Unit:
             for name in texts & set(self.classes):
                 by_class[name].append(config)
         return by_class
+
+    @cached_property
+    def arguments(self) -> Mapping[str, list[Argument]]:
+        """The command-line arguments that the code declares, by name."""
+        by_name: dict[str, list[Argument]] = defaultdict(list)
+        for module in self.modules:
+            for argument in arguments_of(module):
+                by_name[argument.name].append(argument)
+        return by_name
 
     @cached_property
     def calls(self) -> Mapping[str, list[Call]]:

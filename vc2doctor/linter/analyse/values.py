@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from vc2doctor.linter.analyse.resolve import CodeFacts
-from vc2doctor.linter.read.config import UNKNOWN, Unknown
-from vc2doctor.linter.read.module import Assigned, Class, Function, Place, last_name
+from vc2doctor.linter.read.config import UNKNOWN, Flag, Unknown
+from vc2doctor.linter.read.module import Assigned, Call, Class, Function, Place, last_name
 
 MAX_DEPTH = 10
 """Nested questions that are followed: a name, its assignment, the argument that a caller gives, and so on."""
@@ -39,7 +39,8 @@ _DTYPES = {
 }
 CONFIG_NAMES = {
     *("config", "cfg", "conf", "configs", "args", "opt", "opts", "hparams", "hps", "params", "run_cfg", "train_config"),
-    *("model_config", "cfgs", "train_cfg", "model_cfg", "cfg_model", "config_dict"),
+    *("model_config", "cfgs", "train_cfg", "model_cfg", "cfg_model", "config_dict", "training_args", "model_args"),
+    *("train_args", "script_args", "data_args", "finetuning_args", "training_arguments", "arguments", "flags", "FLAGS"),
 }
 """Names that code gives to its configuration."""
 
@@ -272,9 +273,16 @@ class Values:
                     return self._config_value(place, _joined(prefix, str(key)), default, depth)
         if name == "getattr" and len(arguments) > 1:
             return self._getattr(arguments, place, depth)
-        if name in ("bool", "dtype", "float", "int") and len(arguments) == 1:
+        if name in ("bool", "dtype", "float", "int", "str") and len(arguments) == 1:
             return self.of(arguments[0], place, depth)
-        return _ONLY_UNKNOWN
+        return self._returned(Call(expression, place), depth)
+
+    def _returned(self, call: Call, depth: int) -> frozenset[Value]:
+        """Return the values that a function of the project returns."""
+        callee = self._code.callee(call)
+        if callee is None or callee.name == "__init__" or not callee.returned:
+            return _ONLY_UNKNOWN
+        return self._assigned(callee.returned, depth) or _ONLY_UNKNOWN
 
     def _getattr(self, arguments: list[ast.expr], place: Place, depth: int) -> frozenset[Value]:
         receiver, name, *rest = arguments
@@ -295,9 +303,32 @@ class Values:
         """
         entries = [config.find(key) for config in self._code.configs_of(place)]
         values = {_plain(entry.value) for entry in entries if entry is not None}
+        if not values:
+            values = self._argument_values(place, key.rpartition(".")[2], depth)
         if default is not None and (not values or None in entries):
             values |= self.of(default, place, depth)
         return frozenset(values) or _ONLY_UNKNOWN
+
+    def _argument_values(self, place: Place, name: str, depth: int) -> set[Value]:
+        """Return the values of a command-line argument: those that launch scripts give, and its default.
+
+        Without a launch script a default that turns something off is one value of several: a command line that nobody
+        wrote down can give another one.
+        """
+        unit = self._code.unit_of(place.module)
+        declared = unit.arguments.get(name, [])
+        if not declared:
+            return set()
+        values: set[Value] = set()
+        given = [launch.flags.get(f"--{name}") for launch in unit.launches]
+        for flag in given:
+            values |= {_of_flag(flag)} if flag is not None else set()
+        if None in given or not given:
+            for argument in declared:
+                values |= self.of(argument.default, Place(argument.function), depth)
+        if not given and not all(values):
+            values.add(UNKNOWN)
+        return values
 
     def _subscript(self, expression: ast.Subscript, place: Place, depth: int) -> frozenset[Value]:
         table = expression.value
@@ -344,6 +375,17 @@ def _compare(comparison: ast.cmpop, lefts: frozenset[Value], rights: frozenset[V
     return frozenset(results)
 
 
+def _of_flag(flag: Flag) -> Value:
+    """Return the value that a flag of a command line has in the program."""
+    if flag.value is None:
+        return True
+    text = flag.value.lower()
+    if text in ("true", "false"):
+        return text == "true"
+    # What the shell fills in is not known.
+    return UNKNOWN if "$" in text else flag.value
+
+
 def _plain(value: Value) -> Value:
     return value if isinstance(value, bool | int | float | str | None) else UNKNOWN
 
@@ -376,4 +418,7 @@ def config_key(expression: ast.expr, *, whole: bool = False) -> str | None:
         parts.pop()
     elif expression.id not in CONFIG_NAMES:
         return None
+    while len(parts) > 1 and parts[-1] in CONFIG_NAMES:
+        # `self.config.config.run` is the key `run` of a configuration that is kept in an object.
+        parts.pop()
     return ".".join(reversed(parts)) if parts or whole else None

@@ -38,6 +38,10 @@ class Function:
     """The function that this one is nested in; the module level for others; ``None`` for the module level."""
     names: dict[str, list["Assigned"]] = field(default_factory=dict)
     """The values assigned to its local names."""
+    unpacked: dict[str, list["Unpacked"]] = field(default_factory=dict)
+    """The local names that are elements of one value: ``model, scaler = build()``."""
+    returned: list["Assigned"] = field(default_factory=list)
+    """What its ``return`` statements give."""
 
     def scopes(self) -> Iterator["Function"]:
         """Yield the function and the functions that it is nested in, the innermost first."""
@@ -103,6 +107,8 @@ class Place:
 
 Assigned = tuple[ast.expr, Place]
 """An expression that is assigned to a name, and where."""
+Unpacked = tuple[ast.expr, int, Place]
+"""An expression, the element of it that a name gets, and where."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -245,6 +251,8 @@ class _Reader:
                 for case in statement.cases:
                     self.read_body(case.body, place)
             case _:
+                if isinstance(statement, ast.Return) and statement.value is not None:
+                    place.function.returned.append((statement.value, place))
                 self._read_assignment(statement, place)
                 self._read_calls(statement, place)
 
@@ -296,10 +304,17 @@ class _Reader:
             return
         for target in statement.targets if isinstance(statement, ast.Assign) else [statement.target]:
             for name, value in _unpacked(target, statement.value):
-                if isinstance(name, ast.Name):
+                if isinstance(name, ast.Tuple | ast.List):
+                    self._read_elements(name, value, place)
+                elif isinstance(name, ast.Name):
                     place.function.names.setdefault(name.id, []).append((value, place))
                 elif isinstance(name, ast.Attribute) and root_name(name) == "self" and place.function.cls:
                     place.function.cls.attributes.setdefault(name.attr, []).append((value, place))
+
+    def _read_elements(self, names: ast.Tuple | ast.List, value: ast.expr, place: Place) -> None:
+        for position, name in enumerate(names.elts):
+            if isinstance(name, ast.Name):
+                place.function.unpacked.setdefault(name.id, []).append((value, position, place))
 
     def _read_calls(self, node: ast.AST, place: Place) -> None:
         self._module.calls.extend(Call(call, place) for call in ast.walk(node) if isinstance(call, ast.Call))

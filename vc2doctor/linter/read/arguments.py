@@ -1,0 +1,57 @@
+"""Reads the command-line arguments that a module declares: with argparse, or as fields of a class of arguments."""
+
+import ast
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from vc2doctor.linter.read.module import Call, Class, Function, Module, last_name
+
+
+class Argument(NamedTuple):
+    """An argument of a program."""
+
+    name: str
+    """As the code reads it: with underscores, and without the leading dashes."""
+    default: ast.expr
+    function: Function
+    """The function in which the default is evaluated."""
+
+
+def arguments_of(module: Module) -> Iterator[Argument]:
+    """Yield the arguments that a module declares."""
+    for call in module.calls:
+        if call.name == "add_argument":
+            yield from _of_argparse(call)
+    for cls in module.classes.values():
+        yield from _of_fields(cls)
+
+
+def _of_argparse(call: Call) -> Iterator[Argument]:
+    flags = [argument.value for argument in call.node.args if isinstance(argument, ast.Constant)]
+    names = [flag.lstrip("-") for flag in flags if isinstance(flag, str) and flag.startswith("--")]
+    destination = call.argument("dest")
+    if isinstance(destination, ast.Constant) and isinstance(destination.value, str):
+        names = [destination.value]
+    action = call.argument("action")
+    kind = action.value if isinstance(action, ast.Constant) else None
+    by_action = {"store_true": ast.Constant(value=False), "store_false": ast.Constant(value=True)}
+    default = call.argument("default") or by_action.get(str(kind), ast.Constant(value=None))
+    for name in names[:1]:
+        yield Argument(name.replace("-", "_"), default, call.place.function)
+
+
+def _of_fields(cls: Class) -> Iterator[Argument]:
+    """Yield the fields of a class whose name says that they are arguments: ``fp16: bool = field(default=True)``."""
+    if not cls.name.lower().endswith(("arguments", "args", "config")):
+        return
+    for statement in cls.node.body:
+        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+            default = _default_of_field(statement.value)
+            if default is not None:
+                yield Argument(statement.target.id, default, cls.module.level)
+
+
+def _default_of_field(value: ast.expr | None) -> ast.expr | None:
+    if isinstance(value, ast.Call) and last_name(value.func) in ("field", "Field"):
+        return next((keyword.value for keyword in value.keywords if keyword.arg == "default"), None)
+    return value
