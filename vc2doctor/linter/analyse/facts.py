@@ -2,6 +2,7 @@
 
 from vc2doctor.linter.analyse.autocast import AutocastFacts
 from vc2doctor.linter.analyse.loops import LoopFacts
+from vc2doctor.linter.analyse.origins import ObjectFacts
 from vc2doctor.linter.analyse.resolve import CodeFacts
 from vc2doctor.linter.analyse.scalers import ScalerFacts
 from vc2doctor.linter.analyse.stage import Stages
@@ -16,7 +17,8 @@ class Facts:
         self.code = code
         self.values = Values(code)
         self.stages = Stages(code)
-        self.autocast = AutocastFacts(code, self.values, self.stages)
+        self.objects = ObjectFacts(code, self.values)
+        self.autocast = AutocastFacts(code, self.values, self.stages, self.objects)
         self.scalers = ScalerFacts(code, self.values)
         self.loops = LoopFacts(code, self.stages, self.autocast)
         self.weights = WeightFacts(code, self.values, self.stages)

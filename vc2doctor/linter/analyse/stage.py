@@ -53,10 +53,11 @@ def is_inference_name(name: str) -> bool:
 def is_without_gradients(place: Place) -> bool:
     """Return whether a place is under ``no_grad`` or ``inference_mode``."""
     decorators = (decorator for scope in place.function.scopes() for decorator in scope.decorators)
-    return any(_disables_gradients(expression) for expression in (*decorators, *place.contexts))
+    return any(disables_gradients(expression) for expression in (*decorators, *place.contexts))
 
 
-def _disables_gradients(expression: ast.expr) -> bool:
+def disables_gradients(expression: ast.expr) -> bool:
+    """Return whether a context or a decorator is ``no_grad`` or ``inference_mode``."""
     name = last_name(expression.func if isinstance(expression, ast.Call) else expression)
     return name in ("no_grad", "inference_mode")
 
