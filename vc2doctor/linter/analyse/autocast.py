@@ -245,16 +245,29 @@ def _evaluates(statement: WithStatement, place: Place) -> bool:
     """Return whether a region evaluates.
 
     A region in a function that runs a backward pass trains. Any other region evaluates if it calls a function that
-    infers by its name, or if it is outside of a class and does not mention a loss.
+    infers by its name, or if it is in a function outside of a class that does not mention a loss.
     """
     if any(isinstance(node, ast.Attribute) and node.attr == "backward" for node in ast.walk(place.function.node)):
         return False
-    if place.function.cls is None and "loss" not in "".join(ast.unparse(body) for body in statement.body).lower():
+    around = statement if isinstance(place.function.node, ast.Module) else place.function.node
+    if place.function.cls is None and not _mentions_loss(around):
         return True
     called_names = (
         last_name(node.func) for body in statement.body for node in ast.walk(body) if isinstance(node, ast.Call)
     )
     return any(is_inference_name(name) for name in called_names)
+
+
+def _mentions_loss(node: ast.AST) -> bool:
+    for inner in ast.walk(node):
+        match inner:
+            case ast.Name(id=name) | ast.Attribute(attr=name) | ast.arg(arg=name) if "loss" in name.lower():
+                return True
+            case ast.FunctionDef(name=name) if "loss" in name.lower():
+                return True
+            case ast.Constant(value=str(name)) if "loss" in name.lower():
+                return True
+    return False
 
 
 def dtype_names(dtypes: frozenset[Value]) -> str:

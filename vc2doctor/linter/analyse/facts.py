@@ -1,6 +1,7 @@
 """All facts that the rules use."""
 
 from vc2doctor.linter.analyse.autocast import AutocastFacts
+from vc2doctor.linter.analyse.lineage import LineageFacts
 from vc2doctor.linter.analyse.loops import LoopFacts
 from vc2doctor.linter.analyse.origins import ObjectFacts
 from vc2doctor.linter.analyse.resolve import CodeFacts
@@ -22,3 +23,4 @@ class Facts:
         self.scalers = ScalerFacts(code, self.values)
         self.loops = LoopFacts(code, self.stages, self.autocast)
         self.weights = WeightFacts(code, self.values, self.stages)
+        self.lineages = LineageFacts(code, self.objects, self.stages, self.weights)

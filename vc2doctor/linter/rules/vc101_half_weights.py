@@ -31,6 +31,7 @@ from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.stage import Stage
 from vc2doctor.linter.analyse.values import BFLOAT16, FLOAT16
 from vc2doctor.linter.analyse.weights import Cast, Load
+from vc2doctor.linter.detectors.trained_dtype import half_bases
 from vc2doctor.linter.knowledge.peft_adapters import adapters_follow_base_dtype
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.config import UNKNOWN
@@ -48,6 +49,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
     for cast in facts.weights.casts:
         if _ignores_the_flag(facts, cast):
             yield _float16_cast(cast)
+    yield from half_bases(facts)
 
 
 def _is_trained_in_float16(facts: Facts, load: Load) -> bool:

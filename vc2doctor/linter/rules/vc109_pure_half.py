@@ -35,6 +35,7 @@ from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.stage import Stage, is_inference_path, words
 from vc2doctor.linter.analyse.values import BFLOAT16, FLOAT16
 from vc2doctor.linter.analyse.weights import Cast, Load
+from vc2doctor.linter.detectors.trained_dtype import pure_half_models
 from vc2doctor.linter.knowledge.optimizers import PLAIN_OPTIMIZERS
 from vc2doctor.linter.knowledge.peft_adapters import adapters_follow_base_dtype
 from vc2doctor.linter.model import CodeFinding
@@ -49,8 +50,11 @@ MAX_CALLER_DEPTH = 3
 
 def find(facts: Facts) -> Iterator[CodeFinding]:
     """Yield parameters that are trained in pure half precision: whole models, adapters, and converted weights."""
+    models = list(pure_half_models(facts))
+    yield from models
+    known = {(finding.path, finding.line) for finding in models}
     for cast in facts.weights.casts:
-        if _is_trained(cast):
+        if _is_trained(cast) and build.span(cast.call.place.module, cast.call.node)[:2] not in known:
             yield _half_model(facts, cast)
     for load in facts.weights.loads:
         if _makes_half_adapters(facts, load):
