@@ -39,6 +39,16 @@ def cast_to_bfloat16(cast: Cast) -> tuple[Edit, ...]:
     return (change.replace_expression(module, function, f"{change.source(module, function.value)}.bfloat16"),)
 
 
+def tensor_type_to_bfloat16(module: Module, setter: ast.Call) -> tuple[Edit, ...]:
+    """Return the edits that make a default tensor type bfloat16: ``torch.cuda.HalfTensor``, ``torch.float16``."""
+    edits = [
+        change.replace_expression(module, node, f"{ast.unparse(node.value)}.BFloat16Tensor")
+        for node in ast.walk(setter)
+        if isinstance(node, ast.Attribute) and node.attr == "HalfTensor"
+    ]
+    return tuple(edits) or float16_to_bfloat16(module, setter.args[0])
+
+
 def disable_scaler(facts: Facts, scaler: Scaler) -> tuple[Edit, ...]:
     """Return the edits that disable a scaler for bfloat16; a scaler that follows the dtype needs none."""
     if scaler_follows_dtype(facts, scaler):

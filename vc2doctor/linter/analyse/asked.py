@@ -1,6 +1,7 @@
 """What the trainer of a model is asked for: float16 with loss scaling, bfloat16, or an engine with float32 copies."""
 
 import ast
+import re
 from typing import NamedTuple
 
 from vc2doctor.linter.analyse.facts import Facts
@@ -12,7 +13,9 @@ from vc2doctor.linter.read.module import Call, Module
 
 ARGUMENTS_CLASSES = ("TrainingArguments", "SFTConfig", "DPOConfig", "GRPOConfig", "PPOConfig", "Arguments")
 """Endings of the names of classes that take ``fp16`` and ``bf16`` for transformers' trainer."""
-_ENGINE_WORDS = ("deepspeed", "fsdp", "FullyShardedDataParallel")
+_ENGINE_WORDS = ("deepspeed", "fsdp")
+_ENGINE = re.compile(r"^[^#\n]*(deepspeed|fsdp|FullyShardedDataParallel)", re.MULTILINE | re.IGNORECASE)
+"""An engine named in code, and not only in a comment."""
 
 
 class Asked(NamedTuple):
@@ -49,7 +52,7 @@ def _of_trainer(facts: Facts, trained: Trained) -> Asked:
     return Asked(
         fp16,
         bf16,
-        engine is not None or _names_engine(facts, module),
+        engine is not None or names_engine(facts, module),
         f"{call.name}(fp16={fp16}, bf16={bf16}) at {line[0]}:{line[1]}",
     )
 
@@ -65,10 +68,8 @@ def _truth(facts: Facts, call: Call, name: str) -> bool | None:
 
 def _of_launches(facts: Facts, module: Module) -> Asked:
     unit = facts.code.unit_of(module)
-    launches = [launch for launch in unit.launches if f"/{module.name}".endswith(f"/{launch.program.lstrip('./')}")]
-    has_engine = _names_engine(facts, module) or any(
-        word in flag for launch in launches for flag in launch.flags for word in _ENGINE_WORDS
-    )
+    launches = [launch for launch in unit.launches if _starts(launch, module)]
+    has_engine = names_engine(facts, module)
     asking = [launch for launch in launches if _is_on(launch, "fp16")]
     if not launches:
         return Asked(None, None, has_engine, "")
@@ -83,18 +84,27 @@ def _is_on(launch: Launch, name: str) -> bool:
     return launch.turns_on(f"--{name}")
 
 
-def _names_engine(facts: Facts, module: Module) -> bool:
-    """Return whether the module, or a launch of its unit, names an engine that keeps float32 copies."""
-    if any(word in module.source.text for word in _ENGINE_WORDS):
+def _starts(launch: Launch, module: Module) -> bool:
+    return f"/{module.name}".endswith(f"/{launch.program.lstrip('./')}")
+
+
+def names_engine(facts: Facts, module: Module) -> bool:
+    """Return whether a module, or a launch of a program that imports it, names an engine that keeps float32 copies."""
+    if _ENGINE.search(module.source.text):
         return True
-    launches = facts.code.unit_of(module).launches
-    return any(word in f"{flag} {launch.program}" for launch in launches for flag in launch.flags for word in _ENGINE_WORDS)
+    unit = facts.code.unit_of(module)
+    for launch in unit.launches:
+        if any(word in flag for flag in launch.flags for word in _ENGINE_WORDS):
+            programs = [program for program in unit.modules if _starts(launch, program)]
+            if not programs or any(module in facts.code.import_closure(program) for program in programs):
+                return True
+    return False
 
 
 def _of_loop(facts: Facts, optimizer: Call) -> Asked:
     module = optimizer.place.module
     unit = facts.code.unit_of(module)
-    has_engine = _names_engine(facts, module)
+    has_engine = names_engine(facts, module)
     for call in unit.calls.get("Accelerator", []):
         precision = call.argument("mixed_precision", 2)
         if call.place.module is module and precision is not None:

@@ -189,7 +189,7 @@ class AutocastFacts:
 
     def _regions_of(self, statement: WithStatement, place: Place, calls: Mapping[ast.Call, Call]) -> Iterator[Region]:
         stage = self._stage_of(statement, place)
-        for item in statement.items if _computes(statement) else ():
+        for item in statement.items:
             for call in self._context_calls(item.context_expr, place, calls):
                 autocast = self.autocasts.get(call.node)
                 helper = None if autocast else self.helper_of(call)
@@ -202,6 +202,8 @@ class AutocastFacts:
     def _stage_of(self, statement: WithStatement, place: Place) -> Stage:
         if any(disables_gradients(item.context_expr) for item in statement.items):
             return Stage.INFERS
+        if not _computes(statement):
+            return Stage.UNKNOWN
         return Stage.INFERS if _evaluates(statement, place) else self.stages.of(place)
 
     def _context_calls(self, expression: ast.expr, place: Place, calls: Mapping[ast.Call, Call]) -> list[Call]:

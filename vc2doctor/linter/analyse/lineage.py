@@ -43,7 +43,7 @@ class Lineage:
     @property
     def adapter(self) -> Call | None:
         """The call that adds adapters, so that only those are trained; ``None``: the whole model is trained."""
-        return next((step for step in self.steps if step.name in ADAPTER_CALLS), None)
+        return next((step for step in self.steps if _adds_adapter(step)), None)
 
     @property
     def is_prepared_for_kbit(self) -> bool:
@@ -136,10 +136,15 @@ def _passed_through(call: Call) -> ast.expr | None:
     function = call.node.func
     if isinstance(function, ast.Attribute) and function.attr in _PASSING_METHODS:
         return function.value
-    is_adapter = isinstance(function, ast.Attribute) and last_name(function.value) in ADAPTER_CALLS
-    if call.name in _WRAPPERS or is_adapter:
+    if call.name in _WRAPPERS or _adds_adapter(call):
         return call.argument("model", 0) or call.argument("module")
     return None
+
+
+def _adds_adapter(call: Call) -> bool:
+    """Return whether a call adds adapters: ``get_peft_model(…)``, ``PeftModel.from_pretrained(…)``."""
+    function = call.node.func
+    return call.name in ADAPTER_CALLS or (isinstance(function, ast.Attribute) and last_name(function.value) in ADAPTER_CALLS)
 
 
 def _models_of(call: Call, objects: ObjectFacts) -> Iterator[ast.expr]:

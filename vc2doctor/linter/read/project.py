@@ -182,6 +182,9 @@ class _ProjectReader:
             names.update(
                 f"{folder}/{dotted.lstrip('.').replace('.', '/')}/__init__.py" for dotted in module.star_imports
             )
+            # `from package import Model`: the package may take the name from one of its modules.
+            packages = {dotted.rpartition(".")[0].strip(".") for dotted in module.imports.values()}
+            names.update(f"{package.replace('.', '/')}/__init__.py" for package in packages if package)
         suffixes = tuple(f"/{name}" for name in names)
         return [name for name in self._unparsed if f"/{name}".endswith(suffixes)]
 

@@ -38,6 +38,7 @@ from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.stage import Stage, is_inference_path, is_without_gradients, words
 from vc2doctor.linter.analyse.values import FLOAT16
 from vc2doctor.linter.analyse.weights import Cast
+from vc2doctor.linter.detectors.half_losses import half_losses
 from vc2doctor.linter.model import CodeFinding, Edit
 from vc2doctor.linter.read.config import UNKNOWN
 from vc2doctor.linter.read.module import Function, Place, last_name, root_name
@@ -64,6 +65,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
         is_in_method = region.place.function.cls is not None
         if region.stage is Stage.TRAINS and is_in_method and not region.autocast.is_disabled:
             yield from _leaving_values(facts, region)
+    yield from half_losses(facts)
 
 
 def _is_unconditional(cast: Cast) -> bool:

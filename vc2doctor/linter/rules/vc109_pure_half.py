@@ -30,11 +30,13 @@ from collections.abc import Iterator
 
 from vc2doctor.findings import Severity
 from vc2doctor.linter import build
+from vc2doctor.linter.analyse.asked import names_engine
 from vc2doctor.linter.analyse.autocast import HALF_DTYPES
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.stage import Stage, is_inference_path, words
 from vc2doctor.linter.analyse.values import BFLOAT16, FLOAT16
 from vc2doctor.linter.analyse.weights import Cast, Load
+from vc2doctor.linter.detectors.half_layers import half_layers
 from vc2doctor.linter.detectors.trained_dtype import pure_half_models
 from vc2doctor.linter.knowledge.optimizers import PLAIN_OPTIMIZERS
 from vc2doctor.linter.knowledge.peft_adapters import adapters_follow_base_dtype
@@ -52,6 +54,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
     """Yield parameters that are trained in pure half precision: whole models, adapters, and converted weights."""
     models = list(pure_half_models(facts))
     yield from models
+    yield from half_layers(facts)
     known = {(finding.path, finding.line) for finding in models}
     for cast in facts.weights.casts:
         if _is_trained(cast) and build.span(cast.call.place.module, cast.call.node)[:2] not in known:
@@ -178,7 +181,7 @@ def _trains_in_float32(facts: Facts, function: Function, depth: int = 0) -> bool
     The function's module or one of its callers must show that. A function that is never called in the project counts as
     safe, too.
     """
-    if _is_frozen_in_module(function):
+    if _is_frozen_in_module(function) or names_engine(facts, function.module):
         return True
     callers = facts.code.callers(function)
     if not callers:
@@ -188,7 +191,7 @@ def _trains_in_float32(facts: Facts, function: Function, depth: int = 0) -> bool
 
 def _caller_trains_in_float32(facts: Facts, call: Call, depth: int) -> bool:
     caller = call.place.function
-    if _chooses_float32(caller):
+    if _chooses_float32(caller) or facts.values.is_reached(call.place) is not True or _freezes_parameters(caller):
         return True
     if is_inference_path(caller.module.name):
         return False
@@ -206,6 +209,18 @@ def _is_frozen_in_module(function: Function) -> bool:
     return any(
         call.name == "requires_grad_" and not call.place.conditions and ast.unparse(call.node).endswith("(False)")
         for call in function.module.calls
+    )
+
+
+def _freezes_parameters(function: Function) -> bool:
+    """Return whether a function freezes what it builds: ``parameter.requires_grad = False``."""
+    return any(
+        isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Attribute)
+        and node.targets[0].attr == "requires_grad"
+        and isinstance(node.value, ast.Constant)
+        and node.value.value is False
+        for node in ast.walk(function.node)
     )
 
 
