@@ -3,6 +3,7 @@
 from vc2doctor.linter.analyse.autocast import AutocastFacts
 from vc2doctor.linter.analyse.loops import LoopFacts
 from vc2doctor.linter.analyse.resolve import CodeFacts
+from vc2doctor.linter.analyse.runs import RunFacts
 from vc2doctor.linter.analyse.scalers import ScalerFacts
 from vc2doctor.linter.analyse.stage import Stages
 from vc2doctor.linter.analyse.values import Values
@@ -20,3 +21,4 @@ class Facts:
         self.scalers = ScalerFacts(code, self.values)
         self.loops = LoopFacts(code, self.stages, self.autocast)
         self.weights = WeightFacts(code, self.values, self.stages)
+        self.runs = RunFacts(code, self.values)
