@@ -7,13 +7,11 @@ from typing import NamedTuple
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.lineage import Trained
 from vc2doctor.linter.analyse.loss_scaling import scale_calls, scalers_of
+from vc2doctor.linter.analyse.runs import Run
+from vc2doctor.linter.analyse.trainer_calls import ARGUMENTS_CLASSES
 from vc2doctor.linter.analyse.values import FLOAT16
-from vc2doctor.linter.read.config import Flag, Launch
 from vc2doctor.linter.read.module import Call, Module
 
-ARGUMENTS_CLASSES = ("TrainingArguments", "SFTConfig", "DPOConfig", "GRPOConfig", "PPOConfig", "Arguments")
-"""Endings of the names of classes that take ``fp16`` and ``bf16`` for transformers' trainer."""
-_ENGINE_WORDS = ("deepspeed", "fsdp")
 _ENGINE = re.compile(r"^[^#\n]*(deepspeed|fsdp|FullyShardedDataParallel)", re.MULTILINE | re.IGNORECASE)
 """An engine named in code, and not only in a comment."""
 
@@ -44,17 +42,13 @@ def _of_trainer(facts: Facts, trained: Trained) -> Asked:
     made = list(facts.objects.of(arguments, consumer.place).calls()) if arguments is not None else []
     calls = [call for call in made if call.name.endswith(ARGUMENTS_CLASSES)]
     if not calls:
-        return _of_launches(facts, module)
+        return _of_runs(facts, module)
     call = calls[0]
     fp16, bf16 = _truth(facts, call, "fp16"), _truth(facts, call, "bf16")
     engine = call.argument("deepspeed") or call.argument("fsdp")
-    line = call.place.module.source.location_of((call.argument("fp16") or call.node).lineno)
-    return Asked(
-        fp16,
-        bf16,
-        engine is not None or names_engine(facts, module),
-        f"{call.name}(fp16={fp16}, bf16={bf16}) at {line[0]}:{line[1]}",
-    )
+    path, line = call.place.module.source.location_of((call.argument("fp16") or call.node).lineno)
+    why = f"{call.name}(fp16={fp16}, bf16={bf16}) at {path}:{line}"
+    return Asked(fp16, bf16, engine is not None or names_engine(facts, module), why)
 
 
 def _truth(facts: Facts, call: Call, name: str) -> bool | None:
@@ -66,39 +60,30 @@ def _truth(facts: Facts, call: Call, name: str) -> bool | None:
     return None if is_open else False
 
 
-def _of_launches(facts: Facts, module: Module) -> Asked:
-    unit = facts.code.unit_of(module)
-    launches = [launch for launch in unit.launches if _starts(launch, module)]
+def _of_runs(facts: Facts, module: Module) -> Asked:
+    """Return what the runs ask for that start a program which imports a module."""
+    settings = [setting for run in _runs_of(facts, module) for setting in run.precisions]
     has_engine = names_engine(facts, module)
-    asking = [launch for launch in launches if _is_on(launch, "fp16")]
-    if not launches:
+    if not settings:
         return Asked(None, None, has_engine, "")
-    first: Launch = (asking or launches)[0]
-    flag: Flag | None = first.flags.get("--fp16")
-    why = f"{first.script}:{flag.line if flag else first.line} --fp16" if asking else f"{first.script}:{first.line}"
-    bf16 = any(_is_on(launch, "bf16") for launch in launches)
-    return Asked(bool(asking), bf16, has_engine, why)
+    asking = [setting for setting in settings if setting.value == "fp16"]
+    bf16 = any(setting.value == "bf16" for setting in settings)
+    return Asked(bool(asking), bf16, has_engine, (asking or settings)[0].place)
 
 
-def _is_on(launch: Launch, name: str) -> bool:
-    return launch.turns_on(f"--{name}")
-
-
-def _starts(launch: Launch, module: Module) -> bool:
-    return f"/{module.name}".endswith(f"/{launch.program.lstrip('./')}")
+def _runs_of(facts: Facts, module: Module) -> list[Run]:
+    unit = facts.code.unit_of(module)
+    return [run for run in facts.runs.of(unit) if run.launch is not None and module in run.modules]
 
 
 def names_engine(facts: Facts, module: Module) -> bool:
-    """Return whether a module, or a launch of a program that imports it, names an engine that keeps float32 copies."""
+    """Return whether a module, or a run of a program that imports it, names an engine that keeps float32 copies."""
     if _ENGINE.search(module.source.text):
         return True
-    unit = facts.code.unit_of(module)
-    for launch in unit.launches:
-        if any(word in flag for flag in launch.flags for word in _ENGINE_WORDS):
-            programs = [program for program in unit.modules if _starts(launch, program)]
-            if not programs or any(module in facts.code.import_closure(program) for program in programs):
-                return True
-    return False
+    return any(
+        run.engine is not None or any(settings.engine is not None for settings in run.settings)
+        for run in _runs_of(facts, module)
+    )
 
 
 def _of_loop(facts: Facts, optimizer: Call) -> Asked:

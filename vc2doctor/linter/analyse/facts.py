@@ -5,6 +5,7 @@ from vc2doctor.linter.analyse.lineage import LineageFacts
 from vc2doctor.linter.analyse.loops import LoopFacts
 from vc2doctor.linter.analyse.origins import ObjectFacts
 from vc2doctor.linter.analyse.resolve import CodeFacts
+from vc2doctor.linter.analyse.runs import RunFacts
 from vc2doctor.linter.analyse.scalers import ScalerFacts
 from vc2doctor.linter.analyse.stage import Stages
 from vc2doctor.linter.analyse.values import Values
@@ -24,3 +25,4 @@ class Facts:
         self.loops = LoopFacts(code, self.stages, self.autocast)
         self.weights = WeightFacts(code, self.values, self.stages)
         self.lineages = LineageFacts(code, self.objects, self.stages, self.weights)
+        self.runs = RunFacts(code, self.values)

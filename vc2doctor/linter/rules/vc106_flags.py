@@ -30,9 +30,11 @@ dtype, for `--bf16 True --fp16 False`, for DeepSpeed's `"auto"`, for models trai
 from collections.abc import Iterator
 
 from vc2doctor.linter.analyse.facts import Facts
-from vc2doctor.linter.analyse.stage import is_inference_path
+from vc2doctor.linter.detectors.accelerator_key import accelerator_keys
 from vc2doctor.linter.detectors.engine_flags import engine_flags
+from vc2doctor.linter.detectors.engine_keys import engine_keys
 from vc2doctor.linter.detectors.exclusive_flags import exclusive_arguments, exclusive_defaults, exclusive_flags
+from vc2doctor.linter.detectors.launcher_flags import accelerate_against_engine, launcher_flags
 from vc2doctor.linter.detectors.precision_switches import float16_switches, unread_switches
 from vc2doctor.linter.detectors.trainer_flags import float16_flags
 from vc2doctor.linter.model import CodeFinding
@@ -44,9 +46,11 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
         yield from float16_switches(facts, unit)
         yield from exclusive_arguments(facts, unit)
         yield from exclusive_defaults(facts, unit)
-        for launch in unit.launches:
-            if not is_inference_path(launch.script):
-                yield from exclusive_flags(launch)
+        yield from exclusive_flags(facts, unit)
         yield from float16_flags(facts, unit)
         yield from unread_switches(facts, unit)
+        yield from accelerator_keys(unit)
+        yield from launcher_flags(facts, unit)
+        yield from engine_keys(facts, unit)
         yield from engine_flags(facts, unit)
+        yield from accelerate_against_engine(facts, unit)
