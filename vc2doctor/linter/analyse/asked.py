@@ -10,6 +10,7 @@ from vc2doctor.linter.analyse.loss_scaling import scale_calls, scalers_of
 from vc2doctor.linter.analyse.runs import Run
 from vc2doctor.linter.analyse.trainer_calls import ARGUMENTS_CLASSES
 from vc2doctor.linter.analyse.values import FLOAT16
+from vc2doctor.linter.model import CodePlace
 from vc2doctor.linter.read.module import Call, Module
 
 _ENGINE = re.compile(r"^[^#\n]*(deepspeed|fsdp|FullyShardedDataParallel)", re.MULTILINE | re.IGNORECASE)
@@ -26,6 +27,8 @@ class Asked(NamedTuple):
     """Whether DeepSpeed or FSDP may keep float32 copies of the weights."""
     why: str
     """The place that says so, for the evidence of a finding; ``""``: no place does."""
+    place: CodePlace | None = None
+    """That place, where it is in code."""
 
 
 def asked_of(facts: Facts, trained: Trained) -> Asked:
@@ -48,7 +51,8 @@ def _of_trainer(facts: Facts, trained: Trained) -> Asked:
     engine = call.argument("deepspeed") or call.argument("fsdp")
     path, line = call.place.module.source.location_of((call.argument("fp16") or call.node).lineno)
     why = f"{call.name}(fp16={fp16}, bf16={bf16}) at {path}:{line}"
-    return Asked(fp16, bf16, engine is not None or names_engine(facts, module), why)
+    place = CodePlace(path=path, line=line, end_line=line)
+    return Asked(fp16, bf16, engine is not None or names_engine(facts, module), why, place)
 
 
 def _truth(facts: Facts, call: Call, name: str) -> bool | None:
@@ -81,8 +85,10 @@ def names_engine(facts: Facts, module: Module) -> bool:
     if _ENGINE.search(module.source.text):
         return True
     return any(
-        run.engine is not None or any(settings.engine is not None for settings in run.settings)
-        for run in _runs_of(facts, module)
+        run.engine is not None
+        or any(settings.engine is not None or "deepspeed" in settings.unknown for settings in run.settings)
+        for run in facts.runs.of(facts.code.unit_of(module))
+        if run.launch is not None and (module in run.modules or not run.modules)
     )
 
 

@@ -34,7 +34,9 @@ def _is_of_new_layer(facts: Facts, cast: Cast) -> bool:
     place, receiver = cast.call.place, cast.receiver
     cls = place.function.cls
     is_own = isinstance(receiver, ast.Attribute) and isinstance(receiver.value, ast.Name) and receiver.value.id == "self"
-    if cls is None or not is_own or place.function.name != "__init__" or UNKNOWN in cast.dtypes or place.conditions:
+    if cls is None or not is_own or place.function.name != "__init__" or UNKNOWN in cast.dtypes:
+        return False
+    if facts.values.is_reached(place) is not True:
         return False
     if any(base.endswith("PreTrainedModel") for base in facts.code.base_names(cls)):
         # The layers of a pretrained model are loaded after they are made.

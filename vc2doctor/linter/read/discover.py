@@ -30,6 +30,7 @@ _VENDORED = re.compile(
 _PRECISION_WORDS = re.compile(
     rb"autocast|GradScaler|float16|bfloat16|fp16|bf16|\bhalf\b|\bamp\b|grad_norm|\.backward\(|torch_dtype|token_id\b|"
     rb"is_bf16_supported|gradient_clipping|-\s*1e\+?\d|rsqrt|\.pow\(2|optimizer|precision|Trainer|isnan|isfinite|isinf|"
+    rb"set_default_(dtype|tensor_type)|"
     + "|".join(sorted({re.escape(word) for door in DOORS.values() for word in door.words})).encode()
 )
 

@@ -185,6 +185,8 @@ class _ProjectReader:
             # `from package import Model`: the package may take the name from one of its modules.
             packages = {dotted.rpartition(".")[0].strip(".") for dotted in module.imports.values()}
             names.update(f"{package.replace('.', '/')}/__init__.py" for package in packages if package)
+        # A program that only imports the training code says which code a launch starts.
+        names.update(launch.program.removeprefix("./") for launch in self._launches if launch.program.endswith(".py"))
         suffixes = tuple(f"/{name}" for name in names)
         return [name for name in self._unparsed if f"/{name}".endswith(suffixes)]
 

@@ -45,6 +45,7 @@ from vc2doctor.linter.analyse.stage import is_inference_path, words
 from vc2doctor.linter.analyse.values import BFLOAT16, FLOAT16
 from vc2doctor.linter.detectors.scaler_protocol import apex_without_initialize, scaler_protocol
 from vc2doctor.linter.detectors.trained_dtype import scaled_bfloat16
+from vc2doctor.linter.detectors.unprepared import unprepared_optimizers
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.config import Config
 from vc2doctor.linter.read.module import Call, last_name, root_name
@@ -69,6 +70,8 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
                 yield from _missing_scaling(facts, loop)
             yield from _unscaled_branch(facts, loop)
             yield from scaler_protocol(facts, loop)
+            yield from unprepared_optimizers(facts, loop)
+            yield from _forgotten_state(facts, loop)
         for module in unit.modules:
             if "scale_loss" in module.source.text and not is_inference_path(module.name):
                 yield from apex_without_initialize(module, unit.calls.get("initialize", []))
@@ -151,6 +154,26 @@ def _unscaled_branch(facts: Facts, loop: Loop) -> Iterator[CodeFinding]:
                 url=build.AMP_EXAMPLES_URL,
                 role="scaler",
             )
+
+
+def _forgotten_state(facts: Facts, loop: Loop) -> Iterator[CodeFinding]:
+    """Yield the load of an optimizer's state in a loop's function that never loads the state of its scaler."""
+    module = loop.function.module
+    if not scale_calls(facts, loop) or "scaler.load_state_dict" in module.source.text:
+        return
+    for call in module.calls_in(loop.function):
+        if call.name == "load_state_dict" and "optim" in ast.unparse(call.receiver).lower():
+            yield build.at_node(
+                module,
+                call.node,
+                "VC104",
+                Severity.NOTE,
+                "a resumed run restores the optimizer and not the scaler: its scale starts again at 65536",
+                remedy="Save scaler.state_dict(), and load it here: scaler.load_state_dict(checkpoint['scaler']).",
+                url=build.AMP_EXAMPLES_URL,
+                role="scaler",
+            )
+            return
 
 
 def _is_of_plain_loss(backward: Call) -> bool:

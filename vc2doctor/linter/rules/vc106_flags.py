@@ -36,6 +36,7 @@ from vc2doctor.linter.detectors.engine_keys import engine_keys
 from vc2doctor.linter.detectors.exclusive_flags import exclusive_arguments, exclusive_defaults, exclusive_flags
 from vc2doctor.linter.detectors.launcher_flags import accelerate_against_engine, launcher_flags
 from vc2doctor.linter.detectors.precision_switches import float16_switches, unread_switches
+from vc2doctor.linter.detectors.quantized_compute import quantized_compute
 from vc2doctor.linter.detectors.trainer_flags import float16_flags
 from vc2doctor.linter.model import CodeFinding
 
@@ -54,3 +55,4 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
         yield from engine_keys(facts, unit)
         yield from engine_flags(facts, unit)
         yield from accelerate_against_engine(facts, unit)
+    yield from quantized_compute(facts)

@@ -127,7 +127,7 @@ def _half_model(facts: Facts, cast: Cast) -> CodeFinding:
 def _makes_half_adapters(facts: Facts, load: Load) -> bool:
     """Return whether peft adds half-precision adapters to the loaded model, because they get the dtype of the base."""
     place = load.place
-    if load.stage is not Stage.TRAINS or load.is_inert or load.quantized:
+    if load.stage is not Stage.TRAINS or load.is_inert or load.quantized or names_engine(facts, place.module):
         return False
     if len(load.dtypes) != 1 or not load.dtypes & HALF_DTYPES:
         return False
@@ -191,7 +191,7 @@ def _trains_in_float32(facts: Facts, function: Function, depth: int = 0) -> bool
 
 def _caller_trains_in_float32(facts: Facts, call: Call, depth: int) -> bool:
     caller = call.place.function
-    if _chooses_float32(caller) or facts.values.is_reached(call.place) is not True or _freezes_parameters(caller):
+    if _chooses_float32(caller) or facts.values.is_reached(call.place) is False or _freezes_parameters(caller):
         return True
     if is_inference_path(caller.module.name):
         return False
