@@ -34,7 +34,7 @@ def launcher_flags(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
 def _of_run(run: Run) -> Iterator[CodeFinding]:
     yield from _accelerate_against_trainer(run)
     for settings in run.settings:
-        if run.call is None:
+        if not settings.is_call:
             yield from _weights_against_precision(settings)
         yield from _quantized_compute(settings)
         yield from _pure_against_precision(settings, run)

@@ -46,7 +46,9 @@ def float16_flags(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
     seen: set[tuple[str, int]] = set()
     for run in facts.runs.of(unit):
         asked = run.half
-        if run.call is None and asked is not None and asked.value == "fp16" and (asked.path, asked.line) not in seen:
+        if asked is None or asked.value != "fp16" or run.is_from_call(asked):
+            continue
+        if (asked.path, asked.line) not in seen:
             seen.add((asked.path, asked.line))
             yield from _in_run(facts, unit, run, asked)
     for config in unit.configs:
