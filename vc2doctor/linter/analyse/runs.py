@@ -1,5 +1,6 @@
 """The runs of a project: each command, configuration or call that starts training, with all that it asks for."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,9 +13,11 @@ from vc2doctor.linter.analyse.values import Values
 from vc2doctor.linter.read import launchers
 from vc2doctor.linter.read.config import Config, ConfigEntry, Launch
 from vc2doctor.linter.read.formats import config_suffixes
+from vc2doctor.linter.read.formats.yaml import parse_yaml
 from vc2doctor.linter.read.launchers.transformers_arguments import settings_of_keys
-from vc2doctor.linter.read.module import Call, Module
+from vc2doctor.linter.read.module import Module
 from vc2doctor.linter.read.run_settings import HALF, Precision, RunSettings, Setting, keys_of_flags
+from vc2doctor.linter.read.source import decode
 
 TRAINER_LAUNCHERS = ("transformers", "llama-factory", "axolotl", "ms-swift")
 """Those whose settings are arguments of transformers' trainer."""
@@ -40,14 +43,16 @@ class Run:
     launch: Launch | None = None
     """The command; ``None``: the run is a configuration or a call alone."""
     engine: Engine | None = None
-    call: Call | None = None
-    """The call that makes the trainer, for a run that is a call alone."""
     modules: frozenset[Module] = frozenset()
     """The program and what it imports; empty: unknown."""
 
     def of(self, *names: str) -> tuple[RunSettings, ...]:
         """Return the settings that some launchers read."""
         return tuple(settings for settings in self.settings if settings.launcher in names)
+
+    def is_from_call(self, setting: "Setting[Precision]") -> bool:
+        """Return whether a call in code gives a setting."""
+        return any(setting in settings.precisions for settings in self.settings if settings.is_call)
 
     @property
     def is_of_trainer(self) -> bool:
@@ -56,9 +61,11 @@ class Run:
 
     @property
     def precisions(self) -> tuple[Setting[Precision], ...]:
-        """The precisions that are asked for, by the trainer where it says one, else by its launcher."""
-        by_trainer = [setting for settings in self.of(*TRAINER_LAUNCHERS) for setting in settings.precisions]
-        return tuple(by_trainer) or tuple(setting for settings in self.settings for setting in settings.precisions)
+        """The precisions that are asked for: by the trainer's flags and files, else by its calls, else by launchers."""
+        of_trainer = self.of(*TRAINER_LAUNCHERS)
+        given = [setting for settings in of_trainer if not settings.is_call for setting in settings.precisions]
+        in_calls = [setting for settings in of_trainer for setting in settings.precisions]
+        return tuple(given or in_calls or [setting for settings in self.settings for setting in settings.precisions])
 
     @property
     def half(self) -> Setting[Precision] | None:
@@ -86,8 +93,17 @@ class RunFacts:
     @cached_property
     def _settings(self) -> Mapping[str, RunSettings]:
         """What each configuration asks for that some launcher knows."""
-        readings = ((name, launchers.of_config(self._composed(config))) for name, config in self._configs.items())
+        configs = (*self._configs.values(), *self._hydra_roots())
+        readings = ((config.name, launchers.of_config(self._composed(config))) for config in configs)
         return {name: settings for name, settings in readings if settings is not None}
+
+    def _hydra_roots(self) -> Iterator[Config]:
+        """Yield the files that only compose others: they say nothing about precision themselves."""
+        for name, data in self._code.files.texts.items():
+            if name.lower().endswith((".yaml", ".yml")) and re.search(rb"^defaults\s*:", data, re.MULTILINE):
+                config = parse_yaml(name, decode(data))
+                if config is not None and config.defaults:
+                    yield config
 
     def settings_of(self, config: Config) -> RunSettings | None:
         """Return what a configuration asks for; ``None``: no launcher knows it."""
@@ -107,40 +123,58 @@ class RunFacts:
         for script in dict.fromkeys(launch.script for launch in unit.launches):
             yield from self._by_launch.get(script, ())
         in_commands = {settings.path for runs in self._by_launch.values() for run in runs for settings in run.settings}
-        for config in unit.configs:
-            settings = self._settings.get(config.name)
-            is_own_run = settings is not None and settings.launcher != "deepspeed" and config.name not in in_commands
-            if settings is not None and is_own_run and not is_inference_path(config.name):
+        for name, settings in self._settings.items():
+            is_own_run = settings.launcher != "deepspeed" and name not in in_commands
+            if is_own_run and self._folder_of(settings) == unit.folder and not is_inference_path(name):
                 yield Run((settings,), engine=self._engine_of((settings,), None))
         for module in unit.modules:
             if not is_inference_path(module.name):
                 yield from self._of_calls(module)
+
+    def _folder_of(self, settings: RunSettings) -> str:
+        """Return the folder of the unit of a file; that of the files it is composed from, if it is in none itself."""
+        given = (*settings.precisions, *(each for each in (settings.clipping, settings.weights) if each is not None))
+        paths = (settings.path, *(setting.path for setting in given))
+        return self._code.folder_of(next((path for path in paths if path in self._code.files.folders), settings.path))
 
     def _of_calls(self, module: Module) -> Iterator[Run]:
         for call in module.calls:
             settings = settings_of_call(self._values, call)
             if settings is not None:
                 modules = self._code.import_closure(module)
-                yield Run((settings,), engine=self._engine_of((settings,), None), call=call, modules=modules)
+                yield Run((settings,), engine=self._engine_of((settings,), None), modules=modules)
 
     def _of_launch(self, launch: Launch) -> Run:
-        settings = list(launchers.of_launch(launch))
+        program = self._program_of(launch)
+        modules = self._code.import_closure(program) if program is not None else frozenset()
+        by_flags, by_files = list(launchers.of_launch(launch)), list(self._of_files(launch))
+        settings = [*by_flags, *by_files]
+        is_of_trainer = uses_trainer(modules) or any(each.launcher in TRAINER_LAUNCHERS for each in by_files)
+        if is_of_trainer and not any(each.launcher in TRAINER_LAUNCHERS for each in by_flags):
+            own_flags = {name: flag for name, flag in launch.flags.items() if launch.launcher_flags.get(name) != flag}
+            settings.append(settings_of_keys(keys_of_flags(launch, own_flags), "transformers"))
+        calls = (settings_of_call(self._values, call) for call in (program.calls if program is not None else ()))
+        settings.extend(each for each in calls if each is not None)
+        return Run(tuple(settings), launch, self._engine_of(settings, launch), modules=modules)
+
+    def _of_files(self, launch: Launch) -> Iterator[RunSettings]:
+        """Yield what the files that a command names ask for, without what its own flags decide."""
+        is_told = any(each.precisions for each in launchers.of_launch(launch) if each.launcher == "accelerate")
         for path in _config_paths(launch):
             name = file_of_launch(launch, path, self._names)
-            if name is not None and name in self._settings and self._settings[name].launcher != "deepspeed":
-                settings.append(self._settings[name])
-        modules = self._modules_of(launch)
-        run = Run(tuple(settings), launch, self._engine_of(settings, launch), modules=modules)
-        if not run.is_of_trainer and uses_trainer(modules):
-            own_flags = {name: flag for name, flag in launch.flags.items() if launch.launcher_flags.get(name) != flag}
-            by_flags = settings_of_keys(keys_of_flags(launch, own_flags), "transformers")
-            return replace(run, settings=(*settings, by_flags))
-        return run
+            settings = self._settings.get(name) if name is not None else None
+            if settings is not None and settings.launcher != "deepspeed":
+                overridden = is_told and settings.launcher == "accelerate"
+                yield replace(settings, precisions=()) if overridden else settings
+        user_config = self._code.files.user_config
+        if user_config is not None and launch.launcher == "accelerate" and "--config_file" not in launch.launcher_flags:
+            settings = launchers.of_config(user_config)
+            if settings is not None:
+                yield replace(settings, precisions=()) if is_told else settings
 
-    def _modules_of(self, launch: Launch) -> frozenset[Module]:
+    def _program_of(self, launch: Launch) -> Module | None:
         name = program_of_launch(launch, self._names)
-        module = self._code.files.modules.get(name) if name is not None else None
-        return self._code.import_closure(module) if module is not None else frozenset()
+        return self._code.files.modules.get(name) if name is not None else None
 
     def _engine_of(
         self, settings: "list[RunSettings] | tuple[RunSettings, ...]", launch: Launch | None

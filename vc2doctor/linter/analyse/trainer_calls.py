@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from vc2doctor.linter.analyse.values import Dtype, Values
 from vc2doctor.linter.read.config import UNKNOWN, Unknown
@@ -33,9 +34,9 @@ def is_of_lightning(call: Call) -> bool:
 def settings_of_call(values: Values, call: Call) -> RunSettings | None:
     """Return what a call asks of its trainer; ``None``: it makes none."""
     if is_of_lightning(call):
-        return settings_of_trainer(_keys(values, call))
+        return replace(settings_of_trainer(_keys(values, call)), is_call=True)
     if call.name.endswith(ARGUMENTS_CLASSES) and (call.argument("output_dir", 0) or call.argument("fp16")):
-        return settings_of_keys(_keys(values, call), "transformers")
+        return replace(settings_of_keys(_keys(values, call), "transformers"), is_call=True)
     if call.name == "Accelerator":
         keys = _keys(values, call)
         return RunSettings(
@@ -43,6 +44,7 @@ def settings_of_call(values: Values, call: Call) -> RunSettings | None:
             keys.path,
             precisions=only(keys.precision("mixed_precision")),
             unknown=keys.unknown("mixed_precision"),
+            is_call=True,
         )
     return None
 

@@ -38,11 +38,16 @@ def clipping_of_runs(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
 
 
 def limit_of(run: Run) -> Setting[float] | None:
-    """Return the limit that a run gives its trainer; a flag of the command wins over a file."""
+    """Return the limit that a run gives its trainer; a flag of the command wins over a file.
+
+    The calls of a command's program are runs of their own: it can have several.
+    """
     limits = [
         settings.clipping
         for settings in run.settings
-        if settings.clipping is not None and settings.launcher != "deepspeed"
+        if settings.clipping is not None
+        and settings.launcher != "deepspeed"
+        and not (settings.is_call and run.launch is not None)
     ]
     return min(limits, key=lambda limit: not limit.text.startswith("--"), default=None)
 
@@ -63,12 +68,13 @@ def _engine_limit(run: Run) -> float | None:
 
 
 def _limit_is_off(limit: Setting[float]) -> CodeFinding:
+    name = limit.text.split()[0].strip("-:")
     return build.at_line(
         limit.path,
         limit.line,
         "VC105",
         Severity.WARNING,
-        f"{limit.text.lstrip('-')}: gradients are not clipped, in half precision",
+        f"{name} is {limit.value:g}: gradients are not clipped, in half precision",
         evidence=(NEGATIVE_LIMIT,) if limit.value < 0 else (),
         remedy="Set it to a positive limit, for example 1.0.",
         url=CLIPPING_URL,

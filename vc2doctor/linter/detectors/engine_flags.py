@@ -1,7 +1,7 @@
 """DeepSpeed's file against the runs that name it: a hard-coded precision, or a block that is missing."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from vc2doctor.findings import Severity
 from vc2doctor.linter import build
@@ -12,7 +12,7 @@ from vc2doctor.linter.analyse.stage import is_inference_path
 from vc2doctor.linter.knowledge.deepspeed_releases import adds_missing_block
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.config import Config, ConfigEntry
-from vc2doctor.linter.read.launchers.deepspeed import BLOCKS
+from vc2doctor.linter.read.launchers.deepspeed import BLOCKS, is_deepspeed
 from vc2doctor.linter.read.run_settings import Precision, Setting
 
 TRANSFORMERS_URL = "https://huggingface.co/docs/transformers/deepspeed#data-precision"
@@ -29,6 +29,7 @@ def engine_flags(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
         if run.engine is not None and not is_inference_path(run.engine.config.name):
             by_file[run.engine.config.name].append(run)
             configs[run.engine.config.name] = run.engine.config
+    yield from (_hard_coded_finding(*unnamed, []) for unnamed in _unnamed(facts, unit, by_file.keys()))
     adds_block = adds_missing_block(facts.code.version(unit, "transformers"))
     for name, runs in by_file.items():
         yield from _hard_coded(configs[name], runs)
@@ -51,14 +52,33 @@ def evidence_of(settings: "list[Setting[Precision]]") -> tuple[str, ...]:
 
 def _hard_coded(config: Config, runs: list[Run]) -> Iterator[CodeFinding]:
     """Yield a precision that the file turns on: an error if a run asks for the other one, else a note."""
+    for entry, precision in _only_enabled(config):
+        contradicting = asking(runs, _OTHER[precision])
+        if contradicting or any(run.is_of_trainer for run in runs):
+            yield _hard_coded_finding(config, entry, precision, contradicting)
+
+
+def _only_enabled(config: Config) -> list[tuple[ConfigEntry, Precision]]:
+    """Return the switch that is on, if it is the only one."""
     enabled = [(config.find(f"{block}.enabled"), precision) for block, precision in BLOCKS.items()]
     on = [(entry, precision) for entry, precision in enabled if entry is not None and entry.value is True]
-    if len(on) != 1:
-        return
-    entry, precision = on[0]
-    contradicting = asking(runs, _OTHER[precision])
-    if contradicting or any(run.is_of_trainer for run in runs):
-        yield _hard_coded_finding(config, entry, precision, contradicting)
+    return on if len(on) == 1 else []
+
+
+def _unnamed(facts: Facts, unit: Unit, named: Collection[str]) -> Iterator[tuple[Config, ConfigEntry, Precision]]:
+    """Yield hard-coded precisions in files beside scripts that run transformers' trainer, and that nothing names.
+
+    Such a file is an offer to the users of these scripts. A file that code or a configuration names belongs to them.
+    """
+    folders = {run.launch.script.rpartition("/")[0] for run in facts.runs.of(unit) if run.launch and run.is_of_trainer}
+    for config in unit.configs:
+        folder, _, file_name = config.name.rpartition("/")
+        if config.name in named or folder not in folders or not is_deepspeed(config) or is_inference_path(config.name):
+            continue
+        texts = (entry.value for other in unit.configs for entry in other.entries if isinstance(entry.value, str))
+        in_code = (module.source.text for module in unit.modules)
+        if not any(text.endswith(file_name) for text in texts) and not any(file_name in text for text in in_code):
+            yield from ((config, entry, precision) for entry, precision in _only_enabled(config))
 
 
 def _hard_coded_finding(

@@ -7,12 +7,20 @@ from vc2doctor.linter import build
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.resolve import Unit
 from vc2doctor.linter.analyse.stage import is_inference_path
-from vc2doctor.linter.knowledge.deepspeed_releases import BLOCK_KEYS, meant_key, meant_top_key, refuses_unknown_keys
+from vc2doctor.linter.knowledge.deepspeed_releases import (
+    BLOCK_KEYS,
+    frees_buffers_early,
+    meant_key,
+    meant_top_key,
+    refuses_unknown_keys,
+)
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.config import Config, ConfigEntry
 from vc2doctor.linter.read.launchers.deepspeed import is_deepspeed
 
 _URL = "https://www.deepspeed.ai/docs/config-json"
+_GRADIENT_STAGE = 2
+"""The stage of ZeRO that partitions gradients."""
 _BF16_URL = f"{_URL}/#bfloat16-training-options"
 
 
@@ -23,6 +31,8 @@ def engine_keys(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
         if not is_deepspeed(config) or is_inference_path(config.name):
             continue
         yield from _both_enabled(config)
+        if frees_buffers_early(facts.code.version(unit, "deepspeed")):
+            yield from _overlapping(config)
         for entry in config.entries:
             block, _, key = entry.key.partition(".")
             if not key:
@@ -49,6 +59,24 @@ def _both_enabled(config: Config) -> Iterator[CodeFinding]:
         evidence=(f"fp16 at {config.name}:{fp16.line}", "DeepSpeed asserts that they are not both on"),
         remedy='Set both to "auto", and decide by the run\'s flag.',
         url=_BF16_URL,
+        role="config",
+    )
+
+
+def _overlapping(config: Config) -> Iterator[CodeFinding]:
+    """Yield ``overlap_comm`` of ZeRO-2, for releases in which it can give NaN."""
+    entry = config.find("zero_optimization.overlap_comm")
+    if entry is None or entry.value is not True or config.get("zero_optimization.stage") != _GRADIENT_STAGE:
+        return
+    yield build.at_entry(
+        config,
+        entry,
+        "VC106",
+        Severity.NOTE,
+        "overlap_comm of ZeRO-2 can give NaN in this release of DeepSpeed: it can free a buffer that is still in use",
+        evidence=("https://github.com/deepspeedai/DeepSpeed/issues/7188: NaN with overlap_comm, and none without it",),
+        remedy="If the norm of the gradients is NaN, set it to false, or use DeepSpeed 0.19 or later.",
+        url="https://github.com/deepspeedai/DeepSpeed/pull/7965",
         role="config",
     )
 

@@ -102,7 +102,9 @@ def exclusive_flags(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
     """Yield commands and files for transformers' trainer that ask for both precisions."""
     seen: set[tuple[str, int]] = set()
     for run in facts.runs.of(unit):
-        for settings in run.of(*_EXCLUSIVE_FOR) if run.call is None else ():
+        for settings in run.of(*_EXCLUSIVE_FOR):
+            if settings.is_call:
+                continue
             fp16, bf16 = settings.asking_for("fp16"), settings.asking_for("bf16")
             if fp16 is not None and bf16 is not None and (bf16.path, bf16.line) not in seen:
                 seen.add((bf16.path, bf16.line))

@@ -16,6 +16,8 @@ _DEEPSPEED_URL = "https://huggingface.co/docs/accelerate/usage_guides/deepspeed"
 _BITSANDBYTES_URL = "https://huggingface.co/docs/transformers/quantization/bitsandbytes"
 _LLAMA_FACTORY_URL = "https://github.com/hiyouga/LLaMA-Factory/blob/main/src/llamafactory/hparams/parser.py"
 _DTYPE_OF: dict[Precision, str] = {"fp16": "float16", "bf16": "bfloat16"}
+_WITHOUT_CONVERSION = ("transformers", "llama-factory")
+"""Those that read a file with HfArgumentParser. Axolotl has typed models, which convert the text."""
 _WITHOUT_DTYPE = "AmpOptimWrapper without a dtype"
 
 
@@ -34,7 +36,7 @@ def launcher_flags(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
 def _of_run(run: Run) -> Iterator[CodeFinding]:
     yield from _accelerate_against_trainer(run)
     for settings in run.settings:
-        if run.call is None:
+        if not settings.is_call:
             yield from _weights_against_precision(settings)
         yield from _quantized_compute(settings)
         yield from _pure_against_precision(settings, run)
@@ -154,3 +156,26 @@ def accelerate_against_engine(facts: Facts, unit: Unit) -> Iterator[CodeFinding]
                         remedy='Set the file\'s precisions to "auto".',
                         url=_DEEPSPEED_URL,
                     )
+
+
+def text_as_switch(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
+    """Yield switches of transformers' trainer that are the text "false": a text is true, and nothing converts it."""
+    for config in unit.configs:
+        settings = facts.runs.settings_of(config)
+        if settings is None or settings.launcher not in _WITHOUT_CONVERSION:
+            continue
+        for entry in config.entries:
+            if entry.key in HALF and isinstance(entry.value, str) and entry.value.lower() in ("false", "no", "off"):
+                yield build.at_entry(
+                    config,
+                    entry,
+                    "VC106",
+                    Severity.ERROR,
+                    f'{entry.key} is the text "{entry.value}", which counts as true: the run is in {entry.key}',
+                    evidence=(
+                        "HfArgumentParser passes the values of a file to TrainingArguments without converting them",
+                    ),
+                    remedy=f"Write {entry.key}: false without quotes.",
+                    url="https://huggingface.co/docs/transformers/internal/trainer_utils#transformers.HfArgumentParser",
+                    role="config",
+                )

@@ -46,7 +46,9 @@ def float16_flags(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
     seen: set[tuple[str, int]] = set()
     for run in facts.runs.of(unit):
         asked = run.half
-        if run.call is None and asked is not None and asked.value == "fp16" and (asked.path, asked.line) not in seen:
+        if asked is None or asked.value != "fp16" or run.is_from_call(asked):
+            continue
+        if (asked.path, asked.line) not in seen:
             seen.add((asked.path, asked.line))
             yield from _in_run(facts, unit, run, asked)
     for config in unit.configs:
@@ -152,10 +154,21 @@ def _swapped(facts: Facts, run: Run, asked: Setting[Precision]) -> Iterator[Edit
     """Yield the edits that turn ``fp16`` into ``bf16``, and a ``bf16`` that is off into ``fp16``."""
     if "fp16" not in asked.text or asked.path not in facts.code.files.folders:
         return
-    yield change.replace_in_line(asked.path, asked.line, "fp16", "bf16")
+    fp16 = _as_written(asked)
+    bf16 = fp16.replace("fp16", "bf16")
+    yield change.replace_in_line(asked.path, asked.line, fp16, bf16)
     off = _line_of_bf16(facts, run, asked)
     if off is not None and off != asked.line:
-        yield change.replace_in_line(asked.path, off, "bf16", "fp16")
+        yield change.replace_in_line(asked.path, off, bf16, fp16)
+
+
+def _as_written(asked: Setting[Precision]) -> str:
+    """Return the shortest text that stands for a setting in its line: names of folders can have ``fp16`` in them."""
+    if asked.text.startswith("--fp16"):
+        return "--fp16"
+    if asked.text.startswith("fp16:"):
+        return '"fp16"' if asked.path.endswith(".json") else "fp16:"
+    return "fp16"
 
 
 def _line_of_bf16(facts: Facts, run: Run, asked: Setting[Precision]) -> int | None:

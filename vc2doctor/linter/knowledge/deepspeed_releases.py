@@ -16,6 +16,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 _REFUSES_UNKNOWN_KEYS = SpecifierSet(">=0.17.1", prereleases=True)
+_FREES_BUFFERS_EARLY = SpecifierSet("<0.19", prereleases=True)
 _ADDS_MISSING_BLOCK = SpecifierSet(">=4.30", prereleases=True)
 
 _BF16_KEYS = (
@@ -55,6 +56,15 @@ def refuses_unknown_keys(deepspeed: str | None) -> bool | None:
 def adds_missing_block(transformers: str | None) -> bool | None:
     """Return whether this release adds a missing ``fp16`` or ``bf16`` block; ``None``: the release is unknown."""
     return _is_in(transformers, _ADDS_MISSING_BLOCK)
+
+
+def frees_buffers_early(deepspeed: str | None) -> bool | None:
+    """Return whether ``overlap_comm`` of ZeRO-2 can free buffers of gradients that are in use; ``None``: unknown.
+
+    https://github.com/deepspeedai/DeepSpeed/pull/7965 repaired it: the stream is recorded from 0.19.0 on, and not in
+    0.18.9 (read in the source distributions).
+    """
+    return _is_in(deepspeed, _FREES_BUFFERS_EARLY)
 
 
 def meant_key(block: str, key: str) -> str | None:

@@ -14,6 +14,7 @@ from vc2doctor.linter.read.ignore_comments import IgnoredLines, ignored_lines
 from vc2doctor.linter.read.module import Module, module_of
 from vc2doctor.linter.read.python_config import read_python
 from vc2doctor.linter.read.source import UnreadableError, decode, read_source
+from vc2doctor.linter.read.user_config import read_user_config
 
 _UNIT_MARKERS = ("setup.py", "pyproject.toml", "requirements.txt", "environment.yml", "environment.yaml", ".git")
 """A folder with one of these files is a unit: it has requirements of its own."""
@@ -49,6 +50,8 @@ class ProjectFiles:
     root: Path
     count: int
     """How many files were read."""
+    user_config: Config | None
+    """accelerate's default file of the user, if it was asked for. It is outside of the project, and never changed."""
     texts: Mapping[str, bytes]
     """The files that say nothing about precision, and so are in none of the other fields; they may name a model."""
 
@@ -58,14 +61,16 @@ def read_project(
     exclude: tuple[str, ...] = (),
     overlay: Mapping[str, str] | None = None,
     installed: Mapping[str, str] | None = None,
+    *,
+    user_config: bool = False,
 ) -> ProjectFiles:
     """Read the files below ``paths``, without those that match a pattern in ``exclude``.
 
     ``overlay`` maps names of files to texts that are read instead of the files on disk. ``installed`` are versions that
-    take precedence over the project's pins.
+    take precedence over the project's pins. With ``user_config`` accelerate's default file of the user is read, too.
 
     Raises:
-        LintError: a path does not exist, or there is nothing to read.
+        LintError: a path does not exist, there is nothing to read, or the user has no default file.
     """
     root = discover.root_of(paths) if all(path.exists() for path in paths) else Path.cwd()
     reader = _ProjectReader(root, overlay or {})
@@ -76,7 +81,7 @@ def read_project(
         message = f"{', '.join(str(path) for path in paths)}: there is no code, configuration or script to read"
         raise LintError(message)
     reader.read_dependencies()
-    return reader.result(installed or {})
+    return reader.result(installed or {}, read_user_config() if user_config else None)
 
 
 class _ProjectReader:
@@ -190,7 +195,7 @@ class _ProjectReader:
         suffixes = tuple(f"/{name}" for name in names)
         return [name for name in self._unparsed if f"/{name}".endswith(suffixes)]
 
-    def result(self, installed: Mapping[str, str]) -> ProjectFiles:
+    def result(self, installed: Mapping[str, str], user_config: Config | None) -> ProjectFiles:
         """Return the facts of all files that were read."""
         names = [
             *self._modules,
@@ -209,6 +214,7 @@ class _ProjectReader:
             ignored_lines=self._ignored_lines,
             root=self._root,
             count=self.count,
+            user_config=user_config,
             texts={**self._unparsed, **self._plain_data},
         )
 

@@ -13,7 +13,7 @@ _BASES = "read_base"
 _MAPPING_CALLS = ("dict", "EasyDict", "edict", "L", "ConfigDict")
 _LAZY_CALLS = ("L", "LazyCall")
 """A call of what these return describes a call: ``L(Model)(depth=2)``."""
-_HARMLESS_CALLS = ("dict", "join", "path", "get")
+_HARMLESS_CALLS = (*_MAPPING_CALLS, *_LAZY_CALLS, _BASES, "join", "path", "get")
 
 
 def read_python(module: Module) -> Config | None:
@@ -35,7 +35,11 @@ def read_python(module: Module) -> Config | None:
             entries.extend(_entries(name, value, statement.lineno, constants))
             constants[name] = literal(value)
     # A script at module level has more calls than assignments; a configuration has fewer.
-    calls = [call for call in module.calls if last_name(call.node.func) not in _HARMLESS_CALLS]
+    calls = [
+        call
+        for call in module.calls
+        if last_name(call.node.func) not in _HARMLESS_CALLS and not isinstance(call.node.func, ast.Call)
+    ]
     return Config(module.name, "python", tuple(entries)) if entries and len(calls) <= len(entries) else None
 
 

@@ -66,6 +66,8 @@ class RunSettings:
     """The path of DeepSpeed's file, as it is given."""
     models: tuple[Setting[str], ...] = ()
     """The names or paths of the models."""
+    is_call: bool = False
+    """Whether a call in code gives them, rather than a file or a command."""
     unknown: frozenset[str] = frozenset()
     """The settings that are given, with values that only a run can tell."""
 
