@@ -26,12 +26,21 @@ _SKIPPED_FOLDERS = {
 _FOREIGN_FOLDERS = re.compile(r"third_?party|3rd_?party|vendor(ed)?|extern(al)?s?|submodules", re.IGNORECASE)
 """Names that say that a folder holds the code of others. The copy of a library is recognized by its contents."""
 # A Python file without any of these words neither affects precision nor shows how the code trains. It is parsed only if
-# it defines a base class of a class in a file that was parsed.
-_PRECISION_WORDS = re.compile(
-    rb"autocast|GradScaler|float16|bfloat16|fp16|bf16|\bhalf\b|\bamp\b|grad_norm|\.backward\(|torch_dtype|token_id\b|"
-    rb"is_bf16_supported|gradient_clipping|-\s*1e\+?\d|rsqrt|\.pow\(2|optimizer|precision|Trainer|isnan|isfinite|isinf|"
-    + "|".join(sorted({re.escape(word) for door in DOORS.values() for word in door.words})).encode()
+# it defines a base class of a class in a file that was parsed. `in` searches for a word in bytes about 20 times as fast
+# as one regular expression searches for all of them, so an expression follows only where a word needs its surroundings.
+_PRECISION_WORDS: tuple[bytes, ...] = (
+    *(b"autocast", b"GradScaler", b"float16", b"fp16", b"bf16", b"grad_norm", b".backward(", b"torch_dtype"),
+    *(b"is_bf16_supported", b"gradient_clipping", b"rsqrt", b".pow(2", b"optimizer", b"precision", b"Trainer"),
+    *(b"isnan", b"isfinite", b"isinf"),
+    *(word.encode() for word in sorted({word for door in DOORS.values() for word in door.words})),
 )
+_PRECISION_PATTERNS: tuple[tuple[bytes, re.Pattern[bytes]], ...] = (
+    (b"half", re.compile(rb"\bhalf\b")),
+    (b"amp", re.compile(rb"\bamp\b")),
+    (b"token_id", re.compile(rb"token_id\b")),
+    (b"1e", re.compile(rb"-\s*1e\+?\d")),
+)
+"""A word, and the expression that decides where the word is found."""
 
 
 class FileToRead(NamedTuple):
@@ -183,7 +192,9 @@ def _printable(name: str) -> str:
 
 def mentions_precision(data: bytes) -> bool:
     """Return whether a Python file has a word that any rule could be about."""
-    return _PRECISION_WORDS.search(data) is not None
+    if any(word in data for word in _PRECISION_WORDS):
+        return True
+    return any(word in data and pattern.search(data) is not None for word, pattern in _PRECISION_PATTERNS)
 
 
 def is_excluded(name: str, patterns: tuple[str, ...]) -> bool:
