@@ -134,11 +134,11 @@ def test_ignored_folder_on_the_command_line_is_read(tmp_path: Path) -> None:
 
 
 def test_vendored_folders_and_environments_are_read_only_if_a_file_in_them_is_named(tmp_path: Path) -> None:
-    folders = ("third_party", "mmcv", ".venv", "lib/site-packages", "node_modules")
+    folders = ("third_party", "vendor", ".venv", "lib/site-packages", "node_modules")
     write_training_code(tmp_path, *(f"{folder}/train.py" for folder in folders))
     (tmp_path / "main.py").write_text("import torch\n", encoding="utf-8")
     assert reported(tmp_path) == []
-    assert [path for _, path, _ in reported(tmp_path / "mmcv" / "train.py")] == ["train.py"]
+    assert [path for _, path, _ in reported(tmp_path / "vendor" / "train.py")] == ["train.py"]
 
 
 def test_file_name_that_is_not_text_is_printed_with_replacements(tmp_path: Path, doctor: Callable[..., Ran]) -> None:

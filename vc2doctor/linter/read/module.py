@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from vc2doctor.linter.read.source import Source
+from vc2doctor.linter.read.syntax import walk
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -319,7 +320,7 @@ class _Reader:
                 place.function.unpacked.setdefault(name.id, []).append((value, position, place))
 
     def _read_calls(self, node: ast.AST, place: Place) -> None:
-        calls = [Call(call, place) for call in ast.walk(node) if isinstance(call, ast.Call)]
+        calls = [Call(call, place) for call in walk(node) if isinstance(call, ast.Call)]
         self._module.calls.extend(calls)
         if calls:
             self._module.calls_by_function.setdefault(place.function, []).extend(calls)

@@ -1,15 +1,19 @@
 """Reads the files of a project: each once, and only those that can affect precision."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from vc2doctor.linter.knowledge.libraries import other_framework
 from vc2doctor.linter.model import LintError
 from vc2doctor.linter.read import discover, formats
 from vc2doctor.linter.read.config import Config, Launch
+from vc2doctor.linter.read.discover import FileToRead, LeftOut
 from vc2doctor.linter.read.ignore_comments import IgnoredLines, ignored_lines
 from vc2doctor.linter.read.module import Module, module_of
 from vc2doctor.linter.read.python_config import read_python
@@ -20,6 +24,9 @@ _UNIT_MARKERS = ("setup.py", "pyproject.toml", "requirements.txt", "environment.
 """A folder with one of these files is a unit: it has requirements of its own."""
 MAX_ROUNDS = 4
 """How often further files are read because code that was read imports them or inherits from their classes."""
+
+
+FileKind = Literal["python", "notebook", "configuration", "script"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +59,12 @@ class ProjectFiles:
     """How many files were read."""
     user_config: Config | None
     """accelerate's default file of the user, if it was asked for. It is outside of the project, and never changed."""
+    kinds: Mapping[FileKind, int]
+    """How many files of each kind were read."""
+    left_out: tuple[LeftOut, ...]
+    """The folders and files below the paths of the user that were not read."""
+    unknown_files: tuple[str, ...]
+    """The files that the user named, and that are of no kind that is read."""
     texts: Mapping[str, bytes]
     """The files that say nothing about precision, and so are in none of the other fields; they may name a model."""
 
@@ -74,10 +87,15 @@ def read_project(
     """
     root = discover.root_of(paths) if all(path.exists() for path in paths) else Path.cwd()
     reader = _ProjectReader(root, overlay or {})
-    for file in discover.find_files(paths, root):
-        if not file.is_vendored and not discover.is_excluded(file.name, exclude):
+    found = discover.find_files(paths, root)
+    reader.left_out.extend(found.left_out)
+    excluded = [file for file in found.files if discover.is_excluded(file.name, exclude)]
+    reader.leave_out(excluded, "is named by exclude in the settings")
+    names = {file.name for file in excluded}
+    for file in found.files:
+        if file.name not in names:
             reader.read(file)
-    if not reader.count and not reader.unread_files:
+    if not reader.count and not reader.unread_files and not reader.left_out:
         message = f"{', '.join(str(path) for path in paths)}: there is no code, configuration or script to read"
         raise LintError(message)
     reader.read_dependencies()
@@ -92,6 +110,9 @@ class _ProjectReader:
         self._overlay = overlay
         self.count = 0
         self.unread_files: list[UnreadFile] = []
+        self.left_out: list[LeftOut] = []
+        self._kinds: Counter[FileKind] = Counter()
+        self._unknown_files: list[str] = []
         self._modules: dict[str, Module] = {}
         self._configs: list[Config] = []
         self._launches: list[Launch] = []
@@ -105,7 +126,11 @@ class _ProjectReader:
         self._unit_folders: dict[str, str] = {}
         """Folder → the folder of its unit."""
 
-    def read(self, file: discover.FileToRead) -> None:
+    def leave_out(self, files: Iterable[FileToRead], reason: str) -> None:
+        """Note files that are not read, because of the settings or because of what is in them."""
+        self.left_out.extend(LeftOut(file.name, reason, 1) for file in files if not file.is_ignored)
+
+    def read(self, file: FileToRead) -> None:
         """Read a file, or put it aside until other code needs it."""
         if file.is_ignored:
             if file.name.endswith(".py"):
@@ -117,13 +142,23 @@ class _ProjectReader:
         except OSError as error:
             self.unread_files.append(UnreadFile(file.name, error.strerror or str(error), None))
             return
+        kind = _kind_of(file.name)
+        if kind is None:
+            self._unknown_files.append(file.name)
+            return
+        mentions_precision = kind in ("python", "notebook") and discover.mentions_precision(data)
+        framework = other_framework(data) if mentions_precision and kind == "python" else None
+        if framework is not None:
+            self.leave_out([file], f"is written for {framework}")
+            return
         self.count += 1
-        if not file.name.endswith(discover.CODE_ENDINGS):
-            self._read_data(file.name, decode(data))
-        elif discover.mentions_precision(data):
+        self._kinds[kind] += 1
+        if mentions_precision:
             self._parse(file.name, data)
-        else:
+        elif kind in ("python", "notebook"):
             self._unparsed[file.name] = data
+        else:
+            self._read_data(file.name, decode(data))
 
     def _parse(self, name: str, data: bytes) -> None:
         try:
@@ -156,7 +191,7 @@ class _ProjectReader:
         for _ in range(MAX_ROUNDS):
             for name in self._imported_ignored_files():
                 path = self._ignored_files.pop(name)
-                self.read(discover.FileToRead(path, name, is_vendored=False, is_ignored=False))
+                self.read(FileToRead(path, name, is_ignored=False))
             names = self._files_of_base_classes()
             for name in names:
                 self._parse(name, self._unparsed.pop(name))
@@ -215,6 +250,9 @@ class _ProjectReader:
             root=self._root,
             count=self.count,
             user_config=user_config,
+            kinds=self._kinds,
+            left_out=tuple(self.left_out),
+            unknown_files=tuple(self._unknown_files),
             texts={**self._unparsed, **self._plain_data},
         )
 
@@ -225,6 +263,16 @@ class _ProjectReader:
             is_unit = not folder or any((self._root / folder / marker).exists() for marker in _UNIT_MARKERS)
             self._unit_folders[folder] = folder if is_unit else self._unit_folder(folder)
         return self._unit_folders[folder]
+
+
+def _kind_of(name: str) -> FileKind | None:
+    """Return the kind of a file by the ending of its name; ``None``: no file of that kind is read."""
+    lower = name.lower()
+    if lower.endswith(discover.CODE_ENDINGS):
+        return "notebook" if lower.endswith(".ipynb") else "python"
+    if lower.endswith(formats.config_suffixes()):
+        return "configuration"
+    return "script" if lower.endswith(formats.suffixes()) else None
 
 
 def _pins(folder: Path) -> Mapping[str, str]:

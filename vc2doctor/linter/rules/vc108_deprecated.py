@@ -31,6 +31,7 @@ from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.stage import is_inference_path
 from vc2doctor.linter.model import CodeFinding, Edit
 from vc2doctor.linter.read.module import Module
+from vc2doctor.linter.read.syntax import walk
 
 _PACKAGE = "torch.cuda.amp"
 _REPLACEMENTS = {"autocast": 'torch.autocast("cuda", dtype=…)', "GradScaler": 'torch.amp.GradScaler("cuda")'}
@@ -52,7 +53,7 @@ def _deprecated_names(module: Module, torch: str | None) -> Iterator[CodeFinding
     """Yield one finding for each deprecated name that a module uses, at its import and at every use."""
     calls = {call.node.func: call.node for call in module.calls}
     uses: dict[str, list[ast.expr]] = defaultdict(list)
-    for node in ast.walk(module.source.tree):
+    for node in walk(module.source.tree):
         if isinstance(node, ast.Attribute | ast.Name) and isinstance(node.ctx, ast.Load):
             package, _, name = module.dotted(node).rpartition(".")
             if package == _PACKAGE and name in _REPLACEMENTS:
@@ -107,7 +108,7 @@ def _renaming(module: Module, node: ast.expr, call: ast.Call | None) -> tuple[Ed
 
 
 def _unused_imports(module: Module) -> Iterator[CodeFinding]:
-    used_names = {node.id for node in ast.walk(module.source.tree) if isinstance(node, ast.Name)}
+    used_names = {node.id for node in walk(module.source.tree) if isinstance(node, ast.Name)}
     # A package's __init__ and a module with __all__ import names for others.
     if module.name.endswith("__init__.py") or "__all__" in used_names:
         return

@@ -42,6 +42,7 @@ from vc2doctor.linter.knowledge.optimizers import PLAIN_OPTIMIZERS
 from vc2doctor.linter.knowledge.peft_adapters import adapters_follow_base_dtype
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.module import Call, Function, last_name
+from vc2doctor.linter.read.syntax import walk
 
 _ADAPTER_CALLS = ("get_peft_model", "prepare_model_for_kbit_training")
 _UPCASTS = {"prepare_model_for_kbit_training", "prepare_model_for_int8_training", "float"}
@@ -167,7 +168,7 @@ def _halves_weights(function: Function) -> bool:
     """
     if not function.name or function.outer is None or function.outer.name:
         return False
-    for node in ast.walk(function.node):
+    for node in walk(function.node):
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) and last_name(node.value.func) == "half":
             target = ast.unparse(node.targets[0])
             if target.endswith((".weight.data", ".weight")):

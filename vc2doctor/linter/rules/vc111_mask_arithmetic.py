@@ -20,6 +20,7 @@ overflow silently: torch raises.
 """
 
 import ast
+import re
 from collections.abc import Iterator
 
 from vc2doctor.findings import Severity
@@ -29,9 +30,12 @@ from vc2doctor.linter.analyse.stage import Stage
 from vc2doctor.linter.analyse.values import FLOAT16, Value
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.module import Place
+from vc2doctor.linter.read.syntax import walk
 
 MAX_FLOAT16 = 65504.0
 """The largest float16 value."""
+_MASK = re.compile(r"mask|\b1(?:\.0*)?\s*-", re.IGNORECASE)
+"""What every mask has in the text: its name, or ``1 - x``. A module without it is not searched."""
 _COMPOUND_STATEMENTS = (
     ast.FunctionDef
     | ast.AsyncFunctionDef
@@ -49,10 +53,12 @@ _COMPOUND_STATEMENTS = (
 def find(facts: Facts) -> Iterator[CodeFinding]:
     """Yield products of a mask and a constant beyond the range of float16."""
     for module in facts.code.files.modules.values():
+        if _MASK.search(module.source.text) is None:
+            continue
         for place in module.statements:
             if place.statement is None or isinstance(place.statement, _COMPOUND_STATEMENTS):
                 continue
-            for node in ast.walk(place.statement):
+            for node in walk(place.statement):
                 constant = _overflowing_constant(facts, node, place)
                 if constant is not None and facts.stages.of(place) is not Stage.INFERS:
                     yield _overflowing_product(facts, node, place, constant)

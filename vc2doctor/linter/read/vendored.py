@@ -1,0 +1,97 @@
+"""Recognizes copies of libraries inside a project: by what a folder contains, not by the name of the folder."""
+
+import os
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from vc2doctor.linter.knowledge.libraries import DISTRIBUTIONS, LAYOUTS, MIN_MODEL_FOLDERS
+
+_SETUP_FILES = ("setup.py", "pyproject.toml", "setup.cfg")
+_DISTRIBUTION_NAME = re.compile(r"""\bname\s*=\s*["']?([\w.-]+)""")
+_VERSION = re.compile(r"""^__version__\s*=\s*["']([^"']+)["']""", re.MULTILINE)
+_VERSION_FILES = ("__init__.py", "version.py", "package_info.py")
+MAX_START_BYTES = 64 * 1024
+"""How much of a setup file or ``__init__.py`` is read. The longest of the libraries' setup files has 20 kB; their
+``__init__.py`` have the version in the first lines, and that of transformers goes on for 300 kB."""
+
+
+class Library(NamedTuple):
+    """A library that a folder is a copy of."""
+
+    name: str
+    version: str | None
+
+    @property
+    def title(self) -> str:
+        """The name, with the version if the copy says it."""
+        return f"{self.name} {self.version}" if self.version else self.name
+
+
+def copied_library(folder: str, files: list[str], subfolders: list[str]) -> Library | None:
+    """Return the library whose package a folder is, or ``None``.
+
+    ``files`` and ``subfolders`` are the names of what the folder directly contains. Of a checkout of a library's
+    repository only the package is a copy: projects keep training programs of their own beside it.
+    """
+    name = _library_of_package(folder, set(files), set(subfolders))
+    return Library(name, _version(folder, files)) if name is not None else None
+
+
+def libraries_around(top: Path) -> frozenset[str]:
+    """Return the libraries whose package or repository a folder is or lies in: there they are the project itself."""
+    names: set[str] = set()
+    for folder in (top, *top.parents):
+        files, subfolders = _contents(folder)
+        package = copied_library(str(folder), files, subfolders)
+        names.update(name for name in (package and package.name, _distribution(folder, files)) if name is not None)
+        if ".git" in files or ".git" in subfolders:
+            break
+    return frozenset(names)
+
+
+def _library_of_package(folder: str, files: set[str], subfolders: set[str]) -> str | None:
+    for layout in LAYOUTS:
+        if layout.fits(files, subfolders) and all(Path(folder, path).is_file() for path in layout.deeper):
+            return layout.library
+    if len(subfolders) >= MIN_MODEL_FOLDERS:
+        models = sum(Path(folder, name, f"modeling_{name}.py").is_file() for name in subfolders)
+        return "transformers" if models >= MIN_MODEL_FOLDERS else None
+    return None
+
+
+def _distribution(folder: Path, files: list[str]) -> str | None:
+    """Return the library that the setup files of a folder name, or ``None``."""
+    for setup_file in _SETUP_FILES:
+        if setup_file in files:
+            for name in _DISTRIBUTION_NAME.findall(_start_of(folder / setup_file)):
+                if name.lower() in DISTRIBUTIONS:
+                    return DISTRIBUTIONS[name.lower()]
+    return None
+
+
+def _version(folder: str, files: list[str]) -> str | None:
+    for name in _VERSION_FILES:
+        match = _VERSION.search(_start_of(Path(folder, name))) if name in files else None
+        if match is not None:
+            return match.group(1)
+    return None
+
+
+def _contents(folder: Path) -> tuple[list[str], list[str]]:
+    """Return the names of the files and of the subfolders of a folder; none if it cannot be listed."""
+    try:
+        entries = list(os.scandir(folder))
+    except OSError:
+        return [], []
+    folders = {entry.name for entry in entries if entry.is_dir()}
+    return [entry.name for entry in entries if entry.name not in folders], sorted(folders)
+
+
+def _start_of(path: Path) -> str:
+    """Return the start of a file as text; empty if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_START_BYTES).decode("utf-8", "replace")
+    except OSError:
+        return ""
