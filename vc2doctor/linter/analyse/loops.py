@@ -28,6 +28,11 @@ class Loop:
     reached: tuple[Function, ...] = ()
     """The functions of the project that it calls, directly or through others, without those that evaluate."""
 
+    @property
+    def own_regions(self) -> tuple[Region, ...]:
+        """The regions that the function itself opens, without those of functions that it calls."""
+        return tuple(region for region in self.regions if region.place.function is self.function)
+
 
 class LoopFacts:
     """The training loops of one project."""

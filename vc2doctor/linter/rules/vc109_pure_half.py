@@ -187,12 +187,12 @@ def _trains_in_float32(facts: Facts, function: Function, depth: int = 0) -> bool
     callers = facts.code.callers(function)
     if not callers:
         return depth == 0
-    return any(_caller_trains_in_float32(facts, call, depth) for call in callers)
+    return all(_caller_trains_in_float32(facts, call, depth) for call in callers)
 
 
 def _caller_trains_in_float32(facts: Facts, call: Call, depth: int) -> bool:
     caller = call.place.function
-    if _chooses_float32(caller) or facts.values.is_reached(call.place) is False or _freezes_parameters(caller):
+    if _chooses_float32(caller) or facts.values.is_reached(call.place) is False or _freezes_parameters(call):
         return True
     if is_inference_path(caller.module.name):
         return False
@@ -213,15 +213,18 @@ def _is_frozen_in_module(function: Function) -> bool:
     )
 
 
-def _freezes_parameters(function: Function) -> bool:
-    """Return whether a function freezes what it builds: ``parameter.requires_grad = False``."""
+def _freezes_parameters(call: Call) -> bool:
+    """Return whether the function around a call freezes what the call builds, wherever the call is reached."""
+    function = call.place.function
     return any(
-        isinstance(node, ast.Assign)
-        and isinstance(node.targets[0], ast.Attribute)
-        and node.targets[0].attr == "requires_grad"
-        and isinstance(node.value, ast.Constant)
-        and node.value.value is False
-        for node in ast.walk(function.node)
+        isinstance(place.statement, ast.Assign)
+        and isinstance(place.statement.targets[0], ast.Attribute)
+        and place.statement.targets[0].attr == "requires_grad"
+        and isinstance(place.statement.value, ast.Constant)
+        and place.statement.value.value is False
+        and all(condition in call.place.conditions for condition in place.conditions)
+        for place in function.module.statements
+        if place.function is function
     )
 
 
