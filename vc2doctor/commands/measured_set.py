@@ -30,8 +30,8 @@ def best_measured(
 ) -> MeasuredSet | None:
     """Return the best set whose versions lie in ``ranges`` (first and last release by package); ``None``: none does.
 
-    Sets that hold every package of ``ranges`` come first, then those that meet most of the ``wanted`` requirements, then
-    those that train under most recipes, then the newest releases.
+    Sets that hold every package of ``ranges`` come first, then those that meet most of the ``wanted`` requirements,
+    then those that train under most recipes, then the newest releases.
     """
     verdicts = matrix.verdicts
     found: list[tuple[tuple[object, ...], MeasuredSet]] = []

@@ -1,7 +1,7 @@
 """The file ``api.json``: in which releases the names, keywords and attributes of the training packages exist.
 
-``nox -s wheels`` writes it (see ``curate/wheels/api.py``). Only what some release lacks is listed: a name that is as old
-as its module, and still there, is not.
+``nox -s wheels`` writes it (see ``curate/wheels/api.py``). Of modules and classes only what some release
+lacks is listed: a name that is as old as its module, and still there, is not.
 """
 
 import gzip

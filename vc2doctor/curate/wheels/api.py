@@ -3,13 +3,16 @@
 import gzip
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import NamedTuple
 
+from vc2doctor.curate.wheels import index
 from vc2doctor.curate.wheels.api_facts import ModuleFacts
 from vc2doctor.curate.wheels.api_release import Cache, ReleaseFacts, is_model_code
+from vc2doctor.curate.wheels.table import WORKERS, files_by_version, wheel_to_open
 from vc2doctor.matrix.api_file import HERE, INHERITS, OPEN, Api, PackageApi, to_text
 
 
@@ -33,12 +36,19 @@ Bits = dict[str, dict[str, int]]
 """Owner → name → releases as bits; the owner's own releases are those of ``HERE``."""
 
 
-def read_api(wheels: Mapping[str, Sequence[tuple[str, Path]]], report: Callable[[str], None]) -> Api:
-    """Return the table; ``wheels`` are the releases of each package, the oldest first, with their files."""
+def read_api(folder: Path, report: Callable[[str], None]) -> Api:
+    """Return the table of all releases on the index; wheels are downloaded to ``folder``, progress goes to ``report``.
+
+    Raises:
+        ReleasesError: the index cannot be read.
+    """
     packages = {}
-    for name, files in wheels.items():
-        report(f"reading the names of {name}")
-        packages[name] = package_api(name, files)
+    for source in API_SOURCES:
+        report(f"reading the names of {source.name}")
+        files = files_by_version(source.oldest, index.wheels(source.name))
+        with ThreadPoolExecutor(WORKERS) as pool:
+            paths = list(pool.map(lambda wheels: index.download(wheel_to_open(wheels), folder), files.values()))
+        packages[source.name] = package_api(source.name, list(zip(files, paths, strict=True)))
     return Api(date=datetime.now(timezone.utc).date().isoformat(), packages=packages)
 
 
@@ -97,7 +107,9 @@ class _Collected:
         key, module, name = place
         signature, foreign = release.effective(module, name)
         _mark(self.callables[key], signature.keywords, bit)
-        _mark(self.callables[key], [*(INHERITS + base for base in foreign), *([OPEN] if signature.is_open else [])], bit)
+        _mark(
+            self.callables[key], [*(INHERITS + base for base in foreign), *([OPEN] if signature.is_open else [])], bit
+        )
         self.renamed.update({f"{key}:{old}": new for old, new in signature.renamed})
 
     def _add_aliases(self, release: ReleaseFacts, bit: int) -> None:
@@ -131,9 +143,7 @@ def _limited(callables: Bits) -> Bits:
     return {key: bits for key, bits in callables.items() if bits.get(OPEN) != bits[HERE]}
 
 
-def _spans(
-    table: Bits, releases: Sequence[str], *, keeps_all: bool = False
-) -> Iterator[tuple[str, dict[str, str]]]:
+def _spans(table: Bits, releases: Sequence[str], *, keeps_all: bool = False) -> Iterator[tuple[str, dict[str, str]]]:
     """Yield the owners with their names, grouped by releases; ``keeps_all``: also those that no release lacks."""
     for owner, bits in sorted(table.items()):
         here, is_open = bits[HERE], bits.get(OPEN, 0)

@@ -11,7 +11,6 @@ from typing import NamedTuple
 from vc2doctor.curate.wheels.api_signatures import Signature, accepted_by, fields_of, is_known_decorator
 from vc2doctor.curate.wheels.contents import FUNCTIONS, Anchor, bindings, possible, strings
 
-
 _SELF_ATTRIBUTE = re.compile(r"\bself\.(\w+)")
 _STORED_ATTRIBUTE = re.compile(r"\bself\.(\w+)\s*(?::[^=\n]+|,[^=\n]*)?=(?!=)")
 _LAZY = re.compile(rb"^(def __getattr__|_import_structure\b|_SUBMOD_ATTRS\b)|\b_LazyModule\(|\b_attach\(", re.MULTILINE)
@@ -141,9 +140,7 @@ def _class_facts(node: ast.ClassDef, imports: Mapping[str, Origin], lines: Seque
         methods=methods,
         members=frozenset([*bindings(node), *_STORED_ATTRIBUTE.findall(text)]),
         reads=frozenset(_SELF_ATTRIBUTE.findall(text)),
-        is_open=bool(node.keywords)
-        or "__new__" in methods
-        or not all(map(is_known_decorator, node.decorator_list)),
+        is_open=bool(node.keywords) or "__new__" in methods or not all(map(is_known_decorator, node.decorator_list)),
     )
 
 
@@ -154,7 +151,7 @@ def full_name(node: ast.expr, imports: Mapping[str, Origin]) -> str:
         parts.append(node.attr)
         node = node.value
     if isinstance(node, ast.Subscript):
-        # Generic[T], UserDict[str, int]
+        # A generic class, such as UserDict with the types of its keys and values.
         return full_name(node.value, imports)
     if not isinstance(node, ast.Name):
         return "?"

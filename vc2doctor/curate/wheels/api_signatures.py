@@ -26,9 +26,7 @@ class Signature(NamedTuple):
 
     def joined(self, other: "Signature") -> "Signature":
         """Return a signature that takes what either takes."""
-        return Signature(
-            self.keywords | other.keywords, self.is_open or other.is_open, self.renamed + other.renamed
-        )
+        return Signature(self.keywords | other.keywords, self.is_open or other.is_open, self.renamed + other.renamed)
 
 
 def accepted_by(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Signature:

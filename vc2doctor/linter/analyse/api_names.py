@@ -28,9 +28,7 @@ def all_code(facts: Facts) -> CodeFacts:
     if not others:
         return facts.code
     folders = {name: _folder(name, facts.code) for name in others}
-    return CodeFacts(
-        replace(files, modules={**files.modules, **others}, folders={**files.folders, **folders})
-    )
+    return CodeFacts(replace(files, modules={**files.modules, **others}, folders={**files.folders, **folders}))
 
 
 def _parsed(name: str, data: bytes) -> Module | None:
@@ -61,7 +59,9 @@ def shadowed_packages(code: CodeFacts) -> frozenset[str]:
     """Return the packages that the project itself contains: what it imports by their names is its own."""
     endings = {f"{name}/__init__.py": name for name in PACKAGES} | {f"{name}.py": name for name in PACKAGES}
     names = [*code.files.modules, *code.files.texts]
-    return frozenset(name for ending, name in endings.items() if any(f"/{file}".endswith(f"/{ending}") for file in names))
+    return frozenset(
+        name for ending, name in endings.items() if any(f"/{file}".endswith(f"/{ending}") for file in names)
+    )
 
 
 def external_name(code: CodeFacts, module: Module, dotted: str, hops: int = 0) -> str | None:
@@ -86,8 +86,10 @@ def external_name(code: CodeFacts, module: Module, dotted: str, hops: int = 0) -
 
 def is_rebound(module: Module, name: str) -> bool:
     """Return whether a module also defines or assigns a name that it imports."""
-    return name in module.classes or name in module.level.names or any(
-        function.name == name and function.cls is None for function in module.functions
+    return (
+        name in module.classes
+        or name in module.level.names
+        or any(function.name == name and function.cls is None for function in module.functions)
     )
 
 
@@ -148,7 +150,7 @@ def passes_keywords_on(function: Function) -> bool:
 
 
 def given_keywords(call: ast.Call, names: Mapping[str, list[ast.expr]]) -> list[tuple[str, ast.AST]]:
-    """Return the keywords of a call with their places; ``**name`` is followed if ``names`` has one dictionary for it."""
+    """Return the keywords of a call with their places; ``**name`` counts if ``names`` has one dictionary for it."""
     found: list[tuple[str, ast.AST]] = []
     for keyword in call.keywords:
         if keyword.arg is not None:

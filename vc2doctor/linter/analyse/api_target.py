@@ -9,7 +9,8 @@ from vc2doctor.linter.knowledge.api_table import PackageTable
 from vc2doctor.linter.read.requirements import RequiredVersion
 
 Certainty = Literal["known", "allowed", "unnamed"]
-"""``known``: one release, installed or pinned. ``allowed``: a requirement allows several. ``unnamed``: there is none."""
+"""``known``: one release, installed or pinned. ``allowed``: a requirement allows several. ``unnamed``: there is no
+requirement."""
 
 
 class Target(NamedTuple):

@@ -111,10 +111,12 @@ class _ModuleUses:
 
     def _imported_name(self, module: str, name: str, node: ast.AST) -> Iterator[Use]:
         label = f"{module}.{name}" if name else module
-        yield from self._use("name", label, self._table.importable(module, name), node, self._table.replacement(module, name))
+        yield from self._use(
+            "name", label, self._table.importable(module, name), node, self._table.replacement(module, name)
+        )
 
     def _attributes(self, statement: ast.stmt, place: Place) -> Iterator[Use]:
-        """Yield the names that are read as attributes of a package, and attributes of what inherits from its classes."""
+        """Yield the names that are read as attributes of a package or of what inherits from its classes."""
         inner: set[ast.AST] = set()
         for node in _expressions(statement):
             if not isinstance(node, ast.Attribute):
@@ -183,7 +185,7 @@ class _ModuleUses:
         yield from self._use("argument", f"{base.rpartition('.')[2]}({keyword}=)", existence, node, hint)
 
     def _callee(self, call: Call) -> tuple[str, frozenset[str]]:
-        """Return the class or function of a package that takes the keywords of a call, and keywords that others take."""
+        """Return what takes the keywords of a call, as a full name, and the keywords that the project takes itself."""
         function = call.node.func
         if call.name == "__init__" and isinstance(function, ast.Attribute) and isinstance(function.value, ast.Call):
             cls = call.place.function.cls
@@ -241,13 +243,14 @@ def _of_launches(code: CodeFacts, table: ApiTable) -> Iterator[Use]:
                     new = table.new_name(base, name)
                     label = f"{base.rpartition('.')[2]}({name}=)"
                     hint = f"--{new}" if new else ""
-                    yield Use("argument", label, existence, launch.script, None, None, entry.line, False, hint)
+                    place = (launch.script, None, None, entry.line)
+                    yield Use("argument", label, existence, *place, is_conditional=False, hint=hint)
 
 
 def _program(code: CodeFacts, launch: Launch) -> Module | None:
     """Return the module that a launch starts, by the path that the script gives; ``None``: it is not certain."""
     parts = [part for part in launch.program.split("/") if part not in ("", ".")]
-    while parts and any(mark in parts[0] for mark in "$(){}~") or parts[:1] == [".."]:
+    while (parts and any(mark in parts[0] for mark in "$(){}~")) or parts[:1] == [".."]:
         parts.pop(0)
     path = "/".join(parts)
     found = [module for name, module in code.files.modules.items() if path and f"/{name}".endswith(f"/{path}")]
@@ -255,7 +258,7 @@ def _program(code: CodeFacts, launch: Launch) -> Module | None:
 
 
 def _parsed_classes(code: CodeFacts, module: Module) -> Iterator[tuple[str, frozenset[str]]]:
-    """Yield the data classes that a program's argument parser reads: the base of a package, and the project's fields."""
+    """Yield the data classes that a program's parser reads: the base in a package, and the project's fields."""
     # A program may only import the module that parses its arguments.
     for owner in code.import_closure(module):
         for call in owner.calls:
@@ -274,5 +277,3 @@ def _parsed_class(code: CodeFacts, module: Module, element: ast.expr) -> Iterato
         yield (known.base if known else ""), own_names(tuple(code.mro(cls)))
     else:
         yield external_name(code, module, module.dotted(element)) or "", frozenset()
-
-
