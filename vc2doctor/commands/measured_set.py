@@ -1,9 +1,10 @@
 """The best set of versions inside given ranges that was measured to train."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.version import Version
+from pydantic import Field
 
 from vc2doctor.core.data import Data
 from vc2doctor.core.versions import STACK_PACKAGES
@@ -21,16 +22,16 @@ class MeasuredSet(Data):
     device: str
     versions: dict[str, str]
     """The stack, and those packages of the program that were installed in the measurement."""
-    without: tuple[str, ...] = ()
-    """Packages of the program that were not part of the measurement."""
+    beside: dict[str, str] = Field(default_factory=dict)
+    """Requirements for packages of the program whose versions the measurement does not record: their windows."""
 
 
 def best_measured(
-    matrix: Matrix, ranges: Mapping[str, tuple[str, str]], wanted: Sequence[str], recipe: str
+    matrix: Matrix, ranges: Mapping[str, tuple[str, str]], wanted: Mapping[str, str], recipe: str
 ) -> MeasuredSet | None:
     """Return the best set whose versions lie in ``ranges`` (first and last release by package); ``None``: none does.
 
-    Sets that hold every package of ``ranges`` come first, then those that meet most of the ``wanted`` requirements,
+    Sets that meet most of the ``wanted`` requirements come first, then those that record most packages of ``ranges``,
     then those that train under most recipes, then the newest releases.
     """
     verdicts = matrix.verdicts
@@ -40,14 +41,14 @@ def best_measured(
         outcome = verdicts.outcomes[cell.how]
         if recipe not in outcome.trains or not all(_lies_in(versions, name, ends) for name, ends in ranges.items()):
             continue
-        without = tuple(sorted(ranges.keys() - versions.keys()))
-        met = sum(_meets(versions, text) for text in wanted)
+        beside = {name: f">={first},<={last}" for name, (first, last) in ranges.items() if name not in versions}
+        met = sum(_meets(versions, name, specifier) for name, specifier in wanted.items())
         newness = [Version(versions[name]).release for name in ("transformers", "peft", "torch")]
         named = {name: text for name, text in versions.items() if name in STACK_PACKAGES or name in ranges}
         measured = MeasuredSet(
-            cell=cell.name, date=cell.date, python=cell.python, device=cell.device, versions=named, without=without
+            cell=cell.name, date=cell.date, python=cell.python, device=cell.device, versions=named, beside=beside
         )
-        found.append(((-len(without), met, len(outcome.trains), newness, cell.name), measured))
+        found.append(((met, -len(beside), len(outcome.trains), newness, cell.name), measured))
     return max(found, key=lambda pair: pair[0])[1] if found else None
 
 
@@ -61,6 +62,5 @@ def _lies_in(versions: Mapping[str, str], name: str, ends: tuple[str, str]) -> b
     return name not in versions or Version(ends[0]) <= Version(versions[name]) <= Version(ends[1])
 
 
-def _meets(versions: Mapping[str, str], text: str) -> bool:
-    requirement = Requirement(text)
-    return requirement.specifier.contains(versions.get(requirement.name, "0"), prereleases=True)
+def _meets(versions: Mapping[str, str], name: str, specifier: str) -> bool:
+    return name in versions and SpecifierSet(specifier).contains(versions[name], prereleases=True)

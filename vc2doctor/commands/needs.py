@@ -1,6 +1,6 @@
 """``vc2doctor needs``: the releases of the training packages in which everything that a program uses exists."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -10,6 +10,7 @@ from vc2doctor import __version__
 from vc2doctor.commands.measured_set import MeasuredSet, best_measured
 from vc2doctor.core.data import Data
 from vc2doctor.core.errors import DoctorError
+from vc2doctor.core.versions import STACK_PACKAGES
 from vc2doctor.linter.analyse.api_names import all_code
 from vc2doctor.linter.analyse.api_programs import Program, programs_of
 from vc2doctor.linter.analyse.api_target import allowed_bits, requirement_of
@@ -92,7 +93,7 @@ class NeedsReport(Data):
     doctor: str
     verdict: Literal["satisfiable", "unsatisfiable", "unknown"]
     exit_code: int
-    """0: every program has a window; 1: a program has none; 3: no program uses a package of the table."""
+    """0: every program has a window; 1: one has none, or the project asks for releases outside of it; 3: unknown."""
     root: str
     table_date: str
     """The day on which the releases were read."""
@@ -118,7 +119,7 @@ def needs(request: NeedsRequest) -> NeedsReport:
     code = all_code(facts)
     uses = api_uses(facts)
     entries = [entry for program in programs_of(code) if (entry := _program(code, program, uses, table)) is not None]
-    programs = tuple(_with_set(entry, request.recipe) for entry in _grouped(entries))
+    programs = tuple(_with_set(code, entry, request.recipe) for entry in _grouped(entries))
     verdict = _verdict(programs)
     return NeedsReport(
         doctor=__version__,
@@ -135,8 +136,9 @@ def needs(request: NeedsRequest) -> NeedsReport:
 def _verdict(programs: Sequence[ProgramNeeds]) -> Literal["satisfiable", "unsatisfiable", "unknown"]:
     if not programs:
         return "unknown"
-    has_none = any(not window.first for program in programs for window in program.windows)
-    return "unsatisfiable" if has_none else "satisfiable"
+    windows = [window for program in programs for window in program.windows]
+    fails = any(not window.first or window.required_fits is False for window in windows)
+    return "unsatisfiable" if fails else "satisfiable"
 
 
 def _program(code: CodeFacts, program: Program, uses: Iterable[Use], table: ApiTable) -> ProgramNeeds | None:
@@ -214,10 +216,12 @@ def _grouped(entries: Iterable[ProgramNeeds]) -> Iterator[ProgramNeeds]:
         yield group[0].model_copy(update={"programs": names})
 
 
-def _with_set(entry: ProgramNeeds, recipe: str) -> ProgramNeeds:
+def _with_set(code: CodeFacts, entry: ProgramNeeds, recipe: str) -> ProgramNeeds:
     """Return the program with the best measured set, if every window has a release."""
     if not all(window.first for window in entry.windows):
         return entry
-    ranges: Mapping[str, tuple[str, str]] = {window.package: (window.first, window.last) for window in entry.windows}
-    wanted = [window.required.partition(" ")[0] for window in entry.windows if window.required]
+    ranges: dict[str, tuple[str, str]] = {window.package: (window.first, window.last) for window in entry.windows}
+    folder = code.folder_of(entry.programs[0])
+    asked = {name: requirement_of(code, folder, name) for name in (*STACK_PACKAGES, *ranges)}
+    wanted = {name: required.specifier for name, required in asked.items() if required and required.specifier}
     return entry.model_copy(update={"measured": best_measured(load.load(load.shipped()), ranges, wanted, recipe)})

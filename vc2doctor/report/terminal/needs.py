@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from rich.text import Text
 
 from vc2doctor.commands.needs import NeededName, NeedsReport, PackageWindow, ProgramNeeds
-from vc2doctor.core.wording import counted
+from vc2doctor.core.wording import counted, enumerated
 from vc2doctor.report.terminal.lines import Line, Marks, command_line, printable, text_line
 
 MAX_PROGRAMS = 4
@@ -36,7 +36,7 @@ def verdict_line(report: NeedsReport, marks: Marks) -> Line:
         )
     elif report.verdict == "unsatisfiable":
         mark, style = marks("bad")
-        text = "There are no releases with which every program runs."
+        text = "A program has no release that holds all that it uses, or the project asks for others."
     else:
         mark, style = marks("good")
         text = (
@@ -54,14 +54,16 @@ def _program(program: ProgramNeeds, marks: Marks) -> Iterator[Line]:
         yield from _window(window, marks)
     measured = program.measured
     if measured is not None:
-        without = f" It was measured without {', '.join(measured.without)}." if measured.without else ""
+        names = enumerated(tuple(measured.beside))
+        without = f" It does not record {names}: add what the window says." if measured.beside else ""
         text = (
             f"Measured to train: Python {measured.python} on {measured.device}, {measured.date}, cell"
             f" {measured.cell}.{without}"
         )
         yield text_line(text, indent=4)
-        pins = " ".join(f"{name}=={version}" for name, version in measured.versions.items())
-        yield command_line(f"pip install {pins}")
+        pins = [f"{name}=={version}" for name, version in measured.versions.items()]
+        others = [f'"{name}{specifier}"' for name, specifier in measured.beside.items()]
+        yield command_line(f"pip install {' '.join([*pins, *others])}")
     elif all(window.first for window in program.windows):
         yield text_line("No set of versions in these windows was measured to train.", indent=4)
 
