@@ -61,6 +61,10 @@ class ModuleFacts(NamedTuple):
     """The strings of a package's ``__init__``: some name modules that it keeps under old names."""
 
 
+NO_FACTS = ModuleFacts(frozenset(), frozenset(), (), None, {}, {}, {}, frozenset())
+"""The facts of a module that is not read."""
+
+
 def read_module(tree: ast.Module, source: bytes, module: str, *, is_package: bool) -> ModuleFacts:
     """Return the facts of the module with this full name; ``tree`` is the syntax tree of ``source``."""
     anchor = Anchor(module, is_package)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from vc2doctor.curate.wheels.api_facts import ClassFacts, ModuleFacts, read_module
+from vc2doctor.curate.wheels.api_facts import NO_FACTS, ClassFacts, ModuleFacts, read_module
 from vc2doctor.curate.wheels.api_signatures import Signature
 from vc2doctor.curate.wheels.contents import parse
 
@@ -22,6 +22,22 @@ NEUTRAL_BASES = frozenset({"object", "abc.ABC", "typing.Generic", "?PushToHubMix
 """Base classes that take no keywords."""
 _SKIPPED = re.compile(r"/(tests?|modeling_(tf|flax)_\w+|convert_\w+|dummy_\w+)(/|\.py$)|/(tests?|deprecated)/")
 """Files that hardly any training code imports from. What is not read is unknown, and never a finding."""
+
+_READ_MODELS = """
+albert auto bart bert big_bird blip blip_2 bloom camembert chameleon clip codegen cohere deberta
+deberta_v2 deepseek_v2 deepseek_v3 dinov2 distilbert electra encoder_decoder falcon gemma gemma2
+gemma3 gpt2 gpt_bigcode gpt_neo gpt_neox gpt_oss gptj granite hubert idefics idefics2 idefics3
+instructblip layoutlmv3 led llama llava llava_next llava_onevision longformer longt5 mamba marian
+mbart mistral mistral3 mixtral mllama mpt mt5 olmo olmo2 opt paligemma pegasus persimmon phi phi3
+qwen2 qwen2_5_vl qwen2_audio qwen2_moe qwen2_vl qwen3 qwen3_moe qwen3_vl roberta sam siglip smollm3
+smolvlm speech_encoder_decoder stablelm starcoder2 switch_transformers t5 umt5
+vision_encoder_decoder vision_text_dual_encoder vit wav2vec2 whisper xlm_roberta
+"""
+READ_MODELS = frozenset(_READ_MODELS.split())
+"""Models of transformers whose modules are read: training code patches and subclasses these. Of the others (two thirds
+of all code) only the modules and what they export are known, so the names inside of them are never a finding."""
+_EXPORTS = re.compile(rb"^__all__\s*=\s*[\[(](.*?)[\])]", re.DOTALL | re.MULTILINE)
+_QUOTED = re.compile(r"[\"'](\w+)[\"']")
 
 Cache = dict[tuple[str, int, int], ModuleFacts | None]
 """What was read from files, by module, checksum and size: most files do not change between two releases."""
@@ -68,8 +84,11 @@ class ReleaseFacts:
         key = module, entry.CRC, entry.file_size
         if key not in cache:
             source = wheel.read(entry)
-            tree = parse(source)
-            cache[key] = None if tree is None else read_module(tree, source, module, is_package=is_package)
+            if is_model_code(module) and not is_package and module.split(".")[2] not in READ_MODELS:
+                cache[key] = _exports_only(source)
+            else:
+                tree = parse(source)
+                cache[key] = None if tree is None else read_module(tree, source, module, is_package=is_package)
         facts = cache[key]
         if facts is not None:
             self.modules[module] = facts
@@ -186,6 +205,11 @@ class ReleaseFacts:
             for name in (*facts.classes, *facts.functions):
                 if (module, name) not in places:
                     yield f"{module}:{name}", module, name
+
+
+def _exports_only(source: bytes) -> ModuleFacts:
+    lists = (match.decode("utf-8", "replace") for match in _EXPORTS.findall(source))
+    return NO_FACTS._replace(exports=frozenset(name for text in lists for name in _QUOTED.findall(text)))
 
 
 def is_model_code(module: str) -> bool:
