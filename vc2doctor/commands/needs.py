@@ -11,7 +11,7 @@ from vc2doctor.commands.measured_set import MeasuredSet, best_measured
 from vc2doctor.core.data import Data
 from vc2doctor.core.errors import DoctorError
 from vc2doctor.core.versions import STACK_PACKAGES
-from vc2doctor.linter.analyse.api_names import all_code
+from vc2doctor.linter.analyse.api_names import whole_code
 from vc2doctor.linter.analyse.api_programs import Program, programs_of
 from vc2doctor.linter.analyse.api_target import allowed_bits, requirement_of
 from vc2doctor.linter.analyse.api_uses import Use, api_uses
@@ -116,7 +116,7 @@ def needs(request: NeedsRequest) -> NeedsReport:
         message = "matrices/api.json.gz is missing: `nox -s wheels` makes it."
         raise NeedsError(message)
     facts = Facts(CodeFacts(read_project(request.paths)))
-    code = all_code(facts)
+    code = whole_code(facts)
     uses = api_uses(facts)
     entries = [entry for program in programs_of(code) if (entry := _program(code, program, uses, table)) is not None]
     programs = tuple(_with_set(code, entry, request.recipe) for entry in _grouped(entries))

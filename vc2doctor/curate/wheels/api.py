@@ -32,6 +32,9 @@ API_SOURCES = (
     ApiSource("bitsandbytes", "0.35.0"),
 )
 
+RENAMED_CLASSES = ("Tokenizer", "ImageProcessor")
+"""Ends of the names of classes that transformers 5 also finds with ``Fast`` at the end."""
+
 Bits = dict[str, dict[str, int]]
 """Owner → name → releases as bits; the owner's own releases are those of ``HERE``."""
 
@@ -113,11 +116,17 @@ class _Collected:
         self.renamed.update({f"{key}:{old}": new for old, new in signature.renamed})
 
     def _add_aliases(self, release: ReleaseFacts, bit: int) -> None:
-        """Add the modules that a release keeps under their old names, as its ``__init__`` says.
+        """Add the modules and classes that a release keeps under their old names, as its ``__init__`` says.
 
         transformers 5 puts such modules into ``sys.modules``; only the names of the older releases are known of them.
+        Its lazy modules also answer to the names of classes with ``Fast`` at their end (``_LazyModule.__getattr__``).
         """
         texts = release.modules[release.package].strings if release.package in release.modules else frozenset()
+        if any("tokenization_utils_sentencepiece" in text for text in texts):
+            for module in release.modules:
+                bits = self.modules[module]
+                names = [name for name, selected in bits.items() if selected & bit and name.endswith(RENAMED_CLASSES)]
+                _mark(bits, [f"{name}Fast" for name in names], bit)
         keeps_images = any("image_processing_" in text and "_fast" in text for text in texts)
         for module, names in self.modules.items():
             is_kept = keeps_images and ".image_processing_" in module and module.endswith("_fast")

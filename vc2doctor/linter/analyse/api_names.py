@@ -1,7 +1,7 @@
 """What the names of a project mean among the classes and functions of the training packages."""
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
@@ -23,11 +23,22 @@ _MENTIONS = tuple(name.encode() for name in PACKAGES)
 @lru_cache(maxsize=2)
 def all_code(facts: Facts) -> CodeFacts:
     """Return the facts of the project with the modules that do not mention precision but one of the packages."""
-    files = facts.code.files
-    others = {name: module for name, data in files.texts.items() if (module := _parsed(name, data)) is not None}
+    texts = facts.code.files.texts
+    return _with_modules(facts.code, [name for name, data in texts.items() if any(word in data for word in _MENTIONS)])
+
+
+def whole_code(facts: Facts) -> CodeFacts:
+    """Return the facts of the project with all of its modules: any of them may import one that matters."""
+    return _with_modules(facts.code, list(facts.code.files.texts))
+
+
+def _with_modules(code: CodeFacts, names: Iterable[str]) -> CodeFacts:
+    """Return the facts of the project with further files, as far as they are Python that can be parsed."""
+    files = code.files
+    others = {name: module for name in names if (module := _parsed(name, files.texts[name])) is not None}
     if not others:
-        return facts.code
-    folders = {name: _folder(name, facts.code) for name in others}
+        return code
+    folders = {name: _folder(name, code) for name in others}
     return CodeFacts(replace(files, modules={**files.modules, **others}, folders={**files.folders, **folders}))
 
 
