@@ -25,7 +25,7 @@ def has(table: ApiTable, package: str, bits: int) -> dict[str, bool]:
     [
         ("peft.prepare_model_for_int8_training", ("0.2.0", "0.9.0"), ("0.1.0", "0.10.0")),
         ("transformers.LlamaForCausalLM", ("4.28.0", "5.24.0"), ("4.27.4",)),
-        ("transformers.AdamW", ("4.18.0", "4.51.3"), ("5.0.0",)),
+        ("transformers.AdamW", ("4.18.0", "4.49.0"), ("4.50.0", "5.0.0")),
         ("transformers.models.bart.modeling_bart._expand_mask", ("4.18.0", "4.34.1"), ("4.35.0",)),
         ("trl.DataCollatorForCompletionOnlyLM", ("0.4.5", "0.19.1"), ("0.4.4", "0.20.0")),
     ],
@@ -45,7 +45,7 @@ def test_names_exist_in_the_releases_that_have_them(
     ("dotted", "keyword", "last", "first_without"),
     [
         ("transformers.Trainer", "tokenizer", "4.57.6", "5.0.0"),
-        ("transformers.Seq2SeqTrainingArguments", "evaluation_strategy", "4.45.2", "4.46.0"),
+        ("transformers.Seq2SeqTrainingArguments", "evaluation_strategy", "4.50.3", "4.51.0"),
         ("trl.SFTTrainer", "max_seq_length", "0.12.2", "0.13.0"),
         ("accelerate.Accelerator", "logging_dir", "0.19.0", "0.20.0"),
     ],

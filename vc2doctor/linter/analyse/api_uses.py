@@ -1,6 +1,7 @@
 """Finds what code uses of the training packages: imported names, keywords, attributes, flags of argument parsers."""
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Literal, NamedTuple
@@ -155,10 +156,14 @@ class _ModuleUses:
     def _of_self(self, node: ast.Attribute, place: Place) -> Iterator[Use]:
         cls = place.function.cls
         known = self._base_of(cls) if cls is not None else None
-        if known is None or node.attr in own_names(known.classes):
+        if known is None or node.attr in own_names(known.classes) or self._is_stored(node.attr):
             return
         label = f"{known.base.rpartition('.')[2]}.{node.attr}"
         yield from self._use("attribute", label, self._table.member(known.base, node.attr), node)
+
+    def _is_stored(self, attribute: str) -> bool:
+        """Return whether the module assigns an attribute of this name to any object."""
+        return re.search(rf"\.{attribute}\b\s*(:[^=\n]+)?=(?!=)", self._module.source.text) is not None
 
     def _base_of(self, cls: Class) -> Inherited | None:
         if cls not in self._inherited:

@@ -1,7 +1,7 @@
 """An argument that a release of transformers, peft, trl, accelerate or bitsandbytes does not take.
 
-**Why.** Arguments are renamed and removed: transformers 4.46 wants `eval_strategy`, newer releases do not know
-`evaluation_strategy`. Python then raises a TypeError, and a parser of command lines refuses the flag, often after the
+**Why.** Arguments are renamed and removed: `evaluation_strategy` became `eval_strategy` in transformers 4.41, and 4.51 no
+longer takes the old name. Python then raises a TypeError, and a parser of command lines refuses the flag, often after the
 model was loaded. The signatures were read in the released wheels, with the fields of data classes and old names that a
 release still translates.
 
