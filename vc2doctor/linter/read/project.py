@@ -17,6 +17,7 @@ from vc2doctor.linter.read.discover import FileToRead, LeftOut
 from vc2doctor.linter.read.ignore_comments import IgnoredLines, ignored_lines
 from vc2doctor.linter.read.module import Module, module_of
 from vc2doctor.linter.read.python_config import read_python
+from vc2doctor.linter.read.requirements import RequiredVersion, requirements_of
 from vc2doctor.linter.read.source import UnreadableError, decode, read_source
 from vc2doctor.linter.read.user_config import read_user_config
 
@@ -50,6 +51,8 @@ class ProjectFiles:
     """File → the folder of its unit."""
     pins: Mapping[str, Mapping[str, str]]
     """Folder of a unit → its pinned versions: ``{"torch": "1.13.1"}``."""
+    requirements: Mapping[str, Mapping[str, RequiredVersion]]
+    """Folder of a unit → what its files ask for, by package."""
     installed: Mapping[str, str]
     """Versions of the environment that the code will run in. They take precedence over the pins."""
     ignored_lines: IgnoredLines
@@ -245,6 +248,7 @@ class _ProjectReader:
             unread_files=tuple(self.unread_files),
             folders=folders,
             pins={folder: _pins(self._root / folder) for folder in sorted({"", *folders.values()})},
+            requirements={folder: requirements_of(self._root, folder) for folder in sorted({"", *folders.values()})},
             installed=installed,
             ignored_lines=self._ignored_lines,
             root=self._root,
