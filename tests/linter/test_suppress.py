@@ -77,7 +77,7 @@ def test_settings_in_pyproject_apply_and_exclude_only_if_they_are_trusted(
     ran = doctor("lint", "--fail-on", "warning", cwd=tmp_path)
     assert ran.code == 1
     assert "train.py:5" in ran.out
-    assert "legacy" not in ran.out
+    assert "legacy/train.py:5" not in ran.out
     assert "VC108" not in ran.out
     assert "were ignored: lint.exclude. Pass the file with --config." in ran.out
     assert "copied/train.py:5" in ran.out, "a file that was only found hides no code"
