@@ -13,6 +13,7 @@ from vc2doctor.findings import Severity
 from vc2doctor.linter import rules
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.resolve import CodeFacts
+from vc2doctor.linter.consistent import with_severities
 from vc2doctor.linter.coverage import coverage_of
 from vc2doctor.linter.diagnose import diagnose
 from vc2doctor.linter.model import CodeFinding, Coverage, Diagnosis, FixResult, LintPlan, LintReport, totals
@@ -59,7 +60,11 @@ def apply_rules(task: LintTask, overlay: Mapping[str, str] | None = None) -> Lin
     chosen = selected_rules(task.settings, rules.ids())
     code = CodeFacts(read_project(task.paths, task.settings.exclude, overlay or {}, task.installed))
     facts = Facts(code)
-    findings, silenced = without_suppressed(rules.run(facts, chosen), code.files.ignored_lines, task.settings)
+    found = rules.run(facts, chosen)
+    if task.precision is None:
+        # A change of the precision looks for every float16 place, so there each keeps its severity.
+        found = tuple(with_severities(facts, found))
+    findings, silenced = without_suppressed(found, code.files.ignored_lines, task.settings)
     ordered = tuple(
         sorted(
             findings, key=lambda finding: (-finding.severity.rank, finding.path or "", finding.line or 0, finding.id)

@@ -88,7 +88,10 @@ def _diagnosis(diagnosis: Diagnosis, marks: Marks, prefix: str, invocation: Invo
             yield text_line(f"if missed: {finding.if_missed}", "dim", indent=9)
         previous = finding
     folder = f"{prefix}{diagnosis.unit}".rstrip("/") or "."
-    yield text_line("Change all of them together. See the change as a patch first:")
+    advice = "Change all of them together."
+    if diagnosis.severity is Severity.NOTE:
+        advice = "Nothing has to change. For bfloat16, change all of them together."
+    yield text_line(f"{advice} See the change as a patch first:")
     yield command_line(invocation.again(*BF16_PATCH, arguments=(folder,)))
 
 
