@@ -262,10 +262,11 @@ def matrix_accuracy(session: nox.Session) -> None:
 
 @nox.session
 def wheels(session: nox.Session) -> None:
-    """Read the released wheels again (a download of 2 GB, 15 minutes of two processors); compile the matrix."""
+    """Read the released wheels again (a download of 3 GB, 30 minutes of two processors); compile the matrix."""
     session.install("-e", ".", env=uv_settings())
     cache = str(Path(session.cache_dir).resolve() / "wheels")
-    session.run("python", "-m", "vc2doctor.curate.wheels", "--into", "matrices/releases.json", "--cache", cache)
+    files = ("--into", "matrices/releases.json", "--names-into", "matrices/api.json.gz", "--cache", cache)
+    session.run("python", "-m", "vc2doctor.curate.wheels", *files)
     session.run("vc2doctor", "matrix", "compile")
 
 

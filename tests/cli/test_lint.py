@@ -175,3 +175,22 @@ def test_dtype_of_adapters_follows_the_installed_peft(project: Path, doctor: Cal
     venv.add_stack()
     ran = doctor("check", "--no-probe", "--python", venv.python, "--code", "project", cwd=project.parent)
     assert "peft 0.10.0 makes adapters float16 like the base" in ran.out
+
+
+def test_default_file_of_accelerate_is_read_on_request_only(
+    tmp_path: Path, doctor: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "run.sh").write_text(
+        "accelerate launch a.py --bf16 True --output_dir o --num_train_epochs 1\n", encoding="utf-8"
+    )
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
+    ran = doctor("lint", "--user-config", cwd=tmp_path)
+    assert ran.code == 2
+    assert "default_config.yaml" in ran.err
+    (tmp_path / "home" / "accelerate").mkdir(parents=True)
+    default = tmp_path / "home" / "accelerate" / "default_config.yaml"
+    default.write_text("compute_environment: LOCAL_MACHINE\nmixed_precision: fp16\n", encoding="utf-8")
+    asked = doctor("lint", "--user-config", "--fail-on", "warning", "run.sh", cwd=tmp_path)
+    assert asked.code == 1
+    assert "accelerate is told fp16, and the trainer bf16" in asked.out
+    assert doctor("lint", "--fail-on", "warning", "run.sh", cwd=tmp_path).code == 0

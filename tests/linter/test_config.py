@@ -76,7 +76,7 @@ def test_launch_has_its_flags_and_configurations_with_variables_expanded() -> No
         "    --bf16 True --fp16=False \\\n    --flash \\\n    optimizer.max_grad_norm ${NORM}\necho done\n"
     )
     (launch,) = read_launches("run.sh", text)
-    assert (launch.line, launch.program, launch.config_paths) == (4, "tasks/train.py", ("$0)/config.py",))
+    assert (launch.line, launch.program, launch.config_paths) == (4, "tasks/train.py", ("$(dirname $0)/config.py",))
     assert launch.flags["--bf16"] == ("True", 7)
     assert launch.flags["--fp16"] == ("False", 7)
     assert launch.flags["--flash"].line == 8
@@ -87,6 +87,90 @@ def test_launch_of_a_module_names_its_file() -> None:
     (launch,) = read_launches("run.sh", "python -m llava.train.train_mem --deepspeed ds.json --bf16 True\n")
     assert launch.program == "llava/train/train_mem.py"
     assert "ds.json" in launch.config_paths
+
+
+def test_array_of_flags_gives_each_flag_its_own_line() -> None:
+    text = (
+        'ARGS=(\n  --output_dir out  # kept\n  --fp16 True\n)\nARGS+=(--max_grad_norm 0)\ntorchrun a.py "${ARGS[@]}"\n'
+    )
+    (launch,) = read_launches("run.sh", text)
+    assert launch.flags["--fp16"] == ("True", 3)
+    assert launch.flags["--max_grad_norm"] == ("0", 5)
+
+
+def test_text_of_flags_over_several_lines_is_split_into_words() -> None:
+    (launch,) = read_launches("run.sh", 'ARGS="\n  --bf16 True \\\n  --tf32 True\n"\ntorchrun a.py $ARGS\n')
+    assert (launch.flags["--bf16"], launch.flags["--tf32"]) == (("True", 2), ("True", 3))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "if [ $1 = a ]; then FP16=true; else FP16=false; fi\npython a.py --fp16 $FP16\n",
+        "[ $1 = a ] && FP16=true\npython a.py --fp16 $FP16\n",
+        "for FP16 in true false; do\n  python a.py --fp16 $FP16\ndone\n",
+        "python a.py --fp16 $FP16\n",
+        "FP16=$(cat choice)\npython a.py --fp16 $FP16\n",
+    ],
+)
+def test_value_that_only_a_run_decides_is_not_known(text: str) -> None:
+    (launch,) = read_launches("run.sh", text)
+    assert not launch.flags["--fp16"].is_known
+    assert not launch.turns_on("--fp16")
+
+
+def test_variable_that_is_set_again_after_a_branch_is_known() -> None:
+    text = "if true; then FP16=false; fi\nFP16=true\npython a.py --fp16 ${FP16} --bf16 ${BF16:-false}\n"
+    (launch,) = read_launches("run.sh", text)
+    assert launch.turns_on("--fp16")
+    assert launch.flags["--bf16"].value == "false"
+
+
+def test_flags_of_the_launcher_are_told_from_those_of_the_program() -> None:
+    text = "accelerate launch --mixed_precision fp16 --multi_gpu train.py --mixed_precision bf16\n"
+    (launch,) = read_launches("run.sh", text)
+    assert (launch.launcher, launch.program) == ("accelerate", "train.py")
+    assert launch.launcher_flags["--mixed_precision"].value == "fp16"
+    assert launch.launcher_flags["--multi_gpu"].value is None
+    assert launch.flags["--mixed_precision"].value == "bf16"
+
+
+@pytest.mark.parametrize(
+    ("text", "launcher", "program", "config_paths"),
+    [
+        ("#SBATCH --gres=gpu:8\nsrun --label torchrun --nnodes 2 a.py --x\n", "torchrun", "a.py", ()),
+        ("srun bash -c 'cd x && python a.py --fp16'\n", "python", "a.py", ()),
+        ("CMD='python a.py'\nsrun $CMD --x > log 2>&1 &\n", "python", "a.py", ()),
+        ("swift sft --model m --torch_dtype float16\n", "swift", "swift sft", ()),
+        (
+            "FORCE_TORCHRUN=1 llamafactory-cli train examples/sft.yaml\n",
+            "llamafactory-cli",
+            "llamafactory-cli train",
+            ("examples/sft.yaml",),
+        ),
+        ("accelerate launch -m axolotl.cli.train a.yml\n", "accelerate", "axolotl/cli/train.py", ("a.yml",)),
+        ("xtuner train configs/a.py --deepspeed deepspeed_zero2\n", "xtuner", "xtuner train", ("configs/a.py",)),
+        ("cd sub && python -m train\n", "python", "train.py", ()),
+    ],
+)
+def test_launch_through_every_launcher_is_read(
+    text: str, launcher: str, program: str, config_paths: tuple[str, ...]
+) -> None:
+    launch = read_launches("run.sh", text)[-1]
+    assert (launch.launcher, launch.program, launch.config_paths) == (launcher, program, config_paths)
+
+
+def test_override_of_hydra_is_a_flag_and_an_assignment_before_the_program_is_none() -> None:
+    (launch,) = read_launches("run.sh", "FP16=1 python train.py trainer.precision=16 +model/dtype=float16\n")
+    assert launch.flags["trainer.precision"].value == "16"
+    assert launch.flags["model.dtype"].value == "float16"
+    assert "FP16" not in launch.flags
+
+
+def test_list_of_defaults_of_hydra_names_the_files_that_are_composed() -> None:
+    config = read_yaml("c.yaml", "defaults:\n  - base\n  - trainer: gpu\n  - _self_\nprecision: 16\n")
+    assert config is not None
+    assert config.defaults == ("base", "trainer/gpu", "_self_")
 
 
 @pytest.mark.parametrize("text", ["python 'unclosed.py --bf16", "\\", "python", "make train.py", "a b\\\n"])

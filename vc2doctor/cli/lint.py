@@ -25,6 +25,12 @@ from vc2doctor.cli.program import started_by
     "--select", multiple=True, callback=shared.split_names, metavar="ID,…", help="Rules to run; default: all."
 )
 @click.option("--ignore", multiple=True, callback=shared.split_names, metavar="ID,…", help="Rules not to run.")
+@click.option(
+    "--user-config",
+    is_flag=True,
+    help="Read accelerate's default file too ($HF_HOME/accelerate/default_config.yaml): it decides each"
+    " `accelerate launch` without --config_file.",
+)
 @shared.fail_on
 @shared.output("lint")
 @shared.settings

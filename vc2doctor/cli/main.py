@@ -13,6 +13,7 @@ from vc2doctor.cli.headroom import headroom
 from vc2doctor.cli.lint import lint
 from vc2doctor.cli.matrix import matrix
 from vc2doctor.cli.measure import measure
+from vc2doctor.cli.needs import needs
 from vc2doctor.cli.probe import probe
 from vc2doctor.cli.schema import schema
 from vc2doctor.core.errors import DoctorError
@@ -27,7 +28,7 @@ def cli() -> None:
     """Say whether this environment will fine-tune with a finite, falling loss; if not, why, and what fixes it."""
 
 
-for command in (check, probe, headroom, measure, explain, schema, lint, rule, matrix):
+for command in (check, probe, headroom, measure, explain, schema, lint, needs, rule, matrix):
     cli.add_command(command)
 
 

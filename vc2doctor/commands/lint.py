@@ -27,6 +27,8 @@ class LintRequest(Data):
     """Show the change as a patch, and write nothing."""
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
+    user_config: bool = False
+    """Whether accelerate's default file of the user is read, too."""
     fail_on: Severity = Severity.ERROR
     settings_source: SettingsSource = SettingsSource(isolated=True)
     """Which settings file is read. From Python the default is none."""
@@ -54,6 +56,7 @@ def lint(request: LintRequest, folder: Path) -> LintReport:
         precision=request.precision,
         settings=_combined(loaded.lint, request),
         applied=loaded.applied,
+        user_config=request.user_config,
         fail_on=request.fail_on,
         invocation=Invocation(
             program=request.program, verb="lint", options=tuple(settings_options(request.settings_source))

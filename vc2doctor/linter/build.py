@@ -29,6 +29,11 @@ def place_of(module: Module, node: ast.AST) -> CodePlace:
     return CodePlace(path=path, line=line, end_line=end)
 
 
+def place_of_use(module: Module | None, node: ast.AST | None, file: str, line: int) -> CodePlace:
+    """Return the lines of a node; without a node, the line of a file that is not Python."""
+    return place_of(module, node) if module and node else CodePlace(path=file, line=line, end_line=line)
+
+
 def at_node(module: Module, node: ast.AST, id_: str, severity: Severity, message: str, **fields: Any) -> CodeFinding:  # noqa: ANN401 - the other fields of a finding
     """Return a finding about a node; ``fields`` are the other fields of the finding."""
     return _finding(span(module, node), id_, severity, message, fields)

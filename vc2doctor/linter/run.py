@@ -34,6 +34,8 @@ class LintTask(Data):
     invocation: Invocation = Invocation(verb="lint")
     installed: Mapping[str, str] = {}
     """Versions of the environment that the code will run in. Without them the project's pins are used."""
+    user_config: bool = False
+    """Whether accelerate's default file of the user is read, too."""
 
 
 class LintResult(NamedTuple):
@@ -58,7 +60,9 @@ def apply_rules(task: LintTask, overlay: Mapping[str, str] | None = None) -> Lin
         LintError: a path or a rule id does not exist.
     """
     chosen = selected_rules(task.settings, rules.ids())
-    code = CodeFacts(read_project(task.paths, task.settings.exclude, overlay or {}, task.installed))
+    code = CodeFacts(
+        read_project(task.paths, task.settings.exclude, overlay or {}, task.installed, user_config=task.user_config)
+    )
     facts = Facts(code)
     found = rules.run(facts, chosen)
     if task.precision is None:

@@ -86,7 +86,7 @@ def contents(tree: ast.Module, source: bytes, module: str, *, is_package: bool) 
         uses=tuple(dict.fromkeys(reader.uses)),
         all_imports=tuple(entry for node in possible(tree.body) for entry in imported(node, anchor, ())),
         typing_imports=tuple(entry for node in _for_typing(tree.body) for entry in imported(node, anchor, ())),
-        bound_names=frozenset(_bindings(tree)),
+        bound_names=frozenset(bindings(tree)),
         lazy_names=frozenset(strings(tree)) if _is_lazy(tree, source) else frozenset(),
         init_calls=tuple(reader.init_calls(tree.body)),
     )
@@ -358,7 +358,8 @@ def is_type_checking(test: ast.expr) -> bool:
     return getattr(test, "id", getattr(test, "attr", "")) == "TYPE_CHECKING"
 
 
-def _bindings(tree: ast.Module) -> Iterator[str]:
+def bindings(tree: ast.Module | ast.ClassDef) -> Iterator[str]:
+    """Yield the names that the statements of a module or a class bind, conditionally or not."""
     for node in possible(tree.body):
         if isinstance(node, DEFINITIONS):
             yield node.name

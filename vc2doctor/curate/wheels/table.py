@@ -68,7 +68,7 @@ def read_all(folder: Path, report: Callable[[str], None]) -> Wheels:
     Raises:
         ReleasesError: the index cannot be read.
     """
-    files = {source.name: _files_by_version(source, index.files(source.name)) for source in SOURCES}
+    files = {source.name: _files_of(source) for source in SOURCES}
     readers = {}
     for source in SOURCES:
         if source.is_opened:
@@ -85,18 +85,24 @@ def read_all(folder: Path, report: Callable[[str], None]) -> Wheels:
     )
 
 
-def _files_by_version(source: PackageSource, files: Iterable[Wheel]) -> dict[str, list[Wheel]]:
+def _files_of(source: PackageSource) -> dict[str, list[Wheel]]:
     """Return the wheels by version, and source distributions of packages that are not opened."""
+    files = index.wheels(source.name) if source.is_opened else index.files(source.name)
+    return files_by_version(source.oldest, files)
+
+
+def files_by_version(oldest: str, files: Iterable[Wheel]) -> dict[str, list[Wheel]]:
+    """Return the files of each release from ``oldest`` on, in the order of ``files``."""
     by_version: dict[str, list[Wheel]] = defaultdict(list)
     for file in files:
-        if Version(file.version) >= Version(source.oldest) and (file.tags or not source.is_opened):
+        if Version(file.version) >= Version(oldest):
             by_version[file.version].append(file)
     return by_version
 
 
 def _open_wheels(files_by_version: Mapping[str, list[Wheel]], folder: Path) -> dict[str, Reader]:
     cache = Cache()
-    chosen = {text: _to_open(files) for text, files in files_by_version.items()}
+    chosen = {text: wheel_to_open(files) for text, files in files_by_version.items()}
     with ThreadPoolExecutor(WORKERS) as pool:
         paths = list(pool.map(lambda wheel: index.download(wheel, folder), chosen.values()))
     return {
@@ -105,7 +111,9 @@ def _open_wheels(files_by_version: Mapping[str, list[Wheel]], folder: Path) -> d
     }
 
 
-def _to_open(files: Iterable[Wheel]) -> Wheel:
+def wheel_to_open(files: Iterable[Wheel]) -> Wheel:
+    """Return the file of one release whose sources are read."""
+
     def rank(wheel: Wheel) -> tuple[int, int]:
         is_linux = any("linux" in tag and tag.endswith("x86_64") for tag in wheel.tags)
         is_pure = any(tag.endswith("-none-any") for tag in wheel.tags)

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from vc2doctor.linter.analyse.origins import ObjectFacts
 from vc2doctor.linter.analyse.resolve import CodeFacts, Unit
-from vc2doctor.linter.analyse.stage import Stage, Stages, is_inference_name
+from vc2doctor.linter.analyse.stage import Stage, Stages, disables_gradients, is_inference_name, words
 from vc2doctor.linter.analyse.values import BFLOAT16, FLOAT16, Dtype, Value, Values
 from vc2doctor.linter.read.config import UNKNOWN
-from vc2doctor.linter.read.module import Call, Function, Module, Place, last_name, root_name
+from vc2doctor.linter.read.module import Call, Function, Module, Place, last_name
 
 _APIS = {
     **dict.fromkeys(("torch.cuda.amp.autocast", "torch.cuda.amp.autocast_mode.autocast"), "cuda.amp"),
@@ -88,10 +89,11 @@ class Region:
 class AutocastFacts:
     """The autocast contexts of one project."""
 
-    def __init__(self, code: CodeFacts, values: Values, stages: Stages) -> None:
+    def __init__(self, code: CodeFacts, values: Values, stages: Stages, objects: ObjectFacts) -> None:
         self.code = code
         self.values = values
         self.stages = stages
+        self.objects = objects
 
     @cached_property
     def autocasts(self) -> Mapping[ast.Call, Autocast]:
@@ -186,19 +188,34 @@ class AutocastFacts:
         ]
 
     def _regions_of(self, statement: WithStatement, place: Place, calls: Mapping[ast.Call, Call]) -> Iterator[Region]:
+        stage = self._stage_of(statement, place)
         for item in statement.items:
-            for node in _context_calls(item.context_expr, place):
-                call = calls.get(node)
-                if call is None:
-                    continue
-                autocast = self.autocasts.get(node)
+            for call in self._context_calls(item.context_expr, place, calls):
+                autocast = self.autocasts.get(call.node)
                 helper = None if autocast else self.helper_of(call)
-                stage = Stage.INFERS if _evaluates(statement, place) else self.stages.of(place)
                 if autocast is not None:
                     yield Region(statement, place, call, autocast, None, autocast.dtypes, stage)
                 elif helper is not None:
                     dtypes = self._dtypes_of_helper_call(call, helper)
                     yield Region(statement, place, call, helper.autocast, helper, dtypes, stage)
+
+    def _stage_of(self, statement: WithStatement, place: Place) -> Stage:
+        if any(disables_gradients(item.context_expr) for item in statement.items):
+            return Stage.INFERS
+        if not _computes(statement):
+            return Stage.UNKNOWN
+        return Stage.INFERS if _evaluates(statement, place) else self.stages.of(place)
+
+    def _context_calls(self, expression: ast.expr, place: Place, calls: Mapping[ast.Call, Call]) -> list[Call]:
+        """Return the calls that can make a context: the expression itself, a helper, or what made the object it names.
+
+        A helper comes first: its calls decide the dtype, and what it returns is the same for all of them.
+        """
+        if isinstance(expression, ast.Call):
+            call = calls.get(expression)
+            if call is not None and (expression in self.autocasts or self.helper_of(call) is not None):
+                return [call]
+        return list(self.objects.of(expression, place).calls())
 
     def _dtypes_of_helper_call(self, call: Call, helper: Helper) -> frozenset[Value]:
         if helper.parameter is None:
@@ -214,44 +231,45 @@ def _api_of(module: Module, call: Call) -> str | None:
     return None
 
 
-def _context_calls(expression: ast.expr, place: Place) -> Iterator[ast.Call]:
-    """Yield the calls that can make a context: in the expression itself, or assigned to the name that it is."""
-    waiting: list[ast.expr] = [expression]
-    while waiting:
-        current = waiting.pop()
-        if isinstance(current, ast.Call):
-            yield current
-        elif isinstance(current, ast.IfExp):
-            waiting += [current.body, current.orelse]
-        elif isinstance(current, ast.Name | ast.Attribute):
-            waiting += [value for value in _assigned_values(current, place) if isinstance(value, ast.Call | ast.IfExp)]
+def _computes(statement: WithStatement) -> bool:
+    """Return whether the body of a ``with`` computes anything: calls on a scaler alone do not."""
+    calls = [node for body in statement.body for node in ast.walk(body) if isinstance(node, ast.Call)]
+    outer_calls = [call for call in calls if "scaler" not in words(root_and_last(call.func))]
+    return bool(outer_calls) or not calls
 
 
-def _assigned_values(name: ast.Name | ast.Attribute, place: Place) -> list[ast.expr]:
-    """Return the values assigned to a name in its function or module, or to an attribute of ``self``."""
-    if isinstance(name, ast.Name):
-        scopes = (place.function, place.module.level)
-        assigned = next((scope.names[name.id] for scope in scopes if name.id in scope.names), [])
-    else:
-        cls = place.function.cls if root_name(name) == "self" else None
-        assigned = cls.attributes.get(name.attr, []) if cls is not None else []
-    return [value for value, _ in assigned]
+def root_and_last(expression: ast.expr) -> str:
+    """Return the receiver of a method call as text: ``self.scaler`` of ``self.scaler.unscale_``; ``""`` for others."""
+    return ast.unparse(expression.value) if isinstance(expression, ast.Attribute) else ""
 
 
 def _evaluates(statement: WithStatement, place: Place) -> bool:
     """Return whether a region evaluates.
 
     A region in a function that runs a backward pass trains. Any other region evaluates if it calls a function that
-    infers by its name, or if it is outside of a class and does not mention a loss.
+    infers by its name, or if it is in a function outside of a class that does not mention a loss.
     """
     if any(isinstance(node, ast.Attribute) and node.attr == "backward" for node in ast.walk(place.function.node)):
         return False
-    if place.function.cls is None and "loss" not in "".join(ast.unparse(body) for body in statement.body).lower():
+    around = statement if isinstance(place.function.node, ast.Module) else place.function.node
+    if place.function.cls is None and not _mentions_loss(around):
         return True
     called_names = (
         last_name(node.func) for body in statement.body for node in ast.walk(body) if isinstance(node, ast.Call)
     )
     return any(is_inference_name(name) for name in called_names)
+
+
+def _mentions_loss(node: ast.AST) -> bool:
+    for inner in ast.walk(node):
+        match inner:
+            case ast.Name(id=name) | ast.Attribute(attr=name) | ast.arg(arg=name) if "loss" in name.lower():
+                return True
+            case ast.FunctionDef(name=name) if "loss" in name.lower():
+                return True
+            case ast.Constant(value=str(name)) if "loss" in name.lower():
+                return True
+    return False
 
 
 def dtype_names(dtypes: frozenset[Value]) -> str:

@@ -28,7 +28,7 @@ def entry_points_of(facts: Facts, region: Region) -> list[EntryPoint]:
     imports the region's module is an entry point; without such an import, every loop of the unit.
     """
     unit = facts.code.unit_of(region.place.module)
-    loops = [loop for loop in facts.loops.of(unit) if loop.function is not region.place.function]
+    loops = [loop for loop in facts.loops.of(unit) if loop.function is not region.place.function and loop.own_regions]
     importing = [loop for loop in loops if region.place.module in facts.code.import_closure(loop.function.module)]
     loops = importing or loops
     cls = region.place.function.cls
@@ -45,7 +45,7 @@ def entry_points_of(facts: Facts, region: Region) -> list[EntryPoint]:
 
 def _entry_point(loop: Loop, launch: Launch | None) -> EntryPoint:
     name = loop.function.module.name + (f" ({launch.script}:{launch.line})" if launch else "")
-    return EntryPoint(name, frozenset(dtype for region in loop.regions for dtype in region.dtypes), loop)
+    return EntryPoint(name, frozenset(dtype for region in loop.own_regions for dtype in region.dtypes), loop)
 
 
 def _starts(launch: Launch, loop: Loop) -> bool:

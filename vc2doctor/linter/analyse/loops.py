@@ -2,13 +2,18 @@
 
 import ast
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 from vc2doctor.linter.analyse.autocast import AutocastFacts, Region
 from vc2doctor.linter.analyse.resolve import CodeFacts, Unit
-from vc2doctor.linter.analyse.stage import Stage, Stages
-from vc2doctor.linter.read.module import Call, Function
+from vc2doctor.linter.analyse.stage import Stage, Stages, is_inference_name
+from vc2doctor.linter.read.module import Call, Function, Place
+
+
+MAX_CALLEE_DEPTH = 3
+"""Functions called by functions that a loop calls, and so on."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -19,7 +24,14 @@ class Loop:
     backwards: tuple[Call, ...]
     """The calls of ``backward``."""
     regions: tuple[Region, ...]
-    """The autocast regions of the function that train."""
+    """The autocast regions that train: those of the function, and those of functions that it calls."""
+    reached: tuple[Function, ...] = ()
+    """The functions of the project that it calls, directly or through others, without those that evaluate."""
+
+    @property
+    def own_regions(self) -> tuple[Region, ...]:
+        """The regions that the function itself opens, without those of functions that it calls."""
+        return tuple(region for region in self.regions if region.place.function is self.function)
 
 
 class LoopFacts:
@@ -40,9 +52,48 @@ class LoopFacts:
         loops = []
         for function, calls in self._backwards().items():
             if self.stages.of(calls[0].place) is not Stage.INFERS:
-                training = tuple(region for region in regions[function] if _precedes_backward(region, calls))
-                loops.append(Loop(function, tuple(calls), training))
+                own = tuple(region for region in regions[function] if _precedes_backward(region, calls))
+                reached = dict(self._reached(function))
+                called = tuple(
+                    region
+                    for callee, call in reached.items()
+                    for region in regions[callee]
+                    if self._is_entered_by(call, region)
+                )
+                loops.append(Loop(function, tuple(calls), own or called, tuple(reached)))
         return tuple(loops)
+
+    def _is_entered_by(self, call: Call, region: Region) -> bool:
+        """Return whether a call of a function can enter a region in it, as far as its arguments tell."""
+        function = region.place.function
+        for condition, wanted in region.place.conditions:
+            if not isinstance(condition, ast.Name) or condition.id not in function.parameters():
+                continue
+            argument = call.argument(condition.id, function.position(condition.id))
+            place = call.place
+            if argument is None:
+                argument, place = function.defaults().get(condition.id), Place(function.outer or function)
+            truth = self.autocast.values.truth(argument, place) if argument is not None else None
+            if truth is not None and truth is not wanted:
+                return False
+        return True
+
+    def _reached(self, function: Function) -> Iterator[tuple[Function, Call]]:
+        """Yield the functions that a loop calls, directly or through others, each with its first call.
+
+        Functions that evaluate are left out.
+        """
+        seen, waiting = {function}, [(function, 0)]
+        while waiting:
+            caller, depth = waiting.pop()
+            for call in caller.module.calls_in(caller) if depth < MAX_CALLEE_DEPTH else ():
+                callee = self.code.callee(call)
+                if callee is None or callee in seen or callee.name == "__init__":
+                    continue
+                seen.add(callee)
+                if self.stages.of(call.place) is not Stage.INFERS and not is_inference_name(callee.name):
+                    yield callee, call
+                    waiting.append((callee, depth + 1))
 
     def _backwards(self) -> dict[Function, list[Call]]:
         """Return the backward passes by the function that runs them."""

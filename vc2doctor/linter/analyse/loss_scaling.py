@@ -52,16 +52,40 @@ def _regions_of_models(facts: Facts, unit: Unit, loop: Loop) -> list[Region]:
 
 
 def scale_calls(facts: Facts, loop: Loop) -> list[Call]:
-    """Return the calls of ``scaler.scale`` in a loop, without those in branches that are never taken."""
+    """Return the calls of ``scaler.scale`` in a loop and what it calls, without those in branches never taken."""
     return [
         call
-        for call in loop.function.module.calls_in(loop.function)
-        if call.name == "scale" and _is_on_scaler(call) and facts.values.is_reached(call.place) is not False
+        for function in (loop.function, *loop.reached)
+        for call in function.module.calls_in(function)
+        if call.name == "scale" and is_on_scaler(facts, call) and facts.values.is_reached(call.place) is not False
     ]
 
 
-def _is_on_scaler(call: Call) -> bool:
-    return isinstance(call.node.func, ast.Attribute) and "scaler" in words(last_name(call.node.func.value))
+def is_on_scaler(facts: Facts, call: Call) -> bool:
+    """Return whether a method is called on a scaler: by the name of the object, or by what made it."""
+    if not isinstance(call.node.func, ast.Attribute):
+        return False
+    receiver = call.node.func.value
+    if "scaler" in words(last_name(receiver)):
+        return True
+    made = facts.objects.of(receiver, call.place).calls() if isinstance(receiver, ast.Name | ast.Attribute) else ()
+    return any(maker.name == "GradScaler" for maker in made)
+
+
+def is_scaled(facts: Facts, loop: Loop) -> bool:
+    """Return whether a loop, what it calls, or a function that calls it handles a scaler or an engine that has one."""
+    functions = (loop.function, *loop.reached, *(call.place.function for call in facts.code.callers(loop.function)))
+    if loop.function.name == "__call__" and "scaler" in words(loop.function.cls.name if loop.function.cls else ""):
+        return True
+    return any(mentions_scaler(function) for function in functions)
+
+
+def mentions_scaler(function: Function) -> bool:
+    """Return whether a name in a function says that it is a loss scaler."""
+    return any(
+        isinstance(node, ast.Name | ast.Attribute) and "scaler" in words(last_name(node))
+        for node in ast.walk(function.node)
+    )
 
 
 def scalers_of(facts: Facts, unit: Unit, loop: Loop) -> list[Scaler]:

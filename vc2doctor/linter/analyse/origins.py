@@ -10,12 +10,16 @@ from typing import NamedTuple
 
 from vc2doctor.linter.analyse.resolve import CodeFacts
 from vc2doctor.linter.analyse.values import Values
-from vc2doctor.linter.read.module import Assigned, Call, Class, Function, Place
+from vc2doctor.linter.read.module import Assigned, Call, Class, Function, Place, last_name
 
 MAX_DEPTH = 8
 """Names, arguments and returned values that are followed one after the other."""
 MAX_STEPS = 64
 """Expressions that are looked at for one object. With more of them the answer is incomplete."""
+
+
+_PASSES_ARGUMENTS = ("prepare",)
+"""Calls that return their arguments, wrapped: ``model, optimizer = accelerator.prepare(model, optimizer)``."""
 
 
 class Origin(NamedTuple):
@@ -183,6 +187,9 @@ class _Search:
         self.is_complete = False
 
     def _call(self, call: ast.Call, at: _At) -> None:
+        if last_name(call.func) in _PASSES_ARGUMENTS and at.index is not None and at.index < len(call.args):
+            self.follow(call.args[at.index], at.deeper(keep=False))
+            return
         callee = self._facts.code.callee(Call(call, at.place))
         if callee is None or callee.name == "__init__":
             self.found.setdefault(call, Origin(call, at.place))

@@ -24,6 +24,11 @@ _INFERENCE_PATH_WORDS = {
     *("generation", "app", "predict", "chatbot", "notebook", "notebooks", "playground", "apply", "merge", "quantize"),
     *("deploy", "metrics"),
 }
+_WEAK_PATH_WORDS = {
+    *("cli", "app", "apply", "conversation", "generation", "notebook", "notebooks", "playground", "metrics", "demo"),
+    *("demos", "gradio", "convert", "merge", "preprocess", "preprocessing", "extract", "export"),
+}
+"""Words of a path that say inference only where the code beside them runs no backward pass."""
 _INFERENCE_FUNCTION_WORDS = {
     *("generate", "generation", "predict", "prediction", "infer", "inference", "evaluate", "evaluation", "eval"),
     *("test", "validate", "validation", "valid", "val", "answer", "demo", "sample", "chat", "decode", "rollout"),
@@ -53,10 +58,11 @@ def is_inference_name(name: str) -> bool:
 def is_without_gradients(place: Place) -> bool:
     """Return whether a place is under ``no_grad`` or ``inference_mode``."""
     decorators = (decorator for scope in place.function.scopes() for decorator in scope.decorators)
-    return any(_disables_gradients(expression) for expression in (*decorators, *place.contexts))
+    return any(disables_gradients(expression) for expression in (*decorators, *place.contexts))
 
 
-def _disables_gradients(expression: ast.expr) -> bool:
+def disables_gradients(expression: ast.expr) -> bool:
+    """Return whether a context or a decorator is ``no_grad`` or ``inference_mode``."""
     name = last_name(expression.func if isinstance(expression, ast.Call) else expression)
     return name in ("no_grad", "inference_mode")
 
@@ -72,7 +78,7 @@ class Stages:
         """Return what the code at ``place`` does."""
         module, cls = place.module, place.function.cls
         is_inference_function = any(is_inference_name(scope.name) for scope in place.function.scopes())
-        if is_inference_path(module.name) or is_without_gradients(place) or is_inference_function:
+        if self.infers_by_path(module) or is_without_gradients(place) or is_inference_function:
             return Stage.INFERS
         if cls is not None:
             if self.class_trains(cls):
@@ -83,6 +89,13 @@ class Stages:
         if self.module_trains(module):
             return Stage.TRAINS
         return Stage.INFERS if _runs_inference(module) else Stage.UNKNOWN
+
+    def infers_by_path(self, module: Module) -> bool:
+        """Return whether the path of a module says that it evaluates, and its code does not train all the same."""
+        if not is_inference_path(module.name):
+            return False
+        found = words(module.name.removesuffix(".py")) & _INFERENCE_PATH_WORDS
+        return not (found <= _WEAK_PATH_WORDS and any(call.name == "backward" for call in module.calls))
 
     def class_trains(self, cls: Class) -> bool:
         """Return whether a class, or a base or subclass of it, has a ``forward`` that computes a loss."""

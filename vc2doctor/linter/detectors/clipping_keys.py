@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from vc2doctor.findings import Severity
 from vc2doctor.linter import build
 from vc2doctor.linter.analyse.entry_points import launch_uses
+from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.resolve import Unit
 from vc2doctor.linter.analyse.stage import is_inference_path
 from vc2doctor.linter.model import CodeFinding
@@ -14,18 +15,23 @@ from vc2doctor.linter.read.config import Config, ConfigEntry
 CLIPPING_KEYS = ("max_grad_norm", "clip_grad", "grad_clip", "gradient_clip_val", "gradient_clipping", "clip_grad_norm")
 CLIPPING_URL = "https://docs.pytorch.org/docs/stable/generated/torch.nn.utils.clip_grad_norm_.html"
 
-_NEGATIVE_LIMIT = (
+NEGATIVE_LIMIT = (
     "a negative limit is off where the loop guards with `> 0`; clip_grad_norm_ itself would turn the gradients round"
 )
 _HALF_VALUES = (True, "fp16", "bf16", "float16", "bfloat16")
 _HALF_KEYS = {"fp16", "bf16", "amp", "use_half_precision", "mixed_precision", "use_bf16", "use_amp"}
 
 
-def limits_that_are_off(unit: Unit) -> Iterator[CodeFinding]:
-    """Yield one finding for each key that turns clipping off; copies of it in several configurations are one."""
+def limits_that_are_off(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
+    """Yield one finding for each key that turns clipping off; copies of it in several configurations are one.
+
+    The keys of known launchers are left to the runs, whose commands can override them.
+    """
     copies: dict[tuple[str, str], list[tuple[Config, ConfigEntry]]] = defaultdict(list)
     for config in unit.configs:
-        if _trains_in_half(config) and not is_inference_path(config.name):
+        settings = facts.runs.settings_of(config)
+        is_of_launcher = settings is not None and settings.clipping is not None
+        if _trains_in_half(config) and not is_inference_path(config.name) and not is_of_launcher:
             for entry in config.entries:
                 is_limit = entry.last_key in CLIPPING_KEYS and is_off(entry.value)
                 if is_limit and not _is_overridden(unit, config, entry):
@@ -43,7 +49,7 @@ def _finding(key: str, value: str, entries: list[tuple[Config, ConfigEntry]]) ->
         "VC105",
         Severity.WARNING,
         f"{key} = {value}: gradients are not clipped, in half precision{count}",
-        evidence=(_NEGATIVE_LIMIT,) if value.startswith("-") else (),
+        evidence=(NEGATIVE_LIMIT,) if value.startswith("-") else (),
         remedy=f"Set it to a positive limit, for example {entry.last_key}=1.0.",
         url=CLIPPING_URL,
         also=build.entry_places(others),

@@ -9,6 +9,7 @@ from vc2doctor.linter.analyse.autocast import HALF_DTYPES
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.loops import Loop
 from vc2doctor.linter.analyse.loss_scaling import scale_calls
+from vc2doctor.linter.analyse.precision_branches import float16_branch
 from vc2doctor.linter.detectors.clipping_keys import CLIPPING_URL, is_off
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.module import Call, last_name
@@ -28,7 +29,9 @@ def clipping_of_loop(facts: Facts, loop: Loop) -> Iterator[CodeFinding]:
     clippings = [call for call in calls if call.name in _CLIPPING_CALLS]
     for clipping in clippings:
         yield from _limit_that_is_off(facts, clipping)
+        yield from _clipping_without_limit(facts, loop, clipping)
     yield from _clipping_of_scaled_gradients(facts, loop, calls, clippings)
+    yield from _clipping_beside_engine(loop, clippings)
     if not clippings and _steps_optimizer(calls) and _is_in_half(facts, loop) and not _callees_clip(facts, calls):
         yield _missing_clipping(loop, calls)
 
@@ -75,6 +78,51 @@ def _clipping_of_scaled_gradients(
             )
 
 
+def _clipping_without_limit(facts: Facts, loop: Loop, clipping: Call) -> Iterator[CodeFinding]:
+    """Yield the call of a project's own clipping function with ``None`` as the limit: it only measures the norm."""
+    limit = clipping.node.args[1] if len(clipping.node.args) > 1 else None
+    callee = facts.code.callee(clipping)
+    if callee is None or limit is None or facts.values.of(limit, clipping.place) != {None}:
+        return
+    if _is_in_half(facts, loop):
+        yield build.at_node(
+            clipping.place.module,
+            clipping.node,
+            "VC105",
+            Severity.WARNING,
+            f"{clipping.name} gets None as its limit: it measures the gradients and clips nothing, in half precision",
+            evidence=(f"defined at {build.place_of(callee.module, callee.node).location}",),
+            remedy="Give it a positive limit, for example 1.0 for a norm.",
+            url=CLIPPING_URL,
+        )
+
+
+def _clipping_beside_engine(loop: Loop, clippings: list[Call]) -> Iterator[CodeFinding]:
+    """Yield torch's clipping in a loop whose backward pass and step are those of DeepSpeed's engine."""
+    engines = {ast.unparse(call.receiver) for call in loop.backwards if call.node.args}
+    stepped = {
+        ast.unparse(call.receiver)
+        for call in loop.function.module.calls_in(loop.function)
+        if call.name == "step" and not call.node.args
+    }
+    names_deepspeed = "deepspeed" in loop.function.module.source.text
+    for clipping in clippings:
+        arguments = [ast.unparse(argument) for argument in clipping.node.args[:1]]
+        is_of_torch = clipping.name in _TORCH_CLIPPING_CALLS and not _is_of_engine(clipping)
+        is_bypassed = any(text.startswith(f"{engine}.") for text in arguments for engine in engines & stepped)
+        if names_deepspeed and is_of_torch and is_bypassed and not clipping.place.conditions:
+            yield build.at_node(
+                clipping.place.module,
+                clipping.node,
+                "VC105",
+                Severity.WARNING,
+                "DeepSpeed's engine is stepped, so this clipping does nothing: the engine keeps its own gradients",
+                evidence=("under ZeRO the gradients are not in parameter.grad, and in fp16 they would be scaled",),
+                remedy='Set "gradient_clipping" in the configuration of DeepSpeed, and remove this call.',
+                url="https://www.deepspeed.ai/docs/config-json/#gradient-clipping",
+            )
+
+
 def _is_of_engine(clipping: Call) -> bool:
     return isinstance(clipping.node.func, ast.Attribute) and last_name(clipping.node.func.value) in _ENGINES
 
@@ -114,6 +162,8 @@ def _steps_optimizer(calls: list[Call]) -> bool:
 
 
 def _is_in_half(facts: Facts, loop: Loop) -> bool:
+    if any(float16_branch(facts, call.place) is not None for call in loop.backwards):
+        return True
     return any(
         region.dtypes & HALF_DTYPES and facts.values.is_reached(region.place) is not False for region in loop.regions
     )

@@ -7,12 +7,16 @@ from vc2doctor.findings import Severity
 from vc2doctor.linter import build, change
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.resolve import Unit
+from vc2doctor.linter.analyse.runs import Run
 from vc2doctor.linter.analyse.stage import is_inference_path
-from vc2doctor.linter.detectors.trainer_flags import ARGUMENTS_CLASSES, TRAINER_URL
+from vc2doctor.linter.analyse.trainer_calls import ARGUMENTS_CLASSES
+from vc2doctor.linter.detectors.trainer_flags import TRAINER_URL
 from vc2doctor.linter.model import CodeFinding
-from vc2doctor.linter.read.config import Launch
 from vc2doctor.linter.read.module import Call, Class
+from vc2doctor.linter.read.run_settings import Precision, Setting
 
+_EXCLUSIVE_FOR = ("transformers", "llama-factory")
+"""Those for which both flags together are an error. Axolotl and ms-swift settle the pair themselves."""
 _RAISES = "transformers raises ValueError: At most one of fp16 and bf16 can be True"
 
 
@@ -94,17 +98,31 @@ def _true_by_default(cls: Class, name: str, statement: ast.stmt) -> CodeFinding:
     )
 
 
-def exclusive_flags(launch: Launch) -> Iterator[CodeFinding]:
-    """Yield a launch that passes both flags."""
-    if launch.turns_on("--fp16") and launch.turns_on("--bf16"):
-        yield build.at_line(
-            launch.script,
-            launch.flags["--bf16"].line,
-            "VC106",
-            Severity.ERROR,
-            f"{launch.program} is started with --fp16 and --bf16",
-            evidence=(f"--fp16 at {launch.script}:{launch.flags['--fp16'].line}",),
-            remedy="Keep one: --bf16 True on an Ampere or newer GPU.",
-            url=TRAINER_URL,
-            role="launch",
-        )
+def exclusive_flags(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
+    """Yield commands and files for transformers' trainer that ask for both precisions."""
+    seen: set[tuple[str, int]] = set()
+    for run in facts.runs.of(unit):
+        for settings in run.of(*_EXCLUSIVE_FOR):
+            if settings.is_call:
+                continue
+            fp16, bf16 = settings.asking_for("fp16"), settings.asking_for("bf16")
+            if fp16 is not None and bf16 is not None and (bf16.path, bf16.line) not in seen:
+                seen.add((bf16.path, bf16.line))
+                yield _both_asked(run, fp16, bf16)
+
+
+def _both_asked(run: Run, fp16: Setting[Precision], bf16: Setting[Precision]) -> CodeFinding:
+    is_flag = bf16.text.startswith("--")
+    subject = run.launch.program if run.launch is not None and is_flag else "this configuration"
+    verb = "is started with --fp16 and --bf16" if is_flag else "asks for fp16 and bf16"
+    return build.at_line(
+        bf16.path,
+        bf16.line,
+        "VC106",
+        Severity.ERROR,
+        f"{subject} {verb}",
+        evidence=(f"fp16 at {fp16.path}:{fp16.line}", _RAISES),
+        remedy="Keep one: bf16 on an Ampere or newer GPU.",
+        url=TRAINER_URL,
+        role="launch" if is_flag else "config",
+    )

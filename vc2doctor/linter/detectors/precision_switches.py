@@ -11,6 +11,7 @@ from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.resolve import Unit
 from vc2doctor.linter.analyse.stage import is_inference_path
 from vc2doctor.linter.analyse.values import BFLOAT16, FLOAT16
+from vc2doctor.linter.detectors.trainer_flags import loads_half, severity_in_float16
 from vc2doctor.linter.knowledge.model_families import Family, family_of
 from vc2doctor.linter.model import CodeFinding, Edit
 from vc2doctor.linter.read.config import Config, ConfigEntry
@@ -42,7 +43,11 @@ def float16_switches(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
         copies[key].append((config, entry))
         families.setdefault(key, family)
     for key, entries in copies.items():
-        yield _float16_switch(unit, entries, families[key])
+        family = families[key]
+        severity = (
+            severity_in_float16(family, loads_half=loads_half(facts, unit)) if family is not None else Severity.WARNING
+        )
+        yield _float16_switch(unit, entries, family, severity)
 
 
 def _computes_in_float16(facts: Facts, unit: Unit) -> bool:
@@ -83,7 +88,9 @@ def _mentions_language_model(config: Config) -> bool:
     return any(word in entry.key.lower() for entry in config.entries for word in ("llama", "llm", "vicuna"))
 
 
-def _float16_switch(unit: Unit, entries: list[tuple[Config, ConfigEntry]], family: Family | None) -> CodeFinding:
+def _float16_switch(
+    unit: Unit, entries: list[tuple[Config, ConfigEntry]], family: Family | None, severity: Severity
+) -> CodeFinding:
     """Return the finding about a switch and its copies; ``None`` as the family: the code loads bfloat16 weights."""
     (config, entry), *others = entries
     count = f", in {len(entries)} configurations" if others else ""
@@ -98,7 +105,7 @@ def _float16_switch(unit: Unit, entries: list[tuple[Config, ConfigEntry]], famil
         config,
         entry,
         "VC106",
-        family.severity if family is not None else Severity.WARNING,
+        severity,
         message,
         evidence=(family.source,) if family else (),
         remedy=f"Keep {entry.key} as the switch, and say the dtype where the code decides it"

@@ -1,10 +1,13 @@
-"""Reads the command-line arguments that a module declares: with argparse, or as fields of a class of arguments."""
+"""Reads the arguments that a module declares: with argparse, as fields of a class, or as defaults of a key tree."""
 
 import ast
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from vc2doctor.linter.read.module import Call, Class, Function, Module, last_name
+from vc2doctor.linter.read.module import Call, Class, Function, Module, Place, last_name, root_name
+
+_DEFAULT_TREES = ("cfg", "_C", "_CN", "__C")
+"""Names that yacs and its users give to the tree of defaults."""
 
 
 class Argument(NamedTuple):
@@ -24,6 +27,8 @@ def arguments_of(module: Module) -> Iterator[Argument]:
             yield from _of_argparse(call)
     for cls in module.classes.values():
         yield from _of_fields(cls)
+    for place in module.statements:
+        yield from _of_assignment(place)
 
 
 def _of_argparse(call: Call) -> Iterator[Argument]:
@@ -38,6 +43,16 @@ def _of_argparse(call: Call) -> Iterator[Argument]:
     default = call.argument("default") or by_action.get(str(kind), ast.Constant(value=None))
     for name in names[:1]:
         yield Argument(name.replace("-", "_"), default, call.place.function)
+
+
+def _of_assignment(place: Place) -> Iterator[Argument]:
+    """Yield a default that code gives to a key of its configuration: ``cfg.TRAINER.PREC = "fp16"``."""
+    statement = place.statement
+    if not isinstance(statement, ast.Assign) or not isinstance(statement.value, ast.Constant):
+        return
+    target = statement.targets[0]
+    if isinstance(target, ast.Attribute) and root_name(target) in _DEFAULT_TREES:
+        yield Argument(target.attr, statement.value, place.function)
 
 
 def _of_fields(cls: Class) -> Iterator[Argument]:

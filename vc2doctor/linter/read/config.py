@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-PRECISION_WORDS = re.compile(r"fp16|bf16|float16|\bamp\b|use_amp|half|precision|grad_norm|clip|dtype", re.IGNORECASE)
+PRECISION_WORDS = re.compile(
+    r"fp16|bf16|float16|\bamp\b|use_amp|half|precision|grad_norm|clip|dtype|zero_optimization", re.IGNORECASE
+)
 """A configuration without any of these words does not affect precision. It is not parsed."""
 
 MAX_DEPTH = 12
@@ -30,6 +32,8 @@ class ConfigEntry:
     """Dotted from the top: ``optimizer.max_grad_norm``."""
     value: Any
     line: int
+    composed_from: str | None = None
+    """The file that the key is in, if it is not the configuration's own."""
 
     @property
     def last_key(self) -> str:
@@ -46,6 +50,8 @@ class Config:
     kind: str
     """The format: ``python``, ``yaml``, ``json``, or that of a launcher."""
     entries: tuple[ConfigEntry, ...]
+    defaults: tuple[str, ...] = ()
+    """The files that Hydra composes this one from, in order: ``trainer/gpu``, ``base``, ``_self_``."""
     read_by: Literal["code", "engine"] = "code"
     """Who reads it: the code of the project, or an engine such as DeepSpeed, whose keys mean the same everywhere."""
 
@@ -73,7 +79,12 @@ class Flag(NamedTuple):
     @property
     def is_on(self) -> bool:
         """Whether a boolean flag is on: ``--fp16``, ``--fp16 True``."""
-        return self.value is None or self.value.lower() in ("true", "1", "yes")
+        return self.value is None or self.value.lower() in ("true", "1", "yes", "y", "t")
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the value can be read; that of a variable of the environment cannot."""
+        return self.value is None or not any(mark in self.value for mark in "$`")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +100,12 @@ class Launch:
     """The configuration files as the command names them."""
     flags: Mapping[str, Flag] = field(default_factory=dict)
     """By name, with underscores: ``--bf16 True``, and overrides such as ``optimizer.max_grad_norm 5``."""
+    launcher: str = "python"
+    """What starts the program: ``accelerate``, ``deepspeed``, ``torchrun``, ``swift``."""
+    launcher_flags: Mapping[str, Flag] = field(default_factory=dict)
+    """Those of ``flags`` that stand before the program, and so are the launcher's own."""
+    folder: str | None = None
+    """The argument of the ``cd`` before the command, as it is written; ``None``: there is none."""
 
     def turns_on(self, flag: str) -> bool:
         """Return whether the command has the flag, and it is on."""

@@ -153,6 +153,8 @@ class Module:
     functions: list[Function] = field(default_factory=list)
     """All functions, also methods and nested functions; the first is the module level."""
     calls: list[Call] = field(default_factory=list)
+    calls_by_function: dict[Function, list[Call]] = field(default_factory=dict)
+    """The calls directly in each function, without those in functions nested in it."""
     statements: list[Place] = field(default_factory=list)
     """Every statement, in order."""
 
@@ -168,7 +170,7 @@ class Module:
 
     def calls_in(self, function: Function) -> list[Call]:
         """Return the calls directly in a function, without those in functions nested in it."""
-        return [call for call in self.calls if call.place.function is function]
+        return self.calls_by_function.get(function, [])
 
     def dotted(self, expression: ast.expr) -> str:
         """Return the full dotted name of ``a.b.c``, by the module's imports; ``""`` for other expressions."""
@@ -318,7 +320,10 @@ class _Reader:
                 place.function.unpacked.setdefault(name.id, []).append((value, position, place))
 
     def _read_calls(self, node: ast.AST, place: Place) -> None:
-        self._module.calls.extend(Call(call, place) for call in walk(node) if isinstance(call, ast.Call))
+        calls = [Call(call, place) for call in walk(node) if isinstance(call, ast.Call)]
+        self._module.calls.extend(calls)
+        if calls:
+            self._module.calls_by_function.setdefault(place.function, []).extend(calls)
 
 
 def _nested(

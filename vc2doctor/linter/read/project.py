@@ -18,7 +18,9 @@ from vc2doctor.linter.read.discover import FileToRead, LeftOut
 from vc2doctor.linter.read.ignore_comments import IgnoredLines, ignored_lines
 from vc2doctor.linter.read.module import Module, module_of
 from vc2doctor.linter.read.python_config import read_python
+from vc2doctor.linter.read.requirements import RequiredVersion, requirements_of
 from vc2doctor.linter.read.source import UnreadableError, decode, read_source
+from vc2doctor.linter.read.user_config import read_user_config
 
 _UNIT_MARKERS = ("setup.py", "pyproject.toml", "requirements.txt", "environment.yml", "environment.yaml", ".git")
 """A folder with one of these files is a unit: it has requirements of its own."""
@@ -52,6 +54,8 @@ class ProjectFiles:
     """File → the folder of its unit."""
     pins: Mapping[str, Mapping[str, str]]
     """Folder of a unit → its pinned versions: ``{"torch": "1.13.1"}``."""
+    requirements: Mapping[str, Mapping[str, RequiredVersion]]
+    """Folder of a unit → what its files ask for, by package."""
     installed: Mapping[str, str]
     """Versions of the environment that the code will run in. They take precedence over the pins."""
     ignored_lines: IgnoredLines
@@ -59,6 +63,8 @@ class ProjectFiles:
     root: Path
     count: int
     """How many files were read."""
+    user_config: Config | None
+    """accelerate's default file of the user, if it was asked for. It is outside of the project, and never changed."""
     kinds: Mapping[FileKind, int]
     """How many files of each kind were read."""
     left_out: tuple[LeftOut, ...]
@@ -76,14 +82,16 @@ def read_project(
     exclude: tuple[str, ...] = (),
     overlay: Mapping[str, str] | None = None,
     installed: Mapping[str, str] | None = None,
+    *,
+    user_config: bool = False,
 ) -> ProjectFiles:
     """Read the files below ``paths``, without those that match a pattern in ``exclude``.
 
     ``overlay`` maps names of files to texts that are read instead of the files on disk. ``installed`` are versions that
-    take precedence over the project's pins.
+    take precedence over the project's pins. With ``user_config`` accelerate's default file of the user is read, too.
 
     Raises:
-        LintError: a path does not exist, or there is nothing to read.
+        LintError: a path does not exist, there is nothing to read, or the user has no default file.
     """
     root = discover.root_of(paths) if all(path.exists() for path in paths) else Path.cwd()
     reader = _ProjectReader(root, overlay or {})
@@ -99,7 +107,7 @@ def read_project(
         message = f"{', '.join(str(path) for path in paths)}: there is no code, configuration or script to read"
         raise LintError(message)
     reader.read_dependencies()
-    return reader.result(installed or {})
+    return reader.result(installed or {}, read_user_config() if user_config else None)
 
 
 class _ProjectReader:
@@ -230,10 +238,15 @@ class _ProjectReader:
             names.update(
                 f"{folder}/{dotted.lstrip('.').replace('.', '/')}/__init__.py" for dotted in module.star_imports
             )
+            # `from package import Model`: the package may take the name from one of its modules.
+            packages = {dotted.rpartition(".")[0].strip(".") for dotted in module.imports.values()}
+            names.update(f"{package.replace('.', '/')}/__init__.py" for package in packages if package)
+        # A program that only imports the training code says which code a launch starts.
+        names.update(launch.program.removeprefix("./") for launch in self._launches if launch.program.endswith(".py"))
         suffixes = tuple(f"/{name}" for name in names)
         return [name for name in self._unparsed if f"/{name}".endswith(suffixes)]
 
-    def result(self, installed: Mapping[str, str]) -> ProjectFiles:
+    def result(self, installed: Mapping[str, str], user_config: Config | None) -> ProjectFiles:
         """Return the facts of all files that were read."""
         names = [
             *self._modules,
@@ -248,10 +261,12 @@ class _ProjectReader:
             unread_files=tuple(self.unread_files),
             folders=folders,
             pins={folder: _pins(self._root / folder) for folder in sorted({"", *folders.values()})},
+            requirements={folder: requirements_of(self._root, folder) for folder in sorted({"", *folders.values()})},
             installed=installed,
             ignored_lines=self._ignored_lines,
             root=self._root,
             count=self.count,
+            user_config=user_config,
             kinds=self._kinds,
             left_out=tuple(self.left_out),
             unknown_files=tuple(self._unknown_files),

@@ -27,14 +27,18 @@ from collections.abc import Iterator
 
 from vc2doctor.findings import Severity
 from vc2doctor.linter import build
+from vc2doctor.linter.analyse.default_dtype import HalfConstruction, half_constructions
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.stage import Stage
 from vc2doctor.linter.analyse.values import BFLOAT16, FLOAT16
 from vc2doctor.linter.analyse.weights import Cast, Load
+from vc2doctor.linter.detectors.trained_dtype import half_bases
+from vc2doctor.linter.knowledge.model_families import family_of
 from vc2doctor.linter.knowledge.peft_adapters import adapters_follow_base_dtype
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.config import UNKNOWN
-from vc2doctor.linter.to_bfloat16 import float16_to_bfloat16
+from vc2doctor.linter.read.module import last_name
+from vc2doctor.linter.to_bfloat16 import float16_to_bfloat16, tensor_type_to_bfloat16
 
 _URL = "https://huggingface.co/docs/transformers/main_classes/model#transformers.PreTrainedModel.from_pretrained.torch_dtype"
 _PRECISION_WORDS = ("fp16", "float16", "half", "dtype", "bf16", "precision")
@@ -48,6 +52,10 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
     for cast in facts.weights.casts:
         if _ignores_the_flag(facts, cast):
             yield _float16_cast(cast)
+    yield from half_bases(facts)
+    for made in half_constructions(facts.code, facts.values, facts.stages):
+        if made.dtype == FLOAT16:
+            yield _half_construction(made)
 
 
 def _is_trained_in_float16(facts: Facts, load: Load) -> bool:
@@ -55,10 +63,26 @@ def _is_trained_in_float16(facts: Facts, load: Load) -> bool:
         return False
     if load.family is not None and load.family.trained_in == "float16":
         return False
-    if _is_chosen_by_the_run(facts, load):
+    if _is_chosen_by_the_run(facts, load) or _is_only_used(load):
         return False
     # The dtype of a 4-bit base is that of its computation. It matters where the trainer computes in bfloat16.
     return load.quantized is None or (load.quantized == "4bit" and _trainer_uses_bf16(facts, load))
+
+
+def _is_only_used(load: Load) -> bool:
+    """Return whether a load is a pipeline, or the loaded model is frozen as a whole in the same function."""
+    place = load.place
+    if isinstance(load.node, ast.Call) and isinstance(load.node.func, ast.Attribute):
+        if last_name(load.node.func.value).endswith("Pipeline"):
+            return True
+    statement = place.statement
+    target = statement.targets[0] if isinstance(statement, ast.Assign) else None
+    if not isinstance(target, ast.Name):
+        return False
+    return any(
+        call.name == "requires_grad_" and ast.unparse(call.node) == f"{target.id}.requires_grad_(False)"
+        for call in place.module.calls_in(place.function)
+    )
 
 
 def _is_chosen_by_the_run(facts: Facts, load: Load) -> bool:
@@ -122,6 +146,24 @@ def _evidence(facts: Facts, load: Load) -> Iterator[str]:
     follows_base = adapters_follow_base_dtype(peft)
     if follows_base is not None:
         yield f"peft {peft} makes adapters {'float16 like the base' if follows_base else 'in float32'}"
+
+
+def _half_construction(made: HalfConstruction) -> CodeFinding:
+    module, family = made.setter.place.module, family_of(made.cls.name)
+    return build.at_node(
+        module,
+        made.setter.node,
+        "VC101",
+        family.severity if family is not None and family.trained_in == "bfloat16" else Severity.WARNING,
+        f"{made.cls.name} is constructed with float16 as the default dtype, and gradients pass through it",
+        evidence=(f"{made.cls.name} at {build.place_of(made.cls.module, made.cls.node).location}",),
+        remedy="Construct it with bfloat16 as the default, or in float32 with autocast around the step.",
+        url="https://docs.pytorch.org/docs/stable/generated/torch.set_default_dtype.html",
+        role="weights",
+        cause="float16",
+        if_missed="the weights stay float16, and what passes through them can overflow",
+        bf16_edits=tensor_type_to_bfloat16(module, made.setter.node),
+    )
 
 
 def _ignores_the_flag(facts: Facts, cast: Cast) -> bool:

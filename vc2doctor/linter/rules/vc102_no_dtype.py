@@ -29,18 +29,41 @@ from vc2doctor.findings import Severity
 from vc2doctor.linter import build, change
 from vc2doctor.linter.analyse.autocast import Autocast
 from vc2doctor.linter.analyse.facts import Facts
+from vc2doctor.linter.analyse.loss_scaling import is_scaled
 from vc2doctor.linter.analyse.stage import Stage
+from vc2doctor.linter.analyse.values import BFLOAT16
 from vc2doctor.linter.model import CodeFinding, Edit
 
 
 def find(facts: Facts) -> Iterator[CodeFinding]:
     """Yield autocasts in training code that have no dtype argument."""
+    coherent = _coherent_autocasts(facts)
     region_stages = {region.call.node: region.stage for region in facts.autocast.regions}
     for autocast in facts.autocast.autocasts.values():
         stage = region_stages.get(autocast.call.node, facts.stages.of(autocast.call.place))
         is_candidate = autocast.dtype_argument is None and not autocast.is_disabled and autocast.can_be_on_cuda
         if is_candidate and stage is Stage.TRAINS and not _is_chosen_by_name(facts, autocast):
-            yield _inherited_dtype(autocast) if autocast.inherits_dtype else _default_dtype(autocast)
+            is_right = autocast.call.node in coherent
+            yield _inherited_dtype(autocast) if autocast.inherits_dtype else _default_dtype(autocast, is_right=is_right)
+
+
+def _coherent_autocasts(facts: Facts) -> set[ast.Call]:
+    """Return the autocasts of float16 loops that scale their loss, in units without bfloat16 weights.
+
+    There float16 is what was meant, whether or not it is written.
+    """
+    coherent: set[ast.Call] = set()
+    for unit in facts.code.units.values():
+        loads = [load for load in facts.weights.trained_loads(unit) if not load.is_inert]
+        if any(BFLOAT16 in load.dtypes or (load.family and load.family.trained_in == "bfloat16") for load in loads):
+            continue
+        loops = facts.loops.of(unit)
+        scaled = [loop for loop in loops if is_scaled(facts, loop)]
+        coherent |= {region.autocast.call.node for loop in scaled for region in loop.regions}
+        if len(scaled) == len(loops) > 0:
+            # The regions inside of the models run under these loops, too.
+            coherent |= {region.autocast.call.node for region in facts.autocast.training_regions(unit)}
+    return coherent
 
 
 def _is_chosen_by_name(facts: Facts, autocast: Autocast) -> bool:
@@ -73,7 +96,7 @@ def _inherited_dtype(autocast: Autocast) -> CodeFinding:
     )
 
 
-def _default_dtype(autocast: Autocast) -> CodeFinding:
+def _default_dtype(autocast: Autocast, *, is_right: bool) -> CodeFinding:
     evidence = ["the signature's default is float16, whatever the region around it or the weights are"]
     for keyword in autocast.call.node.keywords:
         if keyword.arg == "enabled" and not isinstance(keyword.value, ast.Constant):
@@ -85,8 +108,9 @@ def _default_dtype(autocast: Autocast) -> CodeFinding:
         autocast.call.place.module,
         autocast.call.node,
         "VC102",
-        Severity.WARNING,
-        f"{build.code(autocast.call.node)} has no dtype: it is float16",
+        Severity.NOTE if is_right else Severity.WARNING,
+        f"{build.code(autocast.call.node)} has no dtype: it is float16"
+        + (", and the loop scales its loss as float16 needs" if is_right else ""),
         evidence=tuple(evidence),
         remedy="Write the dtype that is meant; for a model trained in bfloat16: dtype=torch.bfloat16.",
         role="outer",

@@ -27,6 +27,7 @@ were NaN after the first one (measured; in VideoChat2 itself the joint of text a
 
 import ast
 from collections.abc import Iterator
+from typing import TypeGuard
 
 from vc2doctor.findings import Severity
 from vc2doctor.linter import build, change
@@ -37,6 +38,7 @@ from vc2doctor.linter.analyse.resolve import Unit
 from vc2doctor.linter.analyse.stage import Stage
 from vc2doctor.linter.analyse.values import BFLOAT16, FLOAT16
 from vc2doctor.linter.model import CodeFinding, Edit
+from vc2doctor.linter.read.module import last_name
 from vc2doctor.linter.to_bfloat16 import float16_to_bfloat16
 
 
@@ -55,10 +57,54 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
         float16_regions = [region for region in inner_regions if region.helper is helper and region.dtypes == {FLOAT16}]
         if float16_regions and helper.default == {FLOAT16}:
             yield _float16_helper(helper, float16_regions)
+    for region in facts.autocast.regions:
+        if region.autocast.is_disabled and region.stage is Stage.TRAINS and _stays_half(region):
+            yield _disabled_without_cast(region)
     for region in inner_regions:
         finding = _contradiction(facts, region)
         if finding is not None:
             yield finding
+
+
+def _stays_half(region: Region) -> bool:
+    """Return whether a region without autocast multiplies tensors of its function that nothing takes to float32 first."""
+    function = region.place.function
+    if function.cls is None or isinstance(function.node, ast.Module):
+        return False
+    products = [node for body in region.statement.body for node in ast.walk(body) if _is_product(node)]
+    if not products:
+        return False
+    first = products[0]
+    inputs = {node.id for node in ast.walk(first) if isinstance(node, ast.Name)} & set(function.parameters())
+    before = [
+        node
+        for node in ast.walk(function.node)
+        if (getattr(node, "lineno", 0), getattr(node, "col_offset", 0)) <= (first.lineno, first.end_col_offset or 0)
+    ]
+    return len(inputs) > 1 and not any(_is_float32(node) for node in (*before, *ast.walk(first)))
+
+
+def _is_product(node: ast.AST) -> TypeGuard[ast.expr]:
+    is_call = isinstance(node, ast.Call) and last_name(node.func) in ("einsum", "matmul", "bmm")
+    return is_call or (isinstance(node, ast.BinOp) and isinstance(node.op, ast.MatMult))
+
+
+def _is_float32(node: ast.AST) -> bool:
+    return isinstance(node, ast.Attribute) and node.attr in ("float", "float32", "double", "to", "type", "type_as")
+
+
+def _disabled_without_cast(region: Region) -> CodeFinding:
+    return build.at_node(
+        region.place.module,
+        _opening(region),
+        "VC103",
+        Severity.WARNING,
+        "autocast is off here, and no input is taken to float32: half-precision inputs are still multiplied in half",
+        evidence=("enabled=False changes no tensor: it only stops casting",),
+        remedy="Take the inputs to float32 first: x.float().",
+        url=build.AMP_URL,
+        role="region",
+    )
 
 
 def _contradiction(facts: Facts, region: Region) -> CodeFinding | None:

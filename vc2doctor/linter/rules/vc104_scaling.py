@@ -32,10 +32,20 @@ from vc2doctor.linter import build
 from vc2doctor.linter.analyse.autocast import Region, dtype_names
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.loops import Loop
-from vc2doctor.linter.analyse.loss_scaling import compute_dtypes, scale_calls, scaler_follows_dtype, scalers_of
+from vc2doctor.linter.analyse.loss_scaling import (
+    compute_dtypes,
+    is_scaled,
+    scale_calls,
+    scaler_follows_dtype,
+    scalers_of,
+)
+from vc2doctor.linter.analyse.precision_branches import float16_branch
 from vc2doctor.linter.analyse.scalers import Scaler
 from vc2doctor.linter.analyse.stage import is_inference_path, words
 from vc2doctor.linter.analyse.values import BFLOAT16, FLOAT16
+from vc2doctor.linter.detectors.scaler_protocol import apex_without_initialize, scaler_protocol
+from vc2doctor.linter.detectors.trained_dtype import scaled_bfloat16
+from vc2doctor.linter.detectors.unprepared import unprepared_optimizers
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.config import Config
 from vc2doctor.linter.read.module import Call, last_name, root_name
@@ -58,11 +68,19 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
                     useless.setdefault(scaler, []).extend(uses)
             elif dtypes == {FLOAT16} and not uses:
                 yield from _missing_scaling(facts, loop)
+            yield from _unscaled_branch(facts, loop)
+            yield from scaler_protocol(facts, loop)
+            yield from unprepared_optimizers(facts, loop)
+            yield from _forgotten_state(facts, loop)
+        for module in unit.modules:
+            if "scale_loss" in module.source.text and not is_inference_path(module.name):
+                yield from apex_without_initialize(module, unit.calls.get("initialize", []))
         for config in unit.configs:
             yield from _scaling_wrapper(config)
         for scaler, uses in useless.items():
             if scaler.enabled != {False} and not scaler_follows_dtype(facts, scaler):
                 yield _useless_scaler(facts, scaler, uses)
+    yield from scaled_bfloat16(facts)
 
 
 def _scaling_wrapper(config: Config) -> Iterator[CodeFinding]:
@@ -112,11 +130,50 @@ def _useless_scaler(facts: Facts, scaler: Scaler, uses: list[Call]) -> CodeFindi
 def _missing_scaling(facts: Facts, loop: Loop) -> Iterator[CodeFinding]:
     """Yield the backward passes of a float16 loop that run on an unscaled loss."""
     regions = [region for region in loop.regions if not region.autocast.is_disabled]
-    if not regions or _mentions_scaler(loop):
+    if not regions or is_scaled(facts, loop):
         return
     for call in loop.backwards:
         if _is_of_plain_loss(call) and facts.values.is_reached(call.place) is not False:
             yield _unscaled_backward(call, regions[0])
+
+
+def _unscaled_branch(facts: Facts, loop: Loop) -> Iterator[CodeFinding]:
+    """Yield plain backward passes in a branch that a precision key set to float16 selects."""
+    for call in loop.backwards:
+        branch = float16_branch(facts, call.place) if _is_of_plain_loss(call) else None
+        if branch is not None:
+            yield build.at_node(
+                call.place.module,
+                call.node,
+                "VC104",
+                Severity.WARNING,
+                "the run's own key selects this branch for float16, and the loss is not scaled here: "
+                "small gradients become zero",
+                evidence=(f"{build.code(branch.key)} is float16 in a configuration or by default",),
+                remedy="Select the branch with autocast and a scaler, or keep the weights in float32 or bfloat16.",
+                url=build.AMP_EXAMPLES_URL,
+                role="scaler",
+            )
+
+
+def _forgotten_state(facts: Facts, loop: Loop) -> Iterator[CodeFinding]:
+    """Yield the load of an optimizer's state in a loop's function that never loads the state of its scaler."""
+    module = loop.function.module
+    if not scale_calls(facts, loop) or "scaler.load_state_dict" in module.source.text:
+        return
+    for call in module.calls_in(loop.function):
+        if call.name == "load_state_dict" and "optim" in ast.unparse(call.receiver).lower():
+            yield build.at_node(
+                module,
+                call.node,
+                "VC104",
+                Severity.NOTE,
+                "a resumed run restores the optimizer and not the scaler: its scale starts again at 65536",
+                remedy="Save scaler.state_dict(), and load it here: scaler.load_state_dict(checkpoint['scaler']).",
+                url=build.AMP_EXAMPLES_URL,
+                role="scaler",
+            )
+            return
 
 
 def _is_of_plain_loss(backward: Call) -> bool:
@@ -139,11 +196,4 @@ def _unscaled_backward(backward: Call, region: Region) -> CodeFinding:
         remedy="Compute in bfloat16 (Ampere or newer), or scale: scaler.scale(loss).backward(); scaler.step(optimizer); scaler.update().",
         url=build.AMP_EXAMPLES_URL,
         role="scaler",
-    )
-
-
-def _mentions_scaler(loop: Loop) -> bool:
-    return any(
-        isinstance(node, ast.Name | ast.Attribute) and "scaler" in words(last_name(node))
-        for node in ast.walk(loop.function.node)
     )

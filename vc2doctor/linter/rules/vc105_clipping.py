@@ -4,19 +4,25 @@
 "off" in many configurations; reaching `clip_grad_norm_` itself, measured, a norm of -1 turns the gradients round
 ([3, 4] becomes [-0.6, -0.8]) and 0 makes them zero. Clipping before `unscale_` compares a scaled norm with the limit,
 so it clips everything. Under DeepSpeed the clipping of the loop is bypassed: only `gradient_clipping` of its own
-configuration counts. Gradients that are NaN stay NaN after clipping.
+configuration counts. transformers and accelerate fill only values of it that are "auto", so a DeepSpeed file without
+`gradient_clipping` trains without clipping, whatever `max_grad_norm` is; and transformers refuses a number there that is
+not the run's `max_grad_norm`. Gradients that are NaN stay NaN after clipping.
 
 **Bad**
 
     optimizer = dict(lr=2e-5, max_grad_norm=-1)
     ds_config.update({"gradient_clipping", config.max_grad_norm})    # a set, not a dict: it raises
+    TrainingArguments(output_dir="out", bf16=True, max_grad_norm=-1)
+    torchrun train.py --bf16 True --deepspeed ds.json                # ds.json has no gradient_clipping
 
 **Good**
 
     optimizer = dict(lr=2e-5, max_grad_norm=1.0)
     ds_config["gradient_clipping"] = config.optimizer.max_grad_norm
+    {"gradient_clipping": "auto"}                                    # in ds.json
 
-**Quiet** where the limit is positive, for configurations that only evaluate, and after `unscale_`. The value of the
+**Quiet** where the limit is positive or only a run can tell it, in float32, for configurations that only evaluate, for
+DeepSpeed files that no run names by their path, and after `unscale_`. The value of the
 limit is yours: it is suggested, never written.
 
 **Silence** a line with `# vc2doctor: ignore[VC105]`.
@@ -30,13 +36,15 @@ from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.detectors.clipping_engines import engines_without_clipping
 from vc2doctor.linter.detectors.clipping_keys import limits_that_are_off
 from vc2doctor.linter.detectors.clipping_loops import clipping_of_loop
+from vc2doctor.linter.detectors.clipping_runs import clipping_of_runs
 from vc2doctor.linter.model import CodeFinding
 
 
 def find(facts: Facts) -> Iterator[CodeFinding]:
     """Yield gradient clipping that is off, in the wrong place, or without effect."""
     for unit in facts.code.units.values():
-        yield from limits_that_are_off(unit)
+        yield from limits_that_are_off(facts, unit)
+        yield from clipping_of_runs(facts, unit)
         loops = facts.loops.of(unit)
         for loop in loops:
             yield from clipping_of_loop(facts, loop)

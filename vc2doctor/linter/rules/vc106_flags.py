@@ -3,13 +3,20 @@
 **Why.** `fp16 = True` of a project like VideoChat2 only *switches mixed precision on*; what it computes in is said
 elsewhere, and by nobody where no `bf16` key is read: float16, in which Mistral's first loss is 3.1493 and the next NaN.
 In transformers' `TrainingArguments` the same two names are dtypes and exclude each other. A DeepSpeed file with a
-hard-coded `true` contradicts the run's flags; `"auto"` follows them.
+hard-coded `true` contradicts the run's flags; `"auto"` follows them. In DeepSpeed's file a misspelled key
+(`"enable": true`) is ignored before 0.17.1 and refused later, and the text `"false"` counts as true. A launcher and its
+program can each be told a precision: accelerate and the trainer, ms-swift's `--torch_dtype` and `--fp16`, the compute
+dtype of a quantized base and `bf16`.
 
 **Bad**
 
     TrainingArguments(output_dir="out", fp16=True, bf16=True)
 
     fp16 = True                  # a Mistral configuration, no bf16 key
+
+    {"fp16": {"enabled": true}, "bf16": {"enable": true}}             # DeepSpeed trains in float16
+
+    accelerate launch --mixed_precision fp16 train.py --bf16 True     # the trainer's flag wins
 
 **Good**
 
@@ -20,7 +27,9 @@ hard-coded `true` contradicts the run's flags; `"auto"` follows them.
 
 **Quiet** for the pair `fp16 = True, bf16 = True` of projects whose code reads one as the switch and the other as the
 dtype, for `--bf16 True --fp16 False`, for DeepSpeed's `"auto"`, for models trained in float16, and for accelerate's
-`downcast_bf16`, which is about TPUs.
+`downcast_bf16`, which is about TPUs. Also for bases that are quantized for kernels in float16 (GPTQ, AWQ, Int4), for
+values that only a run decides (`--fp16 $FP16`), and for DeepSpeed files that no run names by their path. float16 over
+float32 weights with loss scaling is coherent: it is a note, and a warning only for a family that is known to overflow.
 
 **Silence** a line with `# vc2doctor: ignore[VC106]` (in JSON, which has no comments: `per-file-ignores`).
 
@@ -30,10 +39,13 @@ dtype, for `--bf16 True --fp16 False`, for DeepSpeed's `"auto"`, for models trai
 from collections.abc import Iterator
 
 from vc2doctor.linter.analyse.facts import Facts
-from vc2doctor.linter.analyse.stage import is_inference_path
+from vc2doctor.linter.detectors.accelerator_key import accelerator_keys
 from vc2doctor.linter.detectors.engine_flags import engine_flags
+from vc2doctor.linter.detectors.engine_keys import engine_keys
 from vc2doctor.linter.detectors.exclusive_flags import exclusive_arguments, exclusive_defaults, exclusive_flags
+from vc2doctor.linter.detectors.launcher_flags import accelerate_against_engine, launcher_flags, text_as_switch
 from vc2doctor.linter.detectors.precision_switches import float16_switches, unread_switches
+from vc2doctor.linter.detectors.quantized_compute import quantized_compute
 from vc2doctor.linter.detectors.trainer_flags import float16_flags
 from vc2doctor.linter.model import CodeFinding
 
@@ -44,9 +56,13 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
         yield from float16_switches(facts, unit)
         yield from exclusive_arguments(facts, unit)
         yield from exclusive_defaults(facts, unit)
-        for launch in unit.launches:
-            if not is_inference_path(launch.script):
-                yield from exclusive_flags(launch)
+        yield from exclusive_flags(facts, unit)
         yield from float16_flags(facts, unit)
         yield from unread_switches(facts, unit)
+        yield from accelerator_keys(unit)
+        yield from launcher_flags(facts, unit)
+        yield from text_as_switch(facts, unit)
+        yield from engine_keys(facts, unit)
         yield from engine_flags(facts, unit)
+        yield from accelerate_against_engine(facts, unit)
+    yield from quantized_compute(facts)

@@ -38,10 +38,11 @@ from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.stage import Stage, is_inference_path, is_without_gradients, words
 from vc2doctor.linter.analyse.values import FLOAT16
 from vc2doctor.linter.analyse.weights import Cast
+from vc2doctor.linter.detectors.half_losses import half_losses
 from vc2doctor.linter.model import CodeFinding, Edit
 from vc2doctor.linter.read.config import UNKNOWN
 from vc2doctor.linter.read.module import Function, Place, last_name, root_name
-from vc2doctor.linter.to_bfloat16 import float16_to_bfloat16
+from vc2doctor.linter.to_bfloat16 import cast_to_bfloat16, float16_to_bfloat16
 
 _CASTS_BACK = {"float", "to", "type", "type_as", "double"}
 """Methods that bring a half-precision value back to another dtype."""
@@ -64,6 +65,12 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
         is_in_method = region.place.function.cls is not None
         if region.stage is Stage.TRAINS and is_in_method and not region.autocast.is_disabled:
             yield from _leaving_values(facts, region)
+    yield from half_losses(facts)
+    for cast in facts.weights.casts:
+        statement = cast.call.place.statement
+        if statement not in reported and _is_of_batch(facts, cast):
+            reported.add(statement)
+            yield _half_batch(cast)
 
 
 def _is_unconditional(cast: Cast) -> bool:
@@ -128,6 +135,35 @@ def _unconditional_cast(cast: Cast) -> CodeFinding:
     if conditions and node.lineno - conditions[-1][0].lineno == 1:
         return finding.model_copy(update={"line": conditions[-1][0].lineno})
     return finding
+
+
+def _is_of_batch(facts: Facts, cast: Cast) -> bool:
+    """Return whether a training loop casts its batch to float16 in a program that has an option for bfloat16."""
+    place = cast.call.place
+    is_literal = cast.dtypes == {FLOAT16} and isinstance(cast.receiver, ast.Name) and not cast.is_of_module
+    if not is_literal or place.function not in {loop.function for loop in facts.loops.all}:
+        return False
+    if any(_asks_for_half(condition) for condition, _ in place.conditions) or _is_chosen_by_expression(cast):
+        return False
+    arguments = facts.code.unit_of(place.module).arguments
+    return any(name in arguments for name in ("bf16", "use_bf16", "bfloat16"))
+
+
+def _half_batch(cast: Cast) -> CodeFinding:
+    module = cast.call.place.module
+    return build.at_node(
+        module,
+        cast.call.node,
+        "VC107",
+        Severity.WARNING,
+        f"{build.code(cast.call.node)} makes the batch float16, also in a run that asks for bfloat16",
+        evidence=("the program has an option for bfloat16, and nothing asks for it here",),
+        remedy="Cast the batch to the dtype of the weights, or by the run's own flag.",
+        role="cast",
+        cause="float16",
+        if_missed="float16 inputs meet bfloat16 weights, which raises",
+        bf16_edits=cast_to_bfloat16(cast),
+    )
 
 
 def _edits_of_guard(cast: Cast) -> tuple[Edit, ...]:

@@ -30,11 +30,14 @@ from collections.abc import Iterator
 
 from vc2doctor.findings import Severity
 from vc2doctor.linter import build
+from vc2doctor.linter.analyse.asked import names_engine
 from vc2doctor.linter.analyse.autocast import HALF_DTYPES
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.stage import Stage, is_inference_path, words
 from vc2doctor.linter.analyse.values import BFLOAT16, FLOAT16
 from vc2doctor.linter.analyse.weights import Cast, Load
+from vc2doctor.linter.detectors.half_layers import half_layers
+from vc2doctor.linter.detectors.trained_dtype import pure_half_models
 from vc2doctor.linter.knowledge.optimizers import PLAIN_OPTIMIZERS
 from vc2doctor.linter.knowledge.peft_adapters import adapters_follow_base_dtype
 from vc2doctor.linter.model import CodeFinding
@@ -50,8 +53,12 @@ MAX_CALLER_DEPTH = 3
 
 def find(facts: Facts) -> Iterator[CodeFinding]:
     """Yield parameters that are trained in pure half precision: whole models, adapters, and converted weights."""
+    models = list(pure_half_models(facts))
+    yield from models
+    yield from half_layers(facts)
+    known = {(finding.path, finding.line) for finding in models}
     for cast in facts.weights.casts:
-        if _is_trained(cast):
+        if _is_trained(cast) and build.span(cast.call.place.module, cast.call.node)[:2] not in known:
             yield _half_model(facts, cast)
     for load in facts.weights.loads:
         if _makes_half_adapters(facts, load):
@@ -121,7 +128,7 @@ def _half_model(facts: Facts, cast: Cast) -> CodeFinding:
 def _makes_half_adapters(facts: Facts, load: Load) -> bool:
     """Return whether peft adds half-precision adapters to the loaded model, because they get the dtype of the base."""
     place = load.place
-    if load.stage is not Stage.TRAINS or load.is_inert or load.quantized:
+    if load.stage is not Stage.TRAINS or load.is_inert or load.quantized or names_engine(facts, place.module):
         return False
     if len(load.dtypes) != 1 or not load.dtypes & HALF_DTYPES:
         return False
@@ -175,17 +182,17 @@ def _trains_in_float32(facts: Facts, function: Function, depth: int = 0) -> bool
     The function's module or one of its callers must show that. A function that is never called in the project counts as
     safe, too.
     """
-    if _is_frozen_in_module(function):
+    if _is_frozen_in_module(function) or names_engine(facts, function.module):
         return True
     callers = facts.code.callers(function)
     if not callers:
         return depth == 0
-    return any(_caller_trains_in_float32(facts, call, depth) for call in callers)
+    return all(_caller_trains_in_float32(facts, call, depth) for call in callers)
 
 
 def _caller_trains_in_float32(facts: Facts, call: Call, depth: int) -> bool:
     caller = call.place.function
-    if _chooses_float32(caller):
+    if _chooses_float32(caller) or facts.values.is_reached(call.place) is False or _freezes_parameters(call):
         return True
     if is_inference_path(caller.module.name):
         return False
@@ -203,6 +210,21 @@ def _is_frozen_in_module(function: Function) -> bool:
     return any(
         call.name == "requires_grad_" and not call.place.conditions and ast.unparse(call.node).endswith("(False)")
         for call in function.module.calls
+    )
+
+
+def _freezes_parameters(call: Call) -> bool:
+    """Return whether the function around a call freezes what the call builds, wherever the call is reached."""
+    function = call.place.function
+    return any(
+        isinstance(place.statement, ast.Assign)
+        and isinstance(place.statement.targets[0], ast.Attribute)
+        and place.statement.targets[0].attr == "requires_grad"
+        and isinstance(place.statement.value, ast.Constant)
+        and place.statement.value.value is False
+        and all(condition in call.place.conditions for condition in place.conditions)
+        for place in function.module.statements
+        if place.function is function
     )
 
 

@@ -30,7 +30,7 @@ from vc2doctor.linter import build
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.stage import Stage, is_inference_path
 from vc2doctor.linter.model import CodeFinding
-from vc2doctor.linter.read.module import Function, last_name
+from vc2doctor.linter.read.module import Function, Module, last_name
 
 _FLOAT32_NAMES = {"float", "float32", "double", "float64"}
 
@@ -43,7 +43,8 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
             continue
         for function in module.functions:
             square = _square_of_norm(function)
-            if square is not None and not _casts_to_float32(function) and _is_in_half(facts, function):
+            is_candidate = square is not None and not _casts_to_float32(function) and _is_in_half(facts, function)
+            if square is not None and is_candidate and _is_trained(facts, module):
                 yield build.at_node(
                     module,
                     square,
@@ -55,6 +56,15 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
                     ),
                     remedy="Take the input to float32 first, and back at the end.",
                 )
+
+
+def _is_trained(facts: Facts, module: Module) -> bool:
+    """Return whether a program that trains imports a module; without any such program this cannot be told."""
+    loops = facts.loops.of(facts.code.unit_of(module))
+    programs = {loop.function.module for loop in loops} | {
+        trained.consumer.place.module for trained in facts.lineages.trained
+    }
+    return not programs or any(module in facts.code.import_closure(program) for program in programs)
 
 
 def _square_of_norm(function: Function) -> ast.expr | None:

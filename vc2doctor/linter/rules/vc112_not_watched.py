@@ -48,12 +48,28 @@ _FILTER_URL = "https://huggingface.co/docs/transformers/main_classes/trainer#tra
 def find(facts: Facts) -> Iterator[CodeFinding]:
     """Yield loops that never test the loss, and calls that hide a loss that is not finite."""
     for loop in facts.loops.all:
-        if any(call.place.loop_depth for call in loop.backwards) and not _tests_loss(facts, loop.function):
+        if _is_repeated(facts, loop) and not _tests_loss(facts, loop.function):
             yield _untested_loop(loop)
     for module in facts.code.files.modules.values():
         for call in module.calls:
             yield from _filtered_log(facts, call)
             yield from _hidden_loss(facts, call)
+
+
+def _is_repeated(facts: Facts, loop: Loop) -> bool:
+    """Return whether a backward pass runs in a loop: in its function, around a call of it, or with a step of its own."""
+    if any(call.place.loop_depth for call in loop.backwards):
+        return True
+    callers = facts.code.callers(loop.function)
+    if any(call.place.loop_depth for call in callers):
+        return True
+    calls = loop.function.module.calls_in(loop.function)
+    return any(call.name == "step" for call in calls) and not _is_wrapper(loop)
+
+
+def _is_wrapper(loop: Loop) -> bool:
+    """Return whether a function is the call of a scaler's wrapper: its caller sees the loss."""
+    return loop.function.name == "__call__"
 
 
 def _untested_loop(loop: Loop) -> CodeFinding:
@@ -65,6 +81,7 @@ def _untested_loop(loop: Loop) -> CodeFinding:
         "nothing here asks whether the loss is finite: after a NaN it trains on",
         remedy="Test it each step: if not torch.isfinite(loss): raise FloatingPointError(...).",
         url=_URL,
+        also=(build.place_of(loop.function.module, loop.backwards[-1].node),),
     )
 
 
@@ -117,7 +134,7 @@ def _logging_statement(loop: Loop) -> ast.AST:
     last_line = max(call.node.lineno for call in loop.backwards)
     for place in loop.function.module.statements:
         statement = place.statement
-        if place.function is not loop.function or statement is None or not place.loop_depth:
+        if place.function is not loop.function or statement is None:
             continue
         if statement.lineno <= last_line:
             continue
@@ -127,4 +144,4 @@ def _logging_statement(loop: Loop) -> ast.AST:
         )
         if logs and "loss" in text.lower() and "backward" not in text:
             return statement
-    return next(call for call in loop.backwards if call.place.loop_depth).node
+    return loop.backwards[-1].node

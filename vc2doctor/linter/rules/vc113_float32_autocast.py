@@ -40,7 +40,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
                 module,
                 autocast.call.node,
                 "VC113",
-                Severity.WARNING,
+                Severity.NOTE,
                 f"{build.code(autocast.call.node)} is enabled, not a way to turn autocast off",
                 remedy="Write enabled=False, and take the inputs to float32.",
                 unsafe_edits=(change.set_keyword(module, autocast.call.node, "enabled", "False"),),

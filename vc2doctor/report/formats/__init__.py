@@ -11,9 +11,9 @@ from typing import Any, Literal, NamedTuple
 
 from vc2doctor.core import discovery
 
-ReportKind = Literal["check", "lint", "versions", "tables"]
+ReportKind = Literal["check", "lint", "versions", "tables", "needs"]
 """``check``: the report on an examination, of ``check`` and ``probe``; ``versions``: a verdict on versions;
-``tables``: the matrix as tables."""
+``tables``: the matrix as tables; ``needs``: the releases that programs need."""
 
 
 class Format(NamedTuple):

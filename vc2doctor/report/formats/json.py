@@ -9,4 +9,4 @@ def render(report: Data) -> str:
     return report.model_dump_json(by_alias=True, indent=2) + "\n"
 
 
-FORMAT = Format("json", (".json",), {"check": render, "lint": render, "versions": render, "tables": render})
+FORMAT = Format("json", (".json",), dict.fromkeys(("check", "lint", "versions", "tables", "needs"), render))

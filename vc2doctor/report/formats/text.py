@@ -23,5 +23,6 @@ FORMAT = Format(
         "lint": _renderer("lint"),
         "versions": _renderer("versions"),
         "tables": _renderer("tables"),
+        "needs": _renderer("needs"),
     },
 )

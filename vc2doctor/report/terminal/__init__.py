@@ -7,13 +7,14 @@ from typing import Any
 from rich.console import Console
 
 from vc2doctor.report.formats import ReportKind
-from vc2doctor.report.terminal import check, lint, matrix
+from vc2doctor.report.terminal import check, lint, matrix, needs
 from vc2doctor.report.terminal import verdict as verdicts
 from vc2doctor.report.terminal.lines import Line, Marks, print_lines
 
 _LINE_RENDERERS: dict[ReportKind, Callable[[Any, Marks], Iterator[Line]]] = {
     "lint": lint.render,
     "versions": matrix.render_answer,
+    "needs": needs.render,
 }
 """The kinds of reports that consist of lines, besides ``check``. Tables are drawn as a whole."""
 
@@ -38,6 +39,8 @@ def plain_text(kind: ReportKind, report: Any, *, verbose: bool = False) -> str: 
 def verdict(kind: ReportKind, report: Any) -> str:  # noqa: ANN401 - a report of that kind
     """Return the verdict of a report as one line of plain text."""
     marks = Marks.of(Console(stderr=True))
+    if kind == "needs":
+        return needs.verdict_line(report, marks).text.plain
     line = verdicts.verdict_line(report, marks) if kind == "check" else lint.verdict_line(report, marks)
     return line.text.plain
 

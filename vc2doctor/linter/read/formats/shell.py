@@ -1,91 +1,220 @@
-"""Reads shell scripts: the commands that start Python, with their flags and configuration files."""
+"""Reads shell and Slurm scripts: the commands that start training, with their flags and configuration files."""
 
 import re
-import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
 from vc2doctor.linter.read import formats
 from vc2doctor.linter.read.config import Flag, Launch
 from vc2doctor.linter.read.formats import FileFormat, Reading
+from vc2doctor.linter.read.shell_words import CONDITIONAL, Word, commands_of, words_of
 
-_PYTHON = re.compile(r"(^|/)(python[\d.]*|torchrun|deepspeed|accelerate|srun|xtuner|swift)$")
-_ASSIGNMENT = re.compile(r"(?:export\s+)?(\w+)=(.*)")
-
-
-class Word(NamedTuple):
-    """A word of a command, and the line it is on."""
-
-    text: str
-    line: int
+_STARTERS = re.compile(
+    r"(^|/)(python[\d.]*|torchrun|deepspeed|accelerate|srun|mpirun|xtuner|swift|axolotl|llamafactory-cli|composer)$"
+)
+"""Programs that start training programs."""
+_TOOLS = {
+    "swift": ("sft", "pt", "rlhf"),
+    "llamafactory-cli": ("train",),
+    "axolotl": ("train",),
+    "xtuner": ("train",),
+}
+"""Tools that train by themselves, without a Python file of the user, with their verbs for training."""
+_MODULES_THAT_DO_NOT_TRAIN = ("pip", "venv", "build", "pytest", "wandb")
+_ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)\+?=(.*)", re.DOTALL)
+_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)(?:\[[@*]\])?(?::?[-=]([^${}]*))?\})")
+_DECLARATIONS = ("export", "local", "declare", "readonly", "typeset")
+_FLOW_WORDS = ("then", "else", "do", "time", "exec", "nohup", "sudo", "env", "!", "{")
+_OPENING, _CLOSING = ("if", "case", "for", "while", "until"), ("fi", "esac", "done")
+_OVERRIDE = re.compile(r"\+{0,2}([A-Za-z]\w*(?:[./]\w+)*)=(.*)", re.DOTALL)
+"""A setting that a program takes without dashes: ``trainer.precision=16``."""
 
 
 def read_launches(script: str, text: str) -> tuple[Launch, ...]:
-    """Return the commands of a shell script that start a Python program."""
-    variables: dict[str, str] = {}
-    launches: list[Launch] = []
-    for words in _commands(text):
-        assignment = _ASSIGNMENT.fullmatch(words[0].text) if len(words) == 1 else None
-        if assignment:
-            variables[assignment.group(1)] = assignment.group(2)
-            continue
-        launch = _launch(script, [Word(_expand(word.text, variables), word.line) for word in words])
+    """Return the commands of a shell script that start training programs.
+
+    Variables are expanded where their value is certain. One that is assigned in only some branches is left as it is
+    written, and so is one that the environment gives.
+    """
+    shell = _Shell(script)
+    for words in commands_of(text):
+        shell.run(words)
+    return tuple(shell.launches)
+
+
+class _Shell:
+    """What a script has done so far."""
+
+    def __init__(self, script: str) -> None:
+        self._script = script
+        self._variables: dict[str, tuple[Word, ...]] = {}
+        self._uncertain: set[str] = set()
+        """Variables that are assigned in a branch or a loop: only a run knows their value."""
+        self._depth = 0
+        """How many branches and loops are open."""
+        self._folder: str | None = None
+        self.launches: list[Launch] = []
+
+    def run(self, words: list[Word]) -> None:
+        """Take one command into account."""
+        is_conditional = words[0].text == CONDITIONAL
+        words = self._without_flow_words(words[1:] if is_conditional else words)
+        while words and words[0].text in _DECLARATIONS:
+            words = [word for word in words[1:] if not word.text.startswith("-")]
+        assignments, command = _split_assignments(words)
+        if not command:
+            for assignment in assignments:
+                self._assign(assignment, is_certain=not self._depth and not is_conditional)
+            return
+        expanded = [part for word in command for part in self._expand(word)]
+        if expanded[0].text == "cd" and len(expanded) > 1:
+            self._folder = expanded[1].text
+            return
+        launch = _launch(self._script, _without_nested_shell(expanded), self._folder)
         if launch is not None:
-            launches.append(launch)
-    return tuple(launches)
+            self.launches.append(launch)
+
+    def _without_flow_words(self, words: list[Word]) -> list[Word]:
+        while words and words[0].text in (*_FLOW_WORDS, *_OPENING, *_CLOSING, "elif"):
+            word = words[0].text
+            self._depth += (word in _OPENING) - (word in _CLOSING)
+            if word == "for" and len(words) > 1:
+                self._uncertain.add(words[1].text)
+            words = words[1:] if word not in ("for", "case") else []
+        return words
+
+    def _assign(self, assignment: "_Assignment", *, is_certain: bool) -> None:
+        word, name = assignment.value, assignment.name
+        if word.elements is not None:
+            value = tuple(part for element in word.elements for part in self._expand(element))
+        else:
+            value = words_of(self._substituted(word.text), word.line)
+        if assignment.appends:
+            value = (*self._variables.get(name, ()), *value)
+        elif is_certain:
+            self._uncertain.discard(name)
+        if not is_certain and self._variables.get(name) != value:
+            self._uncertain.add(name)
+        self._variables[name] = value
+
+    def _expand(self, word: Word) -> Iterator[Word]:
+        """Yield the words that a word becomes: a variable that is not quoted, or an array, can become several."""
+        match = _VARIABLE.fullmatch(word.text)
+        name = (match.group(1) or match.group(2)) if match else None
+        splits = not word.is_quoted or word.text.endswith(("[@]}", "[*]}"))
+        if name in self._variables and name not in self._uncertain and splits:
+            yield from self._variables[name]
+        else:
+            yield word._replace(text=self._substituted(word.text))
+
+    def _substituted(self, text: str) -> str:
+        return _VARIABLE.sub(self._value_of, text)
+
+    def _value_of(self, match: re.Match[str]) -> str:
+        name, default = match.group(1) or match.group(2), match.group(3)
+        if name in self._uncertain:
+            return match.group(0)
+        if name in self._variables:
+            return " ".join(word.text for word in self._variables[name])
+        return default if default is not None else match.group(0)
 
 
-def _commands(text: str) -> Iterator[list[Word]]:
-    """Yield the words of each command. Lines that end in a backslash continue on the next line."""
-    words: list[Word] = []
-    for number, raw in enumerate(text.splitlines(), 1):
-        line = raw.rstrip()
-        if line.lstrip().startswith("#"):
-            continue
-        is_continued = line.endswith("\\")
-        try:
-            parts = shlex.split(line.rstrip("\\"), comments=True)
-        except ValueError:
-            # A quote that ends on a later line.
-            parts = line.rstrip("\\").split()
-        words.extend(Word(part, number) for part in parts)
-        if words and not is_continued:
-            yield words
-            words = []
-    if words:
-        yield words
+class _Assignment(NamedTuple):
+    name: str
+    value: Word
+    appends: bool
+    """``NAME+=value``."""
 
 
-def _expand(text: str, variables: Mapping[str, str]) -> str:
-    return re.sub(r"\$\{?(\w+)\}?", lambda match: variables.get(match.group(1), match.group(0)), text)
+def _split_assignments(words: list[Word]) -> tuple[list[_Assignment], list[Word]]:
+    """Return the assignments that a command starts with, and the command itself."""
+    assignments: list[_Assignment] = []
+    for position, word in enumerate(words):
+        match = _ASSIGNMENT.fullmatch(word.text)
+        if match is None:
+            return assignments, words[position:]
+        value = word._replace(text=match.group(2))
+        assignments.append(_Assignment(match.group(1), value, appends=word.text[match.end(1)] == "+"))
+    return assignments, []
 
 
-def _launch(script: str, words: list[Word]) -> Launch | None:
+def _without_nested_shell(words: list[Word]) -> list[Word]:
+    """Return the words of a command, with the one that ``bash -c`` runs split into its own words."""
     texts = [word.text for word in words]
-    programs = [text for text in texts if text.endswith(".py")]
-    modules = [following for text, following in pairwise(texts) if text == "-m" and "." in following]
-    if not any(_PYTHON.search(text) for text in texts) or not (programs or modules):
+    for position, (first, second) in enumerate(pairwise(texts)):
+        if second in ("-c", "-lc") and re.search(r"(^|/)(ba|z)?sh$", first) and position + 2 < len(words):
+            inner = words[position + 2]
+            return [*words[:position], *words_of(inner.text, inner.line)]
+    return words
+
+
+def _launch(script: str, words: list[Word], folder: str | None) -> Launch | None:
+    texts = [word.text for word in words]
+    starter = next((position for position, text in enumerate(texts) if _STARTERS.search(text)), None)
+    if starter is None:
         return None
-    program = programs[0] if programs else modules[-1].replace(".", "/") + ".py"
+    found = _tool(texts) or _python_program(texts)
+    if found is None:
+        return None
+    position, program = found
     # The first Python file is the program; others are configurations in Python.
-    config_paths = (*(text for text in texts if text.endswith(formats.config_suffixes())), *programs[1:])
-    return Launch(script, words[0].line, program, config_paths, dict(_flags(words)))
+    config_paths = [text for text in texts if text.endswith(formats.config_suffixes()) and not text.startswith("-")]
+    config_paths += [text for text in texts[position + 1 :] if text.endswith(".py") and not text.startswith("-")]
+    # A wrapper such as srun stands before the launcher itself.
+    launcher = [text for text in texts[:position] if _STARTERS.search(text)] or [texts[starter]]
+    return Launch(
+        script,
+        words[0].line,
+        program,
+        tuple(config_paths),
+        dict(_flags(words, position)),
+        launcher=launcher[-1].rpartition("/")[2],
+        launcher_flags=dict(_flags(words[:position], position)),
+        folder=folder,
+    )
 
 
-def _flags(words: list[Word]) -> Iterator[tuple[str, Flag]]:
+def _tool(texts: list[str]) -> tuple[int, str] | None:
+    """Return where a tool's verb stands, and tool and verb."""
+    for position, (first, second) in enumerate(pairwise(texts)):
+        if second in _TOOLS.get(first.rpartition("/")[2], ()):
+            return position + 1, f"{first.rpartition('/')[2]} {second}"
+    return None
+
+
+def _python_program(texts: list[str]) -> tuple[int, str] | None:
+    """Return where the Python program of a command stands, and its path."""
+    for position, text in enumerate(texts):
+        if text.endswith(".py") and not text.startswith("-"):
+            return position, text
+    modules = [
+        (position + 1, following)
+        for position, (text, following) in enumerate(pairwise(texts))
+        if text in ("-m", "--module") and re.fullmatch(r"[A-Za-z_][\w.]*", following)
+    ]
+    if not modules or modules[-1][1] in _MODULES_THAT_DO_NOT_TRAIN:
+        return None
+    position, name = modules[-1]
+    return position, name.replace(".", "/") + ".py"
+
+
+def _flags(words: list[Word], program: int) -> Iterator[tuple[str, Flag]]:
     for position, word in enumerate(words):
         following = words[position + 1].text if position + 1 < len(words) else None
-        value = None if following is None or following.startswith("--") else following
+        value = None if following is None or following.startswith("--") or position + 1 == program else following
+        override = _OVERRIDE.fullmatch(word.text) if position > program else None
         if word.text.startswith("--"):
             name, equals, given_value = word.text[2:].partition("=")
             yield f"--{name.replace('-', '_')}", Flag(given_value if equals else value, word.line)
+        elif override is not None:
+            yield override.group(1).replace("/", "."), Flag(override.group(2), word.line)
         elif re.fullmatch(r"[a-z]\w*(\.\w+)*", word.text) and value is not None and not value.endswith((".py", ".sh")):
             yield word.text, Flag(value, word.line)
 
 
 FORMAT = FileFormat(
-    suffixes=(".sh", ".bash", ".slurm", ".sbatch"),
+    suffixes=(".sh", ".bash", ".zsh", ".slurm", ".sbatch", ".job"),
     read=lambda name, text: Reading(launches=read_launches(name, text)),
     is_script=True,
 )

@@ -27,7 +27,22 @@ def parse_yaml(name: str, text: str) -> Config | None:
         return Config(name, "yaml", tuple(_entries_by_line(text)))
     if not isinstance(node, yaml.MappingNode):
         return None
-    return Config(name, "yaml", tuple(_entries("", node, 0)))
+    return Config(name, "yaml", tuple(_entries("", node, 0)), defaults=tuple(_defaults(node)))
+
+
+def _defaults(node: yaml.MappingNode) -> Iterator[str]:
+    """Yield the items of Hydra's list of defaults: ``trainer/gpu`` for ``- trainer: gpu``.
+
+    https://hydra.cc/docs/advanced/defaults_list/
+    """
+    for key, value in node.value:
+        if key.value == "defaults" and isinstance(value, yaml.SequenceNode):
+            for item in value.value:
+                if isinstance(item, yaml.ScalarNode):
+                    yield item.value
+                elif isinstance(item, yaml.MappingNode):
+                    pairs = [(group.value, option.value) for group, option in item.value]
+                    yield from (f"{group}/{option}" for group, option in pairs if isinstance(option, str))
 
 
 def _entries_by_line(text: str) -> Iterator[ConfigEntry]:

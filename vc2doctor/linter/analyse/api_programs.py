@@ -1,0 +1,82 @@
+"""The programs of a project: the files that are started, with the files that they import."""
+
+import ast
+import re
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from vc2doctor.linter.analyse.resolve import CodeFacts
+from vc2doctor.linter.read.module import Module
+
+_TEST = re.compile(r"(^|/)(tests?|testing)/|(^|/)(test_\w+|\w+_test|conftest|setup)\.py$")
+"""Files that are started to test or to install the project."""
+
+
+class Program(NamedTuple):
+    """A file that is started."""
+
+    name: str
+    """Its path, relative to the root."""
+    files: frozenset[str]
+    """The file, and all files of the project that it imports, directly or through others."""
+
+
+def programs_of(code: CodeFacts) -> Iterator[Program]:
+    """Yield the programs: files with ``if __name__ == "__main__"``, notebooks, and files that a launch script starts.
+
+    If there is none, each file that no other file imports counts as one.
+    """
+    imports = {module: frozenset(_imported(code, module)) for module in code.files.modules.values()}
+    started = [module for module in imports if _is_started(code, module)]
+    for module in started or _not_imported(imports):
+        yield Program(module.name, frozenset(other.name for other in _closure(imports, module)))
+
+
+def _closure(imports: Mapping[Module, frozenset[Module]], module: Module) -> frozenset[Module]:
+    """Return a module, and all modules that it imports, directly or through others."""
+    seen, waiting = {module}, [module]
+    while waiting:
+        new = imports[waiting.pop()] - seen
+        seen |= new
+        waiting.extend(new)
+    return frozenset(seen)
+
+
+def _imported(code: CodeFacts, module: Module) -> Iterator[Module]:
+    """Yield the modules that the statements of a module import, with the packages that contain them."""
+    for place in module.statements:
+        node = place.statement
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            prefix = "." * node.level + (node.module or "")
+            joint = "" if prefix.endswith(".") else "."
+            # `from a.b import c`: c is a module, or a name in the module b.
+            names = [prefix, *(f"{prefix}{joint}{alias.name}" for alias in node.names)]
+        for name in names:
+            parts = name.split(".")
+            for length in range(1, len(parts) + 1):
+                part = ".".join(parts[:length])
+                found = code.module_named(module, part) if part.strip(".") or part == name else None
+                if found is not None:
+                    yield found
+
+
+def _is_started(code: CodeFacts, module: Module) -> bool:
+    if _TEST.search(module.name):
+        return False
+    if module.name.endswith(".ipynb") or any(map(_is_main, module.source.tree.body)):
+        return True
+    paths = (launch.program.lstrip("./") for launch in code.files.launches)
+    return any(path and f"/{module.name}".endswith(f"/{path}") for path in paths)
+
+
+def _is_main(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.If) and "__name__" in ast.unparse(statement.test)
+
+
+def _not_imported(imports: Mapping[Module, frozenset[Module]]) -> list[Module]:
+    modules = [module for module in imports if not _TEST.search(module.name)]
+    imported = {other for module in modules for other in imports[module] if other is not module}
+    return [module for module in modules if module not in imported]

@@ -1,0 +1,134 @@
+"""The releases of a package that code will meet: the installed one, the pinned one, or what its requirements allow."""
+
+from typing import Literal, NamedTuple
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+from vc2doctor.linter.analyse.resolve import CodeFacts
+from vc2doctor.linter.knowledge.api_table import PackageTable
+from vc2doctor.linter.read.requirements import RequiredVersion
+
+Certainty = Literal["known", "allowed", "unnamed"]
+"""``known``: one release, installed or pinned. ``allowed``: a requirement allows several. ``unnamed``: there is no
+requirement."""
+
+
+class Target(NamedTuple):
+    """The releases that code will meet."""
+
+    certainty: Certainty
+    bits: int
+    """The releases that may be installed."""
+    newest: int
+    """The position of the release that an installer takes today."""
+    reason: str
+    """Such as ``requirements.txt:3 asks for transformers>=4.28``."""
+
+
+class Judgement(NamedTuple):
+    """Whether something is missing in the releases that code will meet."""
+
+    is_certain: bool
+    """Whether every release that may be installed lacks it."""
+    release: str
+    """The release that was judged."""
+    reason: str
+
+
+def target_of(code: CodeFacts, folder: str, package: PackageTable) -> Target | None:
+    """Return the releases that the code in the unit ``folder`` will meet; ``None``: unknown, or not in the table."""
+    installed = code.files.installed.get(package.name)
+    if installed is not None:
+        position = package.position(installed)
+        return None if position is None else _known(position, f"{package.name} {installed} is installed")
+    required = requirement_of(code, folder, package.name)
+    last = len(package.releases) - 1
+    if required is None:
+        reason = f"no requirement says which {package.name}, and {package.releases[last]} is the newest"
+        return Target("unnamed", package.everything, last, reason)
+    return _required(package, required)
+
+
+def requirement_of(code: CodeFacts, folder: str, package: str) -> RequiredVersion | None:
+    """Return what the unit's files ask for, else the files of a folder above it; ``None``: they do not name it."""
+    while True:
+        found = code.files.requirements.get(folder, {}).get(package)
+        if found is not None or not folder:
+            return found
+        folder = folder.rpartition("/")[0]
+
+
+def _known(position: int, reason: str) -> Target:
+    return Target("known", 1 << position, position, reason)
+
+
+def _required(package: PackageTable, required: RequiredVersion) -> Target | None:
+    if required.specifier is None:
+        return None
+    bits = allowed_bits(package, required.specifier)
+    if bits is None:
+        return None
+    exact = [clause.version for clause in SpecifierSet(required.specifier) if clause.operator in ("==", "===")]
+    if not bits:
+        # A pinned release candidate, or a release that was taken back: its neighbor has the same names.
+        position = package.position(exact[0]) if exact else None
+        return None if position is None else _known(position, f"{required.location} pins {package.name} {exact[0]}")
+    newest = bits.bit_length() - 1
+    if bits == 1 << newest:
+        return _known(newest, f"{required.location} pins {package.name} {package.releases[newest]}")
+    wanted = f"{package.name}{required.specifier}"
+    reason = f"{required.location} asks for {wanted}, which allows {package.releases[newest]}"
+    return Target("allowed", bits, newest, reason)
+
+
+def allowed_bits(package: PackageTable, specifier: str) -> int | None:
+    """Return the known releases that a specifier allows; ``None``: it is not a valid one."""
+    try:
+        wanted = SpecifierSet(specifier)
+    except InvalidSpecifier:
+        return None
+    return sum(1 << position for position, version in enumerate(package.versions) if wanted.contains(version))
+
+
+def judge(existence: int, target: Target, package: PackageTable) -> Judgement | None:
+    """Return what is missing; ``None``: the release that an installer takes has it."""
+    if existence >> target.newest & 1:
+        return None
+    is_certain = target.certainty != "unnamed" and not existence & target.bits
+    return Judgement(is_certain, package.releases[target.newest], target.reason)
+
+
+def described(existence: int, position: int, package: PackageTable) -> str:
+    """Return when something went, or came, as seen from a release that lacks it: ``4.57.6 is the last …``."""
+    older = existence & ((1 << position) - 1)
+    newer = existence >> (position + 1)
+    if older:
+        last = older.bit_length() - 1
+        return f"{package.releases[last + 1]} removed it"
+    if newer:
+        first = position + 1 + (newer & -newer).bit_length() - 1
+        return f"{package.releases[first]} is the first release with it"
+    return "no release that was read has it"
+
+
+def ranges(existence: int, package: PackageTable) -> str:
+    """Return releases in words: ``4.28.0 to 4.57.6``."""
+    parts: list[str] = []
+    position, count = 0, len(package.releases)
+    while position < count:
+        if existence >> position & 1:
+            start = position
+            while position + 1 < count and existence >> (position + 1) & 1:
+                position += 1
+            parts.append(_range_text(start, position, package))
+        position += 1
+    return " and ".join(parts)
+
+
+def _range_text(start: int, stop: int, package: PackageTable) -> str:
+    first, last = package.releases[start], package.releases[stop]
+    if start == stop:
+        return first
+    if stop == len(package.releases) - 1:
+        return f"{first} and newer"
+    return f"{last} and older" if start == 0 else f"{first} to {last}"

@@ -1,0 +1,116 @@
+"""What the trainer of a model is asked for: float16 with loss scaling, bfloat16, or an engine with float32 copies."""
+
+import ast
+import re
+from typing import NamedTuple
+
+from vc2doctor.linter.analyse.facts import Facts
+from vc2doctor.linter.analyse.lineage import Trained
+from vc2doctor.linter.analyse.loss_scaling import scale_calls, scalers_of
+from vc2doctor.linter.analyse.runs import Run
+from vc2doctor.linter.analyse.trainer_calls import ARGUMENTS_CLASSES
+from vc2doctor.linter.analyse.values import FLOAT16
+from vc2doctor.linter.model import CodePlace
+from vc2doctor.linter.read.module import Call, Module
+
+_ENGINE = re.compile(r"^[^#\n]*(deepspeed|fsdp|FullyShardedDataParallel)", re.MULTILINE | re.IGNORECASE)
+"""An engine named in code, and not only in a comment."""
+
+
+class Asked(NamedTuple):
+    """What a run asks for. ``None`` in place of a truth: only a run can tell."""
+
+    scales_float16: bool | None
+    """Whether the loss is scaled for float16."""
+    bf16: bool | None
+    has_engine: bool
+    """Whether DeepSpeed or FSDP may keep float32 copies of the weights."""
+    why: str
+    """The place that says so, for the evidence of a finding; ``""``: no place does."""
+    place: CodePlace | None = None
+    """That place, where it is in code."""
+
+
+def asked_of(facts: Facts, trained: Trained) -> Asked:
+    """Return what the trainer of a model is asked for."""
+    if trained.is_by_trainer:
+        return _of_trainer(facts, trained)
+    return _of_loop(facts, trained.consumer)
+
+
+def _of_trainer(facts: Facts, trained: Trained) -> Asked:
+    consumer = trained.consumer
+    module = consumer.place.module
+    arguments = consumer.argument("args") or consumer.argument("config")
+    made = list(facts.objects.of(arguments, consumer.place).calls()) if arguments is not None else []
+    calls = [call for call in made if call.name.endswith(ARGUMENTS_CLASSES)]
+    if not calls:
+        return _of_runs(facts, module)
+    call = calls[0]
+    fp16, bf16 = _truth(facts, call, "fp16"), _truth(facts, call, "bf16")
+    engine = call.argument("deepspeed") or call.argument("fsdp")
+    path, line = call.place.module.source.location_of((call.argument("fp16") or call.node).lineno)
+    why = f"{call.name}(fp16={fp16}, bf16={bf16}) at {path}:{line}"
+    place = CodePlace(path=path, line=line, end_line=line)
+    return Asked(fp16, bf16, engine is not None or names_engine(facts, module), why, place)
+
+
+def _truth(facts: Facts, call: Call, name: str) -> bool | None:
+    argument = call.argument(name)
+    if argument is not None:
+        return facts.values.truth(argument, call.place)
+    # `**kwargs` can hold it; the arguments classes of trl have defaults of their own.
+    is_open = any(keyword.arg is None for keyword in call.node.keywords) or not call.name.endswith("TrainingArguments")
+    return None if is_open else False
+
+
+def _of_runs(facts: Facts, module: Module) -> Asked:
+    """Return what the runs ask for that start a program which imports a module."""
+    settings = [setting for run in _runs_of(facts, module) for setting in run.precisions]
+    has_engine = names_engine(facts, module)
+    if not settings:
+        return Asked(None, None, has_engine, "")
+    asking = [setting for setting in settings if setting.value == "fp16"]
+    bf16 = any(setting.value == "bf16" for setting in settings)
+    return Asked(bool(asking), bf16, has_engine, (asking or settings)[0].place)
+
+
+def _runs_of(facts: Facts, module: Module) -> list[Run]:
+    unit = facts.code.unit_of(module)
+    return [run for run in facts.runs.of(unit) if run.launch is not None and module in run.modules]
+
+
+def names_engine(facts: Facts, module: Module) -> bool:
+    """Return whether a module, or a run of a program that imports it, names an engine that keeps float32 copies."""
+    if _ENGINE.search(module.source.text):
+        return True
+    return any(
+        run.engine is not None
+        or any(settings.engine is not None or "deepspeed" in settings.unknown for settings in run.settings)
+        for run in facts.runs.of(facts.code.unit_of(module))
+        if run.launch is not None and (module in run.modules or not run.modules)
+    )
+
+
+def _of_loop(facts: Facts, optimizer: Call) -> Asked:
+    module = optimizer.place.module
+    unit = facts.code.unit_of(module)
+    has_engine = names_engine(facts, module)
+    for call in unit.calls.get("Accelerator", []):
+        precision = call.argument("mixed_precision", 2)
+        if call.place.module is module and precision is not None:
+            dtypes = facts.values.dtypes(precision, call.place)
+            path, line = call.place.module.source.location_of(precision.lineno)
+            if dtypes == {FLOAT16}:
+                return Asked(True, False, has_engine, f"{path}:{line} mixed_precision={ast.unparse(precision)}")
+            return Asked(None, None, has_engine, f"{path}:{line}")
+    closure = facts.code.import_closure(module)
+    for loop in facts.loops.of(unit):
+        if loop.function.module not in closure and module not in facts.code.import_closure(loop.function.module):
+            continue
+        uses = scale_calls(facts, loop)
+        if uses and any(scaler.enabled == {True} for scaler in scalers_of(facts, unit, loop)):
+            path, line = uses[0].place.module.source.location_of(uses[0].node.lineno)
+            is_always = not uses[0].place.conditions
+            return Asked(True if is_always else None, None, has_engine, f"the loss is scaled at {path}:{line}")
+    return Asked(None, None, has_engine, "")

@@ -1,0 +1,70 @@
+"""What code asks of its trainer: calls of ``TrainingArguments``, ``Accelerator`` and Lightning's ``Trainer``."""
+
+import ast
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from vc2doctor.linter.analyse.values import Dtype, Values
+from vc2doctor.linter.read.config import UNKNOWN, Unknown
+from vc2doctor.linter.read.launchers.lightning import settings_of_trainer
+from vc2doctor.linter.read.launchers.transformers_arguments import settings_of_keys
+from vc2doctor.linter.read.module import Call, Module
+from vc2doctor.linter.read.run_settings import Keys, RunSettings, only
+
+ARGUMENTS_CLASSES = ("TrainingArguments", "SFTConfig", "DPOConfig", "GRPOConfig", "Arguments")
+"""Endings of the names of classes that take ``fp16`` and ``bf16`` for transformers' trainer."""
+_LIGHTNING = ("pytorch_lightning", "lightning", "pl.", "L.")
+_TRAINER_CLASSES = (*ARGUMENTS_CLASSES, "HfArgumentParser", "Trainer")
+
+
+def uses_trainer(modules: frozenset[Module]) -> bool:
+    """Return whether modules use transformers' trainer, by the classes that they make."""
+    return any(
+        call.name.endswith(_TRAINER_CLASSES) and not is_of_lightning(call)
+        for module in modules
+        for call in module.calls
+    )
+
+
+def is_of_lightning(call: Call) -> bool:
+    """Return whether a call makes Lightning's ``Trainer`` or ``Fabric``."""
+    return call.name in ("Trainer", "Fabric") and call.place.module.dotted(call.node.func).startswith(_LIGHTNING)
+
+
+def settings_of_call(values: Values, call: Call) -> RunSettings | None:
+    """Return what a call asks of its trainer; ``None``: it makes none."""
+    if is_of_lightning(call):
+        return replace(settings_of_trainer(_keys(values, call)), is_call=True)
+    if call.name.endswith(ARGUMENTS_CLASSES) and (call.argument("output_dir", 0) or call.argument("fp16")):
+        return replace(settings_of_keys(_keys(values, call), "transformers"), is_call=True)
+    if call.name == "Accelerator":
+        keys = _keys(values, call)
+        return RunSettings(
+            "accelerate",
+            keys.path,
+            precisions=only(keys.precision("mixed_precision")),
+            unknown=keys.unknown("mixed_precision"),
+            is_call=True,
+        )
+    return None
+
+
+def _keys(values: Values, call: Call) -> Keys:
+    module = call.place.module
+    arguments: Mapping[str, ast.expr] = {
+        keyword.arg: keyword.value for keyword in call.node.keywords if keyword.arg is not None
+    }
+    path = module.source.location_of(call.node.lineno)[0]
+    return Keys(path, dict(_values(values, call, arguments)), is_command=False)
+
+
+def _values(values: Values, call: Call, arguments: Mapping[str, ast.expr]) -> Iterator[tuple[str, tuple[object, int]]]:
+    for name, expression in arguments.items():
+        found = values.of(expression, call.place)
+        value: object = next(iter(found)) if len(found) == 1 else UNKNOWN
+        if isinstance(value, Dtype):
+            value = value.name
+        line = call.place.module.source.location_of(expression.lineno)[1]
+        # `None` as an argument is the default.
+        if value is not None or isinstance(value, Unknown):
+            yield name, (value, line)

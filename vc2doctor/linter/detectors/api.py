@@ -1,0 +1,67 @@
+"""Finds uses of names and arguments that the release in use lacks."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+from vc2doctor.findings import Severity
+from vc2doctor.linter import build
+from vc2doctor.linter.analyse.api_names import all_code
+from vc2doctor.linter.analyse.api_target import Judgement, described, judge, ranges, target_of
+from vc2doctor.linter.analyse.api_uses import Kind, Use, api_uses
+from vc2doctor.linter.analyse.facts import Facts
+from vc2doctor.linter.knowledge.api_table import ApiTable, PackageTable, load_table
+from vc2doctor.linter.model import CodeFinding
+
+_URL = "https://pypi.org/project/{}/#history"
+
+
+def missing_uses(facts: Facts, id_: str, kinds: Sequence[Kind]) -> Iterator[CodeFinding]:
+    """Yield one finding for each name or argument that the release in use lacks, with all its places in a unit."""
+    table = load_table()
+    if table is None:
+        return
+    code = all_code(facts)
+    grouped: dict[tuple[str, str], list[Use]] = defaultdict(list)
+    for use in api_uses(facts):
+        if use.kind in kinds:
+            grouped[code.folder_of(use.file), use.label].append(use)
+    for (folder, _), uses in grouped.items():
+        package = table.packages[uses[0].existence.package]
+        target = target_of(code, folder, package)
+        judgement = judge(uses[0].existence.bits, target, package) if target else None
+        if judgement is not None:
+            yield _finding(id_, uses, judgement, table)
+
+
+def _finding(id_: str, uses: Sequence[Use], judgement: Judgement, table: ApiTable) -> CodeFinding:
+    use = uses[0]
+    package = table.packages[use.existence.package]
+    position = package.places[judgement.release]
+    is_certain = judgement.is_certain and not all(other.is_conditional for other in uses)
+    places = tuple(dict.fromkeys(build.place_of_use(each.module, each.node, each.file, each.line) for each in uses))
+    verb = "does not take" if use.kind == "argument" else "does not have"
+    change = described(use.existence.bits, position, package)
+    message = f"{package.name} {judgement.release} {verb} {use.label}: {change}"
+    return build.at_line(
+        places[0].path,
+        places[0].line,
+        id_,
+        Severity.ERROR if is_certain else Severity.WARNING,
+        message,
+        remedy=_remedy(use, judgement, package),
+        evidence=(
+            judgement.reason,
+            f"it exists in {package.name} {ranges(use.existence.bits, package)}, as the wheels of {table.date} show",
+        ),
+        url=_URL.format(package.name),
+        also=places[1:],
+    )
+
+
+def _remedy(use: Use, judgement: Judgement, package: PackageTable) -> str:
+    releases = f"{package.name} {ranges(use.existence.bits, package)}"
+    position = package.places[judgement.release]
+    is_older = not use.existence.bits & ((1 << position) - 1)
+    if use.hint and not is_older:
+        return f"Write `{use.hint}`, or install {releases}."
+    return f"Install {releases}, or change the code."

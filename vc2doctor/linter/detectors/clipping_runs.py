@@ -1,0 +1,171 @@
+"""Gradient clipping of runs: a limit that is off, and DeepSpeed files that get no limit or another one."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from vc2doctor.findings import Severity
+from vc2doctor.linter import build
+from vc2doctor.linter.analyse.facts import Facts
+from vc2doctor.linter.analyse.resolve import Unit
+from vc2doctor.linter.analyse.runs import Run
+from vc2doctor.linter.analyse.stage import is_inference_path
+from vc2doctor.linter.detectors.clipping_keys import CLIPPING_URL, NEGATIVE_LIMIT, is_off
+from vc2doctor.linter.knowledge.deepspeed_releases import meant_top_key
+from vc2doctor.linter.model import CodeFinding
+from vc2doctor.linter.read.config import Config
+from vc2doctor.linter.read.run_settings import Setting
+
+_ENGINE_URL = "https://www.deepspeed.ai/docs/config-json/#gradient-clipping"
+DEFAULT_OF_TRAINER = 1.0
+"""``TrainingArguments.max_grad_norm``: https://huggingface.co/docs/transformers/main_classes/trainer"""
+MAX_EVIDENCE = 3
+"""Runs that one finding names."""
+
+
+def clipping_of_runs(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
+    """Yield runs in half precision whose gradients are not clipped, or whose engine refuses the limit."""
+    limits: dict[tuple[str, int], Setting[float]] = {}
+    by_file: dict[str, list[Run]] = defaultdict(list)
+    for run in facts.runs.of(unit):
+        limit = limit_of(run)
+        if limit is not None and is_off(limit.value) and _is_in_half(run) and _engine_limit(run) is None:
+            limits[limit.path, limit.line] = limit
+        if run.engine is not None and not is_inference_path(run.engine.config.name):
+            by_file[run.engine.config.name].append(run)
+    yield from (_limit_is_off(limit) for limit in limits.values())
+    for runs in by_file.values():
+        yield from _of_engine(runs)
+
+
+def limit_of(run: Run) -> Setting[float] | None:
+    """Return the limit that a run gives its trainer; a flag of the command wins over a file.
+
+    The calls of a command's program are runs of their own: it can have several.
+    """
+    limits = [
+        settings.clipping
+        for settings in run.settings
+        if settings.clipping is not None
+        and settings.launcher != "deepspeed"
+        and not (settings.is_call and run.launch is not None)
+    ]
+    return min(limits, key=lambda limit: not limit.text.startswith("--"), default=None)
+
+
+def _is_in_half(run: Run) -> bool:
+    """Return whether a run computes in a half precision, by its own settings or by its engine's file."""
+    if run.half is not None or any(settings.pure is not None for settings in run.settings):
+        return True
+    return run.engine is not None and any(
+        run.engine.config.get(f"{block}.enabled") is True for block in ("fp16", "bf16", "bfloat16")
+    )
+
+
+def _engine_limit(run: Run) -> float | None:
+    """Return the limit that the engine's file itself gives, if it is a number."""
+    value = run.engine.config.get("gradient_clipping") if run.engine is not None else None
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _limit_is_off(limit: Setting[float]) -> CodeFinding:
+    name = limit.text.split()[0].strip("-:")
+    return build.at_line(
+        limit.path,
+        limit.line,
+        "VC105",
+        Severity.WARNING,
+        f"{name} is {limit.value:g}: gradients are not clipped, in half precision",
+        evidence=(NEGATIVE_LIMIT,) if limit.value < 0 else (),
+        remedy="Set it to a positive limit, for example 1.0.",
+        url=CLIPPING_URL,
+        role="launch" if limit.text.startswith("--") else "config",
+    )
+
+
+def _of_engine(runs: list[Run]) -> Iterator[CodeFinding]:
+    """Yield what is wrong with the limit in the file that some runs share."""
+    first = runs[0].engine
+    if first is None:
+        return
+    config = first.config
+    entry = config.find("gradient_clipping")
+    in_half = [run for run in runs if _is_in_half(run) and (run.is_of_trainer or run.of("accelerate"))]
+    unlimited = [run for run in in_half if not _is_off_on_purpose(run)]
+    is_misspelled = any(meant_top_key(each.key) == "gradient_clipping" for each in config.entries)
+    if entry is None and unlimited and not is_misspelled:
+        yield _no_limit(config, unlimited)
+    elif entry is not None and is_off(entry.value) and in_half:
+        yield build.at_entry(
+            config,
+            entry,
+            "VC105",
+            Severity.WARNING,
+            f"gradient_clipping is {entry.value}: DeepSpeed does not clip the gradients, in half precision",
+            evidence=_named_at(in_half),
+            remedy='Set it to "auto", which takes the trainer\'s max_grad_norm, or to a positive limit.',
+            url=_ENGINE_URL,
+        )
+    elif entry is not None:
+        yield from (_another_limit(config, entry.line, run, limit) for run, limit in _with_another_limit(runs))
+
+
+def _is_off_on_purpose(run: Run) -> bool:
+    limit = limit_of(run)
+    return limit is not None and is_off(limit.value)
+
+
+def _named_at(runs: list[Run]) -> tuple[str, ...]:
+    places = list(dict.fromkeys(run.engine.named_at.place for run in runs if run.engine is not None))
+    more = len(places) - MAX_EVIDENCE
+    return (*places[:MAX_EVIDENCE], f"and {more} more") if more > 0 else tuple(places)
+
+
+def _no_limit(config: Config, runs: list[Run]) -> CodeFinding:
+    is_of_trainer = runs[0].is_of_trainer
+    setting = "max_grad_norm" if is_of_trainer else "the limit of accelerate"
+    return build.at_line(
+        config.name,
+        1,
+        "VC105",
+        Severity.WARNING,
+        f"this DeepSpeed file has no gradient_clipping: {setting} does not reach the engine, and nothing is clipped",
+        evidence=(
+            *_named_at(runs),
+            'transformers and accelerate fill only values that are "auto"; DeepSpeed\'s own default is 0, which is off',
+        ),
+        remedy='Add "gradient_clipping": "auto".',
+        url=_ENGINE_URL,
+        role="config",
+    )
+
+
+def _with_another_limit(runs: list[Run]) -> Iterator[tuple[Run, str]]:
+    """Yield the runs of transformers' trainer whose ``max_grad_norm`` is not the limit of the file."""
+    for run in runs:
+        engine_limit, limit = _engine_limit(run), limit_of(run)
+        if engine_limit is None or not run.of("transformers"):
+            continue
+        if limit is not None and limit.value != engine_limit:
+            yield run, limit.place
+        elif limit is None and engine_limit != DEFAULT_OF_TRAINER and _has_default(run):
+            yield run, f"no max_grad_norm is given, and its default is {DEFAULT_OF_TRAINER}"
+
+
+def _has_default(run: Run) -> bool:
+    """Return whether nothing in the program can set ``max_grad_norm``."""
+    is_unknown = any("max_grad_norm" in settings.unknown for settings in run.settings)
+    return bool(run.modules) and not is_unknown and all("max_grad_norm" not in each.source.text for each in run.modules)
+
+
+def _another_limit(config: Config, line: int, run: Run, evidence: str) -> CodeFinding:
+    return build.at_line(
+        config.name,
+        line,
+        "VC105",
+        Severity.ERROR,
+        "gradient_clipping of this DeepSpeed file is not the max_grad_norm of the run: transformers raises ValueError",
+        evidence=(*_named_at([run]), evidence, 'transformers compares every value that is not "auto" with its own'),
+        remedy='Set it to "auto", which takes the trainer\'s max_grad_norm.',
+        url="https://huggingface.co/docs/transformers/deepspeed",
+        role="config",
+    )

@@ -1,0 +1,167 @@
+"""DeepSpeed's file by itself: both precisions on, misspelled and refused keys, and text where a boolean belongs."""
+
+from collections.abc import Iterator
+
+from vc2doctor.findings import Severity
+from vc2doctor.linter import build
+from vc2doctor.linter.analyse.facts import Facts
+from vc2doctor.linter.analyse.resolve import Unit
+from vc2doctor.linter.analyse.stage import is_inference_path
+from vc2doctor.linter.knowledge.deepspeed_releases import (
+    BLOCK_KEYS,
+    frees_buffers_early,
+    meant_key,
+    meant_top_key,
+    refuses_unknown_keys,
+)
+from vc2doctor.linter.model import CodeFinding
+from vc2doctor.linter.read.config import Config, ConfigEntry
+from vc2doctor.linter.read.launchers.deepspeed import is_deepspeed
+
+_URL = "https://www.deepspeed.ai/docs/config-json"
+_GRADIENT_STAGE = 2
+"""The stage of ZeRO that partitions gradients."""
+_BF16_URL = f"{_URL}/#bfloat16-training-options"
+
+
+def engine_keys(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
+    """Yield the settings of DeepSpeed's files that are wrong whatever the run is."""
+    refuses = refuses_unknown_keys(facts.code.version(unit, "deepspeed"))
+    for config in unit.configs:
+        if not is_deepspeed(config) or is_inference_path(config.name):
+            continue
+        yield from _both_enabled(config)
+        if frees_buffers_early(facts.code.version(unit, "deepspeed")):
+            yield from _overlapping(config)
+        for entry in config.entries:
+            block, _, key = entry.key.partition(".")
+            if not key:
+                yield from _unknown_at_top(config, entry)
+            elif block in BLOCK_KEYS and key not in BLOCK_KEYS[block]:
+                yield from _unknown_in_block(config, entry, refuses=refuses)
+            elif block in BLOCK_KEYS and key == "enabled":
+                yield from _text_as_switch(config, entry)
+            elif meant_top_key(block) is not None and key == "enabled":
+                yield _misspelled_block(config, entry, block)
+
+
+def _both_enabled(config: Config) -> Iterator[CodeFinding]:
+    fp16 = config.find("fp16.enabled")
+    bf16 = config.find("bf16.enabled") or config.find("bfloat16.enabled")
+    if fp16 is None or bf16 is None or fp16.value is not True or bf16.value is not True:
+        return
+    yield build.at_entry(
+        config,
+        bf16,
+        "VC106",
+        Severity.ERROR,
+        "this DeepSpeed configuration enables fp16 and bf16",
+        evidence=(f"fp16 at {config.name}:{fp16.line}", "DeepSpeed asserts that they are not both on"),
+        remedy='Set both to "auto", and decide by the run\'s flag.',
+        url=_BF16_URL,
+        role="config",
+    )
+
+
+def _overlapping(config: Config) -> Iterator[CodeFinding]:
+    """Yield ``overlap_comm`` of ZeRO-2, for releases in which it can give NaN."""
+    entry = config.find("zero_optimization.overlap_comm")
+    if entry is None or entry.value is not True or config.get("zero_optimization.stage") != _GRADIENT_STAGE:
+        return
+    yield build.at_entry(
+        config,
+        entry,
+        "VC106",
+        Severity.NOTE,
+        "overlap_comm of ZeRO-2 can give NaN in this release of DeepSpeed: it can free a buffer that is still in use",
+        evidence=("https://github.com/deepspeedai/DeepSpeed/issues/7188: NaN with overlap_comm, and none without it",),
+        remedy="If the norm of the gradients is NaN, set it to false, or use DeepSpeed 0.19 or later.",
+        url="https://github.com/deepspeedai/DeepSpeed/pull/7965",
+        role="config",
+    )
+
+
+def _unknown_in_block(config: Config, entry: ConfigEntry, *, refuses: bool | None) -> Iterator[CodeFinding]:
+    """Yield a key that a precision block does not have. A release that ignores it harms only where it is meant."""
+    block, _, key = entry.key.partition(".")
+    meant = meant_key(block, key)
+    if "." in key or (meant is None and refuses is False):
+        return
+    if meant is None:
+        message = f'the {block} block of DeepSpeed has no key "{key}": DeepSpeed 0.17.1 and later refuse the file'
+        remedy = f'Remove "{key}".'
+    else:
+        effect = f"{block} stays off" if meant == "enabled" else f'"{meant}" keeps its default'
+        message = f'"{key}" in the {block} block is misspelled for "{meant}", so {effect}'
+        remedy = f'Write "{meant}".'
+    evidence = [
+        "read in DeepSpeed's source: releases before 0.17.1 ignore unknown keys here, later ones raise ValidationError"
+    ]
+    other = "fp16" if block.startswith("b") else "bf16"
+    is_other_on = config.get(f"{other}.enabled") is True
+    if meant == "enabled" and is_other_on:
+        message += f", and the engine trains in {other}"
+        evidence.append("spelled right, both precisions would be on, which DeepSpeed refuses")
+    yield build.at_entry(
+        config,
+        entry,
+        "VC106",
+        Severity.ERROR if refuses or (meant == "enabled" and is_other_on) else Severity.WARNING,
+        message,
+        evidence=tuple(evidence),
+        remedy=remedy if not is_other_on else f"{remedy[:-1]}, and turn the other precision off.",
+        url=_BF16_URL if block.startswith("b") else f"{_URL}/#fp16-training-options",
+        role="config",
+    )
+
+
+def _text_as_switch(config: Config, entry: ConfigEntry) -> Iterator[CodeFinding]:
+    """Yield a switch that is text: ``"enabled": "false"``."""
+    if not isinstance(entry.value, str) or entry.value == "auto":
+        return
+    is_false = entry.value.lower() in ("false", "no", "off", "0")
+    block = entry.key.partition(".")[0]
+    effect = f", and turn {block} on" if is_false else ""
+    yield build.at_entry(
+        config,
+        entry,
+        "VC106",
+        Severity.ERROR if is_false else Severity.WARNING,
+        f'{block}.enabled is the text "{entry.value}": DeepSpeed before 0.17.1 takes any text as true{effect}',
+        evidence=("transformers compares the text with its own boolean, finds a mismatch, and raises ValueError",),
+        remedy=f'Write {"false" if is_false else "true"} without quotes, or "auto".',
+        url=_URL,
+        role="config",
+    )
+
+
+def _unknown_at_top(config: Config, entry: ConfigEntry) -> Iterator[CodeFinding]:
+    meant = meant_top_key(entry.key)
+    if meant is None or config.find(meant) is not None:
+        return
+    is_clipping = meant == "gradient_clipping"
+    yield build.at_entry(
+        config,
+        entry,
+        "VC106",
+        Severity.WARNING,
+        f'DeepSpeed has no key "{entry.key}" and ignores it: "{meant}" is meant'
+        + (", so the gradients are not clipped" if is_clipping else ""),
+        remedy=f'Write "{meant}"' + ("." if is_clipping else ': {"enabled": …}.'),
+        url=f"{_URL}/#gradient-clipping" if is_clipping else _URL,
+        role="config",
+    )
+
+
+def _misspelled_block(config: Config, entry: ConfigEntry, block: str) -> CodeFinding:
+    meant = meant_top_key(block)
+    return build.at_entry(
+        config,
+        entry,
+        "VC106",
+        Severity.WARNING,
+        f'DeepSpeed has no block "{block}" and ignores it: "{meant}" is meant, and stays off',
+        remedy=f'Rename the block to "{meant}".',
+        url=_URL,
+        role="config",
+    )

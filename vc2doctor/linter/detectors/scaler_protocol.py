@@ -1,0 +1,158 @@
+"""The protocol of a gradient scaler: scale, backward, unscale once, clip, step, update."""
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterator
+from itertools import pairwise
+
+from vc2doctor.findings import Severity
+from vc2doctor.linter import build
+from vc2doctor.linter.analyse.facts import Facts
+from vc2doctor.linter.analyse.loops import Loop
+from vc2doctor.linter.analyse.loss_scaling import is_on_scaler
+from vc2doctor.linter.model import CodeFinding
+from vc2doctor.linter.read.module import Call, Function, Module, last_name, root_name
+
+_PROTOCOL = ("scale", "step", "update", "unscale_")
+_SCALER_URL = "https://docs.pytorch.org/docs/stable/amp.html#gradient-scaling"
+
+Uses = dict[str, list[Call]]
+"""The calls of a loop on one scaler, by the name of the method."""
+
+
+def scaler_protocol(facts: Facts, loop: Loop) -> Iterator[CodeFinding]:
+    """Yield the steps of the protocol that a loop leaves out, repeats, or does without the scaler."""
+    for name, uses in _uses(facts, loop).items():
+        if _leaves_the_loop(loop, name):
+            continue
+        yield from _no_update(uses)
+        yield from _no_scale(loop, uses)
+        yield from _plain_step(loop, uses)
+        yield from _unscaled_twice(uses)
+
+
+def _uses(facts: Facts, loop: Loop) -> dict[str, Uses]:
+    """Return the uses of each scaler in a loop and in what it calls, by the last part of the scaler's name."""
+    by_scaler: dict[str, Uses] = defaultdict(lambda: defaultdict(list))
+    for function in (loop.function, *loop.reached):
+        for call in function.module.calls_in(function):
+            if call.name in _PROTOCOL and is_on_scaler(facts, call) and facts.values.is_reached(call.place) is not False:
+                by_scaler[last_name(call.receiver)][call.name].append(call)
+    return by_scaler
+
+
+def _leaves_the_loop(loop: Loop, name: str) -> bool:
+    """Return whether a scaler is given to code that is not known here, which can complete the protocol."""
+    functions = {loop.function, *loop.reached}
+    known = {function.name for function in functions}
+    return any(
+        call.name not in known and any(last_name(argument) == name for argument in call.node.args)
+        for function in functions
+        for call in function.module.calls_in(function)
+    )
+
+
+def _no_update(uses: Uses) -> Iterator[CodeFinding]:
+    if uses["step"] and uses["scale"] and not uses["update"]:
+        yield _finding(
+            uses["step"][0],
+            "the scaler steps and is never updated: its second step raises, and its scale never changes",
+            ("scaler.step checks that update was called since the last step",),
+            "Call scaler.update() after scaler.step(optimizer), once in each iteration.",
+        )
+
+
+def _no_scale(loop: Loop, uses: Uses) -> Iterator[CodeFinding]:
+    plain = [call for call in loop.backwards if not _is_scaled(call)]
+    if uses["step"] and not uses["scale"] and plain:
+        yield _finding(
+            uses["step"][0],
+            "the scaler steps, and the loss was never scaled: torch raises, because no scale is recorded",
+            (f"the backward pass at {_location(plain[0])} runs on the plain loss",),
+            "Write scaler.scale(loss).backward().",
+        )
+
+
+def _plain_step(loop: Loop, uses: Uses) -> Iterator[CodeFinding]:
+    """Yield ``optimizer.step()`` behind ``scaler.scale(loss).backward()`` without a step of the scaler."""
+    if not uses["scale"] or uses["step"]:
+        return
+    for function in (loop.function, *loop.reached):
+        for call in function.module.calls_in(function):
+            is_step = call.name == "step" and "optim" in ast.unparse(call.receiver).lower() and not call.node.args
+            if is_step and not any(are_exclusive(call, scale) for scale in uses["scale"]):
+                yield _finding(
+                    call,
+                    "the loss is scaled, and the optimizer steps without the scaler: gradients are 65,536 times too large",
+                    (f"scaled at {_location(uses['scale'][0])}",),
+                    "Write scaler.step(optimizer), and then scaler.update().",
+                )
+                return
+
+
+def _unscaled_twice(uses: Uses) -> Iterator[CodeFinding]:
+    """Yield the second of two ``unscale_`` of one optimizer in a row, with no step between them."""
+    by_optimizer: dict[tuple[Function, str], list[Call]] = defaultdict(list)
+    for call in uses["unscale_"]:
+        if call.node.args:
+            by_optimizer[call.place.function, ast.unparse(call.node.args[0])].append(call)
+    for calls in by_optimizer.values():
+        for first, second in pairwise(sorted(calls, key=lambda call: call.node.lineno)):
+            between = range(first.node.lineno, second.node.lineno)
+            is_updated = any(call.node.lineno in between for call in (*uses["update"], *uses["step"]))
+            same_branch = second.place.conditions[: len(first.place.conditions)] == first.place.conditions
+            if not is_updated and same_branch and not are_exclusive(first, second):
+                yield _finding(
+                    second,
+                    "gradients are unscaled twice before the step: torch raises RuntimeError",
+                    (f"unscaled before at {_location(first)}",),
+                    "Call scaler.unscale_(optimizer) once in each iteration.",
+                )
+
+
+def are_exclusive(call: Call, other: Call) -> bool:
+    """Return whether two calls are in branches that exclude each other."""
+    if call.place.module is not other.place.module:
+        return False
+    required = {ast.unparse(condition): wanted for condition, wanted in call.place.conditions}
+    return any(
+        required.get(ast.unparse(condition), wanted) is not wanted for condition, wanted in other.place.conditions
+    )
+
+
+def _is_scaled(backward: Call) -> bool:
+    return isinstance(backward.receiver, ast.Call) and last_name(backward.receiver.func) == "scale"
+
+
+def _location(call: Call) -> str:
+    return build.place_of(call.place.module, call.node).location
+
+
+def _finding(call: Call, message: str, evidence: tuple[str, ...], remedy: str) -> CodeFinding:
+    return build.at_node(
+        call.place.module,
+        call.node,
+        "VC104",
+        Severity.ERROR,
+        message,
+        evidence=evidence,
+        remedy=remedy,
+        role="scaler",
+        url=_SCALER_URL,
+    )
+
+
+def apex_without_initialize(module: Module, calls: list[Call]) -> Iterator[CodeFinding]:
+    """Yield ``amp.scale_loss`` of apex in a unit that never calls ``amp.initialize``; ``calls`` are those of the unit."""
+    scalings = [
+        call
+        for call in module.calls
+        if call.name == "scale_loss" and module.imports.get(root_name(call.node.func), "").startswith("apex")
+    ]
+    if scalings and not any(call.name == "initialize" and "amp" in ast.unparse(call.receiver) for call in calls):
+        yield _finding(
+            scalings[0],
+            "apex scales the loss here, and nothing calls amp.initialize: apex raises, because it has no state",
+            (),
+            "Use torch.autocast and torch.amp.GradScaler, or call amp.initialize(model, optimizer) before training.",
+        )

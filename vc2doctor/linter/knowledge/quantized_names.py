@@ -1,0 +1,14 @@
+"""Names of models whose weights are quantized: their kernels have a dtype of their own, which no flag changes.
+
+GPTQ's kernels take float16 (https://github.com/QwenLM/Qwen-VL/blob/master/finetune/finetune_qlora_ds.sh says so for
+AutoGPTQ), and so do AWQ's (https://huggingface.co/docs/transformers/quantization/awq).
+"""
+
+import re
+
+_QUANTIZED = re.compile(r"(?<![a-z])(gptq|awq|int[48]|[48]-?bits?|w[48]a(8|16)|marlin|exl2|gguf|bnb)(?![a-z])")
+
+
+def is_quantized_name(name: str) -> bool:
+    """Return whether the name of a model says that its weights are quantized: ``Qwen/Qwen-VL-Chat-Int4``."""
+    return _QUANTIZED.search(name.lower().replace("_", "-")) is not None

@@ -1,0 +1,62 @@
+"""Reads DeepSpeed's own configuration, and the flag that names it.
+
+https://www.deepspeed.ai/docs/config-json/
+"""
+
+from vc2doctor.linter.read.config import Config, Launch
+from vc2doctor.linter.read.launchers import Launcher
+from vc2doctor.linter.read.run_settings import (
+    Keys,
+    Precision,
+    RunSettings,
+    Setting,
+    keys_of_config,
+    keys_of_flags,
+    only,
+)
+
+BLOCKS: dict[str, Precision] = {"fp16": "fp16", "bf16": "bf16", "bfloat16": "bf16"}
+"""The blocks that turn a precision on; ``bfloat16`` is the older name."""
+_OWN_KEYS = ("train_batch_size", "train_micro_batch_size_per_gpu", "zero_allow_untested_optimizer")
+_OWN_BLOCKS = ("zero_optimization.", "fp16.", "bf16.", "bfloat16.")
+
+
+def is_deepspeed(config: Config) -> bool:
+    """Return whether a JSON or YAML file is DeepSpeed's configuration."""
+    keys = keys_of_config(config)
+    return config.kind in ("json", "yaml") and (
+        any(key.startswith("zero_optimization.") for key in keys)
+        or (keys.has_any(*_OWN_KEYS) and any(key.startswith(_OWN_BLOCKS) for key in keys))
+        or (config.kind == "json" and keys.has_any(*_OWN_KEYS) and "steps_per_print" in keys)
+    )
+
+
+def _of_config(config: Config) -> RunSettings | None:
+    if not is_deepspeed(config):
+        return None
+    keys = keys_of_config(config)
+    return RunSettings(
+        "deepspeed",
+        config.name,
+        precisions=only(*(_precision(keys, block, precision) for block, precision in BLOCKS.items())),
+        clipping=keys.number("gradient_clipping"),
+    )
+
+
+def _precision(keys: Keys, block: str, precision: Precision) -> Setting[Precision] | None:
+    """Return the precision of a block that is hard-coded on; text is a matter of its own."""
+    switch = keys.switch(f"{block}.enabled")
+    if switch is None or not switch.value or keys.text(f"{block}.enabled") is not None:
+        return None
+    return switch.meaning(precision)
+
+
+def _of_launch(launch: Launch) -> RunSettings | None:
+    keys = keys_of_flags(launch, launch.flags)
+    path = keys.text("deepspeed_config", "deepspeed", "ds_config", "deepspeed_config_file")
+    if path is None or not path.value.endswith((".json", ".yaml", ".yml")):
+        return None
+    return RunSettings("deepspeed", launch.script, engine=path)
+
+
+LAUNCHER = Launcher("deepspeed", of_config=_of_config, of_launch=_of_launch)

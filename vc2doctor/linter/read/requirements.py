@@ -1,0 +1,178 @@
+"""Reads which versions of packages a project asks for: requirements files, setup.py, pyproject.toml, conda files."""
+
+import ast
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.utils import canonicalize_name
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+MAX_BYTES = 256 * 1024
+"""Larger files are lock files of other tools, or no requirements."""
+_GIT = re.compile(r"github\.com/[\w.-]+/([\w-]+)|#egg=([\w.-]+)")
+_FULL_DOTS = 2
+"""Dots of a full version: ``4.28.1``."""
+_CONDA = re.compile(r"^([\w.-]+)\s*(==?|>=|<=|<|>|~=)\s*([\w.*]+)")
+
+
+class RequiredVersion(NamedTuple):
+    """What a file of the project asks for."""
+
+    specifier: str | None
+    """``>=4.28,<4.40``; empty: any release. ``None``: a version that is not known, such as a commit."""
+    file: str
+    """Relative to the root of the project."""
+    line: int
+
+    @property
+    def location(self) -> str:
+        """``path:line``."""
+        return f"{self.file}:{self.line}"
+
+
+def requirements_of(root: Path, folder: str) -> Mapping[str, RequiredVersion]:
+    """Return what the files of one folder ask for, by canonical name of the package; exact versions win.
+
+    Files that cannot be read are left out: what they ask for is unknown.
+    """
+    found: dict[str, RequiredVersion] = {}
+    base = root / folder
+    for path in (*sorted(base.glob("requirements*.txt")), *sorted(base.glob("requirements/*.txt"))):
+        _keep(found, _from_lines(path, root))
+    for name, reader in (
+        ("pyproject.toml", _from_pyproject),
+        ("setup.py", _from_setup),
+        ("environment.yml", _from_conda),
+        ("environment.yaml", _from_conda),
+    ):
+        if (base / name).is_file():
+            _keep(found, reader(base / name, root))
+    return found
+
+
+def _keep(found: dict[str, RequiredVersion], entries: Iterable[tuple[str, RequiredVersion]]) -> None:
+    for name, entry in entries:
+        if name not in found or ("==" in (entry.specifier or "") and "==" not in (found[name].specifier or "")):
+            found[name] = entry
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace") if path.stat().st_size <= MAX_BYTES else ""
+    except OSError:
+        return ""
+
+
+def _entry(text: str, path: Path, root: Path, line: int) -> Iterator[tuple[str, RequiredVersion]]:
+    """Yield the package and the version that one requirement names."""
+    file = path.relative_to(root).as_posix()
+    if "git+" in text:
+        match = _GIT.search(text)
+        if match:
+            yield canonicalize_name(match[1] or match[2]), RequiredVersion(None, file, line)
+        return
+    try:
+        requirement = Requirement(text)
+    except InvalidRequirement:
+        return
+    specifier = None if requirement.url else str(requirement.specifier)
+    yield canonicalize_name(requirement.name), RequiredVersion(specifier, file, line)
+
+
+def _from_lines(path: Path, root: Path) -> Iterator[tuple[str, RequiredVersion]]:
+    for number, line in enumerate(_text(path).splitlines(), 1):
+        text = re.split(r"(?:^|\s)#|\s--", line)[0].strip()
+        if text and not text.startswith("-"):
+            yield from _entry(text, path, root, number)
+
+
+def _from_pyproject(path: Path, root: Path) -> Iterator[tuple[str, RequiredVersion]]:
+    text = _text(path)
+    try:
+        content = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return
+    for requirement in _strings(_inside(content, "project", "dependencies")):
+        yield from _entry(requirement, path, root, _line_of(text, requirement))
+    poetry = _inside(content, "tool", "poetry", "dependencies")
+    for name, value in poetry.items() if isinstance(poetry, dict) else ():
+        version = value.get("version") if isinstance(value, dict) else value
+        specifier = _of_poetry(version) if isinstance(version, str) else None
+        line = _line_of(text, str(name))
+        yield canonicalize_name(str(name)), RequiredVersion(specifier, path.relative_to(root).as_posix(), line)
+
+
+def _inside(content: Any, *keys: str) -> Any:  # noqa: ANN401 - as the file has it
+    for key in keys:
+        content = content.get(key) if isinstance(content, dict) else None
+    return content
+
+
+def _strings(value: Any) -> list[str]:  # noqa: ANN401 - as the file has it
+    return [entry for entry in value if isinstance(entry, str)] if isinstance(value, list) else []
+
+
+def _of_poetry(version: str) -> str | None:
+    """Return the specifier of a version as poetry writes it; ``None``: it is not understood."""
+    text = version.strip()
+    if text == "*":
+        return ""
+    if re.fullmatch(r"\^?\d[\w.]*", text):
+        parts = [*text.lstrip("^").split("."), "0"]
+        # ^4.28 admits everything below 5, and ^0.4 everything below 0.5.
+        upper = f"{int(parts[0]) + 1}" if parts[0] != "0" else f"0.{_number(parts[1]) + 1}"
+        return f">={text[1:]},<{upper}" if text.startswith("^") else f"=={text}"
+    try:
+        return str(SpecifierSet(text))
+    except InvalidSpecifier:
+        return None
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isdecimal() else 0
+
+
+def _from_setup(path: Path, root: Path) -> Iterator[tuple[str, RequiredVersion]]:
+    try:
+        tree = ast.parse(_text(path))
+    except (SyntaxError, ValueError, RecursionError):
+        return
+    for node in ast.walk(tree):
+        lists = [node.value] if isinstance(node, ast.keyword) and node.arg == "install_requires" else []
+        if isinstance(node, ast.Assign) and "require" in ast.unparse(node.targets[0]).lower():
+            lists.append(node.value)
+        for element in (element for each in lists if isinstance(each, ast.List) for element in each.elts):
+            if isinstance(element, ast.Constant) and isinstance(element.value, str):
+                yield from _entry(element.value, path, root, element.lineno)
+
+
+def _from_conda(path: Path, root: Path) -> Iterator[tuple[str, RequiredVersion]]:
+    text = _text(path)
+    try:
+        content = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError):
+        return
+    dependencies = _inside(content, "dependencies")
+    for entry in dependencies if isinstance(dependencies, list) else ():
+        for requirement in _strings(_inside(entry, "pip")):
+            yield from _entry(requirement, path, root, _line_of(text, requirement))
+        match = _CONDA.match(entry.rpartition("::")[2]) if isinstance(entry, str) else None
+        if match and isinstance(entry, str):
+            operator = "==" if match[2] == "=" else match[2]
+            # conda's = admits every release that begins so; a build after a second = does not matter.
+            version = f"{match[3]}.*" if match[2] == "=" and match[3].count(".") < _FULL_DOTS else match[3]
+            yield from _entry(f"{match[1]}{operator}{version}", path, root, _line_of(text, entry))
+
+
+def _line_of(text: str, part: str) -> int:
+    return next((number for number, line in enumerate(text.splitlines(), 1) if part in line), 1)

@@ -1,0 +1,45 @@
+"""Reads the file that ``accelerate config`` writes for a user: it decides every launch that names no other one.
+
+https://huggingface.co/docs/accelerate/basic_tutorials/launch#custom-configurations
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from vc2doctor.linter.model import LintError
+from vc2doctor.linter.read.config import Config
+from vc2doctor.linter.read.formats.yaml import parse_yaml
+
+
+def default_path(environment: Mapping[str, str]) -> Path:
+    """Return where accelerate keeps the user's default file."""
+    cache = Path(environment.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
+    home = Path(environment.get("HF_HOME") or cache / "huggingface").expanduser()
+    return home / "accelerate" / "default_config.yaml"
+
+
+def read_user_config(environment: Mapping[str, str] = os.environ) -> Config:
+    """Return accelerate's default file of the user who runs the doctor. Its name is shown with ``~`` for the home.
+
+    Raises:
+        LintError: there is no such file, or it cannot be read.
+    """
+    path = default_path(environment)
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        message = f"--user-config reads accelerate's default file, and {path}: {error.strerror or error}"
+        raise LintError(message) from error
+    config = parse_yaml(_shown(path), text)
+    if config is None:
+        message = f"--user-config reads accelerate's default file, and {path} is not a mapping of settings"
+        raise LintError(message)
+    return config
+
+
+def _shown(path: Path) -> str:
+    try:
+        return f"~/{path.relative_to(Path.home()).as_posix()}"
+    except ValueError:
+        return path.as_posix()
