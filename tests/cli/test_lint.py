@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -73,11 +74,51 @@ def test_fail_on_output_and_select_are_respected(project: Path, doctor: Callable
     assert "VC109" not in (project / "out.txt").read_text(encoding="utf-8")
 
 
-def test_code_without_contradiction_ends_with_0(tmp_path: Path, doctor: Callable[..., Ran]) -> None:
-    (tmp_path / "train.py").write_text("import torch\n", encoding="utf-8")
+def test_code_in_which_no_rule_fires_ends_with_0_and_says_what_was_read(
+    tmp_path: Path, doctor: Callable[..., Ran]
+) -> None:
+    (tmp_path / "train.py").write_text("for x in y:\n    loss(x).backward()\n    isnan(x)\n", encoding="utf-8")
     ran = doctor("lint", cwd=tmp_path)
     assert ran.code == 0
-    assert "No contradiction found in this code." in ran.out
+    assert "  Read: 1 Python file.\n  Programs that train: train.py.\n" in ran.out
+    assert ran.out.endswith("- No rule fired on the code above.\n")
+
+
+NOT_JUDGED: dict[str, tuple[dict[str, str], tuple[str, ...], str]] = {
+    "all rules ignored": ({"train.py": "loss.backward()\n"}, ("--ignore", "VC1"), "No rule ran,"),
+    "no code": ({"config.yml": "fp16: true\n"}, (), "Nothing in these files trains a model"),
+    "code that does not train": ({"a.py": "import torch\n"}, (), "Nothing in these files trains a model"),
+    "a file of an unknown kind": ({"environment.lock": "torch\n"}, ("environment.lock",), "Nothing in these files"),
+    "only a copy of a library": ({"vendor/train.py": "loss.backward()\n"}, (), "Nothing in these files trains"),
+    "a file that cannot be read": ({"train.py": "loss.backward(\n"}, (), "Nothing in these files trains a model"),
+}
+
+
+@pytest.mark.parametrize("case", NOT_JUDGED)
+def test_what_was_not_judged_is_no_success(case: str, tmp_path: Path, doctor: Callable[..., Ran]) -> None:
+    files, arguments, reason = NOT_JUDGED[case]
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    ran = doctor("lint", *arguments, cwd=tmp_path)
+    assert ran.code == 0
+    assert ran.out.startswith(f"! Not judged. {reason}")
+    assert ran.out.splitlines()[-1].startswith("! Not judged.")
+    report = json.loads(doctor("lint", *arguments, "--format", "json", cwd=tmp_path).out)
+    assert report["verdict"] == "not-judged"
+    assert reason in report["coverage"]["not_judged"][0]
+    assert doctor("lint", *arguments, "--fail-on", "note", cwd=tmp_path).code == 1
+
+
+def test_counts_of_the_verdict_are_those_of_the_printed_findings(project: Path, doctor: Callable[..., Ran]) -> None:
+    ran = doctor("lint", cwd=project)
+    totals = json.loads(doctor("lint", "--format", "json", cwd=project).out)["totals"]
+    marks = [line.split()[0] for line in ran.out.splitlines()[:-1] if re.match(r"  [✗!·] VC\d{3} ", line)]
+    assert [marks.count(mark) for mark in "✗!·"] == [totals["errors"], totals["warnings"], totals["notes"]]
+    assert len(re.findall(r"^    +1\. ", ran.out, re.MULTILINE)) == totals["diagnoses"] == 1
+    assert ran.out.splitlines()[-1] == (
+        f"✗ 1 diagnosis, 1 error, {totals['warnings']} warnings, {totals['notes']} notes."
+    )
 
 
 @pytest.mark.parametrize(

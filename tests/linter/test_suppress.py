@@ -77,15 +77,16 @@ def test_settings_in_pyproject_apply_and_exclude_only_if_they_are_trusted(
     ran = doctor("lint", "--fail-on", "warning", cwd=tmp_path)
     assert ran.code == 1
     assert "train.py:5" in ran.out
-    assert "legacy" not in ran.out
+    assert "legacy/train.py:5" not in ran.out
     assert "VC108" not in ran.out
     assert "were ignored: lint.exclude. Pass the file with --config." in ran.out
     assert "copied/train.py:5" in ran.out, "a file that was only found hides no code"
     assert "1 place ignored by comments or per-file ignores." in ran.out
-    assert "findings of rules that are off." in ran.out
+    assert "of rules that are off." in ran.out
     trusted = doctor("lint", "--fail-on", "warning", "--trust-settings", cwd=tmp_path)
     assert trusted.code == 1
-    assert "copied" not in trusted.out
+    assert "copied/train.py:5" not in trusted.out
+    assert "copied/train.py is named by exclude in the settings" in trusted.out
     isolated = doctor("lint", "--isolated", cwd=tmp_path)
     assert "legacy/train.py:5" in isolated.out
     assert "VC108" in isolated.out

@@ -47,7 +47,8 @@ def _findings(result: LintResult, code: Path, invocation: Invocation) -> Iterato
     prefix = "" if root == "." else f"{root}/"
     fix = invocation.other("lint", *BF16_PATCH, arguments=(str(code),))
     for diagnosis in result.diagnoses:
-        yield _finding_of_diagnosis(diagnosis, prefix, fix)
+        if diagnosis.severity is not Severity.NOTE:
+            yield _finding_of_diagnosis(diagnosis, prefix, fix)
     for finding in undiagnosed(result.findings, result.diagnoses):
         if finding.severity is not Severity.NOTE:
             yield _with_prefix(finding, prefix)

@@ -12,6 +12,7 @@ from vc2doctor.linter.analyse.loss_scaling import compute_dtypes, scale_calls, s
 from vc2doctor.linter.analyse.resolve import Unit
 from vc2doctor.linter.analyse.scalers import Scaler
 from vc2doctor.linter.analyse.values import BFLOAT16, FLOAT16
+from vc2doctor.linter.consistent import is_scaled_float16
 from vc2doctor.linter.model import ROLES, CodeFinding, Diagnosis
 from vc2doctor.linter.to_bfloat16 import disable_scaler, float16_to_bfloat16
 
@@ -25,7 +26,10 @@ def diagnose(facts: Facts, findings: Iterable[CodeFinding]) -> tuple[Diagnosis, 
     diagnoses = []
     for folder, unit_findings in sorted(by_folder.items()):
         unit = facts.code.units.get(folder)
-        if unit is None or all(finding.severity is Severity.NOTE for finding in unit_findings):
+        if unit is None:
+            continue
+        # Notes alone are no diagnosis, except that consistent float16 is told as one.
+        if all(finding.severity is Severity.NOTE for finding in unit_findings) and not is_scaled_float16(facts, unit):
             continue
         places = sorted([*unit_findings, *_companions(facts, unit, unit_findings)], key=_order)
         if len(places) > 1:
@@ -42,7 +46,11 @@ def _title(facts: Facts, unit: Unit, places: list[CodeFinding]) -> str:
     name = unit.folder or "this project"
     if _uses_bfloat16(facts, unit):
         return f"{name} is half way to bfloat16: {count} places still make it float16"
-    return f"{name} trains in float16: {count} places make bfloat16 complete"
+    if not is_scaled_float16(facts, unit):
+        return f"{name} trains in float16: {count} places make bfloat16 complete"
+    if any(place.severity is Severity.ERROR for place in places):
+        return f"{name} trains in float16 with loss scaling, and its model overflows float16: {count} places must change"
+    return f"{name} trains in float16 with loss scaling, which is consistent: {count} places would change for bfloat16"
 
 
 def _uses_bfloat16(facts: Facts, unit: Unit) -> bool:

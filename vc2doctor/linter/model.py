@@ -1,5 +1,6 @@
 """The results of the linter: findings about places in code, grouped into one diagnosis per cause."""
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Literal
 
@@ -121,6 +122,29 @@ def undiagnosed(findings: Iterable[CodeFinding], diagnoses: Iterable[Diagnosis])
     return [finding for finding in findings if (finding.path, finding.line, finding.id) not in diagnosed]
 
 
+class Totals(Data):
+    """How many diagnoses there are, and how many findings that belong to none of them, by severity.
+
+    Every format prints each diagnosis and each of these findings once.
+    """
+
+    diagnoses: int
+    errors: int
+    warnings: int
+    notes: int
+
+
+def totals(findings: Iterable[CodeFinding], diagnoses: tuple[Diagnosis, ...]) -> Totals:
+    """Return how many diagnoses and single findings a report has."""
+    numbers = Counter(finding.severity for finding in undiagnosed(findings, diagnoses))
+    return Totals(
+        diagnoses=len(diagnoses),
+        errors=numbers[Severity.ERROR],
+        warnings=numbers[Severity.WARNING],
+        notes=numbers[Severity.NOTE],
+    )
+
+
 class FileChange(Data):
     """A file that a fix changes."""
 
@@ -152,18 +176,71 @@ class LintPlan(Data):
     """How the doctor was started: the commands that the report prints are built from this."""
 
 
+class FileCounts(Data):
+    """How many files of each kind were read."""
+
+    python: int = 0
+    notebooks: int = 0
+    configurations: int = 0
+    scripts: int = 0
+
+
+class Program(Data):
+    """What starts training: a module that is run, a command of a launch script, or a launcher's configuration."""
+
+    kind: Literal["module", "launch", "configuration"]
+    path: str
+    line: int | None = None
+
+
+class LeftOutFiles(Data):
+    """A folder or file below the paths of the user that was not read."""
+
+    path: str
+    reason: str
+    """The end of a sentence that begins with the path: ``is a copy of transformers 4.51.0``."""
+    files: int
+    """How many Python files and notebooks are in it."""
+
+
+class NotUnderstood(Data):
+    """A place that says something about training, and that the linter cannot read or resolve."""
+
+    kind: Literal["file", "dtype", "launcher", "program"]
+    path: str
+    line: int | None = None
+    message: str
+
+
+class Coverage(Data):
+    """What was read, and what was not understood. Nothing in a report is said of the rest."""
+
+    files: FileCounts
+    rules: tuple[str, ...]
+    """The ids of the rules that ran."""
+    programs: tuple[Program, ...]
+    left_out: tuple[LeftOutFiles, ...]
+    not_understood: tuple[NotUnderstood, ...]
+    not_judged: tuple[str, ...]
+    """Why a report without findings says nothing about this code, in sentences; empty: the code was judged."""
+
+
 class LintReport(Data):
     """What the linter found in a project."""
 
     schema_: Literal[2] = Field(default=2, alias="schema")
     doctor: str
-    verdict: Literal["clean", "findings"]
+    verdict: Literal["clean", "findings", "not-judged"]
+    """``clean``: no rule fired on what ``coverage`` says was read. ``not-judged``: no rule ran, or nothing that trains
+    was found, and there are at most notes; see ``coverage.not_judged``."""
     exit_code: int
     root: str
     """The folder that the paths are relative to, relative to the working directory."""
     plan: LintPlan
     files: int
     """How many files were read."""
+    coverage: Coverage
+    totals: Totals
     diagnoses: tuple[Diagnosis, ...]
     findings: tuple[CodeFinding, ...]
     """All findings, also those of the diagnoses. Sorted by severity, then by place."""

@@ -13,8 +13,10 @@ from vc2doctor.findings import Severity
 from vc2doctor.linter import rules
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.resolve import CodeFacts
+from vc2doctor.linter.consistent import with_severities
+from vc2doctor.linter.coverage import coverage_of
 from vc2doctor.linter.diagnose import diagnose
-from vc2doctor.linter.model import CodeFinding, Diagnosis, FixResult, LintPlan, LintReport
+from vc2doctor.linter.model import CodeFinding, Coverage, Diagnosis, FixResult, LintPlan, LintReport, totals
 from vc2doctor.linter.read.project import read_project
 from vc2doctor.linter.settings import AppliedSettings, LintSettings
 from vc2doctor.linter.suppress import selected_rules, without_suppressed
@@ -46,6 +48,7 @@ class LintResult(NamedTuple):
     """How many places are suppressed by comments and per-file ignores."""
     switched_off: int
     """How many findings belong to rules that are not selected or are ignored."""
+    coverage: Coverage
 
 
 def apply_rules(task: LintTask, overlay: Mapping[str, str] | None = None) -> LintResult:
@@ -61,14 +64,24 @@ def apply_rules(task: LintTask, overlay: Mapping[str, str] | None = None) -> Lin
         read_project(task.paths, task.settings.exclude, overlay or {}, task.installed, user_config=task.user_config)
     )
     facts = Facts(code)
-    findings, silenced = without_suppressed(rules.run(facts, chosen), code.files.ignored_lines, task.settings)
+    found = rules.run(facts, chosen)
+    if task.precision is None:
+        # A change of the precision looks for every float16 place, so there each keeps its severity.
+        found = tuple(with_severities(facts, found))
+    findings, silenced = without_suppressed(found, code.files.ignored_lines, task.settings)
     ordered = tuple(
         sorted(
             findings, key=lambda finding: (-finding.severity.rank, finding.path or "", finding.line or 0, finding.id)
         )
     )
-    unselected = rules.run(facts, frozenset(rules.ids()) - chosen)
-    return LintResult(facts, ordered, tuple(_diagnoses(facts, ordered, task)), silenced, len(unselected))
+    return LintResult(
+        facts,
+        ordered,
+        diagnoses=tuple(_diagnoses(facts, ordered, task)),
+        silenced=silenced,
+        switched_off=len(rules.run(facts, frozenset(rules.ids()) - chosen)),
+        coverage=coverage_of(facts, chosen),
+    )
 
 
 def _diagnoses(facts: Facts, findings: tuple[CodeFinding, ...], task: LintTask) -> Iterator[Diagnosis]:
@@ -83,13 +96,12 @@ def _diagnoses(facts: Facts, findings: tuple[CodeFinding, ...], task: LintTask) 
 
 def report(task: LintTask, result: LintResult, started: float, fix: FixResult | None = None) -> LintReport:
     """Return the report on a project; ``started`` is the ``time.monotonic()`` at which the work began."""
-    worst = max((finding.severity.rank for finding in result.findings), default=-1)
+    verdict = _verdict(result)
     refused = fix is not None and bool(fix.refused)
-    failed = worst >= task.fail_on.rank or refused
     return LintReport(
         doctor=__version__,
-        verdict="findings" if result.findings else "clean",
-        exit_code=1 if failed else 0,
+        verdict=verdict,
+        exit_code=1 if _fails(result, verdict, task.fail_on) or refused else 0,
         root=os.path.relpath(result.facts.code.files.root),
         plan=LintPlan(
             paths=tuple(str(path) for path in task.paths),
@@ -98,6 +110,8 @@ def report(task: LintTask, result: LintResult, started: float, fix: FixResult | 
             invocation=task.invocation,
         ),
         files=result.facts.code.files.count,
+        coverage=result.coverage,
+        totals=totals(result.findings, result.diagnoses),
         diagnoses=result.diagnoses,
         findings=result.findings,
         silenced=result.silenced,
@@ -106,3 +120,20 @@ def report(task: LintTask, result: LintResult, started: float, fix: FixResult | 
         fix=fix,
         seconds=round(time.monotonic() - started, 3),
     )
+
+
+def _verdict(result: LintResult) -> Literal["clean", "findings", "not-judged"]:
+    if result.coverage.not_judged and all(finding.severity is Severity.NOTE for finding in result.findings):
+        return "not-judged"
+    return "findings" if result.findings else "clean"
+
+
+def _fails(result: LintResult, verdict: str, fail_on: Severity) -> bool:
+    """Return whether the command ends with 1.
+
+    Code that was not judged ends with 0, since a hook lints whatever files a commit holds. With ``--fail-on note``,
+    which lets nothing pass, it ends with 1.
+    """
+    if verdict == "not-judged":
+        return fail_on is Severity.NOTE
+    return any(finding.severity.rank >= fail_on.rank for finding in result.findings)

@@ -1,5 +1,6 @@
 """Reads the files of a project: each once, and only those that can affect precision."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from vc2doctor.linter.read.user_config import read_user_config
 
 _UNIT_MARKERS = ("setup.py", "pyproject.toml", "requirements.txt", "environment.yml", "environment.yaml", ".git")
 """A folder with one of these files is a unit: it has requirements of its own."""
+_STARTS_TRAINING = re.compile(r"^[ \t]*(?!#)(\S.*(?:train|fine-?tun|sft|\bfp16\b|\bbf16\b).*)$", re.MULTILINE | re.IGNORECASE)
+"""A line of a script, other than a comment, that has to do with training."""
 MAX_ROUNDS = 4
 """How often further files are read because code that was read imports them or inherits from their classes."""
 
@@ -68,6 +71,8 @@ class ProjectFiles:
     """The folders and files below the paths of the user that were not read."""
     unknown_files: tuple[str, ...]
     """The files that the user named, and that are of no kind that is read."""
+    unknown_launches: tuple[tuple[str, int], ...]
+    """The scripts that mention precision or a Python program and start nothing that is known, each with the line."""
     texts: Mapping[str, bytes]
     """The files that say nothing about precision, and so are in none of the other fields; they may name a model."""
 
@@ -98,7 +103,7 @@ def read_project(
     for file in found.files:
         if file.name not in names:
             reader.read(file)
-    if not reader.count and not reader.unread_files and not reader.left_out:
+    if reader.is_empty:
         message = f"{', '.join(str(path) for path in paths)}: there is no code, configuration or script to read"
         raise LintError(message)
     reader.read_dependencies()
@@ -116,6 +121,7 @@ class _ProjectReader:
         self.left_out: list[LeftOut] = []
         self._kinds: Counter[FileKind] = Counter()
         self._unknown_files: list[str] = []
+        self._unknown_launches: list[tuple[str, int]] = []
         self._modules: dict[str, Module] = {}
         self._configs: list[Config] = []
         self._launches: list[Launch] = []
@@ -128,6 +134,11 @@ class _ProjectReader:
         """Code that ``.gitignore`` names. It is read only if code that was read imports it."""
         self._unit_folders: dict[str, str] = {}
         """Folder → the folder of its unit."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there was no file at all that anything could be said of."""
+        return not (self.count or self.unread_files or self.left_out or self._unknown_files)
 
     def leave_out(self, files: Iterable[FileToRead], reason: str) -> None:
         """Note files that are not read, because of the settings or because of what is in them."""
@@ -186,6 +197,8 @@ class _ProjectReader:
         reading = formats.read(name, text)
         if not reading.configs and not reading.launches:
             self._plain_data[name] = text.encode()
+            if _kind_of(name) == "script" and (match := _STARTS_TRAINING.search(text)) is not None:
+                self._unknown_launches.append((name, text.count("\n", 0, match.start(1)) + 1))
         self._configs.extend(reading.configs)
         self._launches.extend(reading.launches)
 
@@ -257,6 +270,7 @@ class _ProjectReader:
             kinds=self._kinds,
             left_out=tuple(self.left_out),
             unknown_files=tuple(self._unknown_files),
+            unknown_launches=tuple(self._unknown_launches),
             texts={**self._unparsed, **self._plain_data},
         )
 

@@ -21,15 +21,16 @@ needs the dtype written out.
 """
 
 import ast
-from collections import defaultdict
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from vc2doctor.core.versions import older
+from vc2doctor.core.wording import enumerated
 from vc2doctor.findings import Severity
 from vc2doctor.linter import build, change
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.stage import is_inference_path
-from vc2doctor.linter.model import CodeFinding, Edit
+from vc2doctor.linter.model import CodeFinding, CodePlace, Edit
 from vc2doctor.linter.read.module import Module
 from vc2doctor.linter.read.syntax import walk
 
@@ -39,47 +40,72 @@ _GENERIC_SCALER_SINCE = "2.3"
 _URL = "https://docs.pytorch.org/docs/stable/amp.html#torch.cuda.amp.autocast"
 
 
+class Use(NamedTuple):
+    """A place that uses or imports a deprecated name."""
+
+    place: CodePlace
+    name: str
+    edits: tuple[Edit, ...] = ()
+
+
 def find(facts: Facts) -> Iterator[CodeFinding]:
-    """Yield uses and unused imports of names that torch has deprecated."""
+    """Yield one finding for the whole project: it costs nothing but noise, so one line is enough."""
+    uses: list[Use] = []
+    old_torch: set[str] = set()
     for module in facts.code.files.modules.values():
         if is_inference_path(module.name) or "cuda" not in module.source.text:
             continue
+        found = [*_deprecated_names(module), *_unused_imports(module)]
         torch = facts.code.version(facts.code.unit_of(module), "torch")
-        yield from _deprecated_names(module, torch)
-        yield from _unused_imports(module)
+        if torch is not None and older(torch, _GENERIC_SCALER_SINCE) and any(use.name == "GradScaler" for use in found):
+            old_torch.add(torch)
+        uses += found
+    if uses:
+        yield _finding(uses, sorted(old_torch))
 
 
-def _deprecated_names(module: Module, torch: str | None) -> Iterator[CodeFinding]:
-    """Yield one finding for each deprecated name that a module uses, at its import and at every use."""
+def _finding(uses: list[Use], old_torch: list[str]) -> CodeFinding:
+    names = sorted({use.name for use in uses})
+    places = sorted({(use.place.path, use.place.line, use.place.end_line) for use in uses})
+    (path, line, _), *_ = places
+    _, *others = (CodePlace(path=path, line=line, end_line=end) for path, line, end in places)
+    finding = build.at_line(
+        path,
+        line,
+        "VC108",
+        Severity.NOTE,
+        f"{enumerated([f'{_PACKAGE}.{name}' for name in names])} {'is' if len(names) == 1 else 'are'} deprecated "
+        "since torch 2.4, which warns at each call",
+        remedy=" ".join(_remedies(names, old_torch)),
+        url=_URL,
+        also=tuple(others),
+        safe_edits=tuple(edit for use in uses for edit in use.edits),
+    )
+    return finding.model_copy(update={"end_line": places[0][2]})
+
+
+def _remedies(names: list[str], old_torch: list[str]) -> Iterator[str]:
+    for name in names:
+        yield f"Write {_REPLACEMENTS[name]} instead of {name}, and delete imports that are not used."
+    if "autocast" in names:
+        yield "Keep the dtype: without it, the new autocast takes the dtype of the region around it."
+    if old_torch:
+        yield f"Keep GradScaler where torch {enumerated(old_torch)} is pinned: torch.amp.GradScaler exists since 2.3."
+
+
+def _deprecated_names(module: Module) -> Iterator[Use]:
+    """Yield the uses of deprecated names in a module, and the imports of what is used."""
     calls = {call.node.func: call.node for call in module.calls}
-    uses: dict[str, list[ast.expr]] = defaultdict(list)
+    used: set[str] = set()
     for node in walk(module.source.tree):
         if isinstance(node, ast.Attribute | ast.Name) and isinstance(node.ctx, ast.Load):
             package, _, name = module.dotted(node).rpartition(".")
             if package == _PACKAGE and name in _REPLACEMENTS:
-                uses[name].append(node)
-    for name, nodes in uses.items():
-        imports = _imports_of(module, name) if any(isinstance(node, ast.Name) for node in nodes) else []
-        first, *others = sorted([*imports, *nodes], key=lambda node: build.span(module, node)[1])
-        yield build.at_node(
-            module,
-            first,
-            "VC108",
-            Severity.NOTE,
-            f"{_PACKAGE}.{name} is deprecated since torch 2.4",
-            remedy=_remedy(name, torch),
-            url=_URL,
-            also=tuple(build.place_of(module, node) for node in others),
-            safe_edits=tuple(edit for node in nodes for edit in _renaming(module, node, calls.get(node))),
-        )
-
-
-def _remedy(name: str, torch: str | None) -> str:
-    if name == "GradScaler" and older(torch, _GENERIC_SCALER_SINCE):
-        return f"The pinned torch {torch} has no torch.amp.GradScaler: keep it until 2.3."
-    return (
-        f"Write {_REPLACEMENTS[name]}; a plain renaming of autocast would change what it means inside another region."
-    )
+                used.update([name] if isinstance(node, ast.Name) else [])
+                yield Use(build.place_of(module, node), name, _renaming(module, node, calls.get(node)))
+    for name in sorted(used):
+        for statement in _imports_of(module, name):
+            yield Use(build.place_of(module, statement), name)
 
 
 def _imports_of(module: Module, name: str) -> list[ast.stmt]:
@@ -107,7 +133,7 @@ def _renaming(module: Module, node: ast.expr, call: ast.Call | None) -> tuple[Ed
     )
 
 
-def _unused_imports(module: Module) -> Iterator[CodeFinding]:
+def _unused_imports(module: Module) -> Iterator[Use]:
     used_names = {node.id for node in walk(module.source.tree) if isinstance(node, ast.Name)}
     # A package's __init__ and a module with __all__ import names for others.
     if module.name.endswith("__init__.py") or "__all__" in used_names:
@@ -116,13 +142,5 @@ def _unused_imports(module: Module) -> Iterator[CodeFinding]:
         for alias in statement.names:
             local = alias.asname or alias.name
             if local not in used_names and alias.name in _REPLACEMENTS:
-                yield build.at_node(
-                    module,
-                    statement,
-                    "VC108",
-                    Severity.NOTE,
-                    f"the deprecated {_PACKAGE}.{alias.name} is imported and never used",
-                    remedy="Delete the import.",
-                    url=_URL,
-                    safe_edits=(change.remove_import(module, statement, local),),
-                )
+                edit = change.remove_import(module, statement, local)
+                yield Use(build.place_of(module, statement), alias.name, (edit,))

@@ -8,12 +8,12 @@ from vc2doctor.core.invocation import BF16_PATCH, Invocation
 from vc2doctor.core.wording import counted
 from vc2doctor.findings import Severity
 from vc2doctor.linter.model import CodeFinding, Diagnosis, FixResult, LintPlan, LintReport, undiagnosed
+from vc2doctor.report.terminal import lint_coverage as coverage
 from vc2doctor.report.terminal.lines import (
     MARK_OF_SEVERITY,
     Line,
     Marks,
     command_line,
-    counted_by_severity,
     printable,
     text_line,
 )
@@ -37,6 +37,9 @@ def render(report: LintReport, marks: Marks) -> Iterator[Line]:
     """Yield the lines of the report."""
     # The printed paths are relative to the working directory, so that a terminal or an editor can open them.
     prefix = "" if report.root == "." else f"{report.root}/"
+    if report.verdict == "not-judged":
+        # First, so that nobody takes a short report for a good one.
+        yield verdict_line(report, marks)
     title = f"vc2doctor {report.doctor}: {counted(report.files, 'file')} read in {report.seconds:.1f} s"
     yield Line(Text(title, "bold"))
     yield from _settings(report, marks)
@@ -51,6 +54,8 @@ def render(report: LintReport, marks: Marks) -> Iterator[Line]:
     yield from _notes([finding for finding in single_findings if finding.severity is Severity.NOTE], marks, prefix)
     if report.fix is not None:
         yield from _fix(report.fix, marks, report.plan)
+    yield Line(Text())
+    yield from coverage.render(report, prefix)
     yield Line(Text())
     yield verdict_line(report, marks)
 
@@ -83,7 +88,10 @@ def _diagnosis(diagnosis: Diagnosis, marks: Marks, prefix: str, invocation: Invo
             yield text_line(f"if missed: {finding.if_missed}", "dim", indent=9)
         previous = finding
     folder = f"{prefix}{diagnosis.unit}".rstrip("/") or "."
-    yield text_line("Change all of them together. See the change as a patch first:")
+    advice = "Change all of them together."
+    if diagnosis.severity is Severity.NOTE:
+        advice = "Nothing has to change. For bfloat16, change all of them together."
+    yield text_line(f"{advice} See the change as a patch first:")
     yield command_line(invocation.again(*BF16_PATCH, arguments=(folder,)))
 
 
@@ -119,9 +127,10 @@ def _notes(notes: list[CodeFinding], marks: Marks, prefix: str) -> Iterator[Line
     mark, style = marks("note")
     yield Line(Text())
     for note in notes:
-        for place in note.places:
-            head = f"{mark} {note.id} note  {printable(prefix + place.location)}  "
-            yield Line(Text.assemble("  ", (head, style), printable(note.message)))
+        first, *others = note.places
+        more = f" and {counted(len(others), 'more place')}" if others else ""
+        head = f"{mark} {note.id} note  {printable(prefix + first.location)}{more}  "
+        yield Line(Text.assemble("  ", (head, style), printable(note.message)))
 
 
 def _fix(fix: FixResult, marks: Marks, plan: LintPlan) -> Iterator[Line]:
@@ -147,15 +156,39 @@ def _fix(fix: FixResult, marks: Marks, plan: LintPlan) -> Iterator[Line]:
 
 
 def verdict_line(report: LintReport, marks: Marks) -> Line:
-    """Return the line with the number of findings, and what was silenced."""
+    """Return the line with the verdict: the number of findings, or why there is none, and what was silenced."""
+    totals = report.totals
+    counts = (
+        *((totals.diagnoses, "diagnosis" if totals.diagnoses == 1 else "diagnose"),),
+        *((totals.errors, "error"), (totals.warnings, "warning"), (totals.notes, "note")),
+    )
+    found = ", ".join(counted(number, noun) for number, noun in counts if number)
+    if report.verdict == "not-judged":
+        kind, verdict = "warn", " ".join(("Not judged.", *report.coverage.not_judged, f"{found}." if found else ""))
+    elif report.verdict == "clean":
+        kind, verdict = "none", _nothing_found(report)
+    else:
+        worst = max((*report.diagnoses, *report.findings), key=lambda finding: finding.severity.rank).severity
+        kind, verdict = MARK_OF_SEVERITY[worst], f"{found}."
+    mark, style = marks(kind)
+    return Line(Text.assemble((f"{mark} {verdict.strip()}", style), _silenced(report)))
+
+
+def _nothing_found(report: LintReport) -> str:
+    unclear = len(report.coverage.not_understood)
+    if not unclear:
+        return "No rule fired on the code above."
+    return f"No rule fired on the code above, and {counted(unclear, 'place')} in it {_was(unclear)} not understood."
+
+
+def _was(number: int) -> str:
+    return "was" if number == 1 else "were"
+
+
+def _silenced(report: LintReport) -> str:
     silenced = ""
     if report.silenced:
         silenced += f" {counted(report.silenced, 'place')} ignored by comments or per-file ignores."
     if report.switched_off:
         silenced += f" {counted(report.switched_off, 'finding')} of rules that are off."
-    if not report.findings:
-        mark, style = marks("good")
-        return Line(Text.assemble((f"{mark} No contradiction found in this code.", style), silenced))
-    worst = max(report.findings, key=lambda finding: finding.severity.rank).severity
-    mark, style = marks(MARK_OF_SEVERITY[worst])
-    return Line(Text.assemble((f"{mark} {counted_by_severity(report.findings)}.", style), silenced))
+    return silenced

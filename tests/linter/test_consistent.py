@@ -1,0 +1,72 @@
+"""Training that is consistently float16 with loss scaling is a note, unless the model is known to overflow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vc2doctor.findings import Severity
+from vc2doctor.linter.run import LintTask, apply_rules
+
+LOOP = """\
+import torch
+from peft import get_peft_model
+from transformers import AutoModel
+
+def train(batches, config):
+    model = {load}
+    scaler = torch.cuda.amp.GradScaler(enabled={scaler})
+    for batch in batches:
+        with {region}:
+            loss = model(batch)
+        {backward}
+        scaler.step(optimizer)
+        scaler.update()
+"""
+FLOAT16 = "torch.cuda.amp.autocast()"
+CONSISTENT = {
+    "load": "Net()",
+    "scaler": "True",
+    "region": FLOAT16,
+    "backward": "scaler.scale(loss).backward()",
+}
+ADAPTERS = "get_peft_model(AutoModel.from_pretrained('{}', torch_dtype=torch.float16))"
+
+
+def severities(folder: Path, **changes: str) -> tuple[set[Severity], list[str], list[Severity]]:
+    """Return the severities of the float16 places, and the titles and severities of the diagnoses."""
+    (folder / "train.py").write_text(LOOP.format(**{**CONSISTENT, **changes}), encoding="utf-8")
+    result = apply_rules(LintTask(paths=(folder,)))
+    places = {finding.severity for finding in result.findings if finding.cause == "float16"}
+    return places, [each.title for each in result.diagnoses], [each.severity for each in result.diagnoses]
+
+
+@pytest.mark.parametrize("load", ["Net()", ADAPTERS.format("facebook/opt-1.3b"), ADAPTERS.format("some/model")])
+def test_consistent_float16_is_a_note_that_says_so(load: str, tmp_path: Path) -> None:
+    places, titles, diagnoses = severities(tmp_path, load=load)
+    assert places == {Severity.NOTE}
+    assert diagnoses == [Severity.NOTE]
+    assert "trains in float16 with loss scaling, which is consistent" in titles[0]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"scaler": "False"},
+        {"backward": "loss.backward()"},
+        {"load": "AutoModel.from_pretrained('some/model', torch_dtype=torch.float16)"},
+        {"load": "AutoModel.from_pretrained('some/model', torch_dtype=torch.bfloat16)"},
+    ],
+)
+def test_inconsistent_float16_stays_a_warning(change: dict[str, str], tmp_path: Path) -> None:
+    places, titles, _ = severities(tmp_path, **change)
+    assert Severity.WARNING in places
+    assert not any("is consistent" in title for title in titles)
+
+
+def test_model_that_is_known_to_overflow_stays_an_error(tmp_path: Path) -> None:
+    places, titles, diagnoses = severities(tmp_path, load=ADAPTERS.format("mistralai/Mistral-7B-v0.1"))
+    assert Severity.ERROR in places
+    assert diagnoses == [Severity.ERROR]
+    assert "its model overflows float16" in titles[0]

@@ -1,0 +1,52 @@
+"""Recognizes training that is consistently float16 with loss scaling: its float16 places are no faults."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+
+from vc2doctor.findings import Severity
+from vc2doctor.linter.analyse.facts import Facts
+from vc2doctor.linter.analyse.loss_scaling import compute_dtypes, scale_calls, scalers_of
+from vc2doctor.linter.analyse.resolve import Unit
+from vc2doctor.linter.analyse.values import BFLOAT16, FLOAT16
+from vc2doctor.linter.model import CodeFinding
+
+_ADAPTER_CALLS = ("get_peft_model", "inject_adapter_in_model")
+
+
+def is_scaled_float16(facts: Facts, unit: Unit) -> bool:
+    """Return whether every training loop of a unit computes in float16 under an enabled scaler, and nothing is bfloat16.
+
+    Weights that are loaded in float16 and have no adapters are trained as a whole, on which a scaler raises: then the
+    answer is no. It is also no where a dtype is not known.
+    """
+    loops = [(loop, compute_dtypes(facts, unit, loop)) for loop in facts.loops.of(unit)]
+    in_autocast = [(loop, dtypes) for loop, dtypes in loops if dtypes]
+    if not in_autocast or any(dtypes != {FLOAT16} for _, dtypes in in_autocast):
+        return False
+    loads = [load for load in facts.weights.trained_loads(unit) if not load.is_inert]
+    has_adapters = any(name in unit.calls for name in _ADAPTER_CALLS)
+    if any(BFLOAT16 in load.dtypes or (FLOAT16 in load.dtypes and not has_adapters) for load in loads):
+        return False
+    return all(
+        scale_calls(facts, loop) and any(scaler.enabled != {False} for scaler in scalers_of(facts, unit, loop))
+        for loop, _ in in_autocast
+    )
+
+
+def with_severities(facts: Facts, findings: Iterable[CodeFinding]) -> Iterator[CodeFinding]:
+    """Yield the findings; the float16 places of consistent units are notes.
+
+    They keep their severities where one of them is an error, which means that the model is known to overflow.
+    """
+    by_folder: dict[str, list[CodeFinding]] = defaultdict(list)
+    for finding in findings:
+        if finding.cause == "float16":
+            by_folder[facts.code.folder_of(finding.file)].append(finding)
+        else:
+            yield finding
+    for folder, places in by_folder.items():
+        unit = facts.code.units.get(folder)
+        overflows = any(place.severity is Severity.ERROR for place in places)
+        is_consistent = unit is not None and not overflows and is_scaled_float16(facts, unit)
+        for place in places:
+            yield place.model_copy(update={"severity": Severity.NOTE}) if is_consistent else place
