@@ -252,6 +252,8 @@ class _ProjectReader:
             *self._modules,
             *(config.name for config in self._configs),
             *(launch.script for launch in self._launches),
+            # Rules about names read these, too.
+            *self._unparsed,
         ]
         folders = {name: self._unit_folder(name) for name in names}
         return ProjectFiles(
