@@ -20,11 +20,13 @@ class LintRequest(Data):
 
     paths: tuple[Path, ...]
     precision: Literal["bf16"] | None = None
-    """With a fix: switch the whole project to this precision."""
+    """With a fix: switch each program to this precision, completely or not at all."""
     fix: bool = False
     unsafe_fixes: bool = False
     diff: bool = False
     """Show the change as a patch, and write nothing."""
+    allow_dirty: bool = False
+    """Write files that have uncommitted changes, too. Git cannot restore those."""
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     fail_on: Severity = Severity.ERROR
@@ -67,7 +69,9 @@ def lint(request: LintRequest, folder: Path) -> LintReport:
         return report(task, result, start_time)
     from vc2doctor.linter.fix.transaction import fix  # noqa: PLC0415 - only here LibCST is needed
 
-    fix_result, result_after = fix(task, result, unsafe=request.unsafe_fixes, write=not request.diff)
+    fix_result, result_after = fix(
+        task, result, unsafe=request.unsafe_fixes, write=not request.diff, allow_dirty=request.allow_dirty
+    )
     return report(task, result_after, start_time, fix_result)
 
 

@@ -10,7 +10,7 @@ from libcst.metadata import MetadataWrapper, PositionProvider
 
 from vc2doctor.linter.model import Edit, FixError
 
-_LINE_KINDS = ("insert-line", "replace-in-line")
+_LINE_KINDS = ("insert-line", "replace-in-line", "replace-span")
 _COMMENT_KINDS = ("replace-in-comments", "add-comment")
 
 MAX_TREE_DEPTH = 400
@@ -37,8 +37,12 @@ def _edit_lines(text: str, edits: list[Edit]) -> str:
     # Not splitlines: it also splits at form feeds, which end a line neither in Python nor in YAML.
     lines = text.split("\n")
     # From the last line to the first, so that an inserted line does not move the places of other edits.
-    for edit in sorted(edits, key=lambda edit: -edit.line):
+    for edit in sorted(edits, key=lambda edit: (-edit.line, -edit.column)):
         index = edit.line - 1
+        if edit.kind == "replace-span":
+            before, after = lines[index][: edit.column], lines[edit.end_line - 1][edit.end_column :]
+            lines[index : edit.end_line] = f"{before}{edit.text}{after}".split("\n")
+            continue
         if edit.kind == "replace-in-line":
             lines[index] = lines[index].replace(edit.old or "", edit.text)
             continue
@@ -133,10 +137,20 @@ class _Rewriter(cst.CSTTransformer):
         for edit in self._edits_of(original_node, "set-keyword"):
             self.applied.add(edit)
             updated_node = _with_keyword(updated_node, edit.name or "", edit.text)
+        for edit in self._edits_of(original_node, "rename-keyword"):
+            self.applied.add(edit)
+            updated_node = _with_renamed_keyword(updated_node, edit.name or "", edit.text)
         for edit in self._edits_of(original_node, "prepend-argument"):
             self.applied.add(edit)
             argument = cst.Arg(cst.parse_expression(edit.text))
             updated_node = updated_node.with_changes(args=[argument, *updated_node.args])
+        return updated_node
+
+    def leave_Attribute(self, original_node: cst.Attribute, updated_node: cst.Attribute) -> cst.Attribute:
+        """Rename an attribute; what is before the dot stays as it is written."""
+        for edit in self._edits_of(original_node, "rename-attribute"):
+            self.applied.add(edit)
+            updated_node = updated_node.with_changes(attr=cst.Name(edit.text))
         return updated_node
 
     def leave_ImportFrom(
@@ -195,6 +209,16 @@ def _with_keyword(call: cst.Call, name: str, text: str) -> cst.Call:
             return call.with_changes(args=arguments)
     no_spaces = cst.AssignEqual(whitespace_before=cst.SimpleWhitespace(""), whitespace_after=cst.SimpleWhitespace(""))
     return _with_last_argument(call, cst.Arg(keyword=cst.Name(name), value=value, equal=no_spaces))
+
+
+def _with_renamed_keyword(call: cst.Call, old: str, new: str) -> cst.Call:
+    arguments = [
+        argument.with_changes(keyword=cst.Name(new))
+        if argument.keyword is not None and argument.keyword.value == old
+        else argument
+        for argument in call.args
+    ]
+    return call.with_changes(args=arguments)
 
 
 def _with_last_argument(call: cst.Call, added: cst.Arg) -> cst.Call:
