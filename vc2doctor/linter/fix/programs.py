@@ -13,6 +13,8 @@ from vc2doctor.linter.fix.tokens.scripts import Command, commands
 from vc2doctor.linter.fix.view import ProjectView
 
 _LIBRARY_COMMANDS = re.compile(r"(^|[\s/])(llamafactory-cli|swift|axolotl|fairseq-train|xtuner|accelerate)(\s|$)")
+_ENTRY = re.compile(r"^if\s+__name__\s*==\s*['\"]__main__['\"]|^@\w+\.automain|^@hydra\.main", re.MULTILINE)
+"""What a file has that is run: the guard, and the decorators of sacred and hydra."""
 MAX_TEXT_LENGTH = 200
 """Characters of a text in code that can be the path of a configuration."""
 
@@ -59,12 +61,12 @@ class _Builder:
         launched = {name for command in self._commands for name in self._entries_of(command)}
         for name in (*self._view.python_names, *self._notebooks()):
             is_entry = name in launched or name.endswith(".ipynb") or self._is_script(name)
-            if (
-                is_entry
-                and (name in launched or not is_inference_path(name))
-                and name not in self._view.python_settings
-            ):
+            if is_entry and name not in self._view.python_settings and not self._infers(name):
                 yield name
+
+    def _infers(self, name: str) -> bool:
+        """Return whether the path of a file says that it evaluates or serves, and the file itself does not train."""
+        return is_inference_path(name) and not self._module_trains(name)
 
     def _notebooks(self) -> list[str]:
         return [name for name in self._view.facts.code.files.modules if name.endswith(".ipynb")]
@@ -77,10 +79,7 @@ class _Builder:
         ):
             return True
         text = self._view.text(name)
-        return (
-            "__main__" in text
-            and re.search(r"^if\s+__name__\s*==\s*['\"]__main__['\"]", text, re.MULTILINE) is not None
-        )
+        return _ENTRY.search(text) is not None
 
     def of_entries(self) -> Iterator[Program]:
         """Yield a program for each entry that trains and each script that starts it."""

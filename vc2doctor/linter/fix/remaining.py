@@ -1,7 +1,7 @@
 """Judges one program after the edits: which mentions of float16 remain, which of them may, and which refuse the change.
 
-The judge asks no rule. It looks at every node of the code, every key and every command that reaches the program. What it
-does not understand refuses the change.
+The judge asks no rule. It looks at every node of the code, every key and every command that reaches the program. It
+refuses the change for what it does not understand.
 """
 
 import ast
@@ -130,6 +130,7 @@ def context_of(view: ProjectView, program: Program) -> Context:
         trainer_classes=trainer_classes,
         own_flags=frozenset(flags),
         reads=frozenset(_reads(nodes)),
+        mentions=frozenset(_mentions(nodes)),
         parses_trainer_arguments=any(call_name(call) in ("HfArgumentParser", "TrlParser") for call in calls),
         reads_dtype_by_name=any(
             call_name(call) == "getattr" and call.args and last_name(call.args[0]) == "torch" for call in calls
@@ -163,6 +164,13 @@ def _reads(nodes: list[ast.AST]) -> Iterator[str]:
             case ast.Call(args=[_, ast.Constant(value=str(name)), *_]) if call_name(node) == "getattr":
                 yield name
             case ast.Call(args=[ast.Constant(value=str(name)), *_]) if call_name(node) in ("get", "pop"):
+                yield name
+
+
+def _mentions(nodes: list[ast.AST]) -> Iterator[str]:
+    for node in nodes:
+        match node:
+            case ast.Attribute(attr=name) | ast.Name(id=name) | ast.Constant(value=str(name)):
                 yield name
 
 

@@ -42,6 +42,8 @@ def is_compared(code: CodeFile, node: ast.AST) -> bool:
 
 def is_choice(code: CodeFile, node: ast.AST) -> bool:
     """Return whether a value stands beside its bfloat16 counterpart: ``{"fp16": …, "bf16": …}``, ``choices=[…]``."""
+    if _is_under_a_key(code, node):
+        return True
     for parent in code.ancestors(node):
         if isinstance(parent, ast.List | ast.Tuple | ast.Set | ast.Dict):
             if BFLOAT16.search(ast.unparse(parent)):
@@ -52,6 +54,22 @@ def is_choice(code: CodeFile, node: ast.AST) -> bool:
             return parent.arg == "choices"
         elif not isinstance(parent, ast.Attribute):
             return False
+    return False
+
+
+def _is_under_a_key(code: CodeFile, node: ast.AST) -> bool:
+    """Return whether a value belongs to float16's key of a table: ``{"fp16": region(torch.float16), "bf16": …}``."""
+    child = node
+    for parent in code.ancestors(node):
+        if isinstance(parent, ast.stmt):
+            return False
+        if isinstance(parent, ast.Dict) and child in parent.values:
+            key = parent.keys[parent.values.index(child)]
+            names = [str(each.value) for each in parent.keys if isinstance(each, ast.Constant)]
+            is_of_float16 = isinstance(key, ast.Constant) and str(key.value).lower() in ("fp16", "float16", "half")
+            if is_of_float16 and any(BFLOAT16.search(name) for name in names):
+                return True
+        child = parent
     return False
 
 

@@ -125,26 +125,29 @@ def _key_of(code: CodeFile, node: ast.AST) -> str:
     """Return the name that a value is given to: an argument, a target, a key, or a flag of a parser."""
     child: ast.AST = node
     for parent in code.ancestors(node):
-        match parent:
-            case ast.keyword(arg=str(name)) if name != "default":
-                return name
-            case ast.Call() if call_name(parent) in ("add_argument", "option", "add_option"):
-                flags = [each.value for each in parent.args if isinstance(each, ast.Constant)]
-                return str(flags[-1]).lstrip("-").replace("-", "_") if flags else ""
-            case ast.Assign(targets=[target]):
-                return _last_part(target)
-            case ast.AnnAssign(target=target):
-                return _last_part(target)
-            case ast.arguments():
-                return _parameter(parent, child)
-            case ast.Dict(keys=keys, values=values):
-                index = next((index for index, value in enumerate(values) if value is child), None)
-                key = keys[index] if index is not None else None
-                return str(key.value) if isinstance(key, ast.Constant) else ""
-            case ast.stmt():
-                return ""
+        name = _name_from(parent, child)
+        if name is not None:
+            return name
         child = parent
     return ""
+
+
+def _name_from(parent: ast.AST, child: ast.AST) -> str | None:
+    """Return the name that ``parent`` gives to ``child``; ``None``: it gives none, and what is around it decides."""
+    match parent:
+        case ast.keyword(arg=str(name)) if name != "default":
+            return name
+        case ast.Call() if call_name(parent) in ("add_argument", "option", "add_option"):
+            flags = [each.value for each in parent.args if isinstance(each, ast.Constant)]
+            return str(flags[-1]).lstrip("-").replace("-", "_") if flags else ""
+        case ast.Assign(targets=[target]) | ast.AnnAssign(target=target):
+            return _last_part(target)
+        case ast.arguments():
+            return _parameter(parent, child)
+        case ast.Dict(keys=keys, values=values):
+            key = next((key for key, value in zip(keys, values, strict=True) if value is child), None)
+            return str(key.value) if isinstance(key, ast.Constant) else ""
+    return "" if isinstance(parent, ast.stmt) else None
 
 
 def _last_part(target: ast.expr) -> str:

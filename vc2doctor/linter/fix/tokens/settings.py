@@ -20,6 +20,9 @@ from vc2doctor.linter.fix.tokens.token import (
 from vc2doctor.linter.model import Edit
 
 _FLOAT16 = re.compile(r"(?<![a-z])(float16|fp16|half)(?![a-z])", re.IGNORECASE)
+_WORDS = re.compile(rf"{_FLOAT16.pattern}|precision|dtype|{QUANTIZED.pattern}", re.IGNORECASE)
+"""A file without any of these words says nothing about float16. It is not parsed."""
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TRAINER_KEYS = {
     *(
         "per_device_train_batch_size",
@@ -62,9 +65,11 @@ class Entry(NamedTuple):
 
 def find(name: str, text: str, context: Context) -> Iterator[Token]:
     """Yield the tokens of a YAML or JSON file."""
+    if not _WORDS.search(text):
+        return
     try:
         # YAML has no tabs between tokens, and JSON has; a space is as wide.
-        root = yaml.compose(text.replace("\t", " "), Loader=yaml.SafeLoader)
+        root = yaml.compose(text.replace("\t", " "), Loader=_LOADER)
     except (yaml.YAMLError, RecursionError, ValueError):
         for number, line in enumerate(text.split("\n"), 1):
             if _FLOAT16.search(line.partition("#")[0]):

@@ -20,6 +20,7 @@ from vc2doctor.linter.read.module import last_name
 _MAPPINGS = {"dict", "EasyDict", "edict", "Namespace", "SimpleNamespace", "Munch", "update", "defaultdict"}
 _DEFINING_CALLS = ("add_argument", "add_option", "option", "field", "Field")
 _LIGHTNING = ("Trainer", "Fabric", "LightningCLI", "MixedPrecision", "MixedPrecisionPlugin")
+_PRECISION = 'it is not known who reads this precision. Lightning takes "bf16" instead.'
 _OWN_SWITCH = "a switch of this program: every dtype, region and scaler that follows it is judged where it is written"
 
 
@@ -46,6 +47,9 @@ def is_trainer_class(name: str, context: Context) -> bool:
 def _in_call(code: CodeFile, call: ast.Call, context: Context) -> Token | None:
     name = call_name(call)
     for each in call.keywords:
+        if name in _DEFINING_CALLS and each.arg == "default" and is_constant(each.value, 16):
+            is_precision = any(is_constant(argument, "--precision", "precision") for argument in call.args)
+            return code.refused(call, _PRECISION) if is_precision else None
         if each.arg == "precision" and name in _LIGHTNING and is_constant(each.value, 16):
             if code.is_own(call.func, context):
                 return code.kept(call, _OWN_SWITCH)
@@ -83,6 +87,8 @@ def _trainer_switch(code: CodeFile, call: ast.Call, name: str, value: ast.expr) 
 
 def _in_dict(code: CodeFile, node: ast.Dict, context: Context) -> Token | None:
     for key, value in zip(node.keys, node.values, strict=True):
+        if is_constant(key, "precision") and is_constant(value, 16):
+            return code.refused(value, _PRECISION)
         if isinstance(key, ast.Constant) and isinstance(key.value, str) and SWITCH.match(key.value):
             has_bf16 = any(isinstance(each, ast.Constant) and each.value == "bf16" for each in node.keys)
             return _switch_of_dict(code, key, value, context, has_bf16=has_bf16)
@@ -136,21 +142,31 @@ def _name_of(target: ast.expr) -> str:
 def _assigned(
     code: CodeFile, node: ast.Assign | ast.AnnAssign, name: str, value: ast.expr, context: Context
 ) -> Token | None:
+    if name == "precision" and is_constant(value, 16):
+        return code.refused(node, _PRECISION)
     if not SWITCH.match(name) or is_off(value):
         return None
     if _enabled(value) is not None:
         return _assigned_block(code, node, value)
+    reason = _why_refused(code, node, name, value, context)
+    if reason is not None:
+        return code.refused(node, reason)
+    return code.kept(node, _OWN_SWITCH) if is_true(value) else None
+
+
+def _why_refused(
+    code: CodeFile, node: ast.Assign | ast.AnnAssign, name: str, value: ast.expr, context: Context
+) -> str | None:
+    """Return why the value of a switch cannot be judged."""
     if isinstance(value, ast.Dict) or call_name(value) == "dict":
-        return code.refused(
-            node, "this turns float16 on in MMCV, which has no bfloat16 there. Use mmengine's AmpOptimWrapper."
-        )
+        return "this turns float16 on in MMCV, which has no bfloat16 there. Use mmengine's AmpOptimWrapper."
     cls = next((each for each in code.ancestors(node) if isinstance(each, ast.ClassDef)), None)
     default = keyword(value, "default") if isinstance(value, ast.Call) else value
     if cls is not None and cls.name in context.trainer_classes and is_true(default):
-        return code.refused(node, "the default of the trainer's flag is float16. Make bf16 the flag that is on.")
+        return "the default of the trainer's flag is float16. Make bf16 the flag that is on."
     if code.is_settings and is_true(value) and name not in context.reads:
-        return code.refused(node, "nothing in this program reads this key by its name, so it is not known who does.")
-    return code.kept(node, _OWN_SWITCH) if is_true(value) else None
+        return "nothing in this program reads this key by its name, so it is not known who does."
+    return None
 
 
 def _assigned_block(code: CodeFile, node: ast.Assign | ast.AnnAssign, value: ast.expr) -> Token | None:

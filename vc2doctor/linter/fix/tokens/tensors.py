@@ -22,17 +22,10 @@ _SAFE_METHODS = {
     *("multinomial", "randperm", "randint", "eq", "ne", "gt", "lt", "uint8", "from_numpy", "arange", "tensor", "char"),
 }
 _PASSING_METHODS = {
-    "cpu",
-    "detach",
-    "clone",
-    "squeeze",
-    "unsqueeze",
-    "flatten",
-    "contiguous",
-    "cuda",
-    "data",
-    "permute",
+    *("cpu", "detach", "clone", "squeeze", "unsqueeze", "flatten", "contiguous", "cuda", "permute", "view", "reshape"),
+    *("sum", "max", "min", "transpose", "t", "repeat", "expand"),
 }
+"""Methods of a tensor whose result has its dtype."""
 _DATA_WORDS = {
     "data",
     "dataset",
@@ -47,11 +40,11 @@ _DATA_WORDS = {
 }
 
 
-def find(code: CodeFile, node: ast.AST, _: Context) -> Token | None:
+def find(code: CodeFile, node: ast.AST, context: Context) -> Token | None:
     """Return the token of a node, or ``None``."""
     match node:
         case ast.Call(func=ast.Attribute(attr="numpy", value=receiver), args=[]):
-            return _numpy(code, node, receiver)
+            return _numpy(code, node, receiver, context)
         case ast.Subscript(value=ast.Call(func=ast.Attribute(attr="state_dict") as function), slice=key):
             return _scale(code, node, function, key)
         case ast.Attribute(attr="_scale" | "_growth_tracker") if "scaler" in words(ast.unparse(node.value)):
@@ -67,18 +60,21 @@ def _scale(code: CodeFile, node: ast.Subscript, function: ast.Attribute, key: as
     return code.converted(node, code.replaced(node, new), is_obstacle=True)
 
 
-def _numpy(code: CodeFile, call: ast.Call, receiver: ast.expr) -> Token | None:
-    if _is_data_code(code, call) or any(_is_safe(each) for each in ast.walk(receiver)):
+def _numpy(code: CodeFile, call: ast.Call, receiver: ast.expr, context: Context) -> Token | None:
+    if _is_data_code(code, call) or _is_dead(code, call, context) or any(map(_is_safe, ast.walk(receiver))):
         return None
-    named = words(_name_of(receiver))
-    if named & _WHOLE_NUMBER_WORDS:
+    start = _start_of(receiver)
+    named = words(last_name(start.func if isinstance(start, ast.Call) else start))
+    if named & _WHOLE_NUMBER_WORDS or _is_from_a_loader(code, call, start):
         return None
-    text = ast.unparse(receiver)
     if named & _FLOATING_WORDS:
-        return code.converted(call, code.replaced(receiver, f"{text}.float()"), is_obstacle=True)
-    if _is_repeatable(receiver):
+        return code.converted(call, code.replaced(receiver, f"{ast.unparse(receiver)}.float()"), is_obstacle=True)
+    tensor = _start_of(receiver, through_items=False)
+    if not any(isinstance(node, ast.Call | ast.NamedExpr | ast.Await) for node in ast.walk(tensor)):
+        # The dtype is not known, and whole numbers have to stay whole numbers.
+        text = ast.unparse(tensor)
         new = f"({text}.float() if {text}.dtype == torch.bfloat16 else {text})"
-        return code.converted(call, code.replaced(receiver, new), is_obstacle=True)
+        return code.converted(call, code.replaced(tensor, new), is_obstacle=True)
     reason = "NumPy has no bfloat16: .numpy() raises TypeError on such a tensor. Add .float() before it."
     return code.refused(call, reason, is_obstacle=True)
 
@@ -92,26 +88,58 @@ def _is_safe(node: ast.AST) -> bool:
     return isinstance(node, ast.Compare) or (isinstance(node, ast.Attribute) and node.attr == "dtype")
 
 
-def _name_of(receiver: ast.expr) -> str:
-    """Return the name of the tensor that a chain of methods starts from: ``logits`` of ``x.logits.cpu().detach()``."""
+def _start_of(receiver: ast.expr, *, through_items: bool = True) -> ast.expr:
+    """Return what a chain of methods starts from: ``x.logits`` of ``x.logits[0].cpu().detach()``.
+
+    Without ``through_items`` it is ``x.logits[0]``: what holds the items can be a list, which has no dtype.
+    """
     while True:
         match receiver:
             case ast.Call(func=ast.Attribute(attr=name, value=value)) if name in _PASSING_METHODS:
                 receiver = value
-            case ast.Attribute(attr="data", value=value) | ast.Subscript(value=value):
+            case ast.Attribute(attr="data", value=value):
                 receiver = value
-            case ast.Call(func=function):
-                return last_name(function)
+            case ast.Subscript(value=value) if through_items:
+                receiver = value
             case _:
-                return last_name(receiver)
+                return receiver
 
 
-def _is_repeatable(receiver: ast.expr) -> bool:
-    """Return whether an expression can be written twice: it only names, indexes and passes a tensor on."""
-    return all(
-        call_name(node) in _PASSING_METHODS
-        for node in ast.walk(receiver)
-        if isinstance(node, ast.Call | ast.NamedExpr | ast.Await | ast.Yield)
+def _is_from_a_loader(code: CodeFile, call: ast.Call, start: ast.expr) -> bool:
+    """Return whether a tensor is what a data loader gave, and was only moved since then."""
+    scopes = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Module)
+    scope = next((each for each in code.ancestors(call) if isinstance(each, scopes)), None)
+    if scope is None or not isinstance(start, ast.Name):
+        return False
+    nodes = [*ast.walk(scope)]
+    loops = [node for node in nodes if isinstance(node, ast.For) and _binds(node.target, start.id)]
+    assignments = [
+        node for node in nodes if isinstance(node, ast.Assign) and any(_binds(each, start.id) for each in node.targets)
+    ]
+    return (
+        bool(loops)
+        and all(words(ast.unparse(loop.iter)) & _DATA_WORDS for loop in loops)
+        and all(
+            call_name(each) in {*_PASSING_METHODS, "to", "device"}
+            for assignment in assignments
+            for each in ast.walk(assignment.value)
+            if isinstance(each, ast.Call)
+        )
+    )
+
+
+def _binds(target: ast.expr, name: str) -> bool:
+    return any(isinstance(node, ast.Name) and node.id == name for node in ast.walk(target))
+
+
+def _is_dead(code: CodeFile, node: ast.AST, context: Context) -> bool:
+    """Return whether code is in a function or class that nothing in the program mentions."""
+    return any(
+        isinstance(parent, ast.FunctionDef | ast.ClassDef)
+        and not parent.name.startswith("__")
+        and parent.name not in context.mentions
+        and not parent.decorator_list
+        for parent in code.ancestors(node)
     )
 
 

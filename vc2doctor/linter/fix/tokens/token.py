@@ -161,6 +161,8 @@ class Context:
     """The flags that its own argument parser declares: ``--fp16``."""
     reads: frozenset[str] = frozenset()
     """The attributes and keys that its code reads."""
+    mentions: frozenset[str] = frozenset()
+    """The names, attributes and texts in its code: what is not among them is never called."""
     parses_trainer_arguments: bool = False
     """Its command line takes the flags of transformers' TrainingArguments."""
     reads_dtype_by_name: bool = False
