@@ -30,6 +30,12 @@ from vc2doctor.cli.program import started_by
     help="Print the change as a patch for `git apply`, and write nothing. Exit code 1 only if a change is refused; the"
     " reasons go to stderr.",
 )
+@click.option(
+    "--gpu",
+    metavar="NAME",
+    help="With --fix: GPU that the code will train on, such as T4. It decides the precision: bf16, or float16 with loss"
+    " scaling on a GPU without bfloat16.",
+)
 @click.option("--allow-dirty", is_flag=True, help="Write files that have uncommitted changes, too.")
 @click.option(
     "--select", multiple=True, callback=shared.split_names, metavar="ID,…", help="Rules to run; default: all."

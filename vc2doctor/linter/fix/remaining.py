@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from vc2doctor.linter.analyse.stage import words
 from vc2doctor.linter.fix.programs import Program
-from vc2doctor.linter.fix.tokens import dtypes, libraries, regions, scripts, settings, switches, tensors
+from vc2doctor.linter.fix.tokens import dtypes, libraries, regions, scripts, settings, switches, tensors, to_float16
 from vc2doctor.linter.fix.tokens.token import CodeFile, Context, Token, call_name
 from vc2doctor.linter.fix.view import ProjectView
 from vc2doctor.linter.read.discover import mentions_precision
@@ -33,6 +33,8 @@ def tokens_of(view: ProjectView, program: Program) -> list[Token]:
 
 def _tokens_of(view: ProjectView, program: Program) -> list[Token]:
     context = context_of(view, program)
+    if view.target == "fp16":
+        return _bfloat16_tokens_of(view, program, context)
     # Programs that share their code share its tokens as well, because they have the same context.
     known = view.code_memory.get(program.code)
     if known is None:
@@ -44,6 +46,22 @@ def _tokens_of(view: ProjectView, program: Program) -> list[Token]:
     for command in _current_commands(view, program):
         tokens += _without_ignored(scripts.find(command, context), view.text(command.script))
     return [*tokens, *_unread(view, program), *_kernels(view, program)]
+
+
+def _bfloat16_tokens_of(view: ProjectView, program: Program, context: Context) -> list[Token]:
+    """Return what a GPU without bfloat16 cannot run, for the switch to float16 with loss scaling."""
+    tokens = [
+        token
+        for name in sorted(program.code)
+        if (code := view.code(name)) is not None
+        for node in code.nodes
+        if (token := to_float16.find(code, node, context)) is not None
+    ]
+    for name in sorted(program.settings):
+        tokens += to_float16.find_in_settings(name, view.text(name), context)
+    for command in _current_commands(view, program):
+        tokens += to_float16.find_in_command(command, context)
+    return [*tokens, *_unread(view, program)]
 
 
 def _current_commands(view: ProjectView, program: Program) -> Iterator[scripts.Command]:

@@ -1,4 +1,7 @@
-"""Switches the programs of a project to bfloat16: each of them completely, or not at all with the reasons."""
+"""Switches the programs of a project to another precision: each completely, or not at all with the reasons.
+
+The target is bfloat16; or float16 with loss scaling, for a GPU without bfloat16.
+"""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -85,6 +88,8 @@ class Switch:
 
     def _of_rules(self, view: ProjectView, program: Program, tokens: list[Token]) -> Iterator[str]:
         """Yield the places that are float16 for the rules, and for which the judge has no reason of its own."""
+        if view.target != "bf16":
+            return
         known = {(token.path, token.line) for token in tokens if token.stays is None}
         for finding in view.result.findings:
             is_float16 = finding.cause == "float16" and finding.severity is not Severity.NOTE
@@ -152,7 +157,7 @@ class Switch:
         view = ProjectView(self._task, self.after, self.edited.texts)
         reached = {name for candidate in self._candidates for name in candidate.program.files}
         reached |= {name for program in self._idle for name in program.files}
-        for name in sorted(view.python_names - reached) if changed else ():
+        for name in sorted(view.python_names - reached) if changed and view.target == "bf16" else ():
             text = view.text(name)
             if ("float16" in text.replace("bfloat16", "") or ".half()" in text) and changed & view.imports.closure(
                 name
@@ -171,7 +176,7 @@ def _lines_of(findings: Iterable[CodeFinding]) -> dict[tuple[str, str | None, st
 def _computes_in_float16(view: ProjectView, program: Program) -> bool:
     if any(token.is_float16 for token in tokens_of(view, program)):
         return True
-    return any(
+    return view.target == "bf16" and any(
         place.file in program.files and (place.bf16_edits or place.severity is not Severity.NOTE)
         for place in view.float16_places
     )
@@ -179,9 +184,10 @@ def _computes_in_float16(view: ProjectView, program: Program) -> bool:
 
 def _edits(view: ProjectView, program: Program) -> Iterator[Edit]:
     """Yield the edits of a program. Where a rule has an edit for a statement, it comes before those of the tokens."""
+    places = view.float16_places if view.target == "bf16" else ()
     ruled = [
         edit
-        for place in view.float16_places
+        for place in places
         for edit in place.bf16_edits
         if edit.path in program.files and not edit.path.endswith(".ipynb")
     ]

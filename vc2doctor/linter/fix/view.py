@@ -24,6 +24,7 @@ class ProjectView:
         self.result = result
         self.facts = result.facts
         self.root = result.facts.code.files.root
+        self.target = task.precision
         self._overlay = overlay
         self._code: dict[str, CodeFile | None] = {}
         self.memory: dict[Any, list[Token]] = {}

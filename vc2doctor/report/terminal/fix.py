@@ -57,7 +57,9 @@ def _changed(fix: FixResult, marks: Marks, plan: LintPlan, prefix: str) -> Itera
     yield from (text_line(printable(f"{prefix}{file.path}: {counted(file.edits, 'edit')}")) for file in fix.files)
     for program in fix.programs:
         if program.outcome == "fixed":
-            yield text_line(f"{printable(program.name)} is bfloat16 {'now' if fix.written else 'after that'}.")
+            precision = "bfloat16" if plan.precision == "bf16" else "float16 with loss scaling"
+            when = "now" if fix.written else "after that"
+            yield text_line(f"{printable(program.name)} is {precision} {when}.")
     if plan.precision == "bf16":
         yield text_line("bfloat16 needs an Ampere or newer GPU. Check that this environment has one, and trains:")
         yield command_line(plan.invocation.other("check", ("--precision", "bf16")))

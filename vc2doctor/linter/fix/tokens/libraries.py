@@ -18,7 +18,13 @@ _FLOAT16_FUNCTION = re.compile(
     r"(^|_)(to_|as_|use_|enable_)?(fp16|float16)$|to_half$|^convert_.*(fp16|half)|^half_", re.IGNORECASE
 )
 _QUANTIZING = {"GPTQConfig", "AwqConfig", "AutoGPTQForCausalLM", "AutoAWQForCausalLM", "prepare_model_for_gptq"}
-_EXTENSION_PACKAGES = ("torch.utils.cpp_extension", "tinycudann", "spconv", "MultiScaleDeformableAttention")
+_EXTENSION_PACKAGES = (
+    "torch.utils.cpp_extension",
+    "tinycudann",
+    "spconv",
+    "MultiScaleDeformableAttention",
+    "cpm_kernels",
+)
 
 
 def find(code: CodeFile, node: ast.AST, context: Context) -> Token | None:

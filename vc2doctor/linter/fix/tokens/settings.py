@@ -131,7 +131,9 @@ def _block(start: Token, entry: Entry) -> Token | None:
         )
     inner = _mapping(bf16[1]) if isinstance(bf16[1], yaml.MappingNode) else {}
     other = inner["enabled"][1] if "enabled" in inner else None
-    if not isinstance(other, yaml.ScalarNode) or other.value.lower() in _ON:
+    if not isinstance(other, yaml.ScalarNode):
+        return start._replace(refuses='the bf16 block beside it has no key "enabled". Write it out.')
+    if other.value.lower() in _ON:
         return start._replace(refuses="both dtypes are on in this file. Turn the float16 block off.")
     return start._replace(edits=(_replaced(start.path, enabled, "false"), _replaced(start.path, other, "true")))
 
