@@ -103,13 +103,13 @@ def test_program_for_a_gpu_without_bfloat16_is_switched_completely_or_refused(na
 
 
 def test_program_is_fixed_beside_a_refused_one_that_shares_no_edited_file(tmp_path: Path) -> None:
-    shutil.copytree(PROGRAMS / "refused_apex" / "before", tmp_path / "apex")
-    shutil.copytree(PROGRAMS / "qlora_with_trainer" / "before", tmp_path / "qlora")
+    shutil.copytree(PROGRAMS / "refused_apex" / "before", tmp_path / "one")
+    shutil.copytree(PROGRAMS / "qlora_with_trainer" / "before", tmp_path / "two")
     result, _ = switch(tmp_path)
     outcomes = {program.name: program.outcome for program in result.programs}
-    assert outcomes == {"apex/train.py": "refused", "qlora/train.py": "fixed"}
-    assert texts(tmp_path / "qlora") == texts(PROGRAMS / "qlora_with_trainer" / "after")
-    assert texts(tmp_path / "apex") == texts(PROGRAMS / "refused_apex" / "before")
+    assert outcomes == {"one/train.py": "refused", "two/train.py": "fixed"}
+    assert texts(tmp_path / "two") == texts(PROGRAMS / "qlora_with_trainer" / "after")
+    assert texts(tmp_path / "one") == texts(PROGRAMS / "refused_apex" / "before")
 
 
 def test_file_whose_real_path_is_outside_is_refused_and_not_written(tmp_path: Path) -> None:
