@@ -179,11 +179,15 @@ class _Builder:
             yield Program(script, frozenset(), (*self._assignments(script), *used), frozenset(settings))
 
     def of_the_rest(self, reached: set[str]) -> Iterator[Program]:
-        """Yield a program for each unit with float16 code that no entry point reaches."""
+        """Yield a program for each unit with float16 code, or with nothing but training code, that no entry reaches."""
         by_unit: dict[str, set[str]] = defaultdict(set)
         for place in self._view.float16_places:
             if place.file not in reached:
                 by_unit[self._view.unit_of(place.file)].add(place.file)
+        served = {self._view.unit_of(name) for name in reached}
+        for name in self._view.facts.code.files.modules:
+            if self._view.unit_of(name) not in served and self._module_trains(name) and not is_inference_path(name):
+                by_unit[self._view.unit_of(name)].add(name)
         for unit, names in by_unit.items():
             closures = [self._view.imports.closure(name).files for name in names if name.endswith((".py", ".ipynb"))]
             scripts = {name for name in names if name in self._view.script_names}

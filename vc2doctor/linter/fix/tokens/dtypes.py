@@ -22,6 +22,8 @@ _OTHER_ARRAYS = ("numpy", "jax", "cupy", "tensorflow", "mlx")
 _READING_CALLS = ("get", "getattr", "hasattr", "pop", "setdefault", "has_attr")
 _PRINTING_CALLS = {"print", "info", "warning", "warn", "debug", "error", "log", "format", "print_rank_0", "rank0_print"}
 _FILE_KEYWORDS = ("variant", "revision", "help", "description", "metadata")
+_NAMING_KEYWORDS = ("dest", "metavar", "name", "key")
+"""Arguments that give something a name: ``add_argument("--half", dest="fp16")``."""
 _LIBRARY_CALLS = ("Accelerator", "from_pretrained", "from_config", "BitsAndBytesConfig", "pipeline", "LLM", "Fabric")
 """Calls whose libraries take both names of a dtype, or of a precision, as text."""
 
@@ -106,18 +108,17 @@ def _text(code: CodeFile, node: ast.Constant, text: str, context: Context) -> To
 
 def _is_no_precision(code: CodeFile, node: ast.Constant, parent: ast.AST | None, text: str) -> bool:
     """Return whether a text is a key that is read, a name in a message, or a word that only looks like a dtype."""
-    if isinstance(parent, ast.Expr | ast.JoinedStr | ast.FormattedValue):
+    if isinstance(parent, ast.Expr | ast.JoinedStr | ast.FormattedValue) or call_name(parent) in _PRINTING_CALLS:
         return True
     if isinstance(parent, ast.Dict) and node in parent.keys:
         # Keys are switches, or names in a table: see switches.py. The values of a table are judged one by one.
         return True
-    if isinstance(parent, ast.Subscript) and parent.slice is node:
+    is_named = isinstance(parent, ast.keyword) and parent.arg in _NAMING_KEYWORDS
+    if is_named or (isinstance(parent, ast.Subscript) and parent.slice is node):
         return True
     name = call_name(parent)
     if name in _READING_CALLS and isinstance(parent, ast.Call) and node in parent.args[:2]:
         return is_constant(parent.args[0], text) or name in ("getattr", "hasattr")
-    if name in _PRINTING_CALLS:
-        return True
     return text.strip().lower() in AMBIGUOUS_TEXTS and not PRECISION_KEY.search(_key_of(code, node))
 
 

@@ -80,10 +80,12 @@ def _switch(command: Command, line: Line, match: re.Match[str], value: str | Non
     start = Token(command.script, line.number, shortened(line.text))
     flag = f"--{match.group('name')}"
     new = flag.replace("fp16", "bf16").replace("float16", "bf16")
-    if flag in context.own_flags and new not in context.own_flags:
+    if flag in context.own_flags and (new == flag or new not in context.own_flags):
         return start._replace(stays=_OWN_SWITCH)
-    if new not in context.own_flags and not context.parses_trainer_arguments:
-        return start._replace(refuses=f"it is not known whether this program takes {new}. Say bfloat16 by hand.")
+    if new == flag or (new not in context.own_flags and not context.parses_trainer_arguments):
+        return start._replace(
+            refuses=f"it is not known what this program takes instead of {flag}. Say bfloat16 by hand."
+        )
     other = re.search(rf"{re.escape(new)}(?![\w-])", command.text)
     if other is not None:
         return _swapped(start, command, line, match, new)

@@ -7,11 +7,11 @@ from vc2doctor.linter.fix.tokens.token import CodeFile, Context, Token, call_nam
 from vc2doctor.linter.read.module import last_name
 
 _FLOATING_WORDS = {
-    *("logit", "logits", "output", "outputs", "out", "pred", "preds", "prob", "probs", "feature", "features", "feat"),
-    *("feats", "embed", "embeds", "embedding", "embeddings", "hidden", "loss", "losses", "score", "scores", "latents"),
-    *("latent", "image", "images", "img", "imgs", "video", "videos", "audio", "wav", "mel", "mels", "attn", "weight"),
-    *("weights", "attention", "reward", "rewards", "logprobs", "logprob", "noise", "sample", "samples", "hat", "f0"),
+    *("logit", "logits", "prob", "probs", "feature", "features", "feat", "feats", "embed", "embeds", "embedding"),
+    *("embeddings", "hidden", "loss", "losses", "score", "scores", "latent", "latents", "wav", "mel", "mels", "attn"),
+    *("attention", "weight", "weights", "reward", "rewards", "logprob", "logprobs", "noise"),
 }
+"""Names of tensors that are never whole numbers. Outputs and predictions can be token ids, and images can be bytes."""
 _WHOLE_NUMBER_WORDS = {
     *("label", "labels", "id", "ids", "idx", "idxs", "index", "indices", "token", "tokens", "mask", "masks", "target"),
     *("targets", "len", "lens", "length", "lengths", "gt", "class", "classes", "count", "counts", "perm", "order"),
@@ -85,7 +85,10 @@ def _is_safe(node: ast.AST) -> bool:
         return True
     if call_name(node) in ("to", "type", "astype"):
         return any(word in ast.unparse(node) for word in ("float32", "float64", "uint8", "int", "torch.float", "bool"))
-    return isinstance(node, ast.Compare) or (isinstance(node, ast.Attribute) and node.attr == "dtype")
+    if isinstance(node, ast.Subscript) and call_name(node.value) in ("max", "min", "topk", "sort", "median", "mode"):
+        # The second result of these is positions.
+        return is_constant(node.slice, 1)
+    return isinstance(node, ast.Compare) or (isinstance(node, ast.Attribute) and node.attr in ("dtype", "indices"))
 
 
 def _start_of(receiver: ast.expr, *, through_items: bool = True) -> ast.expr:
@@ -97,7 +100,7 @@ def _start_of(receiver: ast.expr, *, through_items: bool = True) -> ast.expr:
         match receiver:
             case ast.Call(func=ast.Attribute(attr=name, value=value)) if name in _PASSING_METHODS:
                 receiver = value
-            case ast.Attribute(attr="data", value=value):
+            case ast.Attribute(attr="data" | "T" | "mT", value=value):
                 receiver = value
             case ast.Subscript(value=value) if through_items:
                 receiver = value
