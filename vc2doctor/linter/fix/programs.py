@@ -116,9 +116,8 @@ class _Builder:
     def _program(
         self, name: str, entry: str, code: frozenset[str], used: tuple[Command, ...], dynamic: str | None
     ) -> Program:
-        words = [word for command in used for word in command.text.split()]
         named = {file for command in used for file in self._settings_in(command.text.split(), command)}
-        named |= set(self._settings_in(words, None)) | set(self._settings_in(self._texts(code), None))
+        named |= set(self._settings_in(self._texts(code), None))
         self._named |= named
         unlinked = {
             file
