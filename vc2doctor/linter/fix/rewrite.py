@@ -129,7 +129,7 @@ class _Rewriter(cst.CSTTransformer):
             for edit in self._edits_of(original_node, "replace-expression"):
                 self.applied.add(edit)
                 # mypy cannot know that any expression may replace an expression.
-                return cst.parse_expression(edit.text)  # type: ignore[return-value]
+                return cst.parse_expression(_in_quotes_of(original_node, edit.text))  # type: ignore[return-value]
         return result
 
     def leave_Call(self, original_node: cst.Call, updated_node: cst.Call) -> cst.Call:
@@ -192,6 +192,13 @@ class _Rewriter(cst.CSTTransformer):
                     )
                     updated_node = updated_node.with_changes(trailing_whitespace=commented)
         return updated_node
+
+
+def _in_quotes_of(original: cst.BaseExpression, text: str) -> str:
+    """Return new code; if it replaces a text by a text, with the quotes of the old one."""
+    if isinstance(original, cst.SimpleString) and not original.prefix and text.startswith('"'):
+        return f"{original.quote}{text.strip(chr(34))}{original.quote}"
+    return text
 
 
 def _local_name(alias: cst.ImportAlias) -> str:
