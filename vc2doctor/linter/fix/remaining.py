@@ -20,6 +20,7 @@ from vc2doctor.linter.read.module import last_name
 _FINDERS = (dtypes.find, regions.find, switches.find, libraries.find, tensors.find)
 _PARSERS = ("add_argument", "add_option", "option")
 _INFERENCE = "inference code; training does not run it"
+_UNSCALED = "no flag of a trainer or of accelerate sets loss scaling up here. Float16 without it loses small gradients."
 _TOLD = "a comment on this line tells the linter to leave it"
 
 
@@ -57,11 +58,23 @@ def _bfloat16_tokens_of(view: ProjectView, program: Program, context: Context) -
         for node in code.nodes
         if (token := to_float16.find(code, node, context)) is not None
     ]
+    if not _scales_the_loss(view, program, context):
+        tokens = [token._replace(edits=(), refuses=_UNSCALED) if token.edits else token for token in tokens]
     for name in sorted(program.settings):
         tokens += to_float16.find_in_settings(name, view.text(name), context)
     for command in _current_commands(view, program):
         tokens += to_float16.find_in_command(command, context)
     return [*tokens, *_unread(view, program)]
+
+
+def _scales_the_loss(view: ProjectView, program: Program, context: Context) -> bool:
+    """Return whether some flag of a program sets loss scaling up, or does so after the switch."""
+    codes = [code for code in map(view.code, program.code) if code is not None]
+    texts = [command.text for command in _current_commands(view, program)]
+    texts += [view.text(name) for name in program.settings]
+    return any(to_float16.scales_the_loss(code, context) for code in codes) or any(
+        map(to_float16.names_half_precision, texts)
+    )
 
 
 def _current_commands(view: ProjectView, program: Program) -> Iterator[scripts.Command]:

@@ -1,10 +1,11 @@
 """The part of the linter's report that says what a fix changed, what it refused, and how to undo it."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 
 from rich.text import Text
 
-from vc2doctor.core.wording import counted
+from vc2doctor.core.wording import counted, enumerated
 from vc2doctor.linter.model import FixResult, LintPlan, ProgramFix
 from vc2doctor.report.terminal.lines import Line, Marks, command_line, printable, text_line
 
@@ -35,10 +36,15 @@ def refusal(fix: FixResult, marks: Marks, prefix: str) -> Iterator[Line]:
     """Yield the lines about what was refused, with what to do by hand."""
     mark, style = marks("bad")
     refused = [program for program in fix.programs if program.outcome == "refused"]
+    # Programs that share their code often share their reasons as well. Those are printed once.
+    by_reasons: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for program in refused:
-        message = f"{mark} {printable(program.name)} was not changed, because the switch would not be complete:"
+        by_reasons[program.reasons].append(printable(program.name))
+    for reasons, names in by_reasons.items():
+        verb = "was" if len(names) == 1 else "were"
+        message = f"{mark} {enumerated(names)} {verb} not changed, because the switch would not be complete:"
         yield Line(Text.assemble("  ", (message, style)))
-        yield from _reasons(program.reasons, prefix)
+        yield from _reasons(reasons, prefix)
     if not refused:
         yield Line(Text.assemble("  ", (f"{mark} Nothing was fixed or written:", style)))
         yield from _reasons(fix.refused, prefix)

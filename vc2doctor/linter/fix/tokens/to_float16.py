@@ -12,7 +12,7 @@ from dataclasses import replace
 from vc2doctor.linter.fix.tokens import scripts, settings
 from vc2doctor.linter.fix.tokens.branches import is_choice, is_compared
 from vc2doctor.linter.fix.tokens.switches import is_trainer_class
-from vc2doctor.linter.fix.tokens.token import CodeFile, Context, Token, call_name, is_constant, is_true, keyword
+from vc2doctor.linter.fix.tokens.token import CodeFile, Context, Token, call_name, is_constant, is_off, is_true, keyword
 
 _BY_HAND = (
     "bfloat16, which this GPU only emulates. Compute in float16 here: torch.autocast with dtype=torch.float16, float32"
@@ -20,6 +20,10 @@ _BY_HAND = (
 )
 _SWAPPED = {"bf16": "fp16", "fp16": "bf16", "bfloat16": "float16", "float16": "bfloat16"}
 _NAMES = re.compile("|".join(sorted(_SWAPPED, key=len, reverse=True)))
+_HALF_PRECISION = re.compile(
+    r"""--(bf16|fp16)\b(?![= ]+(False|0))|mixed_precision\W+(bf16|fp16)|["']?(bf16|fp16)["']?\s*:\s*(true|\{)""",
+    re.IGNORECASE,
+)
 _LOADS = ("from_pretrained", "from_config")
 _ADAPTERS = ("get_peft_model", "LoraConfig", "PeftModel")
 
@@ -27,7 +31,7 @@ _ADAPTERS = ("get_peft_model", "LoraConfig", "PeftModel")
 def find(code: CodeFile, node: ast.AST, context: Context) -> Token | None:
     """Return the token of a node of code, or ``None``."""
     match node:
-        case ast.Call(keywords=keywords) if is_true(keyword(node, "bf16")) and keywords:
+        case ast.Call() if keyword(node, "bf16") is not None and not is_off(keyword(node, "bf16")):
             return _trainer_switch(code, node, context)
         case ast.Attribute(attr="bfloat16"):
             return _dtype(code, node, context)
@@ -40,9 +44,11 @@ def find(code: CodeFile, node: ast.AST, context: Context) -> Token | None:
 
 def _trainer_switch(code: CodeFile, call: ast.Call, context: Context) -> Token | None:
     if not is_trainer_class(call_name(call), context):
-        return code.refused(call, _BY_HAND)
+        return None if code.is_own(call.func, context) or call_name(call) == "field" else code.refused(call, _BY_HAND)
     if keyword(call, "fp16") is None:
         return code.converted(call, code.edit(call, "rename-keyword", "fp16", "bf16"))
+    if not is_true(keyword(call, "bf16")) or not is_off(keyword(call, "fp16")):
+        return code.refused(call, "both flags are passed here. Say fp16=True and bf16=False for this GPU.")
     edits = (code.edit(call, "set-keyword", "False", "bf16"), code.edit(call, "set-keyword", "True", "fp16"))
     return code.converted(call, *edits)
 
@@ -57,6 +63,24 @@ def _dtype(code: CodeFile, node: ast.Attribute, context: Context) -> Token | Non
     if isinstance(parent, ast.keyword) and call_name(call) in _LOADS:
         return code.converted(node, code.replaced(node, _dtype_of_load(context)))
     return code.refused(node, _BY_HAND)
+
+
+def scales_the_loss(code: CodeFile, context: Context) -> bool:
+    """Return whether a flag in this code makes a trainer or accelerate compute in half precision and scale the loss."""
+    for node in code.nodes:
+        if not isinstance(node, ast.Call):
+            continue
+        flags = [keyword(node, name) for name in ("fp16", "bf16")]
+        if is_trainer_class(call_name(node), context) and any(flag is not None and not is_off(flag) for flag in flags):
+            return True
+        if call_name(node) == "Accelerator" and is_constant(keyword(node, "mixed_precision"), "fp16", "bf16"):
+            return True
+    return False
+
+
+def names_half_precision(text: str) -> bool:
+    """Return whether a command or a configuration turns half precision on for a trainer, accelerate or DeepSpeed."""
+    return _HALF_PRECISION.search(text) is not None
 
 
 def _dtype_of_load(context: Context) -> str:
