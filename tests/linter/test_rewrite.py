@@ -144,3 +144,23 @@ def test_keyword_is_the_only_change_in_any_layout(keywords: list[tuple[str, str]
     assert ast.unparse(statement) == f"f({', '.join([*arguments, 'b=2'])})"
     assert after.count("# ") == text.count("# ")
     assert with_keyword(after) == after
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [("x = 'a'\n", "x = 'b'\n"), ('x = "a"\n', 'x = "b"\n'), ("x = a\n", 'x = "b"\n')]
+)
+def test_replaced_text_keeps_its_quotes(before: str, after: str) -> None:
+    statement = ast.parse(before).body[0]
+    assert isinstance(statement, ast.Assign)
+    assert rewrite(before, [edit_of(statement.value, "replace-expression", '"b"')], is_python=True) == after
+
+
+def test_renamed_keyword_keeps_its_value_and_place() -> None:
+    edit = edit_of(first_call("f(a=1, fp16=x, c=3)\n"), "rename-keyword", "bf16", "fp16")
+    assert rewrite("f(a=1, fp16=x, c=3)\n", [edit], is_python=True) == "f(a=1, bf16=x, c=3)\n"
+
+
+def test_span_over_several_lines_is_replaced_and_other_edits_keep_their_places() -> None:
+    span = Edit(path="a.json", line=1, column=1, end_line=2, end_column=1, kind="replace-span", text="<>")
+    later = Edit(path="a.json", line=2, column=2, end_line=2, end_column=3, kind="replace-span", text="Y")
+    assert rewrite("a{\n}bc\nd\n", [span, later], is_python=False) == "a<>bY\nd\n"

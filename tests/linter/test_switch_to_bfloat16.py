@@ -153,10 +153,10 @@ def test_switch_is_refused_if_a_file_cannot_be_read(project: Path) -> None:
     (project / "models" / "more.py").write_text("with torch.autocast('cuda'):\nprint 'two'\n", encoding="utf-8")
     result, _ = switch(project)
     assert not result.written
-    assert any(reason.startswith("models/more.py: not read") for reason in result.refused)
+    assert any(reason.startswith("models/more.py:1: not read") for reason in result.refused)
 
 
-def test_notebook_is_left_out_of_safe_fixes_and_refuses_a_switch_that_includes_it(project: Path) -> None:
+def test_notebook_is_left_out_of_safe_fixes_and_a_switch_of_it_is_refused(project: Path) -> None:
     source = (
         "import torch\nfrom torch.cuda.amp import GradScaler\n\n\ndef train(model, batch):\n"
         "    with torch.cuda.amp.autocast():\n        loss = model(batch)\n    loss.backward()\n"
@@ -167,8 +167,12 @@ def test_notebook_is_left_out_of_safe_fixes_and_refuses_a_switch_that_includes_i
     safe_fix, _ = fix(task, apply_rules(task), unsafe=False, write=True)
     assert safe_fix.written
     result, _ = switch(project)
-    assert not result.written
-    assert any(reason.startswith("train.ipynb: a notebook") for reason in result.refused)
+    outcomes = {program.name: program.outcome for program in result.programs}
+    assert outcomes["train.ipynb"] == "refused"
+    assert outcomes["tasks/train_it.py (scripts/run_stage3.sh)"] == "fixed"
+    assert any(
+        reason.startswith("train.ipynb#cell1:6") and "notebooks are not edited" in reason for reason in result.refused
+    )
 
 
 def test_switch_is_refused_if_a_file_cannot_be_edited(project: Path) -> None:

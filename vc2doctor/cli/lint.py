@@ -7,20 +7,36 @@ from typing import Any
 import click
 
 from vc2doctor.cli import options as shared
-from vc2doctor.cli.output import Output, write_report, write_text
+from vc2doctor.cli.output import Output, write_refusal, write_report, write_text
 from vc2doctor.cli.program import started_by
 
 
 @click.command()
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
-    "--precision", type=click.Choice(["bf16"]), help="With --fix: switch the whole project to this precision."
+    "--precision",
+    type=click.Choice(["bf16"]),
+    help="With --fix: switch each program to this precision, completely or not at all.",
 )
 @click.option(
-    "--fix", is_flag=True, help="Apply fixes that are safe. With --precision: change all places of the switch, or none."
+    "--fix",
+    is_flag=True,
+    help="Apply fixes that are safe. With --precision: make only that switch, where it is complete.",
 )
 @click.option("--unsafe-fixes", is_flag=True, help="Apply fixes that change what is computed, too. This implies --fix.")
-@click.option("--diff", is_flag=True, help="Show the change as a patch, and write nothing.")
+@click.option(
+    "--diff",
+    is_flag=True,
+    help="Print the change as a patch for `git apply`, and write nothing. Exit code 1 only if a change is refused; the"
+    " reasons go to stderr.",
+)
+@click.option(
+    "--gpu",
+    metavar="NAME",
+    help="With --fix: GPU that the code will train on, such as T4. It decides the precision: bf16, or float16 with loss"
+    " scaling on a GPU without bfloat16.",
+)
+@click.option("--allow-dirty", is_flag=True, help="Write files that have uncommitted changes, too.")
 @click.option(
     "--select", multiple=True, callback=shared.split_names, metavar="ID,…", help="Rules to run; default: all."
 )
@@ -37,16 +53,18 @@ from vc2doctor.cli.program import started_by
 def lint(paths: tuple[Path, ...], form: str, output: Path | None, **options: Any) -> None:  # noqa: ANN401 - click passes one keyword per option
     """Read training code below PATHS (default: here) and report where its precision settings contradict each other.
 
-    The code is not run and not imported. Exit codes: 0 no finding at or above --fail-on; 1 findings, or a fix that was
-    refused; 2 wrong usage.
+    The code is not run and not imported. Exit codes: 0 no finding at or above --fail-on, or with --diff a complete
+    patch or nothing to change; 1 findings, or a fix that was refused; 2 wrong usage.
     """
     from vc2doctor import api  # noqa: PLC0415 - `--help` needs none of it
 
     source = shared.pop_settings_source(options)
     request = api.LintRequest(paths=paths or (Path(),), settings_source=source, program=started_by(), **options)
     report = api.check_code(request)
-    if request.diff and form == "text" and report.fix is not None and not report.fix.refused:
+    if request.diff and form == "text" and report.fix is not None:
         write_text("".join(file.diff for file in report.fix.files), output)
-        sys.exit(1 if report.fix.files else 0)
+        if report.fix.refused:
+            write_refusal(report)
+        sys.exit(1 if report.fix.refused else 0)
     write_report("lint", report, Output(format=form, output=output))
     sys.exit(report.exit_code)

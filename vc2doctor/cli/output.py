@@ -11,6 +11,7 @@ from vc2doctor.report import formats
 
 if TYPE_CHECKING:
     from vc2doctor.commands.settings import LoadedSettings
+    from vc2doctor.linter.model import LintReport
 
 
 class Output(Data):
@@ -67,6 +68,13 @@ def _write_as_text(kind: formats.ReportKind, report: Data, output: Output) -> No
         terminal.show(kind, report, verbose=output.verbose)
     else:
         write_text(terminal.plain_text(kind, report, verbose=output.verbose), output.output)
+
+
+def write_refusal(report: "LintReport") -> None:
+    """Print to stderr which fixes were refused, and what to do by hand."""
+    from vc2doctor.report import terminal  # noqa: PLC0415 - rich is slow to import
+
+    click.echo(terminal.refusal(report), nl=False, err=True)
 
 
 def write_text(text: str, path: Path | None) -> None:

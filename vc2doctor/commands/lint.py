@@ -13,6 +13,9 @@ from vc2doctor.findings import Severity
 from vc2doctor.linter.model import LintError, LintReport
 from vc2doctor.linter.run import LintTask, apply_rules, report
 from vc2doctor.linter.settings import LintSettings
+from vc2doctor.matrix.gpus import load_gpus
+from vc2doctor.matrix.hardware import NATIVE_BF16
+from vc2doctor.matrix.load import shipped
 
 
 class LintRequest(Data):
@@ -20,11 +23,15 @@ class LintRequest(Data):
 
     paths: tuple[Path, ...]
     precision: Literal["bf16"] | None = None
-    """With a fix: switch the whole project to this precision."""
+    """With a fix: switch each program to this precision, completely or not at all."""
     fix: bool = False
     unsafe_fixes: bool = False
     diff: bool = False
     """Show the change as a patch, and write nothing."""
+    gpu: str | None = None
+    """With a fix: the GPU that the code will train on. It decides the precision."""
+    allow_dirty: bool = False
+    """Write files that have uncommitted changes, too. Git cannot restore those."""
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     user_config: bool = False
@@ -53,7 +60,7 @@ def lint(request: LintRequest, folder: Path) -> LintReport:
     loaded = settings.load(request.paths[0] if request.paths[0].is_dir() else folder, request.settings_source)
     task = LintTask(
         paths=request.paths,
-        precision=request.precision,
+        precision=_precision(request),
         settings=_combined(loaded.lint, request),
         applied=loaded.applied,
         user_config=request.user_config,
@@ -62,16 +69,44 @@ def lint(request: LintRequest, folder: Path) -> LintReport:
             program=request.program, verb="lint", options=tuple(settings_options(request.settings_source))
         ),
     )
-    if request.precision is not None and not request.fixes:
-        message = "--precision says what --fix changes the code to. Add --fix to write the change, or --diff to see it."
+    if task.precision is not None and not request.fixes:
+        option = "--precision" if request.precision is not None else "--gpu"
+        message = f"{option} says what --fix changes the code to. Add --fix to write the change, or --diff to see it."
         raise LintError(message)
     result = apply_rules(task)
     if not request.fixes:
         return report(task, result, start_time)
     from vc2doctor.linter.fix.transaction import fix  # noqa: PLC0415 - only here LibCST is needed
 
-    fix_result, result_after = fix(task, result, unsafe=request.unsafe_fixes, write=not request.diff)
+    fix_result, result_after = fix(
+        task, result, unsafe=request.unsafe_fixes, write=not request.diff, allow_dirty=request.allow_dirty
+    )
     return report(task, result_after, start_time, fix_result)
+
+
+def _precision(request: LintRequest) -> Literal["bf16", "fp16"] | None:
+    """Return the precision that a fix switches to: what was asked for, or what the GPU has.
+
+    Raises:
+        LintError: the GPU is not known, or has no bfloat16 although that was asked for.
+    """
+    if request.gpu is None:
+        return request.precision
+    table = load_gpus(shipped())
+    capability = table.capability(request.gpu)
+    if capability is None:
+        message = f"there is no GPU {request.gpu!r} in the table; it has {', '.join(table.capabilities)}"
+        raise LintError(message)
+    if capability >= NATIVE_BF16:
+        return "bf16"
+    if request.precision == "bf16":
+        version = ".".join(map(str, capability))
+        message = (
+            f"{request.gpu} has compute capability {version} and only emulates bfloat16, which begins at 8.0."
+            " Leave out --precision: --gpu chooses float16 with loss scaling."
+        )
+        raise LintError(message)
+    return "fp16"
 
 
 def _combined(file_settings: LintSettings, request: LintRequest) -> LintSettings:

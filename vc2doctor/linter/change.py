@@ -21,6 +21,11 @@ def set_keyword(module: Module, call: ast.Call, name: str, text: str) -> Edit:
     return _at_node(module, call, "set-keyword", text, name)
 
 
+def rename_keyword(module: Module, call: ast.Call, old: str, new: str) -> Edit:
+    """Return the edit that renames a keyword of a call and keeps its value."""
+    return _at_node(module, call, "rename-keyword", new, old)
+
+
 def prepend_argument(module: Module, call: ast.Call, text: str) -> Edit:
     """Return the edit that gives a call a new first argument."""
     return _at_node(module, call, "prepend-argument", text)
@@ -32,9 +37,14 @@ def remove_import(module: Module, statement: ast.stmt, name: str) -> Edit:
 
 
 def _at_node(module: Module, node: ast.expr | ast.stmt, kind: EditKind, text: str, name: str | None = None) -> Edit:
+    return edit_node(module.name, node, kind, text, name)
+
+
+def edit_node(path: str, node: ast.expr | ast.stmt, kind: EditKind, text: str, name: str | None = None) -> Edit:
+    """Return an edit of a node in the file ``path``; see ``EditKind`` for what ``text`` and ``name`` mean."""
     # Trees that ast.parse made have end positions; only the types allow None.
     return Edit(
-        path=module.name,
+        path=path,
         line=node.lineno,
         column=node.col_offset,
         end_line=node.end_lineno or node.lineno,
@@ -53,6 +63,16 @@ def insert_line(path: str, line: int, text: str) -> Edit:
 def replace_in_line(path: str, line: int, old: str, new: str) -> Edit:
     """Return the edit that replaces ``old`` by ``new`` in a line of a configuration or script."""
     return _at_lines(path, (line, line), "replace-in-line", new, old)
+
+
+def replace_span(path: str, start: tuple[int, int], end: tuple[int, int], text: str) -> Edit:
+    """Return the edit that replaces the text between two positions of a configuration or script.
+
+    Positions are a line, from 1, and a column in characters, from 0.
+    """
+    return Edit(
+        path=path, line=start[0], column=start[1], end_line=end[0], end_column=end[1], kind="replace-span", text=text
+    )
 
 
 def replace_in_comments(path: str, lines: tuple[int, int], old: str, new: str) -> Edit:

@@ -44,10 +44,13 @@ class CodePlace(Data):
 EditKind = Literal[
     "replace-expression",
     "set-keyword",
+    "rename-keyword",
+    "rename-attribute",
     "prepend-argument",
     "remove-import",
     "insert-line",
     "replace-in-line",
+    "replace-span",
     "replace-in-comments",
     "add-comment",
 ]
@@ -66,7 +69,7 @@ class Edit(Data):
     text: str
     """The new text."""
     name: str | None = None
-    """The keyword that is set, or the imported name that is removed."""
+    """The keyword that is set or renamed, or the imported name that is removed."""
     old: str | None = None
     """The text that is replaced within a line or within comments."""
 
@@ -155,15 +158,44 @@ class FileChange(Data):
     """The change of this file as a unified diff."""
 
 
+class RemainingFloat16(Data):
+    """A mention of float16 that a program keeps after the change, because it does not compute in float16 there."""
+
+    path: str
+    line: int
+    code: str
+    reason: str
+
+
+class ProgramFix(Data):
+    """What became of one program: an entry point with its imports, its launch script and its configurations."""
+
+    name: str
+    """``train.py``, or ``train.py (scripts/run.sh)`` if a script starts it."""
+    outcome: Literal["fixed", "refused", "nothing to do"]
+    """``fixed``: the change is complete; whether it was written is in ``FixResult.written``."""
+    files: tuple[str, ...] = ()
+    """The files that the change of this program edits."""
+    reasons: tuple[str, ...] = ()
+    """Why it was refused: the places that have to be changed by hand, and how."""
+    remaining: tuple[RemainingFloat16, ...] = ()
+    """The mentions of float16 that stay, each with the reason."""
+
+
 class FixResult(Data):
     """What a fix changed, or would change."""
 
     written: bool
     files: tuple[FileChange, ...]
     refused: tuple[str, ...]
-    """The reasons why the change would be incomplete. If there are any, nothing is written."""
+    """The reasons why a change would be incomplete. The files of a refused program are not written; other programs are
+    fixed if they share no edited file with it."""
     cautions: tuple[str, ...]
     """Places to check by hand after the change."""
+    programs: tuple[ProgramFix, ...] = ()
+    """The programs that a change of the precision was tried on; empty for other fixes."""
+    undo: str | None = None
+    """How to undo what was written."""
 
 
 class LintPlan(Data):

@@ -26,7 +26,8 @@ class LintTask(Data):
     """What to lint, and how."""
 
     paths: tuple[Path, ...]
-    precision: Literal["bf16"] | None = None
+    precision: Literal["bf16", "fp16"] | None = None
+    """What a fix switches the programs to; ``fp16`` is float16 with loss scaling, for a GPU without bfloat16."""
     settings: LintSettings = LintSettings()
     applied: AppliedSettings | None = None
     """The settings file that ``settings`` came from; ``None``: there is none."""

@@ -44,6 +44,9 @@ CONFIG_NAMES = {
 }
 """Names that code gives to its configuration."""
 
+_ARGUMENT_ENDINGS = ("_args", "_arguments")
+"""Endings of names that code gives to its parsed arguments."""
+
 _COMPARISONS: dict[type[ast.cmpop], Callable[[Value, Value], Any]] = {
     ast.Eq: operator.eq,
     ast.NotEq: operator.ne,
@@ -416,7 +419,7 @@ def config_key(expression: ast.expr, *, whole: bool = False) -> str | None:
         if not parts or parts[-1] not in CONFIG_NAMES:
             return None
         parts.pop()
-    elif expression.id not in CONFIG_NAMES:
+    elif expression.id not in CONFIG_NAMES and not expression.id.endswith(_ARGUMENT_ENDINGS):
         return None
     while len(parts) > 1 and parts[-1] in CONFIG_NAMES:
         # `self.config.config.run` is the key `run` of a configuration that is kept in an object.

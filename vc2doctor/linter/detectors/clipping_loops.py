@@ -10,6 +10,7 @@ from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.loops import Loop
 from vc2doctor.linter.analyse.loss_scaling import scale_calls
 from vc2doctor.linter.analyse.precision_branches import float16_branch
+from vc2doctor.linter.analyse.values import FLOAT16
 from vc2doctor.linter.detectors.clipping_keys import CLIPPING_URL, is_off
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.module import Call, last_name
@@ -32,6 +33,7 @@ def clipping_of_loop(facts: Facts, loop: Loop) -> Iterator[CodeFinding]:
         yield from _clipping_without_limit(facts, loop, clipping)
     yield from _clipping_of_scaled_gradients(facts, loop, calls, clippings)
     yield from _clipping_beside_engine(loop, clippings)
+    yield from _clipping_beside_accelerator(facts, loop, clippings)
     if not clippings and _steps_optimizer(calls) and _is_in_half(facts, loop) and not _callees_clip(facts, calls):
         yield _missing_clipping(loop, calls)
 
@@ -121,6 +123,33 @@ def _clipping_beside_engine(loop: Loop, clippings: list[Call]) -> Iterator[CodeF
                 remedy='Set "gradient_clipping" in the configuration of DeepSpeed, and remove this call.',
                 url="https://www.deepspeed.ai/docs/config-json/#gradient-clipping",
             )
+
+
+def _clipping_beside_accelerator(facts: Facts, loop: Loop, clippings: list[Call]) -> Iterator[CodeFinding]:
+    """Yield torch's clipping behind ``accelerator.backward``: under fp16 the gradients are still scaled there."""
+    backward = next((call for call in loop.backwards if "accelerator" in ast.unparse(call.receiver)), None)
+    unscales = any(call.name == "unscale_gradients" for call in loop.function.module.calls)
+    for clipping in clippings if backward is not None and not unscales else ():
+        is_of_torch = clipping.name in _TORCH_CLIPPING_CALLS and not _is_of_engine(clipping)
+        if backward is not None and is_of_torch:
+            yield build.at_node(
+                clipping.place.module,
+                clipping.node,
+                "VC105",
+                Severity.WARNING if _accelerate_is_float16(facts, loop) else Severity.NOTE,
+                "torch clips gradients that accelerate has scaled: with fp16 their norm is 65,536 times too large",
+                evidence=(f"scaled by {build.code(backward.node)}",),
+                remedy="Call accelerator.clip_grad_norm_, which unscales them first.",
+                url="https://huggingface.co/docs/accelerate/package_reference/accelerator#accelerate.Accelerator.clip_grad_norm_",
+            )
+
+
+def _accelerate_is_float16(facts: Facts, loop: Loop) -> bool:
+    for call in facts.code.unit_of(loop.function.module).calls.get("Accelerator", []):
+        precision = call.argument("mixed_precision", 2)
+        if precision is not None and FLOAT16 in facts.values.dtypes(precision, call.place):
+            return True
+    return False
 
 
 def _is_of_engine(clipping: Call) -> bool:

@@ -72,8 +72,12 @@ def _in_call(facts: Facts, unit: Unit, call: Call) -> Iterator[CodeFinding]:
     bf16_is_on = bf16 is not None and facts.values.truth(bf16, call.place)
     if family is not None and family.trained_in == "bfloat16" and not bf16_is_on:
         edits = (
-            change.set_keyword(module, call.node, "fp16", "False"),
-            change.set_keyword(module, call.node, "bf16", "True"),
+            (change.rename_keyword(module, call.node, "fp16", "bf16"),)
+            if bf16 is None
+            else (
+                change.set_keyword(module, call.node, "fp16", "False"),
+                change.set_keyword(module, call.node, "bf16", "True"),
+            )
         )
         half_weights = loads_half(facts, unit, facts.code.import_closure(module))
         yield build.at_node(

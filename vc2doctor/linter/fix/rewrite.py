@@ -10,7 +10,7 @@ from libcst.metadata import MetadataWrapper, PositionProvider
 
 from vc2doctor.linter.model import Edit, FixError
 
-_LINE_KINDS = ("insert-line", "replace-in-line")
+_LINE_KINDS = ("insert-line", "replace-in-line", "replace-span")
 _COMMENT_KINDS = ("replace-in-comments", "add-comment")
 
 MAX_TREE_DEPTH = 400
@@ -37,8 +37,12 @@ def _edit_lines(text: str, edits: list[Edit]) -> str:
     # Not splitlines: it also splits at form feeds, which end a line neither in Python nor in YAML.
     lines = text.split("\n")
     # From the last line to the first, so that an inserted line does not move the places of other edits.
-    for edit in sorted(edits, key=lambda edit: -edit.line):
+    for edit in sorted(edits, key=lambda edit: (-edit.line, -edit.column)):
         index = edit.line - 1
+        if edit.kind == "replace-span":
+            before, after = lines[index][: edit.column], lines[edit.end_line - 1][edit.end_column :]
+            lines[index : edit.end_line] = f"{before}{edit.text}{after}".split("\n")
+            continue
         if edit.kind == "replace-in-line":
             lines[index] = lines[index].replace(edit.old or "", edit.text)
             continue
@@ -125,7 +129,7 @@ class _Rewriter(cst.CSTTransformer):
             for edit in self._edits_of(original_node, "replace-expression"):
                 self.applied.add(edit)
                 # mypy cannot know that any expression may replace an expression.
-                return cst.parse_expression(edit.text)  # type: ignore[return-value]
+                return cst.parse_expression(_in_quotes_of(original_node, edit.text))  # type: ignore[return-value]
         return result
 
     def leave_Call(self, original_node: cst.Call, updated_node: cst.Call) -> cst.Call:
@@ -133,10 +137,20 @@ class _Rewriter(cst.CSTTransformer):
         for edit in self._edits_of(original_node, "set-keyword"):
             self.applied.add(edit)
             updated_node = _with_keyword(updated_node, edit.name or "", edit.text)
+        for edit in self._edits_of(original_node, "rename-keyword"):
+            self.applied.add(edit)
+            updated_node = _with_renamed_keyword(updated_node, edit.name or "", edit.text)
         for edit in self._edits_of(original_node, "prepend-argument"):
             self.applied.add(edit)
             argument = cst.Arg(cst.parse_expression(edit.text))
             updated_node = updated_node.with_changes(args=[argument, *updated_node.args])
+        return updated_node
+
+    def leave_Attribute(self, original_node: cst.Attribute, updated_node: cst.Attribute) -> cst.Attribute:
+        """Rename an attribute; what is before the dot stays as it is written."""
+        for edit in self._edits_of(original_node, "rename-attribute"):
+            self.applied.add(edit)
+            updated_node = updated_node.with_changes(attr=cst.Name(edit.text))
         return updated_node
 
     def leave_ImportFrom(
@@ -180,6 +194,13 @@ class _Rewriter(cst.CSTTransformer):
         return updated_node
 
 
+def _in_quotes_of(original: cst.BaseExpression, text: str) -> str:
+    """Return new code; if it replaces a text by a text, with the quotes of the old one."""
+    if isinstance(original, cst.SimpleString) and not original.prefix and text.startswith('"'):
+        return f"{original.quote}{text.strip(chr(34))}{original.quote}"
+    return text
+
+
 def _local_name(alias: cst.ImportAlias) -> str:
     name = alias.asname.name if alias.asname else alias.name
     return name.value if isinstance(name, cst.Name) else ""
@@ -195,6 +216,16 @@ def _with_keyword(call: cst.Call, name: str, text: str) -> cst.Call:
             return call.with_changes(args=arguments)
     no_spaces = cst.AssignEqual(whitespace_before=cst.SimpleWhitespace(""), whitespace_after=cst.SimpleWhitespace(""))
     return _with_last_argument(call, cst.Arg(keyword=cst.Name(name), value=value, equal=no_spaces))
+
+
+def _with_renamed_keyword(call: cst.Call, old: str, new: str) -> cst.Call:
+    arguments = [
+        argument.with_changes(keyword=cst.Name(new))
+        if argument.keyword is not None and argument.keyword.value == old
+        else argument
+        for argument in call.args
+    ]
+    return call.with_changes(args=arguments)
 
 
 def _with_last_argument(call: cst.Call, added: cst.Arg) -> cst.Call:

@@ -36,6 +36,7 @@ from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.detectors.clipping_engines import engines_without_clipping
 from vc2doctor.linter.detectors.clipping_keys import limits_that_are_off
 from vc2doctor.linter.detectors.clipping_loops import clipping_of_loop
+from vc2doctor.linter.detectors.clipping_missing import clipping_never_asked
 from vc2doctor.linter.detectors.clipping_runs import clipping_of_runs
 from vc2doctor.linter.model import CodeFinding
 
@@ -45,6 +46,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
     for unit in facts.code.units.values():
         yield from limits_that_are_off(facts, unit)
         yield from clipping_of_runs(facts, unit)
+        yield from clipping_never_asked(facts, unit)
         loops = facts.loops.of(unit)
         for loop in loops:
             yield from clipping_of_loop(facts, loop)

@@ -36,6 +36,12 @@ def plain_text(kind: ReportKind, report: Any, *, verbose: bool = False) -> str: 
     return "".join(f"{line.text.plain}\n" for line in _lines(kind, report, marks, verbose=verbose))
 
 
+def refusal(report: Any) -> str:  # noqa: ANN401 - a report of the linter
+    """Return which fixes were refused, and what to do by hand, as plain text."""
+    marks = Marks.of(Console(stderr=True))
+    return "".join(f"{line.text.plain}\n" for line in lint.refusal(report, marks))
+
+
 def verdict(kind: ReportKind, report: Any) -> str:  # noqa: ANN401 - a report of that kind
     """Return the verdict of a report as one line of plain text."""
     marks = Marks.of(Console(stderr=True))

@@ -7,8 +7,13 @@ from rich.text import Text
 from vc2doctor.core.invocation import BF16_PATCH, Invocation
 from vc2doctor.core.wording import counted
 from vc2doctor.findings import Severity
+<<<<<<< HEAD
 from vc2doctor.linter.model import CodeFinding, Diagnosis, FixResult, LintPlan, LintReport, undiagnosed
 from vc2doctor.report.terminal import lint_coverage as coverage
+=======
+from vc2doctor.linter.model import CodeFinding, Diagnosis, LintReport, undiagnosed
+from vc2doctor.report.terminal import fix as fixes
+>>>>>>> fixes
 from vc2doctor.report.terminal.lines import (
     MARK_OF_SEVERITY,
     Line,
@@ -35,11 +40,15 @@ _ENTRY_POINT_PREFIX = "started by "
 
 def render(report: LintReport, marks: Marks) -> Iterator[Line]:
     """Yield the lines of the report."""
+<<<<<<< HEAD
     # The printed paths are relative to the working directory, so that a terminal or an editor can open them.
     prefix = "" if report.root == "." else f"{report.root}/"
     if report.verdict == "not-judged":
         # First, so that nobody takes a short report for a good one.
         yield verdict_line(report, marks)
+=======
+    prefix = _prefix(report)
+>>>>>>> fixes
     title = f"vc2doctor {report.doctor}: {counted(report.files, 'file')} read in {report.seconds:.1f} s"
     yield Line(Text(title, "bold"))
     yield from _settings(report, marks)
@@ -53,7 +62,7 @@ def render(report: LintReport, marks: Marks) -> Iterator[Line]:
             yield from _finding(finding, marks, prefix)
     yield from _notes([finding for finding in single_findings if finding.severity is Severity.NOTE], marks, prefix)
     if report.fix is not None:
-        yield from _fix(report.fix, marks, report.plan)
+        yield from fixes.render(report.fix, marks, report.plan, prefix)
     yield Line(Text())
     yield from coverage.render(report, prefix)
     yield Line(Text())
@@ -133,26 +142,15 @@ def _notes(notes: list[CodeFinding], marks: Marks, prefix: str) -> Iterator[Line
         yield Line(Text.assemble("  ", (head, style), printable(note.message)))
 
 
-def _fix(fix: FixResult, marks: Marks, plan: LintPlan) -> Iterator[Line]:
-    yield Line(Text())
-    if fix.refused:
-        mark, style = marks("bad")
-        message = f"{mark} Nothing was fixed or written, because the change would not be complete:"
-        yield Line(Text.assemble("  ", (message, style)))
-        yield from (text_line(reason) for reason in fix.refused)
-    elif not fix.files:
-        yield text_line("Nothing to fix.", indent=2)
-    else:
-        mark, style = marks("good")
-        verb = "Fixed" if fix.written else "Would fix"
-        yield Line(Text.assemble("  ", (f"{mark} {verb} {counted(len(fix.files), 'file')}:", style)))
-        yield from (text_line(f"{file.path}: {counted(file.edits, 'edit')}") for file in fix.files)
-        if plan.precision == "bf16":
-            yield text_line("bfloat16 needs an Ampere or newer GPU. Check that this environment has one, and trains:")
-            yield command_line(plan.invocation.other("check", ("--precision", "bf16")))
-    for caution in fix.cautions:
-        mark, style = marks("warn")
-        yield Line(Text.assemble("  ", (f"{mark} check by hand: ", style), printable(caution)))
+def refusal(report: LintReport, marks: Marks) -> Iterator[Line]:
+    """Yield the lines about the fixes that were refused."""
+    if report.fix is not None:
+        yield from fixes.refusal(report.fix, marks, _prefix(report))
+
+
+def _prefix(report: LintReport) -> str:
+    # The printed paths are relative to the working directory, so that a terminal or an editor can open them.
+    return "" if report.root == "." else f"{report.root}/"
 
 
 def verdict_line(report: LintReport, marks: Marks) -> Line:

@@ -1,0 +1,67 @@
+"""Trainers that clip nothing unless they are told to: trl's old PPO, and mmengine's wrapper of an optimizer."""
+
+from collections.abc import Iterator
+
+from packaging.specifiers import SpecifierSet
+from packaging.version import InvalidVersion, Version
+
+from vc2doctor.findings import Severity
+from vc2doctor.linter import build
+from vc2doctor.linter.analyse.facts import Facts
+from vc2doctor.linter.analyse.resolve import Unit
+from vc2doctor.linter.analyse.stage import is_inference_path
+from vc2doctor.linter.detectors.clipping_keys import CLIPPING_URL
+from vc2doctor.linter.model import CodeFinding
+from vc2doctor.linter.read.module import Call
+
+_PPO_WITHOUT_LIMIT = SpecifierSet("<0.12")
+"""Releases of trl whose ``PPOConfig.max_grad_norm`` is ``None`` by default (read in the wheels of 0.5.0 and 0.11.4)."""
+_PPO_URL = "https://huggingface.co/docs/trl/v0.11.4/en/trainer#trl.PPOConfig"
+
+
+def clipping_never_asked(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
+    """Yield configurations of old PPO without a limit, and mmengine's float16 wrapper without ``clip_grad``."""
+    for call in unit.calls.get("PPOConfig", []):
+        if _is_old_ppo(facts, unit, call) and not is_inference_path(call.place.module.name):
+            yield _ppo_without_limit(call)
+    for run in facts.runs.of(unit):
+        for settings in run.of("mmengine"):
+            is_half = settings.precision in ("fp16", "bf16")
+            if is_half and settings.clipping is None and "clip_grad.max_norm" not in settings.unknown:
+                asked = settings.precisions[0]
+                yield build.at_line(
+                    asked.path,
+                    asked.line,
+                    "VC105",
+                    Severity.NOTE,
+                    f"the optimizer wrapper computes in {settings.precision} and has no clip_grad: nothing is clipped",
+                    evidence=(asked.place,),
+                    remedy="Add clip_grad=dict(max_norm=1.0) to optim_wrapper.",
+                    url=CLIPPING_URL,
+                )
+
+
+def _is_old_ppo(facts: Facts, unit: Unit, call: Call) -> bool:
+    """Return whether a call makes the configuration of trl's old PPO, and gives no limit."""
+    module = call.place.module
+    if not module.dotted(call.node.func).startswith("trl") or call.argument("max_grad_norm") is not None:
+        return False
+    if any(keyword.arg is None for keyword in call.node.keywords):
+        return False
+    version = facts.code.version(unit, "trl")
+    try:
+        return version is not None and Version(version) in _PPO_WITHOUT_LIMIT
+    except InvalidVersion:
+        return False
+
+
+def _ppo_without_limit(call: Call) -> CodeFinding:
+    return build.at_node(
+        call.place.module,
+        call.node,
+        "VC105",
+        Severity.WARNING,
+        "PPOConfig gets no max_grad_norm, and its default in this release of trl is None: nothing is clipped",
+        remedy="Write max_grad_norm=1.0.",
+        url=_PPO_URL,
+    )
