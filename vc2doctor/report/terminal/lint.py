@@ -7,13 +7,9 @@ from rich.text import Text
 from vc2doctor.core.invocation import BF16_PATCH, Invocation
 from vc2doctor.core.wording import counted
 from vc2doctor.findings import Severity
-<<<<<<< HEAD
-from vc2doctor.linter.model import CodeFinding, Diagnosis, FixResult, LintPlan, LintReport, undiagnosed
-from vc2doctor.report.terminal import lint_coverage as coverage
-=======
 from vc2doctor.linter.model import CodeFinding, Diagnosis, LintReport, undiagnosed
 from vc2doctor.report.terminal import fix as fixes
->>>>>>> fixes
+from vc2doctor.report.terminal import lint_coverage as coverage
 from vc2doctor.report.terminal.lines import (
     MARK_OF_SEVERITY,
     Line,
@@ -40,15 +36,10 @@ _ENTRY_POINT_PREFIX = "started by "
 
 def render(report: LintReport, marks: Marks) -> Iterator[Line]:
     """Yield the lines of the report."""
-<<<<<<< HEAD
-    # The printed paths are relative to the working directory, so that a terminal or an editor can open them.
-    prefix = "" if report.root == "." else f"{report.root}/"
+    prefix = _prefix(report)
     if report.verdict == "not-judged":
         # First, so that nobody takes a short report for a good one.
         yield verdict_line(report, marks)
-=======
-    prefix = _prefix(report)
->>>>>>> fixes
     title = f"vc2doctor {report.doctor}: {counted(report.files, 'file')} read in {report.seconds:.1f} s"
     yield Line(Text(title, "bold"))
     yield from _settings(report, marks)
