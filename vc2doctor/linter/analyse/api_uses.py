@@ -258,6 +258,15 @@ def _program(code: CodeFacts, launch: Launch) -> Module | None:
     while (parts and any(mark in parts[0] for mark in "$(){}~")) or parts[:1] == [".."]:
         parts.pop(0)
     path = "/".join(parts)
+    folder = launch.script.rpartition("/")[0]
+    while True:
+        # The script is started in its own folder, or in one above it.
+        beside = code.files.modules.get(f"{folder}/{path}" if folder else path)
+        if beside is not None or not folder:
+            break
+        folder = folder.rpartition("/")[0]
+    if beside is not None:
+        return beside
     found = [module for name, module in code.files.modules.items() if path and f"/{name}".endswith(f"/{path}")]
     return found[0] if len(found) == 1 else None
 
