@@ -147,7 +147,8 @@ class _ModuleUses:
                 if length == len(parts) - 1:
                     for use in self._imported_name(module, parts[length], node):
                         yield use._replace(is_conditional=self._guards.is_conditional(statement))
-                elif length == len(parts) - 2 and parts[-2][:1].isupper():
+                elif length == len(parts) - 2 and parts[-2][:1].isupper() and isinstance(node.ctx, ast.Load):
+                    # An attribute that is assigned need not exist before.
                     owner, attribute = ".".join(parts[:-1]), parts[-1]
                     existence = self._table.member(owner, attribute)
                     yield from self._use("attribute", f"{parts[-2]}.{attribute}", existence, node)
