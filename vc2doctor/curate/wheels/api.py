@@ -125,8 +125,8 @@ class _Collected:
         if any("tokenization_utils_sentencepiece" in text for text in texts):
             for module in release.modules:
                 bits = self.modules[module]
-                names = [name for name, selected in bits.items() if selected & bit and name.endswith(RENAMED_CLASSES)]
-                _mark(bits, [f"{name}Fast" for name in names], bit)
+                kept = [name for name, selected in bits.items() if selected & bit and name.endswith(RENAMED_CLASSES)]
+                _mark(bits, [f"{name}Fast" for name in kept], bit)
         keeps_images = any("image_processing_" in text and "_fast" in text for text in texts)
         for module, names in self.modules.items():
             is_kept = keeps_images and ".image_processing_" in module and module.endswith("_fast")

@@ -38,8 +38,7 @@ def _with_modules(code: CodeFacts, names: Iterable[str]) -> CodeFacts:
     others = {name: module for name in names if (module := _parsed(name, files.texts[name])) is not None}
     if not others:
         return code
-    folders = {name: _folder(name, code) for name in others}
-    return CodeFacts(replace(files, modules={**files.modules, **others}, folders={**files.folders, **folders}))
+    return CodeFacts(replace(files, modules={**files.modules, **others}))
 
 
 def _parsed(name: str, data: bytes) -> Module | None:
@@ -50,15 +49,6 @@ def _parsed(name: str, data: bytes) -> Module | None:
     except (UnreadableError, RecursionError):
         # The file does not mention precision, so it is not reported as unread.
         return None
-
-
-def _folder(name: str, code: CodeFacts) -> str:
-    """Return the folder of a file's unit: the nearest one above it that is known."""
-    known = set(code.files.folders.values())
-    folder = name.rpartition("/")[0]
-    while folder and folder not in known:
-        folder = folder.rpartition("/")[0]
-    return folder
 
 
 def mentions_package(module: Module) -> bool:

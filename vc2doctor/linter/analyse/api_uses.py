@@ -147,7 +147,8 @@ class _ModuleUses:
                 if length == len(parts) - 1:
                     for use in self._imported_name(module, parts[length], node):
                         yield use._replace(is_conditional=self._guards.is_conditional(statement))
-                elif length == len(parts) - 2 and parts[-2][:1].isupper():
+                elif length == len(parts) - 2 and parts[-2][:1].isupper() and isinstance(node.ctx, ast.Load):
+                    # An attribute that is assigned need not exist before.
                     owner, attribute = ".".join(parts[:-1]), parts[-1]
                     existence = self._table.member(owner, attribute)
                     yield from self._use("attribute", f"{parts[-2]}.{attribute}", existence, node)
@@ -258,6 +259,15 @@ def _program(code: CodeFacts, launch: Launch) -> Module | None:
     while (parts and any(mark in parts[0] for mark in "$(){}~")) or parts[:1] == [".."]:
         parts.pop(0)
     path = "/".join(parts)
+    folder = launch.script.rpartition("/")[0]
+    while True:
+        # The script is started in its own folder, or in one above it.
+        beside = code.files.modules.get(f"{folder}/{path}" if folder else path)
+        if beside is not None or not folder:
+            break
+        folder = folder.rpartition("/")[0]
+    if beside is not None:
+        return beside
     found = [module for name, module in code.files.modules.items() if path and f"/{name}".endswith(f"/{path}")]
     return found[0] if len(found) == 1 else None
 

@@ -252,6 +252,7 @@ class _ProjectReader:
         """Return the facts of all files that were read."""
         names = [
             *self._modules,
+            *self._unparsed,
             *(config.name for config in self._configs),
             *(launch.script for launch in self._launches),
             # Rules about names read these, too.
