@@ -16,7 +16,7 @@ def linted(path: Path) -> LintResult:
 
 
 def left_out(path: Path) -> list[tuple[str, str, int]]:
-    return [tuple(each) for each in linted(path).facts.code.files.left_out]
+    return [(each.name, each.reason, each.files) for each in linted(path).facts.code.files.left_out]
 
 
 def places(path: Path) -> list[str]:

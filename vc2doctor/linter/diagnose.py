@@ -49,7 +49,9 @@ def _title(facts: Facts, unit: Unit, places: list[CodeFinding]) -> str:
     if not is_scaled_float16(facts, unit):
         return f"{name} trains in float16: {count} places make bfloat16 complete"
     if any(place.severity is Severity.ERROR for place in places):
-        return f"{name} trains in float16 with loss scaling, and its model overflows float16: {count} places must change"
+        return (
+            f"{name} trains in float16 with loss scaling, and its model overflows float16: {count} places must change"
+        )
     return f"{name} trains in float16 with loss scaling, which is consistent: {count} places would change for bfloat16"
 
 

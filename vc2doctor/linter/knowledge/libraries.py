@@ -7,7 +7,6 @@ recognized by what it contains, so a renamed copy is recognized, and a project's
 import re
 from typing import NamedTuple
 
-
 _OPENMMLAB = "an OpenMMLab library (mmdet, mmseg, …)"
 
 
@@ -61,9 +60,9 @@ LAYOUTS: tuple[Layout, ...] = (
 
 DISTRIBUTIONS: dict[str, str] = {
     **{name: name for name in ("transformers", "peft", "timm", "mmengine", "detectron2", "apex", "diffusers")},
-    **{name: "mmcv" for name in ("mmcv", "mmcv-full", "mmcv-lite")},
-    **{name: _OPENMMLAB for name in ("mmdet", "mmdet3d", "mmsegmentation", "mmpretrain")},
-    **{name: "Megatron" for name in ("megatron-lm", "megatron-core", "megatron_core", "megatron")},
+    **dict.fromkeys(("mmcv", "mmcv-full", "mmcv-lite"), "mmcv"),
+    **dict.fromkeys(("mmdet", "mmdet3d", "mmsegmentation", "mmpretrain"), _OPENMMLAB),
+    **dict.fromkeys(("megatron-lm", "megatron-core", "megatron_core", "megatron"), "Megatron"),
     **{name: name for name in ("fairseq", "accelerate")},
     "deepspeed": "DeepSpeed",
 }

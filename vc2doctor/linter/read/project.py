@@ -24,7 +24,9 @@ from vc2doctor.linter.read.user_config import read_user_config
 
 _UNIT_MARKERS = ("setup.py", "pyproject.toml", "requirements.txt", "environment.yml", "environment.yaml", ".git")
 """A folder with one of these files is a unit: it has requirements of its own."""
-_STARTS_TRAINING = re.compile(r"^[ \t]*(?!#)(\S.*(?:train|fine-?tun|sft|\bfp16\b|\bbf16\b).*)$", re.MULTILINE | re.IGNORECASE)
+_STARTS_TRAINING = re.compile(
+    r"^[ \t]*(?!#)(\S.*(?:train|fine-?tun|sft|\bfp16\b|\bbf16\b).*)$", re.MULTILINE | re.IGNORECASE
+)
 """A line of a script, other than a comment, that has to do with training."""
 MAX_ROUNDS = 4
 """How often further files are read because code that was read imports them or inherits from their classes."""

@@ -1,25 +1,32 @@
-"""An autocast without dtype.
+"""An autocast region without a dtype.
 
-**Why.** `torch.cuda.amp.autocast()` is always float16, even inside a bfloat16 region: float16 is its signature's
-default. `torch.autocast("cuda")` without dtype *inherits* the dtype of the region around it, and is float16 only at the
-top level. Neither line says so, and a change of the weights to bfloat16 changes neither (measured with torch 2.13).
+**What it does.** Reports `torch.cuda.amp.autocast()` and `torch.autocast("cuda")` in training code where no dtype is
+given.
 
-**Bad**
+**Why is this bad.** `torch.cuda.amp.autocast()` is always float16, even inside a bfloat16 region, because float16 is
+the default of its signature. `torch.autocast("cuda")` without a dtype takes the dtype of the region around it, and is
+float16 where there is none. The line does not show this, and a change of the weights to bfloat16 changes neither
+(measured with torch 2.13).
+
+**Example**
 
     with torch.cuda.amp.autocast(enabled=config.fp16):
         loss = model(batch)
 
-**Good**
+**Use instead**
 
     with torch.cuda.amp.autocast(enabled=config.fp16, dtype=torch.bfloat16):
         loss = model(batch)
 
-**Quiet** with `enabled=False`, under `no_grad`, in evaluation, and for wrappers of other libraries
+**How to fix.** Write the dtype that is meant. `vc2doctor lint --precision bf16 --fix` writes `dtype=torch.bfloat16`. To
+keep a line, add `# vc2doctor: ignore[VC102]`. The argument exists since torch 1.10.
+
+**Quiet.** No finding with `enabled=False`, under `no_grad`, in evaluation, and for wrappers of other libraries
 (`accelerator.autocast()`).
 
-**Silence** a line with `# vc2doctor: ignore[VC102]`.
+**References**
 
-**Since** torch 1.10 takes `dtype`.
+* https://docs.pytorch.org/docs/stable/amp.html#autocasting
 """
 
 import ast

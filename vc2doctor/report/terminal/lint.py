@@ -168,7 +168,8 @@ def verdict_line(report: LintReport, marks: Marks) -> Line:
     elif report.verdict == "clean":
         kind, verdict = "none", _nothing_found(report)
     else:
-        worst = max((*report.diagnoses, *report.findings), key=lambda finding: finding.severity.rank).severity
+        severities = [each.severity for each in (*report.diagnoses, *undiagnosed(report.findings, report.diagnoses))]
+        worst = max(severities, key=lambda severity: severity.rank)
         kind, verdict = MARK_OF_SEVERITY[worst], f"{found}."
     mark, style = marks(kind)
     return Line(Text.assemble((f"{mark} {verdict.strip()}", style), _silenced(report)))
