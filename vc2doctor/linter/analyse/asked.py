@@ -69,10 +69,11 @@ def _of_runs(facts: Facts, module: Module) -> Asked:
     settings = [setting for run in _runs_of(facts, module) for setting in run.precisions]
     has_engine = names_engine(facts, module)
     if not settings:
-        return Asked(None, None, has_engine, "")
+        return Asked(scales_float16=None, bf16=None, has_engine=has_engine, why="")
     asking = [setting for setting in settings if setting.value == "fp16"]
     bf16 = any(setting.value == "bf16" for setting in settings)
-    return Asked(bool(asking), bf16, has_engine, (asking or settings)[0].place)
+    why = (asking or settings)[0].place
+    return Asked(scales_float16=bool(asking), bf16=bf16, has_engine=has_engine, why=why)
 
 
 def _runs_of(facts: Facts, module: Module) -> list[Run]:
@@ -93,6 +94,7 @@ def names_engine(facts: Facts, module: Module) -> bool:
 
 
 def _of_loop(facts: Facts, optimizer: Call) -> Asked:
+    """Return what the loop of an optimizer asks for: by accelerate's object, or by the scaler that the loop uses."""
     module = optimizer.place.module
     unit = facts.code.unit_of(module)
     has_engine = names_engine(facts, module)
@@ -101,9 +103,9 @@ def _of_loop(facts: Facts, optimizer: Call) -> Asked:
         if call.place.module is module and precision is not None:
             dtypes = facts.values.dtypes(precision, call.place)
             path, line = call.place.module.source.location_of(precision.lineno)
-            if dtypes == {FLOAT16}:
-                return Asked(True, False, has_engine, f"{path}:{line} mixed_precision={ast.unparse(precision)}")
-            return Asked(None, None, has_engine, f"{path}:{line}")
+            is_float16 = True if dtypes == {FLOAT16} else None
+            why = f"{path}:{line} mixed_precision={ast.unparse(precision)}"
+            return Asked(scales_float16=is_float16, bf16=None, has_engine=has_engine, why=why)
     closure = facts.code.import_closure(module)
     for loop in facts.loops.of(unit):
         if loop.function.module not in closure and module not in facts.code.import_closure(loop.function.module):
@@ -111,6 +113,7 @@ def _of_loop(facts: Facts, optimizer: Call) -> Asked:
         uses = scale_calls(facts, loop)
         if uses and any(scaler.enabled == {True} for scaler in scalers_of(facts, unit, loop)):
             path, line = uses[0].place.module.source.location_of(uses[0].node.lineno)
-            is_always = not uses[0].place.conditions
-            return Asked(True if is_always else None, None, has_engine, f"the loss is scaled at {path}:{line}")
-    return Asked(None, None, has_engine, "")
+            is_always = None if uses[0].place.conditions else True
+            why = f"the loss is scaled at {path}:{line}"
+            return Asked(scales_float16=is_always, bf16=None, has_engine=has_engine, why=why)
+    return Asked(scales_float16=None, bf16=None, has_engine=has_engine, why="")

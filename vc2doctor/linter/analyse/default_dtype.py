@@ -1,4 +1,4 @@
-"""The default dtype of torch while modules are constructed: ``torch.set_default_tensor_type(torch.cuda.HalfTensor)``."""
+"""The default dtype of torch while modules are constructed: ``set_default_tensor_type(torch.cuda.HalfTensor)``."""
 
 import ast
 from collections.abc import Iterator

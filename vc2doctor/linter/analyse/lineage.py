@@ -1,4 +1,4 @@
-"""The lineage of a model that is trained: the calls that make it, and the casts and wrappers on its way to the trainer."""
+"""The lineage of a model that is trained: the calls that make it, and its casts and wrappers up to the trainer."""
 
 import ast
 import re
@@ -144,7 +144,8 @@ def _passed_through(call: Call) -> ast.expr | None:
 def _adds_adapter(call: Call) -> bool:
     """Return whether a call adds adapters: ``get_peft_model(…)``, ``PeftModel.from_pretrained(…)``."""
     function = call.node.func
-    return call.name in ADAPTER_CALLS or (isinstance(function, ast.Attribute) and last_name(function.value) in ADAPTER_CALLS)
+    is_method = isinstance(function, ast.Attribute) and last_name(function.value) in ADAPTER_CALLS
+    return call.name in ADAPTER_CALLS or is_method
 
 
 def _models_of(call: Call, objects: ObjectFacts) -> Iterator[ast.expr]:
@@ -156,10 +157,13 @@ def _models_of(call: Call, objects: ObjectFacts) -> Iterator[ast.expr]:
     elif _OPTIMIZERS.match(call.name) and call.node.args:
         parameters = call.node.args[0]
         expressions = [origin.expression for origin in objects.of(parameters, call.place).found] or [parameters]
-        found: dict[str, ast.expr] = {}
-        for expression in (parameters, *expressions):
-            for node in ast.walk(expression):
-                if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-                    if node.func.attr in ("parameters", "named_parameters"):
-                        found.setdefault(ast.unparse(node.func.value), node.func.value)
-        yield from found.values()
+        owners = (owner for expression in (parameters, *expressions) for owner in _owners_of_parameters(expression))
+        yield from {ast.unparse(owner): owner for owner in owners}.values()
+
+
+def _owners_of_parameters(expression: ast.expr) -> Iterator[ast.expr]:
+    """Yield ``model`` for each ``model.parameters()`` in an expression."""
+    for node in ast.walk(expression):
+        match node:
+            case ast.Call(func=ast.Attribute(attr="parameters" | "named_parameters", value=owner)):
+                yield owner

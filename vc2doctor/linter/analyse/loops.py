@@ -11,7 +11,6 @@ from vc2doctor.linter.analyse.resolve import CodeFacts, Unit
 from vc2doctor.linter.analyse.stage import Stage, Stages, is_inference_name
 from vc2doctor.linter.read.module import Call, Function, Place
 
-
 MAX_CALLEE_DEPTH = 3
 """Functions called by functions that a loop calls, and so on."""
 

@@ -78,13 +78,13 @@ class _At(NamedTuple):
     """Where a search is."""
 
     place: Place
-    index: int | None
+    element: int | None
     """The element that is meant, if the expression makes a tuple."""
     depth: int
 
-    def deeper(self, place: Place | None = None, index: int | None = None, *, keep: bool = True) -> "_At":
+    def deeper(self, place: Place | None = None, element: int | None = None, *, keep: bool = True) -> "_At":
         """Return the next step: at another place, or at an element; with ``keep`` the same element is meant."""
-        return _At(place or self.place, self.index if keep else index, self.depth + 1)
+        return _At(place or self.place, self.element if keep else element, self.depth + 1)
 
 
 class _Search:
@@ -96,13 +96,13 @@ class _Search:
         self._seen: set[tuple[ast.expr, int | None]] = set()
         self.is_complete = True
 
-    def follow(self, expression: ast.expr, at: _At) -> None:
+    def follow(self, expression: ast.expr, at: _At) -> None:  # noqa: C901, PLR0912 - one case per kind of expression
         if at.depth > MAX_DEPTH or len(self._seen) > MAX_STEPS:
             self.is_complete = False
             return
-        if (expression, at.index) in self._seen:
+        if (expression, at.element) in self._seen:
             return
-        self._seen.add((expression, at.index))
+        self._seen.add((expression, at.element))
         match expression:
             case ast.Name():
                 self._name(expression.id, at)
@@ -114,8 +114,8 @@ class _Search:
             case ast.BoolOp():
                 for operand in expression.values:
                     self.follow(operand, at.deeper())
-            case ast.Tuple() | ast.List() if at.index is not None and at.index < len(expression.elts):
-                self.follow(expression.elts[at.index], at.deeper(keep=False))
+            case ast.Tuple() | ast.List() if at.element is not None and at.element < len(expression.elts):
+                self.follow(expression.elts[at.element], at.deeper(keep=False))
             case ast.NamedExpr() | ast.Await():
                 self.follow(expression.value, at.deeper())
             case ast.Call():
@@ -187,8 +187,8 @@ class _Search:
         self.is_complete = False
 
     def _call(self, call: ast.Call, at: _At) -> None:
-        if last_name(call.func) in _PASSES_ARGUMENTS and at.index is not None and at.index < len(call.args):
-            self.follow(call.args[at.index], at.deeper(keep=False))
+        if last_name(call.func) in _PASSES_ARGUMENTS and at.element is not None and at.element < len(call.args):
+            self.follow(call.args[at.element], at.deeper(keep=False))
             return
         callee = self._facts.code.callee(Call(call, at.place))
         if callee is None or callee.name == "__init__":

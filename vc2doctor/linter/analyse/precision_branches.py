@@ -21,8 +21,8 @@ class PrecisionBranch(NamedTuple):
 def float16_branch(facts: Facts, place: Place) -> PrecisionBranch | None:
     """Return the branch for float16 weights that a place is in, or ``None``.
 
-    The branch is one of a comparison of a key with a precision, and the key is float16 in a configuration or by default.
-    A branch for autocast is none: there the weights stay float32.
+    The branch is one of a comparison of a key with a precision, and the key is float16 in a configuration or by
+    default. A branch for autocast is none: there the weights stay float32.
     """
     for condition, wanted in place.conditions:
         comparison = condition

@@ -114,7 +114,8 @@ class RunFacts:
         """The runs of commands, by the script."""
         runs: dict[str, list[Run]] = {}
         for launch in self._code.files.launches:
-            if not is_inference_path(launch.script):
+            program = launch.program.rpartition("/")[2] if launch.program.endswith(".py") else ""
+            if not is_inference_path(launch.script) and not is_inference_path(program):
                 runs.setdefault(launch.script, []).append(self._of_launch(launch))
         return runs
 

@@ -15,15 +15,21 @@ ARGUMENTS_CLASSES = ("TrainingArguments", "SFTConfig", "DPOConfig", "GRPOConfig"
 """Endings of the names of classes that take ``fp16`` and ``bf16`` for transformers' trainer."""
 _LIGHTNING = ("pytorch_lightning", "lightning", "pl.", "L.")
 _TRAINER_CLASSES = (*ARGUMENTS_CLASSES, "HfArgumentParser", "Trainer")
+"""Endings of the names of classes that only programs with transformers' trainer use."""
 
 
 def uses_trainer(modules: frozenset[Module]) -> bool:
-    """Return whether modules use transformers' trainer, by the classes that they make."""
-    return any(
-        call.name.endswith(_TRAINER_CLASSES) and not is_of_lightning(call)
-        for module in modules
-        for call in module.calls
-    )
+    """Return whether modules import or call transformers' trainer, or one of trl's that is built on it."""
+    return any(_is_of_transformers(name) for module in modules for name in _names(module))
+
+
+def _names(module: Module) -> Iterator[str]:
+    yield from module.imports.values()
+    yield from (module.dotted(call.node.func) for call in module.calls if call.name.endswith(_TRAINER_CLASSES))
+
+
+def _is_of_transformers(dotted: str) -> bool:
+    return dotted.partition(".")[0] in ("transformers", "trl") and dotted.endswith(_TRAINER_CLASSES)
 
 
 def is_of_lightning(call: Call) -> bool:

@@ -33,7 +33,7 @@ def _is_of_new_layer(facts: Facts, cast: Cast) -> bool:
     """Return whether a class casts a layer of its own that it has just constructed: ``self.proj.half()``."""
     place, receiver = cast.call.place, cast.receiver
     cls = place.function.cls
-    is_own = isinstance(receiver, ast.Attribute) and isinstance(receiver.value, ast.Name) and receiver.value.id == "self"
+    is_own = isinstance(receiver, ast.Attribute) and ast.unparse(receiver.value) == "self"
     if cls is None or not is_own or place.function.name != "__init__" or UNKNOWN in cast.dtypes:
         return False
     if facts.values.is_reached(place) is not True:
@@ -64,7 +64,10 @@ def _half_layer(cast: Cast) -> CodeFinding:
         Severity.WARNING,
         f"{build.code(cast.receiver)} is a new layer, so it is trained, and it is made {dtype_names(cast.dtypes)} "
         "whatever the run asks for",
-        evidence=(ast.unparse(cast.call.node), "a half-precision parameter under a plain optimizer loses small updates"),
+        evidence=(
+            ast.unparse(cast.call.node),
+            "a half-precision parameter under a plain optimizer loses small updates",
+        ),
         remedy="Keep the layer in float32, and let autocast compute in half precision.",
         url=_URL,
         role="cast",
@@ -86,7 +89,7 @@ def _without_float32(cast: Cast) -> CodeFinding:
         cast.call.node,
         "VC109",
         Severity.NOTE,
-        f"{build.code(cast.receiver)} is float16 in every run without the bfloat16 flag, also in one that asks for float32",
+        f"{build.code(cast.receiver)} is float16 in every run without the bfloat16 flag, also in a float32 run",
         evidence=(build.code(cast.dtype_argument) if cast.dtype_argument is not None else "",),
         remedy="Keep trained parts in float32, or give float32 where neither flag is on.",
         url=_URL,

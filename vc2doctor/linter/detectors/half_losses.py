@@ -63,7 +63,8 @@ def _under_engine(facts: Facts, unit: Unit) -> Iterator[tuple[Class, str]]:
         for cls in module.classes.values():
             is_model = any(base.endswith(("PreTrainedModel", "Module")) for base in facts.code.base_names(cls))
             if is_model and not facts.stages.infers_by_path(module):
-                yield cls, f"DeepSpeed makes the whole model half precision, without autocast: {config.name}:{entry.line}"
+                where = f"{config.name}:{entry.line}"
+                yield cls, f"DeepSpeed makes the whole model half precision, without autocast: {where}"
 
 
 def _is_loss_on_half(facts: Facts, call: Call) -> bool:

@@ -36,7 +36,8 @@ def _uses(facts: Facts, loop: Loop) -> dict[str, Uses]:
     by_scaler: dict[str, Uses] = defaultdict(lambda: defaultdict(list))
     for function in (loop.function, *loop.reached):
         for call in function.module.calls_in(function):
-            if call.name in _PROTOCOL and is_on_scaler(facts, call) and facts.values.is_reached(call.place) is not False:
+            is_use = call.name in _PROTOCOL and is_on_scaler(facts, call)
+            if is_use and facts.values.is_reached(call.place) is not False:
                 by_scaler[last_name(call.receiver)][call.name].append(call)
     return by_scaler
 
@@ -83,7 +84,8 @@ def _plain_step(loop: Loop, uses: Uses) -> Iterator[CodeFinding]:
             if is_step and not any(are_exclusive(call, scale) for scale in uses["scale"]):
                 yield _finding(
                     call,
-                    "the loss is scaled, and the optimizer steps without the scaler: gradients are 65,536 times too large",
+                    "the loss is scaled, and the optimizer steps without the scaler: gradients are 65,536 times "
+                    "too large",
                     (f"scaled at {_location(uses['scale'][0])}",),
                     "Write scaler.step(optimizer), and then scaler.update().",
                 )
@@ -143,7 +145,7 @@ def _finding(call: Call, message: str, evidence: tuple[str, ...], remedy: str) -
 
 
 def apex_without_initialize(module: Module, calls: list[Call]) -> Iterator[CodeFinding]:
-    """Yield ``amp.scale_loss`` of apex in a unit that never calls ``amp.initialize``; ``calls`` are those of the unit."""
+    """Yield ``amp.scale_loss`` of apex in a unit without ``amp.initialize`` among its ``calls`` of that name."""
     scalings = [
         call
         for call in module.calls

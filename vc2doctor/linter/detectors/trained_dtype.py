@@ -154,7 +154,7 @@ def scaled_bfloat16(facts: Facts) -> Iterator[CodeFinding]:
                 "the parameters are bfloat16 and are trained under the loss scaling of float16, which raises on CUDA",
                 evidence=(
                     model.asked.why,
-                    "NotImplementedError: _amp_foreach_non_finite_check_and_unscale_cuda is not implemented for BFloat16",
+                    "NotImplementedError: _amp_foreach_non_finite_check_and_unscale_cuda has no kernel for BFloat16",
                 ),
                 remedy="Ask for bf16 instead of fp16, or keep the parameters in float32.",
                 url=_UNSCALE_URL,

@@ -81,9 +81,9 @@ def _is_trained_in_float16(facts: Facts, load: Load) -> bool:
 def _is_only_used(load: Load) -> bool:
     """Return whether a load is a pipeline, or the loaded model is frozen as a whole in the same function."""
     place = load.place
-    if isinstance(load.node, ast.Call) and isinstance(load.node.func, ast.Attribute):
-        if last_name(load.node.func.value).endswith("Pipeline"):
-            return True
+    loader = load.node.func if isinstance(load.node, ast.Call) else None
+    if isinstance(loader, ast.Attribute) and last_name(loader.value).endswith("Pipeline"):
+        return True
     statement = place.statement
     target = statement.targets[0] if isinstance(statement, ast.Assign) else None
     if not isinstance(target, ast.Name):

@@ -50,6 +50,7 @@ from vc2doctor.linter.analyse.loss_scaling import (
     scalers_of,
 )
 from vc2doctor.linter.analyse.precision_branches import float16_branch
+from vc2doctor.linter.analyse.resolve import Unit
 from vc2doctor.linter.analyse.scalers import Scaler
 from vc2doctor.linter.analyse.stage import is_inference_path, words
 from vc2doctor.linter.analyse.values import BFLOAT16, FLOAT16
@@ -69,15 +70,8 @@ _SCALER_URL = "https://github.com/pytorch/pytorch/issues/127176"
 def find(facts: Facts) -> Iterator[CodeFinding]:
     """Yield scalers that are used with bfloat16, and float16 loops without a scaler."""
     for unit in facts.code.units.values():
-        useless: dict[Scaler, list[Call]] = {}
+        yield from _scalers_against_dtypes(facts, unit)
         for loop in facts.loops.of(unit):
-            dtypes = compute_dtypes(facts, unit, loop)
-            uses = scale_calls(facts, loop)
-            if dtypes == {BFLOAT16} and uses:
-                for scaler in scalers_of(facts, unit, loop):
-                    useless.setdefault(scaler, []).extend(uses)
-            elif dtypes == {FLOAT16} and not uses:
-                yield from _missing_scaling(facts, loop)
             yield from _unscaled_branch(facts, loop)
             yield from scaler_protocol(facts, loop)
             yield from unprepared_optimizers(facts, loop)
@@ -87,10 +81,23 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
                 yield from apex_without_initialize(module, unit.calls.get("initialize", []))
         for config in unit.configs:
             yield from _scaling_wrapper(config)
-        for scaler, uses in useless.items():
-            if scaler.enabled != {False} and not scaler_follows_dtype(facts, scaler):
-                yield _useless_scaler(facts, scaler, uses)
     yield from scaled_bfloat16(facts)
+
+
+def _scalers_against_dtypes(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
+    """Yield scalers that are used with bfloat16, and the backward passes of float16 loops without a scaler."""
+    useless: dict[Scaler, list[Call]] = {}
+    for loop in facts.loops.of(unit):
+        dtypes = compute_dtypes(facts, unit, loop)
+        uses = scale_calls(facts, loop)
+        if dtypes == {BFLOAT16} and uses:
+            for scaler in scalers_of(facts, unit, loop):
+                useless.setdefault(scaler, []).extend(uses)
+        elif dtypes == {FLOAT16} and not uses:
+            yield from _missing_scaling(facts, loop)
+    for scaler, uses in useless.items():
+        if scaler.enabled != {False} and not scaler_follows_dtype(facts, scaler):
+            yield _useless_scaler(facts, scaler, uses)
 
 
 def _scaling_wrapper(config: Config) -> Iterator[CodeFinding]:
