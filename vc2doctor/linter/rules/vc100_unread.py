@@ -41,7 +41,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
             file.line or 1,
             "VC100",
             Severity.NOTE,
-            f"not read: {file.reason}",
-            remedy="If it trains, make it readable for the Python that the doctor runs on.",
+            f"the file could not be read: {file.reason}",
+            remedy="If it trains, correct the syntax, or run the doctor on a newer Python.",
             url="https://docs.python.org/3/library/ast.html#ast.parse",
         )

@@ -93,7 +93,7 @@ def _inherited_dtype(autocast: Autocast) -> CodeFinding:
         autocast.call.node,
         "VC102",
         Severity.NOTE,
-        f"{build.code(autocast.call.node)} has no dtype: it takes that of the region around it, and is float16 without one",
+        f"{build.code(autocast.call.node)} has no dtype: it takes the dtype of the region around it, and is float16 where there is none",
         evidence=("measured with torch 2.13: inherited inside a region, float16 at the top level",),
         remedy="Write the dtype that is meant: dtype=torch.bfloat16.",
         role="outer",
@@ -104,7 +104,7 @@ def _inherited_dtype(autocast: Autocast) -> CodeFinding:
 
 
 def _default_dtype(autocast: Autocast, *, is_right: bool) -> CodeFinding:
-    evidence = ["the signature's default is float16, whatever the region around it or the weights are"]
+    evidence = ["float16 is the default of the signature; the region around it and the weights do not change it"]
     for keyword in autocast.call.node.keywords:
         if keyword.arg == "enabled" and not isinstance(keyword.value, ast.Constant):
             values = sorted({repr(value) for value in autocast.enabled})

@@ -108,8 +108,8 @@ def _disabled_without_cast(region: Region) -> CodeFinding:
         _opening(region),
         "VC103",
         Severity.WARNING,
-        "autocast is off here, and no input is taken to float32: half-precision inputs are still multiplied in half",
-        evidence=("enabled=False changes no tensor: it only stops casting",),
+        "autocast is off here, and no input is cast to float32: half-precision inputs are still multiplied in half precision",
+        evidence=("enabled=False only stops casting; tensors keep their dtypes",),
         remedy="Take the inputs to float32 first: x.float().",
         url=build.AMP_URL,
         role="region",
@@ -149,7 +149,7 @@ def _bfloat16_region(region: Region, around: tuple[str, ...]) -> CodeFinding:
         _opening(region),
         "VC103",
         Severity.WARNING,
-        "a bfloat16 region inside a float16 one: its loss goes through a loss scaler that bfloat16 does not need",
+        "this bfloat16 region is inside a float16 region, so its loss goes through a loss scaler that bfloat16 does not need",
         evidence=around,
         remedy="Make the outer region bfloat16 and turn the scaler off.",
         role="region",
@@ -171,9 +171,9 @@ def _float16_region(
     if bf16_weights is not None:
         message = "bfloat16 weights compute in float16 here"
     elif contradicts:
-        message = "a float16 region inside a bfloat16 one"
+        message = "this float16 region is inside a bfloat16 region"
     else:
-        message = f"{call} computes in float16, whatever the region around it is"
+        message = f"{call} computes in float16, and the region around it does not change that"
     return build.at_node(
         region.place.module,
         _opening(region),
@@ -214,10 +214,10 @@ def _float16_helper(helper: Helper, regions: list[Region]) -> CodeFinding:
         Severity.WARNING,
         f"{function.name} opens float16 regions by default: {len(regions)} training region{plural} through it",
         evidence=(f"used at {', '.join(locations)}",),
-        remedy="Make its default bfloat16 (and the comment beside it); that covers every call without an argument.",
+        remedy="Make its default bfloat16, also in the comment beside it. That covers every call without an argument.",
         role="helper",
         cause="float16",
-        if_missed="the model computes in float16 whatever the weights and the outer region are: this is the deciding place",
+        if_missed="the model computes in float16, whatever the dtypes of the weights and of the outer region are",
         bf16_edits=_edits_of_helper(helper),
     )
 

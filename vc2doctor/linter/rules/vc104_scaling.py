@@ -138,7 +138,7 @@ def _useless_scaler(facts: Facts, scaler: Scaler, uses: list[Call]) -> CodeFindi
         remedy="Enable it for float16 only: GradScaler(enabled=False) keeps every scaler.* call valid.",
         url=_SCALER_URL,
         role="scaler",
-        if_missed="finite while every trainable parameter is float32; on CUDA bfloat16 gradients raise",
+        if_missed="training works while every trainable parameter is float32; on CUDA bfloat16 gradients raise",
         bf16_edits=edits,
         unsafe_edits=edits,
     )
@@ -208,7 +208,7 @@ def _unscaled_backward(backward: Call, region: Region) -> CodeFinding:
         backward.node,
         "VC104",
         Severity.ERROR,
-        "float16 without loss scaling: small gradients become zero, and the first overflow makes every trainable tensor NaN",
+        "the loop computes in float16 without loss scaling: small gradients become zero, and the first overflow makes every trainable tensor NaN",
         evidence=(f"the forward pass computes in {dtype_names(frozenset([FLOAT16]))}: {location}",),
         remedy="Compute in bfloat16 (Ampere or newer), or scale: scaler.scale(loss).backward(); scaler.step(optimizer); scaler.update().",
         url=build.AMP_EXAMPLES_URL,

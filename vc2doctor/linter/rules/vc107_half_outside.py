@@ -131,8 +131,8 @@ def _unconditional_cast(cast: Cast) -> CodeFinding:
         node,
         "VC107",
         Severity.NOTE if cast.stage is Stage.INFERS else Severity.WARNING,
-        f"{build.code(node)} inside forward: this part is float16, whatever the run is",
-        remedy="Cast to the dtype of the weights it meets, not to a literal.",
+        f"{build.code(node)} inside forward makes this part float16, whatever dtype the run has",
+        remedy="Cast to the dtype of the weights that the tensor is multiplied with.",
         role="cast",
         cause="float16",
         if_missed="this part still computes in float16 after everything else is bfloat16",
@@ -287,9 +287,9 @@ def _leaving_value(region: Region, user: ast.Call, name: str) -> CodeFinding:
         f"{name} is {dtype} when it leaves its region, and {build.code(user.func)} is called outside of any",
         evidence=(
             f"made in the region at {build.place_of(module, region.call.node).location}",
-            "it works only while an outer autocast is on; without one it is a dtype error",
+            "it works only while an outer autocast region is on; otherwise the call raises a dtype error",
         ),
-        remedy=f"Move the call into the region, or bring it back: {name}.float().",
+        remedy=f"Move the call into the region, or cast the value back: {name}.float().",
         url=build.AMP_EXAMPLES_URL,
     )
     # The finding spans the region, too: either end can be changed.

@@ -105,12 +105,16 @@ def _half_model(facts: Facts, cast: Cast) -> CodeFinding:
     is_float16 = cast.dtypes == {FLOAT16}
     model = build.code(cast.receiver)
     if is_float16:
-        message = f"{model} is made float16 as a whole, trainable parameters too: AdamW's eps of 1e-8 is 0 there"
+        message = (
+            f"{model} is cast to float16 as a whole, with its trainable parameters: in float16 AdamW's eps of 1e-8 is 0"
+        )
     else:
-        message = f"{model} is made bfloat16 as a whole: under a plain optimizer 85 % of the weights do not move at a learning rate of 1e-5"
+        message = f"{model} is cast to bfloat16 as a whole: under a plain optimizer 85 % of the weights do not move at a learning rate of 1e-5"
     evidence = [ast.unparse(cast.call.node)]
     if "deepspeed" in place.module.source.text:
-        evidence.append("right only while DeepSpeed's fp16 or bf16 is on, which keeps float32 masters")
+        evidence.append(
+            "it is safe only while DeepSpeed's fp16 or bf16 is on, which keeps float32 copies of the weights"
+        )
     if is_dead:
         evidence.append("the configurations do not reach this branch now")
     finding = build.at_node(
@@ -253,7 +257,7 @@ def _half_converter(function: Function) -> CodeFinding:
         "VC109",
         Severity.WARNING,
         f"{function.name} makes weights float16 in place, and no caller asks whether they are trained",
-        evidence=("a frozen part may be halved; a trained one becomes NaN with AdamW's eps of 1e-8",),
+        evidence=("frozen weights may be float16; trained ones become NaN, because AdamW's eps of 1e-8 is 0 there",),
         remedy='Halve only what is frozen: where it is trained, keep precision = "fp32".',
         role="cast",
     )

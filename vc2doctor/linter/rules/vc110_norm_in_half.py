@@ -55,11 +55,11 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
                     square,
                     "VC110",
                     Severity.WARNING,
-                    f"{build.code(square)} in half precision overflows float16 above 255",
+                    f"{build.code(square)} is evaluated in half precision, and overflows float16 above |x| = 255",
                     evidence=(
-                        f"{function.name or module.name} turns autocast off or casts its input down, and never takes it to float32",
+                        f"{function.name or module.name} turns autocast off or casts its input down, and does not cast it to float32",
                     ),
-                    remedy="Take the input to float32 first, and back at the end.",
+                    remedy="Cast the input to float32 first, and the result back at the end.",
                 )
 
 

@@ -76,7 +76,7 @@ def _overflowing_product(facts: Facts, node: ast.AST, place: Place, constant: fl
         node,
         "VC111",
         Severity.WARNING if _is_used_in_float16(facts, place) else Severity.NOTE,
-        f"{build.code(node)} is -inf in float16, and a row masked as a whole becomes NaN",
+        f"{build.code(node)} is -inf in float16, and a row that is masked as a whole becomes NaN",
         evidence=(f"{constant:g} is beyond float16's {MAX_FLOAT16:g}",),
         remedy="Use masked_fill with torch.finfo(scores.dtype).min.",
         url="https://docs.pytorch.org/docs/stable/type_info.html#torch.torch.finfo",

@@ -85,7 +85,7 @@ def _untested_loop(loop: Loop) -> CodeFinding:
         _logging_statement(loop),
         "VC112",
         Severity.NOTE,
-        "nothing here asks whether the loss is finite: after a NaN it trains on",
+        "the loop does not test whether the loss is finite, so it goes on after a NaN",
         remedy="Test it each step: if not torch.isfinite(loss): raise FloatingPointError(...).",
         url=_URL,
         also=(build.place_of(loop.function.module, loop.backwards[-1].node),),

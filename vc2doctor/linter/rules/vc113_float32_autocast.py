@@ -47,7 +47,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
                 autocast.call.node,
                 "VC113",
                 Severity.NOTE,
-                f"{build.code(autocast.call.node)} is enabled, not a way to turn autocast off",
+                f"{build.code(autocast.call.node)} is an enabled region; it does not turn autocast off",
                 remedy="Write enabled=False, and take the inputs to float32.",
                 unsafe_edits=(change.set_keyword(module, autocast.call.node, "enabled", "False"),),
             )

@@ -108,10 +108,10 @@ def _disagreement(off: KeyRead, on: KeyRead) -> CodeFinding:
         off.call.node,
         "VC114",
         Severity.ERROR,
-        f"{off.key} is off by default and {on.key} is on: two keys decide one precision, and disagree",
+        f"{off.key} is off by default and {on.key} is on by default, although both decide one precision",
         evidence=(
             f"{on.key} is {on.default} at {build.place_of(on.call.place.module, on.call.node).location}",
-            "no configuration sets both alike",
+            "no configuration sets both to the same value",
         ),
         remedy=f"Read one key in both places, or make the default of {off.key} True.",
         role="weights",
@@ -131,6 +131,6 @@ def _unset_keys(unit: Unit, reads: dict[str, list[KeyRead]]) -> Iterator[CodeFin
                 first.call.node,
                 "VC114",
                 Severity.NOTE,
-                f"{key} is set by no configuration, and {configured[0]} is: the two agree only by {key}'s default, {first.default}",
+                f"{key} is not set by any configuration, while {configured[0]} is: they agree only because the default of {key} is {first.default}",
                 remedy=f"Read {configured[0]} here as well.",
             )

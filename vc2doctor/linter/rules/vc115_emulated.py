@@ -74,7 +74,7 @@ def _counts_emulation(call: Call, *, takes_keyword: bool) -> CodeFinding:
         call.node,
         "VC115",
         Severity.NOTE,
-        "torch.cuda.is_bf16_supported() is True for emulation too: on a V100 or T4",
+        "torch.cuda.is_bf16_supported() is also True where bfloat16 is only emulated, as on a V100 or T4",
         remedy=f"Ask for native support: {question}",
         unsafe_edits=(edit,) if takes_keyword else (),
         url="https://github.com/pytorch/pytorch/blob/main/torch/cuda/__init__.py",

@@ -65,7 +65,7 @@ def _id_in_embedding(facts: Facts, place: Place, target: ast.Subscript) -> CodeF
         place.statement or target,
         "VC116",
         Severity.NOTE if facts.stages.of(place) is Stage.INFERS else Severity.WARNING,
-        f"{build.code(target)} is an embedding, and gets the number of a token",
+        f"{build.code(target)} holds embeddings, and the number of a token is written into it",
         remedy="Write the id into the ids before they are embedded, or write the embedding of the id.",
         url="https://github.com/OpenGVLab/Ask-Anything/issues/190",
     )
