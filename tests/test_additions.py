@@ -92,21 +92,25 @@ CHECK = '''
 RULE = '''
     """A seed of zero.
 
-    **Why.** It is an example of a rule.
+    **What it does.** Reports seeds of zero.
 
-    **Bad**
+    **Why is this bad.** It is an example of a rule.
+
+    **Example**
 
         torch.manual_seed(0)
 
-    **Good**
+    **Use instead**
 
         torch.manual_seed(1)
 
-    **Quiet** for every other seed.
+    **How to fix.** Choose another seed. To keep a line, add `# vc2doctor: ignore[VC199]`.
 
-    **Silence** a line with `# vc2doctor: ignore[VC199]`.
+    **Quiet.** No finding for every other seed.
 
-    **Since** torch 0.4.
+    **References**
+
+    * https://docs.pytorch.org/docs/stable/generated/torch.manual_seed.html
     """
 
     import ast

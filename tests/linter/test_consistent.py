@@ -59,10 +59,11 @@ def test_consistent_float16_is_a_note_that_says_so(load: str, tmp_path: Path) ->
         {"load": "AutoModel.from_pretrained('some/model', torch_dtype=torch.bfloat16)"},
     ],
 )
-def test_inconsistent_float16_stays_a_warning(change: dict[str, str], tmp_path: Path) -> None:
-    places, titles, _ = severities(tmp_path, **change)
-    assert Severity.WARNING in places
-    assert not any("is consistent" in title for title in titles)
+def test_inconsistent_float16_is_not_called_consistent(change: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text(LOOP.format(**{**CONSISTENT, **change}), encoding="utf-8")
+    result = apply_rules(LintTask(paths=(tmp_path,)))
+    assert result.findings
+    assert not any("is consistent" in diagnosis.title for diagnosis in result.diagnoses)
 
 
 def test_model_that_is_known_to_overflow_stays_an_error(tmp_path: Path) -> None:

@@ -87,7 +87,10 @@ def test_fix_makes_the_expected_code_and_changes_nothing_the_second_time(rule: s
 
 
 @pytest.mark.parametrize("rule", rules.ids())
-def test_page_of_every_rule_has_all_its_parts(rule: str) -> None:
-    page = rules.pages()[rule]
-    assert all(f"**{part}" in page for part in ("Why.", "Bad", "Good", "Quiet", "Silence", "Since"))
-    assert f"ignore[{rule}]" in page
+def test_page_of_every_rule_has_its_parts_in_order(rule: str) -> None:
+    paragraphs = rules.pages()[rule].split("\n\n")
+    assert tuple(re.findall(r"^\*\*([^*]+)\*\*", "\n\n".join(paragraphs), re.MULTILINE)) == rules.PAGE_PARTS
+    assert paragraphs[0].endswith(".")
+    assert not paragraphs[0].startswith("**"), "the first paragraph is the sentence for the table of rules"
+    assert f"ignore[{rule}]" in rules.pages()[rule]
+    assert "https://" in paragraphs[-1]

@@ -8,6 +8,7 @@ import pytest
 
 from tests.linter.test_source import TRAINING_CODE, write_training_code
 from vc2doctor.linter.knowledge.libraries import LAYOUTS, MIN_MODEL_FOLDERS, Layout, other_framework
+from vc2doctor.linter.read.discover import LeftOut
 from vc2doctor.linter.run import LintResult, LintTask, apply_rules
 
 
@@ -16,7 +17,8 @@ def linted(path: Path) -> LintResult:
 
 
 def left_out(path: Path) -> list[tuple[str, str, int]]:
-    return [tuple(each) for each in linted(path).facts.code.files.left_out]
+    every: tuple[LeftOut, ...] = linted(path).facts.code.files.left_out
+    return [(each.name, each.reason, each.files) for each in every]
 
 
 def places(path: Path) -> list[str]:

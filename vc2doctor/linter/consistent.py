@@ -14,7 +14,7 @@ _ADAPTER_CALLS = ("get_peft_model", "inject_adapter_in_model")
 
 
 def is_scaled_float16(facts: Facts, unit: Unit) -> bool:
-    """Return whether every training loop of a unit computes in float16 under an enabled scaler, and nothing is bfloat16.
+    """Return whether every training loop of a unit computes in float16 under an enabled scaler, without bfloat16.
 
     Weights that are loaded in float16 and have no adapters are trained as a whole, on which a scaler raises: then the
     answer is no. It is also no where a dtype is not known.

@@ -50,7 +50,7 @@ def _programs(facts: Facts) -> Iterator[Program]:
 
 
 def _is_run(module: Module) -> bool:
-    """Return whether a module is a program: a notebook, a module with ``__main__``, or one that trains when imported."""
+    """Return whether a module is a program: a notebook, or one that trains when it is run."""
     if module.source.cells or '__name__ == "__main__"' in module.source.text.replace("'", '"'):
         return True
     return any(call.place.function is module.level and call.name in _STARTING_CALLS for call in module.calls)

@@ -108,10 +108,10 @@ def _float16_scaler(facts: Facts, scaler: Scaler) -> CodeFinding:
         scaler.call.node,
         "VC104",
         Severity.NOTE,
-        "the scaler is right for float16 and follows the switch, not the dtype",
-        remedy="Enable it for float16 only; a disabled scaler keeps every scaler.* call valid.",
+        "GradScaler is only for float16. Turn it off under bfloat16",
+        remedy="Enable it for float16 only. The calls of a disabled scaler stay valid.",
         role="scaler",
         cause="float16",
         bf16_edits=disable_scaler(facts, scaler),
-        if_missed="finite while every trainable parameter is float32; on CUDA bfloat16 gradients raise",
+        if_missed="training works while every trainable parameter is float32; on CUDA bfloat16 gradients raise",
     )

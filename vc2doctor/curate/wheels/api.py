@@ -128,11 +128,11 @@ class _Collected:
                 kept = [name for name, selected in bits.items() if selected & bit and name.endswith(RENAMED_CLASSES)]
                 _mark(bits, [f"{name}Fast" for name in kept], bit)
         keeps_images = any("image_processing_" in text and "_fast" in text for text in texts)
-        for module, names in self.modules.items():
+        for module, known in self.modules.items():
             is_kept = keeps_images and ".image_processing_" in module and module.endswith("_fast")
             short = module.removeprefix(f"{release.package}.")
             if module not in release.modules and (is_kept or module in texts or short in texts or f".{short}" in texts):
-                _mark(names, list(names), bit)
+                _mark(known, list(known), bit)
 
 
 def _names(release: ReleaseFacts, module: str, facts: ModuleFacts) -> Iterable[str]:

@@ -121,7 +121,7 @@ class _Search:
             case ast.Call():
                 self._call(expression, at)
             case ast.Subscript(slice=ast.Constant(value=int(position))) if position >= 0:
-                self.follow(expression.value, at.deeper(index=position, keep=False))
+                self.follow(expression.value, at.deeper(element=position, keep=False))
             case _:
                 self.found.setdefault(expression, Origin(expression, at.place))
 

@@ -35,8 +35,8 @@ class ProjectView:
         """The files that cannot be parsed, with the reason."""
         self.files = {
             file.name: file.path
-            for file in discover.find_files(task.paths, self.root)
-            if not file.is_vendored and not discover.is_excluded(file.name, task.settings.exclude)
+            for file in discover.find_files(task.paths, self.root).files
+            if not discover.is_excluded(file.name, task.settings.exclude)
         }
 
     @cached_property

@@ -1,5 +1,8 @@
 """The rules, one module each: a pure function from facts to findings. The docstring of the module is the rule's page.
 
+A page begins with a sentence for the table of rules. Its parts follow in the order of ``PAGE_PARTS``, which is that of
+ruff's pages (https://docs.astral.sh/ruff/rules/). How a line is kept is told under "How to fix".
+
 A rule is a module ``vcNNN_name`` with a function ``find``. To add a rule, add its file; nothing else has to change.
 """
 
@@ -10,6 +13,8 @@ from vc2doctor.core import discovery
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.model import CodeFinding
 
+PAGE_PARTS = ("What it does.", "Why is this bad.", "Example", "Use instead", "How to fix.", "Quiet.", "References")
+"""The parts of a page, in order. Each stands in bold at the start of a paragraph."""
 Rule = Callable[[Facts], Iterator[CodeFinding]]
 
 

@@ -1,23 +1,28 @@
-"""A file could not be read, so nothing is said of it.
+"""A file that could not be read.
 
-**Why.** A clean report must not hide that a part was not looked at: a training loop in a file with broken syntax, in
-Python 2, or in a grammar newer than that of the Python the doctor runs on. A change to bfloat16 is refused while such a
-file belongs to the same project, as nobody can say that it is complete.
+**What it does.** Lists files that mention precision and cannot be parsed. Nothing is said of such a file.
 
-**Bad**
+**Why is this bad.** A report must not hide that a part of the code was not read: a training loop in a file with a
+syntax error, in Python 2, or in a grammar that is newer than the Python of the doctor. A change to bfloat16 is refused
+while such a file belongs to the same project, because nobody can say that the change is complete.
+
+**Example**
 
     print "epoch", epoch
 
-**Good**
+**Use instead**
 
     print("epoch", epoch)
 
-**Quiet** for files that say nothing of precision, vendored trees, and what `.gitignore` names.
+**How to fix.** Correct the syntax, or run the doctor on a newer Python. A comment in such a file cannot be read, so `#
+vc2doctor: ignore[VC100]` has no effect: use `per-file-ignores` or `exclude`.
 
-**Silence** with `per-file-ignores`, or leave the file out with `exclude`; a comment `# vc2doctor: ignore[VC100]` cannot be
-read either.
+**Quiet.** No finding for files that do not mention precision, for copies of libraries, and for files that `.gitignore`
+names.
 
-**Since** this is no matter of versions.
+**References**
+
+* https://docs.python.org/3/library/ast.html#ast.parse
 """
 
 from collections.abc import Iterator
@@ -36,7 +41,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
             file.line or 1,
             "VC100",
             Severity.NOTE,
-            f"not read: {file.reason}",
-            remedy="If it trains, make it readable for the Python that the doctor runs on.",
+            f"the file could not be read: {file.reason}",
+            remedy="If it trains, correct the syntax, or run the doctor on a newer Python.",
             url="https://docs.python.org/3/library/ast.html#ast.parse",
         )

@@ -1,25 +1,34 @@
-"""Weights are loaded in float16 and then trained, or gradients pass through them.
+"""Weights that are loaded in float16 and then trained.
 
-**Why.** float16 ends at 65504. Models that were released in bfloat16 (Mistral, Phi 3, Qwen, Gemma, Llama 3) have
-activations beyond that: SmolLM2-135M reaches 27,347 on short texts, Gemma 3 27B 8.6 times what float16 holds. One
-overflow makes the loss NaN, whatever the learning rate. A second literal in another branch is what a one-line change
-misses.
+**What it does.** Reports loads in float16 (`torch_dtype=torch.float16`) of weights that are trained or that gradients
+pass through, and casts of modules to float16 beside a flag of the run that says otherwise.
 
-**Bad**
+**Why is this bad.** float16 ends at 65504. Models that were released in bfloat16 (Mistral, Phi 3, Qwen, Gemma, Llama 3)
+have activations beyond that: SmolLM2-135M reaches 27,347 on short texts (measured), and Gemma 3 27B 8.6 times what
+float16 holds. One overflow makes the loss NaN, whatever the learning rate is. Many projects load the model in several
+branches, and a change of one line misses the others.
+
+**Example**
 
     model = AutoModelForCausalLM.from_pretrained(path, torch_dtype=torch.float16)
     model = get_peft_model(model, lora)
 
-**Good**
+**Use instead**
 
     model = AutoModelForCausalLM.from_pretrained(path, torch_dtype=torch.bfloat16)
     model = get_peft_model(model, lora)
 
-**Quiet** for inference, 8-bit bases, dtypes that a flag of the run decides, and models trained in float16 (OPT).
+**How to fix.** Load in bfloat16 in every branch, together with the autocast region that computes with the weights
+(VC103): `vc2doctor lint --precision bf16 --fix`. bfloat16 needs an Ampere or newer GPU. To keep a line, add `#
+vc2doctor: ignore[VC101]`. The keyword is `torch_dtype` in every release of transformers, and `dtype` since 4.56.
 
-**Silence** a line with `# vc2doctor: ignore[VC101]`.
+**Quiet.** No finding for inference, quantized bases, dtypes that a flag of the run decides, and models that were
+trained in float16 (OPT). A note where float16 is used consistently with loss scaling.
 
-**Since** every release of transformers that knows `torch_dtype`; `dtype` since 4.56.
+**References**
+
+* https://huggingface.co/docs/transformers/main_classes/model#transformers.PreTrainedModel.from_pretrained.torch_dtype
+* https://arxiv.org/abs/2605.15572 (activations of Gemma 3 and gpt-oss)
 """
 
 import ast
@@ -189,8 +198,8 @@ def _float16_cast(cast: Cast) -> CodeFinding:
         cast.call.node,
         "VC101",
         Severity.WARNING,
-        f"{build.code(cast.receiver)} is cast to float16, whatever the run's own flag says",
-        evidence=(f"{build.code(cast.call.node)}; the same function asks bf16 elsewhere",),
+        f"{build.code(cast.receiver)} is cast to float16, and the run's own flag is ignored here",
+        evidence=(f"{build.code(cast.call.node)}; elsewhere the same code asks for bfloat16",),
         remedy="Give it the dtype that the run computes in.",
         role="weights",
         cause="float16",

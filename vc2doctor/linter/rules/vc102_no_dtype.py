@@ -1,25 +1,32 @@
-"""An autocast without dtype.
+"""An autocast region without a dtype.
 
-**Why.** `torch.cuda.amp.autocast()` is always float16, even inside a bfloat16 region: float16 is its signature's
-default. `torch.autocast("cuda")` without dtype *inherits* the dtype of the region around it, and is float16 only at the
-top level. Neither line says so, and a change of the weights to bfloat16 changes neither (measured with torch 2.13).
+**What it does.** Reports `torch.cuda.amp.autocast()` and `torch.autocast("cuda")` in training code where no dtype is
+given.
 
-**Bad**
+**Why is this bad.** `torch.cuda.amp.autocast()` is always float16, even inside a bfloat16 region, because float16 is
+the default of its signature. `torch.autocast("cuda")` without a dtype takes the dtype of the region around it, and is
+float16 where there is none. The line does not show this, and a change of the weights to bfloat16 changes neither
+(measured with torch 2.13).
+
+**Example**
 
     with torch.cuda.amp.autocast(enabled=config.fp16):
         loss = model(batch)
 
-**Good**
+**Use instead**
 
     with torch.cuda.amp.autocast(enabled=config.fp16, dtype=torch.bfloat16):
         loss = model(batch)
 
-**Quiet** with `enabled=False`, under `no_grad`, in evaluation, and for wrappers of other libraries
+**How to fix.** Write the dtype that is meant. `vc2doctor lint --precision bf16 --fix` writes `dtype=torch.bfloat16`. To
+keep a line, add `# vc2doctor: ignore[VC102]`. The argument exists since torch 1.10.
+
+**Quiet.** No finding with `enabled=False`, under `no_grad`, in evaluation, and for wrappers of other libraries
 (`accelerator.autocast()`).
 
-**Silence** a line with `# vc2doctor: ignore[VC102]`.
+**References**
 
-**Since** torch 1.10 takes `dtype`.
+* https://docs.pytorch.org/docs/stable/amp.html#autocasting
 """
 
 import ast
@@ -86,7 +93,7 @@ def _inherited_dtype(autocast: Autocast) -> CodeFinding:
         autocast.call.node,
         "VC102",
         Severity.NOTE,
-        f"{build.code(autocast.call.node)} has no dtype: it takes that of the region around it, and is float16 without one",
+        f"{build.code(autocast.call.node)} has no dtype: it takes the dtype of the region around it, and is float16 where there is none",
         evidence=("measured with torch 2.13: inherited inside a region, float16 at the top level",),
         remedy="Write the dtype that is meant: dtype=torch.bfloat16.",
         role="outer",
@@ -97,7 +104,7 @@ def _inherited_dtype(autocast: Autocast) -> CodeFinding:
 
 
 def _default_dtype(autocast: Autocast, *, is_right: bool) -> CodeFinding:
-    evidence = ["the signature's default is float16, whatever the region around it or the weights are"]
+    evidence = ["float16 is the default of the signature; the region around it and the weights do not change it"]
     for keyword in autocast.call.node.keywords:
         if keyword.arg == "enabled" and not isinstance(keyword.value, ast.Constant):
             values = sorted({repr(value) for value in autocast.enabled})

@@ -1,28 +1,37 @@
-"""A nested autocast decides another dtype than the region around it or the weights; a helper's default counts.
+"""A nested autocast region that contradicts the region around it or the weights.
 
-**Why.** The innermost region wins: an outer bfloat16 has no effect on code inside a float16 helper, and autocast casts
-the *weights*, so bfloat16 weights inside a float16 region compute in float16 and overflow at 65504, without an error or
-a warning. Without a scaler, which the change to bfloat16 removes, nothing skips the bad step: 10 of 10 trainable tensors
-were NaN after the first one (measured; in VideoChat2 itself the joint of text and video raises).
+**What it does.** Reports regions of models whose dtype is not that of the training step around them or of the weights,
+and helpers with a float16 default that open such regions.
 
-**Bad**
+**Why is this bad.** The innermost region decides: an outer bfloat16 region has no effect on code inside a float16
+helper. autocast also casts the weights, so bfloat16 weights inside a float16 region compute in float16 and overflow at
+65504, without an error or a warning. A change to bfloat16 usually removes the scaler, and then nothing skips the bad
+step: 10 of 10 trainable tensors were NaN after the first step (measured; in VideoChat2 itself the joint of text and
+video raises).
+
+**Example**
 
     def maybe_autocast(self, dtype=torch.float16):
         return torch.cuda.amp.autocast(dtype=dtype)
 
-    with self.maybe_autocast():          # float16, whatever is outside
+    with self.maybe_autocast():          # float16, whatever region is around it
         outputs = self.llm(inputs_embeds=embeds)
 
-**Good**
+**Use instead**
 
     def maybe_autocast(self, dtype=torch.bfloat16):
         return torch.cuda.amp.autocast(dtype=dtype)
 
-**Quiet** in `generate` and other inference, for helpers whose default is bfloat16, and for `enabled=False`.
+**How to fix.** Change the default of the helper: it decides most of the computation. Change the weights, the outer
+region and the scaler with it: `vc2doctor lint --precision bf16 --fix`. To keep a line, add `# vc2doctor:
+ignore[VC103]`.
 
-**Silence** a line with `# vc2doctor: ignore[VC103]`.
+**Quiet.** No finding in `generate` and other inference, for helpers whose default is bfloat16, and for `enabled=False`.
 
-**Since** torch 1.10; nesting behaves the same in every release measured (1.13 to 2.13).
+**References**
+
+* https://github.com/OpenGVLab/Ask-Anything/issues/190
+* https://docs.pytorch.org/docs/stable/amp.html#autocasting (nesting behaves the same in torch 1.13 to 2.13, measured)
 """
 
 import ast
@@ -99,8 +108,8 @@ def _disabled_without_cast(region: Region) -> CodeFinding:
         _opening(region),
         "VC103",
         Severity.WARNING,
-        "autocast is off here, and no input is taken to float32: half-precision inputs are still multiplied in half",
-        evidence=("enabled=False changes no tensor: it only stops casting",),
+        "autocast is off here, and no input is cast to float32: half-precision inputs are still multiplied in half precision",
+        evidence=("enabled=False only stops casting; tensors keep their dtypes",),
         remedy="Take the inputs to float32 first: x.float().",
         url=build.AMP_URL,
         role="region",
@@ -140,7 +149,7 @@ def _bfloat16_region(region: Region, around: tuple[str, ...]) -> CodeFinding:
         _opening(region),
         "VC103",
         Severity.WARNING,
-        "a bfloat16 region inside a float16 one: its loss goes through a loss scaler that bfloat16 does not need",
+        "this bfloat16 region is inside a float16 region, so its loss goes through a loss scaler that bfloat16 does not need",
         evidence=around,
         remedy="Make the outer region bfloat16 and turn the scaler off.",
         role="region",
@@ -162,9 +171,9 @@ def _float16_region(
     if bf16_weights is not None:
         message = "bfloat16 weights compute in float16 here"
     elif contradicts:
-        message = "a float16 region inside a bfloat16 one"
+        message = "this float16 region is inside a bfloat16 region"
     else:
-        message = f"{call} computes in float16, whatever the region around it is"
+        message = f"{call} computes in float16, and the region around it does not change that"
     return build.at_node(
         region.place.module,
         _opening(region),
@@ -205,10 +214,10 @@ def _float16_helper(helper: Helper, regions: list[Region]) -> CodeFinding:
         Severity.WARNING,
         f"{function.name} opens float16 regions by default: {len(regions)} training region{plural} through it",
         evidence=(f"used at {', '.join(locations)}",),
-        remedy="Make its default bfloat16 (and the comment beside it); that covers every call without an argument.",
+        remedy="Make its default bfloat16, also in the comment beside it. That covers every call without an argument.",
         role="helper",
         cause="float16",
-        if_missed="the model computes in float16 whatever the weights and the outer region are: this is the deciding place",
+        if_missed="the model computes in float16, whatever the dtypes of the weights and of the outer region are",
         bf16_edits=_edits_of_helper(helper),
     )
 

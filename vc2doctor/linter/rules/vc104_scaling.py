@@ -1,27 +1,37 @@
-"""Loss scaling that contradicts the dtype, judged where the scaler is used.
+"""Loss scaling that contradicts the dtype.
 
-**Why.** float16 loses small gradients (7 % flushed to zero without scaling, 0 % with), so it needs a scaler; bfloat16
-has the exponent of float32 and needs none. A scaler over bfloat16 *gradients* raises on CUDA
-(`_amp_foreach_non_finite_check_and_unscale_cuda` not implemented, pytorch#127176) and passes on a CPU, so a test there
-does not show it; over float16 *weights* that are trained it raises "Attempting to unscale FP16 gradients". float16
-without a scaler poisons every trainable tensor with the first overflow, because nothing skips that step.
+**What it does.** Reports scalers over bfloat16 or over float16 weights that are trained as a whole, float16 without a
+scaler, and calls of the scaler that are missing or in the wrong order. It judges the places where the scaler is used,
+not its construction.
 
-**Bad**
+**Why is this bad.** float16 loses small gradients (7 % become zero without scaling, 0 % with it, measured), so it needs
+a scaler. bfloat16 has the exponent of float32 and needs none. A scaler over bfloat16 gradients raises
+NotImplementedError on CUDA and works on a CPU, so a test on a CPU does not show it. A scaler over float16 weights that
+are trained raises "Attempting to unscale FP16 gradients". float16 without a scaler makes every trainable tensor NaN at
+the first overflow, because nothing skips that step.
+
+**Example**
 
     scaler = torch.cuda.amp.GradScaler(enabled=config.fp16)    # config.fp16 only says "mixed precision"
     with torch.autocast("cuda", dtype=torch.bfloat16):
         loss = model(batch)
     scaler.scale(loss).backward()
 
-**Good**
+**Use instead**
 
     scaler = torch.cuda.amp.GradScaler(enabled=False)  # bfloat16 needs no loss scaling
 
-**Quiet** when every use is branched away for bfloat16, when the scaler is disabled, and for float16 as it should be.
+**How to fix.** Turn the scaler off under bfloat16: every `scaler.*` call stays valid. Under float16 use it completely:
+scale, backward, unscale, clip, step, update. To keep it, add `# vc2doctor: ignore[VC104]` to the line of the
+construction. The class exists since torch 1.6, as `torch.amp.GradScaler` since 2.3.
 
-**Silence** the line of the construction with `# vc2doctor: ignore[VC104]`.
+**Quiet.** No finding when every use is in a branch that bfloat16 does not take, when the scaler is disabled, and for
+float16 with a complete scaler.
 
-**Since** torch 1.6; `torch.amp.GradScaler` since 2.3.
+**References**
+
+* https://github.com/pytorch/pytorch/issues/127176
+* https://docs.pytorch.org/docs/stable/notes/amp_examples.html
 """
 
 import ast
@@ -128,7 +138,7 @@ def _useless_scaler(facts: Facts, scaler: Scaler, uses: list[Call]) -> CodeFindi
         remedy="Enable it for float16 only: GradScaler(enabled=False) keeps every scaler.* call valid.",
         url=_SCALER_URL,
         role="scaler",
-        if_missed="finite while every trainable parameter is float32; on CUDA bfloat16 gradients raise",
+        if_missed="training works while every trainable parameter is float32; on CUDA bfloat16 gradients raise",
         bf16_edits=edits,
         unsafe_edits=edits,
     )
@@ -198,7 +208,7 @@ def _unscaled_backward(backward: Call, region: Region) -> CodeFinding:
         backward.node,
         "VC104",
         Severity.ERROR,
-        "float16 without loss scaling: small gradients become zero, and the first overflow makes every trainable tensor NaN",
+        "the loop computes in float16 without loss scaling: small gradients become zero, and the first overflow makes every trainable tensor NaN",
         evidence=(f"the forward pass computes in {dtype_names(frozenset([FLOAT16]))}: {location}",),
         remedy="Compute in bfloat16 (Ampere or newer), or scale: scaler.scale(loss).backward(); scaler.step(optimizer); scaler.update().",
         url=build.AMP_EXAMPLES_URL,

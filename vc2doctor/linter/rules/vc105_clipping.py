@@ -1,33 +1,39 @@
-"""Gradient clipping that is off, in the wrong place, or never reaches what trains.
+"""Gradient clipping that is off, in the wrong place, or without effect.
 
-**Why.** One step with a gradient of 1e4 times the usual size throws a half-precision run off its course. `-1` means
-"off" in many configurations; reaching `clip_grad_norm_` itself, measured, a norm of -1 turns the gradients round
-([3, 4] becomes [-0.6, -0.8]) and 0 makes them zero. Clipping before `unscale_` compares a scaled norm with the limit,
-so it clips everything. Under DeepSpeed the clipping of the loop is bypassed: only `gradient_clipping` of its own
-configuration counts. transformers and accelerate fill only values of it that are "auto", so a DeepSpeed file without
-`gradient_clipping` trains without clipping, whatever `max_grad_norm` is; and transformers refuses a number there that is
-not the run's `max_grad_norm`. Gradients that are NaN stay NaN after clipping.
+**What it does.** Reports limits that turn clipping off, clipping before `unscale_`, and limits that never reach the
+engine that trains.
 
-**Bad**
+**Why is this bad.** One step with a gradient of 1e4 times the usual size ruins a half-precision run. `-1` means "off"
+in many configurations. If it reaches `clip_grad_norm_`, a norm of -1 turns the gradients around ([3, 4] becomes [-0.6,
+-0.8], measured), and 0 makes them zero. Clipping before `unscale_` compares a scaled norm with the limit, so it clips
+everything. Under DeepSpeed only `gradient_clipping` of its own configuration counts: transformers and accelerate fill
+only values that are "auto", so a file without that key trains without clipping, whatever `max_grad_norm` is, and
+transformers refuses a number there that is not the run's `max_grad_norm`. Gradients that are NaN stay NaN after
+clipping.
+
+**Example**
 
     optimizer = dict(lr=2e-5, max_grad_norm=-1)
     ds_config.update({"gradient_clipping", config.max_grad_norm})    # a set, not a dict: it raises
     TrainingArguments(output_dir="out", bf16=True, max_grad_norm=-1)
     torchrun train.py --bf16 True --deepspeed ds.json                # ds.json has no gradient_clipping
 
-**Good**
+**Use instead**
 
     optimizer = dict(lr=2e-5, max_grad_norm=1.0)
     ds_config["gradient_clipping"] = config.optimizer.max_grad_norm
     {"gradient_clipping": "auto"}                                    # in ds.json
 
-**Quiet** where the limit is positive or only a run can tell it, in float32, for configurations that only evaluate, for
-DeepSpeed files that no run names by their path, and after `unscale_`. The value of the
-limit is yours: it is suggested, never written.
+**How to fix.** Set a positive limit where the engine reads it. The doctor never writes the value of the limit, because
+it depends on your model. To keep a line, add `# vc2doctor: ignore[VC105]`.
 
-**Silence** a line with `# vc2doctor: ignore[VC105]`.
+**Quiet.** No finding where the limit is positive or only a run can tell it, in float32, after `unscale_`, for
+configurations that only evaluate, and for DeepSpeed files that no run names by their path.
 
-**Since** torch 0.4.
+**References**
+
+* https://docs.pytorch.org/docs/stable/notes/amp_examples.html#gradient-clipping
+* https://huggingface.co/docs/transformers/deepspeed
 """
 
 from collections.abc import Iterator

@@ -1,14 +1,17 @@
-"""Flags that exclude each other in the framework that reads them, or a configuration and code that disagree.
+"""Precision flags that exclude each other, or a configuration that contradicts the code.
 
-**Why.** `fp16 = True` of a project like VideoChat2 only *switches mixed precision on*; what it computes in is said
-elsewhere, and by nobody where no `bf16` key is read: float16, in which Mistral's first loss is 3.1493 and the next NaN.
-In transformers' `TrainingArguments` the same two names are dtypes and exclude each other. A DeepSpeed file with a
-hard-coded `true` contradicts the run's flags; `"auto"` follows them. In DeepSpeed's file a misspelled key
-(`"enable": true`) is ignored before 0.17.1 and refused later, and the text `"false"` counts as true. A launcher and its
-program can each be told a precision: accelerate and the trainer, ms-swift's `--torch_dtype` and `--fp16`, the compute
-dtype of a quantized base and `bf16`.
+**What it does.** Reports flags of one framework that cannot be on together, float16 flags for models that were trained
+in bfloat16, keys that their reader ignores or refuses, and launchers and programs that are told different precisions.
 
-**Bad**
+**Why is this bad.** In transformers' `TrainingArguments` `fp16` and `bf16` are dtypes and exclude each other. In
+projects like VideoChat2 `fp16 = True` only switches mixed precision on. Where no `bf16` key is read, the dtype is then
+float16, in which Mistral's first loss is 3.1493 and the next one NaN. A DeepSpeed file with a fixed `true` contradicts
+the flags of the run; `"auto"` follows them. In that file a misspelled key (`"enable": true`) is ignored before
+DeepSpeed 0.17.1 and refused later, and the text `"false"` counts as true. A launcher and its program can each be told a
+precision: accelerate and the trainer, ms-swift's `--torch_dtype` and `--fp16`, the compute dtype of a quantized base
+and `bf16`.
+
+**Example**
 
     TrainingArguments(output_dir="out", fp16=True, bf16=True)
 
@@ -18,22 +21,27 @@ dtype of a quantized base and `bf16`.
 
     accelerate launch --mixed_precision fp16 train.py --bf16 True     # the trainer's flag wins
 
-**Good**
+**Use instead**
 
     TrainingArguments(output_dir="out", bf16=True)
 
     fp16 = True                  # the switch of mixed precision
     bf16 = True                  # its dtype
 
-**Quiet** for the pair `fp16 = True, bf16 = True` of projects whose code reads one as the switch and the other as the
-dtype, for `--bf16 True --fp16 False`, for DeepSpeed's `"auto"`, for models trained in float16, and for accelerate's
-`downcast_bf16`, which is about TPUs. Also for bases that are quantized for kernels in float16 (GPTQ, AWQ, Int4), for
-values that only a run decides (`--fp16 $FP16`), and for DeepSpeed files that no run names by their path. float16 over
-float32 weights with loss scaling is coherent: it is a note, and a warning only for a family that is known to overflow.
+**How to fix.** Say the precision once, where it is read, and remove the other flag. To keep a line, add `# vc2doctor:
+ignore[VC106]`. JSON has no comments: use `per-file-ignores`. transformers knows `bf16` since 4.14.
 
-**Silence** a line with `# vc2doctor: ignore[VC106]` (in JSON, which has no comments: `per-file-ignores`).
+**Quiet.** No finding for `fp16 = True, bf16 = True` in projects whose code reads one as the switch and the other as the
+dtype, for `--bf16 True --fp16 False`, for DeepSpeed's `"auto"`, for models that were trained in float16, for
+accelerate's `downcast_bf16`, which is about TPUs, for bases that are quantized for kernels in float16 (GPTQ, AWQ,
+Int4), for values that only a run decides (`--fp16 $FP16`), and for DeepSpeed files that no run names by their path.
+float16 over float32 weights with loss scaling is a note, and more only for a family that is known to overflow.
 
-**Since** transformers 4.14 knows `bf16`.
+**References**
+
+* https://huggingface.co/docs/transformers/main_classes/trainer#transformers.TrainingArguments.bf16
+* https://github.com/OpenGVLab/Ask-Anything/issues/190
+* https://www.deepspeed.ai/docs/config-json/
 """
 
 from collections.abc import Iterator

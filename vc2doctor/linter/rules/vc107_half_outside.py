@@ -1,11 +1,14 @@
-"""Half-precision values leave the autocast region that made them, or `forward` casts to float16 for good.
+"""Half-precision values that leave their region, or a cast to float16 inside `forward`.
 
-**Why.** What an autocast region returns is float16 or bfloat16; a float32 layer outside of any region then raises
-"expected scalar type Float but found Half", unless a second, outer region happens to be on: it works with `amp: True`
-and fails without. A hard `x.to(torch.float16)` inside `forward` undoes a change to bfloat16 for that part: the values
-overflow at 65504 there, whatever the rest computes in.
+**What it does.** Reports results of an autocast region that reach float32 layers outside of it, and casts to float16 in
+`forward` that no condition guards.
 
-**Bad**
+**Why is this bad.** An autocast region returns float16 or bfloat16. A float32 layer outside of any region then raises
+"expected scalar type Float but found Half", unless an outer region happens to be on: the code works with `amp: True`
+and fails without it. A fixed `x.to(torch.float16)` inside `forward` undoes a change to bfloat16 for that part: there
+values overflow at 65504, whatever the rest computes in.
+
+**Example**
 
     with self.maybe_autocast():
         embeds = self.visual_encoder(image)
@@ -13,7 +16,7 @@ overflow at 65504 there, whatever the rest computes in.
 
     qkv = qkv.to(dtype=torch.float16)
 
-**Good**
+**Use instead**
 
     with self.maybe_autocast():
         embeds = self.visual_encoder(image)
@@ -21,11 +24,15 @@ overflow at 65504 there, whatever the rest computes in.
 
     qkv = qkv.to(dtype=self.qkv.weight.dtype)
 
-**Quiet** where `.float()` or `.to(...)` brings the value back, and where the cast is guarded by the dtype it restores.
+**How to fix.** Move the layer into the region, or cast the value back with `.float()`. Cast to the dtype of the weights
+instead of a literal. To keep a line, add `# vc2doctor: ignore[VC107]`.
 
-**Silence** a line with `# vc2doctor: ignore[VC107]`.
+**Quiet.** No finding where `.float()` or `.to(...)` brings the value back, and where a condition about the dtype guards
+the cast.
 
-**Since** torch 1.6.
+**References**
+
+* https://docs.pytorch.org/docs/stable/amp.html#autocast-op-reference
 """
 
 import ast
@@ -124,8 +131,8 @@ def _unconditional_cast(cast: Cast) -> CodeFinding:
         node,
         "VC107",
         Severity.NOTE if cast.stage is Stage.INFERS else Severity.WARNING,
-        f"{build.code(node)} inside forward: this part is float16, whatever the run is",
-        remedy="Cast to the dtype of the weights it meets, not to a literal.",
+        f"{build.code(node)} inside forward makes this part float16, whatever dtype the run has",
+        remedy="Cast to the dtype of the weights that the tensor is multiplied with.",
         role="cast",
         cause="float16",
         if_missed="this part still computes in float16 after everything else is bfloat16",
@@ -280,9 +287,9 @@ def _leaving_value(region: Region, user: ast.Call, name: str) -> CodeFinding:
         f"{name} is {dtype} when it leaves its region, and {build.code(user.func)} is called outside of any",
         evidence=(
             f"made in the region at {build.place_of(module, region.call.node).location}",
-            "it works only while an outer autocast is on; without one it is a dtype error",
+            "it works only while an outer autocast region is on; otherwise the call raises a dtype error",
         ),
-        remedy=f"Move the call into the region, or bring it back: {name}.float().",
+        remedy=f"Move the call into the region, or cast the value back: {name}.float().",
         url=build.AMP_EXAMPLES_URL,
     )
     # The finding spans the region, too: either end can be changed.

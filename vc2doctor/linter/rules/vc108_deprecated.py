@@ -1,23 +1,29 @@
-"""A deprecated name of torch.cuda.amp.
+"""Deprecated names of `torch.cuda.amp`.
 
-**Why.** torch 2.4 and newer warn at every call of `torch.cuda.amp.autocast` and `torch.cuda.amp.GradScaler`. It costs
-nothing but noise, so this is a note. A plain renaming of autocast changes what nesting means (VC102): the new name
-needs the dtype written out.
+**What it does.** Counts the uses and imports of `torch.cuda.amp.autocast` and `torch.cuda.amp.GradScaler`. A report has
+one such finding, with all places in it.
 
-**Bad**
+**Why is this bad.** torch 2.4 and newer warn at every call. Training is not affected, so this is a note.
+
+**Example**
 
     from torch.cuda.amp import autocast, GradScaler
 
-**Good**
+**Use instead**
 
     with torch.autocast("cuda", dtype=torch.bfloat16): ...
     scaler = torch.amp.GradScaler("cuda")
 
-**Quiet** about the scaler where the project pins torch below 2.3: `torch.amp.GradScaler` does not exist there.
+**How to fix.** Write the new names, with the dtype: without a dtype the new autocast takes that of the region around it
+(VC102). `vc2doctor lint --fix` renames calls that give their dtype, and deletes imports that are not used. To keep a
+line, add `# vc2doctor: ignore[VC108]`; to turn the rule off, write `ignore = ["VC108"]`.
 
-**Silence** a line with `# vc2doctor: ignore[VC108]`, or the rule with `ignore = ["VC108"]`.
+**Quiet.** No finding in code that evaluates or tests. Where the project pins torch below 2.3, the remedy keeps
+GradScaler, because `torch.amp.GradScaler` does not exist there. `torch.autocast` exists since torch 1.10.
 
-**Since** torch 2.4; `torch.autocast` exists since 1.10, `torch.amp.GradScaler` since 2.3.
+**References**
+
+* https://docs.pytorch.org/docs/stable/amp.html#torch.cuda.amp.autocast
 """
 
 import ast

@@ -1,28 +1,34 @@
 """Trainable parameters in pure half precision under a plain optimizer.
 
-**Why.** In pure bfloat16 an update smaller than 1/256 of the weight rounds to nothing: after 10 AdamW steps at a
-learning rate of 1e-5, 85 % of the weights had not moved (float32: 0.001 %). In pure float16 AdamW's eps of 1e-8 becomes
-0, the first step gives NaN, and a scaler raises "Attempting to unscale FP16 gradients". DeepSpeed's bf16 and fp16 keep
-float32 masters, so there it is right.
+**What it does.** Reports models that are cast to half precision as a whole and then trained, adapters that take the
+dtype of a half-precision base, and conversions of weights in place.
 
-**Bad**
+**Why is this bad.** In pure bfloat16 an update smaller than 1/256 of the weight is rounded away: after 10 AdamW steps
+at a learning rate of 1e-5, 85 % of the weights had not moved (float32: 0.001 %, measured). In pure float16 AdamW's eps
+of 1e-8 becomes 0, the first step gives NaN, and a scaler raises "Attempting to unscale FP16 gradients". DeepSpeed's
+bf16 and fp16 keep float32 copies of the weights, so they are safe.
+
+**Example**
 
     model = model.to(torch.bfloat16)             # or model.half()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5)
 
-**Good**
+**Use instead**
 
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5)     # float32 weights
     with torch.autocast("cuda", dtype=torch.bfloat16):
         loss = model(batch)
 
-**Quiet** before adapters are added (only the base is cast), under `no_grad`, for frozen parts, and where the caller sets
-float32 for what is trained.
+**How to fix.** Keep what is trained in float32 and let autocast compute in bfloat16. With peft 0.7.0 to 0.11.1 adapters
+have the dtype of the base (measured on the grid): install peft 0.12 or newer, or cast the adapters to float32. The rule
+asks the installed or pinned peft. To keep a line, add `# vc2doctor: ignore[VC109]`.
 
-**Silence** a line with `# vc2doctor: ignore[VC109]`.
+**Quiet.** No finding before adapters are added (only the base is cast), under `no_grad`, for frozen parts, and where
+the caller sets float32 for what is trained.
 
-**Since** every release of torch. With peft 0.7.0 to 0.11.1 adapters have the dtype of the base (measured on the grid), so
-that a half base makes half trainables: the rule asks the installed peft, or the pinned one.
+**References**
+
+* https://github.com/huggingface/peft/releases/tag/v0.12.0
 """
 
 import ast
@@ -99,12 +105,16 @@ def _half_model(facts: Facts, cast: Cast) -> CodeFinding:
     is_float16 = cast.dtypes == {FLOAT16}
     model = build.code(cast.receiver)
     if is_float16:
-        message = f"{model} is made float16 as a whole, trainable parameters too: AdamW's eps of 1e-8 is 0 there"
+        message = (
+            f"{model} is cast to float16 as a whole, with its trainable parameters: in float16 AdamW's eps of 1e-8 is 0"
+        )
     else:
-        message = f"{model} is made bfloat16 as a whole: under a plain optimizer 85 % of the weights do not move at a learning rate of 1e-5"
+        message = f"{model} is cast to bfloat16 as a whole: under a plain optimizer 85 % of the weights do not move at a learning rate of 1e-5"
     evidence = [ast.unparse(cast.call.node)]
     if "deepspeed" in place.module.source.text:
-        evidence.append("right only while DeepSpeed's fp16 or bf16 is on, which keeps float32 masters")
+        evidence.append(
+            "it is safe only while DeepSpeed's fp16 or bf16 is on, which keeps float32 copies of the weights"
+        )
     if is_dead:
         evidence.append("the configurations do not reach this branch now")
     finding = build.at_node(
@@ -247,7 +257,7 @@ def _half_converter(function: Function) -> CodeFinding:
         "VC109",
         Severity.WARNING,
         f"{function.name} makes weights float16 in place, and no caller asks whether they are trained",
-        evidence=("a frozen part may be halved; a trained one becomes NaN with AdamW's eps of 1e-8",),
+        evidence=("frozen weights may be float16; trained ones become NaN, because AdamW's eps of 1e-8 is 0 there",),
         remedy='Halve only what is frozen: where it is trained, keep precision = "fp32".',
         role="cast",
     )

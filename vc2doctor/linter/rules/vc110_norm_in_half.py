@@ -1,25 +1,30 @@
-"""A hand-written norm evaluated in half precision.
+"""A hand-written norm that is evaluated in half precision.
 
-**Why.** `x.pow(2)` overflows float16 above |x| = 255, where `nn.LayerNorm` and `nn.RMSNorm` accumulate in float32. On
-CUDA autocast computes `pow` in float32 anyway; the fault is a norm that casts its input down and turns autocast off, or
-one in a model that was cast to half as a whole. `eps=1e-12` of `nn.LayerNorm` is no fault: layer_norm is on autocast's
-float32 list, and its half kernels accumulate in float32.
+**What it does.** Reports `x.pow(2)` in a norm that turns autocast off, casts its input down, or belongs to a model that
+was cast to half precision.
 
-**Bad**
+**Why is this bad.** `x.pow(2)` overflows float16 above |x| = 255. `nn.LayerNorm` and `nn.RMSNorm` accumulate in
+float32, and autocast computes `pow` in float32 on CUDA, so only norms outside of both are affected. `eps=1e-12` of
+`nn.LayerNorm` is no fault, because its half kernels accumulate in float32.
+
+**Example**
 
     with torch.autocast("cuda", enabled=False):
         return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + eps)      # x is float16
 
-**Good**
+**Use instead**
 
     x = x.float()
     return (x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + eps)).type_as(weight)
 
-**Quiet** where the input is taken to float32 first, and for torch's own norms.
+**How to fix.** Take the input to float32 first, and the result back at the end. To keep a line, add `# vc2doctor:
+ignore[VC110]`.
 
-**Silence** a line with `# vc2doctor: ignore[VC110]`.
+**Quiet.** No finding where the input is taken to float32 first, and for torch's own norms.
 
-**Since** every release of torch.
+**References**
+
+* https://docs.pytorch.org/docs/stable/amp.html#cuda-ops-that-can-autocast-to-float32
 """
 
 import ast
@@ -50,11 +55,11 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
                     square,
                     "VC110",
                     Severity.WARNING,
-                    f"{build.code(square)} in half precision overflows float16 above 255",
+                    f"{build.code(square)} is evaluated in half precision, and overflows float16 above |x| = 255",
                     evidence=(
-                        f"{function.name or module.name} turns autocast off or casts its input down, and never takes it to float32",
+                        f"{function.name or module.name} turns autocast off or casts its input down, and does not cast it to float32",
                     ),
-                    remedy="Take the input to float32 first, and back at the end.",
+                    remedy="Cast the input to float32 first, and the result back at the end.",
                 )
 
 

@@ -1,22 +1,28 @@
 """Mask arithmetic that overflows float16.
 
-**Why.** `(1 - mask) * -1e9` is -inf in float16, silently; a row that is masked as a whole then gives NaN in the softmax.
-`-10000.0` fits float16 and bfloat16, `torch.finfo(dtype).min` fits by definition, and `masked_fill(half, -1e9)` does not
-overflow silently: torch raises.
+**What it does.** Reports products of a mask and a constant below -65504, such as `(1 - mask) * -1e9`.
 
-**Bad**
+**Why is this bad.** In float16 the product is -inf, without a warning. A row that is masked as a whole then gives NaN
+in the softmax. `-10000.0` fits float16 and bfloat16, `torch.finfo(dtype).min` fits by definition, and
+`masked_fill(half, -1e9)` raises instead of overflowing (measured).
+
+**Example**
 
     scores = scores + (1 - mask) * -1e9
 
-**Good**
+**Use instead**
 
     scores = scores.masked_fill(mask == 0, torch.finfo(scores.dtype).min)
 
-**Quiet** for `-10000.0`, `finfo`, `masked_fill`, and constants that are no part of such a product.
+**How to fix.** Use `masked_fill` with `torch.finfo(scores.dtype).min`. To keep a line, add `# vc2doctor:
+ignore[VC111]`.
 
-**Silence** a line with `# vc2doctor: ignore[VC111]`.
+**Quiet.** No finding for `-10000.0`, `finfo`, `masked_fill`, and constants that are not part of such a product. A note
+where no float16 region is known to use the product.
 
-**Since** every release of torch.
+**References**
+
+* https://docs.pytorch.org/docs/stable/type_info.html#torch.torch.finfo
 """
 
 import ast
@@ -70,7 +76,7 @@ def _overflowing_product(facts: Facts, node: ast.AST, place: Place, constant: fl
         node,
         "VC111",
         Severity.WARNING if _is_used_in_float16(facts, place) else Severity.NOTE,
-        f"{build.code(node)} is -inf in float16, and a row masked as a whole becomes NaN",
+        f"{build.code(node)} is -inf in float16, and a row that is masked as a whole becomes NaN",
         evidence=(f"{constant:g} is beyond float16's {MAX_FLOAT16:g}",),
         remedy="Use masked_fill with torch.finfo(scores.dtype).min.",
         url="https://docs.pytorch.org/docs/stable/type_info.html#torch.torch.finfo",

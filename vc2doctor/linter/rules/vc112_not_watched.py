@@ -1,25 +1,32 @@
-"""A hand-written loop that never asks whether the loss is finite, or hides that it is not.
+"""A training loop that does not test whether the loss is finite.
 
-**Why.** A GradScaler skips every step whose gradients overflow without a word: the loss is logged as NaN, averaged, and
-training goes on for a week while the weights stand still (65536 → 8192 in three steps, measured). One line ends that.
-`nanmean` over losses, `nan_to_num` of a loss, and the trainer's
-`logging_nan_inf_filter` (on by default) hide it.
+**What it does.** Reports hand-written loops without a test of the loss, and calls or settings that hide a loss that is
+NaN.
 
-**Bad**
+**Why is this bad.** A GradScaler skips every step whose gradients overflow, and says nothing: the loss is logged as
+NaN, and training goes on while the weights stand still (the scale fell from 65536 to 8192 in three steps, measured).
+`nanmean` over losses, `nan_to_num` of a loss, and the trainer's `logging_nan_inf_filter`, which is on by default, hide
+it from the log.
+
+**Example**
 
     loss.backward()
     logger.update(loss=loss.item())
 
-**Good**
+**Use instead**
 
     if not torch.isfinite(loss):
         raise FloatingPointError(f"loss is {loss.item()} at step {step}")
 
-**Quiet** where the loop, or a function it calls, tests with `isfinite`, `isnan` or `isinf`. A note, never more.
+**How to fix.** Test the loss at each step, and stop. To keep a line, add `# vc2doctor: ignore[VC112]`.
 
-**Silence** the line with `# vc2doctor: ignore[VC112]`.
+**Quiet.** No finding where the loop, or a function that it calls, tests with `isfinite`, `isnan` or `isinf`. It is
+always a note.
 
-**Since** torch 1.6.
+**References**
+
+* https://docs.pytorch.org/docs/stable/generated/torch.isfinite.html
+* https://huggingface.co/docs/transformers/main_classes/trainer#transformers.TrainingArguments.logging_nan_inf_filter
 """
 
 import ast
@@ -78,7 +85,7 @@ def _untested_loop(loop: Loop) -> CodeFinding:
         _logging_statement(loop),
         "VC112",
         Severity.NOTE,
-        "nothing here asks whether the loss is finite: after a NaN it trains on",
+        "the loop does not test whether the loss is finite, so it goes on after a NaN",
         remedy="Test it each step: if not torch.isfinite(loss): raise FloatingPointError(...).",
         url=_URL,
         also=(build.place_of(loop.function.module, loop.backwards[-1].node),),

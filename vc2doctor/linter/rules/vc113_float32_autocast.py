@@ -1,23 +1,29 @@
-"""An autocast with dtype float32 on CUDA.
+"""An autocast region with dtype float32 on CUDA.
 
-**Why.** It is not a no-op: `torch.autocast("cuda", dtype=torch.float32)` is *enabled*, and casts what its lists name.
-With torch.compile it gave inf and NaN logits (unsloth, commit 1db73984). What is meant is `enabled=False`.
+**What it does.** Reports `torch.autocast("cuda", dtype=torch.float32)` where it is enabled.
 
-**Bad**
+**Why is this bad.** Such a region is on, and casts what its lists name. With torch.compile it gave inf and NaN logits
+(unsloth, commit 1db73984). Authors who write it mean `enabled=False`.
+
+**Example**
 
     with torch.autocast("cuda", dtype=torch.float32):
         logits = head(x)
 
-**Good**
+**Use instead**
 
     with torch.autocast("cuda", enabled=False):
         logits = head(x.float())
 
-**Quiet** where the dtype can also be something else, and on the CPU.
+**How to fix.** Write `enabled=False`, and take the inputs to float32. `vc2doctor lint --unsafe-fixes` writes
+`enabled=False`. To keep a line, add `# vc2doctor: ignore[VC113]`.
 
-**Silence** a line with `# vc2doctor: ignore[VC113]`.
+**Quiet.** No finding where the dtype can also be something else, where half-precision weights are taken to float32 so,
+and on the CPU.
 
-**Since** torch 1.10.
+**References**
+
+* https://docs.pytorch.org/docs/stable/amp.html#autocasting
 """
 
 from collections.abc import Iterator
@@ -41,7 +47,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
                 autocast.call.node,
                 "VC113",
                 Severity.NOTE,
-                f"{build.code(autocast.call.node)} is enabled, not a way to turn autocast off",
+                f"{build.code(autocast.call.node)} is an enabled region; it does not turn autocast off",
                 remedy="Write enabled=False, and take the inputs to float32.",
                 unsafe_edits=(change.set_keyword(module, autocast.call.node, "enabled", "False"),),
             )

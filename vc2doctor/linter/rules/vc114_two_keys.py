@@ -1,25 +1,31 @@
-"""Two keys decide one precision, and their defaults disagree.
+"""Two keys that decide one precision, with defaults that disagree.
 
-**Why.** VideoChat2's stage 4 reads `bf16` with the default True in its trainer and `llm_bf16` with the default False in
-its model; the shipped configuration sets neither, so the outer region is bfloat16 and the language model is loaded in
-float16. A default in code is the effective value of every configuration that lacks the key.
+**What it does.** Reports keys about bfloat16 (`bf16`, `llm_bf16`) that code reads in several places and whose effective
+values differ, or agree only by a default.
 
-**Bad**
+**Why is this bad.** A default in code is the value of every configuration that lacks the key. Stage 4 of VideoChat2
+reads `bf16` with the default True in its trainer and `llm_bf16` with the default False in its model. The shipped
+configuration sets neither, so the outer region is bfloat16 and the language model is loaded in float16.
+
+**Example**
 
     # trainer
     if config.get("bf16", True): dtype = torch.bfloat16
     # model
     self.llm_bf16 = config.get("llm_bf16", False)
 
-**Good**
+**Use instead**
 
     self.llm_bf16 = config.get("llm_bf16", True)     # or one key for both
 
-**Quiet** where a configuration sets both alike, and where the defaults agree.
+**How to fix.** Read one key in both places, or give both the same default. To keep a line, add `# vc2doctor:
+ignore[VC114]`.
 
-**Silence** a line with `# vc2doctor: ignore[VC114]`.
+**Quiet.** No finding where a configuration sets both alike, and where the defaults agree.
 
-**Since** this is no matter of versions.
+**References**
+
+* https://github.com/OpenGVLab/Ask-Anything/blob/main/video_chat2/tasks/train_it_ds.py
 """
 
 import ast
@@ -102,10 +108,10 @@ def _disagreement(off: KeyRead, on: KeyRead) -> CodeFinding:
         off.call.node,
         "VC114",
         Severity.ERROR,
-        f"{off.key} is off by default and {on.key} is on: two keys decide one precision, and disagree",
+        f"{off.key} is off by default and {on.key} is on by default, although both decide one precision",
         evidence=(
             f"{on.key} is {on.default} at {build.place_of(on.call.place.module, on.call.node).location}",
-            "no configuration sets both alike",
+            "no configuration sets both to the same value",
         ),
         remedy=f"Read one key in both places, or make the default of {off.key} True.",
         role="weights",
@@ -125,6 +131,6 @@ def _unset_keys(unit: Unit, reads: dict[str, list[KeyRead]]) -> Iterator[CodeFin
                 first.call.node,
                 "VC114",
                 Severity.NOTE,
-                f"{key} is set by no configuration, and {configured[0]} is: the two agree only by {key}'s default, {first.default}",
+                f"{key} is not set by any configuration, while {configured[0]} is: they agree only because the default of {key} is {first.default}",
                 remedy=f"Read {configured[0]} here as well.",
             )

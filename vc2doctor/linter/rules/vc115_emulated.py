@@ -1,23 +1,30 @@
-"""Emulated bfloat16 taken for support.
+"""Emulated bfloat16 that is taken for support.
 
-**Why.** `torch.cuda.is_bf16_supported()` counts emulation in torch 2.3 and newer (read in the wheels of 2.3.1 and 2.4.1;
-2.2.2 says False on a V100, pytorch#124996): it says True on a V100 or T4, where bfloat16 is computed in float32 and cast,
-many times slower than float16. Native bfloat16 needs compute capability 8.0 (Ampere).
+**What it does.** Reports `torch.cuda.is_bf16_supported()` in training code where it counts emulation.
 
-**Bad**
+**Why is this bad.** In torch 2.3 and newer the function counts emulation (read in the wheels of 2.3.1 and 2.4.1; 2.2.2
+says False on a V100). It says True on a V100 or T4, where bfloat16 is computed in float32 and cast, many times slower
+than float16. Native bfloat16 needs compute capability 8.0 (Ampere). Training is slow there, and not wrong, so this is a
+note.
+
+**Example**
 
     dtype = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
 
-**Good**
+**Use instead**
 
     dtype = torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
 
-**Quiet** where `including_emulation=False` is given, where the compute capability is asked as well, and where the pinned
-torch is older than 2.3. A note: training is slow, not wrong.
+**How to fix.** Ask with `including_emulation=False`, which torch takes since 2.4 (2.3.1 does not). `vc2doctor lint
+--unsafe-fixes` writes it. To keep a line, add `# vc2doctor: ignore[VC115]`.
 
-**Silence** a line with `# vc2doctor: ignore[VC115]`.
+**Quiet.** No finding where `including_emulation=False` is given, where the compute capability is asked as well, and
+where the pinned torch is older than 2.3.
 
-**Since** torch 2.3; `including_emulation` since 2.4 (2.3.1 does not take it).
+**References**
+
+* https://github.com/pytorch/pytorch/issues/124996
+* https://github.com/pytorch/pytorch/blob/main/torch/cuda/__init__.py
 """
 
 from collections.abc import Iterator
@@ -67,7 +74,7 @@ def _counts_emulation(call: Call, *, takes_keyword: bool) -> CodeFinding:
         call.node,
         "VC115",
         Severity.NOTE,
-        "torch.cuda.is_bf16_supported() is True for emulation too: on a V100 or T4",
+        "torch.cuda.is_bf16_supported() is also True where bfloat16 is only emulated, as on a V100 or T4",
         remedy=f"Ask for native support: {question}",
         unsafe_edits=(edit,) if takes_keyword else (),
         url="https://github.com/pytorch/pytorch/blob/main/torch/cuda/__init__.py",

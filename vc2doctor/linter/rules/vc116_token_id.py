@@ -1,24 +1,29 @@
-"""A token id is assigned into an embedding tensor.
+"""A token id that is assigned into an embedding tensor.
 
-**Why.** `inputs_embeds[:, :1] = tokenizer.bos_token_id` writes the *number* of the token into every component of the
-vector, not its embedding: with Mistral's id 1 a vector of ones, with Llama 3's 128000 an inf in float16. It comes from
-code where the tensor still held ids.
+**What it does.** Reports assignments such as `inputs_embeds[:, :1] = tokenizer.bos_token_id`.
 
-**Bad**
+**Why is this bad.** The assignment writes the number of the token into every component of the vector, and not its
+embedding: with Mistral's id 1 a vector of ones, with Llama 3's 128000 an inf in float16. It comes from code where the
+tensor still held ids.
+
+**Example**
 
     inputs_embeds = embed_tokens(ids)
     inputs_embeds[:, :1] = tokenizer.bos_token_id
 
-**Good**
+**Use instead**
 
     ids[:, :1] = tokenizer.bos_token_id
     inputs_embeds = embed_tokens(ids)
 
-**Quiet** where the tensor holds ids.
+**How to fix.** Write the id into the ids before they are embedded, or write the embedding of the id. A model that was
+trained with the fault expects it: then keep the line, and add `# vc2doctor: ignore[VC116]`.
 
-**Silence** a line with `# vc2doctor: ignore[VC116]`. A model that was trained with the fault expects it: then keep it.
+**Quiet.** No finding where the tensor holds ids. A note in code that only infers.
 
-**Since** this is no matter of versions.
+**References**
+
+* https://github.com/OpenGVLab/Ask-Anything/issues/190
 """
 
 import ast
@@ -60,7 +65,7 @@ def _id_in_embedding(facts: Facts, place: Place, target: ast.Subscript) -> CodeF
         place.statement or target,
         "VC116",
         Severity.NOTE if facts.stages.of(place) is Stage.INFERS else Severity.WARNING,
-        f"{build.code(target)} is an embedding, and gets the number of a token",
+        f"{build.code(target)} holds embeddings, and the number of a token is written into it",
         remedy="Write the id into the ids before they are embedded, or write the embedding of the id.",
         url="https://github.com/OpenGVLab/Ask-Anything/issues/190",
     )

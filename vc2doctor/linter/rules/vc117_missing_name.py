@@ -1,28 +1,34 @@
 """A name that a release of transformers, peft, trl, accelerate or bitsandbytes does not have.
 
-**Why.** These packages move and remove names in most releases. An import of a name that is gone raises an ImportError
-before the first step; an attribute of a base class that is gone raises an AttributeError when a step reaches it, perhaps
-after hours. The names were read in the released wheels, so nothing is imported.
+**What it does.** Reports imports and attributes that do not exist in the release that is installed, pinned or allowed.
+The names were read in the released wheels, so nothing is imported. It reads transformers 4.18, peft 0.1, trl 0.2,
+accelerate 0.12, bitsandbytes 0.35 and newer.
 
-**Bad**
+**Why is this bad.** These packages move and remove names in most releases. An import of a name that is gone raises an
+ImportError before the first step. An attribute of a base class that is gone raises an AttributeError when a step
+reaches it, perhaps after hours.
+
+**Example**
 
     # requirements.txt: peft==0.17.0
     from peft import prepare_model_for_int8_training
 
-**Good**
+**Use instead**
 
     from peft import prepare_model_for_kbit_training
 
-**Severity.** An error where the installed or pinned release, or every release that the requirements allow, lacks the
-name. A warning where the newest release that the requirements allow lacks it, where nothing says which release is used,
-and where the import runs under a condition.
+**How to fix.** Use the new name, or install a release that has the old one. It is an error where the installed or
+pinned release, or every release that the requirements allow, lacks the name. It is a warning where only the newest
+allowed release lacks it, where nothing says which release is used, and where the import runs under a condition. To keep
+a line, add `# vc2doctor: ignore[VC117]`.
 
-**Quiet** about names in a `try` that catches the error, under a question for a version or for `hasattr`, for type
-checkers only, about packages that the project itself contains, and about names that no release is known to have had.
+**Quiet.** No finding for names in a `try` that catches the error, under a question for a version or for `hasattr`, for
+type checkers only, for packages that the project itself contains, and for names that no release is known to have had.
 
-**Silence** a line with `# vc2doctor: ignore[VC117]`, or the rule with `ignore = ["VC117"]`.
+**References**
 
-**Since** transformers 4.18, peft 0.1, trl 0.2, accelerate 0.12 and bitsandbytes 0.35, the oldest releases that were read.
+* https://github.com/huggingface/transformers/releases
+* https://github.com/huggingface/peft/releases
 """
 
 from collections.abc import Iterator

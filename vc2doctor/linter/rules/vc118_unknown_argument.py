@@ -1,29 +1,34 @@
 """An argument that a release of transformers, peft, trl, accelerate or bitsandbytes does not take.
 
-**Why.** Arguments are renamed and removed: `evaluation_strategy` became `eval_strategy` in transformers 4.41, and 4.51 no
-longer takes the old name. Python then raises a TypeError, and a parser of command lines refuses the flag, often after the
-model was loaded. The signatures were read in the released wheels, with the fields of data classes and old names that a
-release still translates.
+**What it does.** Reports arguments and flags that do not exist in the release that is installed, pinned or allowed. The
+signatures were read in the released wheels, with the fields of data classes and old names that a release still
+translates. It reads transformers 4.18, peft 0.1, trl 0.2, accelerate 0.12, bitsandbytes 0.35 and newer.
 
-**Bad**
+**Why is this bad.** Arguments are renamed and removed: `evaluation_strategy` became `eval_strategy` in transformers
+4.41, and releases that no longer translate the old name raise a TypeError. A parser of command lines refuses the flag,
+often after the model was loaded.
+
+**Example**
 
     # requirements.txt: transformers==5.15.0
     args = TrainingArguments("out", evaluation_strategy="steps")
 
-**Good**
+**Use instead**
 
     args = TrainingArguments("out", eval_strategy="steps")
 
-**Severity.** An error where the installed or pinned release, or every release that the requirements allow, does not take
-the argument. A warning where only the newest release that the requirements allow does not, and where nothing says which
-release is used.
+**How to fix.** Use the new name, or install a release that takes the old one. It is an error where the installed or
+pinned release, or every release that the requirements allow, does not take the argument. It is a warning where only the
+newest allowed release does not, and where nothing says which release is used. To keep a line, add `# vc2doctor:
+ignore[VC118]`.
 
-**Quiet** about calls in a `try` that catches the error, under a question for a version, about callables that take every
-keyword, and about arguments that no release is known to take.
+**Quiet.** No finding for calls in a `try` that catches the error, under a question for a version, for callables that
+take every keyword, and for arguments that no release is known to take.
 
-**Silence** a line with `# vc2doctor: ignore[VC118]`, or the rule with `ignore = ["VC118"]`.
+**References**
 
-**Since** transformers 4.18, peft 0.1, trl 0.2, accelerate 0.12 and bitsandbytes 0.35, the oldest releases that were read.
+* https://github.com/huggingface/transformers/releases
+* https://github.com/huggingface/trl/releases
 """
 
 from collections.abc import Iterator

@@ -1,25 +1,31 @@
 """A default that changes how code trains, in a release that the requirements allow.
 
-**Why.** transformers 5 loads weights in the dtype of the checkpoint where no dtype is given; older releases load them in
-float32. Code that does not name a dtype then trains bfloat16 or float16 weights without a float32 copy: small updates are
-lost, and float16 weights fail under a GradScaler. Which of the two happens depends on the day of the installation, if the
-requirements allow both releases. Gradient checkpointing is reentrant before 5 and not from 5 on.
+**What it does.** Reports loads of trained weights without a dtype where the requirements allow transformers both before
+and from 5.0 on.
 
-**Bad**
+**Why is this bad.** transformers 5 loads weights in the dtype of the checkpoint where no dtype is given; older releases
+load them in float32. Code that names no dtype then trains bfloat16 or float16 weights without a float32 copy: small
+updates are lost, and float16 weights fail under a GradScaler. The day of the installation decides which of the two
+happens. Gradient checkpointing is reentrant before 5 and not from 5 on.
+
+**Example**
 
     # requirements.txt: transformers>=4.40
     model = AutoModelForCausalLM.from_pretrained(name)
 
-**Good**
+**Use instead**
 
     model = AutoModelForCausalLM.from_pretrained(name, torch_dtype=torch.float32)
 
-**Quiet** where the requirements allow only one side of the change, where a dtype or a quantization is given (also by
-`**kwargs`), and in code that does not train. It is a note where no requirement names the package at all.
+**How to fix.** Write the dtype, or allow only one side of the change in the requirements. To keep a line, add `#
+vc2doctor: ignore[VC119]`.
 
-**Silence** a line with `# vc2doctor: ignore[VC119]`, or the rule with `ignore = ["VC119"]`.
+**Quiet.** No finding where the requirements allow only one side of the change, where a dtype or a quantization is given
+(also by `**kwargs`), and in code that does not train. It is a note where no requirement names the package.
 
-**Since** transformers 5.0.0: read in the wheels of 4.57.6 and 5.0.0, `modeling_utils.py`.
+**References**
+
+* https://github.com/huggingface/transformers/blob/main/MIGRATION_GUIDE_V5.md (read in the wheels of 4.57.6 and 5.0.0, `modeling_utils.py`)
 """
 
 import re

@@ -157,7 +157,9 @@ def verdict_line(report: LintReport, marks: Marks) -> Line:
     elif report.verdict == "clean":
         kind, verdict = "none", _nothing_found(report)
     else:
-        worst = max((*report.diagnoses, *report.findings), key=lambda finding: finding.severity.rank).severity
+        diagnosed = [diagnosis.severity for diagnosis in report.diagnoses]
+        alone = [finding.severity for finding in undiagnosed(report.findings, report.diagnoses)]
+        worst = max((*diagnosed, *alone), key=lambda severity: severity.rank)
         kind, verdict = MARK_OF_SEVERITY[worst], f"{found}."
     mark, style = marks(kind)
     return Line(Text.assemble((f"{mark} {verdict.strip()}", style), _silenced(report)))
