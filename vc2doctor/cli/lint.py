@@ -53,9 +53,9 @@ from vc2doctor.cli.program import started_by
 def lint(paths: tuple[Path, ...], form: str, output: Path | None, **options: Any) -> None:  # noqa: ANN401 - click passes one keyword per option
     """Read training code below PATHS (default: here) and report where its precision settings contradict each other.
 
-    The code is not run and not imported. Exit codes: 0 no finding at or above --fail-on, or nothing that could be judged,
-    which the first line then says, or with --diff a complete patch or nothing to change; 1 findings, or a fix that was
-    refused; with --fail-on note also nothing that could be judged; 2 wrong usage.
+    The code is not run and not imported. Exit codes: 0 no finding at or above --fail-on, or nothing that could be
+    judged, which the first line then says, or with --diff a complete patch or nothing to change; 1 findings, or a fix
+    that was refused; with --fail-on note also nothing that could be judged; 2 wrong usage.
     """
     from vc2doctor import api  # noqa: PLC0415 - `--help` needs none of it
 
