@@ -32,6 +32,18 @@ def programs_of(code: CodeFacts) -> Iterator[Program]:
         yield Program(module.name, frozenset(other.name for other in _closure(imports, module)))
 
 
+def files_of_programs(code: CodeFacts) -> frozenset[str]:
+    """Return the files that some program starts or imports; what else there is, nothing is known to run."""
+    imports = {module: frozenset(_imported(code, module)) for module in code.files.modules.values()}
+    waiting = [module for module in imports if _is_started(code, module)] or _not_imported(imports)
+    seen = set(waiting)
+    while waiting:
+        new = imports[waiting.pop()] - seen
+        seen |= new
+        waiting.extend(new)
+    return frozenset(module.name for module in seen)
+
+
 def _closure(imports: Mapping[Module, frozenset[Module]], module: Module) -> frozenset[Module]:
     """Return a module, and all modules that it imports, directly or through others."""
     seen, waiting = {module}, [module]

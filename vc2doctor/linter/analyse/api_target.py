@@ -102,12 +102,13 @@ def described(existence: int, position: int, package: PackageTable) -> str:
     """Return when something went, or came, as seen from a release that lacks it: ``4.57.6 is the last …``."""
     older = existence & ((1 << position) - 1)
     newer = existence >> (position + 1)
+    if newer:
+        # What came back is told by the release that it came back in.
+        first = position + 1 + (newer & -newer).bit_length() - 1
+        return f"{package.releases[first]} is the first release with it"
     if older:
         last = older.bit_length() - 1
         return f"{package.releases[last + 1]} removed it"
-    if newer:
-        first = position + 1 + (newer & -newer).bit_length() - 1
-        return f"{package.releases[first]} is the first release with it"
     return "no release that was read has it"
 
 

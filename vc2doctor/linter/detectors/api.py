@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from vc2doctor.findings import Severity
 from vc2doctor.linter import build
 from vc2doctor.linter.analyse.api_names import all_code
+from vc2doctor.linter.analyse.api_programs import files_of_programs
 from vc2doctor.linter.analyse.api_target import Judgement, described, judge, ranges, target_of
 from vc2doctor.linter.analyse.api_uses import Kind, Use, api_uses
 from vc2doctor.linter.analyse.facts import Facts
@@ -25,20 +26,24 @@ def missing_uses(facts: Facts, id_: str, kinds: Sequence[Kind]) -> Iterator[Code
     for use in api_uses(facts):
         if use.kind in kinds:
             grouped[code.folder_of(use.file), use.label].append(use)
+    reached = files_of_programs(code) if grouped else frozenset()
     for (folder, _), uses in grouped.items():
         package = table.packages[uses[0].existence.package]
         target = target_of(code, folder, package)
         judgement = judge(uses[0].existence.bits, target, package) if target else None
         if judgement is not None:
-            yield _finding(id_, uses, judgement, table)
+            is_reached = any(use.module is None or use.file in reached for use in uses)
+            yield _finding(id_, uses, judgement, table, is_reached=is_reached)
 
 
-def _finding(id_: str, uses: Sequence[Use], judgement: Judgement, table: ApiTable) -> CodeFinding:
+def _finding(id_: str, uses: Sequence[Use], judgement: Judgement, table: ApiTable, *, is_reached: bool) -> CodeFinding:
+    """Return the finding about one name; where no program is known to import it, it is a note."""
     use = uses[0]
     package = table.packages[use.existence.package]
     position = package.places[judgement.release]
     is_certain = judgement.is_certain and not all(other.is_conditional for other in uses)
     places = tuple(dict.fromkeys(build.place_of_use(each.module, each.node, each.file, each.line) for each in uses))
+    severity = Severity.ERROR if is_certain else Severity.WARNING
     verb = "does not take" if use.kind == "argument" else "does not have"
     change = described(use.existence.bits, position, package)
     message = f"{package.name} {judgement.release} {verb} {use.label}: {change}"
@@ -46,8 +51,8 @@ def _finding(id_: str, uses: Sequence[Use], judgement: Judgement, table: ApiTabl
         places[0].path,
         places[0].line,
         id_,
-        Severity.ERROR if is_certain else Severity.WARNING,
-        message,
+        severity if is_reached else Severity.NOTE,
+        message if is_reached else f"{message} (no program here imports this file)",
         remedy=_remedy(use, judgement, package),
         evidence=(
             judgement.reason,
