@@ -25,7 +25,8 @@ def unprepared_optimizers(facts: Facts, loop: Loop) -> Iterator[CodeFinding]:
         if call.name != "step" or call.node.args or not isinstance(receiver, ast.Name):
             continue
         if "optim" in receiver.id.lower() and receiver.id not in prepared and _is_made_here(facts, call):
-            yield _unprepared(call, backward, prepares[0])
+            largest = max(prepares, key=lambda each: (each.place.function is loop.function, len(each.node.args)))
+            yield _unprepared(call, backward, largest)
             return
 
 

@@ -35,9 +35,11 @@ from collections.abc import Iterator
 
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.detectors.api import missing_uses
+from vc2doctor.linter.detectors.torch_names import gone_torch_names
 from vc2doctor.linter.model import CodeFinding
 
 
 def find(facts: Facts) -> Iterator[CodeFinding]:
     """Yield names and attributes that the release in use does not have, one finding each."""
     yield from missing_uses(facts, "VC117", ("name", "attribute"))
+    yield from gone_torch_names(facts)

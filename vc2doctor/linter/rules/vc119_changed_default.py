@@ -38,6 +38,7 @@ from vc2doctor.linter.analyse.api_names import external_name
 from vc2doctor.linter.analyse.api_target import Target, target_of
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.stage import Stage
+from vc2doctor.linter.detectors.torch_names import checkpoint_loads
 from vc2doctor.linter.knowledge.api_table import PackageTable, load_table
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.module import Call
@@ -50,6 +51,7 @@ _URL = "https://github.com/huggingface/transformers/blob/main/MIGRATION_GUIDE_V5
 
 def find(facts: Facts) -> Iterator[CodeFinding]:
     """Yield one finding for each unit that loads trained weights without a dtype, and allows both defaults."""
+    yield from checkpoint_loads(facts)
     table = load_table()
     package = table.packages.get("transformers") if table else None
     if package is None:
