@@ -39,7 +39,17 @@ _DTYPES = {
 }
 CONFIG_NAMES = {
     *("config", "cfg", "conf", "configs", "args", "opt", "opts", "hparams", "hps", "params", "run_cfg", "train_config"),
-    *("model_config", "cfgs", "train_cfg", "model_cfg", "cfg_model", "config_dict", "training_args", "model_args"),
+    *(
+        "model_config",
+        "_config",
+        "cfgs",
+        "train_cfg",
+        "model_cfg",
+        "cfg_model",
+        "config_dict",
+        "training_args",
+        "model_args",
+    ),
     *("train_args", "script_args", "data_args", "finetuning_args", "training_arguments", "arguments", "flags", "FLAGS"),
 }
 """Names that code gives to its configuration."""
@@ -333,9 +343,19 @@ class Values:
             values.add(UNKNOWN)
         return values
 
+    @staticmethod
+    def _table(expression: ast.expr, place: Place) -> ast.Dict | None:
+        """Return the dictionary that is written, or that a name stands for: ``{"bf16": torch.bfloat16}[key]``."""
+        if isinstance(expression, ast.Dict):
+            return expression
+        if not isinstance(expression, ast.Name) or expression.id in CONFIG_NAMES:
+            return None
+        scope = next((scope for scope in place.function.scopes() if expression.id in scope.names), None)
+        return _only_table(scope.names[expression.id]) if scope is not None else None
+
     def _subscript(self, expression: ast.Subscript, place: Place, depth: int) -> frozenset[Value]:
-        table = expression.value
-        if not isinstance(table, ast.Dict):
+        table = self._table(expression.value, place)
+        if table is None:
             key = config_key(expression)
             return self._config_value(place, key, None, depth) if key else _ONLY_UNKNOWN
         keys = self.of(expression.slice, place, depth)
@@ -343,6 +363,11 @@ class Values:
         chosen = [value for key, value in pairs if isinstance(key, ast.Constant) and key.value in keys]
         candidates = chosen or [value for _, value in pairs]
         return frozenset().union(*(self.of(value, place, depth) for value in candidates))
+
+
+def _only_table(assigned: list[Assigned]) -> ast.Dict | None:
+    tables = [value for value, _ in assigned if isinstance(value, ast.Dict)]
+    return tables[0] if len(tables) == len(assigned) == 1 else None
 
 
 def as_dtype(value: Value) -> Value:

@@ -10,7 +10,7 @@ from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.loops import Loop
 from vc2doctor.linter.analyse.loss_scaling import scale_calls
 from vc2doctor.linter.analyse.precision_branches import float16_branch
-from vc2doctor.linter.analyse.values import FLOAT16
+from vc2doctor.linter.analyse.values import FLOAT16, Value
 from vc2doctor.linter.detectors.clipping_keys import CLIPPING_URL, is_off
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.module import Call, last_name
@@ -34,7 +34,8 @@ def clipping_of_loop(facts: Facts, loop: Loop) -> Iterator[CodeFinding]:
     yield from _clipping_of_scaled_gradients(facts, loop, calls, clippings)
     yield from _clipping_beside_engine(loop, clippings)
     yield from _clipping_beside_accelerator(facts, loop, clippings)
-    if not clippings and _steps_optimizer(calls) and _is_in_half(facts, loop) and not _callees_clip(facts, calls):
+    is_loop = _steps_optimizer(calls) or _class_steps(loop)
+    if not clippings and is_loop and _is_in_half(facts, loop) and not _callees_clip(facts, calls):
         yield _missing_clipping(loop, calls)
 
 
@@ -84,7 +85,8 @@ def _clipping_without_limit(facts: Facts, loop: Loop, clipping: Call) -> Iterato
     """Yield the call of a project's own clipping function with ``None`` as the limit: it only measures the norm."""
     limit = clipping.node.args[1] if len(clipping.node.args) > 1 else None
     callee = facts.code.callee(clipping)
-    if callee is None or limit is None or facts.values.of(limit, clipping.place) != {None}:
+    is_of_torch = clipping.place.module.dotted(clipping.node.func).startswith("torch.")
+    if is_of_torch or limit is None or facts.values.of(limit, clipping.place) != {None}:
         return
     if _is_in_half(facts, loop):
         yield build.at_node(
@@ -93,7 +95,7 @@ def _clipping_without_limit(facts: Facts, loop: Loop, clipping: Call) -> Iterato
             "VC105",
             Severity.WARNING,
             f"{clipping.name} gets None as its limit: it measures the gradients and clips nothing, in half precision",
-            evidence=(f"defined at {build.place_of(callee.module, callee.node).location}",),
+            evidence=(f"defined at {build.place_of(callee.module, callee.node).location}",) if callee else (),
             remedy="Give it a positive limit, for example 1.0 for a norm.",
             url=CLIPPING_URL,
         )
@@ -145,11 +147,22 @@ def _clipping_beside_accelerator(facts: Facts, loop: Loop, clippings: list[Call]
 
 
 def _accelerate_is_float16(facts: Facts, loop: Loop) -> bool:
-    for call in facts.code.unit_of(loop.function.module).calls.get("Accelerator", []):
-        precision = call.argument("mixed_precision", 2)
-        if precision is not None and FLOAT16 in facts.values.dtypes(precision, call.place):
-            return True
-    return False
+    return FLOAT16 in _dtypes_of_accelerate(facts, loop)
+
+
+def _accelerate_is_half(facts: Facts, loop: Loop) -> bool:
+    return bool(_dtypes_of_accelerate(facts, loop) & HALF_DTYPES)
+
+
+def _dtypes_of_accelerate(facts: Facts, loop: Loop) -> frozenset[Value]:
+    """Return the precisions that the module of a loop, or its imports, give to accelerate."""
+    closure = facts.code.import_closure(loop.function.module)
+    return frozenset(
+        dtype
+        for call in facts.code.unit_of(loop.function.module).calls.get("Accelerator", [])
+        if call.place.module in closure and (precision := call.argument("mixed_precision", 2)) is not None
+        for dtype in facts.values.dtypes(precision, call.place)
+    )
 
 
 def _is_of_engine(clipping: Call) -> bool:
@@ -157,7 +170,10 @@ def _is_of_engine(clipping: Call) -> bool:
 
 
 def _is_unscaled(clipping: Call, unscalings: list[Call], scalings: list[Call]) -> bool:
-    unscaled_before = any(call.node.lineno <= clipping.node.lineno for call in unscalings)
+    unscaled_before = any(
+        call.node.lineno <= clipping.node.lineno and not _are_in_exclusive_branches(clipping, call)
+        for call in unscalings
+    )
     # In a branch of its own, for example that of bfloat16, the clipping never sees scaled gradients.
     return unscaled_before or all(_are_in_exclusive_branches(clipping, call) for call in scalings)
 
@@ -190,8 +206,19 @@ def _steps_optimizer(calls: list[Call]) -> bool:
     return any(call.name == "step" and "optim" in ast.unparse(call.node).lower() for call in calls)
 
 
+def _class_steps(loop: Loop) -> bool:
+    """Return whether another method of the loop's class steps the optimizer, and none of them clips."""
+    cls = loop.function.cls
+    if cls is None:
+        return False
+    calls = [call for method in cls.methods.values() for call in method.module.calls_in(method)]
+    return _steps_optimizer(calls) and not any(call.name in _CLIPPING_CALLS for call in calls)
+
+
 def _is_in_half(facts: Facts, loop: Loop) -> bool:
     if any(float16_branch(facts, call.place) is not None for call in loop.backwards):
+        return True
+    if any("accelerator" in ast.unparse(call.receiver) for call in loop.backwards) and _accelerate_is_half(facts, loop):
         return True
     return any(
         region.dtypes & HALF_DTYPES and facts.values.is_reached(region.place) is not False for region in loop.regions

@@ -9,6 +9,7 @@ from vc2doctor.findings import Severity
 from vc2doctor.linter import build
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.resolve import Unit
+from vc2doctor.linter.analyse.runs import Run
 from vc2doctor.linter.analyse.stage import is_inference_path
 from vc2doctor.linter.detectors.clipping_keys import CLIPPING_URL
 from vc2doctor.linter.model import CodeFinding
@@ -25,6 +26,7 @@ def clipping_never_asked(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
         if _is_old_ppo(facts, unit, call) and not is_inference_path(call.place.module.name):
             yield _ppo_without_limit(call)
     for run in facts.runs.of(unit):
+        yield from _lightning_without_limit(facts, run)
         for settings in run.of("mmengine"):
             is_half = settings.precision in ("fp16", "bf16")
             if is_half and settings.clipping is None and "clip_grad.max_norm" not in settings.unknown:
@@ -39,6 +41,27 @@ def clipping_never_asked(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
                     remedy="Add clip_grad=dict(max_norm=1.0) to optim_wrapper.",
                     url=CLIPPING_URL,
                 )
+
+
+def _lightning_without_limit(facts: Facts, run: Run) -> Iterator[CodeFinding]:
+    """Yield Lightning's trainer in half precision without a limit, where no module clips by itself."""
+    for settings in run.of("lightning"):
+        module = facts.code.files.modules.get(settings.path)
+        modules = run.modules or (facts.code.import_closure(module) if module is not None else frozenset())
+        clips = any("clip_grad" in each.source.text or "configure_gradient" in each.source.text for each in modules)
+        is_half = settings.precision in ("fp16", "bf16") and not clips
+        if is_half and settings.clipping is None and not any("clip" in name for name in settings.unknown):
+            asked = settings.precisions[0]
+            yield build.at_line(
+                asked.path,
+                asked.line,
+                "VC105",
+                Severity.NOTE,
+                f"Lightning trains in {settings.precision} and has no gradient_clip_val: nothing is clipped",
+                evidence=(asked.place,),
+                remedy="Pass gradient_clip_val=1.0 to the Trainer.",
+                url="https://lightning.ai/docs/pytorch/stable/advanced/training_tricks.html#gradient-clipping",
+            )
 
 
 def _is_old_ppo(facts: Facts, unit: Unit, call: Call) -> bool:

@@ -29,6 +29,11 @@ def arguments_of(module: Module) -> Iterator[Argument]:
         yield from _of_fields(cls)
     for place in module.statements:
         yield from _of_assignment(place)
+    for function in module.functions:
+        if any(last_name(decorator) == "config" for decorator in function.decorators):
+            # sacred makes keys of the local names of such a function.
+            for name, assigned in function.names.items():
+                yield from (Argument(name, value, function) for value, _ in assigned)
 
 
 def _of_argparse(call: Call) -> Iterator[Argument]:

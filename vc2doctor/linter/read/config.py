@@ -106,6 +106,8 @@ class Launch:
     """Those of ``flags`` that stand before the program, and so are the launcher's own."""
     folder: str | None = None
     """The argument of the ``cd`` before the command, as it is written; ``None``: there is none."""
+    cut_line: int | None = None
+    """The line of a comment that ends the command, although lines with flags follow; ``None``: there is none."""
 
     def turns_on(self, flag: str) -> bool:
         """Return whether the command has the flag, and it is on."""

@@ -22,7 +22,15 @@ from vc2doctor.linter.read.requirements import RequiredVersion, requirements_of
 from vc2doctor.linter.read.source import UnreadableError, decode, read_source
 from vc2doctor.linter.read.user_config import read_user_config
 
-_UNIT_MARKERS = ("setup.py", "pyproject.toml", "requirements.txt", "environment.yml", "environment.yaml", ".git")
+_UNIT_MARKERS = (
+    "setup.py",
+    "pyproject.toml",
+    "requirements.txt",
+    "requirement.txt",
+    "environment.yml",
+    "environment.yaml",
+    ".git",
+)
 """A folder with one of these files is a unit: it has requirements of its own."""
 _STARTS_TRAINING = re.compile(
     r"^[ \t]*(?!#)(\S.*(?:train|fine-?tun|sft|\bfp16\b|\bbf16\b).*)$", re.MULTILINE | re.IGNORECASE

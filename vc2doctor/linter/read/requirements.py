@@ -19,6 +19,12 @@ else:
 
 MAX_BYTES = 256 * 1024
 """Larger files are lock files of other tools, or no requirements."""
+_NAMED_VERSION = re.compile(
+    r"(?<![\w/-])(?P<name>transformers|peft|trl|accelerate|bitsandbytes|torch)`?\s*(?P<operator>==|>=|<=|~=|=|:)\s*`?v?"
+    r"(?P<version>\d+(\.\d+)+)(?![\w.]*\w)",
+    re.IGNORECASE,
+)
+"""A package with a version in a text for people."""
 _GIT = re.compile(r"github\.com/[\w.-]+/([\w-]+)|#egg=([\w.-]+)")
 _FULL_DOTS = 2
 """Dots of a full version: ``4.28.1``."""
@@ -47,7 +53,7 @@ def requirements_of(root: Path, folder: str) -> Mapping[str, RequiredVersion]:
     """
     found: dict[str, RequiredVersion] = {}
     base = root / folder
-    for path in (*sorted(base.glob("requirements*.txt")), *sorted(base.glob("requirements/*.txt"))):
+    for path in (*sorted(base.glob("requirement*.txt")), *sorted(base.glob("requirements/*.txt"))):
         _keep(found, _from_lines(path, root))
     for name, reader in (
         ("pyproject.toml", _from_pyproject),
@@ -57,7 +63,19 @@ def requirements_of(root: Path, folder: str) -> Mapping[str, RequiredVersion]:
     ):
         if (base / name).is_file():
             _keep(found, reader(base / name, root))
+    for path in sorted(base.glob("README*.md")):
+        # A file of requirements counts more than what a text says.
+        for name, entry in _from_readme(path, root):
+            found.setdefault(name, entry)
     return found
+
+
+def _from_readme(path: Path, root: Path) -> Iterator[tuple[str, RequiredVersion]]:
+    """Yield the versions that a text for people names: ``pip install transformers==4.29.1``, ``peft: 0.3.0``."""
+    for number, line in enumerate(_text(path).splitlines(), 1):
+        for match in _NAMED_VERSION.finditer(line):
+            name, version = match["name"].lower(), match["version"]
+            yield name, RequiredVersion(f"=={version}", path.relative_to(root).as_posix(), number)
 
 
 def _keep(found: dict[str, RequiredVersion], entries: Iterable[tuple[str, RequiredVersion]]) -> None:

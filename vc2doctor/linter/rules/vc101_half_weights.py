@@ -36,9 +36,10 @@ from collections.abc import Iterator
 
 from vc2doctor.findings import Severity
 from vc2doctor.linter import build
+from vc2doctor.linter.analyse.asked import asked_of
 from vc2doctor.linter.analyse.default_dtype import HalfConstruction, half_constructions
 from vc2doctor.linter.analyse.facts import Facts
-from vc2doctor.linter.analyse.stage import Stage
+from vc2doctor.linter.analyse.stage import Stage, words
 from vc2doctor.linter.analyse.values import BFLOAT16, FLOAT16
 from vc2doctor.linter.analyse.weights import Cast, Load
 from vc2doctor.linter.detectors.trained_dtype import half_bases
@@ -127,11 +128,12 @@ def _float16_load(facts: Facts, load: Load) -> CodeFinding:
     fails = load.family is not None and load.family.in_float16 == "fails"
     severity = Severity.ERROR if fails else Severity.WARNING
     subject = f"{load.family.name}, trained in bfloat16, is" if load.family else "weights are"
+    is_coherent = not _is_of_bf16_family(load) and _is_coherent_base(facts, load)
     return build.at_node(
         module,
         load.node,
         "VC101",
-        Severity.NOTE if load.is_inert or is_dead else severity,
+        Severity.NOTE if load.is_inert or is_dead or is_coherent else severity,
         f"{subject} loaded in float16 and trained",
         evidence=tuple(_evidence(facts, load)),
         remedy="Load in bfloat16, in every branch, together with the region that computes with it (VC103).",
@@ -142,6 +144,19 @@ def _float16_load(facts: Facts, load: Load) -> CodeFinding:
         "and what passes through float16 storage can still overflow",
         bf16_edits=float16_to_bfloat16(module, load.dtype_expression),
     )
+
+
+def _is_of_bf16_family(load: Load) -> bool:
+    return load.family is not None and load.family.trained_in == "bfloat16"
+
+
+def _is_coherent_base(facts: Facts, load: Load) -> bool:
+    """Return whether only adapters on the loaded base are trained, under loss scaling or an engine that scales."""
+    for trained in facts.lineages.trained:
+        if any(maker.node is load.node for maker in trained.lineage.makers) and trained.lineage.adapter is not None:
+            asked = asked_of(facts, trained)
+            return bool(asked.scales_float16) or asked.has_engine
+    return False
 
 
 def _evidence(facts: Facts, load: Load) -> Iterator[str]:
@@ -197,7 +212,8 @@ def _float16_cast(cast: Cast) -> CodeFinding:
         module,
         cast.call.node,
         "VC101",
-        Severity.WARNING,
+        # A tower is frozen as a rule, and its features are cast back.
+        Severity.NOTE if words(cast.name) & {"tower", "vision", "encoder"} else Severity.WARNING,
         f"{build.code(cast.receiver)} is cast to float16, and the run's own flag is ignored here",
         evidence=(f"{build.code(cast.call.node)}; elsewhere the same code asks for bfloat16",),
         remedy="Give it the dtype that the run computes in.",

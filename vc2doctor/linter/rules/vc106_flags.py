@@ -48,6 +48,7 @@ from collections.abc import Iterator
 
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.detectors.accelerator_key import accelerator_keys
+from vc2doctor.linter.detectors.cut_commands import cut_commands
 from vc2doctor.linter.detectors.engine_flags import engine_flags
 from vc2doctor.linter.detectors.engine_keys import engine_keys
 from vc2doctor.linter.detectors.exclusive_flags import exclusive_arguments, exclusive_defaults, exclusive_flags
@@ -62,6 +63,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
     """Yield precision flags that contradict each other or the code."""
     for unit in facts.code.units.values():
         yield from float16_switches(facts, unit)
+        yield from cut_commands(unit)
         yield from exclusive_arguments(facts, unit)
         yield from exclusive_defaults(facts, unit)
         yield from exclusive_flags(facts, unit)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -40,7 +41,23 @@ def read_launches(script: str, text: str) -> tuple[Launch, ...]:
     shell = _Shell(script)
     for words in commands_of(text):
         shell.run(words)
-    return tuple(shell.launches)
+    lines = text.splitlines()
+    return tuple(replace(launch, cut_line=_cut_line(lines, launch.line)) for launch in shell.launches)
+
+
+def _cut_line(lines: list[str], first: int) -> int | None:
+    """Return the line of a comment behind a continued line of the command that begins at ``first``.
+
+    The comment ends the command. It matters if a line with a flag follows it, or the comments after it.
+    """
+    number = first
+    while number < len(lines) and lines[number - 1].rstrip().endswith("\\"):
+        number += 1
+    if number == first or number > len(lines) or not lines[number - 1].lstrip().startswith("#"):
+        return None
+    rest = (line.strip() for line in lines[number:])
+    following = next((line for line in rest if not line.startswith("#")), "")
+    return number if following.startswith("--") else None
 
 
 class _Shell:
