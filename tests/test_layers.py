@@ -33,7 +33,9 @@ LAYERS = (
 LINTER = (
     "fix",
     "run",
+    "coverage",
     "diagnose",
+    "consistent",
     "rules",
     "detectors",
     "to_bfloat16",

@@ -117,9 +117,8 @@ def test_counts_of_the_verdict_are_those_of_the_printed_findings(project: Path, 
     marks = [line.split()[0] for line in ran.out.splitlines()[:-1] if re.match(r"  [✗!·] VC\d{3} ", line)]
     assert [marks.count(mark) for mark in "✗!·"] == [totals["errors"], totals["warnings"], totals["notes"]]
     assert len(re.findall(r"^    +1\. ", ran.out, re.MULTILINE)) == totals["diagnoses"] == 1
-    assert ran.out.splitlines()[-1] == (
-        f"✗ 1 diagnosis, 1 error, {totals['warnings']} warnings, {totals['notes']} notes."
-    )
+    numbers = [int(number) for number in re.findall(r"\d+", ran.out.splitlines()[-1])]
+    assert numbers == [totals[name] for name in ("diagnoses", "errors", "warnings", "notes")]
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.linter.test_source import TRAINING_CODE, write_training_code
-from vc2doctor.linter.knowledge.libraries import LAYOUTS, MIN_MODEL_FOLDERS, Layout, other_framework
 from vc2doctor.linter.read.discover import LeftOut
+from vc2doctor.linter.read.libraries import LAYOUTS, MIN_MODEL_FOLDERS, Layout, other_framework
 from vc2doctor.linter.run import LintResult, LintTask, apply_rules
 
 

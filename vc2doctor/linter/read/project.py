@@ -10,12 +10,12 @@ from typing import Literal
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from vc2doctor.linter.knowledge.libraries import other_framework
 from vc2doctor.linter.model import LintError
 from vc2doctor.linter.read import discover, formats
 from vc2doctor.linter.read.config import Config, Launch
 from vc2doctor.linter.read.discover import FileToRead, LeftOut
 from vc2doctor.linter.read.ignore_comments import IgnoredLines, ignored_lines
+from vc2doctor.linter.read.libraries import other_framework
 from vc2doctor.linter.read.module import Module, module_of
 from vc2doctor.linter.read.python_config import read_python
 from vc2doctor.linter.read.requirements import RequiredVersion, requirements_of

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from vc2doctor.linter.knowledge.libraries import DISTRIBUTIONS, LAYOUTS, MIN_MODEL_FOLDERS
+from vc2doctor.linter.read.libraries import DISTRIBUTIONS, LAYOUTS, MIN_MODEL_FOLDERS
 
 _SETUP_FILES = ("setup.py", "pyproject.toml", "setup.cfg")
 _DISTRIBUTION_NAME = re.compile(r"""\bname\s*=\s*["']?([\w.-]+)""")
