@@ -53,7 +53,9 @@ def _cut_line(lines: list[str], first: int) -> int | None:
     number = first
     while number < len(lines) and lines[number - 1].rstrip().endswith("\\"):
         number += 1
-    if number == first or number > len(lines) or not lines[number - 1].lstrip().startswith("#"):
+        if lines[number - 1].lstrip().startswith("#"):
+            break
+    else:
         return None
     rest = (line.strip() for line in lines[number:])
     following = next((line for line in rest if not line.startswith("#")), "")
