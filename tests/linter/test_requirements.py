@@ -1,4 +1,4 @@
-"""What a project asks for, in each kind of file."""
+"""Versions that the files of a project ask for, and those that its README names."""
 
 from __future__ import annotations
 
@@ -8,56 +8,29 @@ import pytest
 
 from vc2doctor.linter.read.requirements import requirements_of
 
-FILES = {
-    "requirements.txt": "torch\n# transformers==1\ntransformers==4.28.1  # pinned\n--index-url x\n",
-    "requirements-dev.txt": "peft>=0.3,<0.5 ; python_version > '3'\n",
-    "pyproject.toml": '[project]\ndependencies = [\n  "transformers==4.28.1",\n  "peft>=0.3,<0.5",\n]\n',
-    "setup.py": 'from setuptools import setup\nsetup(install_requires=["transformers==4.28.1", "peft>=0.3,<0.5"])\n',
-    "environment.yml": "dependencies:\n  - python=3.10\n  - transformers=4.28.1=py_0\n  - pip:\n    - peft>=0.3,<0.5\n",
-}
-
 
 @pytest.mark.parametrize(
-    ("names", "lines"),
+    ("line", "specifier"),
     [
-        (("requirements.txt", "requirements-dev.txt"), (3, 1)),
-        (("pyproject.toml",), (3, 4)),
-        (("setup.py",), (2, 2)),
-        (("environment.yml",), (3, 5)),
+        ("pip install transformers==4.29.1 datasets", "==4.29.1"),
+        ("- transformers, Version: 4.29.1", "==4.29.1"),
+        ("* `transformers`: 4.29.1", "==4.29.1"),
+        ("transformers >= 4.31.0", ">=4.31.0"),
     ],
 )
-def test_each_kind_of_file_names_versions_with_their_lines(
-    names: tuple[str, ...], lines: tuple[int, int], tmp_path: Path
-) -> None:
-    for name in names:
-        (tmp_path / name).write_text(FILES[name], encoding="utf-8")
-    found = requirements_of(tmp_path, "")
-    assert found["transformers"].specifier == "==4.28.1"
-    assert sorted((found["peft"].specifier or "").split(",")) == ["<0.5", ">=0.3"]
-    assert (found["transformers"].line, found["peft"].line) == lines
+def test_a_readme_names_a_version(tmp_path: Path, line: str, specifier: str) -> None:
+    (tmp_path / "README.md").write_text(f"# Title\n\n{line}\n", encoding="utf-8")
+    found = requirements_of(tmp_path, "")["transformers"]
+    assert (found.specifier, found.location) == (specifier, "README.md:3")
 
 
-@pytest.mark.parametrize(
-    ("text", "specifier"),
-    [('"^4.28"', "<5,>=4.28"), ('"^0.4.1"', "<0.5,>=0.4.1"), ('"4.28.1"', "==4.28.1"), ('{git = "x"}', None)],
-)
-def test_versions_as_poetry_writes_them(text: str, specifier: str | None, tmp_path: Path) -> None:
-    (tmp_path / "pyproject.toml").write_text(f"[tool.poetry.dependencies]\npeft = {text}\n", encoding="utf-8")
-    found = requirements_of(tmp_path, "")["peft"].specifier
-    assert (found and ",".join(sorted(found.split(",")))) == specifier
-
-
-def test_a_commit_is_an_unknown_version_and_an_exact_one_wins(tmp_path: Path) -> None:
-    (tmp_path / "requirements.txt").write_text(
-        "git+https://github.com/huggingface/transformers@cae78c46\npeft>=0.3\n", encoding="utf-8"
-    )
-    (tmp_path / "requirements_train.txt").write_text("peft==0.4.0\n", encoding="utf-8")
-    found = requirements_of(tmp_path, "")
-    assert found["transformers"].specifier is None
-    assert found["peft"].location == "requirements_train.txt:1"
-
-
-def test_broken_files_name_nothing(tmp_path: Path) -> None:
-    for name in ("pyproject.toml", "setup.py", "environment.yml"):
-        (tmp_path / name).write_text("[[(: \t- {", encoding="utf-8")
+@pytest.mark.parametrize("line", ["see huggingface/transformers: 4.29.1-dev0", "transformers are 3.5 times as fast"])
+def test_other_texts_name_none(tmp_path: Path, line: str) -> None:
+    (tmp_path / "README.md").write_text(line, encoding="utf-8")
     assert requirements_of(tmp_path, "") == {}
+
+
+def test_a_file_of_requirements_counts_more_than_the_readme(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("transformers==4.29.1", encoding="utf-8")
+    (tmp_path / "requirement.txt").write_text("transformers==4.30.0\n", encoding="utf-8")
+    assert requirements_of(tmp_path, "")["transformers"].specifier == "==4.30.0"

@@ -24,6 +24,7 @@ from vc2doctor.linter.analyse.api_names import (
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.resolve import CodeFacts
 from vc2doctor.linter.knowledge.api_table import ApiTable, Existence, load_table
+from vc2doctor.linter.knowledge.loader_keywords import INSTEAD, MODEL_CLASSES, RELEASES
 from vc2doctor.linter.read.config import Launch
 from vc2doctor.linter.read.module import Call, Class, Module, Place
 
@@ -90,6 +91,24 @@ class _ModuleUses:
             statement = call.place.statement
             if statement is None or not self._guards.is_guarded(statement):
                 yield from self._arguments(call)
+                yield from self._of_loader(call)
+
+    def _of_loader(self, call: Call) -> Iterator[Use]:
+        """Yield the keywords of ``from_pretrained`` that only some releases take; their signature has ``**kwargs``."""
+        if call.name != "from_pretrained" or not isinstance(call.node.func, ast.Attribute):
+            return
+        name = external_name(self._code, self._module, self._module.dotted(call.receiver)) or ""
+        package = self._table.packages.get("transformers")
+        is_model = MODEL_CLASSES.fullmatch(name.rpartition(".")[2]) is not None
+        if package is None or not name.startswith("transformers.") or not is_model:
+            return
+        for keyword in call.node.keywords:
+            releases = RELEASES.get(keyword.arg or "")
+            if releases is not None:
+                bits = sum(1 << place for place, version in enumerate(package.versions) if version in releases)
+                existence = Existence("transformers", bits)
+                hint = INSTEAD.get(keyword.arg or "", "")
+                yield from self._use("argument", f"from_pretrained({keyword.arg}=)", existence, keyword.value, hint)
 
     def _use(self, kind: Kind, label: str, existence: Existence | None, node: ast.AST, hint: str = "") -> Iterator[Use]:
         if existence is None or existence.bits == self._table.packages[existence.package].everything:

@@ -48,23 +48,47 @@ def _half_classes(facts: Facts) -> Iterator[tuple[Class, str]]:
 
 def _under_engine(facts: Facts, unit: Unit) -> Iterator[tuple[Class, str]]:
     """Yield the classes that compute in half precision because DeepSpeed's own file says so."""
-    entries = [
-        (config, entry)
-        for config in unit.configs
-        if config.read_by == "engine"
-        for entry in config.entries
-        if entry.key in ("fp16.enabled", "bf16.enabled") and entry.value is True
-    ]
     engine_loops = [loop for loop in facts.loops.of(unit) if any(call.node.args for call in loop.backwards)]
-    if not entries or not engine_loops:
+    where = (_engine_in_files(unit) or _engine_in_code(facts, unit)) if engine_loops else None
+    if where is None:
         return
-    config, entry = entries[0]
     for module in unit.modules:
         for cls in module.classes.values():
             is_model = any(base.endswith(("PreTrainedModel", "Module")) for base in facts.code.base_names(cls))
             if is_model and not facts.stages.infers_by_path(module):
-                where = f"{config.name}:{entry.line}"
                 yield cls, f"DeepSpeed makes the whole model half precision, without autocast: {where}"
+
+
+def _engine_in_files(unit: Unit) -> str | None:
+    """Return where a file of DeepSpeed turns a half precision on."""
+    places = (
+        f"{config.name}:{entry.line}"
+        for config in unit.configs
+        if config.read_by == "engine"
+        for entry in config.entries
+        if entry.key in ("fp16.enabled", "bf16.enabled") and entry.value is True
+    )
+    return next(places, None)
+
+
+def _engine_in_code(facts: Facts, unit: Unit) -> str | None:
+    """Return where a configuration in code turns a half precision on: ``{"bf16": {"enabled": True}}``."""
+    for call in unit.calls.get("initialize", []):
+        config = call.argument("config") or call.argument("config_params")
+        for origin in facts.objects.of(config, call.place).found if config is not None else ():
+            for name, block in _items(origin.expression):
+                enabled = next((value for key, value in _items(block) if key == "enabled"), None)
+                if name in ("fp16", "bf16") and enabled is not None and facts.values.truth(enabled, origin.place):
+                    return build.place_of(origin.place.module, enabled).location
+    return None
+
+
+def _items(expression: ast.expr) -> list[tuple[str, ast.expr]]:
+    """Return the items of a dictionary with texts as keys."""
+    if not isinstance(expression, ast.Dict):
+        return []
+    pairs = zip(expression.keys, expression.values, strict=True)
+    return [(key.value, value) for key, value in pairs if isinstance(key, ast.Constant) and isinstance(key.value, str)]
 
 
 def _is_loss_on_half(facts: Facts, call: Call) -> bool:

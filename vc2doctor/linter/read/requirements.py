@@ -20,7 +20,7 @@ else:
 MAX_BYTES = 256 * 1024
 """Larger files are lock files of other tools, or no requirements."""
 _NAMED_VERSION = re.compile(
-    r"(?<![\w/-])(?P<name>transformers|peft|trl|accelerate|bitsandbytes|torch)`?\s*(?P<operator>==|>=|<=|~=|=|:)\s*`?v?"
+    r"(?<![\w/-])(?P<name>transformers|peft|trl|accelerate|bitsandbytes|torch)`?\s*(?P<operator>==|>=|<=|~=|=|:|,? version:?)\s*`?v?"
     r"(?P<version>\d+(\.\d+)+)(?![\w.]*\w)",
     re.IGNORECASE,
 )

@@ -84,8 +84,13 @@ def _overflowing_product(facts: Facts, node: ast.AST, place: Place, constant: fl
 
 
 def _is_used_in_float16(facts: Facts, place: Place) -> bool:
-    """Return whether a module with a region that trains in float16 imports the module of ``place``."""
-    return any(
+    """Return whether a module with a region that trains in float16 imports the module of ``place``.
+
+    A function that nothing in the project calls is not used.
+    """
+    function = place.function
+    is_called = facts.code.callers(function) or function.cls is not None or not function.name
+    return bool(is_called) and any(
         FLOAT16 in region.dtypes
         and region.stage is Stage.TRAINS
         and place.module in facts.code.import_closure(region.place.module)

@@ -28,7 +28,6 @@ vc2doctor: ignore[VC119]`.
 * https://github.com/huggingface/transformers/blob/main/MIGRATION_GUIDE_V5.md (read in the wheels of 4.57.6 and 5.0.0, `modeling_utils.py`)
 """
 
-import re
 from collections import defaultdict
 from collections.abc import Iterator
 
@@ -40,11 +39,11 @@ from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.stage import Stage
 from vc2doctor.linter.detectors.torch_names import checkpoint_loads
 from vc2doctor.linter.knowledge.api_table import PackageTable, load_table
+from vc2doctor.linter.knowledge.loader_keywords import MODEL_CLASSES
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.module import Call
 
 _CHANGED_IN = "5.0.0"
-_MODEL = re.compile(r"Auto\w*Model\w*|\w+(ForCausalLM|ForConditionalGeneration|ForSequenceClassification|LMHeadModel)")
 _DECIDES = frozenset({"dtype", "torch_dtype", "quantization_config", "load_in_8bit", "load_in_4bit"})
 _URL = "https://github.com/huggingface/transformers/blob/main/MIGRATION_GUIDE_V5.md"
 
@@ -75,7 +74,7 @@ def _loads_without_dtype(facts: Facts, call: Call) -> bool:
     module = call.place.module
     dotted = external_name(facts.code, module, module.dotted(call.receiver)) or ""
     owner, _, name = dotted.rpartition(".")
-    return owner.partition(".")[0] == "transformers" and _MODEL.fullmatch(name) is not None
+    return owner.partition(".")[0] == "transformers" and MODEL_CLASSES.fullmatch(name) is not None
 
 
 def _allows_both(target: Target, package: PackageTable) -> bool:
