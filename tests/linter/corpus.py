@@ -18,7 +18,7 @@ from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.run import LintTask, apply_rules
 
 CASES = Path(__file__).parents[3] / "shared" / "data" / "lint_cases.jsonl"
-_ENDINGS = (".py", ".ipynb", ".yaml", ".yml", ".json", ".sh", ".txt", ".toml")
+_ENDINGS = (".py", ".ipynb", ".yaml", ".yml", ".json", ".sh", ".txt", ".toml", ".md", ".slurm", ".sbatch")
 MAX_FILE_BYTES = 3_000_000
 """Larger files are data, and are not written."""
 

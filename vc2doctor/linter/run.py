@@ -14,6 +14,7 @@ from vc2doctor.linter import rules
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.resolve import CodeFacts
 from vc2doctor.linter.consistent import with_severities
+from vc2doctor.linter.copies import with_copies_as_one
 from vc2doctor.linter.coverage import coverage_of
 from vc2doctor.linter.diagnose import diagnose
 from vc2doctor.linter.model import CodeFinding, Coverage, Diagnosis, FixResult, LintPlan, LintReport, totals
@@ -69,7 +70,8 @@ def apply_rules(task: LintTask, overlay: Mapping[str, str] | None = None) -> Lin
     if task.precision is None:
         # A change of the precision looks for every float16 place, so there each keeps its severity.
         found = tuple(with_severities(facts, found))
-    findings, silenced = without_suppressed(found, code.files.ignored_lines, task.settings)
+    unsuppressed, silenced = without_suppressed(found, code.files.ignored_lines, task.settings)
+    findings = with_copies_as_one(code, unsuppressed)
     ordered = tuple(
         sorted(
             findings, key=lambda finding: (-finding.severity.rank, finding.path or "", finding.line or 0, finding.id)

@@ -24,6 +24,10 @@ _INFERENCE_PATH_WORDS = {
     *("generation", "app", "predict", "chatbot", "notebook", "notebooks", "playground", "apply", "merge", "quantize"),
     *("deploy", "metrics"),
 }
+_QUANTIZED_FOLDER = re.compile(
+    r"(?<![a-z])(int)?[48]-?_?bits?(?![a-z])[^/]*/|(?<![a-z])(gptq|awq|int[48])[^/]*/", re.IGNORECASE
+)
+"""A folder named for a quantization: ``12B_8bit/``."""
 _WEAK_PATH_WORDS = {
     *("cli", "app", "apply", "conversation", "generation", "notebook", "notebooks", "playground", "metrics", "demo"),
     *("demos", "gradio", "convert", "merge", "preprocess", "preprocessing", "extract", "export"),
@@ -46,8 +50,11 @@ def words(text: str) -> set[str]:
 
 
 def is_inference_path(name: str) -> bool:
-    """Return whether the path of a file says that it evaluates, serves, converts or tests."""
-    return bool(words(name.removesuffix(".py")) & _INFERENCE_PATH_WORDS)
+    """Return whether the path of a file says that it evaluates, serves, converts or tests.
+
+    A folder named for a quantization holds the code of a model that is only run.
+    """
+    return bool(words(name.removesuffix(".py")) & _INFERENCE_PATH_WORDS) or _QUANTIZED_FOLDER.search(name) is not None
 
 
 def is_inference_name(name: str) -> bool:

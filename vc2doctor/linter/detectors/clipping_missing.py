@@ -1,5 +1,6 @@
 """Trainers that clip nothing unless they are told to: trl's old PPO, and mmengine's wrapper of an optimizer."""
 
+import ast
 from collections.abc import Iterator
 
 from packaging.specifiers import SpecifierSet
@@ -11,9 +12,10 @@ from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.resolve import Unit
 from vc2doctor.linter.analyse.runs import Run
 from vc2doctor.linter.analyse.stage import is_inference_path
-from vc2doctor.linter.detectors.clipping_keys import CLIPPING_URL
+from vc2doctor.linter.detectors.clipping_keys import CLIPPING_URL, is_off
 from vc2doctor.linter.model import CodeFinding
-from vc2doctor.linter.read.module import Call
+from vc2doctor.linter.read.arguments import arguments_of
+from vc2doctor.linter.read.module import Call, Class, Place
 
 _PPO_WITHOUT_LIMIT = SpecifierSet("<0.12")
 """Releases of trl whose ``PPOConfig.max_grad_norm`` is ``None`` by default (read in the wheels of 0.5.0 and 0.11.4)."""
@@ -25,6 +27,10 @@ def clipping_never_asked(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
     for call in unit.calls.get("PPOConfig", []):
         if _is_old_ppo(facts, unit, call) and not is_inference_path(call.place.module.name):
             yield _ppo_without_limit(call)
+    for classes in unit.classes.values():
+        for cls in classes:
+            if any(base.endswith("TrainingArguments") for base in facts.code.base_names(cls)):
+                yield from _default_that_is_off(facts, cls)
     for run in facts.runs.of(unit):
         yield from _lightning_without_limit(facts, run)
         for settings in run.of("mmengine"):
@@ -41,6 +47,25 @@ def clipping_never_asked(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
                     remedy="Add clip_grad=dict(max_norm=1.0) to optim_wrapper.",
                     url=CLIPPING_URL,
                 )
+
+
+def _default_that_is_off(facts: Facts, cls: Class) -> Iterator[CodeFinding]:
+    """Yield the default of a class of arguments that turns the trainer's clipping off."""
+    for argument in arguments_of(cls.module):
+        is_own = cls.node.lineno <= argument.default.lineno <= (cls.node.end_lineno or 0)
+        if argument.name != "max_grad_norm" or not is_own:
+            continue
+        values = facts.values.of(argument.default, Place(argument.function))
+        if values and all(value is None or is_off(value) for value in values):
+            yield build.at_node(
+                cls.module,
+                argument.default,
+                "VC105",
+                Severity.WARNING,
+                f"{cls.name}.max_grad_norm is {ast.unparse(argument.default)} by default: the trainer clips nothing",
+                remedy="Leave the trainer's own default of 1.0.",
+                url=CLIPPING_URL,
+            )
 
 
 def _lightning_without_limit(facts: Facts, run: Run) -> Iterator[CodeFinding]:

@@ -30,6 +30,8 @@ def half_losses(facts: Facts) -> Iterator[CodeFinding]:
                         yield _half_loss(call, why)
     for loop in facts.loops.all:
         yield from _half_spectra(facts, loop)
+    for unit in facts.code.units.values():
+        yield from _losses_of_engine_loops(facts, unit)
 
 
 def _half_classes(facts: Facts) -> Iterator[tuple[Class, str]]:
@@ -44,6 +46,22 @@ def _half_classes(facts: Facts) -> Iterator[tuple[Class, str]]:
             yield cls, f"{build.code(branch.key) if branch else ''} makes the weights float16, without autocast"
     for unit in facts.code.units.values():
         yield from _under_engine(facts, unit)
+
+
+def _losses_of_engine_loops(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
+    """Yield losses that a loop itself takes on what a half-precision engine returns."""
+    where = _engine_in_files(unit) or _engine_in_code(facts, unit)
+    for loop in facts.loops.of(unit) if where is not None else ():
+        functions = (loop.function, *loop.reached) if any(call.node.args for call in loop.backwards) else ()
+        for call in (call for function in functions for call in function.module.calls_in(function)):
+            if call.name in ("cross_entropy", "log_softmax") and call.node.args and not _is_of_float32(call):
+                yield _half_loss(call, f"DeepSpeed makes the whole model half precision, without autocast: {where}")
+
+
+def _is_of_float32(call: Call) -> bool:
+    """Return whether the first argument of a call is taken to float32, there or before."""
+    names = {node.id for node in ast.walk(call.node.args[0]) if isinstance(node, ast.Name)}
+    return _mentions_float32(call.node.args[0]) or _is_cast_before(call.place.function, names, call)
 
 
 def _under_engine(facts: Facts, unit: Unit) -> Iterator[tuple[Class, str]]:
@@ -97,8 +115,7 @@ def _is_loss_on_half(facts: Facts, call: Call) -> bool:
         return False
     if any("autocast" in ast.unparse(context) for context in call.place.contexts):
         return False
-    names = {node.id for node in ast.walk(call.node.args[0]) if isinstance(node, ast.Name)}
-    return not _mentions_float32(call.node.args[0]) and not _is_cast_before(call.place.function, names, call)
+    return not _is_of_float32(call)
 
 
 def _is_loss(facts: Facts, call: Call) -> bool:

@@ -20,7 +20,8 @@ else:
 MAX_BYTES = 256 * 1024
 """Larger files are lock files of other tools, or no requirements."""
 _NAMED_VERSION = re.compile(
-    r"(?<![\w/-])(?P<name>transformers|peft|trl|accelerate|bitsandbytes|torch)`?\s*(?P<operator>==|>=|<=|~=|=|:|,? version:?)\s*`?v?"
+    r"(?<![\w/-])(?P<name>transformers|peft|trl|accelerate|bitsandbytes|torch)`?\s*"
+    r"(?P<operator>==|>=|<=|~=|=|:|,? version:?)\s*`?v?"
     r"(?P<version>\d+(\.\d+)+)(?![\w.]*\w)",
     re.IGNORECASE,
 )
@@ -74,8 +75,9 @@ def _from_readme(path: Path, root: Path) -> Iterator[tuple[str, RequiredVersion]
     """Yield the versions that a text for people names: ``pip install transformers==4.29.1``, ``peft: 0.3.0``."""
     for number, line in enumerate(_text(path).splitlines(), 1):
         for match in _NAMED_VERSION.finditer(line):
-            name, version = match["name"].lower(), match["version"]
-            yield name, RequiredVersion(f"=={version}", path.relative_to(root).as_posix(), number)
+            operator = match["operator"] if match["operator"] in (">=", "<=", "~=") else "=="
+            specifier = f"{operator}{match['version']}"
+            yield match["name"].lower(), RequiredVersion(specifier, path.relative_to(root).as_posix(), number)
 
 
 def _keep(found: dict[str, RequiredVersion], entries: Iterable[tuple[str, RequiredVersion]]) -> None:
@@ -97,7 +99,9 @@ def _entry(text: str, path: Path, root: Path, line: int) -> Iterator[tuple[str, 
     if "git+" in text:
         match = _GIT.search(text)
         if match:
-            yield canonicalize_name(match[1] or match[2]), RequiredVersion(None, file, line)
+            # Without a commit or a tag it is the newest code, which is at least as new as the newest release.
+            is_newest = re.search(r"\.git\s*$|github\.com/[\w.-]+/[\w.-]+\s*$", text) is not None
+            yield canonicalize_name(match[1] or match[2]), RequiredVersion("" if is_newest else None, file, line)
         return
     try:
         requirement = Requirement(text)
