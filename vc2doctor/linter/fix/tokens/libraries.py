@@ -36,6 +36,9 @@ def find(code: CodeFile, node: ast.AST, context: Context) -> Token | None:
             return _imported(code, node, [alias.name for alias in names])
         case ast.ImportFrom(module=str(module), level=0):
             return _imported(code, node, [module])
+        case ast.Constant(value="opt_level"):
+            # The amp block of DeepSpeed, `{"amp": {"enabled": True, "opt_level": "O1"}}`, is apex.
+            return code.refused(node, "apex's amp, which opt_level belongs to, knows float16 only. Use a bf16 block.")
         case ast.Constant(value=str(text)) if text in _WRAPPERS:
             return code.refused(node, _WRAPPERS[text])
         case ast.Constant(value=str(text)) if QUANTIZED.search(text) and "/" in text and " " not in text:

@@ -68,15 +68,21 @@ def _numpy(code: CodeFile, call: ast.Call, receiver: ast.expr, context: Context)
     if named & _WHOLE_NUMBER_WORDS or _is_from_a_loader(code, call, start):
         return None
     if named & _FLOATING_WORDS:
-        return code.converted(call, code.replaced(receiver, f"{ast.unparse(receiver)}.float()"), is_obstacle=True)
+        return code.converted(call, code.replaced(receiver, f"{_grouped(receiver)}.float()"), is_obstacle=True)
     tensor = _start_of(receiver, through_items=False)
     if not any(isinstance(node, ast.Call | ast.NamedExpr | ast.Await) for node in ast.walk(tensor)):
         # The dtype is not known, and whole numbers have to stay whole numbers.
-        text = ast.unparse(tensor)
+        text = _grouped(tensor)
         new = f"({text}.float() if {text}.dtype == torch.bfloat16 else {text})"
         return code.converted(call, code.replaced(tensor, new), is_obstacle=True)
     reason = "NumPy has no bfloat16: .numpy() raises TypeError on such a tensor. Add .float() before it."
     return code.refused(call, reason, is_obstacle=True)
+
+
+def _grouped(expression: ast.expr) -> str:
+    """Return the text of an expression that an attribute can follow: ``(x * 255)`` and ``x.y``."""
+    is_primary = isinstance(expression, ast.Name | ast.Attribute | ast.Call | ast.Subscript)
+    return ast.unparse(expression) if is_primary else f"({ast.unparse(expression)})"
 
 
 def _is_safe(node: ast.AST) -> bool:
