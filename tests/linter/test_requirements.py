@@ -34,3 +34,27 @@ def test_a_file_of_requirements_counts_more_than_the_readme(tmp_path: Path) -> N
     (tmp_path / "README.md").write_text("transformers==4.29.1", encoding="utf-8")
     (tmp_path / "requirement.txt").write_text("transformers==4.30.0\n", encoding="utf-8")
     assert requirements_of(tmp_path, "")["transformers"].specifier == "==4.30.0"
+
+
+def test_conda_calls_torch_pytorch(tmp_path: Path) -> None:
+    text = "dependencies:\n  - python=3.8\n  - pytorch=1.7.1\n"
+    (tmp_path / "environment.yaml").write_text(text, encoding="utf-8")
+    assert requirements_of(tmp_path, "")["torch"].specifier == "==1.7.1"
+
+
+def test_requirements_of_tests_are_none_of_the_code(tmp_path: Path) -> None:
+    (tmp_path / "requirements-test.txt").write_text("transformers==4.27.1\n", encoding="utf-8")
+    assert requirements_of(tmp_path, "") == {}
+
+
+@pytest.mark.parametrize(
+    ("line", "specifier"),
+    [
+        ("git+https://github.com/huggingface/transformers.git", ""),
+        ("transformers @ git+https://github.com/huggingface/transformers@main", ""),
+        ("git+https://github.com/huggingface/transformers.git@6f79d264", None),
+    ],
+)
+def test_code_from_git_is_the_newest_without_a_commit(tmp_path: Path, line: str, specifier: str | None) -> None:
+    (tmp_path / "requirements.txt").write_text(f"{line}\n", encoding="utf-8")
+    assert requirements_of(tmp_path, "")["transformers"].specifier == specifier

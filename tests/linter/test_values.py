@@ -52,6 +52,17 @@ CASES: dict[str, tuple[str, set[object]]] = {
         "import torch\nON = True\nif ON:\n    d = torch.half\nelse:\n    d = torch.bfloat16\nshow(d)\n",
         {FLOAT16},
     ),
+    "overwritten": ("import torch\nd = thing()\nd = torch.half\nshow(d)\n", {FLOAT16}),
+    "overwritten in a branch": (
+        "import torch\nd = torch.bfloat16\nif flag():\n    d = torch.half\nshow(d)\n",
+        {FLOAT16, BFLOAT16},
+    ),
+    "overwritten later in a loop": (
+        "import torch\nd = torch.half\nfor fp16 in range(2):\n    show(d)\n    d = torch.bfloat16\n",
+        {FLOAT16, BFLOAT16},
+    ),
+    "returned": ("import torch\ndef pick():\n    return torch.half\nshow(pick())\n", {FLOAT16}),
+    "table by name": ("import torch\nT = {'fp16': torch.half, 'x': torch.float32}\nshow(T['fp16'])\n", {FLOAT16}),
     "not a config": ("fp16 = show(thing.fp16)\n", {UNKNOWN}),
     "cycle": ("fp16 = a\na = fp16\nshow(a)\n", {UNKNOWN}),
     "inherited": (

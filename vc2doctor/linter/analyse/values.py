@@ -212,7 +212,7 @@ class Values:
     def _name(self, name: str, place: Place, depth: int) -> frozenset[Value]:
         for scope in place.function.scopes():
             if name in scope.names:
-                return self._assigned(scope.names[name], depth)
+                return self._assigned(_still_alive(scope.names[name], scope, place), depth)
             if name in scope.parameters():
                 return self._parameter(scope, name, depth)
         imported = place.module.imports.get(name)
@@ -363,6 +363,26 @@ class Values:
         chosen = [value for key, value in pairs if isinstance(key, ast.Constant) and key.value in keys]
         candidates = chosen or [value for _, value in pairs]
         return frozenset().union(*(self.of(value, place, depth) for value in candidates))
+
+
+def _still_alive(assigned: list[Assigned], scope: Function, place: Place) -> list[Assigned]:
+    """Return the assignments that can still hold at a place: without those that a later one has replaced for certain.
+
+    A later one has if it stands before the place, and is reached whenever the place is.
+    """
+    if place.function is not scope or place.statement is None:
+        return assigned
+    line = place.statement.lineno
+    certain = [
+        other.statement.lineno
+        for _, other in assigned
+        if other.statement is not None
+        and other.statement.lineno < line
+        and other.conditions == place.conditions[: len(other.conditions)]
+        and other.loop_depth <= place.loop_depth
+    ]
+    last = max(certain, default=0)
+    return [each for each in assigned if each[1].statement is None or each[1].statement.lineno >= last]
 
 
 def _only_table(assigned: list[Assigned]) -> ast.Dict | None:

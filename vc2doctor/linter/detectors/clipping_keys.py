@@ -33,7 +33,7 @@ def limits_that_are_off(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
         is_of_launcher = settings is not None and settings.clipping is not None
         if _trains_in_half(config) and not is_inference_path(config.name) and not is_of_launcher:
             for entry in config.entries:
-                is_limit = entry.last_key in CLIPPING_KEYS and is_off(entry.value)
+                is_limit = entry.last_key in CLIPPING_KEYS and (is_off(entry.value) or _is_null(config, entry))
                 if is_limit and not _is_overridden(unit, config, entry):
                     copies[entry.key, repr(entry.value)].append((config, entry))
     for (key, value), entries in copies.items():
@@ -54,6 +54,11 @@ def _finding(key: str, value: str, entries: list[tuple[Config, ConfigEntry]]) ->
         url=CLIPPING_URL,
         also=build.entry_places(others),
     )
+
+
+def _is_null(config: Config, entry: ConfigEntry) -> bool:
+    """Return whether a file of the project's own gives ``null`` as a limit: the code then clips nothing."""
+    return entry.value is None and config.read_by == "code" and config.kind != "python"
 
 
 def _is_overridden(unit: Unit, config: Config, entry: ConfigEntry) -> bool:

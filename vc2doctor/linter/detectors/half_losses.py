@@ -15,6 +15,8 @@ from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.module import Call, Class, Function, last_name
 
 _LOSS_NAMES = ("cross_entropy", "CrossEntropyLoss", "nll_loss", "NLLLoss")
+MAX_NAMES = 4
+"""Names that are made of one another and are followed: ``logits``, ``shift_logits``, ``flat_logits``."""
 _URL = "https://docs.pytorch.org/docs/stable/amp.html#cuda-ops-that-can-autocast-to-float32"
 
 
@@ -137,14 +139,18 @@ def _mentions_float32(expression: ast.expr) -> bool:
     )
 
 
-def _is_cast_before(function: Function, names: set[str], call: Call) -> bool:
-    """Return whether one of the names is assigned a float32 value before a call in the same function."""
-    return any(
-        _mentions_float32(value)
+def _is_cast_before(function: Function, names: set[str], call: Call, depth: int = 0) -> bool:
+    """Return whether one of the names is made of a float32 value before a call in the same function."""
+    values = [
+        value
         for name in names
         for value, place in function.names.get(name, [])
         if place.statement is None or place.statement.lineno <= call.node.lineno
-    )
+    ]
+    if any(map(_mentions_float32, values)):
+        return True
+    further = {node.id for value in values for node in ast.walk(value) if isinstance(node, ast.Name)} - names
+    return bool(further) and depth < MAX_NAMES and _is_cast_before(function, further, call, depth + 1)
 
 
 def _half_loss(call: Call, why: str) -> CodeFinding:

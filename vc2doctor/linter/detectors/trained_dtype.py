@@ -122,8 +122,11 @@ def _is_later(cause: Cause, adapter: Call) -> bool:
 
 def half_bases(facts: Facts) -> Iterator[CodeFinding]:
     """Yield casts to float16 of a base that gradients pass through (VC101). Loads are found without a lineage."""
+    reported: set[ast.expr] = set()
     for model in half_models(facts):
-        if model.has_adapter and model.cause.load is None and model.cause.dtype == FLOAT16:
+        is_new = model.cause.node not in reported
+        if is_new and model.has_adapter and model.cause.load is None and model.cause.dtype == FLOAT16:
+            reported.add(model.cause.node)
             is_risky = model.family is not None and model.family.trained_in == "bfloat16"
             severity = model.family.severity if is_risky and model.family else Severity.NOTE
             subject = f"{model.family.name}, trained in bfloat16, is" if is_risky and model.family else "the base is"
@@ -131,7 +134,8 @@ def half_bases(facts: Facts) -> Iterator[CodeFinding]:
                 model.cause.module,
                 model.cause.node,
                 "VC101",
-                severity if model.asked.scales_float16 else max(severity, Severity.WARNING, key=lambda item: item.rank),
+                # Without loss scaling the gradients underflow in the base, whatever its family is.
+                Severity.WARNING if model.asked.scales_float16 is False and severity is Severity.NOTE else severity,
                 f"{subject} cast to float16, and the gradients of its adapters pass through it",
                 evidence=tuple(filter(None, (model.asked.why, model.family.source if model.family else ""))),
                 remedy="Cast to bfloat16 on an Ampere or newer GPU.",

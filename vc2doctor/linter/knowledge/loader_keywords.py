@@ -1,8 +1,9 @@
 """Keywords of ``from_pretrained`` that models of transformers take through ``**kwargs``, with their releases.
 
 Read in the wheels: ``modeling_utils.py`` of 4.35.2 and 4.57.6 takes ``load_in_8bit`` and ``use_auth_token`` out of
-its keywords, and that of 5.0.0 names neither; ``attn_implementation`` is in 4.36.0 and not in 4.35.2. A keyword that is
-not taken out reaches the constructor of the model, which raises TypeError.
+its keywords, and that of 5.0.0 names neither; ``attn_implementation`` is in 4.36.0 and not in 4.35.2,
+``use_flash_attention_2`` in 4.34.0 to 4.50.0 and not in 4.53.0. A keyword that is not taken out reaches the constructor
+of the model, which raises TypeError.
 """
 
 import re
@@ -19,9 +20,11 @@ RELEASES: Mapping[str, SpecifierSet] = {
     "load_in_4bit": SpecifierSet("<5"),
     "use_auth_token": SpecifierSet("<5"),
     "attn_implementation": SpecifierSet(">=4.36"),
+    "use_flash_attention_2": SpecifierSet(">=4.34,<4.53"),
 }
 INSTEAD: Mapping[str, str] = {
     "load_in_8bit": "quantization_config=BitsAndBytesConfig(load_in_8bit=True)",
     "load_in_4bit": "quantization_config=BitsAndBytesConfig(load_in_4bit=True)",
     "use_auth_token": "token=",
+    "use_flash_attention_2": 'attn_implementation="flash_attention_2"',
 }

@@ -26,9 +26,14 @@ _NAMED_VERSION = re.compile(
     re.IGNORECASE,
 )
 """A package with a version in a text for people."""
+_FOR_DEVELOPERS = re.compile(r"(?<![a-z])(tests?|dev|docs?|lint|ci|build)(?![a-z])", re.IGNORECASE)
+"""Files of requirements that the code itself is not run with."""
 _GIT = re.compile(r"github\.com/[\w.-]+/([\w-]+)|#egg=([\w.-]+)")
+_NEWEST_CODE = re.compile(r"github\.com/[\w.-]+/[\w.-]+?(\.git)?(@main|@master)?\s*$")
+"""A repository without a commit or a tag: its newest code."""
 _FULL_DOTS = 2
 """Dots of a full version: ``4.28.1``."""
+_NAMES_OF_CONDA = {"pytorch": "torch"}
 _CONDA = re.compile(r"^([\w.-]+)\s*(==?|>=|<=|<|>|~=)\s*([\w.*]+)")
 
 
@@ -55,7 +60,8 @@ def requirements_of(root: Path, folder: str) -> Mapping[str, RequiredVersion]:
     found: dict[str, RequiredVersion] = {}
     base = root / folder
     for path in (*sorted(base.glob("requirement*.txt")), *sorted(base.glob("requirements/*.txt"))):
-        _keep(found, _from_lines(path, root))
+        if not _FOR_DEVELOPERS.search(path.stem):
+            _keep(found, _from_lines(path, root))
     for name, reader in (
         ("pyproject.toml", _from_pyproject),
         ("setup.py", _from_setup),
@@ -96,18 +102,21 @@ def _text(path: Path) -> str:
 def _entry(text: str, path: Path, root: Path, line: int) -> Iterator[tuple[str, RequiredVersion]]:
     """Yield the package and the version that one requirement names."""
     file = path.relative_to(root).as_posix()
-    if "git+" in text:
+    if "git+" in text and "@ git+" not in text and "@git+" not in text:
         match = _GIT.search(text)
         if match:
             # Without a commit or a tag it is the newest code, which is at least as new as the newest release.
-            is_newest = re.search(r"\.git\s*$|github\.com/[\w.-]+/[\w.-]+\s*$", text) is not None
+            is_newest = _NEWEST_CODE.search(text) is not None
             yield canonicalize_name(match[1] or match[2]), RequiredVersion("" if is_newest else None, file, line)
         return
     try:
         requirement = Requirement(text)
     except InvalidRequirement:
         return
-    specifier = None if requirement.url else str(requirement.specifier)
+    if requirement.url and _NEWEST_CODE.search(requirement.url):
+        specifier: str | None = ""
+    else:
+        specifier = None if requirement.url else str(requirement.specifier)
     yield canonicalize_name(requirement.name), RequiredVersion(specifier, file, line)
 
 
@@ -193,7 +202,8 @@ def _from_conda(path: Path, root: Path) -> Iterator[tuple[str, RequiredVersion]]
             operator = "==" if match[2] == "=" else match[2]
             # conda's = admits every release that begins so; a build after a second = does not matter.
             version = f"{match[3]}.*" if match[2] == "=" and match[3].count(".") < _FULL_DOTS else match[3]
-            yield from _entry(f"{match[1]}{operator}{version}", path, root, _line_of(text, entry))
+            name = _NAMES_OF_CONDA.get(match[1], match[1])
+            yield from _entry(f"{name}{operator}{version}", path, root, _line_of(text, entry))
 
 
 def _line_of(text: str, part: str) -> int:

@@ -14,6 +14,12 @@ _WRAPPERS = {
     "NativeScaler": "timm's scaler is always on, and needs float32 gradients. Use torch's GradScaler(enabled=False).",
     "ApexScaler": "apex knows float16 only. Use torch.autocast with dtype=torch.bfloat16.",
 }
+_TEXTS = {
+    **_WRAPPERS,
+    # The amp block of DeepSpeed, `{"amp": {"enabled": True, "opt_level": "O1"}}`, is apex.
+    "opt_level": "apex's amp, which opt_level belongs to, knows float16 only. Use a bf16 block.",
+}
+"""Texts that select what knows float16 only."""
 _FLOAT16_FUNCTION = re.compile(
     r"(^|_)(to_|as_|use_|enable_)?(fp16|float16)$|to_half$|^convert_.*(fp16|half)|^half_", re.IGNORECASE
 )
@@ -36,11 +42,8 @@ def find(code: CodeFile, node: ast.AST, context: Context) -> Token | None:
             return _imported(code, node, [alias.name for alias in names])
         case ast.ImportFrom(module=str(module), level=0):
             return _imported(code, node, [module])
-        case ast.Constant(value="opt_level"):
-            # The amp block of DeepSpeed, `{"amp": {"enabled": True, "opt_level": "O1"}}`, is apex.
-            return code.refused(node, "apex's amp, which opt_level belongs to, knows float16 only. Use a bf16 block.")
-        case ast.Constant(value=str(text)) if text in _WRAPPERS:
-            return code.refused(node, _WRAPPERS[text])
+        case ast.Constant(value=str(text)) if text in _TEXTS:
+            return code.refused(node, _TEXTS[text])
         case ast.Constant(value=str(text)) if QUANTIZED.search(text) and "/" in text and " " not in text:
             return _quantized(code, node, context)
     return None
