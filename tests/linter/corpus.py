@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.run import LintTask, apply_rules
 
-CASES = Path(__file__).parents[3] / "shared" / "data" / "lint_cases.jsonl"
+_DATA = Path(__file__).parents[3] / "shared" / "data"
+CASES = (_DATA / "lint_cases.jsonl", _DATA / "lint_cases_2.jsonl")
 _ENDINGS = (".py", ".ipynb", ".yaml", ".yml", ".json", ".sh", ".txt", ".toml", ".md", ".slurm", ".sbatch")
 MAX_FILE_BYTES = 3_000_000
 """Larger files are data, and are not written."""
@@ -55,8 +56,8 @@ class Score(NamedTuple):
 
 
 def cases() -> tuple[Case, ...]:
-    """Return the labelled places; none if the file of labels is missing."""
-    lines = CASES.read_text(encoding="utf-8").splitlines() if CASES.is_file() else []
+    """Return the labelled places of both files; none if they are missing."""
+    lines = (line for path in CASES if path.is_file() for line in path.read_text(encoding="utf-8").splitlines())
     return tuple(_case(json.loads(line)) for line in lines)
 
 

@@ -1,4 +1,4 @@
-"""The linter on 161 labelled places of real training code. Skipped if the public repositories are not at hand."""
+"""The linter on 228 labelled places of real training code. Skipped if the public repositories are not at hand."""
 
 from __future__ import annotations
 
