@@ -9,7 +9,7 @@ from vc2doctor import checks
 from vc2doctor.checks.context import Examination
 from vc2doctor.environment.model import Distribution
 from vc2doctor.findings import Finding
-from vc2doctor.probe.facts import ProbeRun
+from vc2doctor.probe.facts import DoorRun, ProbeRun
 
 TORCHAO = failure(
     "Found an incompatible version of torchao. Found version 0.10.0, but only versions above 0.16.0 are supported",
@@ -82,3 +82,30 @@ def test_requirement_beside_the_stack_is_not_met_at_its_cost() -> None:
     finding = found(examined(GOOD, holding), "VC004")
     for command in finding.commands:
         assert "huggingface-hub==0" not in command or "transformers==" in command
+
+
+def test_a_message_that_names_one_way_out_does_not_rule_out_the_others() -> None:
+    versions = {
+        "torch": "2.13.0",
+        "transformers": "4.41.2",
+        "peft": "0.11.1",
+        "accelerate": "0.31.0",
+        "tokenizers": "0.19.1",
+        "huggingface-hub": "0.23.5",
+        "numpy": "1.26.4",
+        "safetensors": "0.8.0",
+        "datasets": "2.19.1",
+        "pyarrow": "26.0.0",
+        "jinja2": "3.1.6",
+    }
+    failed = DoorRun(
+        door="trainer",
+        trains=True,
+        finished=True,
+        phase="import",
+        error=failure("pyarrow requires NumPy 2.0 or newer, found 1.26.4"),
+    )
+    planned = {"doors": ("trainer",)}
+    judged = examination(versions, probe=probe_run(doors=(failed,)), planned=planned)
+    assert judged.version_plan.first is not None
+    assert judged.version_plan.first.requirements == ("pyarrow==25.0.0",)

@@ -55,6 +55,14 @@ def requirements_of(asked: Question) -> list[tuple[str, ...]]:
     return [remedy.requirements for remedy in smallest_remedies(asked)]
 
 
+def test_an_old_pyarrow_comes_before_a_new_numpy() -> None:
+    """A new NumPy breaks other packages of an old set: three public reports that were rebuilt did not train with it."""
+    versions = {**OLD, "transformers": "4.41.2", "tokenizers": "0.19.1", "huggingface-hub": "0.23.5"}
+    versions |= {"peft": "0.11.1", "accelerate": "0.31.0", "numpy": "1.26.4", "datasets": "2.19.1", "pyarrow": "26.0.0"}
+    first, *_ = requirements_of(question(versions, doors=("trainer",)))
+    assert first == ("pyarrow==25.0.0",)
+
+
 def test_versions_that_work_need_no_remedy() -> None:
     assert requirements_of(question()) == []
 

@@ -92,13 +92,19 @@ class Examination(Data):
     def version_plan(self) -> VersionPlan:
         """The one plan that resolves all conflicts of versions; every check prints it.
 
-        Versions that an exception of the probe asks for are part of it.
+        Versions that an exception of the probe asks for are part of it, except for packages whose conflict the matrix
+        knows: the exception names one way out of it, and the matrix all of them ("pyarrow requires NumPy 2.0" also
+        means that an older pyarrow works).
         """
+        plain = self.question()
+        known: frozenset[str] = frozenset()
+        if not plain.is_solved_by({}):
+            known = known.union(*plain.conflicts)
         wanted = {
             name: specifier
             for failure in self.failures
             for name, specifier in wanted_versions(failure, self.versions).items()
-            if not contains(specifier, self.versions[name])
+            if name not in known and not contains(specifier, self.versions[name])
         }
         return remedies.plan(self.environment, self.question(wanted=wanted))
 
