@@ -258,11 +258,12 @@ def _of_launches(code: CodeFacts, table: ApiTable) -> Iterator[Use]:
             continue
         classes = list(_parsed_classes(code, module))
         own = frozenset(name for _, names in classes for name in names)
-        bases = [base for base, _ in classes if base]
+        bases = list(dict.fromkeys(base for base, _ in classes if base))
         for flag, entry in launch.flags.items():
             name = flag.lstrip("-")
             known = [(base, found) for base in bases if (found := table.keyword(base, name)) is not None]
-            if len(known) == 1 and name not in own:
+            # A program may parse its flags into several classes, of which one inherits from the other.
+            if len({found for _, found in known}) == 1 and name not in own:
                 base, existence = known[0]
                 if existence.bits != table.packages[existence.package].everything:
                     new = table.new_name(base, name)
