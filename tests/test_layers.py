@@ -33,6 +33,7 @@ LAYERS = (
 LINTER = (
     "fix",
     "run",
+    "copies",
     "coverage",
     "diagnose",
     "consistent",

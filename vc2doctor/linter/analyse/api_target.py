@@ -1,12 +1,18 @@
 """The releases of a package that code will meet: the installed one, the pinned one, or what its requirements allow."""
 
+import re
+from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from vc2doctor.linter.analyse.resolve import CodeFacts
 from vc2doctor.linter.knowledge.api_table import PackageTable
+from vc2doctor.linter.knowledge.held_back import PARTNERS, bits_with
 from vc2doctor.linter.read.requirements import RequiredVersion
+
+_EXACT = re.compile(r"={2,3}(\d[\w.]*)")
+"""A specifier that allows one release."""
 
 Certainty = Literal["known", "allowed", "unnamed"]
 """``known``: one release, installed or pinned. ``allowed``: a requirement allows several. ``unnamed``: there is no
@@ -43,10 +49,33 @@ def target_of(code: CodeFacts, folder: str, package: PackageTable) -> Target | N
         return None if position is None else _known(position, f"{package.name} {installed} is installed")
     required = requirement_of(code, folder, package.name)
     last = len(package.releases) - 1
+    pins = _exact_pins(code, folder, package.name)
     if required is None:
+        return _unnamed(package, pins, last)
+    return _required(package, required, pins)
+
+
+def _unnamed(package: PackageTable, pins: Mapping[str, str], last: int) -> Target:
+    """Return the target of code that does not say which releases it is for: what its other pins allow."""
+    bits = bits_with(package, pins)
+    if bits in (0, package.everything):
         reason = f"no requirement says which {package.name}, and {package.releases[last]} is the newest"
         return Target("unnamed", package.everything, last, reason)
-    return _required(package, required)
+    newest = bits.bit_length() - 1
+    pinned = ", ".join(f"{name}=={text}" for name, text in pins.items())
+    reason = f"no requirement says which {package.name}, and {pinned} allows none after {package.releases[newest]}"
+    return Target("unnamed", bits, newest, reason)
+
+
+def _exact_pins(code: CodeFacts, folder: str, package: str) -> dict[str, str]:
+    """Return the exact versions that a unit asks for, of the packages that hold others back."""
+    pins = {}
+    for name in PARTNERS:
+        required = requirement_of(code, folder, name) if name != package else None
+        match = _EXACT.fullmatch(required.specifier or "") if required is not None else None
+        if match:
+            pins[name] = match[1]
+    return pins
 
 
 def requirement_of(code: CodeFacts, folder: str, package: str) -> RequiredVersion | None:
@@ -62,7 +91,7 @@ def _known(position: int, reason: str) -> Target:
     return Target("known", 1 << position, position, reason)
 
 
-def _required(package: PackageTable, required: RequiredVersion) -> Target | None:
+def _required(package: PackageTable, required: RequiredVersion, pins: Mapping[str, str]) -> Target | None:
     if required.specifier is None:
         return None
     bits = allowed_bits(package, required.specifier)
@@ -73,8 +102,9 @@ def _required(package: PackageTable, required: RequiredVersion) -> Target | None
         # A pinned release candidate, or a release that was taken back: its neighbor has the same names.
         position = package.position(exact[0]) if exact else None
         return None if position is None else _known(position, f"{required.location} pins {package.name} {exact[0]}")
+    bits = bits & bits_with(package, pins) or bits
     newest = bits.bit_length() - 1
-    if bits == 1 << newest:
+    if exact and bits == 1 << newest:
         return _known(newest, f"{required.location} pins {package.name} {package.releases[newest]}")
     wanted = f"{package.name}{required.specifier}"
     reason = f"{required.location} asks for {wanted}, which allows {package.releases[newest]}"
