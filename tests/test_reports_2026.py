@@ -187,7 +187,9 @@ def test_code_of_the_reported_kind_is_found(report: CodeReport, tmp_path: Path) 
         (tmp_path / name).write_text(text, encoding="utf-8")
     found = apply_rules(LintTask(paths=(tmp_path,))).findings
     errors = {finding.id for finding in found if finding.severity == "error"}
-    assert errors == report.rules
+    above_note = {finding.id for finding in found if finding.severity != "note"}
+    # float16 with loss scaling over float32 weights is a warning, even for a family that is known to overflow.
+    assert errors <= report.rules <= above_note
 
 
 @pytest.mark.skipif(not CASES.exists(), reason="the collected reports are not beside the repository")
