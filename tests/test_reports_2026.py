@@ -112,6 +112,52 @@ class CodeReport(NamedTuple):
 
 CODE_REPORTS = (
     CodeReport(
+        "sciknoworg/OntoLearner#347",
+        {
+            "requirements.txt": "transformers==5.15.0\n",
+            "train.py": "from transformers import Trainer\n"
+            "Trainer(model=model, args=args, train_dataset=data, tokenizer=tokenizer).train()\n",
+        },
+        frozenset({"VC118"}),
+    ),
+    CodeReport(
+        "aws-samples/aws-ai-ml-workshop-kr#151",
+        {
+            "train.py": "from transformers import Trainer, TrainingArguments\n"
+            "args = TrainingArguments(output_dir='out', evaluation_strategy='epoch')\n"
+            "Trainer(model, args).train()\n"
+        },
+        frozenset({"VC118"}),
+    ),
+    CodeReport(
+        "h2oai/h2o-llmstudio#1063",
+        {
+            "requirements.txt": "deepspeed==0.17.1\n",
+            "ds.json": '{"train_batch_size": 8, "bf16": {"enabled": true, "loss_scale_window": 100}}',
+            "train.sh": "deepspeed train.py --deepspeed ds.json --bf16 True\n",
+            "train.py": "import deepspeed\nmodel.backward(loss)\n",
+        },
+        frozenset({"VC106"}),
+    ),
+    CodeReport(
+        "huggingface/accelerate#1778",
+        {
+            "train.py": "import torch\n"
+            "from accelerate import Accelerator\n"
+            "from diffusers import UNet2DConditionModel\n"
+            "accelerator = Accelerator(mixed_precision='fp16')\n"
+            "unet = UNet2DConditionModel.from_pretrained('model', torch_dtype=torch.float16)\n"
+            "optimizer = torch.optim.AdamW(unet.parameters(), lr=1e-5)\n"
+            "unet, optimizer = accelerator.prepare(unet, optimizer)\n"
+            "for batch in batches:\n"
+            "    loss = unet(batch).loss\n"
+            "    accelerator.backward(loss)\n"
+            "    accelerator.clip_grad_norm_(unet.parameters(), 1.0)\n"
+            "    optimizer.step()\n"
+        },
+        frozenset({"VC101", "VC109"}),
+    ),
+    CodeReport(
         "engichang1467/Open-Rig3R#35",
         {
             "train.py": "import torch\n"
@@ -148,11 +194,7 @@ ELSEWHERE = {
     "ostris/ai-toolkit#1054": "the probe decides: reentrant checkpointing, in tests/faults",
 }
 MISSED = {
-    "sciknoworg/OntoLearner#347": "code is not compared with the signatures of the pinned release",
-    "aws-samples/aws-ai-ml-workshop-kr#151": "code is not compared with the signatures of the pinned release",
-    "h2oai/h2o-llmstudio#1063": "unknown keys in the blocks of a DeepSpeed configuration are not reported",
     "google/gemma_pytorch#24": "float16 weights are found; that the adapters are float16 under AdamW is not",
-    "huggingface/accelerate#1778": "a float16 model that is trained under mixed_precision fp16 is a warning only",
     "huggingface/sentence-transformers#3773": "the default dtype of transformers 5 is not known to the linter",
     "modelscope/ms-swift#1099": "the options of swift are not read",
     "zeroQiaoba/AffectGPT#48": "pins of an environment file that exclude each other are not judged",
