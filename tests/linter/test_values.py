@@ -8,8 +8,10 @@ from textwrap import dedent
 
 import pytest
 
+from vc2doctor.linter.analyse.config_keys import config_key
+from vc2doctor.linter.analyse.dtypes import BFLOAT16, FLOAT16, FLOAT32
 from vc2doctor.linter.analyse.resolve import CodeFacts
-from vc2doctor.linter.analyse.values import BFLOAT16, FLOAT16, FLOAT32, Values, config_key
+from vc2doctor.linter.analyse.values import Values
 from vc2doctor.linter.read.config import UNKNOWN
 from vc2doctor.linter.read.project import read_project
 

@@ -4,10 +4,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 from vc2doctor.findings import Severity
+from vc2doctor.linter.analyse.dtypes import BFLOAT16, FLOAT16
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.loss_scaling import compute_dtypes, scale_calls, scalers_of
 from vc2doctor.linter.analyse.resolve import Unit
-from vc2doctor.linter.analyse.values import BFLOAT16, FLOAT16
 from vc2doctor.linter.model import CodeFinding
 
 _ADAPTER_CALLS = ("get_peft_model", "inject_adapter_in_model")

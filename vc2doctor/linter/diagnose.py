@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator
 from vc2doctor.findings import Severity
 from vc2doctor.linter import build
 from vc2doctor.linter.analyse.autocast import Region
+from vc2doctor.linter.analyse.dtypes import BFLOAT16, FLOAT16
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.loops import Loop
 from vc2doctor.linter.analyse.loss_scaling import compute_dtypes, scale_calls, scalers_of
 from vc2doctor.linter.analyse.resolve import Unit
 from vc2doctor.linter.analyse.scalers import Scaler
-from vc2doctor.linter.analyse.values import BFLOAT16, FLOAT16
 from vc2doctor.linter.consistent import is_scaled_float16
 from vc2doctor.linter.model import ROLES, CodeFinding, Diagnosis
 from vc2doctor.linter.to_bfloat16 import disable_scaler, float16_to_bfloat16

@@ -4,12 +4,12 @@ import ast
 import re
 from typing import NamedTuple
 
+from vc2doctor.linter.analyse.dtypes import FLOAT16
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.lineage import Trained
 from vc2doctor.linter.analyse.loss_scaling import scale_calls, scalers_of
 from vc2doctor.linter.analyse.runs import Run
 from vc2doctor.linter.analyse.trainer_calls import ARGUMENTS_CLASSES
-from vc2doctor.linter.analyse.values import FLOAT16
 from vc2doctor.linter.model import CodePlace
 from vc2doctor.linter.read.module import Call, Module
 

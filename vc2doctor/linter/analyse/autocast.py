@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from vc2doctor.linter.analyse.dtypes import BFLOAT16, FLOAT16, Dtype, Value
 from vc2doctor.linter.analyse.origins import ObjectFacts
 from vc2doctor.linter.analyse.resolve import CodeFacts, Unit
 from vc2doctor.linter.analyse.stage import Stage, Stages, disables_gradients, is_inference_name, words
-from vc2doctor.linter.analyse.values import BFLOAT16, FLOAT16, Dtype, Value, Values
+from vc2doctor.linter.analyse.values import Values
 from vc2doctor.linter.read.config import UNKNOWN
 from vc2doctor.linter.read.module import Call, Function, Module, Place, last_name
 

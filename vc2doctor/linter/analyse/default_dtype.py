@@ -4,9 +4,10 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from vc2doctor.linter.analyse.dtypes import BFLOAT16, FLOAT16, FLOAT32, Dtype
 from vc2doctor.linter.analyse.resolve import CodeFacts
 from vc2doctor.linter.analyse.stage import Stage, Stages
-from vc2doctor.linter.analyse.values import BFLOAT16, FLOAT16, FLOAT32, Dtype, Values
+from vc2doctor.linter.analyse.values import Values
 from vc2doctor.linter.read.module import Call, Class, Module, last_name
 
 _SETTERS = ("set_default_dtype", "set_default_tensor_type")

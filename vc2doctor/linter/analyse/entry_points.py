@@ -3,10 +3,10 @@
 from typing import NamedTuple
 
 from vc2doctor.linter.analyse.autocast import Region
+from vc2doctor.linter.analyse.dtypes import Value
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.loops import Loop
 from vc2doctor.linter.analyse.resolve import Unit
-from vc2doctor.linter.analyse.values import Value
 from vc2doctor.linter.read.config import Config, Launch
 from vc2doctor.linter.read.module import Class
 

@@ -3,12 +3,12 @@
 import ast
 
 from vc2doctor.linter.analyse.autocast import Region
+from vc2doctor.linter.analyse.dtypes import Value
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.loops import Loop
 from vc2doctor.linter.analyse.resolve import Unit
 from vc2doctor.linter.analyse.scalers import Scaler
 from vc2doctor.linter.analyse.stage import Stage, words
-from vc2doctor.linter.analyse.values import Value
 from vc2doctor.linter.read.module import Call, Function, last_name
 
 

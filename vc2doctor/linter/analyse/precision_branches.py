@@ -3,8 +3,8 @@
 import ast
 from typing import NamedTuple
 
+from vc2doctor.linter.analyse.dtypes import FLOAT16, as_dtype
 from vc2doctor.linter.analyse.facts import Facts
-from vc2doctor.linter.analyse.values import FLOAT16, as_dtype
 from vc2doctor.linter.read.module import Place
 
 _AUTOCAST_NAMES = frozenset({"amp", "autocast", "mixed", "native"})

@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Mapping
 
 from vc2doctor.linter.analyse.autocast import Region
+from vc2doctor.linter.analyse.dtypes import BFLOAT16, FLOAT16, FLOAT32, Dtype, Value
 from vc2doctor.linter.analyse.entry_points import EntryPoint, entry_points_of
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.loss_scaling import scale_calls, scalers_of
 from vc2doctor.linter.analyse.resolve import Unit
-from vc2doctor.linter.analyse.values import BFLOAT16, FLOAT16, FLOAT32, Dtype, Value
 from vc2doctor.linter.read.config import Launch
 from vc2doctor.target.shared.recipes import RECIPES
 

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from functools import cached_property
 
+from vc2doctor.linter.analyse.dtypes import Value
 from vc2doctor.linter.analyse.resolve import CodeFacts
-from vc2doctor.linter.analyse.values import Value, Values
+from vc2doctor.linter.analyse.values import Values
 from vc2doctor.linter.read.module import Call
 
 _SCALERS = {

@@ -4,7 +4,8 @@ import ast
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from vc2doctor.linter.analyse.values import Dtype, Values
+from vc2doctor.linter.analyse.dtypes import Dtype
+from vc2doctor.linter.analyse.values import Values
 from vc2doctor.linter.read.config import UNKNOWN, Unknown
 from vc2doctor.linter.read.launchers.lightning import settings_of_trainer
 from vc2doctor.linter.read.launchers.transformers_arguments import settings_of_keys

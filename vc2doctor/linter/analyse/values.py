@@ -4,13 +4,12 @@ Values are looked up, never computed: arithmetic and calls give ``UNKNOWN``.
 """
 
 import ast
-import operator
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
 
+from vc2doctor.linter.analyse.config_keys import CONFIG_NAMES, config_key, joined, only_table, still_alive
+from vc2doctor.linter.analyse.dtypes import Dtype, Value, as_dtype, compare, of_flag, plain, torch_dtype, unary
 from vc2doctor.linter.analyse.resolve import CodeFacts
-from vc2doctor.linter.read.config import UNKNOWN, Flag, Unknown
+from vc2doctor.linter.read.config import UNKNOWN, Unknown
 from vc2doctor.linter.read.module import Assigned, Call, Class, Function, Place, last_name
 
 MAX_DEPTH = 10
@@ -21,52 +20,6 @@ MAX_EVALUATIONS = 2000
 """Expressions that are evaluated to answer one outermost question. The limit bounds the time on a large project."""
 
 
-class Dtype(NamedTuple):
-    """A dtype of torch, by its plain name: ``float16``."""
-
-    name: str
-
-
-FLOAT16, BFLOAT16, FLOAT32 = Dtype("float16"), Dtype("bfloat16"), Dtype("float32")
-
-Value = Any
-"""A constant, a ``Dtype``, or ``UNKNOWN``."""
-
-_DTYPES = {
-    **dict.fromkeys(("float16", "half", "fp16", "torch.float16", "torch.half"), FLOAT16),
-    **dict.fromkeys(("bfloat16", "bf16", "torch.bfloat16"), BFLOAT16),
-    **dict.fromkeys(("float32", "float", "fp32", "torch.float32", "torch.float"), FLOAT32),
-}
-CONFIG_NAMES = {
-    *("config", "cfg", "conf", "configs", "args", "opt", "opts", "hparams", "hps", "params", "run_cfg", "train_config"),
-    *(
-        "model_config",
-        "_config",
-        "cfgs",
-        "train_cfg",
-        "model_cfg",
-        "cfg_model",
-        "config_dict",
-        "training_args",
-        "model_args",
-    ),
-    *("train_args", "script_args", "data_args", "finetuning_args", "training_arguments", "arguments", "flags", "FLAGS"),
-}
-"""Names that code gives to its configuration."""
-
-_ARGUMENT_ENDINGS = ("_args", "_arguments")
-"""Endings of names that code gives to its parsed arguments."""
-
-_COMPARISONS: dict[type[ast.cmpop], Callable[[Value, Value], Any]] = {
-    ast.Eq: operator.eq,
-    ast.NotEq: operator.ne,
-    ast.Is: operator.is_,
-    ast.IsNot: operator.is_not,
-    ast.Gt: operator.gt,
-    ast.GtE: operator.ge,
-    ast.Lt: operator.lt,
-    ast.LtE: operator.le,
-}
 _ONLY_UNKNOWN: frozenset[Value] = frozenset([UNKNOWN])
 
 Question = tuple[ast.expr, Function]
@@ -171,11 +124,11 @@ class Values:
             case ast.IfExp():
                 return self._conditional(expression, place, depth)
             case ast.UnaryOp():
-                return _unary(expression.op, self.of(expression.operand, place, depth))
+                return unary(expression.op, self.of(expression.operand, place, depth))
             case ast.BoolOp():
                 return self._boolean(expression, place, depth)
             case ast.Compare(ops=[comparison], comparators=[right]):
-                return _compare(comparison, self.of(expression.left, place, depth), self.of(right, place, depth))
+                return compare(comparison, self.of(expression.left, place, depth), self.of(right, place, depth))
             case ast.Name():
                 return self._name(expression.id, place, depth)
             case ast.Attribute():
@@ -212,13 +165,13 @@ class Values:
     def _name(self, name: str, place: Place, depth: int) -> frozenset[Value]:
         for scope in place.function.scopes():
             if name in scope.names:
-                return self._assigned(_still_alive(scope.names[name], scope, place), depth)
+                return self._assigned(still_alive(scope.names[name], scope, place), depth)
             if name in scope.parameters():
                 return self._parameter(scope, name, depth)
         imported = place.module.imports.get(name)
         if imported is None:
             return _ONLY_UNKNOWN
-        return _torch_dtype(imported) or self._imported(place, imported, depth)
+        return torch_dtype(imported) or self._imported(place, imported, depth)
 
     def _imported(self, place: Place, dotted: str, depth: int) -> frozenset[Value]:
         owner, _, name = dotted.rpartition(".")
@@ -261,7 +214,7 @@ class Values:
         return self.of(default, Place(function.outer or function), depth)
 
     def _attribute(self, expression: ast.Attribute, place: Place, depth: int) -> frozenset[Value]:
-        dtype = _torch_dtype(place.module.dotted(expression))
+        dtype = torch_dtype(place.module.dotted(expression))
         if dtype is not None:
             return dtype
         cls = place.function.cls
@@ -283,7 +236,7 @@ class Values:
                 prefix = config_key(receiver, whole=True)
                 if prefix is not None:
                     default = rest[0] if rest else ast.Constant(None)
-                    return self._config_value(place, _joined(prefix, str(key)), default, depth)
+                    return self._config_value(place, joined(prefix, str(key)), default, depth)
         if name == "getattr" and len(arguments) > 1:
             return self._getattr(arguments, place, depth)
         if name in ("bool", "dtype", "float", "int", "str") and len(arguments) == 1:
@@ -306,7 +259,7 @@ class Values:
         prefix = config_key(receiver, whole=True)
         only_name = next(iter(names)) if len(names) == 1 else None
         if prefix is not None and isinstance(only_name, str):
-            return self._config_value(place, _joined(prefix, only_name), rest[0] if rest else None, depth)
+            return self._config_value(place, joined(prefix, only_name), rest[0] if rest else None, depth)
         return _ONLY_UNKNOWN
 
     def _config_value(self, place: Place, key: str, default: ast.expr | None, depth: int) -> frozenset[Value]:
@@ -315,7 +268,7 @@ class Values:
         The default is one of the values if a configuration lacks the key.
         """
         entries = [config.find(key) for config in self._code.configs_of(place)]
-        values = {_plain(entry.value) for entry in entries if entry is not None}
+        values = {plain(entry.value) for entry in entries if entry is not None}
         if not values:
             values = self._argument_values(place, key.rpartition(".")[2], depth)
         if default is not None and (not values or None in entries):
@@ -335,7 +288,7 @@ class Values:
         values: set[Value] = set()
         given = [launch.flags.get(f"--{name}") for launch in unit.launches]
         for flag in given:
-            values |= {_of_flag(flag)} if flag is not None else set()
+            values |= {of_flag(flag)} if flag is not None else set()
         if None in given or not given:
             for argument in declared:
                 values |= self.of(argument.default, Place(argument.function), depth)
@@ -351,7 +304,7 @@ class Values:
         if not isinstance(expression, ast.Name) or expression.id in CONFIG_NAMES:
             return None
         scope = next((scope for scope in place.function.scopes() if expression.id in scope.names), None)
-        return _only_table(scope.names[expression.id]) if scope is not None else None
+        return only_table(scope.names[expression.id]) if scope is not None else None
 
     def _subscript(self, expression: ast.Subscript, place: Place, depth: int) -> frozenset[Value]:
         table = self._table(expression.value, place)
@@ -363,110 +316,3 @@ class Values:
         chosen = [value for key, value in pairs if isinstance(key, ast.Constant) and key.value in keys]
         candidates = chosen or [value for _, value in pairs]
         return frozenset().union(*(self.of(value, place, depth) for value in candidates))
-
-
-def _still_alive(assigned: list[Assigned], scope: Function, place: Place) -> list[Assigned]:
-    """Return the assignments that can still hold at a place: without those that a later one has replaced for certain.
-
-    A later one has if it stands before the place, and is reached whenever the place is.
-    """
-    if place.function is not scope or place.statement is None:
-        return assigned
-    line = place.statement.lineno
-    certain = [
-        other.statement.lineno
-        for _, other in assigned
-        if other.statement is not None
-        and other.statement.lineno < line
-        and other.conditions == place.conditions[: len(other.conditions)]
-        and other.loop_depth <= place.loop_depth
-    ]
-    last = max(certain, default=0)
-    return [each for each in assigned if each[1].statement is None or each[1].statement.lineno >= last]
-
-
-def _only_table(assigned: list[Assigned]) -> ast.Dict | None:
-    tables = [value for value, _ in assigned if isinstance(value, ast.Dict)]
-    return tables[0] if len(tables) == len(assigned) == 1 else None
-
-
-def as_dtype(value: Value) -> Value:
-    """Return the ``Dtype`` that a string names (``"bf16"``), and any other value as it is."""
-    return _DTYPES.get(value, value) if isinstance(value, str) else value
-
-
-def _torch_dtype(dotted: str) -> frozenset[Value] | None:
-    return frozenset([_DTYPES[dotted]]) if dotted.startswith("torch.") and dotted in _DTYPES else None
-
-
-def _unary(operation: ast.unaryop, operand: frozenset[Value]) -> frozenset[Value]:
-    if isinstance(operation, ast.Not):
-        return frozenset(UNKNOWN if isinstance(value, Unknown) else not value for value in operand)
-    if isinstance(operation, ast.USub):
-        return frozenset(-value if isinstance(value, int | float) else UNKNOWN for value in operand)
-    return _ONLY_UNKNOWN
-
-
-def _compare(comparison: ast.cmpop, lefts: frozenset[Value], rights: frozenset[Value]) -> frozenset[Value]:
-    """Return the results of a comparison for every pair of values."""
-    compare = _COMPARISONS.get(type(comparison))
-    results: set[Value] = set()
-    for left in lefts:
-        for right in rights:
-            if compare is None or isinstance(left, Unknown) or isinstance(right, Unknown):
-                results.add(UNKNOWN)
-                continue
-            try:
-                results.add(bool(compare(as_dtype(left), as_dtype(right))))
-            except TypeError:
-                results.add(UNKNOWN)
-    return frozenset(results)
-
-
-def _of_flag(flag: Flag) -> Value:
-    """Return the value that a flag of a command line has in the program."""
-    if flag.value is None:
-        return True
-    text = flag.value.lower()
-    if text in ("true", "false"):
-        return text == "true"
-    # What the shell fills in is not known.
-    return UNKNOWN if "$" in text else flag.value
-
-
-def _plain(value: Value) -> Value:
-    return value if isinstance(value, bool | int | float | str | None) else UNKNOWN
-
-
-def _joined(*parts: str) -> str:
-    return ".".join(part for part in parts if part)
-
-
-def config_key(expression: ast.expr, *, whole: bool = False) -> str | None:
-    """Return the dotted key that an expression reads from a configuration: ``optimizer.lr`` of ``config.optimizer.lr``.
-
-    ``None``: it does not read a configuration. With ``whole`` the expression may be the configuration itself; its key
-    is ``""``.
-    """
-    parts: list[str] = []
-    while True:
-        if isinstance(expression, ast.Attribute):
-            parts.append(expression.attr)
-            expression = expression.value
-        elif isinstance(expression, ast.Subscript) and isinstance(expression.slice, ast.Constant):
-            parts.append(str(expression.slice.value))
-            expression = expression.value
-        else:
-            break
-    if not isinstance(expression, ast.Name):
-        return None
-    if expression.id == "self":
-        if not parts or parts[-1] not in CONFIG_NAMES:
-            return None
-        parts.pop()
-    elif expression.id not in CONFIG_NAMES and not expression.id.endswith(_ARGUMENT_ENDINGS):
-        return None
-    while len(parts) > 1 and parts[-1] in CONFIG_NAMES:
-        # `self.config.config.run` is the key `run` of a configuration that is kept in an object.
-        parts.pop()
-    return ".".join(reversed(parts)) if parts or whole else None

@@ -7,9 +7,10 @@ from functools import cached_property
 from typing import Literal
 
 from vc2doctor.linter.analyse.autocast import HALF_DTYPES
+from vc2doctor.linter.analyse.dtypes import BFLOAT16, FLOAT16, Value
 from vc2doctor.linter.analyse.resolve import CodeFacts, Unit
 from vc2doctor.linter.analyse.stage import Stage, Stages, words
-from vc2doctor.linter.analyse.values import BFLOAT16, FLOAT16, Value, Values
+from vc2doctor.linter.analyse.values import Values
 from vc2doctor.linter.knowledge.model_families import Family, family_of
 from vc2doctor.linter.read.module import Call, Module, Place, last_name, root_name
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 from vc2doctor.findings import Severity
 from vc2doctor.linter import build, change
+from vc2doctor.linter.analyse.config_keys import config_key
 from vc2doctor.linter.analyse.resolve import Unit
 from vc2doctor.linter.analyse.stage import is_inference_path
-from vc2doctor.linter.analyse.values import config_key
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.config import Config, ConfigEntry
 from vc2doctor.linter.read.module import Call

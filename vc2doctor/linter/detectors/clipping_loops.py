@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from vc2doctor.findings import Severity
 from vc2doctor.linter import build
 from vc2doctor.linter.analyse.autocast import HALF_DTYPES
+from vc2doctor.linter.analyse.dtypes import FLOAT16, Value
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.loops import Loop
 from vc2doctor.linter.analyse.loss_scaling import scale_calls
 from vc2doctor.linter.analyse.precision_branches import float16_branch
-from vc2doctor.linter.analyse.values import FLOAT16, Value
 from vc2doctor.linter.detectors.clipping_keys import CLIPPING_URL, is_off
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.module import Call, last_name

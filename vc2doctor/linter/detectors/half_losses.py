@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from vc2doctor.findings import Severity
 from vc2doctor.linter import build
 from vc2doctor.linter.analyse.default_dtype import half_constructions
+from vc2doctor.linter.analyse.dtypes import FLOAT16
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.loops import Loop
 from vc2doctor.linter.analyse.precision_branches import float16_branch
 from vc2doctor.linter.analyse.resolve import Unit
-from vc2doctor.linter.analyse.values import FLOAT16
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.module import Call, Class, Function, last_name
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 from vc2doctor.findings import Severity
 from vc2doctor.linter import build, change
+from vc2doctor.linter.analyse.dtypes import BFLOAT16, FLOAT16
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.resolve import Unit
 from vc2doctor.linter.analyse.stage import is_inference_path
-from vc2doctor.linter.analyse.values import BFLOAT16, FLOAT16
 from vc2doctor.linter.detectors.trainer_flags import loads_half, severity_in_float16
 from vc2doctor.linter.knowledge.model_families import Family, family_of
 from vc2doctor.linter.model import CodeFinding, Edit

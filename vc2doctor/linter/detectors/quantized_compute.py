@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from vc2doctor.findings import Severity
 from vc2doctor.linter import build
 from vc2doctor.linter.analyse.asked import Asked, asked_of
+from vc2doctor.linter.analyse.dtypes import BFLOAT16, FLOAT16, Dtype
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.lineage import Trained
-from vc2doctor.linter.analyse.values import BFLOAT16, FLOAT16, Dtype
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.module import Call
 from vc2doctor.linter.to_bfloat16 import float16_to_bfloat16

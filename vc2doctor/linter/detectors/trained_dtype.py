@@ -8,9 +8,9 @@ from vc2doctor.findings import Severity
 from vc2doctor.linter import build
 from vc2doctor.linter.analyse.asked import Asked, asked_of
 from vc2doctor.linter.analyse.autocast import HALF_DTYPES
+from vc2doctor.linter.analyse.dtypes import BFLOAT16, FLOAT16
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.lineage import Lineage, Trained
-from vc2doctor.linter.analyse.values import BFLOAT16, FLOAT16
 from vc2doctor.linter.analyse.weights import Cast, Load
 from vc2doctor.linter.knowledge.model_families import Family, family_of
 from vc2doctor.linter.model import CodeFinding, Edit

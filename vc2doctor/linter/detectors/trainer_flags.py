@@ -7,12 +7,12 @@ from typing import Any
 
 from vc2doctor.findings import Severity
 from vc2doctor.linter import build, change
+from vc2doctor.linter.analyse.dtypes import BFLOAT16, FLOAT16
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.resolve import Unit
 from vc2doctor.linter.analyse.runs import Run
 from vc2doctor.linter.analyse.stage import is_inference_path
 from vc2doctor.linter.analyse.trainer_calls import ARGUMENTS_CLASSES
-from vc2doctor.linter.analyse.values import BFLOAT16, FLOAT16
 from vc2doctor.linter.knowledge.model_families import Family, family_of
 from vc2doctor.linter.knowledge.quantized_names import is_quantized_name
 from vc2doctor.linter.model import CodeFinding, Edit

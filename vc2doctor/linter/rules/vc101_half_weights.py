@@ -38,9 +38,9 @@ from vc2doctor.findings import Severity
 from vc2doctor.linter import build
 from vc2doctor.linter.analyse.asked import asked_of
 from vc2doctor.linter.analyse.default_dtype import HalfConstruction, half_constructions
+from vc2doctor.linter.analyse.dtypes import BFLOAT16, FLOAT16
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.stage import Stage, words
-from vc2doctor.linter.analyse.values import BFLOAT16, FLOAT16
 from vc2doctor.linter.analyse.weights import Cast, Load
 from vc2doctor.linter.detectors.trained_dtype import half_bases
 from vc2doctor.linter.knowledge.model_families import family_of

@@ -35,10 +35,10 @@ from collections.abc import Iterator
 from vc2doctor.findings import Severity
 from vc2doctor.linter import build, change
 from vc2doctor.linter.analyse.autocast import Autocast
+from vc2doctor.linter.analyse.dtypes import BFLOAT16
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.loss_scaling import is_scaled
 from vc2doctor.linter.analyse.stage import Stage
-from vc2doctor.linter.analyse.values import BFLOAT16
 from vc2doctor.linter.model import CodeFinding, Edit
 
 

@@ -41,11 +41,11 @@ from typing import TypeGuard
 from vc2doctor.findings import Severity
 from vc2doctor.linter import build, change
 from vc2doctor.linter.analyse.autocast import Helper, Region, dtype_names
+from vc2doctor.linter.analyse.dtypes import BFLOAT16, FLOAT16
 from vc2doctor.linter.analyse.entry_points import entry_points_of
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.resolve import Unit
 from vc2doctor.linter.analyse.stage import Stage
-from vc2doctor.linter.analyse.values import BFLOAT16, FLOAT16
 from vc2doctor.linter.model import CodeFinding, Edit
 from vc2doctor.linter.read.module import last_name
 from vc2doctor.linter.to_bfloat16 import float16_to_bfloat16

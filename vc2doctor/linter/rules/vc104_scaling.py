@@ -40,6 +40,7 @@ from collections.abc import Iterator
 from vc2doctor.findings import Severity
 from vc2doctor.linter import build
 from vc2doctor.linter.analyse.autocast import Region, dtype_names
+from vc2doctor.linter.analyse.dtypes import BFLOAT16, FLOAT16
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.loops import Loop
 from vc2doctor.linter.analyse.loss_scaling import (
@@ -53,7 +54,6 @@ from vc2doctor.linter.analyse.precision_branches import float16_branch
 from vc2doctor.linter.analyse.resolve import Unit
 from vc2doctor.linter.analyse.scalers import Scaler
 from vc2doctor.linter.analyse.stage import is_inference_path, words
-from vc2doctor.linter.analyse.values import BFLOAT16, FLOAT16
 from vc2doctor.linter.detectors.scaler_protocol import apex_without_initialize, scaler_protocol
 from vc2doctor.linter.detectors.trained_dtype import scaled_bfloat16
 from vc2doctor.linter.detectors.unprepared import unprepared_optimizers

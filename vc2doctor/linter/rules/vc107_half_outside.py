@@ -41,9 +41,9 @@ from collections.abc import Iterator
 from vc2doctor.findings import Severity
 from vc2doctor.linter import build
 from vc2doctor.linter.analyse.autocast import HALF_DTYPES, Region, WithStatement, dtype_names
+from vc2doctor.linter.analyse.dtypes import FLOAT16
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.stage import Stage, is_inference_path, is_without_gradients, words
-from vc2doctor.linter.analyse.values import FLOAT16
 from vc2doctor.linter.analyse.weights import Cast
 from vc2doctor.linter.detectors.half_losses import half_losses
 from vc2doctor.linter.model import CodeFinding, Edit

@@ -38,9 +38,9 @@ from vc2doctor.findings import Severity
 from vc2doctor.linter import build
 from vc2doctor.linter.analyse.asked import names_engine
 from vc2doctor.linter.analyse.autocast import HALF_DTYPES
+from vc2doctor.linter.analyse.dtypes import BFLOAT16, FLOAT16
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.stage import Stage, is_inference_path, words
-from vc2doctor.linter.analyse.values import BFLOAT16, FLOAT16
 from vc2doctor.linter.analyse.weights import Cast, Load
 from vc2doctor.linter.detectors.half_layers import half_layers
 from vc2doctor.linter.detectors.trained_dtype import pure_half_models

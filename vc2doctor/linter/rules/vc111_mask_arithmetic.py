@@ -31,9 +31,9 @@ from collections.abc import Iterator
 
 from vc2doctor.findings import Severity
 from vc2doctor.linter import build
+from vc2doctor.linter.analyse.dtypes import FLOAT16, Value
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.stage import Stage
-from vc2doctor.linter.analyse.values import FLOAT16, Value
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.module import Place
 from vc2doctor.linter.read.syntax import walk

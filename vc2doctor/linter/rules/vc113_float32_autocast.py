@@ -30,9 +30,9 @@ from collections.abc import Iterator
 
 from vc2doctor.findings import Severity
 from vc2doctor.linter import build, change
+from vc2doctor.linter.analyse.dtypes import FLOAT32
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.stage import is_inference_path
-from vc2doctor.linter.analyse.values import FLOAT32
 from vc2doctor.linter.model import CodeFinding
 
 
