@@ -41,7 +41,7 @@ NEAR = 2
 """Lines that a finding may lie before or after the lines of a label."""
 
 
-Severity_ = Literal["note", "warning", "error", "clean"]
+LabelSeverity = Literal["note", "warning", "error", "clean"]
 
 
 class Label(NamedTuple):
@@ -53,7 +53,7 @@ class Label(NamedTuple):
     first_line: int
     last_line: int
     kind: str
-    severity: Severity_
+    severity: LabelSeverity
     why: str
 
 
@@ -68,7 +68,7 @@ def labels(path: Path) -> Iterator[Label]:
         if row["type"] in ("hazard", "clean"):
             first, last = row["lines"][0], row["lines"][-1]
             assert row["kind"] in IDS_OF_KIND, row
-            severity: Severity_ = row["severity"] if row["type"] == "hazard" else "clean"
+            severity: LabelSeverity = row["severity"] if row["type"] == "hazard" else "clean"
             yield Label(row["repo"], row["commit"], row["path"], first, last, row["kind"], severity, row["why"])
 
 

@@ -28,7 +28,7 @@ def diagnose(facts: Facts, findings: Iterable[CodeFinding]) -> tuple[Diagnosis, 
         unit = facts.code.units.get(folder)
         if unit is None:
             continue
-        # Notes alone are no diagnosis, except that consistent float16 is told as one.
+        # Notes alone are no diagnosis, except for consistent float16, which has a diagnosis of notes.
         if all(finding.severity is Severity.NOTE for finding in unit_findings) and not is_scaled_float16(facts, unit):
             continue
         places = sorted([*unit_findings, *_companions(facts, unit, unit_findings)], key=_order)

@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from vc2doctor.linter.analyse.resolve import CodeFacts
@@ -29,24 +29,20 @@ def programs_of(code: CodeFacts) -> Iterator[Program]:
     imports = {module: frozenset(_imported(code, module)) for module in code.files.modules.values()}
     started = [module for module in imports if _is_started(code, module)]
     for module in started or _not_imported(imports):
-        yield Program(module.name, frozenset(other.name for other in _closure(imports, module)))
+        yield Program(module.name, frozenset(other.name for other in _closure(imports, [module])))
 
 
 def files_of_programs(code: CodeFacts) -> frozenset[str]:
-    """Return the files that some program starts or imports; what else there is, nothing is known to run."""
+    """Return the files that a program starts or imports. No program is known to run the other files."""
     imports = {module: frozenset(_imported(code, module)) for module in code.files.modules.values()}
-    waiting = [module for module in imports if _is_started(code, module)] or _not_imported(imports)
+    started = [module for module in imports if _is_started(code, module)] or _not_imported(imports)
+    return frozenset(module.name for module in _closure(imports, started))
+
+
+def _closure(imports: Mapping[Module, frozenset[Module]], modules: Iterable[Module]) -> frozenset[Module]:
+    """Return some modules, and all modules that they import, directly or through others."""
+    waiting = list(modules)
     seen = set(waiting)
-    while waiting:
-        new = imports[waiting.pop()] - seen
-        seen |= new
-        waiting.extend(new)
-    return frozenset(module.name for module in seen)
-
-
-def _closure(imports: Mapping[Module, frozenset[Module]], module: Module) -> frozenset[Module]:
-    """Return a module, and all modules that it imports, directly or through others."""
-    seen, waiting = {module}, [module]
     while waiting:
         new = imports[waiting.pop()] - seen
         seen |= new

@@ -133,7 +133,7 @@ def described(existence: int, position: int, package: PackageTable) -> str:
     older = existence & ((1 << position) - 1)
     newer = existence >> (position + 1)
     if newer:
-        # What came back is told by the release that it came back in.
+        # A name that came back is described by the release that has it again.
         first = position + 1 + (newer & -newer).bit_length() - 1
         return f"{package.releases[first]} is the first release with it"
     if older:

@@ -42,7 +42,7 @@ class Use(NamedTuple):
     """``transformers.deepspeed``, ``TrainingArguments(evaluation_strategy=)``, ``Trainer.use_apex``."""
     existence: Existence
     file: str
-    """The file that was read; a cell of a notebook is not told."""
+    """The file that was read; the cell of a notebook is not named."""
     module: Module | None
     """``None``: the use is in a launch script."""
     node: ast.AST | None

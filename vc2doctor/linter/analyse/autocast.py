@@ -235,11 +235,11 @@ def _api_of(module: Module, call: Call) -> str | None:
 def _computes(statement: WithStatement) -> bool:
     """Return whether the body of a ``with`` computes anything: calls on a scaler alone do not."""
     calls = [node for body in statement.body for node in ast.walk(body) if isinstance(node, ast.Call)]
-    outer_calls = [call for call in calls if "scaler" not in words(root_and_last(call.func))]
+    outer_calls = [call for call in calls if "scaler" not in words(_receiver_text(call.func))]
     return bool(outer_calls) or not calls
 
 
-def root_and_last(expression: ast.expr) -> str:
+def _receiver_text(expression: ast.expr) -> str:
     """Return the receiver of a method call as text: ``self.scaler`` of ``self.scaler.unscale_``; ``""`` for others."""
     return ast.unparse(expression.value) if isinstance(expression, ast.Attribute) else ""
 

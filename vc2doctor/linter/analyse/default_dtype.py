@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from vc2doctor.linter.analyse.dtypes import BFLOAT16, FLOAT16, FLOAT32, Dtype
 from vc2doctor.linter.analyse.resolve import CodeFacts
@@ -24,8 +25,16 @@ class HalfConstruction:
     """The class of the module."""
 
 
-def half_constructions(code: CodeFacts, values: Values, stages: Stages) -> Iterator[HalfConstruction]:
-    """Yield the classes of the project that training code constructs under a half-precision default dtype."""
+@lru_cache(maxsize=2)
+def half_constructions(code: CodeFacts, values: Values, stages: Stages) -> tuple[HalfConstruction, ...]:
+    """Return the classes of the project that training code constructs under a half-precision default dtype.
+
+    Two rules ask for them.
+    """
+    return tuple(_half_constructions(code, values, stages))
+
+
+def _half_constructions(code: CodeFacts, values: Values, stages: Stages) -> Iterator[HalfConstruction]:
     for module in code.files.modules.values():
         if "set_default_" not in module.source.text or stages.infers_by_path(module):
             continue

@@ -1,4 +1,4 @@
-"""Trainers that clip nothing unless they are told to: trl's old PPO, and mmengine's wrapper of an optimizer."""
+"""Trainers that clip nothing unless a limit is set: trl's old PPO, and mmengine's wrapper of an optimizer."""
 
 import ast
 from collections.abc import Iterator
@@ -16,9 +16,11 @@ from vc2doctor.linter.detectors.clipping_keys import CLIPPING_URL, is_off
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.arguments import arguments_of
 from vc2doctor.linter.read.module import Call, Class, Place
+from vc2doctor.linter.read.run_settings import HALF, RunSettings
 
 _PPO_WITHOUT_LIMIT = SpecifierSet("<0.12")
 """Releases of trl whose ``PPOConfig.max_grad_norm`` is ``None`` by default (read in the wheels of 0.5.0 and 0.11.4)."""
+_LIGHTNING_URL = "https://lightning.ai/docs/pytorch/stable/advanced/training_tricks.html#gradient-clipping"
 _PPO_URL = "https://huggingface.co/docs/trl/v0.11.4/en/trainer#trl.PPOConfig"
 
 
@@ -31,22 +33,48 @@ def clipping_never_asked(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
         for cls in classes:
             if any(base.endswith("TrainingArguments") for base in facts.code.base_names(cls)):
                 yield from _default_that_is_off(facts, cls)
+    yield from _of_runs(facts, unit)
+
+
+def _of_runs(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
+    """Yield Lightning's trainer and mmengine's wrapper in half precision without a limit."""
     for run in facts.runs.of(unit):
-        yield from _lightning_without_limit(facts, run)
+        for settings in run.of("lightning"):
+            if _is_half_without_limit(settings) and not _clips_by_itself(facts, run, settings):
+                yield _run_without_limit(
+                    settings,
+                    f"Lightning trains in {settings.precision} and has no gradient_clip_val: nothing is clipped",
+                    remedy="Pass gradient_clip_val=1.0 to the Trainer.",
+                    url=_LIGHTNING_URL,
+                )
         for settings in run.of("mmengine"):
-            is_half = settings.precision in ("fp16", "bf16")
-            if is_half and settings.clipping is None and "clip_grad.max_norm" not in settings.unknown:
-                asked = settings.precisions[0]
-                yield build.at_line(
-                    asked.path,
-                    asked.line,
-                    "VC105",
-                    Severity.NOTE,
+            if _is_half_without_limit(settings):
+                yield _run_without_limit(
+                    settings,
                     f"the optimizer wrapper computes in {settings.precision} and has no clip_grad: nothing is clipped",
-                    evidence=(asked.place,),
                     remedy="Add clip_grad=dict(max_norm=1.0) to optim_wrapper.",
                     url=CLIPPING_URL,
                 )
+
+
+def _is_half_without_limit(settings: RunSettings) -> bool:
+    """Return whether a run asks for a half precision and for no limit; an unknown limit is no missing one."""
+    is_unknown = any("clip" in name for name in settings.unknown)
+    return settings.precision in HALF and settings.clipping is None and not is_unknown
+
+
+def _run_without_limit(settings: RunSettings, message: str, *, remedy: str, url: str) -> CodeFinding:
+    asked = settings.precisions[0]
+    return build.at_line(
+        asked.path, asked.line, "VC105", Severity.NOTE, message, evidence=(asked.place,), remedy=remedy, url=url
+    )
+
+
+def _clips_by_itself(facts: Facts, run: Run, settings: RunSettings) -> bool:
+    """Return whether a module of a Lightning run clips gradients in its own code."""
+    module = facts.code.files.modules.get(settings.path)
+    modules = run.modules or (facts.code.import_closure(module) if module is not None else frozenset())
+    return any("clip_grad" in each.source.text or "configure_gradient" in each.source.text for each in modules)
 
 
 def _default_that_is_off(facts: Facts, cls: Class) -> Iterator[CodeFinding]:
@@ -65,27 +93,6 @@ def _default_that_is_off(facts: Facts, cls: Class) -> Iterator[CodeFinding]:
                 f"{cls.name}.max_grad_norm is {ast.unparse(argument.default)} by default: the trainer clips nothing",
                 remedy="Leave the trainer's own default of 1.0.",
                 url=CLIPPING_URL,
-            )
-
-
-def _lightning_without_limit(facts: Facts, run: Run) -> Iterator[CodeFinding]:
-    """Yield Lightning's trainer in half precision without a limit, where no module clips by itself."""
-    for settings in run.of("lightning"):
-        module = facts.code.files.modules.get(settings.path)
-        modules = run.modules or (facts.code.import_closure(module) if module is not None else frozenset())
-        clips = any("clip_grad" in each.source.text or "configure_gradient" in each.source.text for each in modules)
-        is_half = settings.precision in ("fp16", "bf16") and not clips
-        if is_half and settings.clipping is None and not any("clip" in name for name in settings.unknown):
-            asked = settings.precisions[0]
-            yield build.at_line(
-                asked.path,
-                asked.line,
-                "VC105",
-                Severity.NOTE,
-                f"Lightning trains in {settings.precision} and has no gradient_clip_val: nothing is clipped",
-                evidence=(asked.place,),
-                remedy="Pass gradient_clip_val=1.0 to the Trainer.",
-                url="https://lightning.ai/docs/pytorch/stable/advanced/training_tricks.html#gradient-clipping",
             )
 
 

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from vc2doctor.findings import Severity
@@ -47,8 +48,16 @@ class HalfModel(NamedTuple):
         return next((family for family in map(family_of, texts) if family is not None), None)
 
 
-def half_models(facts: Facts) -> Iterator[HalfModel]:
-    """Yield the models that are trained and whose base, or all of whose weights, are in a half precision."""
+@lru_cache(maxsize=2)
+def half_models(facts: Facts) -> tuple[HalfModel, ...]:
+    """Return the models that are trained and whose base, or all of whose weights, are in a half precision.
+
+    Three rules ask for them.
+    """
+    return tuple(_half_models(facts))
+
+
+def _half_models(facts: Facts) -> Iterator[HalfModel]:
     for trained in facts.lineages.trained:
         lineage = trained.lineage
         if _is_quantized(facts, lineage) or lineage.is_prepared_for_kbit or _upcasts(trained):

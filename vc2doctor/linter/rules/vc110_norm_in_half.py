@@ -64,7 +64,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
 
 
 def _is_trained(facts: Facts, module: Module) -> bool:
-    """Return whether a program that trains imports a module; without any such program this cannot be told."""
+    """Return whether a program that trains imports a module; ``True`` if no such program is known."""
     loops = facts.loops.of(facts.code.unit_of(module))
     programs = {loop.function.module for loop in loops} | {
         trained.consumer.place.module for trained in facts.lineages.trained
