@@ -67,6 +67,8 @@ class Row(NamedTuple):
 
     name: str
     culprit: str
+    brought: list[str]
+    """The packages that the break changed or added: the culprit, and what the installer brought with it."""
     error: str
     verdict: str
     command: str
@@ -84,7 +86,7 @@ class Row(NamedTuple):
         found += [] if self.after == "trains" else [f"afterward: {self.after}"]
         found += [] if self.after_verdict == "fit" else [f"afterward, the doctor says {self.after_verdict!r}"]
         found += ["torch is changed"] if "torch" in self.changed else []
-        found += [] if not self.changed or self.culprit in self.changed else [f"{self.culprit} is not changed"]
+        found += [] if not self.changed or set(self.brought) & set(self.changed) else [f"{self.culprit} is not changed"]
         return found + [f"smaller: {changes}" for changes in self.smaller]
 
 
@@ -96,6 +98,7 @@ class Machine:
         self.python = self.environment / "bin" / "python"
         self._interpreter = interpreter
         self._variables = {**os.environ, "PYTHONPYCACHEPREFIX": str(folder / "bytecode")}
+        self._base: dict[str, str] = {}
 
     def run(self, *command: str) -> tuple[int, str]:
         """Return the exit code and the output of a command."""
@@ -113,6 +116,7 @@ class Machine:
         ]
         if self._install(*base):
             return False
+        self._base = self.versions()
         # Its own requirements come with an optional package; then the drawn release replaces what is there.
         beside = [f"{broken.culprit}=={broken.release}", *base] if broken.culprit in _OPTIONAL else []
         if beside and self._install(*beside) == 0:
@@ -127,6 +131,10 @@ class Machine:
         code, output = self.run(str(self.python), str(_HERE / "trainer_in_target.py"))
         lines = output.strip().splitlines()
         return "trains" if code == 0 else (lines[-1] if lines else f"exit code {code}")
+
+    def brought(self) -> list[str]:
+        """Return the packages of the built set that are not those of its base."""
+        return sorted(name for name, text in self.versions().items() if self._base.get(name) != text)
 
     def check(self, *options: str) -> dict[str, Any]:
         """Return the doctor's report on the environment."""
@@ -159,7 +167,7 @@ def draw(generator: random.Random) -> Iterator[BrokenSet]:
 
 def measure(broken: BrokenSet, error: str, machine: Machine) -> Row:
     """Ask the doctor, run its first command, and train again."""
-    before = machine.versions()
+    before, brought = machine.versions(), machine.brought()
     report = machine.check("--no-probe")
     if report["verdict"] != "unfit":
         report = machine.check()
@@ -173,4 +181,6 @@ def measure(broken: BrokenSet, error: str, machine: Machine) -> Row:
         changed = {name: text for name, text in machine.versions().items() if before.get(name, text) != text}
     asked = {name: text for name, text in changed.items() if f"{name}==" in command}
     smaller = smaller_changes(before, asked) if asked else []
-    return Row(broken.name, broken.culprit, error, report["verdict"], command, changed, after, after_verdict, smaller)
+    return Row(
+        broken.name, broken.culprit, brought, error, report["verdict"], command, changed, after, after_verdict, smaller
+    )

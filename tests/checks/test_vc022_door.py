@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.checks import findings_of
-from tests.facts import MISSING_SYMBOL, examination, failure, probe_run
+from tests.facts import GOOD, MISSING_SYMBOL, examination, failure, probe_run
 from vc2doctor.checks import vc022_door as check
 from vc2doctor.checks import verdict
 from vc2doctor.findings import Finding, Severity
@@ -50,8 +50,19 @@ def test_a_door_that_does_not_matter_and_fails_is_a_warning() -> None:
     doors = (door("trainer"), imported("dpo", error=MISSING_SYMBOL))
     (finding,) = findings(*doors)
     assert finding.severity is Severity.WARNING
-    assert finding.message == "trl's DPOTrainer does not work here: the import fails"
+    start = "trl's DPOTrainer does not work here: the import fails: ImportError: "
+    assert finding.message.startswith(start), "a warning is one line, so the exception stands in it"
     assert final(*doors) == "fit"
+
+
+def test_a_known_conflict_of_a_door_that_does_not_matter_gives_its_remedy() -> None:
+    versions = {**GOOD, "datasets": "2.14.4", "fsspec": "2025.3.2"}
+    doors = (door("trainer"), imported("datasets", error=failure("LocalFileSystem is not supported")))
+    judged = examination(versions, probe=probe_run(doors=doors), planned={"doors": ("trainer",)})
+    (finding,) = findings_of(check, judged)
+    assert finding.severity is Severity.WARNING
+    assert "datasets==" in finding.commands[0]
+    assert "LocalFileSystem is not supported" in finding.message
 
 
 def test_doors_that_fail_for_one_cause_are_one_finding() -> None:

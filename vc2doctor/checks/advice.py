@@ -112,6 +112,15 @@ def change_to_avoid(examination: Examination, issue: KnownIssue) -> tuple[str, t
     return f"{fixes} is not affected, but no set with it is known to train here.", ()
 
 
+def change_for_door(examination: Examination, door: str) -> tuple[str, tuple[str, ...]] | None:
+    """Return the remedy for what the matrix knows against a door that does not matter; ``None``: it knows nothing."""
+    question = examination.question(more_doors=(door,))
+    if question.is_solved_by({}):
+        return None
+    plan = remedies.plan(examination.environment, question)
+    return in_words(examination, plan) if plan.remedies else None
+
+
 def change_to_pins(examination: Examination, pins: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
     """Return the remedy for versions that differ from ``pins``; a command only if the pinned versions work here."""
     intent = "To train exactly as the project does, install its versions in a separate environment"

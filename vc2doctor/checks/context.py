@@ -83,9 +83,16 @@ class Examination(Data):
         """The dates of the matrix, with the installed versions that are newer than it."""
         return age_of({name: text for name, text in self.versions.items() if name in STACK_PACKAGES}, self.matrix)
 
-    def question(self, *, wanted: Mapping[str, str] | None = None, avoided: tuple[str, ...] = ()) -> Question:
+    def question(
+        self,
+        *,
+        wanted: Mapping[str, str] | None = None,
+        avoided: tuple[str, ...] = (),
+        more_doors: tuple[str, ...] = (),
+    ) -> Question:
         """Return the question which versions to change: all conflicts at once, and further goals if there are any."""
-        goal = Goal(recipe=self.plan.precision, doors=self.plan.doors, wanted=dict(wanted or {}), avoided=avoided)
+        doors = (*self.plan.doors, *more_doors)
+        goal = Goal(recipe=self.plan.precision, doors=doors, wanted=dict(wanted or {}), avoided=avoided)
         return question_of(self.environment, self.combination, self.matrix, goal)
 
     @cached_property

@@ -35,18 +35,15 @@ def check(examination: Examination) -> Iterator[Finding]:
 
 
 def _failed(examination: Examination, outcome: DoorOutcome) -> Finding:
-    if outcome.error is not None:
-        packages = frozenset(DOORS[outcome.door].packages)
-        remedy, commands = advice.install_what_fails(examination, outcome.error, caller=packages)
-        evidence = describe(outcome.error)
-    else:
-        remedy, commands = advice.change_versions(examination)
-        evidence = outcome.description
+    remedy, commands = _remedy(examination, outcome)
+    evidence = outcome.description if outcome.error is None else describe(outcome.error)
     others = _same_failure(examination, outcome)
+    # A warning is one line: the exception has to stand in it.
+    description = outcome.description.partition(":")[0] if outcome.matters else outcome.description.rstrip(".")
     return Finding(
         id="VC022",
         severity=Severity.ERROR if outcome.matters else Severity.WARNING,
-        message=f"{outcome.title} does not work here: {outcome.description.partition(':')[0]}",
+        message=f"{outcome.title} does not work here: {description}",
         evidence=(evidence, *others, *advice.matrix_evidence(examination)),
         remedy=remedy,
         commands=commands,
@@ -54,6 +51,17 @@ def _failed(examination: Examination, outcome: DoorOutcome) -> Finding:
         path=outcome.error.file if outcome.error else None,
         line=outcome.error.line if outcome.error else None,
     )
+
+
+def _remedy(examination: Examination, outcome: DoorOutcome) -> tuple[str, tuple[str, ...]]:
+    if not outcome.matters:
+        known = advice.change_for_door(examination, outcome.door)
+        if known is not None:
+            return known
+    if outcome.error is None:
+        return advice.change_versions(examination)
+    packages = frozenset(DOORS[outcome.door].packages)
+    return advice.install_what_fails(examination, outcome.error, caller=packages)
 
 
 def _same_failure(examination: Examination, outcome: DoorOutcome) -> tuple[str, ...]:

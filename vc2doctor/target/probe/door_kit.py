@@ -159,10 +159,10 @@ class Kit:
         parameters = [p for p in model.parameters() if p.requires_grad]
         return self.runtime.torch.optim.AdamW(parameters, lr=LEARNING_RATE)
 
-    def train_loop(self, model: Any) -> List[Optional[float]]:
-        """Train ``model`` for ``STEPS`` steps in a plain loop and return the losses."""
+    def train_loop(self, model: Any, batches: Optional[List[Dict[str, Any]]] = None) -> List[Optional[float]]:
+        """Train ``model`` for a step on each of ``batches`` (default: those of the kit) and return the losses."""
         optimizer, losses = self.optimizer(model), []
-        for batch in self.batches():
+        for batch in batches or self.batches():
             optimizer.zero_grad()
             loss = model(**batch).loss
             loss.backward()
