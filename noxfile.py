@@ -131,7 +131,7 @@ def probe_truth(session: nox.Session) -> None:
     selected = [word for word in session.posargs if word != "--write"]
     rows = Path(session.create_tmp()).resolve() / "rows.jsonl"
     rows.unlink(missing_ok=True)
-    faults = ["python", "-m", "tests.faults", "--rows", str(rows)]
+    faults = ["python", "-m", "tests.probe_truth", "--rows", str(rows)]
     for cell in TRUTH_CELLS:
         if not selected or cell.name in selected:
             target = build(session, f"torch-{cell.name}", cell.python, cell.requirements)

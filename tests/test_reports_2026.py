@@ -190,8 +190,8 @@ CODE_REPORTS = (
     ),
 )
 ELSEWHERE = {
-    "ace-step/ACE-Step-1.5#619": "the probe decides: data that are not finite, in tests/faults",
-    "ostris/ai-toolkit#1054": "the probe decides: reentrant checkpointing, in tests/faults",
+    "ace-step/ACE-Step-1.5#619": "the probe decides: data that are not finite, in tests/probe_truth",
+    "ostris/ai-toolkit#1054": "the probe decides: reentrant checkpointing, in tests/probe_truth",
 }
 MISSED = {
     "google/gemma_pytorch#24": "float16 weights are found; that the adapters are float16 under AdamW is not",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.checks import findings_of
-from tests.facts import GOOD, MISSING_SYMBOL, examination, failure, probe_run
+from tests.facts import GOOD, MISSING_SYMBOL, distribution, examination, failure, probe_run
 from vc2doctor.checks import vc022_door as check
 from vc2doctor.checks import verdict
 from vc2doctor.findings import Finding, Severity
@@ -63,6 +63,21 @@ def test_a_known_conflict_of_a_door_that_does_not_matter_gives_its_remedy() -> N
     assert finding.severity is Severity.WARNING
     assert "datasets==" in finding.commands[0]
     assert "LocalFileSystem is not supported" in finding.message
+
+
+def test_a_package_that_an_extra_excludes_is_changed_if_the_failing_code_uses_it() -> None:
+    extra = "kernels<0.13,>=0.12.0; extra == 'kernels'"
+    packages = [distribution(name, text, requires=(extra,)) for name, text in GOOD.items() if name == "transformers"]
+    packages += [distribution(name, text) for name, text in GOOD.items() if name != "transformers"]
+    facts = {"distributions": (*packages, distribution("kernels", "0.15.1"))}
+    error = failure("Either a revision or a version must be specified", file="transformers/integrations/hub_kernels.py")
+    failed = probe_run(doors=(door("trainer", phase="import", error=error),))
+    (finding,) = findings_of(check, examination(probe=failed, planned={"doors": ("trainer",)}, **facts))
+    assert finding.commands[0].endswith("'kernels<0.13,>=0.12.0'")
+    elsewhere = failure("another failure", file="transformers/trainer.py")
+    failed = probe_run(doors=(door("trainer", phase="import", error=elsewhere),))
+    (finding,) = findings_of(check, examination(probe=failed, planned={"doors": ("trainer",)}, **facts))
+    assert not any("kernels" in command for command in finding.commands)
 
 
 def test_doors_that_fail_for_one_cause_are_one_finding() -> None:

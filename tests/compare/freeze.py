@@ -108,6 +108,6 @@ def _commits(repositories: Path) -> Iterator[tuple[str, str, Path]]:
 def _faults(options: argparse.Namespace, folder: Path) -> None:
     """Run the table of planted faults."""
     rows = folder / "rows.jsonl"
-    words = ["-m", "tests.faults", "--rows", str(rows), "--torch", "2.13.0", "--python", options.stack]
+    words = ["-m", "tests.probe_truth", "--rows", str(rows), "--torch", "2.13.0", "--python", options.stack]
     done = subprocess.run([options.doctor, *words], cwd=options.tests, capture_output=True, text=True, check=False)
     (folder / "code").write_text(f"{done.returncode}\n", encoding="utf-8")

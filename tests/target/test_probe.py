@@ -13,8 +13,8 @@ import pytest
 
 import noxfile
 from tests.conftest import Ran
-from tests.faults import truth
-from tests.faults.table import FAULTS
+from tests.probe_truth import truth
+from tests.probe_truth.table import FAULTS
 from vc2doctor.core.precision import FLOAT16
 from vc2doctor.probe import run
 

@@ -1,5 +1,6 @@
 """Evidence, remedies and severities that several checks share."""
 
+import re
 from collections.abc import Mapping
 
 from packaging.requirements import Requirement
@@ -54,9 +55,23 @@ def install_what_fails(
     if wanted is not None or not examination.version_plan.is_solved:
         return change_versions(examination)
     named = named_packages(failure, examination.versions)
+    optional = _optional_in(examination, failure)
+    if optional:
+        command = commands.change(examination.environment, [str(requirement) for requirement in optional])
+        names = enumerated([f"{requirement.name}{requirement.specifier}" for requirement in optional])
+        return f"Install {names}: an installed package declares this in an extra, and the failing code uses it.", (
+            command,
+        )
     called = caller & examination.versions.keys()
     # What was asked to run comes first: it made the call that failed.
     return _for_unknown_cause(examination, (*sorted(called), *sorted(named - called)))
+
+
+def _optional_in(examination: Examination, failure: Failure) -> tuple[Requirement, ...]:
+    """Return the violated requirements of extras whose package ``failure`` names, in its file or in its message."""
+    text = f"{failure.file or ''} {failure.message}".lower()
+    words = {word for part in re.findall(r"[\w-]+", text) for word in (part, *part.split("_"))}
+    return tuple(each for each in requirements.violated_extras(examination.environment) if each.name in words)
 
 
 def _is_declared(examination: Examination, requirement: str) -> bool:

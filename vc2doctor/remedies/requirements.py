@@ -8,6 +8,7 @@ from packaging.markers import UndefinedEnvironmentName
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from vc2doctor.core.versions import contains
 from vc2doctor.environment.model import Distribution, Environment
 
 
@@ -45,6 +46,24 @@ def declared(environment: Environment) -> tuple[DeclaredRequirement, ...]:
         for distribution in distributions
         for requirement in _applying(distribution, environment, extras.get(distribution.name, set()))
     )
+
+
+def violated_extras(environment: Environment) -> tuple[Requirement, ...]:
+    """Return the requirements of extras that installed packages violate, one for each package, without their markers.
+
+    Nobody asked for the extra, but a package may use what is installed all the same: transformers imports ``kernels``
+    wherever it finds it, and names the releases that it was made for only in an extra.
+    """
+    violated: dict[str, Requirement] = {}
+    for distribution in _first_of_each_name(environment):
+        for requirement in filter(None, map(_parsed, distribution.requires)):
+            installed = environment.versions.get(canonicalize_name(requirement.name))
+            is_optional = requirement.marker is not None and "extra" in str(requirement.marker)
+            if installed is None or not is_optional or contains(str(requirement.specifier), installed):
+                continue
+            name = canonicalize_name(requirement.name)
+            violated[name] = Requirement(f"{name}{requirement.specifier}")
+    return tuple(violated.values())
 
 
 def _first_of_each_name(environment: Environment) -> list[Distribution]:

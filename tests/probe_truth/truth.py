@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from packaging.version import Version
 
-from tests.faults.table import ENVIRONMENT_FAULTS, FAULTS, EnvironmentFault, Fault
+from tests.probe_truth.table import ENVIRONMENT_FAULTS, FAULTS, EnvironmentFault, Fault
 
 SEEDS, ATTENTIONS = range(5), ("eager", "sdpa")
 _FOLDER = Path(__file__).parent

@@ -1,4 +1,4 @@
-"""``python -m tests.faults``: ``nox -s probe-truth`` runs it once for each environment, and then for the table."""
+"""``python -m tests.probe_truth``: ``nox -s probe-truth`` runs it once for each environment, and then for the table."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from tests.faults import truth
-from tests.faults.table import ENVIRONMENT_FAULTS
+from tests.probe_truth import truth
+from tests.probe_truth.table import ENVIRONMENT_FAULTS
 
 _PAGE = """# How the probe reports planted faults
 
-Each fault is planted in real code (`tests/faults/planted/`) or is a real environment, and has a twin without it.
+Each fault is planted in real code (`tests/probe_truth/planted/`) or is a real environment, and has a twin without it.
 `right`: `vc2doctor probe` reported outcome and cause as in this table, and called the twin finite without a cause.
 `unsupported`: that torch cannot run the recipe on a CPU, which the probe reports.
 `nox -s probe-truth -- --write` writes this page.
@@ -23,7 +23,7 @@ Each fault is planted in real code (`tests/faults/planted/`) or is a real enviro
 
 def main() -> int:
     """Run faults and keep their rows, or print the table of the kept rows; return 1 if a row is wrong."""
-    parser = argparse.ArgumentParser(prog="python -m tests.faults")
+    parser = argparse.ArgumentParser(prog="python -m tests.probe_truth")
     parser.add_argument("--rows", type=Path, required=True, help="JSON Lines file that keeps the rows")
     parser.add_argument("--torch", help="release of torch in --python: run all faults there")
     parser.add_argument("--python")
