@@ -181,6 +181,13 @@ def doors(session: nox.Session) -> None:
     session.run("pytest", "tests/target/test_doors.py", *session.posargs, env=variables)
 
 
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Search every parser for inputs that crash or hang it, ten minutes each; what is found is kept as a test case."""
+    session.install("-e", ".", *nox.project.dependency_groups(_PROJECT, "test", "fuzz"), env=uv_settings())
+    session.run("python", "-m", "tests.fuzz", *session.posargs)
+
+
 @nox.session(name="lint-cases")
 def lint_cases(session: nox.Session) -> None:
     """Lint labeled places of real repositories, which are expected below ``$VC2DOCTOR_REPOSITORIES``."""

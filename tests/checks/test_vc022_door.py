@@ -69,7 +69,7 @@ def test_a_package_that_an_extra_excludes_is_changed_if_the_failing_code_uses_it
     extra = "kernels<0.13,>=0.12.0; extra == 'kernels'"
     packages = [distribution(name, text, requires=(extra,)) for name, text in GOOD.items() if name == "transformers"]
     packages += [distribution(name, text) for name, text in GOOD.items() if name != "transformers"]
-    facts = {"distributions": (*packages, distribution("kernels", "0.15.1"))}
+    facts: dict[str, Any] = {"distributions": (*packages, distribution("kernels", "0.15.1"))}
     error = failure("Either a revision or a version must be specified", file="transformers/integrations/hub_kernels.py")
     failed = probe_run(doors=(door("trainer", phase="import", error=error),))
     (finding,) = findings_of(check, examination(probe=failed, planned={"doors": ("trainer",)}, **facts))

@@ -42,15 +42,22 @@ def load(folder: Path) -> Matrix:
     if not (folder / "profiles").is_dir():
         message = f"{folder}: not a matrix; a matrix has the folders profiles, known_issues and evidence"
         raise MatrixError(message)
-    profiles = {entry.name: entry for entry in _toml_entries(folder / "profiles", Profile, "name")}
-    issues = known_issues(folder)
     return Matrix(
-        profiles=profiles,
-        issues=issues,
+        profiles={entry.name: entry for entry in profiles(folder)},
+        issues=known_issues(folder),
         verdicts=_verdicts(folder),
         architectures=_architectures(folder),
         wheels=releases.read(folder / "releases.json"),
     )
+
+
+def profiles(folder: Path) -> tuple[Profile, ...]:
+    """Return the profiles of the matrix in ``folder``.
+
+    Raises:
+        MatrixError: one of the files is wrong.
+    """
+    return tuple(_toml_entries(folder / "profiles", Profile, "name"))
 
 
 def known_issues(folder: Path) -> tuple[KnownIssue, ...]:
