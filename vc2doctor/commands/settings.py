@@ -50,7 +50,7 @@ class Settings(Data):
     """An interpreter, or the folder of a venv."""
     profile: str | None = None
     precision: Annotated[str, AfterValidator(recipe_named)] | None = None
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda:\d+)$")] | None = None
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda:[0-9]{1,3})$")] | None = None
     timeout: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     require: Literal["gpu"] | None = None
     probe: bool | None = None
@@ -126,6 +126,7 @@ def load(folder: Path, source: SettingsSource = SettingsSource()) -> LoadedSetti
         lint=LintSettings(**{key: getattr(lint, key) for key in applied_lint_keys}),
         applied=AppliedSettings(
             file=str(path),
+            is_above=not source.is_trusted and path.parent != folder.resolve(),
             applied=_names_in_file(applied_keys, applied_lint_keys),
             ignored=_names_in_file(keys - applied_keys, lint_keys - applied_lint_keys),
         ),

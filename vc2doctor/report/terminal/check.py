@@ -6,6 +6,7 @@ from rich.text import Text
 
 from vc2doctor.checks.answer import answer
 from vc2doctor.commands.report import Report
+from vc2doctor.core import shell
 from vc2doctor.core.versions import STACK_PACKAGES
 from vc2doctor.core.wording import counted
 from vc2doctor.environment.model import COMPANION_PACKAGES, Environment, Gpu, Nvidia
@@ -63,7 +64,8 @@ def _context(report: Report, *, verbose: bool) -> Iterator[Line]:
         yield labeled_line("Code", f"{plan.code}: {_code(report)}")
     for settings in (plan.settings, plan.code_settings):
         if settings is not None and settings.applied:
-            yield labeled_line("Settings", f"{settings.file}: {', '.join(settings.applied)}")
+            where = " (in a folder above)" if settings.is_above else ""
+            yield labeled_line("Settings", f"{settings.file}{where}: {', '.join(settings.applied)}")
     yield from _environment(report.environment, verbose=verbose)
     if report.combination is not None:
         yield labeled_line("Combination", _combination(report.combination, report, verbose=verbose))
@@ -110,7 +112,9 @@ def _examined(environment: Environment) -> str:
     choice = environment.choice
     if environment.is_unchosen:
         return "nothing: no environment is active, and you named none"
-    others = "".join(f"; not examined: {path} (vc2doctor check --python {path})" for path in choice.others)
+    others = "".join(
+        f"; not examined: {path} ({shell.join(['vc2doctor', 'check', '--python', path])})" for path in choice.others
+    )
     return f"{environment.interpreter.prefix}: {choice.reason}{others}"
 
 
