@@ -47,7 +47,7 @@ def test_fix_ends_as_lint_does_and_tells_how_to_undo(tmp_path: Path, doctor: Cal
     ran = doctor(*SWITCH, cwd=folder)
     assert ran.code == 0
     assert "train.py is bfloat16 now." in ran.out
-    assert f"git -C {folder} checkout -- train.py" in ran.out
+    assert f"git -C {folder} checkout HEAD -- train.py" in ran.out
     assert texts(folder) == texts(PROGRAMS / "qlora_with_trainer" / "after")
 
 
@@ -67,7 +67,10 @@ def test_dirty_tree_is_refused_and_allow_dirty_writes(tmp_path: Path, doctor: Ca
     ran = doctor(*SWITCH, cwd=folder)
     assert ran.code == 1
     assert "pass --allow-dirty" in ran.out
-    assert doctor(*SWITCH, "--allow-dirty", cwd=folder).code == 0
+    ran = doctor(*SWITCH, "--allow-dirty", cwd=folder)
+    assert ran.code == 0
+    assert "git cannot restore" in ran.out
+    assert "checkout" not in ran.out, "git would throw the uncommitted change away"
     assert "bf16=True" in path.read_text(encoding="utf-8")
 
 

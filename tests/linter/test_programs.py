@@ -149,7 +149,7 @@ def test_file_that_git_cannot_restore_is_refused_without_allow_dirty(change: str
         git(folder, "commit", "-qm", "without the script")
     result, _ = switch(folder)
     assert not result.written
-    assert any("changes that are not committed" in reason for reason in result.refused)
+    assert any("not as the last commit has it" in reason for reason in result.refused)
     result, _ = switch(folder, allow_dirty=True)
     assert result.written
 

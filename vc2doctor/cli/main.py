@@ -106,6 +106,9 @@ def _report(error: Exception) -> int:
     if isinstance(error, OSError):
         _print(_reason(error))
         return _USAGE
+    if isinstance(error, ModuleNotFoundError):
+        _print(f"the doctor is not installed completely: {error}. Install vc2doctor again.")
+        return _UNFINISHED
     place = traceback.extract_tb(error.__traceback__)[-1]
     _print(
         f"this is a bug of the doctor, not a fault of your environment: {type(error).__name__}: {error} (at"

@@ -50,7 +50,12 @@ def log_lines(stream: TextIO, seconds: float) -> Iterator[Callable[[str], None]]
                 stream.flush()
 
     thread = threading.Thread(target=write_lines, daemon=True)
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError:
+        # The user may start no more threads (`ulimit -u`): the examination goes on without lines.
+        yield steps.append
+        return
     try:
         yield steps.append
     finally:

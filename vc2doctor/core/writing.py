@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from vc2doctor.core import reading
 from vc2doctor.core.errors import DoctorError
 
 _STREAM_FOLDERS = ("/dev/", "/proc/")
@@ -65,11 +66,13 @@ def _append(path: Path, data: bytes) -> None:
         file.write(data)
 
 
-def replace_all(contents: Mapping[Path, bytes]) -> None:
+def replace_all(contents: Mapping[Path, bytes], expected: Mapping[Path, bytes] | None = None) -> None:
     """Replace several files: write all of them to temporary files first, then move each into its place.
 
+    ``expected`` are the old contents of files: one that holds something else by now is not overwritten.
+
     Raises:
-        OutputError: a file cannot be written, or replacing it would change its owner.
+        OutputError: a file cannot be written, replacing it would change its owner, or it is not as expected.
     """
     prepared: list[tuple[Path, Path]] = []
     path = Path()
@@ -81,6 +84,13 @@ def replace_all(contents: Mapping[Path, bytes]) -> None:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
                 _keep_owner_and_mode(file.fileno(), path)
+        for path, data in (expected or {}).items():
+            # As late as possible: an editor may have saved the file while it was being fixed.
+            if reading.read_start(path, len(data) + 1) != data:
+                message = (
+                    f"{path}: another program has changed it since it was read, so no file was written. Try again."
+                )
+                raise OutputError(message)
         for temporary, path in prepared:
             temporary.replace(path)
     except OSError as error:

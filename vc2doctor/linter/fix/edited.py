@@ -2,6 +2,7 @@
 
 import ast
 import difflib
+import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from pathlib import Path
@@ -11,6 +12,8 @@ from vc2doctor.linter.fix.rewrite import rewrite
 from vc2doctor.linter.model import Edit, FileChange, FixError
 from vc2doctor.linter.read.source import decode, encoding_of
 
+_ODD_IN_PATCH = re.compile(r'[\x00-\x1f\x7f"\\\udc80-\udcff]')
+
 
 class EditedTexts:
     """The texts after the edits that were made so far."""
@@ -18,6 +21,8 @@ class EditedTexts:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._originals: dict[str, str] = {}
+        self._data: dict[str, bytes] = {}
+        """The originals as they were read: a file that somebody else has changed since is not overwritten."""
         self.texts: dict[str, str] = {}
         self._edit_counts: dict[str, int] = defaultdict(int)
 
@@ -29,11 +34,20 @@ class EditedTexts:
         """
         text = self.texts.get(name)
         if text is None:
-            text = self._originals.setdefault(name, _read(self.root / name))
+            text = self._original(name)
         is_python = name.endswith(".py")
         new = rewrite(text, edits, is_python=is_python)
         self.texts[name] = _with_torch(text, new) if is_python else new
         self._edit_counts[name] += len(edits)
+
+    def _original(self, name: str) -> str:
+        if name not in self._originals:
+            try:
+                self._data[name] = reading.read_bytes(self.root / name)
+            except reading.ReadError as error:
+                raise FixError(str(error)) from error
+            self._originals[name] = decode(self._data[name])
+        return self._originals[name]
 
     def try_to_apply(self, name: str, edits: list[Edit]) -> str | None:
         """Apply edits to a file, and return why they cannot be applied, if so."""
@@ -66,25 +80,20 @@ class EditedTexts:
         """Write all changed files or none, each in its own encoding.
 
         Raises:
-            FixError: a file cannot be read, or its new text does not fit its encoding; nothing was written.
-            OutputError: a file cannot be written; nothing was.
+            FixError: a new text does not fit the encoding of its file; nothing was written.
+            OutputError: a file cannot be written, or somebody else has changed it; nothing was written.
         """
         contents: dict[Path, bytes] = {}
+        expected: dict[Path, bytes] = {}
         for name, text in self.changed().items():
             path = (self.root / name).resolve()
+            expected[path] = self._data[name]
             try:
-                contents[path] = text.encode(encoding_of(reading.read_bytes(path)))
-            except (reading.ReadError, UnicodeEncodeError) as error:
+                contents[path] = text.encode(encoding_of(expected[path]))
+            except UnicodeEncodeError as error:
                 message = f"{path}: cannot be written: {error}"
                 raise FixError(message) from error
-        writing.replace_all(contents)
-
-
-def _read(path: Path) -> str:
-    try:
-        return decode(reading.read_bytes(path))
-    except reading.ReadError as error:
-        raise FixError(str(error)) from error
+        writing.replace_all(contents, expected)
 
 
 def _with_torch(before: str, after: str) -> str:
@@ -119,10 +128,22 @@ def _is_future(statement: ast.Import | ast.ImportFrom) -> bool:
 
 def unified_diff(name: str, before: str, after: str) -> str:
     """Return the change of a file as a patch that ``git apply`` takes; ``name`` is its path from the root."""
-    # git ends names with a tab where they hold spaces.
-    tab = "\t" if " " in name else ""
-    lines = difflib.unified_diff(_lines(before), _lines(after), f"a/{name}{tab}", f"b/{name}{tab}")
+    old, new = _patch_name(f"a/{name}"), _patch_name(f"b/{name}")
+    lines = difflib.unified_diff(_lines(before), _lines(after), old, new)
     return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
+
+
+def _patch_name(name: str) -> str:
+    """Return a name as git writes it in a patch: quoted if it has characters that would end the line or the name."""
+    if _ODD_IN_PATCH.search(name):
+        escaped = _ODD_IN_PATCH.sub(_octal, name)
+        return f'"{escaped}"'
+    # git ends names with a tab where they hold spaces.
+    return f"{name}\t" if " " in name else name
+
+
+def _octal(match: re.Match[str]) -> str:
+    return "".join(f"\\{byte:03o}" for byte in match[0].encode("utf-8", "surrogateescape"))
 
 
 def _lines(text: str) -> list[str]:

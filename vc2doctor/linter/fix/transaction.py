@@ -10,14 +10,15 @@ from pathlib import Path
 from vc2doctor.linter.fix import git
 from vc2doctor.linter.fix.edited import EditedTexts, by_file
 from vc2doctor.linter.fix.switch import Switch
-from vc2doctor.linter.model import FixResult
+from vc2doctor.linter.model import FixError, FixResult
 from vc2doctor.linter.run import LintResult, LintTask, apply_rules
 
 MAX_ROUNDS = 3
 """How often the project is edited and linted again. An edit can uncover places that only the next round can fix."""
 _OUTSIDE = "its real path lies outside of the paths that you named. Name the folder that holds it."
-_DIRTY = "it has changes that are not committed. Commit them, or pass --allow-dirty."
+_DIRTY = "it is not as the last commit has it, so git could not restore it. Commit it, or pass --allow-dirty."
 _NO_UNDO = "This is no git repository, so only a copy of the files can undo the change."
+_DIRTY_UNDO = "A changed file had uncommitted changes, which git cannot restore. Only a copy of the files can undo it."
 
 
 def fix(
@@ -36,7 +37,7 @@ def fix(
     if task.precision is not None:
         return _switch(task, result, repository, write=write, allow_dirty=allow_dirty)
     edited, after, refused = _single_fixes(task, result, unsafe=unsafe)
-    blocked = _blocked(task, edited, repository, check_git=write and not allow_dirty)
+    blocked = _blocked(task, edited, check_git=write and not allow_dirty)
     refused += [f"{name}: {reason}" for name, reason in blocked.items()]
     written = write and not refused and bool(edited.changed())
     done = FixResult(
@@ -44,7 +45,7 @@ def fix(
         files=edited.file_changes(_prefix(root, repository)),
         refused=tuple(dict.fromkeys(refused)),
         cautions=(),
-        undo=_write(edited, repository) if written else None,
+        undo=_write(edited, repository, may_be_dirty=allow_dirty) if written else None,
     )
     return done, result if refused else after
 
@@ -71,7 +72,7 @@ def _switch(
 ) -> tuple[FixResult, LintResult]:
     switch = Switch(task, result)
     switch.run()
-    for name, reason in _blocked(task, switch.edited, repository, check_git=write and not allow_dirty).items():
+    for name, reason in _blocked(task, switch.edited, check_git=write and not allow_dirty).items():
         switch.refuse([name], reason)
     programs = switch.outcomes()
     written = write and bool(switch.edited.changed())
@@ -81,26 +82,42 @@ def _switch(
         refused=tuple(dict.fromkeys(reason for program in programs for reason in program.reasons)),
         cautions=tuple(switch.cautions()),
         programs=programs,
-        undo=_write(switch.edited, repository) if written else None,
+        undo=_write(switch.edited, repository, may_be_dirty=allow_dirty) if written else None,
     )
     return done, switch.after
 
 
-def _write(edited: EditedTexts, repository: Path | None) -> str:
+def _write(edited: EditedTexts, repository: Path | None, *, may_be_dirty: bool) -> str:
     """Write the files, and return how to undo that."""
-    edited.write()
+    paths = [(edited.root / name).resolve() for name in edited.changed()]
     if repository is None:
-        return _NO_UNDO
-    return git.undo_command(repository, ((edited.root / name).resolve() for name in edited.changed()))
+        undo = _NO_UNDO
+    elif may_be_dirty and not _is_restorable(paths):
+        undo = _DIRTY_UNDO
+    else:
+        undo = git.undo_command(repository, paths)
+    edited.write()
+    return undo
 
 
-def _blocked(task: LintTask, edited: EditedTexts, repository: Path | None, *, check_git: bool) -> dict[str, str]:
-    """Return the changed files that may not be written, with the reason."""
+def _is_restorable(paths: Iterable[Path]) -> bool:
+    try:
+        return not git.uncommitted(paths)
+    except FixError:
+        return False
+
+
+def _blocked(task: LintTask, edited: EditedTexts, *, check_git: bool) -> dict[str, str]:
+    """Return the changed files that may not be written, with the reason.
+
+    Raises:
+        FixError: git cannot say which files have uncommitted changes.
+    """
     paths = {name: (edited.root / name).resolve() for name in edited.changed()}
     blocked = {name: _OUTSIDE for name, path in paths.items() if not _is_below(path, task.paths)}
-    if repository is not None and check_git and paths:
-        dirty = {repository / name for name in git.uncommitted(repository, paths.values())}
-        blocked |= {name: _DIRTY for name, path in paths.items() if name not in blocked and _is_below(path, dirty)}
+    if check_git and paths:
+        dirty = set(git.uncommitted(paths.values()))
+        blocked |= {name: _DIRTY for name, path in paths.items() if name not in blocked and path in dirty}
     return blocked
 
 

@@ -54,7 +54,8 @@ def encoding_of(data: bytes) -> str:
     try:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
         data.decode(encoding)
-    except (SyntaxError, UnicodeDecodeError, LookupError):
+    except (SyntaxError, ValueError, LookupError):
+        # ValueError: some codecs that a coding line can name (punycode, undefined) raise more than UnicodeDecodeError.
         return "latin-1"
     return encoding
 

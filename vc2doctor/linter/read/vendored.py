@@ -85,8 +85,16 @@ def _contents(folder: Path) -> tuple[list[str], list[str]]:
         entries = list(os.scandir(folder))
     except OSError:
         return [], []
-    folders = {entry.name for entry in entries if entry.is_dir()}
+    folders = {entry.name for entry in entries if _is_folder(entry)}
     return [entry.name for entry in entries if entry.name not in folders], sorted(folders)
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        # A link that leads to itself.
+        return False
 
 
 def _start_of(path: Path) -> str:
