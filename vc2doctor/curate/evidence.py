@@ -43,7 +43,7 @@ def measure(python: str, name: str, device: str, timeout: float) -> EvidenceLine
         TargetError: the interpreter cannot be started.
     """
     path = interpreter.find(python)
-    facts = interpreter.observe(path)
+    facts = interpreter.observe(path, min(timeout, interpreter.DEFAULT_SECONDS))
     names = [found.name for found in facts.distributions]
     doors = tuple(name for name in installed_doors(names) if name not in _UNMEASURED_DOORS)
     run = probe(path, device, list(RECIPES), timeout, lambda _: None, {"doors": doors})
