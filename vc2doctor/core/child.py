@@ -175,6 +175,8 @@ def _supervised(pipes: _Pipes, job: bytes) -> Iterator[tuple["subprocess.Popen[b
         yield process, secret
     finally:
         pipes.lifeline.close()
+        # The child may have stopped it (SIGSTOP).
+        process.send_signal(signal.SIGCONT)
         _await_end(process)
 
 

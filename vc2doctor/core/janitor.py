@@ -69,7 +69,7 @@ def _empty(top: int) -> None:
 
 
 def _lift_content(name: str, top: int, number: int) -> int:
-    """Delete the files of the folder ``name``, and move its folders up into ``top``; return the last number in a name."""
+    """Delete the files of the folder ``name``, and move its folders up into ``top``; return the last number used."""
     os.chmod(name, stat.S_IRWXU, dir_fd=top)
     folder = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=top)
     try:

@@ -185,10 +185,11 @@ class Listener:
             self._is_skipping_line, self._unfinished_line = True, b""
 
     def _take_line(self, line: bytes) -> None:
-        try:
-            event = json.loads(line)
-        except (ValueError, RecursionError):
-            event = None
+        event = None
+        # Most of a flood is no event, and parsing is slow.
+        if self._secret.encode() in line:
+            with contextlib.suppress(ValueError, RecursionError):
+                event = json.loads(line)
         if isinstance(event, dict) and event.pop(SECRET_KEY, None) == self._secret:
             self._on_event(event)
         else:

@@ -10,7 +10,8 @@ the doctor's process id. Standard library only, Python 3.8 and newer, and few im
 * Both supervisors adopt orphans (``PR_SET_CHILD_SUBREAPER`` of ``man 2 prctl``), so that a process that called
   ``setsid``, or was forked twice, stays below them and can be found.
 * There are two, because each of them can be killed. If the inner one dies, the worker dies as well
-  (``PR_SET_PDEATHSIG``), and the outer one adopts and ends the rest. If the outer one dies, the inner one gets a signal.
+  (``PR_SET_PDEATHSIG``), and the outer one adopts and ends the rest. If the outer one dies, the inner one gets a
+  signal.
 * Where there is no prctl (macOS), the process group of the worker is ended instead, and ``alarm`` ends a worker that
   has outlived both supervisors: the kernel keeps an alarm across ``exec``.
 
@@ -132,6 +133,8 @@ def main(arguments: list[str]) -> None:
 def _supervise_inner(lifeline: int, inner: int, timeout: float) -> None:
     watch = _Watch(lifeline, inner)
     if watch.wait(timeout + OUTER_SECONDS) != EXIT:
+        # The worker may have stopped it (SIGSTOP).
+        _kill(inner, signal.SIGCONT)
         _kill(inner, signal.SIGTERM)
         watch.wait(OUTER_SECONDS, heeds_stop=False)
     watch.end_descendants()
