@@ -180,6 +180,46 @@ def test_what_the_worker_started_ends_with_it(doctor: Doctor) -> None:
     doctor.expect_nothing_left()
 
 
+def test_many_sessions_and_a_process_that_always_forks_anew_are_ended(doctor: Doctor) -> None:
+    source = """
+import os, signal, sys, time
+for _ in range(200):
+    if not os.fork():
+        os.setsid()
+        time.sleep(300)
+        os._exit(0)
+if not os.fork():
+    os.setsid()
+    while True:
+        if os.fork():
+            os._exit(0)
+"""
+    environment = {**os.environ, MARK: doctor.mark, "TMPDIR": str(doctor.temporary)}
+    command = [sys.executable, "-c", DOCTOR, source, "100"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("exit 0 None\n", "")
+    doctor.expect_nothing_left()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="the limit does not hold for root")
+def test_lack_of_processes_is_one_message(doctor: Doctor) -> None:
+    script = "import resource; resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))\n" + DOCTOR
+    environment = {**os.environ, MARK: doctor.mark, "TMPDIR": str(doctor.temporary)}
+    done = subprocess.run([sys.executable, "-c", script, "", "9"], env=environment, capture_output=True, check=False)
+    assert done.stderr.splitlines()[-1].startswith(b"vc2doctor.core.child.SupervisorError: ")
+    doctor.expect_nothing_left()
+
+
+def test_lack_of_descriptors_is_one_message(doctor: Doctor) -> None:
+    script = "import os\nos.dup2(0, 40)\n" + DOCTOR.replace(
+        "with scratch", "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (14, 14))\nwith scratch"
+    )
+    environment = {**os.environ, MARK: doctor.mark, "TMPDIR": str(doctor.temporary)}
+    done = subprocess.run([sys.executable, "-c", script, "", "9"], env=environment, capture_output=True, check=False)
+    assert b"SupervisorError: the doctor cannot" in done.stderr.splitlines()[-1]
+    doctor.expect_nothing_left()
+
+
 @pytest.mark.parametrize("which", [0, 1])
 def test_nothing_is_left_when_one_supervisor_is_killed(doctor: Doctor, which: int) -> None:
     doctor.start()

@@ -40,6 +40,8 @@ class TargetError(DoctorError):
 class SupervisorError(DoctorError):
     """The doctor cannot start processes of its own."""
 
+    exit_code = 3
+
 
 class Channel(NamedTuple):
     """Two file descriptors that the child inherits."""
@@ -134,10 +136,18 @@ class _Pipes(contextlib.ExitStack):
 
     def __init__(self) -> None:
         super().__init__()
-        self.events, self.secret, self.status, self.lifeline = pipes = [_Pipe() for _ in range(4)]
-        for pipe in pipes:
-            self.callback(pipe.close)
+        self.events, self.secret, self.status, self.lifeline = (self._pipe() for _ in range(4))
         self.channel = Channel(self.events.writer.fileno(), self.secret.reader.fileno())
+
+    def _pipe(self) -> _Pipe:
+        try:
+            pipe = _Pipe()
+        except OSError as error:
+            self.close()
+            message = f"the doctor cannot open a pipe: {error.strerror}"
+            raise SupervisorError(message) from error
+        self.callback(pipe.close)
+        return pipe
 
     @property
     def ends_of_child(self) -> tuple[FileIO, ...]:

@@ -120,7 +120,7 @@ def main(arguments: list[str]) -> None:
         return
     kernel.adopt_orphans()
     outer = os.getpid()
-    inner = os.fork()
+    inner = _fork(status)
     if inner:
         _close(job.descriptors)
         _supervise_inner(lifeline, inner, job.timeout)
@@ -142,7 +142,7 @@ def _supervise_inner(lifeline: int, inner: int, timeout: float) -> None:
 
 def _supervise_worker(lifeline: int, status: int, job: Job, kernel: _Kernel, mask: set[int]) -> None:
     ignored = [int(number) for number in _HANDLED_SIGNALS if signal.getsignal(number) is signal.SIG_IGN]
-    worker = os.fork()
+    worker = _fork(status)
     if not worker:
         _become_worker(status, job, kernel, mask, ignored)
     _close(job.descriptors)
@@ -154,10 +154,19 @@ def _supervise_worker(lifeline: int, status: int, job: Job, kernel: _Kernel, mas
         watch.wait(GRACE_SECONDS)
     # The group first: all of it in one moment, so that nothing can fork in between. After the end of the worker its
     # number could belong to another group, so this is done then only where orphans cannot be adopted.
-    if watch.code is None or not kernel.has_prctl:
+    if watch.code is None or not kernel.adopts:
         _kill_group(worker)
     watch.end_descendants()
     _report(status, "ended %s %s" % (reason, "-" if watch.code is None else watch.code))
+
+
+def _fork(status: int) -> int:
+    """Fork; where the system refuses that, report it and end."""
+    try:
+        return os.fork()
+    except OSError as error:
+        _report(status, "failed %d" % (error.errno or errno.EAGAIN))
+        sys.exit(1)
 
 
 def _become_worker(status: int, job: Job, kernel: _Kernel, mask: set[int], ignored: list[int]) -> None:
@@ -186,12 +195,9 @@ class _Kernel:
     """The two services of ``man 2 prctl``; where the system has no prctl, nothing happens."""
 
     def __init__(self) -> None:
+        self.adopts = False
+        """Whether this process adopts orphans."""
         self._prctl = _prctl()
-
-    @property
-    def has_prctl(self) -> bool:
-        """Whether orphans can be adopted."""
-        return self._prctl is not None
 
     def end_with_parent(self, number: int, parent: int) -> None:
         """Ask for signal ``number`` at the end of ``parent``, and end at once if that has ended already."""
@@ -203,7 +209,8 @@ class _Kernel:
     def adopt_orphans(self) -> None:
         """Become the parent of every process below this one whose own parent ends."""
         if self._prctl is not None:
-            self._prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+            # A sandbox may forbid it.
+            self.adopts = self._prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
 
 
 def _prctl() -> Callable[..., int] | None:

@@ -75,6 +75,8 @@ class TargetFacts:
 class ObservationError(TargetError):
     """The target is a Python, or may be one, and did not describe its environment."""
 
+    exit_code = 3
+
     def __init__(self, path: str, failure: ObservationFailure) -> None:
         super().__init__(f"{path} did not describe its environment: {failure.in_words}")
         self.failure = failure
