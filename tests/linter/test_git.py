@@ -123,7 +123,9 @@ def test_a_file_that_was_saved_during_the_fix_is_not_overwritten(tmp_path: Path)
         path.write_text("x = 1\n", encoding="utf-8")
     edited = EditedTexts(tmp_path)
     for path in (first, second):
-        edited.apply(path.name, [Edit(path=path.name, line=1, column=4, end_line=1, end_column=5, kind="replace-span", text="2")])
+        edited.apply(
+            path.name, [Edit(path=path.name, line=1, column=4, end_line=1, end_column=5, kind="replace-span", text="2")]
+        )
     second.write_text("x = 1\ny = 3\n", encoding="utf-8")
     with pytest.raises(OutputError, match="another program has changed it"):
         edited.write()

@@ -102,7 +102,7 @@ def _report(error: Exception) -> int:
         return error.exit_code
     if isinstance(error, DoctorError):
         _print(str(error))
-        return _USAGE
+        return error.exit_code
     if isinstance(error, OSError):
         _print(_reason(error))
         return _USAGE

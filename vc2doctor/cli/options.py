@@ -104,28 +104,29 @@ redact = click.option(
 )
 
 
-def _finite(_: click.Context, __: click.Parameter, value: float) -> float:
+def _finite(_: click.Context, __: click.Parameter, value: float | None) -> float | None:
     """Return a number of seconds.
 
     Raises:
         BadParameter: it is not a number, or infinite.
     """
-    if not math.isfinite(value):
+    if value is not None and not math.isfinite(value):
         message = f"{value} is not a number of seconds."
         raise click.BadParameter(message)
     return value
 
 
-def timeout(default: float) -> Callable[[Command], Command]:
-    """Return the option for the time limit of the probe, in seconds."""
+def timeout(default: float | None) -> Callable[[Command], Command]:
+    """Return the option for the time limit of each phase, in seconds; ``None``: every phase has its own default."""
+    phases = " Default: 60 for reading what is installed, 300 for the probe, 1800 for building with --verify-remedy."
     return click.option(
         "--timeout",
         type=click.FloatRange(min=0, min_open=True),
         callback=_finite,
         default=default,
-        show_default=True,
+        show_default=default is not None,
         metavar="S",
-        help="Time limit of the probe, in seconds.",
+        help=f"Time limit of each phase, in seconds.{phases if default is None else ''}",
     )
 
 
@@ -167,7 +168,7 @@ def examination(command: Command) -> Command:
         ),
         doors,
         device,
-        timeout(300.0),
+        timeout(None),
         click.option(
             "--require",
             "require_gpu",
