@@ -46,7 +46,7 @@ def _finding(id_: str, uses: Sequence[Use], judgement: Judgement, table: ApiTabl
     places = tuple(dict.fromkeys(build.place_of_use(each.module, each.node, each.file, each.line) for each in uses))
     severity = Severity.ERROR if is_certain else Severity.WARNING
     message = f"{package.name} {judgement.release} {_predicate(use, position, package)}"
-    return build.at_line(
+    finding = build.at_line(
         places[0].path,
         places[0].line,
         id_,
@@ -60,6 +60,7 @@ def _finding(id_: str, uses: Sequence[Use], judgement: Judgement, table: ApiTabl
         url=_URL.format(package.name),
         also=places[1:],
     )
+    return finding.model_copy(update={"end_line": places[0].end_line})
 
 
 def _predicate(use: Use, position: int, package: PackageTable) -> str:
