@@ -130,7 +130,9 @@ class CallUses:
         package = self._table.packages.get(name.partition(".")[0])
         if package is None or not releases:
             return
-        first = 1 if call.node.args and _is_self(call.node.args[0]) else 0
+        # `Base.__init__(self, ...)` gives the object that a shape leaves out; `check(self)` gives an argument.
+        gives_self = call.name == "__init__" or not is_function
+        first = 1 if gives_self and call.node.args and _is_self(call.node.args[0]) else 0
         arguments = call.node.args[first:]
         if any(isinstance(argument, ast.Starred) for argument in arguments):
             return
