@@ -19,7 +19,10 @@ from vc2doctor.linter.run import LintTask, apply_rules
 
 _DATA = Path(__file__).parents[3] / "shared" / "data"
 CASES = (_DATA / "lint_cases.jsonl", _DATA / "lint_cases_2.jsonl")
-_ENDINGS = (".py", ".ipynb", ".yaml", ".yml", ".json", ".sh", ".txt", ".toml", ".md", ".slurm", ".sbatch")
+_ENDINGS = (
+    *(".py", ".ipynb", ".yaml", ".yml", ".json", ".sh", ".txt", ".toml", ".md", ".slurm", ".sbatch", ".cfg"),
+    "Dockerfile",
+)
 MAX_FILE_BYTES = 3_000_000
 """Larger files are data, and are not written."""
 

@@ -58,3 +58,24 @@ def test_requirements_of_tests_are_none_of_the_code(tmp_path: Path) -> None:
 def test_code_from_git_is_the_newest_without_a_commit(tmp_path: Path, line: str, specifier: str | None) -> None:
     (tmp_path / "requirements.txt").write_text(f"{line}\n", encoding="utf-8")
     assert requirements_of(tmp_path, "")["transformers"].specifier == specifier
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("Dockerfile", "FROM python\nRUN apt-get update && \\\n    pip install torch \\\n    transformers==4.29.1\n"),
+        ("install.sh", "pip install --no-deps transformers==4.29.1 && echo done\n"),
+        ("environment_cuda.yml", "dependencies:\n  - pip:\n      - transformers==4.29.1\n"),
+        ("setup.cfg", "[options]\ninstall_requires =\n    transformers==4.29.1\n"),
+        ("INSTALL.md", "pip install transformers==4.29.1\n"),
+    ],
+)
+def test_a_version_is_read_wherever_projects_write_it(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    assert requirements_of(tmp_path, "")["transformers"].specifier == "==4.29.1"
+
+
+def test_a_file_of_requirements_counts_more_than_an_image(tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("RUN pip install transformers==4.29.1\n", encoding="utf-8")
+    (tmp_path / "requirements.txt").write_text("transformers==4.30.0\n", encoding="utf-8")
+    assert requirements_of(tmp_path, "")["transformers"].specifier == "==4.30.0"

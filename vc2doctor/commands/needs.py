@@ -14,7 +14,8 @@ from vc2doctor.core.versions import STACK_PACKAGES
 from vc2doctor.linter.analyse.api_names import whole_code
 from vc2doctor.linter.analyse.api_programs import Program, programs_of
 from vc2doctor.linter.analyse.api_target import allowed_bits, requirement_of
-from vc2doctor.linter.analyse.api_uses import Use, api_uses
+from vc2doctor.linter.analyse.api_use import Use
+from vc2doctor.linter.analyse.api_uses import api_uses
 from vc2doctor.linter.analyse.api_window import Window, window_of
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.resolve import CodeFacts

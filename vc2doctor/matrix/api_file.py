@@ -29,6 +29,15 @@ ALL = "-"
 MAX_BYTES = 256 * 1024 * 1024
 """Of the decompressed file; the shipped one has 8 MB."""
 
+REST = "*"
+"""In a shape: takes any number of arguments by position."""
+KEYWORD_ONLY = ":"
+"""In a shape: begins a parameter that is taken by keyword only."""
+UNKNOWN_SHAPE = "?"
+"""The shape of a callable whose parameters are not known, such as one with an unknown decorator."""
+FROM = "@"
+"""In ``passes``: separates what is passed from the method that passes it."""
+
 Spans = Mapping[str, str]
 """Ranges of releases → names that exist in exactly these, separated by spaces; see ``HERE``, ``OPEN``, ``INHERITS``.
 
@@ -47,6 +56,16 @@ class PackageApi(Data):
     """By name (what the package itself exports) or ``module:name``: which keywords are taken."""
     members: dict[str, Spans]
     """By the same keys, of classes: which attributes their objects have, inherited ones included."""
+    shapes: dict[str, Spans] = Field(default_factory=dict)
+    """By the keys of ``callables``, and by ``class key.method`` in the class that defines the method: releases → the
+    parameters in order, those with a default with ``=`` at the end, then ``REST``, the parameters that are taken by
+    keyword only (old names that a decorator translates included), and ``OPEN``."""
+    bases: dict[str, Spans] = Field(default_factory=dict)
+    """By class key: releases → the keys of its base classes in order; those of another package begin with ``INHERITS``,
+    and ``UNKNOWN_SHAPE`` stands for one that is not known."""
+    passes: dict[str, Spans] = Field(default_factory=dict)
+    """By ``class key.method``: what the class passes in some releases when it calls that method of itself, with the
+    calling method: ``num_items_in_batch@training_step`` is a keyword, ``3@train`` a number of arguments by position."""
     moved: dict[str, str] = Field(default_factory=dict)
     """``module:name`` → the module that defines the name in the newest release."""
     renamed: dict[str, str] = Field(default_factory=dict)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from vc2doctor.curate.wheels import index
 from vc2doctor.curate.wheels.api_facts import ModuleFacts
+from vc2doctor.curate.wheels.api_methods import MethodsCollected, spans_of
 from vc2doctor.curate.wheels.api_release import Cache, ReleaseFacts, is_model_code
 from vc2doctor.curate.wheels.table import WORKERS, files_by_version, wheel_to_open
 from vc2doctor.matrix.api_file import HERE, INHERITS, OPEN, Api, PackageApi, to_text
@@ -57,12 +58,13 @@ def read_api(folder: Path, report: Callable[[str], None]) -> Api:
 
 def package_api(package: str, files: Sequence[tuple[str, Path]]) -> PackageApi:
     """Return the names of a package; ``files`` are its releases, the oldest first, with their wheels."""
-    collected = _Collected()
+    collected, methods = _Collected(), MethodsCollected()
     cache: Cache = {}
     newest: ReleaseFacts | None = None
     for position, (_, path) in enumerate(files):
         newest = ReleaseFacts(path, package, cache)
         collected.add(newest, 1 << position)
+        methods.add(newest, 1 << position)
     releases = tuple(version for version, _ in files)
     modules = dict(_spans(collected.modules, releases))
     return PackageApi(
@@ -70,6 +72,9 @@ def package_api(package: str, files: Sequence[tuple[str, Path]]) -> PackageApi:
         modules=modules,
         callables=dict(_spans(_limited(collected.callables), releases, keeps_all=True)),
         members={key: spans for key, spans in _spans(collected.known_members(), releases) if len(spans) > 1},
+        shapes=spans_of(methods.shapes, releases),
+        bases=spans_of(methods.bases, releases),
+        passes={key: spans for key, spans in _spans(methods.passes, releases) if len(spans) > 1},
         moved=_moved(collected.modules, newest, 1 << len(files) - 1) if newest else {},
         renamed=collected.renamed,
     )

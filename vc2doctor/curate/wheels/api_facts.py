@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from vc2doctor.curate.wheels.api_self_calls import passed_to_self
 from vc2doctor.curate.wheels.api_signatures import Signature, accepted_by, fields_of, is_known_decorator
 from vc2doctor.curate.wheels.contents import FUNCTIONS, Anchor, bindings, possible, strings
 
@@ -39,6 +40,8 @@ class ClassFacts(NamedTuple):
     """Its methods, its names at class level, and what its methods assign to attributes of ``self``."""
     reads: frozenset[str]
     """The attributes of ``self`` that its methods name: objects have them, although another class may define them."""
+    passes: Mapping[str, frozenset[str]]
+    """By method: what its methods pass when they call that method of ``self``."""
     is_open: bool
     """Whether a decorator or a metaclass may change what it takes."""
 
@@ -144,6 +147,7 @@ def _class_facts(node: ast.ClassDef, imports: Mapping[str, Origin], lines: Seque
         methods=methods,
         members=frozenset([*bindings(node), *_STORED_ATTRIBUTE.findall(text)]),
         reads=frozenset(_SELF_ATTRIBUTE.findall(text)),
+        passes=passed_to_self(node),
         is_open=bool(node.keywords) or "__new__" in methods or not all(map(is_known_decorator, node.decorator_list)),
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from vc2doctor.curate.wheels.contents import possible, strings
+from vc2doctor.matrix.api_file import KEYWORD_ONLY, OPEN, REST, UNKNOWN_SHAPE
 
 _IDENTIFIER = re.compile(r"[a-z_]\w*")
 _KNOWN_DECORATORS = re.compile(
@@ -13,6 +14,11 @@ _KNOWN_DECORATORS = re.compile(
     r"|deprecated|experimental|add_end_docstrings|inherit_docstring|runtime_checkable)(\(|$)"
 )
 """Decorators of classes that do not change what their ``__init__`` takes."""
+_SHAPE_KEEPING = re.compile(
+    r"(\w+\.)*(staticmethod|classmethod|deprecate_kwarg|add_\w*docstrings?\w*|auto_docstring|replace_return_docstrings"
+    r"|no_grad|inference_mode|requires|on_main_process|on_local_main_process|deprecated|experimental)(\(|$)"
+)
+"""Decorators of functions that do not change what they take by position."""
 
 
 class Signature(NamedTuple):
@@ -23,10 +29,14 @@ class Signature(NamedTuple):
     """Whether it takes every keyword (``**kwargs``)."""
     renamed: tuple[tuple[str, str], ...] = ()
     """Old and new names of keywords, of decorators such as ``@deprecate_kwarg``; the old ones are still taken."""
+    shape: str = UNKNOWN_SHAPE
+    """Its parameters in order; see ``PackageApi.shapes``."""
 
     def joined(self, other: "Signature") -> "Signature":
         """Return a signature that takes what either takes."""
-        return Signature(self.keywords | other.keywords, self.is_open or other.is_open, self.renamed + other.renamed)
+        shape = self.shape if self.shape == other.shape else UNKNOWN_SHAPE
+        renamed = self.renamed + other.renamed
+        return Signature(self.keywords | other.keywords, self.is_open or other.is_open, renamed, shape)
 
 
 def accepted_by(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Signature:
@@ -37,7 +47,31 @@ def accepted_by(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Signature:
     for decorator in node.decorator_list:
         if "deprecat" in ast.unparse(decorator):
             names |= {text for text in strings(decorator) if _IDENTIFIER.fullmatch(text)}
-    return Signature(frozenset(names), arguments.kwarg is not None, renamed)
+    return Signature(frozenset(names), arguments.kwarg is not None, renamed, shape_of(node, names))
+
+
+def shape_of(node: ast.FunctionDef | ast.AsyncFunctionDef, accepted: Iterable[str]) -> str:
+    """Return the parameters of a function in order, as text; see ``PackageApi.shapes``.
+
+    ``accepted`` are all keywords that it takes, those that a decorator translates included.
+
+    Of a function with a decorator that may change this, nothing is known.
+    """
+    if not all(_SHAPE_KEEPING.match(ast.unparse(decorator)) for decorator in node.decorator_list):
+        return UNKNOWN_SHAPE
+    arguments = node.args
+    positional = [argument.arg for argument in (*arguments.posonlyargs, *arguments.args)]
+    required = len(positional) - len(arguments.defaults)
+    names = [name if place < required else f"{name}=" for place, name in enumerate(positional)]
+    keyword_only = [
+        argument.arg if default is None else f"{argument.arg}="
+        for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+    ]
+    declared = {*positional, *(argument.arg for argument in arguments.kwonlyargs)}
+    keyword_only += [f"{name}=" for name in sorted(set(accepted) - declared)]
+    rest = [*([REST] if arguments.vararg else []), *(KEYWORD_ONLY + name for name in keyword_only)]
+    is_method = positional[:1] in (["self"], ["cls"])
+    return " ".join([*names[is_method:], *rest, *([OPEN] if arguments.kwarg else [])])
 
 
 def renames_of(decorator: ast.expr) -> Iterator[tuple[str, str]]:

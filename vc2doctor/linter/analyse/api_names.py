@@ -1,7 +1,7 @@
 """What the names of a project mean among the classes and functions of the training packages."""
 
 import ast
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
@@ -103,6 +103,7 @@ class Inherited(NamedTuple):
     """The full name of the class of the package."""
 
 
+@lru_cache(maxsize=1024)
 def inherited(code: CodeFacts, cls: Class) -> Inherited | None:
     """Return the only class of the packages that a class of the project inherits from; ``None``: unknown or none."""
     classes = tuple(code.mro(cls))
@@ -148,25 +149,3 @@ def passes_keywords_on(function: Function) -> bool:
         if call.name == "__init__"
         for keyword in call.node.keywords
     )
-
-
-def given_keywords(call: ast.Call, names: Mapping[str, list[ast.expr]]) -> list[tuple[str, ast.AST]]:
-    """Return the keywords of a call with their places; ``**name`` counts if ``names`` has one dictionary for it."""
-    found: list[tuple[str, ast.AST]] = []
-    for keyword in call.keywords:
-        if keyword.arg is not None:
-            found.append((keyword.arg, keyword))
-            continue
-        values = names.get(keyword.value.id, []) if isinstance(keyword.value, ast.Name) else [keyword.value]
-        if len(values) == 1:
-            found.extend(_of_dictionary(values[0]))
-    return found
-
-
-def _of_dictionary(value: ast.expr) -> list[tuple[str, ast.AST]]:
-    if isinstance(value, ast.Dict):
-        keys = [key for key in value.keys if isinstance(key, ast.Constant) and isinstance(key.value, str)]
-        return [(str(key.value), key) for key in keys]
-    if isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id == "dict":
-        return [(keyword.arg, keyword) for keyword in value.keywords if keyword.arg is not None]
-    return []

@@ -142,6 +142,12 @@ def described(existence: int, position: int, package: PackageTable) -> str:
     return "no release that was read has it"
 
 
+def since(existence: int, position: int, package: PackageTable) -> str:
+    """Return since when something is refused, as seen from a release that refuses it; empty: every older one does."""
+    older = existence & ((1 << position) - 1)
+    return f" (since {package.releases[older.bit_length()]})" if older else ""
+
+
 def ranges(existence: int, package: PackageTable) -> str:
     """Return releases in words: ``4.28.0 to 4.57.6``."""
     parts: list[str] = []

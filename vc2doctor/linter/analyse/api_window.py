@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import reduce
 from typing import NamedTuple
 
-from vc2doctor.linter.analyse.api_uses import Use
+from vc2doctor.linter.analyse.api_use import Use
 from vc2doctor.linter.knowledge.api_table import PackageTable
 
 

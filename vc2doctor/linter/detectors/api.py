@@ -7,8 +7,9 @@ from vc2doctor.findings import Severity
 from vc2doctor.linter import build
 from vc2doctor.linter.analyse.api_names import all_code
 from vc2doctor.linter.analyse.api_programs import files_of_programs
-from vc2doctor.linter.analyse.api_target import Judgement, described, judge, ranges, target_of
-from vc2doctor.linter.analyse.api_uses import Kind, Use, api_uses
+from vc2doctor.linter.analyse.api_target import Judgement, described, judge, ranges, since, target_of
+from vc2doctor.linter.analyse.api_use import Kind, Use
+from vc2doctor.linter.analyse.api_uses import api_uses
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.knowledge.api_table import ApiTable, PackageTable, load_table
 from vc2doctor.linter.model import CodeFinding
@@ -44,10 +45,8 @@ def _finding(id_: str, uses: Sequence[Use], judgement: Judgement, table: ApiTabl
     is_certain = judgement.is_certain and not all(other.is_conditional for other in uses)
     places = tuple(dict.fromkeys(build.place_of_use(each.module, each.node, each.file, each.line) for each in uses))
     severity = Severity.ERROR if is_certain else Severity.WARNING
-    verb = "does not take" if use.kind == "argument" else "does not have"
-    change = described(use.existence.bits, position, package)
-    message = f"{package.name} {judgement.release} {verb} {use.label}: {change}"
-    return build.at_line(
+    message = f"{package.name} {judgement.release} {_predicate(use, position, package)}"
+    finding = build.at_line(
         places[0].path,
         places[0].line,
         id_,
@@ -56,14 +55,34 @@ def _finding(id_: str, uses: Sequence[Use], judgement: Judgement, table: ApiTabl
         remedy=_remedy(use, judgement, package),
         evidence=(
             judgement.reason,
-            f"it exists in {package.name} {ranges(use.existence.bits, package)}, as the wheels of {table.date} show",
+            f"{_works(use, package)}, as the wheels of {table.date} show",
         ),
         url=_URL.format(package.name),
         also=places[1:],
     )
+    return finding.model_copy(update={"end_line": places[0].end_line})
+
+
+def _predicate(use: Use, position: int, package: PackageTable) -> str:
+    """Return what a release lacks or refuses, and since when, as the end of a sentence."""
+    bits, problem = use.existence.bits, use.problem(position)
+    if use.kind == "call":
+        return f"refuses this call of {use.label}: it {problem}{since(bits, position, package)}"
+    if use.kind == "override":
+        return f"{problem}, which {use.label} does not take{since(bits, position, package)}"
+    verb = "does not take" if use.kind == "argument" else "does not have"
+    return f"{verb} {use.label}: {described(bits, position, package)}"
+
+
+def _works(use: Use, package: PackageTable) -> str:
+    verb = "it works with" if use.problems else "it exists in"
+    bits = use.existence.bits
+    return f"{verb} {package.name} {ranges(bits, package)}" if bits else f"no release of {package.name} takes it"
 
 
 def _remedy(use: Use, judgement: Judgement, package: PackageTable) -> str:
+    if not use.existence.bits:
+        return "Change the call."
     releases = f"{package.name} {ranges(use.existence.bits, package)}"
     position = package.places[judgement.release]
     is_older = not use.existence.bits & ((1 << position) - 1)

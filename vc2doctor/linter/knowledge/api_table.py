@@ -3,15 +3,16 @@
 The table is ``matrices/api.json.gz``: read in the released wheels, by ``nox -s wheels``.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, reduce
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from packaging.version import InvalidVersion, Version
 
 from vc2doctor.matrix import load
-from vc2doctor.matrix.api_file import API_FILE, HERE, INHERITS, OPEN, Api, PackageApi, Spans, read, to_bits
+from vc2doctor.matrix.api_file import API_FILE, FROM, HERE, INHERITS, OPEN, Api, PackageApi, Spans, read, to_bits
 
 
 class Existence(NamedTuple):
@@ -82,12 +83,60 @@ class PackageTable:
         return bits
 
     def callable_key(self, dotted: str) -> str | None:
-        """Return the key of a class or function in ``callables`` and ``members``; ``None``: it is not listed."""
+        """Return the key of a class or function in the tables; ``None``: it is not listed.
+
+        A package passes on what the modules below it define; such a name counts if only one of them defines it.
+        """
         module, _, name = dotted.rpartition(".")
         for key in (f"{module}:{name}", name):
-            if key in self._api.callables or key in self._api.members:
+            if key in self._api.callables or key in self._api.members or key in self._api.bases:
                 return key
-        return None
+        below = [key for key in self._keys_by_name.get(name, ()) if key.startswith(f"{module}.")]
+        return below[0] if len(below) == 1 and "." in module else None
+
+    @cached_property
+    def _keys_by_name(self) -> Mapping[str, list[str]]:
+        keys: dict[str, list[str]] = defaultdict(list)
+        for key in dict.fromkeys((*self._api.callables, *self._api.members)):
+            keys[key.rpartition(":")[2]].append(key)
+        return keys
+
+    def texts(self, kind: Literal["shapes", "bases"], key: str) -> tuple[tuple[int, str], ...]:
+        """Return the texts of a key in ``shapes`` or ``bases`` with their releases as bits; empty: it is not listed."""
+        spans: Mapping[str, str] = getattr(self._api, kind).get(key, {})
+        return tuple((to_bits(span, self.places), text) for span, text in spans.items())
+
+    def has_method(self, key: str, method: str) -> int:
+        """Return the releases in which the class with this key defines a method itself."""
+        return reduce(lambda bits, entry: bits | entry[0], self.texts("shapes", f"{key}.{method}"), 0)
+
+    def callers(self, method: str) -> frozenset[str]:
+        """Return the methods that call a method of this name on their own object, in any class of the package."""
+        return self._callers.get(method, frozenset())
+
+    @cached_property
+    def _callers(self) -> Mapping[str, frozenset[str]]:
+        callers: dict[str, set[str]] = defaultdict(set)
+        for key, spans in self._api.passes.items():
+            items = (item for span, names in spans.items() if span != HERE for item in names.split())
+            callers[key.rpartition(".")[2]].update(item.partition(FROM)[2] for item in items)
+        return {name: frozenset(found) for name, found in callers.items()}
+
+    @cached_property
+    def method_names(self) -> frozenset[str]:
+        """The names of all methods whose parameters are known: calls of others need not be looked up."""
+        return frozenset(key.rpartition(".")[2] for key in self._api.shapes if "." in key.rpartition(":")[2])
+
+    @cached_property
+    def changed_members(self) -> frozenset[str]:
+        """The attributes that some release of some class lacks: others need not be looked up."""
+        return frozenset(
+            name
+            for spans in self._api.members.values()
+            for span, names in spans.items()
+            if span != HERE
+            for name in names.split()
+        )
 
     def position(self, text: str) -> int | None:
         """Return the position of the newest known release that is not newer than a version; ``None``: none is."""

@@ -15,6 +15,11 @@ MODEL_CLASSES = re.compile(
     r"Auto\w*Model\w*|\w+(ForCausalLM|ForConditionalGeneration|ForSequenceClassification|LMHeadModel)"
 )
 """Classes of transformers that load a model."""
+_LOADERS = re.compile(
+    r"transformers\.(\w+\.)*([A-Z]\w*Model|[A-Z]\w+For[A-Z]\w+|Auto\w*Model\w*)|trl\.(\w+\.)*AutoModelFor\w+WithValueHead"
+)
+"""Classes whose ``from_pretrained`` gives keywords that it does not know to a model of transformers. The value heads of
+trl hand them on to ``from_pretrained`` of transformers."""
 RELEASES: Mapping[str, SpecifierSet] = {
     "load_in_8bit": SpecifierSet("<5"),
     "load_in_4bit": SpecifierSet("<5"),
@@ -28,3 +33,8 @@ INSTEAD: Mapping[str, str] = {
     "use_auth_token": "token=",
     "use_flash_attention_2": 'attn_implementation="flash_attention_2"',
 }
+
+
+def is_loader(dotted: str) -> bool:
+    """Return whether a class with this full name gives the keywords of ``from_pretrained`` to a model."""
+    return _LOADERS.fullmatch(dotted) is not None

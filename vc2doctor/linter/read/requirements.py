@@ -1,8 +1,9 @@
 """Reads which versions of packages a project asks for: requirements files, setup.py, pyproject.toml, conda files."""
 
 import ast
+import configparser
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,6 +32,9 @@ _FULL_DOTS = 2
 """Dots of a full version: ``4.28.1``."""
 _NAMES_OF_CONDA = {"pytorch": "torch"}
 _CONDA = re.compile(r"^([\w.-]+)\s*(==?|>=|<=|<|>|~=)\s*([\w.*]+)")
+_CONDA_FILES = ("environment*.yml", "environment*.yaml", "env.yml", "env.yaml", "conda*.yml", "conda*.yaml")
+_PIP = re.compile(r"\bpip3?\s+install\s+([^;&|]+)")
+_EXACT_WORD = re.compile(r"(?<![\w./-])[A-Za-z][\w.-]*(?:\[[\w,]+\])?==\d[\w.+]*")
 
 
 class RequiredVersion(NamedTuple):
@@ -48,6 +52,9 @@ class RequiredVersion(NamedTuple):
         return f"{self.file}:{self.line}"
 
 
+_Reader = Callable[[Path, Path], Iterator[tuple[str, RequiredVersion]]]
+
+
 def requirements_of(root: Path, folder: str) -> Mapping[str, RequiredVersion]:
     """Return what the files of one folder ask for, by canonical name of the package; exact versions win.
 
@@ -61,15 +68,17 @@ def requirements_of(root: Path, folder: str) -> Mapping[str, RequiredVersion]:
     for name, reader in (
         ("pyproject.toml", _from_pyproject),
         ("setup.py", _from_setup),
-        ("environment.yml", _from_conda),
-        ("environment.yaml", _from_conda),
+        ("setup.cfg", _from_setup_cfg),
     ):
         if (base / name).is_file():
             _keep(found, reader(base / name, root))
-    for path in sorted(base.glob("README*.md")):
-        # A file of requirements counts more than what a text says.
-        for name, entry in _from_readme(path, root):
-            found.setdefault(name, entry)
+    for path in sorted(path for pattern in _CONDA_FILES for path in base.glob(pattern)):
+        _keep(found, _from_conda(path, root))
+    # A file of requirements counts more than a command of an image, and that more than what a text says.
+    for pattern, reader in _WEAK_FILES:
+        for path in sorted(base.glob(pattern)):
+            for name, entry in reader(path, root) if path.is_file() else ():
+                found.setdefault(name, entry)
     return found
 
 
@@ -80,6 +89,28 @@ def _from_readme(path: Path, root: Path) -> Iterator[tuple[str, RequiredVersion]
             operator = match["operator"] if match["operator"] in (">=", "<=", "~=") else "=="
             specifier = f"{operator}{match['version']}"
             yield match["name"].lower(), RequiredVersion(specifier, path.relative_to(root).as_posix(), number)
+
+
+def _from_commands(path: Path, root: Path) -> Iterator[tuple[str, RequiredVersion]]:
+    """Yield the exact versions that the commands ``pip install`` of an image or a script ask for."""
+    text = _text(path).replace("\\\n", "  ")
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.lstrip().startswith("#"):
+            for command in _PIP.findall(line):
+                for word in _EXACT_WORD.findall(command):
+                    yield from _entry(word, path, root, number)
+
+
+def _from_setup_cfg(path: Path, root: Path) -> Iterator[tuple[str, RequiredVersion]]:
+    parser = configparser.ConfigParser(interpolation=None)
+    text = _text(path)
+    try:
+        parser.read_string(text)
+    except configparser.Error:
+        return
+    for line in parser.get("options", "install_requires", fallback="").splitlines():
+        if line.strip():
+            yield from _entry(line.strip(), path, root, _line_of(text, line.strip()))
 
 
 def _keep(found: dict[str, RequiredVersion], entries: Iterable[tuple[str, RequiredVersion]]) -> None:
@@ -205,3 +236,15 @@ def _from_conda(path: Path, root: Path) -> Iterator[tuple[str, RequiredVersion]]
 
 def _line_of(text: str, part: str) -> int:
     return next((number for number, line in enumerate(text.splitlines(), 1) if part in line), 1)
+
+
+_WEAK_FILES: tuple[tuple[str, _Reader], ...] = (
+    ("Dockerfile*", _from_commands),
+    ("docker/Dockerfile*", _from_commands),
+    ("install*.sh", _from_commands),
+    ("setup*.sh", _from_commands),
+    ("README*.md", _from_readme),
+    ("INSTALL*.md", _from_readme),
+    ("docs/INSTALL*.md", _from_readme),
+)
+"""Files that tell versions besides the files of requirements, the most telling first."""

@@ -1,7 +1,9 @@
 """A name that a release of transformers, peft, trl, accelerate or bitsandbytes does not have.
 
 **What it does.** Reports imports and attributes that do not exist in the release that is installed, pinned or allowed.
-The names were read in the released wheels, so nothing is imported. It reads transformers 4.18, peft 0.1, trl 0.2,
+The names were read in the released wheels, so nothing is imported. Attributes are those of a package, of a class that
+inherits from one of its classes, and of objects whose class is known: what a parser of data classes returns, what a
+class makes, a parameter with an annotation, `self.args` of a trainer. It reads transformers 4.18, peft 0.1, trl 0.2,
 accelerate 0.12, bitsandbytes 0.35 and newer.
 
 **Why is this bad.** These packages move and remove names in most releases. An import of a name that is gone raises an

@@ -1,12 +1,15 @@
-"""An argument that a release of transformers, peft, trl, accelerate or bitsandbytes does not take.
+"""An argument that a release of transformers, peft, trl, accelerate, bitsandbytes or torch does not take.
 
-**What it does.** Reports arguments and flags that do not exist in the release that is installed, pinned or allowed. The
-signatures were read in the released wheels, with the fields of data classes and old names that a release still
-translates. It reads transformers 4.18, peft 0.1, trl 0.2, accelerate 0.12, bitsandbytes 0.35 and newer.
+**What it does.** Reports arguments and flags that do not exist in the release that is installed, pinned or allowed,
+calls that such a release refuses (too many arguments by position, one twice, one that is missing), variables that land
+in another parameter, and methods that override one of a package without taking what the release passes. The signatures
+were read in the released wheels, with the fields of data classes and old names that a release still translates. It
+reads transformers 4.18, peft 0.1, trl 0.2, accelerate 0.12, bitsandbytes 0.35 and newer, and two calls of torch.
 
 **Why is this bad.** Arguments are renamed and removed: `evaluation_strategy` became `eval_strategy` in transformers
 4.41, and releases that no longer translate the old name raise a TypeError. A parser of command lines refuses the flag,
-often after the model was loaded.
+often after the model was loaded. Trainer passes `num_items_in_batch` to `compute_loss` since transformers 4.46, so an
+override without it raises a TypeError in the first step.
 
 **Example**
 
@@ -23,7 +26,7 @@ newest allowed release does not, and where nothing says which release is used. T
 ignore[VC118]`.
 
 **Quiet.** No finding for calls in a `try` that catches the error, under a question for a version, for callables that
-take every keyword, and for arguments that no release is known to take.
+take every keyword, for overrides that only code of the project calls, and for arguments that no release is known to take.
 
 **References**
 
@@ -35,9 +38,11 @@ from collections.abc import Iterator
 
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.detectors.api import missing_uses
+from vc2doctor.linter.detectors.torch_calls import refused_torch_calls
 from vc2doctor.linter.model import CodeFinding
 
 
 def find(facts: Facts) -> Iterator[CodeFinding]:
     """Yield arguments and flags that the release in use does not take, one finding each."""
-    yield from missing_uses(facts, "VC118", ("argument",))
+    yield from missing_uses(facts, "VC118", ("argument", "call", "override"))
+    yield from refused_torch_calls(facts)

@@ -1,7 +1,8 @@
 """A default that changes how code trains, in a release that the requirements allow.
 
 **What it does.** Reports loads of trained weights without a dtype where the requirements allow transformers both before
-and from 5.0 on.
+and from 5.0 on, and loads of checkpoints that torch 2.6 and newer refuse: a warning where the code calls a method of
+modules on what it loads, else a note.
 
 **Why is this bad.** transformers 5 loads weights in the dtype of the checkpoint where no dtype is given; older releases
 load them in float32. Code that names no dtype then trains bfloat16 or float16 weights without a float32 copy: small
@@ -37,7 +38,7 @@ from vc2doctor.linter.analyse.api_names import external_name
 from vc2doctor.linter.analyse.api_target import Target, target_of
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.stage import Stage
-from vc2doctor.linter.detectors.torch_names import checkpoint_loads
+from vc2doctor.linter.detectors.checkpoint_loads import checkpoint_loads
 from vc2doctor.linter.knowledge.api_table import PackageTable, load_table
 from vc2doctor.linter.knowledge.loader_keywords import MODEL_CLASSES
 from vc2doctor.linter.model import CodeFinding

@@ -1,0 +1,76 @@
+"""Flags of launch scripts that become keywords of a package's data class."""
+
+import ast
+from collections.abc import Iterator
+
+from vc2doctor.linter.analyse.api_names import external_name, inherited, own_names
+from vc2doctor.linter.analyse.api_objects import PARSERS
+from vc2doctor.linter.analyse.api_use import Use
+from vc2doctor.linter.analyse.resolve import CodeFacts
+from vc2doctor.linter.knowledge.api_table import ApiTable
+from vc2doctor.linter.read.config import Launch
+from vc2doctor.linter.read.module import Class, Module
+
+
+def launch_uses(code: CodeFacts, table: ApiTable) -> Iterator[Use]:
+    """Yield the flags of launch scripts that become keywords of a package's data class."""
+    for launch in code.files.launches:
+        module = _program(code, launch)
+        if module is None:
+            continue
+        classes = list(_parsed_classes(code, module))
+        own = frozenset(name for _, names in classes for name in names)
+        bases = list(dict.fromkeys(base for base, _ in classes if base))
+        for flag, entry in launch.flags.items():
+            name = flag.lstrip("-")
+            known = [(base, found) for base in bases if (found := table.keyword(base, name)) is not None]
+            # A program may parse its flags into several classes, of which one inherits from the other.
+            if len({found for _, found in known}) == 1 and name not in own:
+                base, existence = known[0]
+                if existence.bits != table.packages[existence.package].everything:
+                    new = table.new_name(base, name)
+                    label = f"{base.rpartition('.')[2]}({name}=)"
+                    hint = f"--{new}" if new else ""
+                    place = (launch.script, None, None, entry.line)
+                    yield Use("argument", label, existence, *place, is_conditional=False, hint=hint)
+
+
+def _program(code: CodeFacts, launch: Launch) -> Module | None:
+    """Return the module that a launch starts, by the path that the script gives; ``None``: it is not certain."""
+    parts = [part for part in launch.program.split("/") if part not in ("", ".")]
+    while (parts and any(mark in parts[0] for mark in "$(){}~")) or parts[:1] == [".."]:
+        parts.pop(0)
+    path = "/".join(parts)
+    folder = launch.script.rpartition("/")[0]
+    while True:
+        # The script is started in its own folder, or in one above it.
+        beside = code.files.modules.get(f"{folder}/{path}" if folder else path)
+        if beside is not None or not folder:
+            break
+        folder = folder.rpartition("/")[0]
+    if beside is not None:
+        return beside
+    found = [module for name, module in code.files.modules.items() if path and f"/{name}".endswith(f"/{path}")]
+    return found[0] if len(found) == 1 else None
+
+
+def _parsed_classes(code: CodeFacts, module: Module) -> Iterator[tuple[str, frozenset[str]]]:
+    """Yield the data classes that a program's parser reads: the base in a package, and the project's fields."""
+    # A program may only import the module that parses its arguments.
+    for owner in code.import_closure(module):
+        for call in owner.calls:
+            if call.name not in PARSERS or not (call.node.args or call.node.keywords):
+                continue
+            argument = call.node.args[0] if call.node.args else call.node.keywords[0].value
+            elements = argument.elts if isinstance(argument, ast.Tuple | ast.List) else [argument]
+            for element in elements:
+                yield from _parsed_class(code, owner, element)
+
+
+def _parsed_class(code: CodeFacts, module: Module, element: ast.expr) -> Iterator[tuple[str, frozenset[str]]]:
+    cls = code.resolve(module, module.dotted(element))
+    if isinstance(cls, Class):
+        known = inherited(code, cls)
+        yield (known.base if known else ""), own_names(tuple(code.mro(cls)))
+    else:
+        yield external_name(code, module, module.dotted(element)) or "", frozenset()
