@@ -42,7 +42,7 @@ from vc2doctor.linter import build
 from vc2doctor.linter.analyse.autocast import Region, dtype_names
 from vc2doctor.linter.analyse.dtypes import BFLOAT16, FLOAT16
 from vc2doctor.linter.analyse.facts import Facts
-from vc2doctor.linter.analyse.loops import Loop
+from vc2doctor.linter.analyse.loops import BACKWARD_AND_STEP, Loop
 from vc2doctor.linter.analyse.loss_scaling import (
     compute_dtypes,
     is_scaled,
@@ -196,6 +196,8 @@ def _forgotten_state(facts: Facts, loop: Loop) -> Iterator[CodeFinding]:
 def _is_of_plain_loss(backward: Call) -> bool:
     """Return whether a backward pass is ``loss.backward()`` and not that of an engine or accelerator."""
     receiver = backward.receiver
+    if backward.name in BACKWARD_AND_STEP:
+        return True
     if backward.node.args or words(root_name(receiver)) & _SCALES_BY_ITSELF:
         return False
     return bool(words(last_name(receiver)) & {"loss", "losses", "total"})

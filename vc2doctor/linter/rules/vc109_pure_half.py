@@ -239,15 +239,18 @@ def _freezes_parameters(call: Call) -> bool:
 
 
 def _chooses_float32(function: Function) -> bool:
-    """Return whether a function sets a precision to float32 under a condition: ``if not freeze: precision = "fp32"``."""
-    return any(
-        ("precision" in name or "dtype" in name)
-        and bool(place.conditions)
-        and isinstance(value, ast.Constant)
-        and value.value in ("fp32", "float32")
-        for name, assigned in function.names.items()
-        for value, place in assigned
-    )
+    """Return whether a function sets a precision to float32 under a condition: ``if not freeze: precision = "fp32"``.
+
+    The precision can be an attribute, too: ``self.precision = "fp32"``.
+    """
+    for place in function.module.statements:
+        match place.statement:
+            case ast.Assign(targets=[ast.Name() | ast.Attribute() as target], value=ast.Constant(value=value)):
+                name = last_name(target)
+                is_precision = "precision" in name or "dtype" in name
+                if is_precision and value in ("fp32", "float32") and place.conditions and place.function is function:
+                    return True
+    return False
 
 
 def _half_converter(function: Function) -> CodeFinding:
