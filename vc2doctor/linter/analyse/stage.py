@@ -36,7 +36,7 @@ _WEAK_PATH_WORDS = {
 _INFERENCE_FUNCTION_WORDS = {
     *("generate", "generation", "predict", "prediction", "infer", "inference", "evaluate", "evaluation", "eval"),
     *("test", "validate", "validation", "valid", "val", "answer", "demo", "sample", "chat", "decode", "rollout"),
-    *("rank", "caption"),
+    *("rank", "caption", "merge", "remerge", "export"),
 }
 _TRAINING_FUNCTION_WORDS = {"train", "training", "trainval", "target", "targets", "loss", "losses"}
 _TRAINER_CALLS = re.compile(

@@ -20,6 +20,10 @@ from vc2doctor.linter.read.run_settings import HALF, RunSettings
 
 _PPO_WITHOUT_LIMIT = SpecifierSet("<0.12")
 """Releases of trl whose ``PPOConfig.max_grad_norm`` is ``None`` by default (read in the wheels of 0.5.0 and 0.11.4)."""
+_OLD_PPO_ARGUMENTS = frozenset(
+    {"steps", "model_name", "log_with", "init_kl_coef", "adap_kl_ctrl", "ppo_epochs", "optimize_cuda_cache"}
+)
+"""Arguments of ``PPOConfig`` that only those releases take (read in the wheels of 0.11.4 and 0.12.0)."""
 _LIGHTNING_URL = "https://lightning.ai/docs/pytorch/stable/advanced/training_tricks.html#gradient-clipping"
 _PPO_URL = "https://huggingface.co/docs/trl/v0.11.4/en/trainer#trl.PPOConfig"
 
@@ -104,8 +108,11 @@ def _is_old_ppo(facts: Facts, unit: Unit, call: Call) -> bool:
     if any(keyword.arg is None for keyword in call.node.keywords):
         return False
     version = facts.code.version(unit, "trl")
+    if version is None:
+        # Without a pin the arguments of the call tell for which release it was written.
+        return any(keyword.arg in _OLD_PPO_ARGUMENTS for keyword in call.node.keywords)
     try:
-        return version is not None and Version(version) in _PPO_WITHOUT_LIMIT
+        return Version(version) in _PPO_WITHOUT_LIMIT
     except InvalidVersion:
         return False
 

@@ -44,6 +44,7 @@ from vc2doctor.linter.analyse.stage import Stage, is_inference_path, words
 from vc2doctor.linter.analyse.weights import Cast, Load
 from vc2doctor.linter.detectors.half_layers import half_layers
 from vc2doctor.linter.detectors.trained_dtype import pure_half_models
+from vc2doctor.linter.detectors.trained_heads import trained_heads
 from vc2doctor.linter.knowledge.optimizers import PLAIN_OPTIMIZERS
 from vc2doctor.linter.knowledge.peft_adapters import adapters_follow_base_dtype
 from vc2doctor.linter.model import CodeFinding
@@ -62,6 +63,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
     models = list(pure_half_models(facts))
     yield from models
     yield from half_layers(facts)
+    yield from trained_heads(facts)
     known = {(finding.path, finding.line) for finding in models}
     for cast in facts.weights.casts:
         if _is_trained(cast) and build.span(cast.call.place.module, cast.call.node)[:2] not in known:
