@@ -12,6 +12,7 @@ from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.resolve import Unit
 from vc2doctor.linter.analyse.runs import Run
 from vc2doctor.linter.analyse.stage import is_inference_path
+from vc2doctor.linter.analyse.trainer_calls import is_of_lightning, settings_of_call
 from vc2doctor.linter.detectors.clipping_keys import CLIPPING_URL, is_off
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.arguments import arguments_of
@@ -38,6 +39,27 @@ def clipping_never_asked(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
             if any(base.endswith("TrainingArguments") for base in facts.code.base_names(cls)):
                 yield from _default_that_is_off(facts, cls)
     yield from _of_runs(facts, unit)
+    for call in unit.calls.get("Trainer", []):
+        yield from _limit_in_one_branch(facts, call)
+
+
+def _limit_in_one_branch(facts: Facts, call: Call) -> Iterator[CodeFinding]:
+    """Yield the limit of a Lightning trainer that a condition takes away: ``None if args.use_fsdp else 1.0``."""
+    limit, settings = call.argument("gradient_clip_val"), settings_of_call(facts.values, call)
+    if settings is None or settings.precision not in HALF or not isinstance(limit, ast.IfExp):
+        return
+    branches = [branch for branch in (limit.body, limit.orelse) if isinstance(branch, ast.Constant)]
+    if is_of_lightning(call) and any(branch.value is None or is_off(branch.value) for branch in branches):
+        yield build.at_node(
+            call.place.module,
+            limit,
+            "VC105",
+            Severity.NOTE,
+            f"gradient_clip_val is {build.code(limit)}: in one case nothing is clipped, in half precision",
+            evidence=(settings.precisions[0].place,),
+            remedy="Give a limit in both cases, or clip in configure_gradient_clipping.",
+            url=_LIGHTNING_URL,
+        )
 
 
 def _of_runs(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
