@@ -65,14 +65,14 @@ def _is_cast(function: Function, outputs: set[str]) -> bool:
 
 
 def _casts_inside(facts: Facts, call: Call) -> bool:
-    """Return whether a criterion of the project takes anything to float32 itself, or opens a region."""
+    """Return whether a criterion of the project takes one of its arguments to float32 itself, or opens a region."""
     cls = facts.objects.class_of(call.node.func, call.place)
-    callee = facts.code.callee(call)
-    nodes = [each.node for each in (cls, callee) if each is not None]
+    methods = [facts.code.method(cls, name) for name in ("__call__", "forward")] if cls is not None else []
+    functions = [each for each in (*methods, facts.code.callee(call)) if each is not None]
     return any(
-        isinstance(inner, ast.Attribute) and inner.attr in (*_TAKES_TO_FLOAT32, "autocast")
-        for node in nodes
-        for inner in ast.walk(node)
+        _is_cast(function, set(function.parameters()) - {"self"})
+        or any(isinstance(node, ast.Attribute) and node.attr == "autocast" for node in ast.walk(function.node))
+        for function in functions
     )
 
 

@@ -1,6 +1,6 @@
 """Gradient clipping that is off, in the wrong place, or without effect.
 
-**What it does.** Reports limits that turn clipping off, clipping before `unscale_`, and limits that never reach the
+**What it does.** Reports limits that turn clipping off, in files, commands and the defaults of arguments, clipping before `unscale_`, and limits that never reach the
 engine that trains.
 
 **Why is this bad.** One step with a gradient of 1e4 times the usual size ruins a half-precision run. `-1` means "off"

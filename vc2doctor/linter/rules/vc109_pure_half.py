@@ -1,7 +1,7 @@
 """Trainable parameters in pure half precision under a plain optimizer.
 
 **What it does.** Reports models that are cast to half precision as a whole and then trained, adapters that take the
-dtype of a half-precision base, and conversions of weights in place.
+dtype of a half-precision base, modules of such a base that peft trains as copies, and conversions of weights in place.
 
 **Why is this bad.** In pure bfloat16 an update smaller than 1/256 of the weight is rounded away: after 10 AdamW steps
 at a learning rate of 1e-5, 85 % of the weights had not moved (float32: 0.001 %, measured). In pure float16 AdamW's eps
