@@ -1,8 +1,8 @@
 """Loss scaling that contradicts the dtype.
 
 **What it does.** Reports scalers over bfloat16 or over float16 weights that are trained as a whole, float16 without a
-scaler (also where only the base under adapters is float16), and calls of the scaler that are missing or in the wrong order. It judges the places where the scaler is used,
-not its construction.
+scaler (also where only the base under adapters is float16), and calls of the scaler that are missing or in the wrong
+order. It judges the places where the scaler is used, not its construction.
 
 **Why is this bad.** float16 loses small gradients (7 % become zero without scaling, 0 % with it, measured), so it needs
 a scaler. bfloat16 has the exponent of float32 and needs none. A scaler over bfloat16 gradients raises

@@ -1,7 +1,7 @@
 """Gradient clipping that is off, in the wrong place, or without effect.
 
-**What it does.** Reports limits that turn clipping off, in files, commands and the defaults of arguments, clipping before `unscale_`, and limits that never reach the
-engine that trains.
+**What it does.** Reports limits that turn clipping off in files, commands and the defaults of arguments, clipping
+before `unscale_`, and limits that never reach the engine that trains.
 
 **Why is this bad.** One step with a gradient of 1e4 times the usual size ruins a half-precision run. `-1` means "off"
 in many configurations. If it reaches `clip_grad_norm_`, a norm of -1 turns the gradients around ([3, 4] becomes [-0.6,
