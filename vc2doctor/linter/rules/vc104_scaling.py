@@ -151,9 +151,18 @@ def _missing_scaling(facts: Facts, loop: Loop, *, is_certain: bool) -> Iterator[
     regions = [region for region in loop.regions if not region.autocast.is_disabled]
     if not regions or is_scaled(facts, loop):
         return
+    if not is_certain and any(_is_chosen_by_device(region) for region in regions):
+        # float16 is for another kind of device there (MPS): on CUDA the region is bfloat16.
+        return
     for call in loop.backwards:
         if _is_of_plain_loss(call) and facts.values.is_reached(call.place) is not False:
             yield _unscaled_backward(call, regions, is_certain=is_certain)
+
+
+def _is_chosen_by_device(region: Region) -> bool:
+    """Return whether a condition chooses the dtype by the device: ``bfloat16 if device.type == "cuda" else float16``."""
+    dtype = region.autocast.dtype_argument
+    return isinstance(dtype, ast.IfExp) and "device" in ast.unparse(dtype.test)
 
 
 def _unscaled_branch(facts: Facts, loop: Loop) -> Iterator[CodeFinding]:
