@@ -6,6 +6,7 @@ import pytest
 
 from vc2doctor.linter.read.config import UNKNOWN, Config
 from vc2doctor.linter.read.formats.json import read_json
+from vc2doctor.linter.read.formats.markdown import read_commands
 from vc2doctor.linter.read.formats.shell import read_launches
 from vc2doctor.linter.read.formats.yaml import read_yaml
 from vc2doctor.linter.read.module import Module, module_of
@@ -176,3 +177,34 @@ def test_list_of_defaults_of_hydra_names_the_files_that_are_composed() -> None:
 @pytest.mark.parametrize("text", ["python 'unclosed.py --bf16", "\\", "python", "make train.py", "a b\\\n"])
 def test_odd_scripts_raise_nothing(text: str) -> None:
     read_launches("run.sh", text)
+
+
+README = """\
+# Train
+
+Set the flags as you need them:
+
+~~~console
+$ torchrun --nproc_per_node 2 train.py --fp16 True
+    --max_grad_norm 1.0
+~~~
+
+```python
+python other.py
+```
+
+python third.py
+"""
+
+
+def test_command_in_a_block_of_a_document_is_a_launch_and_a_forgotten_backslash_does_not_end_it() -> None:
+    (launch,) = read_commands("README.md", README)
+    assert (launch.program, launch.line, launch.is_documented) == ("train.py", 6, True)
+    assert launch.flags["--max_grad_norm"].value == "1.0"
+
+
+def test_assignment_to_a_tree_of_settings_is_a_key() -> None:
+    config = read_python(
+        module("from defaults import _C as cfg\ncfg.SOLVER.LR = 1e-3\ncfg.SOLVER.AMP.ENABLED = True\n")
+    )
+    assert entries(config) == {"SOLVER.LR": (1e-3, 2), "SOLVER.AMP.ENABLED": (True, 3)}

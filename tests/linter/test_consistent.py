@@ -71,3 +71,13 @@ def test_model_that_is_known_to_overflow_stays_an_error(tmp_path: Path) -> None:
     assert Severity.ERROR in places
     assert diagnoses == [Severity.ERROR]
     assert "its model overflows float16" in titles[0]
+
+
+def test_run_of_another_family_does_not_make_the_code_of_a_consistent_program_wrong(tmp_path: Path) -> None:
+    for name, model in (("opt", "facebook/opt-1.3b"), ("mistral", "mistralai/Mistral-7B-v0.1")):
+        text = f"model:\n  llama_model: {model}\nrun:\n  amp: true\n"
+        (tmp_path / f"{name}.yaml").write_text(text, encoding="utf-8")
+    severities(tmp_path, load=ADAPTERS.format("some/model"))
+    found = apply_rules(LintTask(paths=(tmp_path,))).findings
+    by_file = {finding.file: finding.severity for finding in found if finding.cause == "float16"}
+    assert by_file == {"mistral.yaml": Severity.ERROR, "train.py": Severity.NOTE}

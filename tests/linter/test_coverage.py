@@ -31,8 +31,16 @@ def not_understood(found: Coverage) -> list[tuple[str, str, int | None]]:
 
 def test_files_are_counted_by_kind(tmp_path: Path) -> None:
     found = coverage(tmp_path, a_py=TRAINING_CODE, b_py="x = 1\n", c_yaml="fp16: true\n", run_sh="python a.py\n")
-    assert found.files.model_dump() == {"python": 2, "notebooks": 0, "configurations": 1, "scripts": 1}
+    assert found.files.model_dump() == {"python": 2, "notebooks": 0, "configurations": 1, "scripts": 1, "documents": 0}
     assert len(found.rules) > 1
+
+
+def test_document_counts_only_if_it_shows_a_command_that_starts_training(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("Run it:\n\n```bash\npython a.py --fp16\n```\n", encoding="utf-8")
+    (tmp_path / "NOTES.md").write_text("# Notes\n\n```\nls\n```\n", encoding="utf-8")
+    found = coverage(tmp_path, a_py=TRAINING_CODE)
+    assert found.files.documents == 1
+    assert [(each.path, each.line) for each in found.programs if each.kind == "launch"] == [("README.md", 4)]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,8 @@ from vc2doctor.linter.analyse.resolve import Unit
 from vc2doctor.linter.model import CodeFinding
 
 _ADAPTER_CALLS = ("get_peft_model", "inject_adapter_in_model")
+_OF_ONE_RUN = ("config", "launch")
+"""The roles of places that say something about one run, and not about every program that imports the code."""
 
 
 def is_scaled_float16(facts: Facts, unit: Unit) -> bool:
@@ -36,7 +38,8 @@ def is_scaled_float16(facts: Facts, unit: Unit) -> bool:
 def with_severities(facts: Facts, findings: Iterable[CodeFinding]) -> Iterator[CodeFinding]:
     """Yield the findings; the float16 places of consistent units are notes.
 
-    They keep their severities where one of them is an error, which means that the model is known to overflow.
+    They keep their severities where code among them is an error, which means that the model is known to overflow. An
+    error at a configuration or a command is about the runs that use it: it stays, and the code is right in other runs.
     """
     by_folder: dict[str, list[CodeFinding]] = defaultdict(list)
     for finding in findings:
@@ -46,7 +49,8 @@ def with_severities(facts: Facts, findings: Iterable[CodeFinding]) -> Iterator[C
             yield finding
     for folder, places in by_folder.items():
         unit = facts.code.units.get(folder)
-        overflows = any(place.severity is Severity.ERROR for place in places)
+        overflows = any(place.severity is Severity.ERROR and place.role not in _OF_ONE_RUN for place in places)
         is_consistent = unit is not None and not overflows and is_scaled_float16(facts, unit)
         for place in places:
-            yield place.model_copy(update={"severity": Severity.NOTE}) if is_consistent else place
+            is_right = is_consistent and place.severity is not Severity.ERROR
+            yield place.model_copy(update={"severity": Severity.NOTE}) if is_right else place

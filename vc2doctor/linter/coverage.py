@@ -27,6 +27,7 @@ def coverage_of(facts: Facts, rules: frozenset[str]) -> Coverage:
             notebooks=files.kinds.get("notebook", 0),
             configurations=files.kinds.get("configuration", 0),
             scripts=files.kinds.get("script", 0),
+            documents=files.kinds.get("document", 0),
         ),
         rules=tuple(sorted(rules)),
         programs=programs,

@@ -215,6 +215,8 @@ class FileCounts(Data):
     notebooks: int = 0
     configurations: int = 0
     scripts: int = 0
+    documents: int = 0
+    """Documents that show commands: a README with the command that starts training."""
 
 
 class Program(Data):

@@ -11,6 +11,7 @@ from vc2doctor.linter.analyse.loss_scaling import scale_calls, scalers_of
 from vc2doctor.linter.analyse.runs import Run
 from vc2doctor.linter.analyse.trainer_calls import ARGUMENTS_CLASSES
 from vc2doctor.linter.model import CodePlace
+from vc2doctor.linter.read.config import Launch
 from vc2doctor.linter.read.module import Call, Module
 
 _ENGINE = re.compile(r"^[^#\n]*(deepspeed|fsdp|FullyShardedDataParallel)", re.MULTILINE | re.IGNORECASE)
@@ -69,6 +70,10 @@ def _of_runs(facts: Facts, module: Module) -> Asked:
     settings = [setting for run in _runs_of(facts, module) for setting in run.precisions]
     has_engine = names_engine(facts, module)
     if not settings:
+        silent = _silent_launch(facts, module)
+        if silent is not None:
+            why = f"{silent.script}:{silent.line} asks for no precision, so the trainer computes without autocast"
+            return Asked(scales_float16=False, bf16=False, has_engine=has_engine, why=why)
         return Asked(scales_float16=None, bf16=None, has_engine=has_engine, why="")
     asking = [setting for setting in settings if setting.value == "fp16"]
     bf16 = any(setting.value == "bf16" for setting in settings)
@@ -79,6 +84,23 @@ def _of_runs(facts: Facts, module: Module) -> Asked:
 def _runs_of(facts: Facts, module: Module) -> list[Run]:
     unit = facts.code.unit_of(module)
     return [run for run in facts.runs.of(unit) if run.launch is not None and module in run.modules]
+
+
+def _silent_launch(facts: Facts, module: Module) -> Launch | None:
+    """Return the command that trains with a module, if none of these commands says anything about precision.
+
+    accelerate can have a precision in a file of the user, and a command without a folder for its output is cut short.
+    """
+    launches = [run.launch for run in _runs_of(facts, module) if run.launch is not None]
+    training = [launch for launch in launches if "--output_dir" in launch.flags and "--do_predict" not in launch.flags]
+    return None if not training or any(_says_more(launch) for launch in training) else training[0]
+
+
+def _says_more(launch: Launch) -> bool:
+    """Return whether a command can get a precision from a flag, from accelerate or from a file of arguments."""
+    values = {flag.value for flag in launch.flags.values()}
+    has_file = any(path not in values for path in launch.config_paths)
+    return launch.launcher == "accelerate" or has_file or bool({"--fp16", "--bf16"} & set(launch.flags))
 
 
 def names_engine(facts: Facts, module: Module) -> bool:

@@ -9,8 +9,13 @@ from functools import cached_property
 from vc2doctor.linter.analyse.autocast import AutocastFacts, Region
 from vc2doctor.linter.analyse.resolve import CodeFacts, Unit
 from vc2doctor.linter.analyse.stage import Stage, Stages, is_inference_name
-from vc2doctor.linter.read.module import Call, Function, Place
+from vc2doctor.linter.read.module import Call, Function, Place, root_name
 
+BACKWARD_AND_STEP = frozenset({"model_backward_and_update"})
+"""Methods of a library's trainer that run a backward pass and a step, without loss scaling and without clipping.
+
+https://github.com/KaiyangZhou/Dassl.pytorch/blob/master/dassl/engine/trainer.py
+"""
 MAX_CALLEE_DEPTH = 3
 """Functions called by functions that a loop calls, and so on."""
 
@@ -99,13 +104,19 @@ class LoopFacts:
         backwards: dict[Function, list[Call]] = defaultdict(list)
         for module in self.code.files.modules.values():
             for call in module.calls:
-                if call.name == "backward" and _is_backward_pass(call):
+                if (call.name == "backward" and _is_backward_pass(call)) or _is_backward_and_step(call):
                     backwards[call.place.function].append(call)
         return backwards
 
     def of(self, unit: Unit) -> list[Loop]:
         """Return the loops of a unit."""
         return [loop for loop in self.all if self.code.unit_of(loop.function.module) is unit]
+
+
+def _is_backward_and_step(call: Call) -> bool:
+    """Return whether a method that the project's class inherits runs the backward pass and the step of a loss."""
+    is_of_self = isinstance(call.node.func, ast.Attribute) and root_name(call.node.func) == "self"
+    return is_of_self and call.name in BACKWARD_AND_STEP and call.place.function.name != call.name
 
 
 def _is_backward_pass(call: Call) -> bool:

@@ -30,7 +30,8 @@ def file_of_launch(launch: Launch, path: str, known: Collection[str]) -> str | N
 def program_of_launch(launch: Launch, known: Collection[str]) -> str | None:
     """Return the file of the program that a command starts, or ``None``."""
     folders = tuple(_after_cd(launch)) or folders_above(launch.script)
-    return _first_known(launch.program, folders, launch.script.rpartition("/")[0], known)
+    script_folder = launch.script.rpartition("/")[0]
+    return _first_known(launch.program, (*folders, *_folder_of_program(launch, known)), script_folder, known)
 
 
 def folders_above(name: str) -> tuple[str, ...]:
@@ -41,9 +42,19 @@ def folders_above(name: str) -> tuple[str, ...]:
 
 def _working_folders(launch: Launch, known: Collection[str]) -> tuple[str, ...]:
     folders = tuple(_after_cd(launch)) or folders_above(launch.script)
+    folders = (*folders, *_folder_of_program(launch, known))
     script_folder = launch.script.rpartition("/")[0]
     with_program = [folder for folder in folders if _first_known(launch.program, (folder,), script_folder, known)]
     return tuple(with_program) or folders
+
+
+def _folder_of_program(launch: Launch, known: Collection[str]) -> tuple[str, ...]:
+    """Return the only folder that has the program of a command in a document, which seldom names its folder."""
+    if not launch.is_documented or launch.folder is not None:
+        return ()
+    ending = f"/{normpath(launch.program)}"
+    folders = [name.removesuffix(ending) for name in known if name.endswith(ending)]
+    return tuple(folders) if len(folders) == 1 else ()
 
 
 def _after_cd(launch: Launch) -> Iterator[str]:

@@ -36,8 +36,9 @@ _WEAK_PATH_WORDS = {
 _INFERENCE_FUNCTION_WORDS = {
     *("generate", "generation", "predict", "prediction", "infer", "inference", "evaluate", "evaluation", "eval"),
     *("test", "validate", "validation", "valid", "val", "answer", "demo", "sample", "chat", "decode", "rollout"),
-    *("rank", "caption"),
+    *("rank", "caption", "merge", "remerge", "export"),
 }
+_TRAINING_FUNCTION_WORDS = {"train", "training", "trainval", "target", "targets", "loss", "losses"}
 _TRAINER_CALLS = re.compile(
     r"^(\w*Trainer|\w*TrainingArguments|SFTConfig|DPOConfig|get_peft_model|prepare_model_for_\w+_training)$"
 )
@@ -58,8 +59,11 @@ def is_inference_path(name: str) -> bool:
 
 
 def is_inference_name(name: str) -> bool:
-    """Return whether the name of a function says that it generates, evaluates or tests."""
-    return bool(words(name) & _INFERENCE_FUNCTION_WORDS) and not words(name) & {"train", "training"}
+    """Return whether the name of a function says that it generates, evaluates or tests.
+
+    A name that says "train", "target" or "loss" as well is that of a part of a training step.
+    """
+    return bool(words(name) & _INFERENCE_FUNCTION_WORDS) and not words(name) & _TRAINING_FUNCTION_WORDS
 
 
 def is_without_gradients(place: Place) -> bool:
@@ -80,6 +84,7 @@ class Stages:
     def __init__(self, code: CodeFacts) -> None:
         self._code = code
         self._trains: dict[Class | Module, bool] = {}
+        self._takes_losses: dict[Function, bool] = {}
 
     def of(self, place: Place) -> Stage:
         """Return what the code at ``place`` does."""
@@ -93,7 +98,7 @@ class Stages:
             # The training code beside a torch module without a loss does not tell whether that module is trained.
             is_training_class = self.module_trains(module) and not is_torch_module(self._code, cls)
             return Stage.TRAINS if is_training_class else Stage.UNKNOWN
-        if self.module_trains(module):
+        if self.module_trains(module) or self._takes_loss(place.function):
             return Stage.TRAINS
         return Stage.INFERS if _runs_inference(module) else Stage.UNKNOWN
 
@@ -111,6 +116,14 @@ class Stages:
             methods = [method for related in self._code.related_classes(cls) for method in related.methods.values()]
             answer = any(_computes_loss(method) for method in methods if _TRAINING_METHODS.match(method.name))
             self._trains[cls] = answer
+        return answer
+
+    def _takes_loss(self, function: Function) -> bool:
+        """Return whether a function itself calls a loss function of torch, as a part of a training step does."""
+        answer = self._takes_losses.get(function)
+        if answer is None:
+            calls = function.module.calls_in(function) if function.name else ()
+            answer = self._takes_losses[function] = any(_is_torch_loss(call) for call in calls)
         return answer
 
     def module_trains(self, module: Module) -> bool:
@@ -137,9 +150,17 @@ def _computes_loss(function: Function) -> bool:
                 return True
             case ast.Attribute(attr="cross_entropy") | ast.keyword(arg="labels"):
                 return True
+            case ast.Subscript(slice=ast.Constant(value=str(name))) if "loss" in name.lower():
+                # `return batch["loss"]`: a part of the class has written it there.
+                return True
             case ast.keyword(arg=str(name)) | ast.arg(arg=name) if "loss" in name.lower():
                 return True
     return False
+
+
+def _is_torch_loss(call: Call) -> bool:
+    dotted = call.place.module.dotted(call.node.func)
+    return dotted.startswith("torch.nn.functional.") and call.name.endswith(("_loss", "cross_entropy"))
 
 
 def _is_training_call(call: Call) -> bool:

@@ -286,8 +286,9 @@ class Values:
         if not declared:
             return set()
         values: set[Value] = set()
-        given = [launch.flags.get(f"--{name}") for launch in unit.launches]
-        for flag in given:
+        given = [launch.flags.get(f"--{name}") for launch in unit.launches if not launch.is_documented]
+        shown = [launch.flags.get(f"--{name}") for launch in unit.launches if launch.is_documented]
+        for flag in (*given, *shown):
             values |= {of_flag(flag)} if flag is not None else set()
         if None in given or not given:
             for argument in declared:

@@ -25,6 +25,7 @@ _FROZEN_WORDS = {
     *("inference", "unwrapped", "old"),
 }
 
+_QUANTIZING_ARGUMENTS = ("quantization_config", "load_in_8bit", "load_in_4bit")
 Quantization = Literal["8bit", "4bit", "other"]
 
 
@@ -132,7 +133,7 @@ class WeightFacts:
                 return quantization
         config = call.argument("quantization_config")
         if config is None:
-            return None
+            return "other" if _may_get_quantization(call) else None
         text = ast.unparse(config)
         if isinstance(config, ast.Name):
             assigned = call.place.function.names.get(config.id, [])
@@ -172,6 +173,21 @@ class WeightFacts:
             for load in self.loads
             if load.stage is Stage.TRAINS and load.quantized is None and self.code.unit_of(load.place.module) is unit
         ]
+
+
+def _may_get_quantization(call: Call) -> bool:
+    """Return whether a dictionary that a call gets as ``**kwargs`` can hold a quantization."""
+    names = tuple(
+        keyword.value.id
+        for keyword in call.node.keywords
+        if keyword.arg is None and isinstance(keyword.value, ast.Name)
+    )
+    texts = (
+        ast.unparse(place.statement)
+        for place in call.place.module.statements
+        if place.function is call.place.function and isinstance(place.statement, ast.Assign)
+    )
+    return any(text.startswith(names) and any(word in text for word in _QUANTIZING_ARGUMENTS) for text in texts)
 
 
 def _family_of_load(call: Call) -> Family | None:

@@ -1,18 +1,25 @@
 """Gradient clipping in configurations: keys whose limit turns clipping off."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from vc2doctor.findings import Severity
 from vc2doctor.linter import build
+from vc2doctor.linter.analyse.autocast import HALF_DTYPES
 from vc2doctor.linter.analyse.entry_points import launch_uses
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.resolve import Unit
-from vc2doctor.linter.analyse.stage import is_inference_path
+from vc2doctor.linter.analyse.stage import Stage, is_inference_path
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.config import Config, ConfigEntry
+from vc2doctor.linter.read.module import Module
 
-CLIPPING_KEYS = ("max_grad_norm", "clip_grad", "grad_clip", "gradient_clip_val", "gradient_clipping", "clip_grad_norm")
+CLIPPING_KEYS = (
+    *("max_grad_norm", "clip_grad", "grad_clip", "gradient_clip_val", "gradient_clipping", "clip_grad_norm"),
+    *("clip_max_norm", "grad_clip_norm", "grad_norm_clip", "clip_gradient", "gradient_clip", "clip_grad_value"),
+)
+MIN_ARGUMENTS = 3
+"""Keys that a file and the arguments of a program have in common by chance are fewer."""
 CLIPPING_URL = "https://docs.pytorch.org/docs/stable/generated/torch.nn.utils.clip_grad_norm_.html"
 
 NEGATIVE_LIMIT = (
@@ -31,9 +38,12 @@ def limits_that_are_off(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
     for config in unit.configs:
         settings = facts.runs.settings_of(config)
         is_of_launcher = settings is not None and settings.clipping is not None
-        if _trains_in_half(config) and not is_inference_path(config.name) and not is_of_launcher:
+        is_own = is_of_arguments(unit, config)
+        in_half = _trains_in_half(config) or (is_own and has_half_region(facts, unit.modules))
+        if in_half and not is_inference_path(config.name) and not is_of_launcher:
             for entry in config.entries:
-                is_limit = entry.last_key in CLIPPING_KEYS and (is_off(entry.value) or _is_null(config, entry))
+                is_null = entry.value is None and config.kind != "python" and (config.read_by == "code" or is_own)
+                is_limit = entry.last_key.lower() in CLIPPING_KEYS and (is_off(entry.value) or is_null)
                 if is_limit and not _is_overridden(unit, config, entry):
                     copies[entry.key, repr(entry.value)].append((config, entry))
     for (key, value), entries in copies.items():
@@ -56,19 +66,35 @@ def _finding(key: str, value: str, entries: list[tuple[Config, ConfigEntry]]) ->
     )
 
 
-def _is_null(config: Config, entry: ConfigEntry) -> bool:
-    """Return whether a file of the project's own gives ``null`` as a limit: the code then clips nothing."""
-    return entry.value is None and config.read_by == "code" and config.kind != "python"
+def is_of_arguments(unit: Unit, config: Config) -> bool:
+    """Return whether the keys of a file are arguments that the code of a unit declares, so that the code reads it."""
+    keys = {entry.last_key for entry in config.entries}
+    declared = keys & set(unit.arguments)
+    return len(declared) >= MIN_ARGUMENTS and len(declared) * 2 >= len(keys)
+
+
+def has_half_region(facts: Facts, modules: Iterable[Module]) -> bool:
+    """Return whether training code in one of some modules computes in a half precision, or can."""
+    chosen = set(modules)
+    return any(
+        region.place.module in chosen
+        and region.stage is Stage.TRAINS
+        and region.dtypes & HALF_DTYPES
+        and not region.autocast.is_disabled
+        and facts.values.is_reached(region.place) is not False
+        for region in facts.autocast.regions
+    )
 
 
 def _is_overridden(unit: Unit, config: Config, entry: ConfigEntry) -> bool:
     """Return whether every launch with this configuration sets a positive limit: ``optimizer.max_grad_norm 5``."""
     launches = [launch for launch in unit.launches if launch_uses(launch, config)]
     flags = [launch.flags.get(entry.key) for launch in launches]
-    return bool(flags) and all(flag is not None and _is_positive(flag.value) for flag in flags)
+    return bool(flags) and all(flag is not None and is_positive(flag.value) for flag in flags)
 
 
-def _is_positive(text: str | None) -> bool:
+def is_positive(text: str | None) -> bool:
+    """Return whether the text of a flag is a number above zero."""
     try:
         return text is not None and float(text) > 0
     except ValueError:

@@ -8,7 +8,7 @@ from vc2doctor.linter import build
 from vc2doctor.linter.analyse.autocast import HALF_DTYPES
 from vc2doctor.linter.analyse.dtypes import FLOAT16, Value
 from vc2doctor.linter.analyse.facts import Facts
-from vc2doctor.linter.analyse.loops import Loop
+from vc2doctor.linter.analyse.loops import BACKWARD_AND_STEP, Loop
 from vc2doctor.linter.analyse.loss_scaling import scale_calls
 from vc2doctor.linter.analyse.precision_branches import float16_branch
 from vc2doctor.linter.detectors.clipping_keys import CLIPPING_URL, is_off
@@ -19,6 +19,7 @@ _CLIPPING_CALLS = {
     *("clip_grad_norm_", "clip_grad_value_", "clip_gradients", "clip_grad_norm", "clip_grads", "dispatch_clip_grad"),
 }
 _TORCH_CLIPPING_CALLS = ("clip_grad_norm_", "clip_grad_value_")
+_STEPS = frozenset({"step", "update", "zero_grad"}) | BACKWARD_AND_STEP
 _CLIPPING_WORDS = ("clip_grad", "max_norm", "grad_clip")
 _ENGINES = ("accelerator", "fabric", "model", "model_engine")
 """Objects whose clipping methods unscale the gradients first."""
@@ -187,7 +188,7 @@ def _are_in_exclusive_branches(call: Call, other: Call) -> bool:
 
 def _missing_clipping(loop: Loop, calls: list[Call]) -> CodeFinding:
     first = loop.backwards[0]
-    steps = (call.node.end_lineno or 0 for call in calls if call.name in ("step", "update", "zero_grad"))
+    steps = (call.node.end_lineno or 0 for call in calls if call.name in _STEPS)
     last_line = max(steps, default=first.node.lineno)
     finding = build.at_node(
         loop.function.module,
@@ -199,20 +200,34 @@ def _missing_clipping(loop: Loop, calls: list[Call]) -> CodeFinding:
         url=CLIPPING_URL,
     )
     # The finding spans the lines from the backward pass to the step: the clipping is missing between them.
-    return finding.model_copy(update={"end_line": max(finding.end_line or 0, last_line)})
+    # A step in another method of the class is the other end.
+    also = tuple(build.place_of(step.place.module, step.node) for step in _steps_of_class(loop))
+    return finding.model_copy(update={"end_line": max(finding.end_line or 0, last_line), "also": also})
 
 
 def _steps_optimizer(calls: list[Call]) -> bool:
-    return any(call.name == "step" and "optim" in ast.unparse(call.node).lower() for call in calls)
+    return any(_is_step(call) for call in calls)
+
+
+def _is_step(call: Call) -> bool:
+    is_of_optimizer = call.name == "step" and "optim" in ast.unparse(call.node).lower()
+    return is_of_optimizer or call.name in BACKWARD_AND_STEP
 
 
 def _class_steps(loop: Loop) -> bool:
     """Return whether another method of the loop's class steps the optimizer, and none of them clips."""
     cls = loop.function.cls
-    if cls is None:
-        return False
-    calls = [call for method in cls.methods.values() for call in method.module.calls_in(method)]
+    calls = [call for method in cls.methods.values() for call in method.module.calls_in(method)] if cls else []
     return _steps_optimizer(calls) and not any(call.name in _CLIPPING_CALLS for call in calls)
+
+
+def _steps_of_class(loop: Loop) -> list[Call]:
+    """Return the steps of the optimizer in the other methods of the loop's class, if the loop itself has none."""
+    cls, module = loop.function.cls, loop.function.module
+    if cls is None or _steps_optimizer(module.calls_in(loop.function)):
+        return []
+    others = (method for method in cls.methods.values() if method is not loop.function)
+    return [call for method in others for call in method.module.calls_in(method) if _is_step(call)]
 
 
 def _is_in_half(facts: Facts, loop: Loop) -> bool:

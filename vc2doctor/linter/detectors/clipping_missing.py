@@ -12,6 +12,7 @@ from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.resolve import Unit
 from vc2doctor.linter.analyse.runs import Run
 from vc2doctor.linter.analyse.stage import is_inference_path
+from vc2doctor.linter.analyse.trainer_calls import is_of_lightning, settings_of_call
 from vc2doctor.linter.detectors.clipping_keys import CLIPPING_URL, is_off
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.arguments import arguments_of
@@ -20,6 +21,10 @@ from vc2doctor.linter.read.run_settings import HALF, RunSettings
 
 _PPO_WITHOUT_LIMIT = SpecifierSet("<0.12")
 """Releases of trl whose ``PPOConfig.max_grad_norm`` is ``None`` by default (read in the wheels of 0.5.0 and 0.11.4)."""
+_OLD_PPO_ARGUMENTS = frozenset(
+    {"steps", "model_name", "log_with", "init_kl_coef", "adap_kl_ctrl", "ppo_epochs", "optimize_cuda_cache"}
+)
+"""Arguments of ``PPOConfig`` that only those releases take (read in the wheels of 0.11.4 and 0.12.0)."""
 _LIGHTNING_URL = "https://lightning.ai/docs/pytorch/stable/advanced/training_tricks.html#gradient-clipping"
 _PPO_URL = "https://huggingface.co/docs/trl/v0.11.4/en/trainer#trl.PPOConfig"
 
@@ -34,6 +39,27 @@ def clipping_never_asked(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
             if any(base.endswith("TrainingArguments") for base in facts.code.base_names(cls)):
                 yield from _default_that_is_off(facts, cls)
     yield from _of_runs(facts, unit)
+    for call in unit.calls.get("Trainer", []):
+        yield from _limit_in_one_branch(facts, call)
+
+
+def _limit_in_one_branch(facts: Facts, call: Call) -> Iterator[CodeFinding]:
+    """Yield the limit of a Lightning trainer that a condition takes away: ``None if args.use_fsdp else 1.0``."""
+    limit, settings = call.argument("gradient_clip_val"), settings_of_call(facts.values, call)
+    if settings is None or settings.precision not in HALF or not isinstance(limit, ast.IfExp):
+        return
+    branches = [branch for branch in (limit.body, limit.orelse) if isinstance(branch, ast.Constant)]
+    if is_of_lightning(call) and any(branch.value is None or is_off(branch.value) for branch in branches):
+        yield build.at_node(
+            call.place.module,
+            limit,
+            "VC105",
+            Severity.NOTE,
+            f"gradient_clip_val is {build.code(limit)}: in one case nothing is clipped, in half precision",
+            evidence=(settings.precisions[0].place,),
+            remedy="Give a limit in both cases, or clip in configure_gradient_clipping.",
+            url=_LIGHTNING_URL,
+        )
 
 
 def _of_runs(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
@@ -104,8 +130,11 @@ def _is_old_ppo(facts: Facts, unit: Unit, call: Call) -> bool:
     if any(keyword.arg is None for keyword in call.node.keywords):
         return False
     version = facts.code.version(unit, "trl")
+    if version is None:
+        # Without a pin the arguments of the call tell for which release it was written.
+        return any(keyword.arg in _OLD_PPO_ARGUMENTS for keyword in call.node.keywords)
     try:
-        return version is not None and Version(version) in _PPO_WITHOUT_LIMIT
+        return Version(version) in _PPO_WITHOUT_LIMIT
     except InvalidVersion:
         return False
 

@@ -13,9 +13,13 @@ from vc2doctor.linter.detectors.clipping_keys import CLIPPING_URL, NEGATIVE_LIMI
 from vc2doctor.linter.knowledge.deepspeed_releases import meant_top_key
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.config import Config
+from vc2doctor.linter.read.launchers.deepspeed import BLOCKS
 from vc2doctor.linter.read.run_settings import Setting
 
 _ENGINE_URL = "https://www.deepspeed.ai/docs/config-json/#gradient-clipping"
+_ENGINE_DEFAULT = (
+    'transformers and accelerate fill only values that are "auto"; DeepSpeed\'s own default is 0, which is off'
+)
 DEFAULT_OF_TRAINER = 1.0
 """``TrainingArguments.max_grad_norm``: https://huggingface.co/docs/transformers/main_classes/trainer"""
 MAX_EVIDENCE = 3
@@ -35,6 +39,35 @@ def clipping_of_runs(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
     yield from (_limit_is_off(limit) for limit in limits.values())
     for runs in by_file.values():
         yield from _of_engine(runs)
+    for config in unit.configs:
+        if config.name not in by_file and _is_half_without_limit(facts, config):
+            yield _no_limit_if_used(config)
+
+
+def _is_half_without_limit(facts: Facts, config: Config) -> bool:
+    """Return whether a DeepSpeed file of a trainer can turn a half precision on, and has no limit."""
+    settings = facts.runs.settings_of(config)
+    if settings is None or settings.launcher != "deepspeed" or is_inference_path(config.name):
+        return False
+    in_half = any(config.get(f"{block}.enabled") in (True, "auto") for block in BLOCKS)
+    # Only transformers and accelerate fill "auto"; a program of its own can clip by itself.
+    is_of_trainer = any(entry.value == "auto" for entry in config.entries)
+    limits = [each for each in config.entries if meant_top_key(each.key) == "gradient_clipping"]
+    return in_half and is_of_trainer and not limits and config.find("gradient_clipping") is None
+
+
+def _no_limit_if_used(config: Config) -> CodeFinding:
+    return build.at_line(
+        config.name,
+        1,
+        "VC105",
+        Severity.NOTE,
+        "this DeepSpeed file has no gradient_clipping: a run with it clips nothing, whatever its max_grad_norm is",
+        evidence=("no command that could be read names the file by its path", _ENGINE_DEFAULT),
+        remedy='Add "gradient_clipping": "auto".',
+        url=_ENGINE_URL,
+        role="config",
+    )
 
 
 def limit_of(run: Run) -> Setting[float] | None:
@@ -131,7 +164,7 @@ def _no_limit(config: Config, runs: list[Run]) -> CodeFinding:
         f"this DeepSpeed file has no gradient_clipping: {setting} does not reach the engine, and nothing is clipped",
         evidence=(
             *_named_at(runs),
-            'transformers and accelerate fill only values that are "auto"; DeepSpeed\'s own default is 0, which is off',
+            _ENGINE_DEFAULT,
         ),
         remedy='Add "gradient_clipping": "auto".',
         url=_ENGINE_URL,

@@ -143,8 +143,7 @@ def half_bases(facts: Facts) -> Iterator[CodeFinding]:
                 model.cause.module,
                 model.cause.node,
                 "VC101",
-                # Without loss scaling the gradients underflow in the base, whatever its family is.
-                Severity.WARNING if model.asked.scales_float16 is False and severity is Severity.NOTE else severity,
+                severity,
                 f"{subject} cast to float16, and the gradients of its adapters pass through it",
                 evidence=tuple(filter(None, (model.asked.why, model.family.source if model.family else ""))),
                 remedy="Cast to bfloat16 on an Ampere or newer GPU.",

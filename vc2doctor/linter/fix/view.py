@@ -48,7 +48,7 @@ class ProjectView:
     @cached_property
     def script_names(self) -> tuple[str, ...]:
         """The names of all launch scripts."""
-        suffixes = tuple(suffix for each in formats.known() if each.is_script for suffix in each.suffixes)
+        suffixes = tuple(suffix for each in formats.known() if each.kind == "script" for suffix in each.suffixes)
         return tuple(name for name in self.files if name.lower().endswith(suffixes))
 
     @cached_property

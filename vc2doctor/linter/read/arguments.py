@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from vc2doctor.linter.read.module import Call, Class, Function, Module, Place, last_name, root_name
 
-_DEFAULT_TREES = ("cfg", "_C", "_CN", "__C")
+DEFAULT_TREES = ("cfg", "_C", "_CN", "__C")
 """Names that yacs and its users give to the tree of defaults."""
 
 
@@ -18,6 +18,8 @@ class Argument(NamedTuple):
     default: ast.expr
     function: Function
     """The function in which the default is evaluated."""
+    node: ast.expr
+    """The declaration: the call of ``add_argument``, or the expression of the default."""
 
 
 def arguments_of(module: Module) -> Iterator[Argument]:
@@ -33,7 +35,7 @@ def arguments_of(module: Module) -> Iterator[Argument]:
         if any(last_name(decorator) == "config" for decorator in function.decorators):
             # sacred makes keys of the local names of such a function.
             for name, assigned in function.names.items():
-                yield from (Argument(name, value, function) for value, _ in assigned)
+                yield from (Argument(name, value, function, value) for value, _ in assigned)
 
 
 def _of_argparse(call: Call) -> Iterator[Argument]:
@@ -47,7 +49,7 @@ def _of_argparse(call: Call) -> Iterator[Argument]:
     by_action = {"store_true": ast.Constant(value=False), "store_false": ast.Constant(value=True)}
     default = call.argument("default") or by_action.get(str(kind), ast.Constant(value=None))
     for name in names[:1]:
-        yield Argument(name.replace("-", "_"), default, call.place.function)
+        yield Argument(name.replace("-", "_"), default, call.place.function, call.node)
 
 
 def _of_assignment(place: Place) -> Iterator[Argument]:
@@ -56,8 +58,8 @@ def _of_assignment(place: Place) -> Iterator[Argument]:
     if not isinstance(statement, ast.Assign) or not isinstance(statement.value, ast.Constant):
         return
     target = statement.targets[0]
-    if isinstance(target, ast.Attribute) and root_name(target) in _DEFAULT_TREES:
-        yield Argument(target.attr, statement.value, place.function)
+    if isinstance(target, ast.Attribute) and root_name(target) in DEFAULT_TREES:
+        yield Argument(target.attr, statement.value, place.function, statement.value)
 
 
 def _of_fields(cls: Class) -> Iterator[Argument]:
@@ -68,7 +70,7 @@ def _of_fields(cls: Class) -> Iterator[Argument]:
         if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
             default = _default_of_field(statement.value)
             if default is not None:
-                yield Argument(statement.target.id, default, cls.module.level)
+                yield Argument(statement.target.id, default, cls.module.level, default)
 
 
 def _default_of_field(value: ast.expr | None) -> ast.expr | None:

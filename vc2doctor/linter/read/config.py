@@ -106,6 +106,8 @@ class Launch:
     """Those of ``flags`` that stand before the program, and so are the launcher's own."""
     folder: str | None = None
     """The argument of the ``cd`` before the command, as it is written; ``None``: there is none."""
+    is_documented: bool = False
+    """Whether a document shows the command: people run it with changes, so its flags are some of several."""
     cut_line: int | None = None
     """The line of a comment that ends the command, although lines with flags follow; ``None``: there is none."""
 

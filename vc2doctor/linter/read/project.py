@@ -44,7 +44,7 @@ MAX_ROUNDS = 4
 """How often further files are read because code that was read imports them or inherits from their classes."""
 
 
-FileKind = Literal["python", "notebook", "configuration", "script"]
+FileKind = Literal["python", "notebook", "configuration", "script", "document"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +182,9 @@ class _ProjectReader:
         if framework is not None:
             self.leave_out([file], f"is written for {framework}")
             return
+        if kind == "document":
+            self._read_document(file.name, decode(data))
+            return
         self.count += 1
         self._kinds[kind] += 1
         if mentions_precision:
@@ -221,6 +224,13 @@ class _ProjectReader:
                 self._unknown_launches.append((name, text.count("\n", 0, match.start(1)) + 1))
         self._configs.extend(reading.configs)
         self._launches.extend(reading.launches)
+
+    def _read_document(self, name: str, text: str) -> None:
+        """Read the commands that a document shows. One that shows none is no part of the code, and is not counted."""
+        launches = formats.read(name, text).launches
+        self._launches.extend(launches)
+        self.count += bool(launches)
+        self._kinds["document"] += bool(launches)
 
     def read_dependencies(self) -> None:
         """Read the files that code which was read imports or inherits from, and then what those need."""
@@ -311,9 +321,7 @@ def _kind_of(name: str) -> FileKind | None:
     lower = name.lower()
     if lower.endswith(discover.CODE_ENDINGS):
         return "notebook" if lower.endswith(".ipynb") else "python"
-    if lower.endswith(formats.config_suffixes()):
-        return "configuration"
-    return "script" if lower.endswith(formats.suffixes()) else None
+    return formats.kind_of(name)
 
 
 def _pins(folder: Path) -> Mapping[str, str]:

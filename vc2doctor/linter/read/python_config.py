@@ -4,8 +4,9 @@ import ast
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from vc2doctor.linter.read.arguments import DEFAULT_TREES
 from vc2doctor.linter.read.config import UNKNOWN, Config, ConfigEntry
-from vc2doctor.linter.read.module import Module, last_name
+from vc2doctor.linter.read.module import Module, last_name, root_name
 
 _ALLOWED_STATEMENTS = (ast.Assign, ast.AnnAssign, ast.Import, ast.ImportFrom, ast.Expr, ast.If)
 _BASES = "read_base"
@@ -34,6 +35,8 @@ def read_python(module: Module) -> Config | None:
             name, value = statement.targets[0].id, statement.value
             entries.extend(_entries(name, value, statement.lineno, constants))
             constants[name] = literal(value)
+        elif isinstance(statement, ast.Assign) and (key := _key_of_tree(statement.targets[0])) is not None:
+            entries.extend(_entries(key, statement.value, statement.lineno, constants))
     # A script at module level has more calls than assignments; a configuration has fewer.
     calls = [
         call
@@ -41,6 +44,12 @@ def read_python(module: Module) -> Config | None:
         if last_name(call.node.func) not in _HARMLESS_CALLS and not isinstance(call.node.func, ast.Call)
     ]
     return Config(module.name, "python", tuple(entries)) if entries and len(calls) <= len(entries) else None
+
+
+def _key_of_tree(target: ast.expr) -> str | None:
+    """Return the key that an assignment to a tree of settings sets: ``SOLVER.LR`` of ``cfg.SOLVER.LR = 1e-3``."""
+    is_key = isinstance(target, ast.Attribute) and root_name(target) in DEFAULT_TREES
+    return ast.unparse(target).partition(".")[2] if is_key else None
 
 
 def _imports_bases(statement: ast.stmt) -> bool:

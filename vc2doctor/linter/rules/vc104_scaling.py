@@ -1,8 +1,8 @@
 """Loss scaling that contradicts the dtype.
 
 **What it does.** Reports scalers over bfloat16 or over float16 weights that are trained as a whole, float16 without a
-scaler, and calls of the scaler that are missing or in the wrong order. It judges the places where the scaler is used,
-not its construction.
+scaler (also where only the base under adapters is float16), and calls of the scaler that are missing or in the wrong
+order. It judges the places where the scaler is used, not its construction.
 
 **Why is this bad.** float16 loses small gradients (7 % become zero without scaling, 0 % with it, measured), so it needs
 a scaler. bfloat16 has the exponent of float32 and needs none. A scaler over bfloat16 gradients raises
@@ -42,7 +42,7 @@ from vc2doctor.linter import build
 from vc2doctor.linter.analyse.autocast import Region, dtype_names
 from vc2doctor.linter.analyse.dtypes import BFLOAT16, FLOAT16
 from vc2doctor.linter.analyse.facts import Facts
-from vc2doctor.linter.analyse.loops import Loop
+from vc2doctor.linter.analyse.loops import BACKWARD_AND_STEP, Loop
 from vc2doctor.linter.analyse.loss_scaling import (
     compute_dtypes,
     is_scaled,
@@ -57,6 +57,7 @@ from vc2doctor.linter.analyse.stage import is_inference_path, words
 from vc2doctor.linter.detectors.scaler_protocol import apex_without_initialize, scaler_protocol
 from vc2doctor.linter.detectors.trained_dtype import scaled_bfloat16
 from vc2doctor.linter.detectors.unprepared import unprepared_optimizers
+from vc2doctor.linter.detectors.unscaled_bases import unscaled_bases
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.config import Config
 from vc2doctor.linter.read.module import Call, last_name, root_name
@@ -82,6 +83,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
         for config in unit.configs:
             yield from _scaling_wrapper(config)
     yield from scaled_bfloat16(facts)
+    yield from unscaled_bases(facts)
 
 
 def _scalers_against_dtypes(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
@@ -93,8 +95,8 @@ def _scalers_against_dtypes(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
         if dtypes == {BFLOAT16} and uses:
             for scaler in scalers_of(facts, unit, loop):
                 useless.setdefault(scaler, []).extend(uses)
-        elif dtypes == {FLOAT16} and not uses:
-            yield from _missing_scaling(facts, loop)
+        elif FLOAT16 in dtypes and not uses:
+            yield from _missing_scaling(facts, loop, is_certain=dtypes == {FLOAT16})
     for scaler, uses in useless.items():
         if scaler.enabled != {False} and not scaler_follows_dtype(facts, scaler):
             yield _useless_scaler(facts, scaler, uses)
@@ -144,14 +146,23 @@ def _useless_scaler(facts: Facts, scaler: Scaler, uses: list[Call]) -> CodeFindi
     )
 
 
-def _missing_scaling(facts: Facts, loop: Loop) -> Iterator[CodeFinding]:
+def _missing_scaling(facts: Facts, loop: Loop, *, is_certain: bool) -> Iterator[CodeFinding]:
     """Yield the backward passes of a float16 loop that run on an unscaled loss."""
     regions = [region for region in loop.regions if not region.autocast.is_disabled]
     if not regions or is_scaled(facts, loop):
         return
+    if not is_certain and any(_is_chosen_by_device(region) for region in regions):
+        # float16 is for another kind of device there (MPS): on CUDA the region is bfloat16.
+        return
     for call in loop.backwards:
         if _is_of_plain_loss(call) and facts.values.is_reached(call.place) is not False:
-            yield _unscaled_backward(call, regions[0])
+            yield _unscaled_backward(call, regions, is_certain=is_certain)
+
+
+def _is_chosen_by_device(region: Region) -> bool:
+    """Return whether a condition chooses the dtype by the device: ``bfloat16 if device.type == "cuda" else float16``."""
+    dtype = region.autocast.dtype_argument
+    return isinstance(dtype, ast.IfExp) and "device" in ast.unparse(dtype.test)
 
 
 def _unscaled_branch(facts: Facts, loop: Loop) -> Iterator[CodeFinding]:
@@ -196,20 +207,24 @@ def _forgotten_state(facts: Facts, loop: Loop) -> Iterator[CodeFinding]:
 def _is_of_plain_loss(backward: Call) -> bool:
     """Return whether a backward pass is ``loss.backward()`` and not that of an engine or accelerator."""
     receiver = backward.receiver
+    if backward.name in BACKWARD_AND_STEP:
+        return True
     if backward.node.args or words(root_name(receiver)) & _SCALES_BY_ITSELF:
         return False
     return bool(words(last_name(receiver)) & {"loss", "losses", "total"})
 
 
-def _unscaled_backward(backward: Call, region: Region) -> CodeFinding:
-    location = build.place_of(region.place.module, region.call.node).location
+def _unscaled_backward(backward: Call, regions: list[Region], *, is_certain: bool) -> CodeFinding:
+    region = next((region for region in regions if FLOAT16 in region.dtypes), regions[0])
+    place = build.place_of(region.place.module, region.call.node)
     return build.at_node(
         backward.place.module,
         backward.node,
         "VC104",
-        Severity.ERROR,
-        "the loop computes in float16 without loss scaling: small gradients become zero, and the first overflow makes every trainable tensor NaN",
-        evidence=(f"the forward pass computes in {dtype_names(frozenset([FLOAT16]))}: {location}",),
+        Severity.ERROR if is_certain else Severity.WARNING,
+        f"the loop {'computes' if is_certain else 'can compute'} in float16 without loss scaling: small gradients become zero, and the first overflow makes every trainable tensor NaN",
+        evidence=(f"the forward pass computes in {dtype_names(region.dtypes)}: {place.location}",),
+        also=(place,) if region.place.function is not backward.place.function else (),
         remedy="Compute in bfloat16 (Ampere or newer), or scale: scaler.scale(loss).backward(); scaler.step(optimizer); scaler.update().",
         url=build.AMP_EXAMPLES_URL,
         role="scaler",

@@ -1,7 +1,7 @@
 """Gradient clipping that is off, in the wrong place, or without effect.
 
-**What it does.** Reports limits that turn clipping off, clipping before `unscale_`, and limits that never reach the
-engine that trains.
+**What it does.** Reports limits that turn clipping off in files, commands and the defaults of arguments, clipping
+before `unscale_`, and limits that never reach the engine that trains.
 
 **Why is this bad.** One step with a gradient of 1e4 times the usual size ruins a half-precision run. `-1` means "off"
 in many configurations. If it reaches `clip_grad_norm_`, a norm of -1 turns the gradients around ([3, 4] becomes [-0.6,
@@ -27,8 +27,8 @@ clipping.
 **How to fix.** Set a positive limit where the engine reads it. The doctor never writes the value of the limit, because
 it depends on your model. To keep a line, add `# vc2doctor: ignore[VC105]`.
 
-**Quiet.** No finding where the limit is positive or only a run can tell it, in float32, after `unscale_`, for
-configurations that only evaluate, and for DeepSpeed files that no run names by their path.
+**Quiet.** No finding where the limit is positive or only a run can tell it, in float32, after `unscale_`, and
+for configurations that only evaluate. A DeepSpeed file that no run names by its path is a note.
 
 **References**
 
@@ -39,6 +39,7 @@ configurations that only evaluate, and for DeepSpeed files that no run names by 
 from collections.abc import Iterator
 
 from vc2doctor.linter.analyse.facts import Facts
+from vc2doctor.linter.detectors.clipping_arguments import arguments_that_clip_nothing
 from vc2doctor.linter.detectors.clipping_engines import engines_without_clipping
 from vc2doctor.linter.detectors.clipping_keys import limits_that_are_off
 from vc2doctor.linter.detectors.clipping_loops import clipping_of_loop
@@ -51,6 +52,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
     """Yield gradient clipping that is off, in the wrong place, or without effect."""
     for unit in facts.code.units.values():
         yield from limits_that_are_off(facts, unit)
+        yield from arguments_that_clip_nothing(facts, unit)
         yield from clipping_of_runs(facts, unit)
         yield from clipping_never_asked(facts, unit)
         loops = facts.loops.of(unit)

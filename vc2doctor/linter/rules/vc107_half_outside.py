@@ -1,7 +1,7 @@
 """Half-precision values that leave their region, or a cast to float16 inside `forward`.
 
-**What it does.** Reports results of an autocast region that reach float32 layers outside of it, and casts to float16 in
-`forward` that no condition guards.
+**What it does.** Reports results of an autocast region that reach float32 layers or a criterion outside of it, and casts
+to float16 in `forward` or of a trainer's batch that no condition guards.
 
 **Why is this bad.** An autocast region returns float16 or bfloat16. A float32 layer outside of any region then raises
 "expected scalar type Float but found Half", unless an outer region happens to be on: the code works with `amp: True`
@@ -43,9 +43,17 @@ from vc2doctor.linter import build
 from vc2doctor.linter.analyse.autocast import HALF_DTYPES, Region, WithStatement, dtype_names
 from vc2doctor.linter.analyse.dtypes import FLOAT16
 from vc2doctor.linter.analyse.facts import Facts
-from vc2doctor.linter.analyse.stage import Stage, is_inference_path, is_without_gradients, words
+from vc2doctor.linter.analyse.resolve import Unit
+from vc2doctor.linter.analyse.stage import (
+    Stage,
+    is_inference_name,
+    is_inference_path,
+    is_without_gradients,
+    words,
+)
 from vc2doctor.linter.analyse.weights import Cast
 from vc2doctor.linter.detectors.half_losses import half_losses
+from vc2doctor.linter.detectors.half_outputs import half_outputs
 from vc2doctor.linter.model import CodeFinding, Edit
 from vc2doctor.linter.read.config import UNKNOWN
 from vc2doctor.linter.read.module import Function, Place, last_name, root_name
@@ -73,6 +81,8 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
         if region.stage is Stage.TRAINS and is_in_method and not region.autocast.is_disabled:
             yield from _leaving_values(facts, region)
     yield from half_losses(facts)
+    for loop in facts.loops.all:
+        yield from half_outputs(facts, loop)
     for cast in facts.weights.casts:
         statement = cast.call.place.statement
         if statement not in reported and _is_of_batch(facts, cast):
@@ -148,12 +158,26 @@ def _is_of_batch(facts: Facts, cast: Cast) -> bool:
     """Return whether a training loop casts its batch to float16 in a program that has an option for bfloat16."""
     place = cast.call.place
     is_literal = cast.dtypes == {FLOAT16} and isinstance(cast.receiver, ast.Name) and not cast.is_of_module
-    if not is_literal or place.function not in {loop.function for loop in facts.loops.all}:
+    is_of_loop = place.function in {loop.function for loop in facts.loops.all}
+    if not is_literal or not (is_of_loop or _is_of_trainer(facts, place)):
         return False
     if any(_asks_for_half(condition) for condition, _ in place.conditions) or _is_chosen_by_expression(cast):
         return False
-    arguments = facts.code.unit_of(place.module).arguments
-    return any(name in arguments for name in ("bf16", "use_bf16", "bfloat16"))
+    return _has_bfloat16(facts.code.unit_of(place.module))
+
+
+def _is_of_trainer(facts: Facts, place: Place) -> bool:
+    """Return whether a place is in a method of a class that extends transformers' trainer, other than evaluation."""
+    cls = place.function.cls
+    is_inference = is_without_gradients(place) or is_inference_name(place.function.name)
+    return cls is not None and not is_inference and any(base.endswith("Trainer") for base in facts.code.base_names(cls))
+
+
+def _has_bfloat16(unit: Unit) -> bool:
+    """Return whether a program of a unit can be asked for bfloat16: by an option, a command or an engine's file."""
+    has_option = any(name in unit.arguments for name in ("bf16", "use_bf16", "bfloat16"))
+    in_commands = any(launch.turns_on("--bf16") for launch in unit.launches)
+    return has_option or in_commands or any(config.get("bf16.enabled") is True for config in unit.configs)
 
 
 def _half_batch(cast: Cast) -> CodeFinding:

@@ -1,7 +1,7 @@
 """Trainable parameters in pure half precision under a plain optimizer.
 
 **What it does.** Reports models that are cast to half precision as a whole and then trained, adapters that take the
-dtype of a half-precision base, and conversions of weights in place.
+dtype of a half-precision base, modules of such a base that peft trains as copies, and conversions of weights in place.
 
 **Why is this bad.** In pure bfloat16 an update smaller than 1/256 of the weight is rounded away: after 10 AdamW steps
 at a learning rate of 1e-5, 85 % of the weights had not moved (float32: 0.001 %, measured). In pure float16 AdamW's eps
@@ -44,6 +44,7 @@ from vc2doctor.linter.analyse.stage import Stage, is_inference_path, words
 from vc2doctor.linter.analyse.weights import Cast, Load
 from vc2doctor.linter.detectors.half_layers import half_layers
 from vc2doctor.linter.detectors.trained_dtype import pure_half_models
+from vc2doctor.linter.detectors.trained_heads import trained_heads
 from vc2doctor.linter.knowledge.optimizers import PLAIN_OPTIMIZERS
 from vc2doctor.linter.knowledge.peft_adapters import adapters_follow_base_dtype
 from vc2doctor.linter.model import CodeFinding
@@ -62,6 +63,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
     models = list(pure_half_models(facts))
     yield from models
     yield from half_layers(facts)
+    yield from trained_heads(facts)
     known = {(finding.path, finding.line) for finding in models}
     for cast in facts.weights.casts:
         if _is_trained(cast) and build.span(cast.call.place.module, cast.call.node)[:2] not in known:
@@ -239,15 +241,18 @@ def _freezes_parameters(call: Call) -> bool:
 
 
 def _chooses_float32(function: Function) -> bool:
-    """Return whether a function sets a precision to float32 under a condition: ``if not freeze: precision = "fp32"``."""
-    return any(
-        ("precision" in name or "dtype" in name)
-        and bool(place.conditions)
-        and isinstance(value, ast.Constant)
-        and value.value in ("fp32", "float32")
-        for name, assigned in function.names.items()
-        for value, place in assigned
-    )
+    """Return whether a function sets a precision to float32 under a condition: ``if not freeze: precision = "fp32"``.
+
+    The precision can be an attribute, too: ``self.precision = "fp32"``.
+    """
+    for place in function.module.statements:
+        match place.statement:
+            case ast.Assign(targets=[ast.Name() | ast.Attribute() as target], value=ast.Constant(value=value)):
+                name = last_name(target)
+                is_precision = "precision" in name or "dtype" in name
+                if is_precision and value in ("fp32", "float32") and place.conditions and place.function is function:
+                    return True
+    return False
 
 
 def _half_converter(function: Function) -> CodeFinding:

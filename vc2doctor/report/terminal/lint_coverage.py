@@ -39,7 +39,7 @@ def _files(coverage: Coverage) -> str:
     files = coverage.files
     kinds = (
         *((files.python, "Python file"), (files.notebooks, "notebook")),
-        *((files.configurations, "configuration"), (files.scripts, "script")),
+        *((files.configurations, "configuration"), (files.scripts, "script"), (files.documents, "document")),
     )
     return ", ".join(counted(number, noun) for number, noun in kinds if number) or "no file"
 

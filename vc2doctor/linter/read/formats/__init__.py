@@ -6,7 +6,7 @@ A format is a module with ``FORMAT``. Values are read, never computed: what only
 from collections.abc import Callable
 from functools import lru_cache
 from importlib import import_module
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from vc2doctor.core import discovery
 from vc2doctor.linter.read.config import Config, Launch
@@ -26,8 +26,8 @@ class FileFormat(NamedTuple):
     """The endings of its files, in lower case."""
     read: Callable[[str, str], Reading]
     """Return what a file says, from its name and text; an empty reading where it says nothing about precision."""
-    is_script: bool = False
-    """Whether its files start programs, rather than configure them."""
+    kind: Literal["configuration", "script", "document"] = "configuration"
+    """What its files are for: they configure programs, start them, or show commands to people."""
 
 
 @lru_cache(maxsize=1)
@@ -43,7 +43,12 @@ def suffixes() -> tuple[str, ...]:
 
 def config_suffixes() -> tuple[str, ...]:
     """Return the endings of configuration files, which a launch can pass to a program."""
-    return tuple(suffix for each in known() if not each.is_script for suffix in each.suffixes)
+    return tuple(suffix for each in known() if each.kind == "configuration" for suffix in each.suffixes)
+
+
+def kind_of(name: str) -> Literal["configuration", "script", "document"] | None:
+    """Return what a file is for, by the ending of its name; ``None``: no format reads it."""
+    return next((each.kind for each in known() if name.lower().endswith(each.suffixes)), None)
 
 
 def read(name: str, text: str) -> Reading:

@@ -244,5 +244,5 @@ def _flags(words: list[Word], program: int) -> Iterator[tuple[str, Flag]]:
 FORMAT = FileFormat(
     suffixes=(".sh", ".bash", ".zsh", ".slurm", ".sbatch", ".job"),
     read=lambda name, text: Reading(launches=read_launches(name, text)),
-    is_script=True,
+    kind="script",
 )
