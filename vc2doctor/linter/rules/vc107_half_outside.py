@@ -46,6 +46,7 @@ from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.stage import Stage, is_inference_path, is_without_gradients, words
 from vc2doctor.linter.analyse.weights import Cast
 from vc2doctor.linter.detectors.half_losses import half_losses
+from vc2doctor.linter.detectors.half_spectra import half_spectra
 from vc2doctor.linter.model import CodeFinding, Edit
 from vc2doctor.linter.read.config import UNKNOWN
 from vc2doctor.linter.read.module import Function, Place, last_name, root_name
@@ -73,6 +74,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
         if region.stage is Stage.TRAINS and is_in_method and not region.autocast.is_disabled:
             yield from _leaving_values(facts, region)
     yield from half_losses(facts)
+    yield from half_spectra(facts)
     for cast in facts.weights.casts:
         statement = cast.call.place.statement
         if statement not in reported and _is_of_batch(facts, cast):
