@@ -5,6 +5,7 @@ a branch for float16 weights makes a half model without any engine.
 """
 
 import ast
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -19,6 +20,8 @@ from vc2doctor.linter.read.launchers.deepspeed import BLOCKS
 from vc2doctor.linter.read.module import Class, Module, Place
 from vc2doctor.linter.read.run_settings import HALF
 
+_IMPORTS_DEEPSPEED = re.compile(r"^[^#\n]*deepspeed", re.MULTILINE | re.IGNORECASE)
+"""DeepSpeed named in code, and not only in a comment."""
 _DTYPES = {"fp16": FLOAT16, "bf16": BFLOAT16}
 _MODEL_BASES = ("PreTrainedModel", "Module", "ForCausalLM", "ForConditionalGeneration", "ForSequenceClassification")
 """Endings of the names of base classes of models. The classes of transformers end in what they are for."""
@@ -68,9 +71,24 @@ def engine_of(facts: Facts, unit: Unit) -> HalfEngine | None:
 
 
 def engine_loops(facts: Facts, unit: Unit) -> list[Loop]:
-    """Return the loops whose backward pass is an engine's (``engine.backward(loss)``), and that open no region."""
-    loops = facts.loops.of(unit)
-    return [loop for loop in loops if any(call.node.args for call in loop.backwards) and not loop.regions]
+    """Return the loops whose backward pass is DeepSpeed's (``engine.backward(loss)``), and that open no region."""
+    return [
+        loop
+        for loop in facts.loops.of(unit)
+        if any(call.node.args for call in loop.backwards)
+        and not loop.regions
+        and _is_under_deepspeed(facts, unit, loop)
+    ]
+
+
+def _is_under_deepspeed(facts: Facts, unit: Unit, loop: Loop) -> bool:
+    """Return whether the program of a loop, or a run of it, names DeepSpeed."""
+    module = loop.function.module
+    programs = (each for each in unit.modules if module in facts.code.import_closure(each))
+    if any(_IMPORTS_DEEPSPEED.search(each.source.text) for each in programs):
+        return True
+    runs = (run for run in facts.runs.of(unit) if module in run.modules)
+    return any(run.engine is not None or _names_engine(facts, run) is not None for run in runs)
 
 
 def trainer_engines(facts: Facts, unit: Unit) -> Iterator[tuple[Run, HalfEngine]]:

@@ -61,6 +61,7 @@ from vc2doctor.linter.detectors.overwritten_keys import overwritten_keys, unreac
 from vc2doctor.linter.detectors.precision_switches import float16_switches, unread_switches
 from vc2doctor.linter.detectors.quantized_compute import quantized_compute
 from vc2doctor.linter.detectors.trainer_flags import float16_flags
+from vc2doctor.linter.detectors.unread_options import unread_options
 from vc2doctor.linter.detectors.unused_dtypes import unused_dtypes
 from vc2doctor.linter.model import CodeFinding
 
@@ -85,5 +86,6 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
         yield from misspelled_flags(facts, unit)
         yield from overwritten_keys(unit)
         yield from unreached_precision(facts, unit)
+        yield from unread_options(facts, unit)
         yield from unused_dtypes(facts, unit)
     yield from quantized_compute(facts)
