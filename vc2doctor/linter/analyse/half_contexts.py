@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from vc2doctor.linter.analyse.autocast import HALF_DTYPES, Region
 from vc2doctor.linter.analyse.dtypes import BFLOAT16, FLOAT16, Dtype, Value
 from vc2doctor.linter.analyse.facts import Facts
+from vc2doctor.linter.analyse.float32_casts import mentions_float32
 from vc2doctor.linter.analyse.half_models import HalfModel, half_models, programs_of
 from vc2doctor.linter.analyse.resolve import Unit
 from vc2doctor.linter.analyse.stage import is_inference_name, words
@@ -45,6 +46,7 @@ class HalfContexts:
 
     def __init__(self, facts: Facts) -> None:
         self._facts = facts
+        self.code = facts.code
         self.tensors = TensorFacts(facts.code, facts.values, facts.objects, facts.autocast)
         self._contexts: dict[Function, HalfContext] = {}
         for unit in facts.code.units.values():
@@ -57,6 +59,14 @@ class HalfContexts:
     def of(self, function: Function) -> HalfContext | None:
         """Return how training runs a function in half precision; ``None``: it does not, or that cannot be read."""
         return self._contexts.get(function)
+
+    def takes_probabilities(self, unit: Unit) -> bool:
+        """Return whether a loss of a unit takes float32 probabilities: autocast refuses that loss in half precision."""
+        for call in unit.calls.get("binary_cross_entropy", []):
+            first = call.node.args[0] if call.node.args else None
+            if (first is not None and mentions_float32(first)) or self._is_outside(call):
+                return True
+        return False
 
     def _add_region(self, region: Region) -> None:
         if region.autocast.is_disabled or not region.dtypes & HALF_DTYPES:

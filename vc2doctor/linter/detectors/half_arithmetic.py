@@ -251,7 +251,25 @@ def norm_by_hand(contexts: HalfContexts, context: HalfContext, node: ast.AST, pl
     )
 
 
+def half_probability(contexts: HalfContexts, context: HalfContext, node: ast.AST, place: Place) -> CodeFinding | None:
+    """Return the finding about a half sigmoid that a binary cross entropy takes to float32 afterwards."""
+    value = operand(node) if isinstance(node, ast.Call) and is_call_of(node, "sigmoid") and context.overflows else None
+    is_trained = any(wanted and ast.unparse(condition) == "self.training" for condition, wanted in place.conditions)
+    if value is None or not is_trained or not contexts.takes_probabilities(contexts.code.unit_of(place.module)):
+        return None
+    mode = contexts.tensors.mode_at(place, context.tensors.mode)
+    if mode is not Mode.AUTOCAST or _kind(contexts, context, value, place) is Kind.FLOAT32:
+        return None
+    return _finding(
+        node,
+        place,
+        "the sigmoid is taken in float16, and the loss casts to float32 afterwards: above 8.3 it is exactly 1",
+        (context.why, "the gradient of binary_cross_entropy at 1 is up to 1e12, which is inf in float16"),
+        "Take the sigmoid of x.float(), or give the logits to binary_cross_entropy_with_logits.",
+    )
+
+
 PATTERNS: tuple[Pattern, ...] = (
     *(lost_epsilon, log_of_sigmoid, squeezed_product, cancelling_variance, overflowing_sum),
-    norm_by_hand,
+    *(norm_by_hand, half_probability),
 )

@@ -1,6 +1,7 @@
 """Losses that are computed on half-precision values, with nothing that takes them to float32."""
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 
@@ -8,6 +9,7 @@ from vc2doctor.findings import Severity
 from vc2doctor.linter import build
 from vc2doctor.linter.analyse.autocast import dtype_names
 from vc2doctor.linter.analyse.dtypes import FLOAT16, Dtype
+from vc2doctor.linter.analyse.expressions import operand
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.float32_casts import is_of_float32
 from vc2doctor.linter.analyse.half_models import engine_loops, engine_of, half_models, why_engine
@@ -19,6 +21,8 @@ from vc2doctor.linter.read.module import Call, Class, Function, Place, last_name
 _LOSS_NAMES = ("cross_entropy", "CrossEntropyLoss", "nll_loss", "NLLLoss")
 _LOG_NAMES = ("log_softmax", "logsigmoid")
 """Logarithms that hand-written losses are made of."""
+_LOG_PROBABILITIES = re.compile(r"log_?ratio|log_?prob|logps?\b")
+"""Names of logarithms of probabilities, whose exponential is the ratio of a policy loss."""
 _CRITERIA = ("criterion", "loss_fct", "loss_fn", "loss_func", "ce_loss", "criterion_ce")
 _URL = "https://docs.pytorch.org/docs/stable/amp.html#cuda-ops-that-can-autocast-to-float32"
 
@@ -36,7 +40,9 @@ def half_losses(facts: Facts) -> Iterator[CodeFinding]:
             reported.add(call.node)
             groups[why].append(loss)
     for losses in groups.values():
-        yield _half_loss(losses)
+        # A ratio of probabilities is half only where the logarithms before it are.
+        if any(call.name != "exp" for call, _, _ in losses):
+            yield _half_loss(sorted(losses, key=lambda loss: loss[0].name == "exp"))
 
 
 def _in_models(facts: Facts) -> Iterator[LossCall]:
@@ -65,7 +71,7 @@ def _in_engine_loops(facts: Facts) -> Iterator[LossCall]:
         for loop in loops if engine is not None else ():
             for function in (loop.function, *loop.reached):
                 for call in function.module.calls_in(function):
-                    if engine is not None and call.name in ("cross_entropy", *_LOG_NAMES):
+                    if engine is not None and call.name in ("cross_entropy", "exp", *_LOG_NAMES):
                         yield call, engine.dtypes, why_engine(engine)
 
 
@@ -109,6 +115,9 @@ def _logits(facts: Facts, call: Call) -> ast.expr | None:
         is_function = call.place.module.dotted(function).startswith(("torch.", "F.", "nn."))
         is_method = isinstance(function, ast.Attribute) and not is_function
         return function.value if is_method and isinstance(function, ast.Attribute) else first
+    if call.name == "exp":
+        ratio = operand(call.node)
+        return ratio if ratio is not None and _LOG_PROBABILITIES.search(ast.unparse(ratio)) else None
     if isinstance(function, ast.Call):
         return first if last_name(function.func) in _LOSS_NAMES else None
     if call.name in _CRITERIA:

@@ -2,7 +2,7 @@
 
 **What it does.** Reports operations on values that are known to be half, in a region or in a model that is half as a
 whole: `x.pow(2)` in a norm, `x + 1e-8` in a divisor or logarithm, `log(sigmoid(x))`, matrix products of exponentials,
-`mean(x * x) - mean(x) * mean(x)`, probabilities for a binary cross entropy, and sums over a whole tensor.
+`mean(x * x) - mean(x) * mean(x)`, probabilities for a binary cross entropy, sums over a whole tensor, and ids or positions that are cast to half.
 
 **Why is this bad.** `x.pow(2)` overflows float16 above |x| = 255, and `1e-8` is zero in float16. Autocast computes
 `exp`, `pow`, `sum` and `log` in float32, but matrix products take their operands back to half, and `sigmoid`, `mean`
@@ -39,6 +39,7 @@ from vc2doctor.linter import build
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.stage import Stage, is_inference_path
 from vc2doctor.linter.detectors.half_arithmetic import half_arithmetic
+from vc2doctor.linter.detectors.half_indices import half_indices
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.module import Function, last_name
 
@@ -48,6 +49,7 @@ _FLOAT32_NAMES = {"float", "float32", "double", "float64"}
 def find(facts: Facts) -> Iterator[CodeFinding]:
     """Yield norms that square half-precision values, and other arithmetic that half precision breaks."""
     yield from half_arithmetic(facts)
+    yield from half_indices(facts)
     for module in facts.code.files.modules.values():
         may_have_norm = "rsqrt" in module.source.text or "pow(2)" in module.source.text
         if not may_have_norm or is_inference_path(module.name):
