@@ -4,6 +4,7 @@ from vc2doctor.linter.analyse.autocast import AutocastFacts
 from vc2doctor.linter.analyse.lineage import LineageFacts
 from vc2doctor.linter.analyse.loops import LoopFacts
 from vc2doctor.linter.analyse.origins import ObjectFacts
+from vc2doctor.linter.analyse.program_reach import ProgramReach
 from vc2doctor.linter.analyse.resolve import CodeFacts
 from vc2doctor.linter.analyse.runs import RunFacts
 from vc2doctor.linter.analyse.scalers import ScalerFacts
@@ -26,3 +27,4 @@ class Facts:
         self.weights = WeightFacts(code, self.values, self.stages)
         self.lineages = LineageFacts(code, self.objects, self.stages, self.weights)
         self.runs = RunFacts(code, self.values)
+        self.reach = ProgramReach(code, self.values)

@@ -109,6 +109,11 @@ class RunFacts:
         """Return what a configuration asks for; ``None``: no launcher knows it."""
         return self._settings.get(config.name)
 
+    def entry(self, path: str, key: str) -> ConfigEntry | None:
+        """Return a key of a configuration; ``None``: there is no such file, or it lacks the key."""
+        config = self._configs.get(path)
+        return config.find(key) if config is not None else None
+
     @cached_property
     def _by_launch(self) -> Mapping[str, list[Run]]:
         """The runs of commands, by the script."""

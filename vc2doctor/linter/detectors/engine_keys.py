@@ -9,6 +9,7 @@ from vc2doctor.linter.analyse.resolve import Unit
 from vc2doctor.linter.analyse.stage import is_inference_path
 from vc2doctor.linter.knowledge.deepspeed_releases import (
     BLOCK_KEYS,
+    BOOLEAN_KEYS,
     frees_buffers_early,
     meant_key,
     meant_top_key,
@@ -41,6 +42,8 @@ def engine_keys(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
                 yield from _unknown_in_block(config, entry, refuses=refuses)
             elif block in BLOCK_KEYS and key == "enabled":
                 yield from _text_as_switch(config, entry)
+            elif block in BLOCK_KEYS and isinstance(entry.value, str):
+                yield _text_as_value(config, entry, refuses=refuses)
             elif meant_top_key(block) is not None and key == "enabled":
                 yield _misspelled_block(config, entry, block)
 
@@ -82,13 +85,14 @@ def _overlapping(config: Config) -> Iterator[CodeFinding]:
 
 
 def _unknown_in_block(config: Config, entry: ConfigEntry, *, refuses: bool | None) -> Iterator[CodeFinding]:
-    """Yield a key that a precision block does not have. A release that ignores it harms only where it is meant."""
+    """Yield a key that a precision block does not have: a note if the release ignores it and it means nothing."""
     block, _, key = entry.key.partition(".")
     meant = meant_key(block, key)
-    if "." in key or (meant is None and refuses is False):
+    if "." in key:
         return
     if meant is None:
-        message = f'the {block} block of DeepSpeed has no key "{key}": DeepSpeed 0.17.1 and later refuse the file'
+        effect = "this release ignores it" if refuses is False else "DeepSpeed 0.17.1 and later refuse the file"
+        message = f'the {block} block of DeepSpeed has no key "{key}": {effect}'
         remedy = f'Remove "{key}".'
     else:
         effect = f"{block} stays off" if meant == "enabled" else f'"{meant}" keeps its default'
@@ -106,10 +110,34 @@ def _unknown_in_block(config: Config, entry: ConfigEntry, *, refuses: bool | Non
         config,
         entry,
         "VC106",
-        Severity.ERROR if refuses or (meant == "enabled" and is_other_on) else Severity.WARNING,
+        _severity_of_unknown(meant, refuses=refuses, is_other_on=is_other_on),
         message,
         evidence=tuple(evidence),
         remedy=remedy if not is_other_on else f"{remedy[:-1]}, and turn the other precision off.",
+        url=_BF16_URL if block.startswith("b") else f"{_URL}/#fp16-training-options",
+        role="config",
+    )
+
+
+def _severity_of_unknown(meant: str | None, *, refuses: bool | None, is_other_on: bool) -> Severity:
+    if refuses or (meant == "enabled" and is_other_on):
+        return Severity.ERROR
+    return Severity.NOTE if meant is None and refuses is False else Severity.WARNING
+
+
+def _text_as_value(config: Config, entry: ConfigEntry, *, refuses: bool | None) -> CodeFinding:
+    """Return the finding about a text where a boolean or a number belongs: transformers fills only ``enabled``."""
+    block, _, key = entry.key.partition(".")
+    kind = "true or false" if key in BOOLEAN_KEYS else "a number"
+    why = "transformers fills no other key of this block than enabled" if entry.value == "auto" else "it is a text"
+    return build.at_entry(
+        config,
+        entry,
+        "VC106",
+        Severity.ERROR if refuses else Severity.WARNING,
+        f'{block}.{key} is "{entry.value}", and DeepSpeed takes {kind}: the text reaches the engine as it is',
+        evidence=(why, "DeepSpeed before 0.17.1 takes any text as true; later releases raise ValidationError"),
+        remedy=f'Write {kind}, or remove "{key}".',
         url=_BF16_URL if block.startswith("b") else f"{_URL}/#fp16-training-options",
         role="config",
     )

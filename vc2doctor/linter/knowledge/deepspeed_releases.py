@@ -33,6 +33,14 @@ BLOCK_KEYS: Mapping[str, tuple[str, ...]] = {
 }
 """The keys of the blocks that turn a precision on."""
 
+BOOLEAN_KEYS = frozenset(
+    {
+        *("enabled", "auto_cast", "consecutive_hysteresis", "fp16_master_weights_and_grads"),
+        *("immediate_grad_update", "check_grad_overflow", "bf16_master_weights_and_grads", "bf16_optimizer_states"),
+    }
+)
+"""The keys among them that take true or false; the others take a number."""
+
 _TOP_KEYS: Mapping[str, str] = {
     **dict.fromkeys(("float16", "fp_16", "half", "f16", "fp16_enabled"), "fp16"),
     **dict.fromkeys(("bf_16", "bfp16", "bfloat_16", "bf16_enabled"), "bf16"),

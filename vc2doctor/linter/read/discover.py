@@ -218,6 +218,11 @@ def mentions_precision(data: bytes) -> bool:
     return any(word in data and pattern.search(data) is not None for word, pattern in _PRECISION_PATTERNS)
 
 
+def computes(data: bytes) -> bool:
+    """Return whether a Python file can compute with tensors, or make modules that do."""
+    return b"torch" in data
+
+
 def is_excluded(name: str, patterns: tuple[str, ...]) -> bool:
     """Return whether a pattern matches the path or one of its parent folders."""
     parts = name.split("/")

@@ -238,7 +238,7 @@ class _ProjectReader:
             for name in self._imported_ignored_files():
                 path = self._ignored_files.pop(name)
                 self.read(FileToRead(path, name, is_ignored=False))
-            names = self._files_of_base_classes()
+            names = {*self._files_of_base_classes(), *self._imported_arithmetic()}
             for name in names:
                 self._parse(name, self._unparsed.pop(name))
             if not names:
@@ -246,6 +246,17 @@ class _ProjectReader:
 
     def _imported_ignored_files(self) -> list[str]:
         """Return the ignored files that code which was read imports: imported code is part of the project."""
+        return self._imported(self._ignored_files)
+
+    def _imported_arithmetic(self) -> list[str]:
+        """Return the files that are not parsed yet, compute with tensors, and are imported by code that was read.
+
+        Half precision can break what they compute, although they do not mention it.
+        """
+        return self._imported(name for name, data in self._unparsed.items() if discover.computes(data))
+
+    def _imported(self, candidates: Iterable[str]) -> list[str]:
+        """Return the files among some that code which was read imports."""
         endings: set[str] = set()
         for module in self._modules.values():
             for dotted in (*module.imports.values(), *module.star_imports):
@@ -253,7 +264,7 @@ class _ProjectReader:
                 # `from a.b import c`: c is a module, or a name in the module b.
                 endings.update(f"/{'/'.join(parts[:length])}.py" for length in (len(parts), len(parts) - 1) if length)
         suffixes = tuple(endings)
-        return [name for name in self._ignored_files if f"/{name}".endswith(suffixes)]
+        return [name for name in candidates if f"/{name}".endswith(suffixes)]
 
     def _files_of_base_classes(self) -> list[str]:
         """Return the files that are not parsed yet and may define a base class that the parsed code needs."""

@@ -7,7 +7,9 @@ in bfloat16, keys that their reader ignores or refuses, and launchers and progra
 projects like VideoChat2 `fp16 = True` only switches mixed precision on. Where no `bf16` key is read, the dtype is then
 float16, in which Mistral's first loss is 3.1493 and the next one NaN. A DeepSpeed file with a fixed `true` contradicts
 the flags of the run; `"auto"` follows them. In that file a misspelled key (`"enable": true`) is ignored before
-DeepSpeed 0.17.1 and refused later, and the text `"false"` counts as true. A launcher and its program can each be told a
+DeepSpeed 0.17.1 and refused later, the text `"false"` counts as true, and apex's `amp` excludes ZeRO. A dtype that is
+read from the options and then overwritten, a key that the code replaces in every run, and a misspelled flag have no
+effect, so the run trains in another precision than its configuration says. A launcher and its program can each be told a
 precision: accelerate and the trainer, ms-swift's `--torch_dtype` and `--fp16`, the compute dtype of a quantized base
 and `bf16`.
 
@@ -49,13 +51,18 @@ from collections.abc import Iterator
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.detectors.accelerator_key import accelerator_keys
 from vc2doctor.linter.detectors.cut_commands import cut_commands
+from vc2doctor.linter.detectors.engine_amp import engine_amp
 from vc2doctor.linter.detectors.engine_flags import engine_flags
 from vc2doctor.linter.detectors.engine_keys import engine_keys
 from vc2doctor.linter.detectors.exclusive_flags import exclusive_arguments, exclusive_defaults, exclusive_flags
 from vc2doctor.linter.detectors.launcher_flags import accelerate_against_engine, launcher_flags, text_as_switch
+from vc2doctor.linter.detectors.misspelled_flags import misspelled_flags
+from vc2doctor.linter.detectors.overwritten_keys import overwritten_keys, unreached_precision
 from vc2doctor.linter.detectors.precision_switches import float16_switches, unread_switches
 from vc2doctor.linter.detectors.quantized_compute import quantized_compute
 from vc2doctor.linter.detectors.trainer_flags import float16_flags
+from vc2doctor.linter.detectors.unread_options import unread_options
+from vc2doctor.linter.detectors.unused_dtypes import unused_dtypes
 from vc2doctor.linter.model import CodeFinding
 
 
@@ -75,4 +82,10 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
         yield from engine_keys(facts, unit)
         yield from engine_flags(facts, unit)
         yield from accelerate_against_engine(facts, unit)
+        yield from engine_amp(facts, unit)
+        yield from misspelled_flags(facts, unit)
+        yield from overwritten_keys(unit)
+        yield from unreached_precision(facts, unit)
+        yield from unread_options(facts, unit)
+        yield from unused_dtypes(facts, unit)
     yield from quantized_compute(facts)

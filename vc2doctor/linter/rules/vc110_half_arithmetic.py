@@ -1,11 +1,14 @@
-"""A hand-written norm that is evaluated in half precision.
+"""Hand-written arithmetic that half precision breaks: a norm, an epsilon, an exponential, a variance.
 
-**What it does.** Reports `x.pow(2)` in a norm that turns autocast off, casts its input down, or belongs to a model that
-was cast to half precision.
+**What it does.** Reports operations on values that are known to be half, in a region or in a model that is half as a
+whole: `x.pow(2)` in a norm, `x + 1e-8` in a divisor or logarithm, `log(sigmoid(x))`, matrix products of exponentials,
+`mean(x * x) - mean(x) * mean(x)`, probabilities for a binary cross entropy, sums over a whole tensor, and ids or positions that are cast to half.
 
-**Why is this bad.** `x.pow(2)` overflows float16 above |x| = 255. `nn.LayerNorm` and `nn.RMSNorm` accumulate in
-float32, and autocast computes `pow` in float32 on CUDA, so only norms outside of both are affected. `eps=1e-12` of
-`nn.LayerNorm` is no fault, because its half kernels accumulate in float32.
+**Why is this bad.** `x.pow(2)` overflows float16 above |x| = 255, and `1e-8` is zero in float16. Autocast computes
+`exp`, `pow`, `sum` and `log` in float32, but matrix products take their operands back to half, and `sigmoid`, `mean`
+and `sqrt` follow their input. A half sigmoid is exactly 1 above 8.3, so its logarithm has no gradient. The difference
+of two close half values is mostly rounding. `nn.LayerNorm` and `nn.RMSNorm` accumulate in float32, also in half kernels,
+so `eps=1e-12` of `nn.LayerNorm` is no fault.
 
 **Example**
 
@@ -20,7 +23,8 @@ float32, and autocast computes `pow` in float32 on CUDA, so only norms outside o
 **How to fix.** Take the input to float32 first, and the result back at the end. To keep a line, add `# vc2doctor:
 ignore[VC110]`.
 
-**Quiet.** No finding where the input is taken to float32 first, and for torch's own norms.
+**Quiet.** No finding where the input is taken to float32 first, for torch's own norms, and where the code does not
+tell the dtype of a value.
 
 **References**
 
@@ -34,14 +38,18 @@ from vc2doctor.findings import Severity
 from vc2doctor.linter import build
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.stage import Stage, is_inference_path
+from vc2doctor.linter.detectors.half_arithmetic import half_arithmetic
+from vc2doctor.linter.detectors.half_indices import half_indices
 from vc2doctor.linter.model import CodeFinding
-from vc2doctor.linter.read.module import Function, Module, last_name
+from vc2doctor.linter.read.module import Function, last_name
 
 _FLOAT32_NAMES = {"float", "float32", "double", "float64"}
 
 
 def find(facts: Facts) -> Iterator[CodeFinding]:
-    """Yield norms that square half-precision values."""
+    """Yield norms that square half-precision values, and other arithmetic that half precision breaks."""
+    yield from half_arithmetic(facts)
+    yield from half_indices(facts)
     for module in facts.code.files.modules.values():
         may_have_norm = "rsqrt" in module.source.text or "pow(2)" in module.source.text
         if not may_have_norm or is_inference_path(module.name):
@@ -49,7 +57,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
         for function in module.functions:
             square = _square_of_norm(function)
             is_candidate = square is not None and not _casts_to_float32(function) and _is_in_half(facts, function)
-            if square is not None and is_candidate and _is_trained(facts, module):
+            if square is not None and is_candidate and _is_trained(facts, function):
                 yield build.at_node(
                     module,
                     square,
@@ -63,13 +71,17 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
                 )
 
 
-def _is_trained(facts: Facts, module: Module) -> bool:
-    """Return whether a program that trains imports a module; ``True`` if no such program is known."""
-    loops = facts.loops.of(facts.code.unit_of(module))
-    programs = {loop.function.module for loop in loops} | {
+def _is_trained(facts: Facts, function: Function) -> bool:
+    """Return whether a program that trains uses a function; ``True`` if no such program is known."""
+    module, unit = function.module, facts.code.unit_of(function.module)
+    programs = {loop.function.module for loop in facts.loops.of(unit)} | {
         trained.consumer.place.module for trained in facts.lineages.trained
     }
-    return not programs or any(module in facts.code.import_closure(program) for program in programs)
+    if not programs:
+        return True
+    if function.cls is not None:
+        return function.cls in facts.reach.classes_of(unit, frozenset(programs))
+    return any(module in facts.code.import_closure(program) for program in programs)
 
 
 def _square_of_norm(function: Function) -> ast.expr | None:

@@ -1,0 +1,199 @@
+"""The functions that training runs in half precision: in an autocast region, or in a model that is half as a whole."""
+
+import ast
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from vc2doctor.linter.analyse.autocast import HALF_DTYPES, Region
+from vc2doctor.linter.analyse.dtypes import BFLOAT16, FLOAT16, Dtype, Value
+from vc2doctor.linter.analyse.facts import Facts
+from vc2doctor.linter.analyse.float32_casts import mentions_float32
+from vc2doctor.linter.analyse.half_models import HalfModel, half_models, programs_of
+from vc2doctor.linter.analyse.resolve import Unit
+from vc2doctor.linter.analyse.stage import is_inference_name, words
+from vc2doctor.linter.analyse.tensor_dtypes import Kind, Mode, TensorContext, TensorFacts, parameter_kinds
+from vc2doctor.linter.knowledge.autocast_ops import SETS_OWN_DTYPE
+from vc2doctor.linter.read.module import Call, Class, Function, Module, Place, last_name
+from vc2doctor.linter.read.run_settings import HALF
+from vc2doctor.linter.read.syntax import walk
+
+_DTYPES: Mapping[str, Dtype] = {"fp16": FLOAT16, "bf16": BFLOAT16}
+_LOSS_WORDS = {"loss", "losses", "criterion", "metric", "metrics", "matcher", "assigner", "optimizer", "scheduler"}
+"""Words of classes that loops often call outside of their region."""
+_MODELS = {"model", "net", "network", "generator", "student", "module"}
+"""Words of names that loops give to the model."""
+MAX_CALLEE_DEPTH = 4
+"""Functions that ``forward`` calls, that those call, and so on."""
+
+
+@dataclass(frozen=True, eq=False)
+class HalfContext:
+    """A function that training runs in half precision."""
+
+    tensors: TensorContext
+    dtypes: frozenset[Value]
+    why: str
+    """Why, with a place, as evidence."""
+
+    @property
+    def overflows(self) -> bool:
+        """Whether it is float16: bfloat16 has the range of float32, and only fewer bits."""
+        return FLOAT16 in self.dtypes
+
+
+class HalfContexts:
+    """The functions of one project that training runs in half precision."""
+
+    def __init__(self, facts: Facts) -> None:
+        self._facts = facts
+        self.code = facts.code
+        self.tensors = TensorFacts(facts.code, facts.values, facts.objects, facts.autocast)
+        self._contexts: dict[Function, HalfContext] = {}
+        for unit in facts.code.units.values():
+            for region in facts.autocast.training_regions(unit):
+                self._add_region(region)
+            self._add_runs(unit)
+        for model in half_models(facts):
+            self._add_half_model(model)
+
+    def of(self, function: Function) -> HalfContext | None:
+        """Return how training runs a function in half precision; ``None``: it does not, or that cannot be read."""
+        return self._contexts.get(function)
+
+    def takes_probabilities(self, unit: Unit) -> bool:
+        """Return whether a loss of a unit takes float32 probabilities: autocast refuses that loss in half precision."""
+        for call in unit.calls.get("binary_cross_entropy", []):
+            first = call.node.args[0] if call.node.args else None
+            if (first is not None and mentions_float32(first)) or self._is_outside(call):
+                return True
+        return False
+
+    def _add_region(self, region: Region) -> None:
+        if region.autocast.is_disabled or not region.dtypes & HALF_DTYPES:
+            return
+        module = region.place.module
+        path, line = module.source.location_of(region.statement.lineno)
+        why = f"it runs in the autocast region at {path}:{line}"
+        own = region.place.function
+        self._add(own, Mode.PLAIN, region.dtypes, why)
+        inside = [call for call in module.calls_in(own) if region.call.node is not call.node and _is_in(call, region)]
+        for call in inside:
+            callee = self._facts.code.callee(call)
+            if callee is not None and callee.name != "__init__":
+                self._add_with_callees(callee, region.dtypes, why)
+            cls = self._facts.objects.class_of(call.node.func, call.place) if callee is None else None
+            if cls is not None:
+                self._add_class(cls, region.dtypes, why)
+        for cls in self._models_of(self._facts.code.unit_of(module), frozenset([module])):
+            self._add_class(cls, region.dtypes, why)
+        self._add_criteria(region)
+
+    def _add_criteria(self, region: Region) -> None:
+        """Add the losses that a loop calls outside of its region on what the model gave inside."""
+        loop = self._contexts.get(region.place.function)
+        calls = region.place.module.calls_in(region.place.function) if loop is not None else []
+        for call in calls:
+            if loop is None or _is_in(call, region) or call.node.lineno < (region.statement.end_lineno or 0):
+                continue
+            cls = self._facts.objects.class_of(call.node.func, call.place)
+            methods = [cls.methods.get(name) for name in ("forward", "__call__")] if cls is not None else []
+            for method in (method for method in methods if method is not None):
+                names = (method.parameters()[position + 1 : position + 2] for position in range(len(call.node.args)))
+                pairs = [(name, value) for each, value in zip(names, call.node.args, strict=True) for name in each]
+                kinds = {name: self._given(value, call, loop, region) for name, value in pairs}
+                if Kind.HALF in kinds.values():
+                    path, line = call.place.module.source.location_of(call.node.lineno)
+                    why = f"it is called at {path}:{line}, outside of the region, on what the model gives inside"
+                    self._add(method, Mode.PLAIN, region.dtypes, why, kinds)
+
+    def _given(self, value: ast.expr, call: Call, loop: HalfContext, region: Region) -> Kind:
+        """Return what a loop gives to its loss; the output of the model in a region is half if nothing says more."""
+        kind = self.tensors.of(value, call.place, loop.tensors)
+        assigned = call.place.function.names.get(value.id, []) if isinstance(value, ast.Name) else []
+        made = [each for each, place in assigned if region.statement in (place.statement, *_blocks_of(place, region))]
+        is_output = len(assigned) == len(made) == 1 and isinstance(made[0], ast.Call)
+        is_of_model = is_output and isinstance(made[0], ast.Call) and bool(words(ast.unparse(made[0].func)) & _MODELS)
+        return Kind.HALF if kind is Kind.UNKNOWN and is_of_model else kind
+
+    def _add_runs(self, unit: Unit) -> None:
+        """Add what accelerate, transformers and Lightning run in a region of their own."""
+        for run in self._facts.runs.of(unit):
+            half = run.half
+            is_engine = any(settings.engine is not None for settings in run.settings)
+            if half is None or half.value not in HALF or is_engine or not run.modules:
+                continue
+            for cls in self._models_of(unit, programs_of(run)):
+                self._add_class(cls, frozenset([_DTYPES[half.value]]), f"it runs under autocast: {half.place}")
+
+    def _models_of(self, unit: Unit, modules: frozenset[Module]) -> Iterator[Class]:
+        """Yield the torch modules that programs use, without their losses: those can be called anywhere."""
+        used = self._facts.reach.classes_of(unit, modules)
+        for cls in sorted(used, key=lambda each: (each.module.name, each.node.lineno)):
+            bases = list(self._facts.code.base_names(cls))
+            is_module = any(base.endswith(("Module", "PreTrainedModel")) for base in bases)
+            if is_module and not self._facts.stages.infers_by_path(cls.module) and not words(cls.name) & _LOSS_WORDS:
+                yield cls
+
+    def _add_class(self, cls: Class, dtypes: frozenset[Value], why: str) -> None:
+        for method in cls.methods.values():
+            if method.name in ("forward", "__call__", "training_step") or method.name.startswith("forward_"):
+                self._add_with_callees(method, dtypes, why)
+
+    def _add_with_callees(self, function: Function, dtypes: frozenset[Value], why: str) -> None:
+        waiting = [(function, 0)]
+        while waiting:
+            current, depth = waiting.pop()
+            if not self._add(current, Mode.AUTOCAST, dtypes, why) or depth >= MAX_CALLEE_DEPTH:
+                continue
+            waiting.extend((callee, depth + 1) for callee in self._called_by(current))
+
+    def _called_by(self, function: Function) -> Iterator[Function]:
+        """Yield the functions that a function calls or passes on, without those outside of the region."""
+        for call in function.module.calls_in(function):
+            callee = self._facts.code.callee(call)
+            if callee is not None and callee.name != "__init__" and not self._is_outside(call):
+                yield callee
+        names = {node.id for node in walk(function.node) if isinstance(node, ast.Name)}
+        own = (each for each in function.module.functions if each.outer is function.module.level and each.cls is None)
+        yield from (each for each in own if each.name in names and not self._facts.code.callers(each))
+
+    def _is_outside(self, call: Call) -> bool:
+        """Return whether a region that turns autocast off is around a call."""
+        return self.tensors.mode_at(call.place, Mode.AUTOCAST) is not Mode.AUTOCAST
+
+    def _add_half_model(self, model: HalfModel) -> None:
+        for method in model.cls.methods.values():
+            if method.name == "forward":
+                arguments = parameter_kinds(method, model.cls)
+                self._add(method, Mode.HALF_MODEL, frozenset(model.dtypes), model.why, arguments)
+
+    def _add(
+        self,
+        function: Function,
+        mode: Mode,
+        dtypes: frozenset[Value],
+        why: str,
+        arguments: Mapping[str, Kind] | None = None,
+    ) -> bool:
+        """Add a function, and return whether it is new and autocast applies to it."""
+        is_excluded = self._facts.stages.infers_by_path(function.module) or is_inference_name(function.name)
+        if function in self._contexts or is_excluded or _sets_own_dtype(function):
+            return False
+        self._contexts[function] = HalfContext(TensorContext(function, mode, arguments or {}), dtypes, why)
+        return True
+
+
+def _blocks_of(place: Place, region: Region) -> tuple[ast.stmt, ...]:
+    """Return the statement of a region if a place is in it."""
+    opened = {item.context_expr for item in region.statement.items}
+    return (region.statement,) if any(context in opened for context in place.contexts) else ()
+
+
+def _is_in(call: Call, region: Region) -> bool:
+    opened = {item.context_expr for item in region.statement.items}
+    return any(context in opened for context in call.place.contexts)
+
+
+def _sets_own_dtype(function: Function) -> bool:
+    """Return whether a decorator decides what a function computes in: ``@custom_fwd``, ``@autocast(enabled=False)``."""
+    return any(last_name(getattr(decorator, "func", decorator)) in SETS_OWN_DTYPE for decorator in function.decorators)

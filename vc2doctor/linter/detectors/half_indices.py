@@ -1,0 +1,47 @@
+"""Integers that are cast to half precision: token ids, positions and counts lose their last digits."""
+
+import ast
+from collections.abc import Iterator
+
+from vc2doctor.findings import Severity
+from vc2doctor.linter import build
+from vc2doctor.linter.analyse.autocast import HALF_DTYPES, dtype_names
+from vc2doctor.linter.analyse.dtypes import BFLOAT16, Value
+from vc2doctor.linter.analyse.facts import Facts
+from vc2doctor.linter.analyse.stage import Stage, words
+from vc2doctor.linter.model import CodeFinding
+from vc2doctor.linter.read.config import UNKNOWN
+from vc2doctor.linter.read.module import Place
+
+_INDICES = {"ids", "positions", "indices", "idx", "timesteps"}
+"""Last words of names that hold integers."""
+_URL = "https://docs.pytorch.org/docs/stable/type_info.html#torch.torch.finfo"
+
+
+def half_indices(facts: Facts) -> Iterator[CodeFinding]:
+    """Yield casts of ids, positions and time steps to half precision, and ranges that are made in it."""
+    for cast in facts.weights.casts:
+        is_index = cast.name.rpartition("_")[2].lower() in _INDICES and "embed" not in words(cast.name)
+        if is_index and UNKNOWN not in cast.dtypes and cast.stage is not Stage.INFERS:
+            yield _finding(cast.call.place, cast.call.node, cast.name, cast.dtypes)
+    for unit in facts.code.units.values():
+        for call in unit.calls.get("arange", []):
+            dtype = call.argument("dtype")
+            dtypes = facts.values.dtypes(dtype, call.place) if dtype is not None else frozenset()
+            if dtypes and dtypes <= HALF_DTYPES and facts.stages.of(call.place) is not Stage.INFERS:
+                yield _finding(call.place, call.node, "this range", dtypes)
+
+
+def _finding(place: Place, node: ast.AST, name: str, dtypes: frozenset[Value]) -> CodeFinding:
+    limit = 256 if BFLOAT16 in dtypes else 2048
+    return build.at_node(
+        place.module,
+        node,
+        "VC110",
+        Severity.WARNING,
+        f"{name} holds integers, and {dtype_names(dtypes)} has gaps between them above {limit}",
+        evidence=(f"{dtype_names(frozenset(dtypes))}: {limit + 1} is rounded to {limit}",),
+        remedy="Keep integers in torch.long, and compute positions and time steps in float32.",
+        url=_URL,
+        role="cast",
+    )
