@@ -19,7 +19,7 @@ from vc2doctor.linter.coverage import coverage_of
 from vc2doctor.linter.diagnose import diagnose
 from vc2doctor.linter.model import CodeFinding, Coverage, Diagnosis, FixResult, LintPlan, LintReport, totals
 from vc2doctor.linter.read.project import ProjectFiles, read_project
-from vc2doctor.linter.read.syntax import deepest_modules
+from vc2doctor.linter.read.syntax import deep_trees
 from vc2doctor.linter.settings import AppliedSettings, LintSettings
 from vc2doctor.linter.suppress import selected_rules, without_suppressed
 
@@ -77,7 +77,7 @@ def apply_rules(task: LintTask, overlay: Mapping[str, str] | None = None) -> Lin
         try:
             return _apply(task, project)
         except (RecursionError, MemoryError):
-            deepest = deepest_modules(project.modules)
+            deepest = deep_trees({name: module.source.tree for name, module in project.modules.items()})
             if not deepest:
                 raise
             too_deep |= deepest

@@ -65,13 +65,13 @@ def requirements_of(root: Path, folder: str) -> Mapping[str, RequiredVersion]:
     for path in (*sorted(base.glob("requirement*.txt")), *sorted(base.glob("requirements/*.txt"))):
         if not _FOR_DEVELOPERS.search(path.stem):
             _keep(found, _from_lines(path, root))
-    for name, reader in (
+    for name, read_setup in (
         ("pyproject.toml", _from_pyproject),
         ("setup.py", _from_setup),
         ("setup.cfg", _from_setup_cfg),
     ):
         if (base / name).is_file():
-            _keep(found, reader(base / name, root))
+            _keep(found, read_setup(base / name, root))
     for path in sorted(path for pattern in _CONDA_FILES for path in base.glob(pattern)):
         _keep(found, _from_conda(path, root))
     # A file of requirements counts more than a command of an image, and that more than what a text says.
