@@ -64,6 +64,8 @@ def apply_rules(task: LintTask, overlay: Mapping[str, str] | None = None) -> Lin
     Raises:
         LintError: a path or a rule id does not exist.
     """
+    # A wrong id is reported before anything is read.
+    chosen = selected_rules(task.settings, rules.ids())
     too_deep: frozenset[str] = frozenset()
     while True:
         project = read_project(
@@ -75,7 +77,7 @@ def apply_rules(task: LintTask, overlay: Mapping[str, str] | None = None) -> Lin
             too_deep=too_deep,
         )
         try:
-            return _apply(task, project)
+            return _apply(task, project, chosen)
         except (RecursionError, MemoryError):
             deepest = deepest_modules(project.modules)
             if not deepest:
@@ -83,8 +85,7 @@ def apply_rules(task: LintTask, overlay: Mapping[str, str] | None = None) -> Lin
             too_deep |= deepest
 
 
-def _apply(task: LintTask, project: ProjectFiles) -> LintResult:
-    chosen = selected_rules(task.settings, rules.ids())
+def _apply(task: LintTask, project: ProjectFiles, chosen: frozenset[str]) -> LintResult:
     code = CodeFacts(project)
     facts = Facts(code)
     found = rules.run(facts, chosen)
