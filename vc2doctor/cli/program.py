@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 
-from vc2doctor.core import parsing, reading
+from vc2doctor.core import reading
 
 _NAME = "vc2doctor"
 _LAUNCHERS = ("uv", "uvx", "pipx")
