@@ -1,7 +1,7 @@
 """Walks syntax trees. Most of the time of a run goes into this, so it does less than ``ast.walk``."""
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 _NO_CHILDREN = (ast.Constant, ast.expr_context, ast.boolop, ast.operator, ast.unaryop, ast.cmpop, ast.type_ignore)
 _PLAIN_FIELDS = {
@@ -53,25 +53,10 @@ MAX_DEPTH = 150
 The deepest module of transformers has 40."""
 
 
-def deep_trees(trees: Mapping[str, ast.AST]) -> frozenset[str]:
-    """Return the names of the trees that have more than ``MAX_DEPTH`` levels."""
-    return frozenset(name for name, tree in trees.items() if _is_deep(tree))
-
-
-def _is_deep(tree: ast.AST) -> bool:
-    level = [tree]
-    for _ in range(MAX_DEPTH):
-        level = [child for node in level for child in _children(node)]
-        if not level:
-            return False
-    return True
-
-
-def _children(node: ast.AST) -> Iterator[ast.AST]:
-    for name in _CHILD_FIELDS[node.__class__] or ():
-        value = getattr(node, name, None)
-        if value.__class__ is list:
-            # Lists hold None for what is missing: `{**a}` has no key.
-            yield from (child for child in value if child is not None)
-        elif value is not None:
-            yield value
+def depth_of(tree: ast.AST) -> int:
+    """Return the number of levels of a tree."""
+    depth, level = 0, [tree]
+    while level:
+        depth += 1
+        level = [child for node in level for child in ast.iter_child_nodes(node)]
+    return depth
