@@ -36,6 +36,24 @@ def test_a_file_of_requirements_counts_more_than_the_readme(tmp_path: Path) -> N
     assert requirements_of(tmp_path, "")["transformers"].specifier == "==4.30.0"
 
 
+@pytest.mark.parametrize("name", ["readme.md", "ReadMe.rst", "README.txt", "Install.md", "Requirements.TXT"])
+def test_case_and_suffix_of_a_file_do_not_matter(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("transformers==4.29.1\n", encoding="utf-8")
+    assert requirements_of(tmp_path, "")["transformers"].location == f"{name}:1"
+
+
+def test_the_readme_of_a_subfolder_holds_for_that_folder_only(tmp_path: Path) -> None:
+    (tmp_path / "benchmark").mkdir()
+    (tmp_path / "benchmark" / "readme.md").write_text("pip install peft==0.5.0\n", encoding="utf-8")
+    assert requirements_of(tmp_path, "benchmark")["peft"].location == "benchmark/readme.md:1"
+    assert requirements_of(tmp_path, "") == {}
+
+
+def test_a_folder_with_the_name_of_a_text_is_no_file_of_requirements(tmp_path: Path) -> None:
+    (tmp_path / "readme.md").mkdir()
+    assert requirements_of(tmp_path, "") == {}
+
+
 def test_conda_calls_torch_pytorch(tmp_path: Path) -> None:
     text = "dependencies:\n  - python=3.8\n  - pytorch=1.7.1\n"
     (tmp_path / "environment.yaml").write_text(text, encoding="utf-8")

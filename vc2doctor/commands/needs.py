@@ -148,7 +148,7 @@ def _program(code: CodeFacts, program: Program, uses: Iterable[Use], table: ApiT
     for use in uses:
         if use.file in program.files:
             by_package.setdefault(use.existence.package, []).append(use)
-    folder = code.folder_of(program.name)
+    folder = code.requirements_folder_of(program.name)
     windows = tuple(_window(code, folder, table.packages[name], found) for name, found in sorted(by_package.items()))
     return ProgramNeeds(programs=(program.name,), windows=windows) if windows else None
 
@@ -222,7 +222,7 @@ def _with_set(code: CodeFacts, entry: ProgramNeeds, recipe: str) -> ProgramNeeds
     if not all(window.first for window in entry.windows):
         return entry
     ranges: dict[str, tuple[str, str]] = {window.package: (window.first, window.last) for window in entry.windows}
-    folder = code.folder_of(entry.programs[0])
+    folder = code.requirements_folder_of(entry.programs[0])
     asked = {name: requirement_of(code, folder, name) for name in (*STACK_PACKAGES, *ranges)}
     wanted = {name: required.specifier for name, required in asked.items() if required and required.specifier}
     return entry.model_copy(update={"measured": best_measured(load.load(load.shipped()), ranges, wanted, recipe)})

@@ -93,6 +93,13 @@ class CodeFacts:
         """Return the folder of a file's unit; ``""`` (the root) for a file that was not read."""
         return self.files.folders.get(name, "")
 
+    def requirements_folder_of(self, name: str) -> str:
+        """Return the nearest folder of a file that asks for versions; the folder of its unit if none is nearer."""
+        folder, unit = name.rpartition("/")[0], self.folder_of(name)
+        while folder != unit and folder and not self.files.requirements.get(folder):
+            folder = folder.rpartition("/")[0]
+        return folder
+
     def unit_of(self, module: Module) -> Unit:
         """Return the unit of a module."""
         return self.units[self.files.folders[module.name]]

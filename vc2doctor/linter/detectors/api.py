@@ -26,7 +26,7 @@ def missing_uses(facts: Facts, id_: str, kinds: Sequence[Kind]) -> Iterator[Code
     grouped: dict[tuple[str, str], list[Use]] = defaultdict(list)
     for use in api_uses(facts):
         if use.kind in kinds:
-            grouped[code.folder_of(use.file), use.label].append(use)
+            grouped[code.requirements_folder_of(use.file), use.label].append(use)
     reached = files_of_programs(code) if grouped else frozenset()
     for (folder, _), uses in grouped.items():
         package = table.packages[uses[0].existence.package]

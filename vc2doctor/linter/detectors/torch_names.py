@@ -36,7 +36,7 @@ def gone_torch_names(facts: Facts) -> Iterator[CodeFinding]:
     for module in facts.code.files.modules.values():
         if any(name.partition(".")[2] in module.source.text for name in _NAMES):
             for name, node in _uses(module):
-                found[facts.code.folder_of(module.name), name].append((module, node))
+                found[facts.code.requirements_folder_of(module.name), name].append((module, node))
     for (folder, name), places in found.items():
         torch, gone = torch_of(facts, folder), GONE[name]
         if torch is not None and torch.newest >= Version(gone.release):

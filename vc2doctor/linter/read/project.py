@@ -21,7 +21,7 @@ from vc2doctor.linter.read.libraries import other_framework
 from vc2doctor.linter.read.module import Module, module_of
 from vc2doctor.linter.read.python_config import read_python
 from vc2doctor.linter.read.requirements import MAX_BYTES as MAX_REQUIREMENTS_BYTES
-from vc2doctor.linter.read.requirements import RequiredVersion, requirements_of
+from vc2doctor.linter.read.requirements import RequiredVersion, files_named, requirements_of
 from vc2doctor.linter.read.source import UnreadableError, decode, read_source
 from vc2doctor.linter.read.user_config import read_user_config
 
@@ -305,7 +305,7 @@ class _ProjectReader:
             unread_files=tuple(self.unread_files),
             folders=folders,
             pins={folder: _pins(self._root / folder) for folder in sorted({"", *folders.values()})},
-            requirements={folder: requirements_of(self._root, folder) for folder in sorted({"", *folders.values()})},
+            requirements=self._requirements(folders),
             installed=installed,
             ignored_lines=self._ignored_lines,
             root=self._root,
@@ -318,11 +318,18 @@ class _ProjectReader:
             texts={**self._unparsed, **self._plain_data},
         )
 
+    def _requirements(self, unit_folders: Mapping[str, str]) -> Mapping[str, Mapping[str, RequiredVersion]]:
+        """Return what the files of each unit ask for, and of each other folder whose README or image names versions."""
+        units = {"", *unit_folders.values()}
+        folders = units | {name.rpartition("/")[0] for name in unit_folders}
+        asked = ((folder, requirements_of(self._root, folder)) for folder in sorted(folders))
+        return {folder: entries for folder, entries in asked if entries or folder in units}
+
     def _unit_folder(self, name: str) -> str:
         """Return the folder of a file's unit: the nearest folder with requirements of its own, else the root."""
         folder = name.rpartition("/")[0]
         if folder not in self._unit_folders:
-            is_unit = not folder or any((self._root / folder / marker).exists() for marker in _UNIT_MARKERS)
+            is_unit = not folder or _is_unit(self._root / folder)
             self._unit_folders[folder] = folder if is_unit else self._unit_folder(folder)
         return self._unit_folders[folder]
 
@@ -335,10 +342,18 @@ def _kind_of(name: str) -> FileKind | None:
     return formats.kind_of(name)
 
 
+def _is_unit(folder: Path) -> bool:
+    """Return whether a folder has requirements of its own, whatever the case of the file's name."""
+    try:
+        return any(path.name.lower() in _UNIT_MARKERS for path in folder.iterdir())
+    except OSError:
+        return False
+
+
 def _pins(folder: Path) -> Mapping[str, str]:
     """Return the versions that ``requirements*.txt`` in a folder pin exactly; the first file wins."""
     pins: dict[str, str] = {}
-    for path in sorted(folder.glob("requirements*.txt")):
+    for path in files_named(folder, "requirements*.txt"):
         for line in reading.text_or_empty(path, MAX_REQUIREMENTS_BYTES).splitlines():
             if len(line) > MAX_REQUIREMENT_LENGTH:
                 continue

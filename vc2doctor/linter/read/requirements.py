@@ -2,6 +2,7 @@
 
 import ast
 import configparser
+import fnmatch
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -33,6 +34,8 @@ _FULL_DOTS = 2
 _NAMES_OF_CONDA = {"pytorch": "torch"}
 _CONDA = re.compile(r"^([\w.-]+)\s*(==?|>=|<=|<|>|~=)\s*([\w.*]+)")
 _CONDA_FILES = ("environment*.yml", "environment*.yaml", "env.yml", "env.yaml", "conda*.yml", "conda*.yaml")
+_TEXTS = (".md", ".rst", ".txt")
+"""Suffixes of texts for people."""
 _PIP = re.compile(r"\bpip3?\s+install\s+([^;&|]+)")
 _EXACT_WORD = re.compile(r"(?<![\w./-])[A-Za-z][\w.-]*(?:\[[\w,]+\])?==\d[\w.+]*")
 
@@ -62,7 +65,7 @@ def requirements_of(root: Path, folder: str) -> Mapping[str, RequiredVersion]:
     """
     found: dict[str, RequiredVersion] = {}
     base = root / folder
-    for path in (*sorted(base.glob("requirement*.txt")), *sorted(base.glob("requirements/*.txt"))):
+    for path in (*files_named(base, "requirement*.txt"), *files_named(base / "requirements", "*.txt")):
         if not _FOR_DEVELOPERS.search(path.stem):
             _keep(found, _from_lines(path, root))
     for name, read_setup in (
@@ -72,14 +75,27 @@ def requirements_of(root: Path, folder: str) -> Mapping[str, RequiredVersion]:
     ):
         if (base / name).is_file():
             _keep(found, read_setup(base / name, root))
-    for path in sorted(path for pattern in _CONDA_FILES for path in base.glob(pattern)):
+    for path in sorted({path for pattern in _CONDA_FILES for path in files_named(base, pattern)}):
         _keep(found, _from_conda(path, root))
     # A file of requirements counts more than a command of an image, and that more than what a text says.
-    for pattern, reader in _WEAK_FILES:
-        for path in sorted(base.glob(pattern)):
-            for name, entry in reader(path, root) if path.is_file() else ():
+    for subfolder, pattern, reader in _WEAK_FILES:
+        for path in files_named(base / subfolder, pattern):
+            for name, entry in reader(path, root):
                 found.setdefault(name, entry)
     return found
+
+
+def files_named(folder: Path, pattern: str) -> list[Path]:
+    """Return the files of a folder whose names match a pattern in any case: ``readme.md`` is a README, too.
+
+    A folder that cannot be read has none.
+    """
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError:
+        return []
+    matches = re.compile(fnmatch.translate(pattern), re.IGNORECASE).match
+    return [path for path in paths if matches(path.name) and path.is_file()]
 
 
 def _from_readme(path: Path, root: Path) -> Iterator[tuple[str, RequiredVersion]]:
@@ -238,13 +254,13 @@ def _line_of(text: str, part: str) -> int:
     return next((number for number, line in enumerate(text.splitlines(), 1) if part in line), 1)
 
 
-_WEAK_FILES: tuple[tuple[str, _Reader], ...] = (
-    ("Dockerfile*", _from_commands),
-    ("docker/Dockerfile*", _from_commands),
-    ("install*.sh", _from_commands),
-    ("setup*.sh", _from_commands),
-    ("README*.md", _from_readme),
-    ("INSTALL*.md", _from_readme),
-    ("docs/INSTALL*.md", _from_readme),
+_WEAK_FILES: tuple[tuple[str, str, _Reader], ...] = (
+    ("", "Dockerfile*", _from_commands),
+    ("docker", "Dockerfile*", _from_commands),
+    ("", "install*.sh", _from_commands),
+    ("", "setup*.sh", _from_commands),
+    *(("", f"README*{suffix}", _from_readme) for suffix in _TEXTS),
+    *(("", f"INSTALL*{suffix}", _from_readme) for suffix in _TEXTS),
+    *(("docs", f"INSTALL*{suffix}", _from_readme) for suffix in _TEXTS),
 )
-"""Files that tell versions besides the files of requirements, the most telling first."""
+"""Folders and files that tell versions besides the files of requirements, the most telling first."""

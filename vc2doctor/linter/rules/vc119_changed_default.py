@@ -60,7 +60,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
     for module in facts.code.files.modules.values():
         for call in module.calls:
             if _loads_without_dtype(facts, call) and facts.stages.of(call.place) is Stage.TRAINS:
-                loads[facts.code.folder_of(module.name)].append(call)
+                loads[facts.code.requirements_folder_of(module.name)].append(call)
     for folder, calls in loads.items():
         target = target_of(facts.code, folder, package)
         if target is not None and _allows_both(target, package):
