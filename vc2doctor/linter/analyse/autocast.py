@@ -247,11 +247,12 @@ def _receiver_text(expression: ast.expr) -> str:
 def _evaluates(statement: WithStatement, place: Place) -> bool:
     """Return whether a region evaluates.
 
-    A region in a function that runs a backward pass trains. Any other region evaluates if it calls a function that
-    infers by its name, or if it is in a function outside of a class that does not mention a loss.
+    A region in a function that runs a backward pass trains, unless all that it does is to draw samples. Any other
+    region evaluates if it calls a function that infers by its name, or if it is in a function outside of a class that
+    does not mention a loss.
     """
     if any(isinstance(node, ast.Attribute) and node.attr == "backward" for node in ast.walk(place.function.node)):
-        return False
+        return _only_infers(statement)
     around = statement if isinstance(place.function.node, ast.Module) else place.function.node
     if place.function.cls is None and not _mentions_loss(around):
         return True
@@ -259,6 +260,18 @@ def _evaluates(statement: WithStatement, place: Place) -> bool:
         last_name(node.func) for body in statement.body for node in ast.walk(body) if isinstance(node, ast.Call)
     )
     return any(is_inference_name(name) for name in called_names)
+
+
+def _only_infers(statement: WithStatement) -> bool:
+    """Return whether each statement of a region that calls something calls a function that infers by its name."""
+    called_names = [
+        {last_name(node.func) for node in ast.walk(inner) if isinstance(node, ast.Call)}
+        for body in statement.body
+        for inner in ast.walk(body)
+        if isinstance(inner, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.Expr | ast.Return)
+    ]
+    calling = [names for names in called_names if names]
+    return bool(calling) and all(any(map(is_inference_name, names)) for names in calling)
 
 
 def _mentions_loss(node: ast.AST) -> bool:

@@ -28,6 +28,10 @@ _QUANTIZED_FOLDER = re.compile(
     r"(?<![a-z])(int)?[48]-?_?bits?(?![a-z])[^/]*/|(?<![a-z])(gptq|awq|int[48])[^/]*/", re.IGNORECASE
 )
 """A folder named for a quantization: ``12B_8bit/``."""
+_PREPARATION_FOLDER = re.compile(
+    r"(?<![a-z])data(sets?)?[_-]?(pre)?(process|processing|preparation|prepare|cleaning|collection)/", re.IGNORECASE
+)
+"""A folder with programs that make the training data: ``data_process/``. The models in it are run and not trained."""
 _WEAK_PATH_WORDS = {
     *("cli", "app", "apply", "conversation", "generation", "notebook", "notebooks", "playground", "metrics", "demo"),
     *("demos", "gradio", "convert", "merge", "preprocess", "preprocessing", "extract", "export"),
@@ -53,9 +57,10 @@ def words(text: str) -> set[str]:
 def is_inference_path(name: str) -> bool:
     """Return whether the path of a file says that it evaluates, serves, converts or tests.
 
-    A folder named for a quantization holds the code of a model that is only run.
+    A folder named for a quantization, or for the preparation of data, holds the code of a model that is only run.
     """
-    return bool(words(name.removesuffix(".py")) & _INFERENCE_PATH_WORDS) or _QUANTIZED_FOLDER.search(name) is not None
+    has_word = bool(words(name.removesuffix(".py")) & _INFERENCE_PATH_WORDS)
+    return has_word or any(folder.search(name) for folder in (_QUANTIZED_FOLDER, _PREPARATION_FOLDER))
 
 
 def is_inference_name(name: str) -> bool:

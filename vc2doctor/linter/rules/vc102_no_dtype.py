@@ -22,7 +22,7 @@ float16 where there is none. The line does not show this, and a change of the we
 keep a line, add `# vc2doctor: ignore[VC102]`. The argument exists since torch 1.10.
 
 **Quiet.** No finding with `enabled=False`, under `no_grad`, in evaluation, and for wrappers of other libraries
-(`accelerator.autocast()`).
+(`accelerator.autocast()`). It is a note where the region only draws samples in the middle of a training loop.
 
 **References**
 
@@ -38,18 +38,27 @@ from vc2doctor.linter.analyse.autocast import Autocast
 from vc2doctor.linter.analyse.dtypes import BFLOAT16
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.loss_scaling import is_scaled
-from vc2doctor.linter.analyse.stage import Stage
+from vc2doctor.linter.analyse.stage import Stage, is_without_gradients
 from vc2doctor.linter.model import CodeFinding, Edit
 
 
 def find(facts: Facts) -> Iterator[CodeFinding]:
     """Yield autocasts in training code that have no dtype argument."""
     coherent = _coherent_autocasts(facts)
+    loops = {loop.function for loop in facts.loops.all}
     region_stages = {region.call.node: region.stage for region in facts.autocast.regions}
     for autocast in facts.autocast.autocasts.values():
         stage = region_stages.get(autocast.call.node, facts.stages.of(autocast.call.place))
         is_candidate = autocast.dtype_argument is None and not autocast.is_disabled and autocast.can_be_on_cuda
-        if is_candidate and stage is Stage.TRAINS and not _is_chosen_by_name(facts, autocast):
+        if not is_candidate or _is_chosen_by_name(facts, autocast):
+            continue
+        if (
+            stage is Stage.INFERS
+            and autocast.call.place.function in loops
+            and not is_without_gradients(autocast.call.place)
+        ):
+            yield _of_samples(autocast)
+        elif stage is Stage.TRAINS:
             is_right = autocast.call.node in coherent
             yield _inherited_dtype(autocast) if autocast.inherits_dtype else _default_dtype(autocast, is_right=is_right)
 
@@ -99,6 +108,22 @@ def _inherited_dtype(autocast: Autocast) -> CodeFinding:
         role="outer",
         cause="float16",
         if_missed="outside of any other region this code computes in float16",
+        bf16_edits=(_bfloat16_keyword(autocast),),
+    )
+
+
+def _of_samples(autocast: Autocast) -> CodeFinding:
+    return build.at_node(
+        autocast.call.place.module,
+        autocast.call.node,
+        "VC102",
+        Severity.NOTE,
+        f"{build.code(autocast.call.node)} has no dtype: it is float16, and only draws samples",
+        evidence=("every call in this region is one that infers, by its name",),
+        remedy="Write the dtype that the model is trained in, so that samples and training agree.",
+        role="outer",
+        cause="float16",
+        if_missed="samples are drawn in float16 from a model that was trained in bfloat16",
         bf16_edits=(_bfloat16_keyword(autocast),),
     )
 

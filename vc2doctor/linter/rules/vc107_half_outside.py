@@ -104,7 +104,13 @@ def _is_unconditional(cast: Cast) -> bool:
         return False
     if any(_asks_for_half(condition) for condition, wanted in place.conditions if wanted):
         return False
-    return not _is_chosen_by_expression(cast)
+    return not _is_chosen_by_expression(cast) and not _is_fallback(cast)
+
+
+def _is_fallback(cast: Cast) -> bool:
+    """Return whether a cast runs only after the same computation has raised: the dtypes did not go together."""
+    handlers = (node for node in ast.walk(cast.call.place.function.node) if isinstance(node, ast.ExceptHandler))
+    return any(inner is cast.call.node for handler in handlers for inner in ast.walk(handler))
 
 
 def _is_in_forward(function: Function) -> bool:
