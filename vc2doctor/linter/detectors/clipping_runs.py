@@ -13,7 +13,7 @@ from vc2doctor.linter.detectors.clipping_keys import CLIPPING_URL, NEGATIVE_LIMI
 from vc2doctor.linter.knowledge.deepspeed_releases import meant_top_key
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.config import Config
-from vc2doctor.linter.read.launchers.deepspeed import BLOCKS
+from vc2doctor.linter.read.launchers.deepspeed import BLOCKS, line_of_half_block
 from vc2doctor.linter.read.run_settings import Setting
 
 _ENGINE_URL = "https://www.deepspeed.ai/docs/config-json/#gradient-clipping"
@@ -59,7 +59,7 @@ def _is_half_without_limit(facts: Facts, config: Config) -> bool:
 def _no_limit_if_used(config: Config) -> CodeFinding:
     return build.at_line(
         config.name,
-        1,
+        line_of_half_block(config),
         "VC105",
         Severity.NOTE,
         "this DeepSpeed file has no gradient_clipping: a run with it clips nothing, whatever its max_grad_norm is",
@@ -158,7 +158,7 @@ def _no_limit(config: Config, runs: list[Run]) -> CodeFinding:
     setting = "max_grad_norm" if is_of_trainer else "the limit of accelerate"
     return build.at_line(
         config.name,
-        1,
+        line_of_half_block(config),
         "VC105",
         Severity.WARNING,
         f"this DeepSpeed file has no gradient_clipping: {setting} does not reach the engine, and nothing is clipped",

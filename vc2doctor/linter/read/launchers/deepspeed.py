@@ -31,6 +31,16 @@ def is_deepspeed(config: Config) -> bool:
     )
 
 
+def line_of_half_block(config: Config) -> int:
+    """Return the line of the block that makes the engine compute in a half precision; 1 if there is none.
+
+    A block that is on counts more than one that a run decides ("auto").
+    """
+    switches = [entry for block in BLOCKS if (entry := config.find(f"{block}.enabled")) is not None]
+    chosen = [entry for value in (True, "auto") for entry in switches if entry.value == value]
+    return chosen[0].line if chosen else 1
+
+
 def _of_config(config: Config) -> RunSettings | None:
     if not is_deepspeed(config):
         return None
