@@ -3,7 +3,7 @@
 import ast
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from vc2doctor.linter.analyse.dtypes import BFLOAT16, FLOAT16, Dtype, Value
@@ -41,6 +41,8 @@ class Autocast:
     regions: see ``inherits_dtype``."""
     enabled: frozenset[Value]
     """The possible values of ``enabled``."""
+    is_one_of_several: bool = False
+    """Whether another context can be called in its place: ``context = autocast if amp else suppress``."""
 
     @property
     def inherits_dtype(self) -> bool:
@@ -99,12 +101,34 @@ class AutocastFacts:
     @cached_property
     def autocasts(self) -> Mapping[ast.Call, Autocast]:
         """Every call that makes an autocast context."""
-        return {
+        found = {
             call.node: self._autocast(call, api)
             for module in self.code.files.modules.values()
             for call in module.calls
             if (api := _api_of(module, call)) is not None
         }
+        return found | {
+            call.node: replace(self._autocast(call, api), is_one_of_several=True)
+            for module in self.code.files.modules.values()
+            for call in module.calls
+            if call.node not in found and (api := self._chosen_api(call)) is not None
+        }
+
+    def _chosen_api(self, call: Call) -> str | None:
+        """Return the function behind a name that is assigned one of several: ``autocast if amp else suppress``."""
+        if not isinstance(call.node.func, ast.Name):
+            return None
+        name, module = call.node.func.id, call.place.module
+        scope = next((scope for scope in call.place.function.scopes() if name in scope.names), None)
+        for value, place in scope.names[name] if scope is not None else ():
+            if not isinstance(value, ast.IfExp):
+                continue
+            apis = (_APIS.get(module.dotted(value.body)), _APIS.get(module.dotted(value.orelse)))
+            if any(apis):
+                truth = self.values.truth(value.test, place)
+                possible = apis if truth is None else apis[:1] if truth else apis[1:]
+                return next((api for api in possible if api is not None), None)
+        return None
 
     def _autocast(self, call: Call, api: str) -> Autocast:
         # The signatures are cuda.amp.autocast(enabled, dtype, …) and autocast(device_type, dtype, enabled, …).

@@ -28,6 +28,10 @@ _QUANTIZED_FOLDER = re.compile(
     r"(?<![a-z])(int)?[48]-?_?bits?(?![a-z])[^/]*/|(?<![a-z])(gptq|awq|int[48])[^/]*/", re.IGNORECASE
 )
 """A folder named for a quantization: ``12B_8bit/``."""
+_BENCHMARK_WORDS = {"benchmark", "benchmarks"}
+_BENCHMARK = re.compile(r"benchmarks?", re.IGNORECASE)
+_TRAINING_FILE_WORDS = {"train", "training", "pretrain", "finetune", "finetuning", "sft"}
+"""Words of a file's own name that outweigh a folder of benchmarks."""
 _PREPARATION_FOLDER = re.compile(
     r"(?<![a-z])data(sets?)?[_-]?(pre)?(process|processing|preparation|prepare|cleaning|collection)/", re.IGNORECASE
 )
@@ -59,8 +63,19 @@ def is_inference_path(name: str) -> bool:
 
     A folder named for a quantization, or for the preparation of data, holds the code of a model that is only run.
     """
-    has_word = bool(words(name.removesuffix(".py")) & _INFERENCE_PATH_WORDS)
+    found = words(name.removesuffix(".py")) & _INFERENCE_PATH_WORDS
+    # What a benchmark is of can be a model that it trains first.
+    trains_by_name = found <= _BENCHMARK_WORDS and words(name.rpartition("/")[2]) & _TRAINING_FILE_WORDS
+    has_word = bool(found) and not trains_by_name
     return has_word or any(folder.search(name) for folder in (_QUANTIZED_FOLDER, _PREPARATION_FOLDER))
+
+
+def is_inference_config(name: str) -> bool:
+    """Return whether the path of an engine's configuration says that it only evaluates.
+
+    A folder of benchmarks does not say so: an engine's settings of a half precision are there to train a model.
+    """
+    return is_inference_path(_BENCHMARK.sub("", name))
 
 
 def is_inference_name(name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from posixpath import normpath
 
 from vc2doctor.findings import Severity
 from vc2doctor.linter import build
@@ -26,6 +27,15 @@ NEGATIVE_LIMIT = (
     "a negative limit is off where the loop guards with `> 0`; clip_grad_norm_ itself would turn the gradients round"
 )
 _HALF_VALUES = (True, "fp16", "bf16", "float16", "bfloat16")
+_HALF_NAMES = {"16-mixed", "bf16-mixed", "16-true", "bf16-true", "fp16", "bf16"}
+"""Values of a key ``precision``, as Lightning and others name half precisions."""
+_BASE = "_base_"
+"""The key with which mmengine's configurations name those that they are based on.
+
+https://mmengine.readthedocs.io/en/latest/advanced_tutorials/config.html
+"""
+MAX_BASES = 32
+"""Configurations that are followed. The limit ends files that name each other in long chains."""
 _HALF_KEYS = {"fp16", "bf16", "amp", "use_half_precision", "mixed_precision", "use_bf16", "use_amp"}
 
 
@@ -39,11 +49,14 @@ def limits_that_are_off(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
         settings = facts.runs.settings_of(config)
         is_of_launcher = settings is not None and settings.clipping is not None
         is_own = is_of_arguments(unit, config)
-        in_half = _trains_in_half(config) or (is_own and has_half_region(facts, unit.modules))
+        bases = bases_of(unit, config)
+        in_half = any(map(_trains_in_half, (config, *bases))) or (is_own and has_half_region(facts, unit.modules))
         if in_half and not is_inference_path(config.name) and not is_of_launcher:
             for entry in config.entries:
                 is_null = entry.value is None and config.kind != "python" and (config.read_by == "code" or is_own)
-                is_limit = entry.last_key.lower() in CLIPPING_KEYS and (is_off(entry.value) or is_null)
+                is_taken_away = entry.value is None and _has_limit(bases, entry.key)
+                is_switched_off = is_off(entry.value) or is_null or is_taken_away
+                is_limit = entry.last_key.lower() in CLIPPING_KEYS and is_switched_off
                 if is_limit and not _is_overridden(unit, config, entry):
                     copies[entry.key, repr(entry.value)].append((config, entry))
     for (key, value), entries in copies.items():
@@ -64,6 +77,26 @@ def _finding(key: str, value: str, entries: list[tuple[Config, ConfigEntry]]) ->
         url=CLIPPING_URL,
         also=build.entry_places(others),
     )
+
+
+def bases_of(unit: Unit, config: Config) -> list[Config]:
+    """Return the configurations that one is based on, through its key ``_base_``, directly or through others."""
+    by_name = {each.name: each for each in unit.configs}
+    found = [config]
+    for count, current in enumerate(found):
+        named = current.get(_BASE) if count < MAX_BASES else None
+        folder = current.name.rpartition("/")[0]
+        for path in [named] if isinstance(named, str) else named if isinstance(named, list) else ():
+            base = by_name.get(normpath(f"{folder or '.'}/{path}")) if isinstance(path, str) else None
+            if base is not None and base not in found:
+                found.append(base)
+    return found[1:]
+
+
+def _has_limit(configs: list[Config], key: str) -> bool:
+    """Return whether one of some configurations limits gradients by a key."""
+    values = (config.get(key) for config in configs)
+    return any(isinstance(value, int | float) and not is_off(value) for value in values)
 
 
 def is_of_arguments(unit: Unit, config: Config) -> bool:
@@ -105,7 +138,8 @@ def _trains_in_half(config: Config) -> bool:
     if config.get("evaluate") is True or config.get("run.evaluate") is True:
         return False
     keys = {entry.last_key for entry in config.entries if entry.value in _HALF_VALUES}
-    return bool(keys & _HALF_KEYS)
+    names = {entry.value for entry in config.entries if entry.last_key == "precision" and isinstance(entry.value, str)}
+    return bool(keys & _HALF_KEYS or names & _HALF_NAMES)
 
 
 def is_off(value: object) -> bool:

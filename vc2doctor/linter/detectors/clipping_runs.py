@@ -8,7 +8,7 @@ from vc2doctor.linter import build
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.resolve import Unit
 from vc2doctor.linter.analyse.runs import Run
-from vc2doctor.linter.analyse.stage import is_inference_path
+from vc2doctor.linter.analyse.stage import is_inference_config
 from vc2doctor.linter.detectors.clipping_keys import CLIPPING_URL, NEGATIVE_LIMIT, is_off
 from vc2doctor.linter.knowledge.deepspeed_releases import meant_top_key
 from vc2doctor.linter.model import CodeFinding
@@ -34,7 +34,7 @@ def clipping_of_runs(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
         limit = limit_of(run)
         if limit is not None and is_off(limit.value) and _is_in_half(run) and _engine_limit(run) is None:
             limits[limit.path, limit.line] = limit
-        if run.engine is not None and not is_inference_path(run.engine.config.name):
+        if run.engine is not None and not is_inference_config(run.engine.config.name):
             by_file[run.engine.config.name].append(run)
     yield from (_limit_is_off(limit) for limit in limits.values())
     for runs in by_file.values():
@@ -47,7 +47,7 @@ def clipping_of_runs(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
 def _is_half_without_limit(facts: Facts, config: Config) -> bool:
     """Return whether a DeepSpeed file of a trainer can turn a half precision on, and has no limit."""
     settings = facts.runs.settings_of(config)
-    if settings is None or settings.launcher != "deepspeed" or is_inference_path(config.name):
+    if settings is None or settings.launcher != "deepspeed" or is_inference_config(config.name):
         return False
     in_half = any(config.get(f"{block}.enabled") in (True, "auto") for block in BLOCKS)
     # Only transformers and accelerate fill "auto"; a program of its own can clip by itself.

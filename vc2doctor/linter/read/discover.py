@@ -31,7 +31,7 @@ _FOREIGN_FOLDERS = re.compile(r"third_?party|3rd_?party|vendor(ed)?|extern(al)?s
 # as one regular expression searches for all of them, so an expression follows only where a word needs its surroundings.
 _PRECISION_WORDS: tuple[bytes, ...] = (
     *(b"autocast", b"GradScaler", b"float16", b"fp16", b"bf16", b"grad_norm", b".backward(", b"torch_dtype"),
-    *(b"is_bf16_supported", b"gradient_clipping", b"rsqrt", b".pow(2", b"optimizer", b"precision", b"Trainer"),
+    *(b"is_bf16_supported", b"gradient_clip", b"rsqrt", b".pow(2", b"optimizer", b"precision", b"Trainer"),
     # yacs and its users write keys in capitals.
     *(b"FP16", b"BF16", b"CLIP_GRAD", b"GRAD_CLIP", b"GRADIENT_CLIP", b"MAX_GRAD_NORM"),
     *(b"isnan", b"isfinite", b"isinf", b"set_default_dtype", b"set_default_tensor_type"),

@@ -108,7 +108,7 @@ def _inherited_dtype(autocast: Autocast) -> CodeFinding:
         role="outer",
         cause="float16",
         if_missed="outside of any other region this code computes in float16",
-        bf16_edits=(_bfloat16_keyword(autocast),),
+        bf16_edits=_bfloat16_keyword(autocast),
     )
 
 
@@ -124,7 +124,7 @@ def _of_samples(autocast: Autocast) -> CodeFinding:
         role="outer",
         cause="float16",
         if_missed="samples are drawn in float16 from a model that was trained in bfloat16",
-        bf16_edits=(_bfloat16_keyword(autocast),),
+        bf16_edits=_bfloat16_keyword(autocast),
     )
 
 
@@ -148,9 +148,12 @@ def _default_dtype(autocast: Autocast, *, is_right: bool) -> CodeFinding:
         role="outer",
         cause="float16",
         if_missed="what runs outside of the helper's regions computes in float16; the innermost region decides the rest",
-        bf16_edits=(_bfloat16_keyword(autocast),),
+        bf16_edits=_bfloat16_keyword(autocast),
     )
 
 
-def _bfloat16_keyword(autocast: Autocast) -> Edit:
-    return change.set_keyword(autocast.call.place.module, autocast.call.node, "dtype", "torch.bfloat16")
+def _bfloat16_keyword(autocast: Autocast) -> tuple[Edit, ...]:
+    """Return the edit that writes the dtype; none where the call can also make a context that takes no dtype."""
+    if autocast.is_one_of_several:
+        return ()
+    return (change.set_keyword(autocast.call.place.module, autocast.call.node, "dtype", "torch.bfloat16"),)

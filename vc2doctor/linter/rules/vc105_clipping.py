@@ -28,7 +28,8 @@ clipping.
 it depends on your model. To keep a line, add `# vc2doctor: ignore[VC105]`.
 
 **Quiet.** No finding where the limit is positive or only a run can tell it, in float32, after `unscale_`, and
-for configurations that only evaluate. A DeepSpeed file that no run names by its path is a note.
+for configurations that only evaluate. A DeepSpeed file that no run names by its path is a note, and so are settings of
+DeepSpeed in code whose program asks for no limit.
 
 **References**
 
@@ -40,6 +41,7 @@ from collections.abc import Iterator
 
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.detectors.clipping_arguments import arguments_that_clip_nothing
+from vc2doctor.linter.detectors.clipping_engine_code import engine_code_without_limit
 from vc2doctor.linter.detectors.clipping_engines import engines_without_clipping
 from vc2doctor.linter.detectors.clipping_keys import limits_that_are_off
 from vc2doctor.linter.detectors.clipping_loops import clipping_of_loop
@@ -55,6 +57,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
         yield from arguments_that_clip_nothing(facts, unit)
         yield from clipping_of_runs(facts, unit)
         yield from clipping_never_asked(facts, unit)
+        yield from engine_code_without_limit(facts, unit)
         loops = facts.loops.of(unit)
         for loop in loops:
             yield from clipping_of_loop(facts, loop)
