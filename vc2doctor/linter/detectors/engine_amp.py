@@ -15,8 +15,8 @@ from vc2doctor.linter.read.module import Module, Place
 
 _URL = "https://www.deepspeed.ai/docs/config-json/#automatic-mixed-precision-amp-training-options"
 _EVIDENCE = (
-    "read in DeepSpeed's source (runtime/engine.py): it asserts that amp is not on with fp16 or bf16, and that ZeRO "
-    "does not wrap an optimizer of amp"
+    "read in DeepSpeed's source (runtime/engine.py, _do_optimizer_sanity_check): amp beside ZeRO fails an assertion, "
+    "and amp beside fp16 or bf16 raises NotImplementedError"
 )
 _REMEDY = "Remove the amp block, and use fp16 or bf16 of DeepSpeed."
 

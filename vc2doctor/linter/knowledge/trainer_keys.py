@@ -1,7 +1,8 @@
 """The fields of transformers' ``TrainingArguments`` that commands and files give most.
 
-Read in ``transformers/training_args.py``, releases 4.30 to 5.24. Fields of the run's name and of logging services are
-left out: no misspelling of them changes the training.
+Each is a field of at least one release from 4.30 to 5.24, as ``transformers/training_args.py`` of their wheels shows;
+some came later than 4.30, and some went. Fields of the run's name and of logging services are left out: no misspelling
+of them changes the training.
 """
 
 TRAINER_KEYS = (

@@ -27,6 +27,7 @@ region and the scaler with it: `vc2doctor lint --precision bf16 --fix`. To keep 
 ignore[VC103]`.
 
 **Quiet.** No finding in `generate` and other inference, for helpers whose default is bfloat16, and for `enabled=False`.
+It is a note where the class of the model freezes all that the region holds.
 
 **References**
 
@@ -44,11 +45,15 @@ from vc2doctor.linter.analyse.autocast import Helper, Region, dtype_names
 from vc2doctor.linter.analyse.dtypes import BFLOAT16, FLOAT16
 from vc2doctor.linter.analyse.entry_points import entry_points_of
 from vc2doctor.linter.analyse.facts import Facts
+from vc2doctor.linter.analyse.frozen import frozen_attributes
 from vc2doctor.linter.analyse.resolve import Unit
-from vc2doctor.linter.analyse.stage import Stage
+from vc2doctor.linter.analyse.stage import Stage, words
 from vc2doctor.linter.model import CodeFinding, Edit
 from vc2doctor.linter.read.module import last_name
 from vc2doctor.linter.to_bfloat16 import float16_to_bfloat16
+
+_NORM_WORDS = {"ln", "norm", "layernorm"}
+"""Words of layers that autocast computes in float32, whatever its dtype is."""
 
 
 def find(facts: Facts) -> Iterator[CodeFinding]:
@@ -128,9 +133,43 @@ def _contradiction(facts: Facts, region: Region) -> CodeFinding | None:
         contradicts = bf16_weights is not None or any(BFLOAT16 in entry_point.dtypes for entry_point in entry_points)
         if region.helper is None and not contradicts:
             return None
-        return _float16_region(region, around, bf16_weights, contradicts=contradicts)
+        finding = _float16_region(region, around, bf16_weights, contradicts=contradicts)
+        return _of_frozen_part(finding) if bf16_weights is None and _holds_frozen_part(facts, region) else finding
     is_in_float16 = bool(entry_points) and all(entry_point.dtypes == {FLOAT16} for entry_point in entry_points)
     return _bfloat16_region(region, around) if region.dtypes == {BFLOAT16} and is_in_float16 else None
+
+
+def _holds_frozen_part(facts: Facts, region: Region) -> bool:
+    """Return whether all that a region calls of its model is frozen, besides norms of what comes out of it."""
+    cls = region.place.function.cls
+    called = {
+        name
+        for body in region.statement.body
+        for node in ast.walk(body)
+        if isinstance(node, ast.Call) and (name := _called_part(node)) is not None
+    }
+    frozen = called & frozen_attributes(facts, cls) if cls is not None else frozenset()
+    return bool(frozen) and all(words(name) & _NORM_WORDS for name in called - frozen)
+
+
+def _called_part(call: ast.Call) -> str | None:
+    match call.func:
+        case ast.Attribute(value=ast.Name(id="self"), attr=name):
+            return name
+        case ast.Attribute(value=ast.Attribute(value=ast.Name(id="self"), attr=name)):
+            return name
+    return None
+
+
+def _of_frozen_part(finding: CodeFinding) -> CodeFinding:
+    """Return the finding about a region that trains nothing: its float16 can overflow, and no gradient is at stake."""
+    return finding.model_copy(
+        update={
+            "severity": Severity.NOTE,
+            "message": f"{finding.message}; all that it holds is frozen",
+            "evidence": (*finding.evidence, "the class of the model switches the gradients of this part off"),
+        }
+    )
 
 
 def _bf16_weights(facts: Facts, unit: Unit, region: Region) -> str | None:
