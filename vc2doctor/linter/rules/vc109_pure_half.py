@@ -75,7 +75,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
         if not is_inference_path(module.name):
             for function in module.functions:
                 if _halves_weights(function) and not _trains_in_float32(facts, function):
-                    yield _half_converter(function)
+                    yield _half_converter(function, by_switch=_trains_in_float32(facts, function, by_switch=True))
 
 
 def _is_trained(cast: Cast) -> bool:
@@ -188,23 +188,32 @@ def _halves_weights(function: Function) -> bool:
     return False
 
 
-def _trains_in_float32(facts: Facts, function: Function, depth: int = 0) -> bool:
+def _trains_in_float32(facts: Facts, function: Function, depth: int = 0, *, by_switch: bool = False) -> bool:
     """Return whether the converted part is frozen, or kept in float32 where it is trained.
 
     The function's module or one of its callers must show that. A function that is never called in the project counts as
-    safe, too.
+    safe, too, and so does one whose direct callers are functions that nothing calls. With ``by_switch`` it is enough that callers freeze the part
+    unless a switch of the run says otherwise.
     """
     if _is_frozen_in_module(function) or names_engine(facts, function.module):
         return True
     callers = facts.code.callers(function)
     if not callers:
-        return depth == 0
-    return all(_caller_trains_in_float32(facts, call, depth) for call in callers)
+        return depth == 0 or (depth == 1 and function.cls is None and not _may_be_called(facts, function))
+    return all(_caller_trains_in_float32(facts, call, depth, by_switch=by_switch) for call in callers)
 
 
-def _caller_trains_in_float32(facts: Facts, call: Call, depth: int) -> bool:
+def _may_be_called(facts: Facts, function: Function) -> bool:
+    """Return whether some call by the name of a function is of an object whose class is unknown: it can be this one."""
+    calls = (call for unit in facts.code.units.values() for call in unit.calls.get(function.name, ()))
+    return any(facts.code.callee(call) is None for call in calls)
+
+
+def _caller_trains_in_float32(facts: Facts, call: Call, depth: int, *, by_switch: bool) -> bool:
     caller = call.place.function
-    if _chooses_float32(caller) or facts.values.is_reached(call.place) is False or _freezes_parameters(call):
+    if _chooses_float32(caller) or facts.values.is_reached(call.place) is False:
+        return True
+    if _freezes_parameters(facts, call, by_switch=by_switch):
         return True
     if is_inference_path(caller.module.name):
         return False
@@ -214,7 +223,11 @@ def _caller_trains_in_float32(facts: Facts, call: Call, depth: int) -> bool:
     ):
         # `return model.eval()`: the caller builds a frozen part.
         return True
-    return depth < MAX_CALLER_DEPTH and bool(caller.name) and _trains_in_float32(facts, caller, depth + 1)
+    return (
+        depth < MAX_CALLER_DEPTH
+        and bool(caller.name)
+        and _trains_in_float32(facts, caller, depth + 1, by_switch=by_switch)
+    )
 
 
 def _is_frozen_in_module(function: Function) -> bool:
@@ -225,8 +238,11 @@ def _is_frozen_in_module(function: Function) -> bool:
     )
 
 
-def _freezes_parameters(call: Call) -> bool:
-    """Return whether the function around a call freezes what the call builds, wherever the call is reached."""
+def _freezes_parameters(facts: Facts, call: Call, *, by_switch: bool) -> bool:
+    """Return whether the function around a call freezes what the call builds, wherever the call is reached.
+
+    With ``by_switch`` it may freeze under a condition that can hold.
+    """
     function = call.place.function
     return any(
         isinstance(place.statement, ast.Assign)
@@ -234,7 +250,10 @@ def _freezes_parameters(call: Call) -> bool:
         and place.statement.targets[0].attr == "requires_grad"
         and isinstance(place.statement.value, ast.Constant)
         and place.statement.value.value is False
-        and all(condition in call.place.conditions for condition in place.conditions)
+        and (
+            all(condition in call.place.conditions for condition in place.conditions)
+            or (by_switch and facts.values.is_reached(place) is not False)
+        )
         for place in function.module.statements
         if place.function is function
     )
@@ -255,13 +274,14 @@ def _chooses_float32(function: Function) -> bool:
     return False
 
 
-def _half_converter(function: Function) -> CodeFinding:
+def _half_converter(function: Function, *, by_switch: bool) -> CodeFinding:
+    why = "only a switch of the run freezes them" if by_switch else "no caller asks whether they are trained"
     return build.at_node(
         function.module,
         function.node,
         "VC109",
-        Severity.WARNING,
-        f"{function.name} makes weights float16 in place, and no caller asks whether they are trained",
+        Severity.NOTE if by_switch else Severity.WARNING,
+        f"{function.name} makes weights float16 in place, and {why}",
         evidence=("frozen weights may be float16; trained ones become NaN, because AdamW's eps of 1e-8 is 0 there",),
         remedy='Halve only what is frozen: where it is trained, keep precision = "fp32".',
         role="cast",
