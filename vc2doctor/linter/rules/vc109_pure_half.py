@@ -42,6 +42,7 @@ from vc2doctor.linter.analyse.dtypes import BFLOAT16, FLOAT16
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.stage import Stage, is_inference_path, words
 from vc2doctor.linter.analyse.weights import Cast, Load
+from vc2doctor.linter.detectors.cast_adapters import cast_adapters
 from vc2doctor.linter.detectors.half_layers import half_layers
 from vc2doctor.linter.detectors.trained_dtype import pure_half_models
 from vc2doctor.linter.detectors.trained_heads import trained_heads
@@ -62,6 +63,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
     """Yield parameters that are trained in pure half precision: whole models, adapters, and converted weights."""
     models = list(pure_half_models(facts))
     yield from models
+    yield from cast_adapters(facts)
     yield from half_layers(facts)
     yield from trained_heads(facts)
     known = {(finding.path, finding.line) for finding in models}
