@@ -1,1 +1,1 @@
-"""Shared foundations: data, errors, versions, child processes, reading, parsing, patterns, printing, redaction, writing."""
+"""Shared foundations: data, errors, versions, child processes, and how text is read, parsed, printed and written."""
