@@ -12,6 +12,7 @@ from vc2doctor.core.versions import STACK_PACKAGES, contains
 from vc2doctor.environment.model import Environment
 from vc2doctor.environment.requirements import declared_names
 from vc2doctor.findings import Finding, Severity
+from vc2doctor.linter.dependents import DependentConflict
 from vc2doctor.matrix.age import MatrixAge, age_of
 from vc2doctor.matrix.compiled import GPU
 from vc2doctor.matrix.coverage import NotJudged, not_judged
@@ -48,6 +49,8 @@ class Examination(Data):
     plan: Plan
     code: tuple[Finding, ...] = ()
     """The linter's findings about the training code, if there is any."""
+    dependents: tuple[DependentConflict, ...] = ()
+    """What installed packages that build upon the stack use, and the stack lacks."""
     probe: ProbeRun | None = None
     explicit_profile: bool = False
     """Whether the user chose the profile. Installed versions are compared with its pins only then."""

@@ -23,6 +23,8 @@ class Runtime:
         self.device = device
         self.checkpoint: Optional[LoadedCheckpoint] = None
         """The checkpoint that the user passed; it is trained instead of the miniature."""
+        self.build_failure: Optional[Exception] = None
+        """What the first model with adapters raised. Later ones may succeed by what was imported meanwhile."""
 
 
 class EventSink(Protocol):
