@@ -165,5 +165,5 @@ def test_a_number_is_not_taken_for_a_version(tmp_path: Path) -> None:
 def test_a_file_that_is_no_text_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(b"\xff\xfe\x00{")
-    with pytest.raises(CombinationError, match="cannot be read as UTF-8 text"):
+    with pytest.raises(CombinationError, match="it is not UTF-8 text"):
         list(from_file(path))

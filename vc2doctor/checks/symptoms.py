@@ -1,9 +1,9 @@
 """Match exceptions that the probe saw with known issues, so that one cause gives one finding."""
 
-import re
 from collections.abc import Iterator
 
 from vc2doctor.checks.context import Examination
+from vc2doctor.core import patterns
 from vc2doctor.core.failure import Failure
 from vc2doctor.matrix.known_issue import KnownIssue
 
@@ -30,7 +30,7 @@ def describe(failure: Failure) -> str:
 
 
 def _shows_symptom(issue: KnownIssue, failure: Failure) -> bool:
-    return re.search(issue.symptom, failure.message) is not None
+    return patterns.is_found(patterns.compiled(issue.symptom), failure.message)
 
 
 def _failures(examination: Examination) -> Iterator[tuple[str, Failure]]:

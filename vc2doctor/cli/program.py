@@ -1,11 +1,12 @@
 """The words that started the doctor, so that the commands that it prints start it in the same way."""
 
-import json
 import os
 import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path, PurePath
+
+from vc2doctor.core import parsing, reading
 
 _NAME = "vc2doctor"
 _LAUNCHERS = ("uv", "uvx", "pipx")
@@ -60,15 +61,17 @@ def _launcher_words(parent: Sequence[str], arguments: Sequence[str]) -> tuple[st
 def _pipx_spec(prefix: Path) -> str:
     """Return what `pipx run` installed into the environment at ``prefix``: a folder, an address or a requirement."""
     try:
-        return str(json.loads((prefix / "pipx_metadata.json").read_bytes())["main_package"]["package_or_url"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return str(
+            parsing.parse_json(reading.read_bytes(prefix / "pipx_metadata.json"))["main_package"]["package_or_url"]
+        )
+    except (reading.ReadError, parsing.MalformedError, KeyError, TypeError):
         return _NAME
 
 
 def _command_of_parent() -> tuple[str, ...]:
     """Return the words of the parent process; none where the system does not tell them (macOS)."""
     try:
-        text = Path(f"/proc/{os.getppid()}/cmdline").read_bytes().decode("utf-8", "surrogateescape")
-    except OSError:
+        text = reading.read_bytes(f"/proc/{os.getppid()}/cmdline").decode("utf-8", "surrogateescape")
+    except reading.ReadError:
         return ()
     return tuple(text.split("\0")[:-1])

@@ -6,7 +6,6 @@ language model.
 """
 
 import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from vc2doctor.checks.plan import PLAIN, JudgedAs
 from vc2doctor.commands import model_config
 from vc2doctor.commands.model_config import ModelConfig
 from vc2doctor.commands.report import CodeModel, CodeReading
+from vc2doctor.core import patterns
 from vc2doctor.core.data import Data
 from vc2doctor.linter.knowledge.model_types import model_type_of
 from vc2doctor.matrix import load
@@ -59,7 +59,7 @@ def _profiles_of_classes(matrix: Matrix, code: CodeReading) -> Iterator[Choice]:
     """Yield the profiles whose model classes the code defines or builds."""
     for model in code.models:
         for profile in matrix.profiles.values() if model.is_class else ():
-            if any(re.fullmatch(pattern, model.name) for pattern in profile.classes):
+            if any(patterns.is_whole(patterns.compiled(pattern), model.name) for pattern in profile.classes):
                 reason = f"class {model.name} at {model.place}"
                 judged_as = JudgedAs(subject=profile.title, reason=reason, model_types=profile.model_types)
                 yield Choice(profile=profile, judged_as=judged_as)

@@ -1,6 +1,5 @@
 """Finds and reads the configuration of a model on this machine: data only, nothing is imported or downloaded."""
 
-import json
 import os
 import re
 import struct
@@ -8,11 +7,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from vc2doctor.core import parsing, reading
 from vc2doctor.core.data import Data
 
 MAX_BYTES = 1 << 20
 """Of a configuration; the largest of published models has 60 kB."""
-MAX_DEPTH = 40
 MAX_GGUF_KEYS = 64
 """The architecture is among the first keys of a GGUF file."""
 MAX_GGUF_TEXT = 1 << 16
@@ -56,12 +55,10 @@ def read(path: Path, types_of_classes: dict[str, str]) -> ModelConfig | None:
     """
     file = path / "config.json" if path.is_dir() else path
     try:
-        if not file.is_file() or file.stat().st_size > MAX_BYTES:
-            return None
-        keys = json.loads(file.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        keys = parsing.parse_json(reading.read_bytes(file, MAX_BYTES))
+    except (reading.ReadError, parsing.MalformedError):
         return None
-    if not isinstance(keys, dict) or _depth(keys) > MAX_DEPTH or not _is_language_model(keys):
+    if not isinstance(keys, dict) or not _is_language_model(keys):
         return None
     if not isinstance(keys.get("model_type"), str):
         classes = keys.get("architectures")
@@ -112,9 +109,9 @@ def _cached(name: str) -> list[Path]:
 def gguf_type(path: Path) -> str | None:
     """Return the model type of a GGUF file, or ``None`` if the file does not tell it."""
     try:
-        with path.open("rb") as file:
+        with reading.open_regular(path) as file:
             name = _gguf_architecture(file)
-    except (OSError, struct.error, ValueError, UnicodeDecodeError):
+    except (OSError, reading.ReadError, struct.error, ValueError):
         return None
     return _GGUF_TYPES.get(name, name) if name else None
 
@@ -148,13 +145,3 @@ def _skip_gguf(file: BinaryIO, kind: int) -> None:
         raise ValueError(kind)
     else:
         file.seek(_GGUF_SIZES.get(kind, 0), os.SEEK_CUR)
-
-
-def _depth(value: object, level: int = 0) -> int:
-    if level > MAX_DEPTH:
-        return level
-    if isinstance(value, dict):
-        return max((_depth(part, level + 1) for part in value.values()), default=level)
-    if isinstance(value, list):
-        return max((_depth(part, level + 1) for part in value), default=level)
-    return level

@@ -1,6 +1,5 @@
 """``vc2doctor probe``: train under each precision and say what goes wrong, where and why."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
@@ -10,6 +9,7 @@ from pydantic import Field
 from vc2doctor.commands.examine import OnProgress, ProbeOrder, examine
 from vc2doctor.commands.report import ProbeReport, Report
 from vc2doctor.commands.request import ExaminationRequest
+from vc2doctor.core import parsing, reading
 from vc2doctor.core.errors import DoctorError
 from vc2doctor.probe.spec import Subject
 from vc2doctor.target.shared.recipes import RECIPES
@@ -112,13 +112,12 @@ def texts(path: Path) -> tuple[str, ...]:
         DataError: the file cannot be read, or holds no text.
     """
     try:
-        if path.stat().st_size > MAX_DATA_BYTES:
-            message = f"{path}: larger than {MAX_DATA_BYTES // 1024**2} MiB. Take a sample of it."
-            raise DataError(message)
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        message = f"{path}: cannot be read: {error}"
+        lines = reading.read_text(path, MAX_DATA_BYTES).splitlines()
+    except reading.LargeFileError as error:
+        message = f"{path}: larger than {MAX_DATA_BYTES // 1024**2} MiB. Take a sample of it."
         raise DataError(message) from error
+    except reading.ReadError as error:
+        raise DataError(str(error)) from error
     # All lines are parsed, so that a mistake in a later line is reported as well.
     parsed = tuple(_parse_lines(path, lines))
     if not parsed:
@@ -136,8 +135,8 @@ def _parse_lines(path: Path, lines: list[str]) -> Iterator[str]:
             yield line
             continue
         try:
-            record = json.loads(line)
-        except ValueError as error:
+            record = parsing.parse_json(line)
+        except parsing.MalformedError as error:
             message = f"{path}:{number}: not JSON: {error}"
             raise DataError(message) from error
         text = record.get("text") if isinstance(record, dict) else None

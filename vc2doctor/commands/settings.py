@@ -6,23 +6,18 @@ what is written. Those keys count only in a file that the user passes (``--confi
 """
 
 import difflib
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, ConfigDict, Field, ValidationError
 
+from vc2doctor.core import parsing, reading
 from vc2doctor.core.data import Data
 from vc2doctor.core.errors import DoctorError
 from vc2doctor.findings import Severity
 from vc2doctor.linter.settings import AppliedSettings, LintSettings
 from vc2doctor.target.shared.recipes import recipe_named
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -34,6 +29,8 @@ _SAFE_LINT_KEYS = frozenset({"select", "extend_select", "ignore", "per_file_igno
 """The same for ``[tool.vc2doctor.lint]``. The report counts what these keys silence."""
 _PATH_KEYS = ("python", "matrix", "output", "code")
 """Keys whose values are paths relative to the file."""
+MAX_BYTES = 1024 * 1024
+"""Of a settings file; the longest pyproject.toml of published projects have about 50 kB."""
 _MAX_QUOTED_CHARACTERS = 60
 """Of a wrong value in an error message."""
 
@@ -149,7 +146,7 @@ def _nearest_file(folder: Path) -> Path | None:
 def _read(path: Path) -> Settings | None:
     """Return the table ``[tool.vc2doctor]`` of a file, or ``None`` if it has none."""
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {}).get("vc2doctor")
+        table = parsing.parse_toml(reading.read_text(path, MAX_BYTES)).get("tool", {}).get("vc2doctor")
         if table is None:
             return None
         resolved = {key: str(path.parent / table[key]) for key in _PATH_KEYS if isinstance(table.get(key), str)}
@@ -157,7 +154,9 @@ def _read(path: Path) -> Settings | None:
     except ValidationError as error:
         message = f"{path}: [tool.vc2doctor] {_describe(error.errors()[0])}"
         raise SettingsError(message) from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, AttributeError) as error:
+    except reading.ReadError as error:
+        raise SettingsError(str(error)) from error
+    except (parsing.MalformedError, AttributeError) as error:
         message = f"{path}: cannot be read: {error}"
         raise SettingsError(message) from error
 

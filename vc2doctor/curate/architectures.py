@@ -88,7 +88,7 @@ def _pairs(table: ast.expr) -> Iterator[tuple[str, str]]:
 @click.option("--into", type=click.Path(dir_okay=False, path_type=Path), required=True, help="File to write.")
 def main(cache: Path, into: Path) -> None:
     """Write what the wheels in --cache know about architectures to --into."""
-    writing.replace(into, read_all(cache).model_dump_json(by_alias=True, indent=1) + "\n")
+    writing.write_output(into, read_all(cache).model_dump_json(by_alias=True, indent=1) + "\n")
 
 
 if __name__ == "__main__":

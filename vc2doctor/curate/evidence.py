@@ -5,7 +5,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal
 
-from vc2doctor.core import writing
+from vc2doctor.core import reading, writing
 from vc2doctor.core.errors import DoctorError
 from vc2doctor.core.failure import Failure
 from vc2doctor.core.versions import STACK_PACKAGES
@@ -112,6 +112,7 @@ def append(path: Path, line: EvidenceLine) -> bool:
     Raises:
         MatrixError: the file holds something else.
         OutputError: the file cannot be written.
+        ReadError: it is no regular file.
     """
     existing = list(evidence_lines(path)) if path.exists() else []
     if any(_is_same_measurement(line, other) for other in existing):
@@ -125,9 +126,10 @@ def append_lines(path: Path, lines: Sequence[EvidenceLine]) -> None:
 
     Raises:
         OutputError: the file cannot be written.
+        ReadError: it is no regular file.
     """
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
-    writing.replace(path, text + "".join(f"{line.text}\n" for line in lines))
+    text = reading.read_text(path) if path.exists() else ""
+    writing.write_output(path, text + "".join(f"{line.text}\n" for line in lines))
 
 
 def _is_same_measurement(line: EvidenceLine, other: EvidenceLine) -> bool:

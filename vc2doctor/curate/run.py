@@ -5,7 +5,7 @@ from pathlib import Path
 
 from packaging.version import Version
 
-from vc2doctor.core import writing
+from vc2doctor.core import reading, writing
 from vc2doctor.core.versions import STACK_PACKAGES
 from vc2doctor.curate import compile as compiler
 from vc2doctor.curate import evidence, merge
@@ -31,9 +31,9 @@ def compile_verdicts(folder: Path | None, *, write: bool) -> tuple[bool, Path]:
     folder = folder or load.shipped()
     path = folder / "verdicts.json"
     text = verdicts_text(compiler.compile_folder(folder, load.evidence(folder), load.known_issues(folder)))
-    is_current = path.exists() and path.read_text(encoding="utf-8") == text
+    is_current = reading.text_or_empty(path) == text
     if write and not is_current:
-        writing.replace(path, text)
+        writing.write_output(path, text)
     return is_current, path
 
 

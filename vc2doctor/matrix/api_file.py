@@ -5,11 +5,14 @@ lacks is listed: a name that is as old as its module, and still there, is not.
 """
 
 import gzip
+import io
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
+from vc2doctor.core import reading
 from vc2doctor.core.data import Data
 from vc2doctor.matrix.errors import MatrixError
 
@@ -22,6 +25,9 @@ INHERITS = "+"
 """Begins the key of the releases in which a callable takes the keywords of a class of another package as well."""
 ALL = "-"
 """The range of all releases."""
+
+MAX_BYTES = 256 * 1024 * 1024
+"""Of the decompressed file; the shipped one has 8 MB."""
 
 Spans = Mapping[str, str]
 """Ranges of releases → names that exist in exactly these, separated by spaces; see ``HERE``, ``OPEN``, ``INHERITS``.
@@ -65,10 +71,24 @@ def read(path: Path) -> Api | None:
     if not path.exists():
         return None
     try:
-        return Api.model_validate_json(gzip.decompress(path.read_bytes()))
-    except (OSError, EOFError, ValidationError) as error:
+        return Api.model_validate_json(_decompressed(reading.read_bytes(path)))
+    except (OSError, EOFError, ValueError, zlib.error, reading.ReadError) as error:
         message = f"{path}: the file is not one that `nox -s wheels` wrote: {error}"
         raise MatrixError(message) from error
+
+
+def _decompressed(data: bytes) -> bytes:
+    """Return the content of a gzip file, of at most ``MAX_BYTES``: a few kB can stand for gigabytes.
+
+    Raises:
+        ValueError: it holds more.
+    """
+    with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+        content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        message = f"it holds more than {MAX_BYTES // 1024**2} MiB"
+        raise ValueError(message)
+    return content
 
 
 def to_text(selected: int, releases: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field, ValidationError
 
+from vc2doctor.core import reading
 from vc2doctor.core.data import Data
 from vc2doctor.matrix.errors import MatrixError
 
@@ -50,7 +51,7 @@ def load_gpus(folder: Path) -> GpuTable:
     """
     path = folder / "gpus.json"
     try:
-        return GpuTable.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
+        return GpuTable.model_validate_json(reading.read_bytes(path))
+    except (reading.ReadError, ValidationError) as error:
         message = f"{path}: the file does not hold a table of GPUs; take the one that comes with the doctor"
         raise MatrixError(message) from error

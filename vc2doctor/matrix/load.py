@@ -2,13 +2,13 @@
 
 import hashlib
 import shlex
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import ValidationError
 
+from vc2doctor.core import parsing, reading
 from vc2doctor.core.data import Data
 from vc2doctor.matrix import releases
 from vc2doctor.matrix.architectures import Architectures
@@ -18,11 +18,6 @@ from vc2doctor.matrix.evidence import EvidenceLine
 from vc2doctor.matrix.known_issue import KnownIssue
 from vc2doctor.matrix.matrix import Matrix
 from vc2doctor.matrix.profile import Profile
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 _EntryT = TypeVar("_EntryT", bound=Data)
 
@@ -109,7 +104,7 @@ def digest(folder: Path) -> str:
     sources = [*folder.glob("evidence/*.jsonl"), *folder.glob("known_issues/*.toml"), folder / "releases.json"]
     for path in sorted(sources):
         if path.exists():
-            sha256.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+            sha256.update(path.name.encode() + b"\0" + reading.read_bytes(path) + b"\0")
     return sha256.hexdigest()
 
 
@@ -118,8 +113,8 @@ def _architectures(folder: Path) -> Architectures:
     if not path.exists():
         return Architectures()
     try:
-        return Architectures.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
+        return Architectures.model_validate_json(reading.read_bytes(path))
+    except (reading.ReadError, ValidationError) as error:
         message = f"{path}: the file does not hold architectures; take the one that comes with the doctor"
         raise MatrixError(message) from error
 
@@ -128,11 +123,11 @@ def _verdicts(folder: Path) -> Verdicts:
     path = folder / "verdicts.json"
     command = f"vc2doctor matrix compile --matrix {shlex.quote(str(folder))}"
     try:
-        verdicts = Verdicts.model_validate_json(path.read_bytes())
-    except FileNotFoundError as error:
+        verdicts = Verdicts.model_validate_json(reading.read_bytes(path))
+    except reading.MissingFileError as error:
         message = f"{path}: the file does not exist yet; write it: {command}"
         raise StaleVerdictsError(message) from error
-    except (OSError, ValidationError) as error:
+    except (reading.ReadError, ValidationError) as error:
         message = f"{path}: the file does not hold compiled verdicts; write it again: {command}"
         raise MatrixError(message) from error
     if verdicts.sources != digest(folder):
@@ -145,8 +140,8 @@ def _toml_entries(folder: Path, kind: type[_EntryT], key: str) -> Iterator[_Entr
     """Yield the entries of a folder of TOML files, one a file; the value of ``key`` must be the name of the file."""
     for path in sorted(folder.glob("*.toml")):
         try:
-            entry = kind.model_validate(tomllib.loads(_read_text(path)))
-        except tomllib.TOMLDecodeError as error:
+            entry = kind.model_validate(parsing.parse_toml(_read_text(path)))
+        except parsing.MalformedError as error:
             message = f"{path}: not TOML: {error}"
             raise MatrixError(message) from error
         except ValidationError as error:
@@ -159,10 +154,9 @@ def _toml_entries(folder: Path, kind: type[_EntryT], key: str) -> Iterator[_Entr
 
 def _read_text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        message = f"{path}: cannot be read: {error}"
-        raise MatrixError(message) from error
+        return reading.read_text(path)
+    except reading.ReadError as error:
+        raise MatrixError(str(error)) from error
 
 
 def _located_faults(place: str, error: ValidationError) -> str:

@@ -1,6 +1,5 @@
 """Read the versions that a user asks about: words such as ``torch==2.5.1``, or a file of JSON objects."""
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 from pydantic import Field
 
+from vc2doctor.core import parsing, reading
 from vc2doctor.core.data import Data
 from vc2doctor.core.errors import DoctorError
 from vc2doctor.matrix.compiled import GPU
@@ -94,10 +94,9 @@ def from_file(path: Path) -> Iterator[LocatedQuery]:
         CombinationError: the file cannot be read, or a line is something else; the message gives its number.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        message = f"{path}: cannot be read as UTF-8 text: {error}"
-        raise CombinationError(message) from error
+        text = reading.read_text(path)
+    except reading.ReadError as error:
+        raise CombinationError(str(error)) from error
     # Not `splitlines`: a JSON string may hold characters that it splits at.
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
@@ -108,8 +107,8 @@ def _query_of_line(line: str, place: str) -> VersionQuery:
     expected = 'a JSON object of versions by package name, such as {"torch": "2.5.1"}'
     try:
         # Pairs, because a dictionary would silently keep only the last of two equal names.
-        items = json.loads(line, object_pairs_hook=_Pairs)
-    except (ValueError, RecursionError) as error:
+        items = parsing.parse_json(line, object_pairs_hook=_Pairs)
+    except parsing.MalformedError as error:
         message = f"{place}: not {expected}: {error}"
         raise CombinationError(message) from error
     if not isinstance(items, _Pairs):

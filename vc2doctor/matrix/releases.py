@@ -8,6 +8,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 from pydantic import Field, ValidationError
 
+from vc2doctor.core import reading
 from vc2doctor.core.data import Data
 from vc2doctor.matrix.errors import MatrixError
 from vc2doctor.target.doors import LOOP
@@ -123,8 +124,8 @@ def read(path: Path) -> Wheels:
     if not path.exists():
         return NO_WHEELS
     try:
-        return Wheels.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValidationError) as error:
+        return Wheels.model_validate_json(reading.read_bytes(path))
+    except (reading.ReadError, ValidationError) as error:
         message = f"{path}: the file is not one that `nox -s wheels` wrote: {error}"
         raise MatrixError(message) from error
 

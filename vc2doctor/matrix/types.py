@@ -1,6 +1,5 @@
 """Text fields of matrix entries, each validated when a file is read."""
 
-import re
 from collections.abc import Callable
 from typing import Annotated
 
@@ -10,6 +9,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 from pydantic import AfterValidator, Field
 
+from vc2doctor.core import patterns
 from vc2doctor.core.versions import ABSENT
 from vc2doctor.target.shared.recipes import RECIPES
 
@@ -53,8 +53,8 @@ def _check_recipe(value: str) -> str:
 
 def _check_pattern(value: str) -> str:
     try:
-        re.compile(value)
-    except re.error as error:
+        patterns.compiled(value)
+    except patterns.PatternError as error:
         message = f"not a regular expression: {error}"
         raise ValueError(message) from error
     return value

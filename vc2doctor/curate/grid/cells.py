@@ -6,6 +6,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 from pydantic import ValidationError
 
+from vc2doctor.core import reading
 from vc2doctor.core.data import Data
 from vc2doctor.core.errors import DoctorError
 from vc2doctor.core.versions import STACK_PACKAGES
@@ -80,9 +81,10 @@ def read(path: Path) -> list[CellSpec]:
 
     Raises:
         CellSpecError: a line is not a cell; the message gives its number.
+        ReadError: the file cannot be read.
     """
     specs = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(reading.read_text(path).splitlines(), start=1):
         text = line.partition("#")[0].strip()
         if text:
             try:

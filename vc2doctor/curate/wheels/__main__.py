@@ -24,7 +24,7 @@ def main(into: Path, names_into: Path | None, cache: Path | None) -> None:
         folder = cache or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
         wheels = read_all(folder, lambda message: click.echo(message, err=True))
-        writing.replace(into, text_of(wheels))
+        writing.write_output(into, text_of(wheels))
         if names_into is not None:
             names = api.read_api(folder, lambda message: click.echo(message, err=True))
             names_into.write_bytes(api.text_of(names))

@@ -18,6 +18,7 @@ from packaging.utils import (
 )
 from packaging.version import InvalidVersion, Version
 
+from vc2doctor.core import reading, writing
 from vc2doctor.core.data import Data
 from vc2doctor.core.errors import DoctorError
 from vc2doctor.curate.wheels.ranges import save_sources
@@ -123,8 +124,8 @@ def requirements(files: Iterable[Wheel], folder: Path) -> list[str]:
         return []
     path = folder / f"{described.url.rpartition('/')[2]}.metadata"
     if not path.exists():
-        path.write_bytes(_fetch(f"{described.url}.metadata"))
-    text = path.read_text(encoding="utf-8", errors="replace")
+        writing.replace_all({path: _fetch(f"{described.url}.metadata")})
+    text = reading.read_text_leniently(path)
     return HeaderParser().parsestr(text).get_all("Requires-Dist") or []
 
 
@@ -148,7 +149,7 @@ def download(wheel: Wheel, folder: Path) -> Path:
                 message = f"{wheel.url}: its files cannot be read: {error}"
                 raise ReleasesError(message) from error
         else:
-            partial.write_bytes(_fetch(wheel.url))
+            writing.replace_all({partial: _fetch(wheel.url)})
         partial.replace(path)
     return path
 

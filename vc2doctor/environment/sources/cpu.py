@@ -5,6 +5,7 @@ import os
 import platform
 from pathlib import Path
 
+from vc2doctor.core import reading
 from vc2doctor.environment.model import Cpu
 from vc2doctor.environment.sources import Source
 
@@ -15,12 +16,11 @@ HALF_PRECISION_FLAGS = ("avx2", "avx512f", "avx512_bf16", "avx512_fp16", "amx_bf
 def observe(source: Path = Path("/proc/cpuinfo")) -> Cpu:
     """Return the processor of this machine. A fact that cannot be read is ``None`` or empty."""
     fields: dict[str, str] = {}
-    with contextlib.suppress(OSError):
-        for line in source.read_text(encoding="utf-8", errors="replace").splitlines():
-            name, colon, value = line.partition(":")
-            if colon:
-                # The file repeats all fields for every core; the first core stands for all.
-                fields.setdefault(name.strip().lower(), value.strip())
+    for line in reading.text_or_empty(source).splitlines():
+        name, colon, value = line.partition(":")
+        if colon:
+            # The file repeats all fields for every core; the first core stands for all.
+            fields.setdefault(name.strip().lower(), value.strip())
     # x86 calls the list "flags", Arm calls it "Features".
     flags = set((fields.get("flags") or fields.get("features") or "").split())
     return Cpu(

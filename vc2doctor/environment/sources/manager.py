@@ -2,7 +2,6 @@
 
 import contextlib
 import re
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,17 +9,15 @@ from typing import Any
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from vc2doctor.core import parsing, reading
 from vc2doctor.environment.model import Manager
 from vc2doctor.environment.sources import Context, Source
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 _MADE_BY_UV = re.compile(r"^uv\s*=", re.MULTILINE)
 _PROJECT_ENVIRONMENT = ".venv"
 """The folder, beside ``pyproject.toml``, that uv and poetry use for the environment of a project."""
+MAX_PROJECT_BYTES = 1024 * 1024
+"""Of a pyproject.toml; the longest of published projects have about 50 kB."""
 _POETRY_CACHE = ("pypoetry", "virtualenvs")
 """poetry makes the environments of other projects below ``~/.cache/pypoetry/virtualenvs``."""
 
@@ -31,7 +28,7 @@ def observe(prefix: Path, folder: Path) -> Manager:
     poetry_project = _project(prefix, "poetry.lock") or _project_of_cached(prefix, folder)
     project = uv_project or poetry_project
     return Manager(
-        made_by_uv=_MADE_BY_UV.search(_read(prefix / "pyvenv.cfg")) is not None,
+        made_by_uv=_MADE_BY_UV.search(reading.text_or_empty(prefix / "pyvenv.cfg", MAX_PROJECT_BYTES)) is not None,
         uv_project=str(uv_project) if uv_project else None,
         poetry_project=str(poetry_project) if poetry_project else None,
         direct=dict(_direct(_table(project / "pyproject.toml"))) if project else {},
@@ -90,17 +87,9 @@ def _mapping(value: object) -> Mapping[str, Any]:
 
 def _table(path: Path) -> Mapping[str, Any]:
     try:
-        table: dict[str, Any] = tomllib.loads(_read(path))
-    except tomllib.TOMLDecodeError:
+        return parsing.parse_toml(reading.text_or_empty(path, MAX_PROJECT_BYTES))
+    except parsing.MalformedError:
         return {}
-    return table
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
 
 
 def _observe(context: Context) -> Manager:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from vc2doctor.core import writing
+from vc2doctor.core import reading, writing
 from vc2doctor.linter.fix.rewrite import rewrite
 from vc2doctor.linter.model import Edit, FileChange, FixError
 from vc2doctor.linter.read.source import decode, encoding_of
@@ -73,8 +73,8 @@ class EditedTexts:
         for name, text in self.changed().items():
             path = (self.root / name).resolve()
             try:
-                contents[path] = text.encode(encoding_of(path.read_bytes()))
-            except (OSError, UnicodeEncodeError) as error:
+                contents[path] = text.encode(encoding_of(reading.read_bytes(path)))
+            except (reading.ReadError, UnicodeEncodeError) as error:
                 message = f"{path}: cannot be written: {error}"
                 raise FixError(message) from error
         writing.replace_all(contents)
@@ -82,10 +82,9 @@ class EditedTexts:
 
 def _read(path: Path) -> str:
     try:
-        return decode(path.read_bytes())
-    except OSError as error:
-        message = f"{path}: cannot be read: {error.strerror or error}"
-        raise FixError(message) from error
+        return decode(reading.read_bytes(path))
+    except reading.ReadError as error:
+        raise FixError(str(error)) from error
 
 
 def _with_torch(before: str, after: str) -> str:

@@ -8,6 +8,7 @@ import ast
 import posixpath
 from collections.abc import Iterator
 
+from vc2doctor.core import reading
 from vc2doctor.linter.analyse.stage import words
 from vc2doctor.linter.fix.programs import Program
 from vc2doctor.linter.fix.tokens import dtypes, libraries, regions, scripts, settings, switches, tensors, to_float16
@@ -128,7 +129,7 @@ def _kernels(view: ProjectView, program: Program) -> Iterator[Token]:
     """Yield the CUDA kernels beside the code of a program that do not mention bfloat16."""
     for folder in sorted({posixpath.dirname(name) for name in program.code}):
         for path in sorted([*(view.root / folder).glob("*.cu"), *(view.root / folder).glob("[!.]*/*.cu")]):
-            text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else "bfloat16"
+            text = reading.text_or_empty(path) or "bfloat16"
             if "bfloat16" not in text.lower():
                 name = path.relative_to(view.root).as_posix()
                 reason = "a CUDA kernel that does not mention bfloat16. Check its dispatch, or run it in float32."

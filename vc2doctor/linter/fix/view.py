@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
+from vc2doctor.core import reading
 from vc2doctor.linter.analyse.stage import is_inference_path
 from vc2doctor.linter.fix.imports import ImportGraph
 from vc2doctor.linter.fix.tokens.token import CodeFile, Token
@@ -70,9 +71,9 @@ class ProjectView:
         if name in self._overlay:
             return self._overlay[name]
         try:
-            return decode(self.files[name].read_bytes())
-        except OSError as error:
-            self.unread[name] = error.strerror or str(error)
+            return decode(reading.read_bytes(self.files[name]))
+        except reading.ReadError as error:
+            self.unread[name] = error.reason
             return ""
 
     def code(self, name: str) -> CodeFile | None:

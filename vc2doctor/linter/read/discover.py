@@ -8,6 +8,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import NamedTuple
 
+from vc2doctor.core import reading
 from vc2doctor.linter.model import LintError
 from vc2doctor.linter.read import formats
 from vc2doctor.linter.read.gitignore import GitIgnore
@@ -107,6 +108,19 @@ def find_files(paths: tuple[Path, ...], root: Path) -> FilesFound:
 
 
 def _single(path: Path, root: Path) -> FileToRead:
+    """Return a file that is itself one of the paths of the user.
+
+    Raises:
+        LintError: it cannot be read, or it is too large.
+    """
+    try:
+        with reading.open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
+    except reading.ReadError as error:
+        raise LintError(str(error)) from error
+    if size > limit_of(path.name):
+        message = f"{path}: larger than {limit_of(path.name) // 1024:,} KiB, so it is not read"
+        raise LintError(message)
     # Only the folder is resolved: if the file itself is a link, its target may lie outside of the root.
     absolute = path.parent.resolve() / path.name
     return FileToRead(path, _name(str(absolute), root), is_ignored=False)
@@ -175,6 +189,11 @@ class _Walk:
             reason = f"is larger than {MAX_CODE_BYTES // 1024**2} MiB"
             self.left_out.append(LeftOut(_name(path, self._root), reason, 1))
         return is_small
+
+
+def limit_of(name: str) -> int:
+    """Return how many bytes of a file are read at most, by the ending of its name."""
+    return MAX_CODE_BYTES if name.lower().endswith(CODE_ENDINGS) else MAX_DATA_BYTES
 
 
 def _name(path: str, root: Path) -> str:

@@ -2,13 +2,22 @@
 
 import struct
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
-import pathspec
+from vc2doctor.core import patterns, reading
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
 
 # The layout of a git index: https://git-scm.com/docs/index-format. Sizes and offsets are in bytes.
 _HEADER_SIZE = 12
 _ENTRY_SIZE = 62
 """The part of an entry that has a fixed size. Its last two bytes are the flags; the name follows."""
+MAX_INDEX_BYTES = 256 * 1024 * 1024
+"""An entry takes about 100 bytes; the index of the Linux kernel has 9 MB."""
+MAX_IGNORE_BYTES = 256 * 1024
+MAX_LINES = 10_000
+"""Lines of all ignore files of one walk. Each takes about 1 ms to compile."""
 _EXTENDED_FLAG = 0x4000
 """The entry has two more bytes of flags before its name (version 3)."""
 
@@ -17,8 +26,9 @@ class GitIgnore:
     """The ignore files that apply below a folder. Those of subfolders are read during the walk."""
 
     def __init__(self, top: Path) -> None:
-        self._specs: dict[str, pathspec.GitIgnoreSpec] = {}
+        self._specs: dict[str, GitIgnoreSpec] = {}
         """Folder (ends in ``/``) → the patterns of its ignore file."""
+        self._lines_left = MAX_LINES
         self._tracked_files: frozenset[str] = frozenset()
         self._tracked_folders: frozenset[str] = frozenset()
         self._work_tree = ""
@@ -41,11 +51,10 @@ class GitIgnore:
 
     def read_folder(self, folder: Path) -> None:
         """Read the ignore file of a folder, if there is one."""
-        try:
-            text = (folder / ".gitignore").read_text(encoding="utf-8", errors="replace")
-            self._specs[f"{str(folder).rstrip('/')}/"] = pathspec.GitIgnoreSpec.from_lines(text.splitlines())
-        except (OSError, ValueError):
-            return
+        lines = reading.text_or_empty(folder / ".gitignore", MAX_IGNORE_BYTES).splitlines()
+        if lines and self._lines_left > 0:
+            self._specs[f"{str(folder).rstrip('/')}/"] = patterns.gitignore(lines[: self._lines_left])
+            self._lines_left -= len(lines)
 
     def ignores(self, path: str) -> bool:
         """Return whether a path is ignored; the path of a folder ends in ``/``."""
@@ -65,7 +74,7 @@ def tracked_files(git: Path) -> frozenset[str]:
     because git itself can run programs that the repository's configuration names (``core.fsmonitor``).
     """
     try:
-        data = (git / "index").read_bytes()
+        data = reading.read_bytes(git / "index", MAX_INDEX_BYTES)
         magic, version, count = struct.unpack(">4sII", data[:_HEADER_SIZE])
         if magic != b"DIRC" or version not in (2, 3):
             return frozenset()
@@ -78,5 +87,5 @@ def tracked_files(git: Path) -> frozenset[str]:
             # NUL bytes fill an entry up to a multiple of 8 bytes; there is at least one.
             offset += (end - offset) // 8 * 8 + 8
         return frozenset(names)
-    except (OSError, struct.error, ValueError):
+    except (reading.ReadError, struct.error, ValueError):
         return frozenset()

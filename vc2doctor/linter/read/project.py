@@ -10,6 +10,7 @@ from typing import Literal
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from vc2doctor.core import reading
 from vc2doctor.linter.model import LintError
 from vc2doctor.linter.read import discover, formats
 from vc2doctor.linter.read.config import Config, Launch
@@ -18,6 +19,7 @@ from vc2doctor.linter.read.ignore_comments import IgnoredLines, ignored_lines
 from vc2doctor.linter.read.libraries import other_framework
 from vc2doctor.linter.read.module import Module, module_of
 from vc2doctor.linter.read.python_config import read_python
+from vc2doctor.linter.read.requirements import MAX_BYTES as MAX_REQUIREMENTS_BYTES
 from vc2doctor.linter.read.requirements import RequiredVersion, requirements_of
 from vc2doctor.linter.read.source import UnreadableError, decode, read_source
 from vc2doctor.linter.read.user_config import read_user_config
@@ -162,9 +164,9 @@ class _ProjectReader:
             return
         try:
             text = self._overlay.get(file.name)
-            data = text.encode() if text is not None else file.path.read_bytes()
-        except OSError as error:
-            self.unread_files.append(UnreadFile(file.name, error.strerror or str(error), None))
+            data = text.encode() if text is not None else reading.read_bytes(file.path, discover.limit_of(file.name))
+        except reading.ReadError as error:
+            self.unread_files.append(UnreadFile(file.name, error.reason, None))
             return
         kind = _kind_of(file.name)
         if kind is None:
@@ -310,11 +312,7 @@ def _pins(folder: Path) -> Mapping[str, str]:
     """Return the versions that ``requirements*.txt`` in a folder pin exactly; the first file wins."""
     pins: dict[str, str] = {}
     for path in sorted(folder.glob("requirements*.txt")):
-        try:
-            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-        except OSError:
-            continue
-        for line in lines:
+        for line in reading.text_or_empty(path, MAX_REQUIREMENTS_BYTES).splitlines():
             try:
                 requirement = Requirement(line.partition("#")[0].strip())
             except InvalidRequirement:

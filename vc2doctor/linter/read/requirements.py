@@ -2,20 +2,15 @@
 
 import ast
 import re
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from vc2doctor.core import parsing, reading
 
 MAX_BYTES = 256 * 1024
 """Larger files are lock files of other tools, or no requirements."""
@@ -93,10 +88,7 @@ def _keep(found: dict[str, RequiredVersion], entries: Iterable[tuple[str, Requir
 
 
 def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace") if path.stat().st_size <= MAX_BYTES else ""
-    except OSError:
-        return ""
+    return reading.text_or_empty(path, MAX_BYTES)
 
 
 def _entry(text: str, path: Path, root: Path, line: int) -> Iterator[tuple[str, RequiredVersion]]:
@@ -130,8 +122,8 @@ def _from_lines(path: Path, root: Path) -> Iterator[tuple[str, RequiredVersion]]
 def _from_pyproject(path: Path, root: Path) -> Iterator[tuple[str, RequiredVersion]]:
     text = _text(path)
     try:
-        content = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError):
+        content = parsing.parse_toml(text)
+    except parsing.MalformedError:
         return
     for requirement in _strings(_inside(content, "project", "dependencies")):
         yield from _entry(requirement, path, root, _line_of(text, requirement))
@@ -176,7 +168,7 @@ def _number(text: str) -> int:
 def _from_setup(path: Path, root: Path) -> Iterator[tuple[str, RequiredVersion]]:
     try:
         tree = ast.parse(_text(path))
-    except (SyntaxError, ValueError, RecursionError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return
     for node in ast.walk(tree):
         lists = [node.value] if isinstance(node, ast.keyword) and node.arg == "install_requires" else []
@@ -190,8 +182,8 @@ def _from_setup(path: Path, root: Path) -> Iterator[tuple[str, RequiredVersion]]
 def _from_conda(path: Path, root: Path) -> Iterator[tuple[str, RequiredVersion]]:
     text = _text(path)
     try:
-        content = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError):
+        content = parsing.parse_yaml(text)
+    except parsing.MalformedError:
         return
     dependencies = _inside(content, "dependencies")
     for entry in dependencies if isinstance(dependencies, list) else ():

@@ -7,10 +7,12 @@ attributes LibCST ends the process (a segmentation fault), and ``ast`` of Python
 
 import ast
 import io
-import json
 import tokenize
 import warnings
 from dataclasses import dataclass, field
+from typing import Any
+
+from vc2doctor.core import parsing
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,17 +91,32 @@ def read_source(name: str, data: bytes) -> Source:
 def _code_of_notebook(data: bytes) -> tuple[str, tuple[int, ...]]:
     """Return the code cells of a notebook as one text, and the line at which each cell starts."""
     try:
-        notebook = json.loads(data.decode("utf-8-sig"))
-        cells = [cell["source"] for cell in notebook["cells"] if cell["cell_type"] == "code"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        notebook = parsing.parse_json(data.decode("utf-8-sig"))
+        cells = [_text_of_cell(cell) for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    except (ValueError, KeyError, TypeError) as error:
         message = f"it is no notebook of format 4: {error}"
         raise UnreadableError(message) from error
     lines: list[str] = []
     starts: list[int] = []
     for cell in cells:
         starts.append(len(lines) + 1)
-        lines.extend(_python_lines("".join(cell) if isinstance(cell, list) else str(cell)))
+        lines.extend(_python_lines(cell))
     return "\n".join(lines) + "\n", tuple(starts)
+
+
+def _text_of_cell(cell: dict[str, Any]) -> str:
+    """Return the source of a cell: a text, or a list of texts.
+
+    Raises:
+        TypeError: it is something else.
+        KeyError: the cell has no source.
+    """
+    source = cell["source"]
+    parts = source if isinstance(source, list) else [source]
+    if not all(isinstance(part, str) for part in parts):
+        message = "the source of a cell is neither a text nor a list of texts"
+        raise TypeError(message)
+    return "".join(parts)
 
 
 def _python_lines(cell: str) -> list[str]:

@@ -7,8 +7,10 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from vc2doctor.core import reading
 from vc2doctor.linter.model import LintError
 from vc2doctor.linter.read.config import Config
+from vc2doctor.linter.read.discover import MAX_DATA_BYTES
 from vc2doctor.linter.read.formats.yaml import parse_yaml
 
 
@@ -27,9 +29,9 @@ def read_user_config(environment: Mapping[str, str] = os.environ) -> Config:
     """
     path = default_path(environment)
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        message = f"--user-config reads accelerate's default file, and {path}: {error.strerror or error}"
+        text = reading.read_text_leniently(path, MAX_DATA_BYTES)
+    except reading.ReadError as error:
+        message = f"--user-config reads accelerate's default file, and {error}"
         raise LintError(message) from error
     config = parse_yaml(_shown(path), text)
     if config is None:

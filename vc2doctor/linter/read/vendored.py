@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+from vc2doctor.core import reading
 from vc2doctor.linter.read.libraries import DISTRIBUTIONS, LAYOUTS, MIN_MODEL_FOLDERS
 
 _SETUP_FILES = ("setup.py", "pyproject.toml", "setup.cfg")
@@ -91,7 +92,6 @@ def _contents(folder: Path) -> tuple[list[str], list[str]]:
 def _start_of(path: Path) -> str:
     """Return the start of a file as text; empty if it cannot be read."""
     try:
-        with path.open("rb") as file:
-            return file.read(MAX_START_BYTES).decode("utf-8", "replace")
-    except OSError:
+        return reading.read_start(path, MAX_START_BYTES).decode("utf-8", "replace")
+    except reading.ReadError:
         return ""

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import yaml
 
+from vc2doctor.core import parsing
 from vc2doctor.linter import change
 from vc2doctor.linter.fix.tokens.token import (
     AMBIGUOUS_TEXTS,
@@ -22,7 +23,6 @@ from vc2doctor.linter.model import Edit
 _FLOAT16 = re.compile(r"(?<![a-z])(float16|fp16|half)(?![a-z])", re.IGNORECASE)
 _WORDS = re.compile(rf"{_FLOAT16.pattern}|precision|dtype|{QUANTIZED.pattern}", re.IGNORECASE)
 """A file without any of these words says nothing about float16. It is not parsed."""
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TRAINER_KEYS = {
     *(
         "per_device_train_batch_size",
@@ -69,8 +69,8 @@ def find(name: str, text: str, context: Context) -> Iterator[Token]:
         return
     try:
         # YAML has no tabs between tokens, and JSON has; a space is as wide.
-        root = yaml.compose(text.replace("\t", " "), Loader=_LOADER)
-    except (yaml.YAMLError, RecursionError, ValueError):
+        root = parsing.compose_yaml(text.replace("\t", " "))
+    except parsing.MalformedError:
         for number, line in enumerate(text.split("\n"), 1):
             if _FLOAT16.search(line.partition("#")[0]):
                 yield Token(name, number, shortened(line), refuses="this file cannot be read as YAML or JSON.")

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from vc2doctor.core import parsing
 from vc2doctor.linter.read.config import MAX_DEPTH, PRECISION_WORDS, Config, ConfigEntry
 from vc2doctor.linter.read.formats import FileFormat, Reading
 
@@ -20,12 +21,17 @@ def read_json(name: str, text: str) -> Config | None:
 def parse_json(name: str, text: str) -> Config | None:
     """Return the settings of a JSON file, whatever they are about; ``None``: it is not an object, or not JSON."""
     try:
-        data = json.loads(text)
-    except (ValueError, RecursionError):
+        data = parsing.parse_json(text)
+    except parsing.MalformedError:
         return None
     if not isinstance(data, dict):
         return None
     return Config(name, "json", tuple(_entries("", data, _KeyLines(text), 0)), read_by="engine")
+
+
+MAX_MISSES = 100
+"""Keys that are not found as they are written, such as ``"\\u0061"``. Each is looked for in all of the remaining text,
+so the lines of later keys are not looked for any more."""
 
 
 class _KeyLines:
@@ -35,12 +41,16 @@ class _KeyLines:
         self._text = text
         self._offset = 0
         self._line = 1
+        self._misses = 0
 
     def line_of(self, key: str) -> int:
-        match = re.compile(re.escape(json.dumps(key)) + r"\s*:").search(self._text, self._offset)
-        if match is not None:
-            self._line += self._text.count("\n", self._offset, match.start())
-            self._offset = match.start()
+        if self._misses < MAX_MISSES:
+            match = re.compile(re.escape(json.dumps(key)) + r"\s*:").search(self._text, self._offset)
+            if match is not None:
+                self._line += self._text.count("\n", self._offset, match.start())
+                self._offset = match.start()
+            else:
+                self._misses += 1
         return self._line
 
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import NamedTuple
 
 from vc2doctor.linter.read import formats
@@ -62,6 +62,12 @@ def _cut_line(lines: list[str], first: int) -> int | None:
     return number if following.startswith("--") else None
 
 
+MAX_VALUE_CHARACTERS = 10_000
+"""Of the value of a variable. ``A=$B$B; B=$C$C; …`` doubles it on every line; a longer one is left as it is written."""
+MAX_VALUE_WORDS = 1_000
+"""Of a variable, or of a command after its variables are expanded."""
+
+
 class _Shell:
     """What a script has done so far."""
 
@@ -86,7 +92,7 @@ class _Shell:
             for assignment in assignments:
                 self._assign(assignment, is_certain=not self._depth and not is_conditional)
             return
-        expanded = [part for word in command for part in self._expand(word)]
+        expanded = list(islice((part for word in command for part in self._expand(word)), MAX_VALUE_WORDS))
         if expanded[0].text == "cd" and len(expanded) > 1:
             self._folder = expanded[1].text
             return
@@ -111,7 +117,10 @@ class _Shell:
             value = words_of(self._substituted(word.text), word.line)
         if assignment.appends:
             value = (*self._variables.get(name, ()), *value)
-        elif is_certain:
+        if len(value) > MAX_VALUE_WORDS or sum(len(part.text) for part in value) > MAX_VALUE_CHARACTERS:
+            self._uncertain.add(name)
+            return
+        if is_certain:
             self._uncertain.discard(name)
         if not is_certain and self._variables.get(name) != value:
             self._uncertain.add(name)

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 
 import yaml
 
+from vc2doctor.core import parsing
 from vc2doctor.linter.read.config import MAX_DEPTH, PRECISION_WORDS, Config, ConfigEntry
 from vc2doctor.linter.read.formats import FileFormat, Reading
 
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_KEY = re.compile(r"[\w.-]+")
 
 
 def read_yaml(name: str, text: str) -> Config | None:
@@ -22,8 +23,8 @@ def read_yaml(name: str, text: str) -> Config | None:
 def parse_yaml(name: str, text: str) -> Config | None:
     """Return the settings of a YAML file, whatever they are about; ``None``: it is not a mapping."""
     try:
-        node = yaml.compose(text, Loader=_LOADER)
-    except (yaml.YAMLError, RecursionError, ValueError):
+        node = parsing.compose_yaml(text)
+    except parsing.MalformedError:
         return Config(name, "yaml", tuple(_entries_by_line(text)))
     if not isinstance(node, yaml.MappingNode):
         return None
@@ -50,10 +51,12 @@ def _entries_by_line(text: str) -> Iterator[ConfigEntry]:
     parents: list[tuple[int, str]] = []
     """The keys that the current line is nested in, each with its indentation."""
     for number, line in enumerate(text.splitlines(), 1):
-        match = re.fullmatch(r"(\s*)([\w.-]+):(?:\s+(.*?))?\s*", line.split(" #")[0])
-        if match is None or line.lstrip().startswith("#"):
+        # Not one regular expression: it would take quadratic time on a value with many blanks inside.
+        body = line.split(" #")[0].strip()
+        key, colon, value = body.partition(":")
+        if not colon or body.startswith("#") or not _KEY.fullmatch(key) or not (not value or value[0].isspace()):
             continue
-        indent, key, value = len(match.group(1)), match.group(2), match.group(3)
+        indent, value = len(line) - len(line.lstrip()), value.strip()
         parents = [parent for parent in parents if parent[0] < indent]
         if value:
             plain = {"true": True, "false": False, "null": None}.get(value.lower(), value)
@@ -63,7 +66,6 @@ def _entries_by_line(text: str) -> Iterator[ConfigEntry]:
 
 
 def _entries(prefix: str, node: yaml.MappingNode, depth: int) -> Iterator[ConfigEntry]:
-    loader = yaml.SafeLoader("")
     for key, value in node.value:
         if not isinstance(key, yaml.ScalarNode):
             continue
@@ -71,11 +73,7 @@ def _entries(prefix: str, node: yaml.MappingNode, depth: int) -> Iterator[Config
         if isinstance(value, yaml.MappingNode) and depth < MAX_DEPTH:
             yield from _entries(f"{dotted}.", value, depth + 1)
         elif isinstance(value, yaml.ScalarNode):
-            try:
-                plain = loader.construct_object(value)
-            except (yaml.YAMLError, ValueError):
-                plain = value.value
-            yield ConfigEntry(dotted, plain, value.start_mark.line + 1)
+            yield ConfigEntry(dotted, parsing.yaml_scalar(value), value.start_mark.line + 1)
 
 
 def _read(name: str, text: str) -> Reading:
