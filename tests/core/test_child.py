@@ -11,28 +11,44 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from vc2doctor.core import child
-from vc2doctor.core.child import ChildRun, TargetError
+from vc2doctor.core.child import Channel, ChildRun, TargetError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+
+START = """
+import json, os, sys, time, signal
+fd = int(sys.argv[1])
+with os.fdopen(int(sys.argv[2]), "rb") as pipe:
+    secret = pipe.read().decode()
+def line(**fields):
+    return (json.dumps(dict(fields, secret=secret)) + "\\n").encode()
+def send(**fields):
+    os.write(fd, line(**fields))
+"""
+
+
+def command(source: str) -> Callable[[Channel], list[str]]:
+    return lambda channel: [sys.executable, "-c", START + source, *map(str, channel)]
 
 
 def run(source: str, timeout: float = 20.0) -> tuple[ChildRun, list[dict[str, Any]]]:
     events: list[dict[str, Any]] = []
-    script = f"import json, os, sys, time, signal\nfd = int(sys.argv[1])\n{source}"
-    child_run = child.run(lambda fd: [sys.executable, "-c", script, str(fd)], os.environ, timeout, events.append)
+    child_run = child.run(command(source), os.environ, timeout, events.append)
     return child_run, events
 
 
 def test_output_does_not_mix_with_events() -> None:
-    child_run, events = run("os.write(fd, b'{\"a\": 1}\\n'); print('{\"b\": 2}'); print('oh', file=sys.stderr)")
+    child_run, events = run("send(a=1); print('{\"b\": 2}'); print('oh', file=sys.stderr)")
     assert (child_run.ending, child_run.code, child_run.signal) == ("exit", 0, None)
     assert events == [{"a": 1}]
     assert (child_run.output, child_run.errors) == ('{"b": 2}', "oh")
 
 
 def test_event_that_arrives_in_two_parts_is_read_whole() -> None:
-    _, events = run("os.write(fd, b'{\"a\"'); time.sleep(0.3); os.write(fd, b': 1}\\n{\"b\": 2}\\n')")
+    _, events = run("a = line(a=1); os.write(fd, a[:9]); time.sleep(0.3); os.write(fd, a[9:] + line(b=2))")
     assert events == [{"a": 1}, {"b": 2}]
 
 
@@ -42,11 +58,9 @@ def test_exit_code_is_reported() -> None:
 
 
 def test_child_that_a_signal_kills_keeps_its_events_and_output() -> None:
-    child_run, events = run(
-        "os.write(fd, b'{}\\n'); sys.stderr.write('last words'); sys.stderr.flush(); os.kill(0, 11)"
-    )
+    child_run, events = run("send(a=1); sys.stderr.write('last words'); sys.stderr.flush(); os.kill(0, 11)")
     assert (child_run.ending, child_run.signal, child_run.code) == ("signal", "SIGSEGV", None)
-    assert (events, child_run.errors) == ([{}], "last words")
+    assert (events, child_run.errors) == ([{"a": 1}], "last words")
 
 
 def test_hanging_child_is_stopped_and_dumps_its_stack() -> None:
@@ -63,13 +77,13 @@ def test_hanging_child_that_ignores_sigterm_is_killed() -> None:
 
 
 def test_lines_that_are_not_json_objects_are_counted() -> None:
-    child_run, events = run("os.write(fd, b'nonsense\\n[1]\\n\\xff\\xfe\\n{\"ok\": 1}\\n')")
+    child_run, events = run("os.write(fd, b'nonsense\\n[1]\\n\\xff\\xfe\\n' + line(ok=1))")
     assert child_run.malformed_events == 3
     assert events == [{"ok": 1}]
 
 
 def test_deeply_nested_json_is_counted_as_malformed() -> None:
-    child_run, _ = run("os.write(fd, b'[' * 60000 + b'\\n')")
+    child_run, _ = run("os.write(fd, b'[' * 60000 + secret.encode() + b'\\n')")
     assert child_run.malformed_events == 1
 
 
@@ -77,7 +91,7 @@ def test_overlong_line_is_dropped_and_the_next_is_read() -> None:
     source = """
 for _ in range(40):
     os.write(fd, b'x' * 65536)
-os.write(fd, b'\\n{"ok": 1}\\n')
+os.write(fd, b'\\n' + line(ok=1))
 """
     child_run, events = run(source)
     assert events == [{"ok": 1}]
@@ -148,10 +162,7 @@ def test_interrupt_kills_the_child(tmp_path: Path) -> None:
 
 def test_exception_in_the_event_handler_kills_the_child_at_once(tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
-    source = (
-        f"import os, time\nopen({str(pid_file)!r}, 'w').write(str(os.getpid()))\n"
-        "os.write(int(__import__('sys').argv[1]), b'{}\\n')\ntime.sleep(60)"
-    )
+    source = f"open({str(pid_file)!r}, 'w').write(str(os.getpid()))\nsend()\ntime.sleep(60)"
 
     def fail(_: dict[str, Any]) -> None:
         message = "a bug of the doctor"
@@ -159,7 +170,7 @@ def test_exception_in_the_event_handler_kills_the_child_at_once(tmp_path: Path) 
 
     start_time = time.monotonic()
     with pytest.raises(ValueError, match="a bug of the doctor"):
-        child.run(lambda fd: [sys.executable, "-c", source, str(fd)], os.environ, 30.0, fail)
+        child.run(command(source), os.environ, 60.0, fail)
     assert time.monotonic() - start_time < 20
     assert is_gone(int(pid_file.read_text(encoding="utf-8")))
 
@@ -169,3 +180,49 @@ def test_every_file_descriptor_is_closed() -> None:
     run("pass")
     open_after = os.listdir("/proc/self/fd") if open_before else []  # noqa: PTH208
     assert len(open_after) == len(open_before)
+
+
+def test_event_without_the_secret_of_the_run_is_malformed() -> None:
+    source = """
+send(ok=1)
+os.write(fd, b'{"recorded": 1}\\n{"recorded": 1, "secret": "00"}\\n{"recorded": "%s"}\\n' % secret.encode())
+"""
+    child_run, events = run(source)
+    assert events == [{"ok": 1}]
+    assert child_run.malformed_events == 3
+
+
+def test_secret_is_another_one_in_every_run() -> None:
+    secrets = [run("send(told=secret)")[1][0]["told"] for _ in range(2)]
+    assert secrets[0] != secrets[1]
+    assert all(len(secret) == 32 for secret in secrets)
+
+
+def test_child_gets_exactly_the_environment_arguments_and_signals_that_it_was_given() -> None:
+    source = """
+state = {n: signal.getsignal(n) for n in (1, 2, 3, 13, 14, 15, 17)}
+send(names=sorted(os.environ), arguments=sys.argv[3:], blocked=len(signal.pthread_sigmask(0, [])),
+     ignored=[n for n in state if state[n] is signal.SIG_IGN], leader=os.getsid(0) == os.getpid(),
+     descriptors=sorted(int(n) for n in os.listdir("/proc/self/fd")), stdin=os.readlink("/proc/self/fd/0"))
+"""
+    events: list[dict[str, Any]] = []
+    words = ["", "with space", "\udcff", "-x"]
+    environment = {"A": "1=2", "B": "", "LC_ALL": "C.UTF-8", "BIG": "x" * 100_000}
+    child.run(lambda channel: [*command(source)(channel), *words], environment, 20.0, events.append)
+    (told,) = events
+    assert told["names"] == sorted(environment)
+    assert told["arguments"] == words
+    # Python itself ignores SIGPIPE.
+    assert (told["ignored"], told["blocked"], told["leader"]) == ([13], 0, True)
+    assert told["stdin"] == "/dev/null"
+    assert len(told["descriptors"]) == 5, "0, 1, 2, the events, and the one that lists the folder"
+
+
+def test_text_with_a_null_byte_is_a_target_error() -> None:
+    with pytest.raises(TargetError, match="embedded null byte"):
+        child.run(lambda _: [sys.executable, "a\0b"], {}, 1.0, lambda _: None)
+
+
+def test_time_limit_of_any_size_is_accepted() -> None:
+    child_run, _ = run("pass", timeout=1e300)
+    assert child_run.ending == "exit"

@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import noxfile
 from tests.conftest import Venv, make_venv
 from vc2doctor.core.child import TargetError
 from vc2doctor.environment import interpreter
+from vc2doctor.environment.gather import gather
+from vc2doctor.environment.interpreter import ObservationError
+from vc2doctor.environment.model import ObservationFailure, TargetChoice
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -191,20 +195,98 @@ class TestUnusableInterpreters:
         with pytest.raises(TargetError, match=r"\(exit code 0\)\. It printed: nothing"):
             interpreter.observe(self.script(tmp_path, "exit 0"))
 
-    def test_program_that_hangs_is_stopped(self, tmp_path: Path) -> None:
-        with pytest.raises(TargetError, match="no answer after"):
-            interpreter.observe(self.script(tmp_path, "exec sleep 60"), timeout=0.5)
-
-    def test_facts_with_missing_fields_are_reported(self, tmp_path: Path) -> None:
-        path = tmp_path / "python"
-        event = b'{"event": "facts", "interpreter": {}}\n'
-        path.write_text(f"#!{sys.executable}\nimport os, sys\nos.write(int(sys.argv[-1]), {event!r})\n")
-        path.chmod(0o755)
-        with pytest.raises(TargetError, match="in a form that the doctor cannot read"):
-            interpreter.observe(str(path))
+    @pytest.mark.parametrize(("version", "name"), [("2.7", "2.7"), ("3.7", "3.7")])
+    def test_python_that_is_too_old_is_named(self, version: str, name: str) -> None:
+        with pytest.raises(
+            TargetError, match=rf"is Python {name}\. The doctor examines Python 3\.8 and newer"
+        ) as raised:
+            interpreter.observe(installed(version))
+        assert not isinstance(raised.value, ObservationError)
 
     def test_file_that_is_not_executable_is_reported(self, tmp_path: Path) -> None:
         path = tmp_path / "python"
         path.write_text("x")
         with pytest.raises(TargetError, match="cannot run"):
             interpreter.observe(str(path))
+
+
+def installed(version: str) -> str:
+    """Return the path of an interpreter, or skip the test."""
+    python = noxfile.interpreter(version)
+    if not Path(python).is_file():
+        pytest.skip(f"Python {version} is not installed")
+    return python
+
+
+class TestPythonsThatFail:
+    """A Python that hangs, crashes or floods while it describes itself is a fact, and no wrong usage."""
+
+    def failure(self, venv: Venv, sitecustomize: str, timeout: float = 20.0) -> ObservationFailure:
+        (venv.packages / "sitecustomize.py").write_text(sitecustomize)
+        with pytest.raises(ObservationError) as raised:
+            interpreter.observe(venv.python, timeout)
+        return raised.value.failure
+
+    def test_hang_ends_at_the_time_limit(self, venv: Venv) -> None:
+        failure = self.failure(
+            venv, "import sys, time; print('so far', file=sys.stderr, flush=True); time.sleep(300)", 2
+        )
+        assert (failure.ending, failure.starts_without_site, failure.output) == ("timeout", True, ("so far",))
+        assert failure.seconds < 10
+
+    def test_hang_of_a_program_that_may_be_no_python_is_a_fact_as_well(self, tmp_path: Path) -> None:
+        path = tmp_path / "python"
+        path.write_text("#!/bin/sh\nexec sleep 300\n")
+        path.chmod(0o755)
+        with pytest.raises(ObservationError, match="gave no answer in 1 s"):
+            interpreter.observe(str(path), 0.6)
+
+    @pytest.mark.parametrize(
+        ("source", "ending", "code", "signal"),
+        [
+            ("import os; os.kill(os.getpid(), 11)", "signal", None, "SIGSEGV"),
+            ("import os; os.abort()", "signal", None, "SIGABRT"),
+            ("import os; os._exit(7)", "exit", 7, None),
+            ("raise SystemExit(9)", "exit", 1, None),
+            ("import os; os.closerange(3, 100)", "exit", 1, None),
+        ],
+    )
+    def test_crash_or_early_end_is_a_fact(
+        self, venv: Venv, source: str, ending: str, code: int | None, signal: str | None
+    ) -> None:
+        failure = self.failure(venv, source)
+        assert (failure.ending, failure.code, failure.signal) == (ending, code, signal)
+        assert failure.starts_without_site
+
+    def test_flood_of_events_is_stopped(self, venv: Venv) -> None:
+        source = "import os, sys\nfd = int(open('/proc/self/cmdline').read().split(chr(0))[-3])\n"
+        failure = self.failure(venv, f"{source}while True: os.write(fd, b'{{}}\\n' * 9999)", 30)
+        assert failure.ending == "flood"
+
+    def test_flood_of_output_ends_at_the_time_limit(self, venv: Venv) -> None:
+        failure = self.failure(venv, "import os\nwhile True: os.write(1, b'x' * 65536)", 2)
+        assert failure.ending == "timeout"
+        assert sum(map(len, failure.output)) <= 17_000
+
+    def test_forged_facts_are_no_facts(self, venv: Venv) -> None:
+        source = "import os, sys\nfd = int(open('/proc/self/cmdline').read().split(chr(0))[-3])\n"
+        event = '{"event": "facts", "secret": "", "interpreter": {}}'
+        failure = self.failure(venv, f"{source}os.write(fd, b'{event}\\n'); os._exit(0)")
+        assert (failure.ending, failure.code) == ("exit", 0)
+
+    def test_facts_with_missing_fields_are_a_fact(self, venv: Venv) -> None:
+        assert self.failure(venv, "import platform; platform.python_version = lambda: None").ending == "unreadable"
+
+    def test_python_that_cannot_start_at_all_is_a_fact(self, venv: Venv, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("PYTHONHOME", "/nowhere")
+        with pytest.raises(ObservationError) as raised:
+            interpreter.observe(venv.python)
+        assert raised.value.failure.ending == "exit"
+
+    def test_gathered_facts_hold_the_failure_and_nothing_else_of_the_target(self, venv: Venv, tmp_path: Path) -> None:
+        (venv.packages / "sitecustomize.py").write_text("import os; os._exit(7)")
+        environment = gather(TargetChoice(python=venv.python), tmp_path, 20.0)
+        assert environment.failure is not None
+        assert (environment.distributions, environment.modules) == ((), ())
+        assert environment.interpreter.prefix == str(venv.root)
+        assert not environment.is_unchosen

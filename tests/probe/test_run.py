@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.conftest import Venv
+from tests.processes import MARK, expect_nothing_left, needs_proc, new_mark
 from vc2doctor.probe import run as runner
 from vc2doctor.probe.facts import ProbeRun
 from vc2doctor.probe.run import probe
@@ -16,6 +19,14 @@ from vc2doctor.target.shared.recipes import RECIPES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+EVENT_PIPE = """
+import gc, os, sys
+fd = int(sys.argv[sys.argv.index("--events") + 1])
+pipe = next(thing for thing in gc.get_objects() if type(thing).__name__ == "EventPipe")
+"""
+"""Source with which a hostile package gets hold of the worker's own pipe: the secret does not prevent that."""
 
 
 def run(venv: Venv, timeout: float = 30.0) -> ProbeRun:
@@ -73,12 +84,9 @@ def test_a_missing_symbol_is_named_with_its_place(venv: Venv) -> None:
 
 
 def test_malformed_lines_on_the_pipe_are_counted(venv: Venv) -> None:
-    source = """
-import os, sys
-fd = int(sys.argv[sys.argv.index("--events") + 1])
-os.write(fd, b'noise\\n{"event": "step", "recipe": "fp32", "loss": -1}\\n')
-raise ImportError("no")
-"""
+    source = (
+        f"{EVENT_PIPE}\npipe.emit('step', recipe='fp32', loss=-1)\nos.write(fd, b'noise\\n')\nraise ImportError('no')"
+    )
     venv.add_stack(torch=source)
     result = run(venv)
     assert result.malformed_events == 2
@@ -147,3 +155,54 @@ def test_a_module_in_the_current_directory_is_not_imported(
     failure = run(venv).import_failure
     assert failure is not None
     assert failure.message == "the right one"
+
+
+def test_recorded_events_that_a_fake_torch_replays_are_malformed(venv: Venv) -> None:
+    events: list[dict[str, Any]] = [
+        {"event": "end"},
+        {"event": "import", "package": "torch", "version": "9", "file": None, "seconds": 1},
+    ]
+    lines = "".join(json.dumps({**event, "secret": "0" * 32}) + "\\n" for event in events)
+    source = (
+        f"import os, sys\nfd = int(sys.argv[sys.argv.index('--events') + 1])\nos.write(fd, b'{lines}')\nos._exit(0)"
+    )
+    venv.add_stack(torch=source)
+    result = run(venv)
+    assert (result.ending, result.malformed_events, result.imports) == ("exit", 2, ())
+
+
+@needs_proc
+def test_secret_is_gone_before_a_package_is_imported(venv: Venv) -> None:
+    source = """
+import os, sys
+places = [str(sys.argv), str(os.environ), open("/proc/self/environ").read(), open("/proc/self/cmdline").read()]
+fd = int(sys.argv[sys.argv.index("--secret") + 1])
+try:
+    places.append(os.read(fd, 100).decode())
+except OSError as error:
+    places.append(str(error))
+pipe = next(thing for thing in __import__("gc").get_objects() if type(thing).__name__ == "EventPipe")
+raise ImportError(places[-1] + str(any(pipe._secret in place for place in places)))
+"""
+    venv.add_stack(torch=source)
+    failure = run(venv).import_failure
+    assert failure is not None
+    assert failure.message == "[Errno 9] Bad file descriptorFalse"
+
+
+@needs_proc
+def test_progress_that_raises_ends_the_worker_at_once(venv: Venv) -> None:
+    mark = new_mark()
+    venv.add_stack(torch="import time; time.sleep(300)")
+
+    def fail(_: str) -> None:
+        message = "a bug of the doctor"
+        raise ValueError(message)
+
+    os.environ[MARK] = mark
+    try:
+        with pytest.raises(ValueError, match="a bug of the doctor"):
+            probe(venv.python, "auto", ["fp32"], 200.0, fail)
+    finally:
+        del os.environ[MARK]
+    expect_nothing_left(mark)

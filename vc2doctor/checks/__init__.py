@@ -11,8 +11,10 @@ from vc2doctor.checks.context import Examination
 from vc2doctor.core import discovery
 from vc2doctor.findings import Finding
 
-_ALWAYS = ("VC001", "VC021")
+_WITHOUT_ENVIRONMENT = ("VC001", "VC021")
 """Checks that run even if no environment was chosen: the others would judge an environment that does not train."""
+_WITHOUT_FACTS = ("VC021", "VC024")
+"""Checks that run even if the target did not say what is installed: the others would take that for an empty one."""
 
 Check = Callable[[Examination], Iterator[Finding]]
 
@@ -31,8 +33,13 @@ def run(examination: Examination) -> tuple[Finding, ...]:
     """Return the findings of all checks and of the linter: errors first, then by id."""
     findings: list[Finding] = [*examination.code]
     for module in modules():
-        if examination.environment.is_unchosen and discovery.id_of(module.__name__.rpartition(".")[2]) not in _ALWAYS:
-            continue
-        check: Check = module.check
-        findings.extend(check(examination))
+        if _applies(discovery.id_of(module.__name__.rpartition(".")[2]), examination):
+            check: Check = module.check
+            findings.extend(check(examination))
     return tuple(sorted(findings, key=lambda finding: (-finding.severity.rank, finding.id)))
+
+
+def _applies(id_: str, examination: Examination) -> bool:
+    if examination.environment.failure is not None:
+        return id_ in _WITHOUT_FACTS
+    return not examination.environment.is_unchosen or id_ in _WITHOUT_ENVIRONMENT

@@ -7,7 +7,7 @@ from vc2doctor.checks.verdict import FinalVerdict
 from vc2doctor.core.data import Data
 from vc2doctor.findings import Finding, Severity
 
-_DOCTOR_FAILED = ("VC011", "VC017")
+_DOCTOR_FAILED = ("VC011", "VC017", "VC024")
 """These say that the examination failed, which is rarely the cause of another error."""
 _NOT_PROBED = "VC014"
 """Fit on paper only: the next command is the one that tries it."""

@@ -103,6 +103,8 @@ class Examination(Data):
         knows: the exception names one way out of it, and the matrix all of them ("pyarrow requires NumPy 2.0" also
         means that an older pyarrow works).
         """
+        if self.environment.failure is not None:
+            return VersionPlan()
         plain = self.question()
         known: frozenset[str] = frozenset()
         if not plain.is_solved_by({}):

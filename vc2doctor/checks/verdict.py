@@ -16,7 +16,7 @@ FinalVerdict = Literal["fit", "unfit", "measured", "unproven", "incomplete"]
 FIT, FINDINGS, UNFINISHED = 0, 1, 3
 """Exit codes; 2 means wrong usage. Only ``fit`` and ``measured`` end with 0, so that the code can gate a job."""
 
-_IDS_OF_AN_UNFINISHED_PROBE = ("VC011", "VC017")
+_IDS_OF_AN_UNFINISHED_EXAMINATION = ("VC011", "VC017", "VC024")
 """These errors say that the doctor failed. They do not show a fault of the environment."""
 _ENDINGS_THAT_ARE_FAULTS = ("signal", "out-of-memory")
 """Training would crash in the same way."""
@@ -37,8 +37,8 @@ def final_verdict(examination: Examination, findings: Sequence[Finding]) -> Fina
     errors = [finding for finding in findings if finding.severity is Severity.ERROR]
     if examination.environment.is_unchosen and all(finding.id == "VC001" for finding in errors):
         return "incomplete"
-    # Another error stands even if the probe did not finish.
-    if _is_unfinished(examination) and all(finding.id in _IDS_OF_AN_UNFINISHED_PROBE for finding in errors):
+    # Another error stands even if the examination did not finish.
+    if _is_unfinished(examination) and all(finding.id in _IDS_OF_AN_UNFINISHED_EXAMINATION for finding in errors):
         return "incomplete"
     if errors:
         return "unfit"
@@ -63,7 +63,7 @@ def exit_code(final_verdict: FinalVerdict, findings: Sequence[Finding], fail_on:
 def _is_unfinished(examination: Examination) -> bool:
     probe = examination.probe
     if probe is None:
-        return False
+        return examination.environment.failure is not None
     test = self_test(probe)
     if test is not None and not (test.seen and test.passed):
         return True

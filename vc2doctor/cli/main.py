@@ -18,8 +18,8 @@ from vc2doctor.cli.probe import probe
 from vc2doctor.cli.schema import schema
 from vc2doctor.core.errors import DoctorError
 
-_USAGE, _UNFINISHED = 2, 3
-"""Exit codes, see ``checks/verdict.py``. They are repeated here because importing that module makes `--help` slow."""
+_UNFINISHED = 3
+"""An exit code of ``checks/verdict.py``, repeated here because importing that module makes `--help` slow."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -43,7 +43,7 @@ def main() -> None:
         sys.exit(error.exit_code)
     except DoctorError as error:
         click.echo(f"vc2doctor: {error}", err=True)
-        sys.exit(_USAGE)
+        sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         click.echo("vc2doctor: interrupted", err=True)
         sys.exit(_UNFINISHED)

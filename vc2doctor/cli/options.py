@@ -1,5 +1,6 @@
 """Options that several commands share, and what becomes of them before they are part of a request."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -85,15 +86,29 @@ verbose = click.option(
 )
 
 
-def timeout(default: float) -> Callable[[Command], Command]:
-    """Return the option for the time limit of the probe, in seconds."""
+def _is_finite(_: click.Context, __: click.Parameter, value: float | None) -> float | None:
+    """Return a number of seconds.
+
+    Raises:
+        BadParameter: it is no number, or has no end.
+    """
+    if value is not None and not math.isfinite(value):
+        message = f"{value} is no number of seconds"
+        raise click.BadParameter(message)
+    return value
+
+
+def timeout(default: float | None) -> Callable[[Command], Command]:
+    """Return the option for the time limit of each phase, in seconds; ``None``: every phase has its own default."""
+    phases = " Default: 60 for reading what is installed, 300 for the probe, 1800 for building with --verify-remedy."
     return click.option(
         "--timeout",
         type=click.FloatRange(min=0, min_open=True),
+        callback=_is_finite,
         default=default,
-        show_default=True,
+        show_default=default is not None,
         metavar="S",
-        help="Time limit of the probe, in seconds.",
+        help=f"Time limit of each phase, in seconds.{phases if default is None else ''}",
     )
 
 
@@ -134,7 +149,7 @@ def examination(command: Command) -> Command:
         ),
         doors,
         device,
-        timeout(300.0),
+        timeout(None),
         click.option(
             "--require",
             "require_gpu",

@@ -16,6 +16,7 @@ from vc2doctor.commands.request import ExaminationRequest
 from vc2doctor.core.data import Data
 from vc2doctor.environment.choice import choose as choose_target
 from vc2doctor.environment.gather import gather
+from vc2doctor.environment.interpreter import DEFAULT_SECONDS as DESCRIPTION_SECONDS
 from vc2doctor.environment.model import Environment
 from vc2doctor.matrix import load
 from vc2doctor.probe.doors import door_outcomes, not_tried
@@ -25,6 +26,9 @@ from vc2doctor.probe.run import probe
 from vc2doctor.probe.spec import Subject, spec_of
 from vc2doctor.target.doors import DEFAULT_DOORS, LOOP
 from vc2doctor.target.shared.recipes import CONTROL, RECIPES
+
+PROBE_SECONDS = 300.0
+"""Time limit of the probe if the user names none; on two cores it needs about 10 s."""
 
 OnProgress = Callable[[str], None]
 """Is called with a description of each step that begins."""
@@ -60,7 +64,7 @@ def examine(
     load.profile(matrix, request.profile or judged_as.DEFAULT_PROFILE)
     target = choose_target(request.python, folder)
     on_progress("reading what is installed")
-    environment = gather(target, folder)
+    environment = gather(target, folder, request.timeout or DESCRIPTION_SECONDS)
     if read_code is not None:
         on_progress("reading the training code")
     code = read_code(environment) if read_code is not None else CodeReading()
@@ -77,7 +81,7 @@ def examine(
         recipes = _recipes(order, examination.plan.precision)
         doors = {"doors": examination.plan.doors, "import_doors": order.trains}
         spec = spec_of(choice.profile, order.subject.model_copy(update=doors), choice.architecture)
-        run = probe(target.python, request.device, recipes, request.timeout, on_progress, spec)
+        run = probe(target.python, request.device, recipes, request.timeout or PROBE_SECONDS, on_progress, spec)
         examination = examination.model_copy(update={"probe": run})
     return report_on(examination, time.monotonic() - start_time)
 

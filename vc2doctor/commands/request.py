@@ -29,8 +29,8 @@ class ExaminationRequest(Data):
     doors: tuple[Annotated[str, AfterValidator(door_named)], ...] | None = None
     """The doors that matter; ``None``: those of the code, else the default ones. ``loop`` alone means none."""
     device: str = "auto"
-    timeout: float = Field(default=300.0, gt=0, allow_inf_nan=False)
-    """The time limit of the probe, in seconds."""
+    timeout: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """The time limit of each phase, in seconds; ``None``: each phase has its own default."""
     require_gpu: bool = False
     fail_on: Severity = Severity.ERROR
     matrix: Path | None = None

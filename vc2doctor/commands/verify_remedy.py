@@ -4,7 +4,6 @@ The examined environment is not touched. Packages come from the user's index, so
 """
 
 import shutil
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 from vc2doctor.commands.examine import OnProgress, ProbeOrder, examine
 from vc2doctor.commands.report import RemedyTrial, Report
 from vc2doctor.commands.request import ExaminationRequest
-from vc2doctor.core import child
+from vc2doctor.core import child, scratch
 from vc2doctor.core.errors import DoctorError
 from vc2doctor.environment import interpreter
 from vc2doctor.environment.model import Environment
@@ -20,7 +19,8 @@ from vc2doctor.findings import Severity
 from vc2doctor.remedies.plan import VersionPlan
 
 BUILD_SECONDS = 1800.0
-"""Time limit for building the environment: torch with CUDA is a download of several gigabytes."""
+"""Time limit for building the environment, if the user names none: torch with CUDA is a download of several
+gigabytes."""
 MAX_ERROR_LINES = 12
 """Lines at the end of an installer's output that are reported."""
 _TOOLS = frozenset({"pip", "uv"})
@@ -38,15 +38,16 @@ def verify(report: Report, request: ExaminationRequest, folder: Path, on_progres
         return RemedyTrial(outcome="no remedy")
     start_time = time.monotonic()
     changes = plan.first.changes if plan.first else {}
-    with tempfile.TemporaryDirectory(prefix="vc2doctor-remedy-") as scratch:
+    seconds = request.timeout or BUILD_SECONDS
+    with scratch.folder() as root:
         try:
             on_progress("building a fresh environment with the versions of the remedy")
-            python = _Builder(Path(scratch), report.environment).build(plan)
+            python = _Builder(root, report.environment, seconds).build(plan)
             on_progress("examining the fresh environment")
             fresh = examine(request.model_copy(update={"python": python}), ProbeOrder(), folder, on_progress)
         except DoctorError as error:
-            seconds = round(time.monotonic() - start_time, 1)
-            return RemedyTrial(outcome="not built", changes=changes, errors=(str(error),), seconds=seconds)
+            elapsed = round(time.monotonic() - start_time, 1)
+            return RemedyTrial(outcome="not built", changes=changes, errors=(str(error),), seconds=elapsed)
     errors = tuple(finding.message for finding in fresh.findings if finding.severity is Severity.ERROR)
     return RemedyTrial(
         outcome="trains" if fresh.verdict == "fit" else "fails",
@@ -60,13 +61,13 @@ def verify(report: Report, request: ExaminationRequest, folder: Path, on_progres
 class _Builder:
     """Builds one environment within the time limit, with uv if it is there, else with venv and pip."""
 
-    def __init__(self, folder: Path, environment: Environment) -> None:
+    def __init__(self, folder: Path, environment: Environment, seconds: float) -> None:
         self._folder = folder
         self._environment = environment
         self._root = folder / "venv"
         self._python = str(self._root / "bin" / "python")
         self._uv = shutil.which("uv")
-        self._deadline = time.monotonic() + BUILD_SECONDS
+        self._deadline = time.monotonic() + seconds
 
     def build(self, plan: VersionPlan) -> str:
         """Return the interpreter of an environment with the installed packages, changed by ``plan``.
@@ -96,13 +97,18 @@ class _Builder:
 
     def _run(self, command: Sequence[str]) -> None:
         remaining = max(1.0, self._deadline - time.monotonic())
+        # An installer that is killed leaves its temporary files, so they belong into the folder that is removed.
+        variables = interpreter.variables({"TMPDIR": str(self._folder)})
         # The installers write no events.
-        run = child.run(lambda _: command, interpreter.variables(), remaining, lambda _: None)
+        run = child.run(lambda _: command, variables, remaining, lambda _: None)
         if run.ending == "interrupted":
             raise KeyboardInterrupt
         if run.ending == "exit" and run.code == 0:
             return
-        how = f"no end after {run.seconds:.0f} s" if run.ending == "timeout" else f"exit code {run.code}"
+        how = {
+            "timeout": f"no end after {run.seconds:.0f} s; allow more time with --timeout",
+            "signal": f"killed by {run.signal}",
+        }.get(run.ending, f"exit code {run.code}")
         lines = (run.errors or run.output).splitlines()[-MAX_ERROR_LINES:]
         message = "\n".join([f"{' '.join(command[:3])} failed ({how}):", *lines])
         raise BuildError(message)

@@ -2,4 +2,7 @@
 
 
 class DoctorError(Exception):
-    """The user's input cannot be used. The message says what, where, and what to do; the exit code is 2."""
+    """The user's input cannot be used. The message says what, where, and what to do."""
+
+    exit_code = 2
+    """Of the command: wrong usage. A subclass has 3 if the input may be right, and the work could not be finished."""

@@ -34,16 +34,23 @@ class EvidenceError(DoctorError):
     """An environment cannot be measured."""
 
 
+class UnfinishedError(EvidenceError):
+    """The probe did not run to its end."""
+
+    exit_code = 3
+
+
 def measure(python: str, name: str, device: str, timeout: float) -> EvidenceLine:
     """Probe the environment of the interpreter at ``python`` and return the line of evidence.
 
     Raises:
-        EvidenceError: a package of the stack is missing, or the probe did not run to its end. Neither of them shows
-            how the cell behaves.
+        EvidenceError: a package of the stack is missing.
+        ObservationError: the interpreter did not say what is installed.
         TargetError: the interpreter cannot be started.
+        UnfinishedError: the probe did not run to its end, which does not show how the cell behaves.
     """
     path = interpreter.find(python)
-    facts = interpreter.observe(path)
+    facts = interpreter.observe(path, min(timeout, interpreter.DEFAULT_SECONDS))
     names = [found.name for found in facts.distributions]
     doors = tuple(name for name in installed_doors(names) if name not in _UNMEASURED_DOORS)
     run = probe(path, device, list(RECIPES), timeout, lambda _: None, {"doors": doors})
@@ -53,7 +60,7 @@ def measure(python: str, name: str, device: str, timeout: float) -> EvidenceLine
             f"{path}: the probe did not finish, so nothing was measured "
             f"(ending: {run.ending}, stage: {run.stage}): {run.child.errors[-MAX_OUTPUT_LENGTH:]}"
         )
-        raise EvidenceError(message)
+        raise UnfinishedError(message)
     return line_of(facts, run, name, datetime.now(timezone.utc).date().isoformat())
 
 

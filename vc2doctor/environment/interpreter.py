@@ -1,6 +1,7 @@
 """The target interpreter. It is started once, by its path, and lists what is installed in it."""
 
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,10 +12,20 @@ from pydantic import ValidationError
 
 from vc2doctor.core import child
 from vc2doctor.core.child import ChildRun, TargetError
-from vc2doctor.environment.model import Distribution, Interpreter, Module, Platform
+from vc2doctor.environment.model import Distribution, Interpreter, Module, ObservationFailure, Platform
 
 _SCRIPT = Path(__file__).parents[1] / "target" / "describe_environment.py"
-_TIMEOUT_SECONDS = 60.0
+DEFAULT_SECONDS = 60.0
+"""Time limit for the description: reading the metadata of some hundred packages on a slow network disk."""
+OLDEST_PYTHON = (3, 8)
+_VERSION_SECONDS = 5.0
+"""Time limit for the version alone; it needs no package."""
+_TELL_VERSION = "import sys; sys.stdout.write('Python %d.%d' % sys.version_info[:2])"
+"""Every Python understands this, from 2.7 on."""
+_VERSION = re.compile(r"Python (\d{1,3})\.(\d{1,3})")
+_FATAL_ERROR = "Fatal Python error"
+"""What CPython prints if it cannot start (Python/pylifecycle.c): a Python, though a broken one."""
+_MAX_QUOTED_LINES = 12
 _MAX_QUOTED_CHARACTERS = 300
 """Of the target's last line, so that an error message stays one paragraph."""
 _DROPPED_VARIABLES = ("PYTHONDONTWRITEBYTECODE", "PYTHONSTARTUP", "PYTHONINSPECT")
@@ -61,34 +72,71 @@ class TargetFacts:
         self.modules = tuple(Module(**fields) for fields in event["modules"])
 
 
-def observe(path: str, timeout: float = _TIMEOUT_SECONDS) -> TargetFacts:
+class ObservationError(TargetError):
+    """The target is a Python, or may be one, and did not describe its environment."""
+
+    exit_code = 3
+
+    def __init__(self, path: str, failure: ObservationFailure) -> None:
+        super().__init__(f"{path} did not describe its environment: {failure.in_words}")
+        self.failure = failure
+
+
+def observe(path: str, timeout: float = DEFAULT_SECONDS) -> TargetFacts:
     """Run ``target/describe_environment.py`` in the interpreter at ``path`` for at most ``timeout`` seconds.
 
     Raises:
-        TargetError: the interpreter cannot be started, is not a Python 3.8 or newer, or did not answer in time.
+        ObservationError: it did not answer: it hung, crashed, or ended early.
+        TargetError: the interpreter cannot be started, or is not a Python 3.8 or newer.
     """
     events: list[dict[str, Any]] = []
     # -B writes no bytecode into the target. Not -I: it hides --user packages and PYTHONPATH, which the training sees.
-    run = child.run(lambda descriptor: [path, "-B", str(_SCRIPT), str(descriptor)], variables(), timeout, events.append)
+    run = child.run(lambda channel: [path, "-B", str(_SCRIPT), *map(str, channel)], variables(), timeout, events.append)
     if run.ending == "interrupted":
         raise KeyboardInterrupt
     answer = next((event for event in events if event.get("event") == "facts"), None)
     if answer is None or run.code != 0:
-        message = f"{path} is not a usable Python 3.8 or newer ({_ending_of(run)}). It printed: {_last_line(run)}"
-        raise TargetError(message)
+        raise _error_of(path, run, timeout)
     try:
         return TargetFacts(path, answer)
-    except (ValidationError, KeyError, TypeError) as error:
-        message = f"{path} described its environment in a form that the doctor cannot read: {error}"
-        raise TargetError(message) from error
+    except (ValidationError, KeyError, TypeError, AttributeError) as error:
+        problem = f"its answer cannot be read: {type(error).__name__}: {error}"
+        failure = ObservationFailure(ending="unreadable", seconds=run.seconds, problem=problem[:_MAX_QUOTED_CHARACTERS])
+        raise ObservationError(path, failure) from error
 
 
-def _ending_of(run: ChildRun) -> str:
-    if run.ending == "exit":
-        return f"exit code {run.code}"
-    if run.ending == "timeout":
-        return f"no answer after {run.seconds:.0f} s"
-    return f"{run.ending} {run.signal or ''}".strip()
+def _error_of(path: str, run: ChildRun, timeout: float) -> TargetError:
+    """Return the error for a program that did not describe an environment: it is no Python, or one that failed."""
+    version = _version_without_site(path, min(timeout, _VERSION_SECONDS))
+    if version is not None and version < OLDEST_PYTHON:
+        is_old = f"{path} is Python {version[0]}.{version[1]}. The doctor examines Python 3.8 and newer."
+        return TargetError(is_old)
+    if run.ending == "exit" and version is None and _FATAL_ERROR not in run.errors:
+        message = f"{path} is not a usable Python 3.8 or newer (exit code {run.code}). It printed: {_last_line(run)}"
+        return TargetError(message)
+    failure = ObservationFailure(
+        ending=run.ending if run.ending != "interrupted" else "exit",
+        code=run.code,
+        signal=run.signal,
+        seconds=run.seconds,
+        starts_without_site=version is not None,
+        output=tuple((run.errors or run.output).splitlines()[-_MAX_QUOTED_LINES:]),
+    )
+    return ObservationError(path, failure)
+
+
+def _version_without_site(path: str, timeout: float) -> tuple[int, int] | None:
+    """Return the version that the program reports if it skips ``sitecustomize`` and ``.pth`` files; ``None``: none."""
+    try:
+        run = child.run(lambda _: [path, "-E", "-s", "-S", "-B", "-c", _TELL_VERSION], variables(), timeout, _ignore)
+    except TargetError:
+        return None
+    match = _VERSION.fullmatch(run.output)
+    return (int(match[1]), int(match[2])) if match else None
+
+
+def _ignore(_: object) -> None:
+    """Ignore an event."""
 
 
 def _last_line(run: ChildRun) -> str:

@@ -168,6 +168,33 @@ class Manager(Data):
     """The packages that conda installed, in conda's names."""
 
 
+class ObservationFailure(Data):
+    """Why the target interpreter did not describe its environment."""
+
+    ending: Literal["exit", "signal", "timeout", "flood", "unreadable"]
+    """How it ended, or ``unreadable``: it answered, in a form that the doctor cannot read."""
+    code: int | None = None
+    signal: str | None = None
+    seconds: float
+    starts_without_site: bool = False
+    """Whether it starts if it skips ``sitecustomize`` and the ``.pth`` files (``-S``)."""
+    problem: str = ""
+    """What cannot be read."""
+    output: tuple[str, ...] = ()
+    """The last lines that it printed."""
+
+    @property
+    def in_words(self) -> str:
+        """How it failed, as a part of a sentence."""
+        return {
+            "exit": f"it ended early with exit code {self.code}",
+            "signal": f"it was killed by {self.signal}",
+            "timeout": f"it gave no answer in {self.seconds:.0f} s",
+            "flood": "it wrote more than the doctor accepts",
+            "unreadable": self.problem,
+        }[self.ending]
+
+
 class Environment(Data):
     """All facts that are known before any training."""
 
@@ -180,6 +207,8 @@ class Environment(Data):
     cpu: Cpu
     nvidia: Nvidia
     choice: TargetChoice = TargetChoice()
+    failure: ObservationFailure | None = None
+    """Why the interpreter did not say what is installed. All that it would have said is empty then."""
     further: dict[str, SerializeAsAny[Data]] = Field(default_factory=dict)
     """The facts of sources that have no field of their own, by the name of the source."""
 
@@ -189,7 +218,7 @@ class Environment(Data):
 
         If a tool made it for the doctor alone, one missing package is enough, because nothing is installed there.
         """
-        is_own = self.choice.origin == "own" and not self.choice.is_project
+        is_own = self.choice.origin == "own" and not self.choice.is_project and self.failure is None
         missing = [name for name in STACK_PACKAGES if self.version(name) is None]
         return is_own and (len(missing) == len(STACK_PACKAGES) or (self.choice.tool is not None and bool(missing)))
 

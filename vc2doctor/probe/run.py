@@ -1,12 +1,12 @@
 """The parent side of the probe: starts the worker in the target interpreter and collects what it reports."""
 
 import json
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vc2doctor.core import child
+from vc2doctor.core import child, scratch
+from vc2doctor.core.child import Channel
 from vc2doctor.environment import interpreter
 from vc2doctor.probe.events import EventReader
 from vc2doctor.probe.facts import ProbeRun
@@ -44,6 +44,8 @@ def probe(  # noqa: PLR0913, PLR0917 - what to run, where, and for how long
     ``on_progress`` gets each new stage of the worker, in words. ``spec`` holds keys of ``target/shared/spec.py``.
 
     Raises:
+        ScratchError: no temporary folder can be made.
+        SupervisorError: the doctor cannot start processes of its own.
         TargetError: the interpreter cannot be started.
     """
     reader = EventReader(planned_rounds(recipes, spec or {}))
@@ -54,13 +56,13 @@ def probe(  # noqa: PLR0913, PLR0917 - what to run, where, and for how long
         if reader.stage != before:
             on_progress(reader.stage)
 
-    with tempfile.TemporaryDirectory(prefix="vc2doctor-", ignore_cleanup_errors=True) as scratch:
-        caches = dict.fromkeys(CACHES, scratch)
+    with scratch.folder() as folder:
+        caches = dict.fromkeys(CACHES, str(folder))
         # Pass the spec in a file: its texts can be longer than a command line.
-        file = Path(scratch, "spec.json")
+        file = folder / "spec.json"
         file.write_text(json.dumps(dict(spec or {})), encoding="utf-8")
         done = child.run(
-            lambda descriptor: _command(python, descriptor, device, recipes, file),
+            lambda channel: _command(python, channel, device, recipes, file),
             interpreter.variables({**OFFLINE, **caches}),
             timeout,
             on_event,
@@ -74,6 +76,7 @@ def planned_rounds(recipes: Sequence[str], spec: Mapping[str, Any]) -> int:
     return len(recipes) + len(spec.get("stress", ())) * stressed
 
 
-def _command(python: str, descriptor: int, device: str, recipes: Sequence[str], spec: Path) -> list[str]:
-    options = ["--events", str(descriptor), "--device", device, "--recipes", ",".join(recipes), "--spec", str(spec)]
-    return [python, str(WORKER), *options]
+def _command(python: str, channel: Channel, device: str, recipes: Sequence[str], spec: Path) -> list[str]:
+    descriptors = ["--events", str(channel.events), "--secret", str(channel.secret)]
+    options = ["--device", device, "--recipes", ",".join(recipes), "--spec", str(spec)]
+    return [python, str(WORKER), *descriptors, *options]

@@ -1,7 +1,8 @@
 """Describes what is installed in the target interpreter, without importing it. vc2doctor runs this file by path.
 
-Standard library only, Python 3.8 and newer. The only argument is a file descriptor. The facts are written to it as one
-JSON line, so that the output of a ``sitecustomize`` cannot mix with them.
+Standard library only, Python 3.8 and newer. The arguments are two file descriptors. The facts are written to the first
+as one JSON line, so that the output of a ``sitecustomize`` cannot mix with them. The secret of the run, which the line
+repeats, is read from the second.
 """
 
 import csv
@@ -28,13 +29,16 @@ MAX_RECORD_COLUMNS = 4
 """Path, hash, size, and an empty one after a trailing comma."""
 
 
-def main(descriptor: int) -> None:
-    """Write the facts of this interpreter to ``descriptor``."""
+def main(descriptor: int, secret: int) -> None:
+    """Write the facts of this interpreter to ``descriptor``, with the secret of the run."""
+    with os.fdopen(secret, "rb") as pipe:
+        repeated = pipe.read().decode("ascii")
     # The folder of this file must not shadow a module of the target.
     folder = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry or os.curdir) != folder]
     facts = {
         "event": "facts",
+        "secret": repeated,
         "interpreter": _interpreter(),
         "platform": _platform(),
         "distributions": _distributions(),
@@ -213,4 +217,4 @@ def _normalized(name: str) -> str:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(*(int(argument) for argument in sys.argv[1:]))

@@ -33,14 +33,19 @@ class EventSink(Protocol):
 
 
 class EventPipe:
-    """Writes events, one JSON object a line, to a file descriptor that child processes do not inherit.
+    """Writes events, one JSON object a line with the secret of the run, to a descriptor that children do not inherit.
+
+    ``core/child.py`` of vc2doctor says what the secret, which is read from the descriptor ``secret``, protects from.
 
     An event is written in one ``os.write``, without a buffer: a crash right after it does not lose it.
     """
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, secret: int) -> None:
         os.set_inheritable(descriptor, False)  # noqa: FBT003 - takes no keyword
         self._descriptor = descriptor
+        # Before any package of the target is imported: it must not find the secret in the pipe.
+        with os.fdopen(secret, "rb") as pipe:
+            self._secret = pipe.read().decode("ascii")
 
     def emit(self, event: str, **fields: Any) -> None:
         """Write one event; ``fields`` must be JSON values. NaN and infinity are not: send ``None`` for them.
@@ -48,7 +53,7 @@ class EventPipe:
         Raises:
             OSError: vc2doctor has closed its end of the pipe.
         """
-        record: Dict[str, Any] = {"event": event}
+        record: Dict[str, Any] = {"event": event, "secret": self._secret}
         record.update(fields)
         data = (json.dumps(record, allow_nan=False) + "\n").encode("utf-8")
         while data:

@@ -89,6 +89,9 @@ def _code(report: Report) -> str:
 def _environment(environment: Environment, *, verbose: bool) -> Iterator[Line]:
     interpreter = environment.interpreter
     yield labeled_line("Examined", _examined(environment))
+    if environment.failure is not None:
+        yield labeled_line("Python", f"{interpreter.path}, which did not say what is installed")
+        return
     yield labeled_line("Python", f"{interpreter.version} ({interpreter.kind}), {interpreter.path}")
     yield labeled_line("Stack", _versions(environment, STACK_PACKAGES))
     if verbose:

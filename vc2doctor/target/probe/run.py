@@ -40,7 +40,7 @@ MAX_TENSORS = 20
 def main(arguments: List[str]) -> int:
     """Run the probe with these command-line arguments; every failure of the target becomes an event."""
     options = _parse(arguments)
-    events = EventPipe(options.events)
+    events = EventPipe(options.events, options.secret)
     events.emit("start", protocol=PROTOCOL, worker=WORKER_VERSION, python=platform.python_version(), pid=os.getpid())
     with open(options.spec, encoding="utf-8") as file:
         spec = parse(file.read())
@@ -56,6 +56,9 @@ def main(arguments: List[str]) -> int:
 def _parse(arguments: List[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="worker")
     parser.add_argument("--events", type=int, required=True, help="file descriptor that events are written to")
+    parser.add_argument(
+        "--secret", type=int, required=True, help="file descriptor that the secret of the run comes from"
+    )
     parser.add_argument("--device", default="auto")
     parser.add_argument("--recipes", default=",".join(RECIPES))
     parser.add_argument("--spec", default=os.devnull, help="JSON file with the keys of shared/spec.py")

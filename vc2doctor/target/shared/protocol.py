@@ -1,6 +1,6 @@
 """The version of the event format, and of the worker's measurements."""
 
-PROTOCOL = 5
+PROTOCOL = 6
 """Version of the event format; vc2doctor refuses to read another one."""
 
 
