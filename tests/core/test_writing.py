@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from vc2doctor.core.writing import OutputError, replace, replace_all, write_output
+from vc2doctor.core.writing import OutputError, replace_all, write_output
 
 
 def test_new_file_is_written_with_the_default_mode(tmp_path: Path) -> None:
     path = tmp_path / "report.json"
-    replace(path, "é\n")
+    write_output(path, "é\n")
     assert path.read_text(encoding="utf-8") == "é\n"
     assert path.stat().st_mode & 0o777 == 0o644
 
@@ -24,22 +24,32 @@ def test_replaced_file_keeps_its_mode(tmp_path: Path) -> None:
     path = tmp_path / "report.json"
     path.write_text("old")
     path.chmod(0o600)
-    replace(path, "new")
+    write_output(path, "new")
     assert (path.read_text(), path.stat().st_mode & 0o777) == ("new", 0o600)
 
 
-def test_text_that_cannot_be_encoded_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
+def test_text_that_cannot_be_encoded_is_written_with_a_question_mark(tmp_path: Path) -> None:
     path = tmp_path / "report.json"
-    path.write_text("old")
-    with pytest.raises(UnicodeEncodeError):
-        replace(path, "new \ud800")
-    assert path.read_text() == "old"
+    write_output(path, "new \ud800")
+    assert path.read_text() == "new ?"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_pipe_without_a_reader_is_an_error_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with pytest.raises(OutputError, match="pipe: cannot be written: it is a pipe that no program reads"):
+        write_output(path, "x")
+
+
+def test_path_with_a_null_byte_is_an_output_error() -> None:
+    with pytest.raises(OutputError, match="null byte"):
+        write_output(Path("a\0b"), "x")
 
 
 def test_missing_folder_is_an_output_error(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"nowhere/report\.json: cannot be written: No such file"):
-        replace(tmp_path / "nowhere" / "report.json", "x")
+        write_output(tmp_path / "nowhere" / "report.json", "x")
 
 
 def test_several_files_are_all_written_or_none(tmp_path: Path) -> None:
@@ -57,7 +67,7 @@ def test_several_files_are_all_written_or_none(tmp_path: Path) -> None:
 def test_new_file_follows_the_umask(tmp_path: Path) -> None:
     umask_before = os.umask(0o027)
     try:
-        replace(tmp_path / "report.json", "x")
+        write_output(tmp_path / "report.json", "x")
     finally:
         os.umask(umask_before)
     assert (tmp_path / "report.json").stat().st_mode & 0o777 == 0o640

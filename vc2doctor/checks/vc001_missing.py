@@ -13,11 +13,11 @@ What to do: install a set of versions that was measured to train together. The c
 an environment, activate the one that you train in, or name it: ``vc2doctor check --python .venv``.
 """
 
-import shlex
 from collections.abc import Iterator
 
 from vc2doctor.checks import advice
 from vc2doctor.checks.context import Examination
+from vc2doctor.core import shell
 from vc2doctor.findings import Finding, Severity
 
 
@@ -58,7 +58,7 @@ def _unchosen(examination: Examination) -> Finding:
         "no virtual or conda environment is active, and --python names none",
         *(f"this project has an environment: {path}" for path in choice.others),
     )
-    commands = tuple(shlex.join(["vc2doctor", "check", "--python", path]) for path in choice.others or (".venv",))
+    commands = tuple(shell.join(["vc2doctor", "check", "--python", path]) for path in choice.others or (".venv",))
     return Finding(
         id="VC001",
         severity=Severity.ERROR,

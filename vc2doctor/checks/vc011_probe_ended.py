@@ -10,10 +10,10 @@ What to do: see the last output of the probe in the evidence. Try whether the pa
 time or memory if that ran out.
 """
 
-import shlex
 from collections.abc import Iterator
 
 from vc2doctor.checks.context import Examination
+from vc2doctor.core import shell
 from vc2doctor.core.wording import counted
 from vc2doctor.findings import Finding, Severity
 from vc2doctor.probe.duration import finished_rounds, seconds_needed
@@ -75,5 +75,5 @@ def _remedy(examination: Examination, probe: ProbeRun) -> tuple[str, str]:
     if probe.ending == "out-of-memory":
         return "Give the job more memory, then run it again. The probe itself needs about 2 GB.", invocation.again()
     python = examination.environment.interpreter.path
-    import_test = f"{shlex.quote(python)} -X faulthandler -c 'import torch, transformers, peft'"
+    import_test = f"{shell.quote(python)} -X faulthandler -c 'import torch, transformers, peft'"
     return "Try whether the packages can be imported. If not, reinstall them.", import_test

@@ -2,6 +2,8 @@
 
 import click
 
+from vc2doctor.cli.output import echo
+
 
 @click.command()
 @click.argument("page", metavar="ID")
@@ -15,7 +17,7 @@ def explain(page: str) -> None:
     if text is None:
         message = f"there is no check, rule or cause {page!r}; there are {', '.join(known_pages)}"
         raise click.BadParameter(message)
-    click.echo(text)
+    echo(text)
 
 
 @click.command(hidden=True)

@@ -1,12 +1,13 @@
 """``vc2doctor headroom``."""
 
-import shlex
 from pathlib import Path
 
 import click
 
 from vc2doctor.cli import options as shared
+from vc2doctor.cli.output import echo
 from vc2doctor.cli.program import started_by
+from vc2doctor.core import shell
 
 
 @click.command()
@@ -23,8 +24,8 @@ def headroom(model: tuple[str, ...], matrix: Path | None) -> None:
     loaded_matrix = load.load(matrix or load.shipped())
     maxima = published.find(loaded_matrix, " ".join(model)) if model else published.known(loaded_matrix)
     if not maxima:
-        command = shlex.join([*started_by(), "probe", "--model", "PATH"])
+        command = shell.join([*started_by(), "probe", "--model", "PATH"])
         message = f"no published value is known for {' '.join(model)!r}. Measure it: {command}"
         raise click.UsageError(message)
     for maximum in maxima:
-        click.echo(f"{published.describe(maximum)} {maximum.source}")
+        echo(f"{published.describe(maximum)} {maximum.source}")

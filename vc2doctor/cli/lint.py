@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from vc2doctor.cli import options as shared
-from vc2doctor.cli.output import Output, write_refusal, write_report, write_text
+from vc2doctor.cli.output import Output, write_patch, write_refusal, write_report
 from vc2doctor.cli.program import started_by
 
 
@@ -63,7 +63,7 @@ def lint(paths: tuple[Path, ...], form: str, output: Path | None, **options: Any
     request = api.LintRequest(paths=paths or (Path(),), settings_source=source, program=started_by(), **options)
     report = api.check_code(request)
     if request.diff and form == "text" and report.fix is not None:
-        write_text("".join(file.diff for file in report.fix.files), output)
+        write_patch("".join(file.diff for file in report.fix.files), output)
         if report.fix.refused:
             write_refusal(report)
         sys.exit(1 if report.fix.refused else 0)

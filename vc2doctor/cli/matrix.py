@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from vc2doctor.cli import options as shared
-from vc2doctor.cli.output import Output, write_report, write_text
+from vc2doctor.cli.output import Output, echo, write_report, write_text
 from vc2doctor.report import formats
 
 _torches = click.option(
@@ -38,6 +38,7 @@ def matrix() -> None:
 @shared.doors
 @shared.recipe
 @shared.matrix
+@shared.redact
 def explain(  # noqa: PLR0913, PLR0917 - click passes one keyword an option
     words: tuple[str, ...],
     batch: Path | None,
@@ -64,7 +65,7 @@ def explain(  # noqa: PLR0913, PLR0917 - click passes one keyword an option
     if batch is not None:
         answers = versions.judge_batch(batch, goal, matrix, model_types)
         for line in answers.lines:
-            click.echo(line)
+            echo(line)
         sys.exit(answers.exit_code)
     answer = versions.judge(versions.parse_words(words), goal, matrix, model_types)
     write_report("versions", answer, Output(format=form))
@@ -104,7 +105,7 @@ def compile_(matrix: Path | None, *, check: bool) -> None:
 
     is_current, path = run.compile_verdicts(matrix, write=not check)
     outdated = "not current" if check else "written"
-    click.echo(f"{path}: {'current' if is_current else outdated}")
+    echo(f"{path}: {'current' if is_current else outdated}")
     sys.exit(1 if check and not is_current else 0)
 
 
@@ -118,7 +119,7 @@ def plan(cells: int, torches: tuple[str, ...], precision: str, matrix: Path | No
     from vc2doctor.curate import run  # noqa: PLC0415 - `--help` needs none of it
 
     for line in run.planned_lines(matrix, precision, torches, cells):
-        click.echo(line)
+        echo(line)
 
 
 @matrix.command()
@@ -129,9 +130,9 @@ def merge(files: tuple[Path, ...], into: Path) -> None:
     from vc2doctor.curate import run  # noqa: PLC0415 - `--help` needs none of it
 
     result = run.merge_files(files, into)
-    click.echo(f"{len(result.added)} added, {result.duplicates} already known")
+    echo(f"{len(result.added)} added, {result.duplicates} already known")
     for contradiction in result.contradictions:
-        click.echo(f"contradiction: {contradiction.description}")
+        echo(f"contradiction: {contradiction.description}")
     sys.exit(1 if result.contradictions else 0)
 
 
@@ -145,4 +146,4 @@ def update(matrix: Path | None, *, index: bool) -> None:  # noqa: ARG001 - click
     from vc2doctor.curate import run  # noqa: PLC0415 - `--help` needs none of it
 
     for line in run.newer_releases(matrix):
-        click.echo(line)
+        echo(line)

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from vc2doctor.cli import options as shared
+from vc2doctor.cli.output import echo
 
 
 @click.command()
@@ -18,6 +19,6 @@ def measure(python: str, name: str, device: str, timeout: float, file: Path | No
     from vc2doctor.curate import evidence  # noqa: PLC0415 - `--help` needs none of it
 
     line = evidence.measure(python, name, device, timeout)
-    click.echo(line.text)
+    echo(line.text)
     if file is not None and not evidence.append(file, line):
-        click.echo(f"{file} already holds the same measurement", err=True)
+        echo(f"{file} already holds the same measurement", err=True)

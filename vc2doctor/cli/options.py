@@ -1,6 +1,7 @@
 """Options that several commands share, and what becomes of them before they are part of a request."""
 
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from vc2doctor.cli.output import REDACT
 from vc2doctor.report import formats
 from vc2doctor.target.doors import DOORS, LOOP
 from vc2doctor.target.shared.recipes import ALIASES, RECIPES, recipe_named
@@ -20,6 +22,7 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 OUTPUT = click.Path(dir_okay=False, path_type=Path)
 SEVERITIES = ("note", "warning", "error")
 
+_CUDA = re.compile(r"cuda:[0-9]{1,3}")
 Command = TypeVar("Command", bound=Callable[..., None])
 
 
@@ -30,7 +33,7 @@ def _device_name(value: str) -> str:
         BadParameter: torch has no such device.
     """
     name = "cuda:0" if value == "cuda" else value
-    if name in ("auto", "cpu") or (name.startswith("cuda:") and name[5:].isdecimal()):
+    if name in ("auto", "cpu") or _CUDA.fullmatch(name):
         return name
     message = f"{value!r} is not one of auto, cpu, cuda:0, cuda:1, …"
     raise click.BadParameter(message)
@@ -86,6 +89,21 @@ verbose = click.option(
 )
 
 
+def _note_redaction(context: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's own call
+    if value:
+        context.find_root().meta[REDACT] = True
+
+
+redact = click.option(
+    "--redact",
+    is_flag=True,
+    expose_value=False,
+    callback=_note_redaction,
+    help="Replace home folders, user names, host names, tokens and passwords, so that the report can be pasted in"
+    " public.",
+)
+
+
 def _is_finite(_: click.Context, __: click.Parameter, value: float | None) -> float | None:
     """Return a number of seconds.
 
@@ -117,6 +135,7 @@ def output(kind: "formats.ReportKind") -> Callable[[Command], Command]:
 
     def add_options(command: Command) -> Command:
         choice = click.Choice(formats.names(kind))
+        command = redact(command)
         command = click.option("--output", type=OUTPUT, help="File to write the report to; default: standard output.")(
             command
         )

@@ -1,17 +1,27 @@
 """Where a report goes: the terminal, or a file."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from vc2doctor.core import writing
-from vc2doctor.core.data import Data
+from vc2doctor.core.data import Data, with_texts
+from vc2doctor.core.printing import printable, printable_patch
+from vc2doctor.core.redaction import redact
 from vc2doctor.report import formats
 
 if TYPE_CHECKING:
     from vc2doctor.commands.settings import LoadedSettings
     from vc2doctor.linter.model import LintReport
+
+
+REDACT = "vc2doctor.redact"
+"""The key in the context of click that is set by ``--redact``."""
+_REDACTION_NOTE = (
+    "This report names your home folder, your user or your machine. Pass --redact before you paste it in public."
+)
 
 
 class Output(Data):
@@ -43,6 +53,23 @@ def output_of(
     return output
 
 
+def echo(text: str, *, err: bool = False) -> None:
+    """Print a text of any source, and a line break, to standard output or, with ``err``, to standard error."""
+    print_text(f"{text}\n", err=err)
+
+
+def print_text(text: str, *, err: bool = False) -> None:
+    """Print a text of any source, made printable, to standard output or, with ``err``, to standard error."""
+    stream = sys.stderr if err else sys.stdout
+    stream.write(printable(redact(text) if is_redacted() else text))
+
+
+def is_redacted() -> bool:
+    """Return whether the user passed ``--redact`` to the running command."""
+    context = click.get_current_context(silent=True)
+    return context is not None and REDACT in context.find_root().meta
+
+
 def write_report(kind: formats.ReportKind, report: Data, output: Output) -> None:
     """Print a report, or write it to the file of ``output``. On a terminal, text is colored and wrapped.
 
@@ -51,6 +78,8 @@ def write_report(kind: formats.ReportKind, report: Data, output: Output) -> None
     Raises:
         OutputError: the file cannot be written.
     """
+    if is_redacted():
+        report = with_texts(report, redact)
     if output.format == "text":
         _write_as_text(kind, report, output)
     else:
@@ -58,32 +87,51 @@ def write_report(kind: formats.ReportKind, report: Data, output: Output) -> None
     if output.output is not None:
         from vc2doctor.report.terminal import verdict  # noqa: PLC0415 - rich is slow to import
 
-        click.echo(f"{verdict(kind, report)}\nThe report is in {output.output}.", err=True)
+        echo(f"{verdict(kind, report)}\nThe report is in {output.output}.", err=True)
 
 
 def _write_as_text(kind: formats.ReportKind, report: Data, output: Output) -> None:
     from vc2doctor.report import terminal  # noqa: PLC0415 - rich is slow to import
 
+    text = terminal.plain_text(kind, report, verbose=output.verbose)
+    note = _REDACTION_NOTE if redact(text) != text else ""
     if output.output is None:
-        terminal.show(kind, report, verbose=output.verbose)
+        terminal.show(kind, report, verbose=output.verbose, note=note)
     else:
-        write_text(terminal.plain_text(kind, report, verbose=output.verbose), output.output)
+        write_text(f"{text}{note}\n" if note else text, output.output)
 
 
 def write_refusal(report: "LintReport") -> None:
     """Print to stderr which fixes were refused, and what to do by hand."""
     from vc2doctor.report import terminal  # noqa: PLC0415 - rich is slow to import
 
-    click.echo(terminal.refusal(report), nl=False, err=True)
+    print_text(terminal.refusal(report), err=True)
 
 
 def write_text(text: str, path: Path | None) -> None:
-    """Write ``text`` to ``path``, or print it if ``path`` is ``None``.
+    """Write ``text`` to ``path``, or print it if ``path`` is ``None``; it is made printable.
 
     Raises:
         OutputError: the file cannot be written.
     """
     if path is None:
-        click.echo(text, nl=False)
+        print_text(text)
     else:
-        writing.write_output(path, text)
+        writing.write_output(path, printable(redact(text) if is_redacted() else text))
+
+
+def write_patch(text: str, path: Path | None) -> None:
+    """Write a patch to ``path``, or print it. Control characters in the code of others are replaced.
+
+    ``git apply`` refuses a patch with replaced characters, so a note says so.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    shown = printable_patch(redact(text) if is_redacted() else text)
+    if path is None:
+        sys.stdout.write(shown)
+    else:
+        writing.write_output(path, shown)
+    if shown != text:
+        echo("Characters of this patch were replaced, so `git apply` may refuse it. Use --fix instead.", err=True)

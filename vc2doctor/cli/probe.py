@@ -12,6 +12,9 @@ from vc2doctor.cli.program import started_by
 from vc2doctor.cli.progress import progress
 from vc2doctor.target.shared.recipes import RECIPES
 
+MAX_SEED = 2**63 - 1
+"""torch takes seeds of 64 bits."""
+
 
 @click.command()
 @click.option(
@@ -28,7 +31,9 @@ from vc2doctor.target.shared.recipes import RECIPES
 @click.option(
     "--stress", is_flag=True, help="Plant outliers of documented size in the miniature, and show a table of margins."
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, help="Seed of the miniature's weights and batches.")
+@click.option(
+    "--seed", type=click.IntRange(min=0, max=MAX_SEED), default=0, help="Seed of the miniature's weights and batches."
+)
 @click.option(
     "--attention", type=click.Choice(["eager", "sdpa"]), help="Attention code; default: what transformers chooses."
 )

@@ -10,7 +10,7 @@ from vc2doctor.commands.settings import SettingsSource
 from vc2doctor.core.data import Data
 from vc2doctor.core.invocation import Invocation
 from vc2doctor.findings import Severity
-from vc2doctor.linter.model import LintError, LintReport
+from vc2doctor.linter.model import FixError, LintError, LintReport
 from vc2doctor.linter.run import LintTask, apply_rules, report
 from vc2doctor.linter.settings import LintSettings
 from vc2doctor.matrix.gpus import load_gpus
@@ -78,9 +78,13 @@ def lint(request: LintRequest, folder: Path) -> LintReport:
         return report(task, result, start_time)
     from vc2doctor.linter.fix.transaction import fix  # noqa: PLC0415 - only here LibCST is needed
 
-    fix_result, result_after = fix(
-        task, result, unsafe=request.unsafe_fixes, write=not request.diff, allow_dirty=request.allow_dirty
-    )
+    try:
+        fix_result, result_after = fix(
+            task, result, unsafe=request.unsafe_fixes, write=not request.diff, allow_dirty=request.allow_dirty
+        )
+    except (RecursionError, MemoryError) as error:
+        message = "a file is nested too deeply to be changed, so nothing was written. Name the other files."
+        raise FixError(message) from error
     return report(task, result_after, start_time, fix_result)
 
 

@@ -50,7 +50,7 @@ class Settings(Data):
     """An interpreter, or the folder of a venv."""
     profile: str | None = None
     precision: Annotated[str, AfterValidator(recipe_named)] | None = None
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda:\d+)$")] | None = None
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda:[0-9]{1,3})$")] | None = None
     timeout: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     require: Literal["gpu"] | None = None
     probe: bool | None = None

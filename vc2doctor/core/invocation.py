@@ -1,9 +1,8 @@
 """How the doctor was started, and the commands that start it again."""
 
-import shlex
-
 from pydantic import Field
 
+from vc2doctor.core import shell
 from vc2doctor.core.data import Data
 
 Option = tuple[str, str | None]
@@ -36,7 +35,9 @@ class Invocation(Data):
         replaced = {*without, *(name for name, _ in options)}
         kept = [option for option in self.options if option[0] not in replaced]
         words = [word for option in (*kept, *options) for word in _words(option)]
-        return shlex.join([*self.program, self.verb, *words, *arguments])
+        if any(argument.startswith("-") for argument in arguments):
+            words.append("--")
+        return shell.join([*self.program, self.verb, *words, *arguments])
 
     def other(self, verb: str, *options: Option, arguments: tuple[str, ...] = ()) -> str:
         """Return the command that runs another verb with these options, and reads the same settings file."""

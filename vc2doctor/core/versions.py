@@ -9,6 +9,12 @@ from packaging.version import InvalidVersion, Version
 STACK_PACKAGES = ("torch", "transformers", "peft")
 """The packages without which there is nothing to train with. The matrix is measured along these three."""
 
+MAX_VERSION_LENGTH = 200
+"""Characters of a version or specifier that is read at all. The longest of released packages have about 60, and Python
+refuses to convert numbers of more than 4,300 digits with an exception that is not the one of ``packaging``."""
+MAX_REQUIREMENT_LENGTH = 1000
+"""The same for a requirement, whose markers can be long."""
+
 ABSENT = "absent"
 """Stands in place of a specifier and means that the distribution is not installed."""
 

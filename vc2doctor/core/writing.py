@@ -1,5 +1,6 @@
 """Write files so that a reader sees the old file or the complete new one, never a part."""
 
+import errno
 import os
 import stat
 import tempfile
@@ -20,20 +21,23 @@ class OutputError(DoctorError):
 
 
 def write_output(path: Path, text: str) -> None:
-    """Write ``text`` to the file that the user passed with ``--output``.
+    """Write ``text`` to the file at ``path``, which the user chose.
 
     A regular file is replaced as a whole, and a symbolic link is followed. Devices, pipes and the streams of this
     process are written to and stay what they are.
 
     Raises:
-        OutputError: the file cannot be written, or replacing it would change its owner.
+        OutputError: the file cannot be written, replacing it would change its owner, or it is a pipe without a reader.
     """
+    # JSON and text are printable already; a lone surrogate in the text of another kind must not end in a traceback.
+    data = text.encode("utf-8", "replace")
     try:
         if _can_be_replaced(path):
-            replace(Path(os.path.realpath(path)), text)
+            replace_all({Path(os.path.realpath(path)): data})
         else:
-            _append(path, text.encode())
-    except OSError as error:
+            _append(path, data)
+    except (OSError, ValueError) as error:
+        # ValueError: a null byte in the path.
         raise _cannot_write(path, error) from error
 
 
@@ -47,19 +51,18 @@ def _can_be_replaced(path: Path) -> bool:
 
 
 def _append(path: Path, data: bytes) -> None:
-    # O_APPEND keeps the content of the log in `vc2doctor check --output /dev/stdout >> log`.
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
+    # O_APPEND keeps the content of the log in `vc2doctor check --output /dev/stdout >> log`. Without O_NONBLOCK, a pipe
+    # that no program reads would be waited for.
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    except OSError as error:
+        if error.errno == errno.ENXIO and stat.S_ISFIFO(path.stat().st_mode):
+            message = f"{path}: cannot be written: it is a pipe that no program reads"
+            raise OutputError(message) from error
+        raise
+    os.set_blocking(descriptor, True)
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)
-
-
-def replace(path: Path, text: str) -> None:
-    """Replace ``path`` by a file that holds ``text``; on an error the old file stays as it was.
-
-    Raises:
-        OutputError: the file cannot be written, or replacing it would change its owner.
-    """
-    replace_all({path: text.encode()})
 
 
 def replace_all(contents: Mapping[Path, bytes]) -> None:
@@ -87,8 +90,8 @@ def replace_all(contents: Mapping[Path, bytes]) -> None:
             temporary.unlink(missing_ok=True)
 
 
-def _cannot_write(path: Path, error: OSError) -> OutputError:
-    return OutputError(f"{path}: cannot be written: {error.strerror or error}")
+def _cannot_write(path: Path, error: OSError | ValueError) -> OutputError:
+    return OutputError(f"{path}: cannot be written: {getattr(error, 'strerror', None) or error}")
 
 
 def _keep_owner_and_mode(descriptor: int, path: Path) -> None:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from vc2doctor.core import child
 from vc2doctor.core.child import ChildRun, TargetError
+from vc2doctor.core.versions import MAX_REQUIREMENT_LENGTH, MAX_VERSION_LENGTH
 from vc2doctor.environment.model import Distribution, Interpreter, Module, ObservationFailure, Platform
 
 _SCRIPT = Path(__file__).parents[1] / "target" / "describe_environment.py"
@@ -144,4 +145,16 @@ def _last_line(run: ChildRun) -> str:
 
 
 def _distribution(fields: dict[str, Any]) -> Distribution:
-    return Distribution(**{**fields, "name": canonicalize_name(str(fields["name"]))})
+    """Return a distribution as the target describes it. Texts that are too long for what they are, are left out."""
+    version = fields.get("version")
+    is_long = isinstance(version, str) and len(version) > MAX_VERSION_LENGTH
+    problem = (f"its version has {len(str(version)):,} characters",) if is_long else ()
+    return Distribution(
+        **{
+            **fields,
+            "name": canonicalize_name(str(fields["name"])),
+            "version": None if is_long else version,
+            "requires": [text for text in fields.get("requires", ()) if len(text) <= MAX_REQUIREMENT_LENGTH],
+            "problems": [*fields.get("problems", ()), *problem],
+        }
+    )

@@ -18,7 +18,8 @@ from vc2doctor.linter.copies import with_copies_as_one
 from vc2doctor.linter.coverage import coverage_of
 from vc2doctor.linter.diagnose import diagnose
 from vc2doctor.linter.model import CodeFinding, Coverage, Diagnosis, FixResult, LintPlan, LintReport, totals
-from vc2doctor.linter.read.project import read_project
+from vc2doctor.linter.read.project import ProjectFiles, read_project
+from vc2doctor.linter.read.syntax import deepest_modules
 from vc2doctor.linter.settings import AppliedSettings, LintSettings
 from vc2doctor.linter.suppress import selected_rules, without_suppressed
 
@@ -58,13 +59,33 @@ def apply_rules(task: LintTask, overlay: Mapping[str, str] | None = None) -> Lin
 
     ``overlay`` maps names of files to texts that are read instead of the files on disk.
 
+    A file whose code is nested so deeply that a rule cannot walk it is noted as unread, and does not end the run.
+
     Raises:
         LintError: a path or a rule id does not exist.
     """
+    too_deep: frozenset[str] = frozenset()
+    while True:
+        project = read_project(
+            task.paths,
+            task.settings.exclude,
+            overlay or {},
+            task.installed,
+            user_config=task.user_config,
+            too_deep=too_deep,
+        )
+        try:
+            return _apply(task, project)
+        except (RecursionError, MemoryError):
+            deepest = deepest_modules(project.modules)
+            if not deepest:
+                raise
+            too_deep |= deepest
+
+
+def _apply(task: LintTask, project: ProjectFiles) -> LintResult:
     chosen = selected_rules(task.settings, rules.ids())
-    code = CodeFacts(
-        read_project(task.paths, task.settings.exclude, overlay or {}, task.installed, user_config=task.user_config)
-    )
+    code = CodeFacts(project)
     facts = Facts(code)
     found = rules.run(facts, chosen)
     if task.precision is None:

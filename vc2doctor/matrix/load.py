@@ -1,14 +1,13 @@
 """Read a matrix folder. An error names the file, and the line or key in it."""
 
 import hashlib
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import ValidationError
 
-from vc2doctor.core import parsing, reading
+from vc2doctor.core import parsing, reading, shell
 from vc2doctor.core.data import Data
 from vc2doctor.matrix import releases
 from vc2doctor.matrix.architectures import Architectures
@@ -121,7 +120,7 @@ def _architectures(folder: Path) -> Architectures:
 
 def _verdicts(folder: Path) -> Verdicts:
     path = folder / "verdicts.json"
-    command = f"vc2doctor matrix compile --matrix {shlex.quote(str(folder))}"
+    command = f"vc2doctor matrix compile --matrix {shell.quote(str(folder))}"
     try:
         verdicts = Verdicts.model_validate_json(reading.read_bytes(path))
     except reading.MissingFileError as error:

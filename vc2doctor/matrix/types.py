@@ -10,14 +10,20 @@ from packaging.version import InvalidVersion, Version
 from pydantic import AfterValidator, Field
 
 from vc2doctor.core import patterns
-from vc2doctor.core.versions import ABSENT
+from vc2doctor.core.versions import ABSENT, MAX_REQUIREMENT_LENGTH
 from vc2doctor.target.shared.recipes import RECIPES
+
+MAX_QUOTED = 60
+"""Characters of a value that is too long, in a message."""
 
 
 def _validator(parse: Callable[[str], object], invalid: type[Exception], expected: str) -> Callable[[str], str]:
     """Return a function that returns its argument if ``parse`` accepts it, and raises ``ValueError`` otherwise."""
 
     def validate(value: str) -> str:
+        if len(value) > MAX_REQUIREMENT_LENGTH:
+            message = f"{value[:MAX_QUOTED]!r}… has {len(value):,} characters; {expected} has fewer"
+            raise ValueError(message)
         try:
             parse(value)
         except invalid as error:

@@ -8,6 +8,7 @@ from vc2doctor.core.child import ChildRun
 from vc2doctor.core.data import Data
 from vc2doctor.core.failure import Failure
 from vc2doctor.core.precision import bits_of
+from vc2doctor.core.versions import MAX_VERSION_LENGTH
 
 Count = Annotated[int, Field(ge=0)]
 
@@ -272,7 +273,7 @@ class ImportedPackage(Data):
     """One package of the stack that was imported in the target."""
 
     package: str
-    version: str
+    version: Annotated[str, Field(max_length=MAX_VERSION_LENGTH)]
     file: str | None
     seconds: FiniteFloat
 

@@ -1,11 +1,11 @@
 """Install commands that a user can paste into a shell, in the manager that the environment uses."""
 
-import shlex
 from collections.abc import Iterable, Sequence
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from vc2doctor.core import shell
 from vc2doctor.environment.model import Environment, Interpreter, Manager
 
 _CONDA_NAMES = {"torch": ("pytorch", "pytorch-cpu", "pytorch-gpu"), "huggingface-hub": ("huggingface_hub",)}
@@ -47,11 +47,11 @@ def install(interpreter: Interpreter, requirements: Iterable[str], *options: str
     """
     arguments = [*options, *requirements]
     if interpreter.externally_managed:
-        create_venv = shlex.join([interpreter.path, "-m", "venv", ".venv"])
-        return f"{create_venv} && {shlex.join(['.venv/bin/python', '-m', 'pip', 'install', *arguments])}"
+        create_venv = shell.join([interpreter.path, "-m", "venv", ".venv"])
+        return f"{create_venv} && {shell.join(['.venv/bin/python', '-m', 'pip', 'install', *arguments])}"
     if interpreter.has_pip:
-        return shlex.join([interpreter.path, "-m", "pip", "install", *arguments])
-    return shlex.join(["uv", "pip", "install", "--python", interpreter.path, *arguments])
+        return shell.join([interpreter.path, "-m", "pip", "install", *arguments])
+    return shell.join(["uv", "pip", "install", "--python", interpreter.path, *arguments])
 
 
 def _in_uv_project(manager: Manager, project: str, requirements: Sequence[str]) -> str:
@@ -65,12 +65,12 @@ def _in_uv_project(manager: Manager, project: str, requirements: Sequence[str]) 
         else:
             direct.setdefault(group, []).append(text)
     if not direct:
-        lock = shlex.join(["uv", "lock", "--project", project, *upgrades])
+        lock = shell.join(["uv", "lock", "--project", project, *upgrades])
         # --inexact keeps packages that were installed by hand.
-        return f"{lock} && {shlex.join(['uv', 'sync', '--inexact', '--project', project])}"
+        return f"{lock} && {shell.join(['uv', 'sync', '--inexact', '--project', project])}"
     return " && ".join(
         # The last command carries what is not direct, because it must not be undone by a further resolution.
-        shlex.join(["uv", "add", "--project", project, *group.split(), *(upgrades if is_last else ()), *texts])
+        shell.join(["uv", "add", "--project", project, *group.split(), *(upgrades if is_last else ()), *texts])
         for group, texts, is_last in _with_last(direct)
     )
 
@@ -81,7 +81,7 @@ def _in_poetry_project(manager: Manager, project: str, requirements: Sequence[st
     for text in requirements:
         by_group.setdefault(manager.direct.get(_name(text), ""), []).append(text)
     return " && ".join(
-        shlex.join(["poetry", "add", "--directory", project, *group.split(), *texts])
+        shell.join(["poetry", "add", "--directory", project, *group.split(), *texts])
         for group, texts, _ in _with_last(by_group)
     )
 
@@ -107,7 +107,7 @@ def _by_conda(interpreter: Interpreter, manager: Manager, requirements: Iterable
         names = _conda_names(canonicalize_name(requirement.name))
         name = next(name for name in names if name in manager.conda_packages)
         specs.append(f"{name}{requirement.specifier}")
-    return shlex.join(["conda", "install", "--prefix", interpreter.prefix, "-c", "conda-forge", *specs])
+    return shell.join(["conda", "install", "--prefix", interpreter.prefix, "-c", "conda-forge", *specs])
 
 
 def _conda_names(name: str) -> tuple[str, ...]:

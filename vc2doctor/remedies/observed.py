@@ -3,12 +3,12 @@
 import re
 from collections.abc import Collection, Iterator, Mapping
 
-from packaging.requirements import Requirement
+from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
 from vc2doctor.core.failure import Failure
-from vc2doctor.core.versions import contains
+from vc2doctor.core.versions import MAX_VERSION_LENGTH, contains
 
 _REQUIREMENTS = {
     "pkg_resources": "setuptools<82",
@@ -49,7 +49,11 @@ _SENTENCES = (
 def requirement_for(module: str, installed: Mapping[str, str]) -> str | None:
     """Return the requirement that brings a missing module; ``None``: it is installed, so it should be there."""
     top = module.partition(".")[0]
-    requirement = Requirement(_REQUIREMENTS.get(top, top))
+    try:
+        requirement = Requirement(_REQUIREMENTS.get(top, top))
+    except InvalidRequirement:
+        # The message of the target names something that no index can have.
+        return None
     found = installed.get(canonicalize_name(requirement.name))
     is_met = found is not None and contains(str(requirement.specifier), found)
     return None if is_met else str(requirement)
@@ -84,7 +88,7 @@ def _statements(message: str) -> Iterator[tuple[str, str]]:
 
 def _is_valid(specifier: str) -> bool:
     try:
-        SpecifierSet(specifier)
+        SpecifierSet(specifier if len(specifier) <= MAX_VERSION_LENGTH else "too long")
     except InvalidSpecifier:
         return False
     return True

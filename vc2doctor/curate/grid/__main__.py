@@ -1,6 +1,5 @@
 """``python -m vc2doctor.curate.grid``: the command behind ``nox -s grid`` and ``nox -s matrix-accuracy``."""
 
-import json
 import os
 import sys
 import tempfile
@@ -12,6 +11,7 @@ import click
 from packaging.version import Version
 from rich.console import Console
 
+from vc2doctor.core import parsing
 from vc2doctor.curate import evidence
 from vc2doctor.curate.grid import accuracy, build, cells, measure
 from vc2doctor.curate.grid import draw as drawing
@@ -26,7 +26,7 @@ MAX_MESSAGE_LENGTH = 160
 DRAWN_TORCHES = 3
 """Releases of torch that ``accuracy`` draws: each costs a download of up to 3 GB."""
 
-_CONSOLE = Console(stderr=True, highlight=False)
+_CONSOLE = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
 @click.group()
@@ -83,7 +83,7 @@ def accuracy_(
     wheels, matrix = releases.read(folder / "releases.json"), load.load(folder)
     newest = max(matrix.verdicts.cells, key=lambda cell: Version(cell.torch)).torch
     torches = torches or tuple(drawing.draw_torches(wheels, Version(newest).public, DRAWN_TORCHES, seed))
-    sample, axes = drawing.Sample(cells=count, seed=seed), (torches, list(json.loads(interpreters)))
+    sample, axes = drawing.Sample(cells=count, seed=seed), (torches, list(parsing.parse_json(interpreters)))
     specs = drawing.draw(wheels, load.evidence(folder), matrix.verdicts.constraints, axes, sample)
     known = list(evidence_lines(into)) if into is not None and into.exists() else []
     with _grid_settings(jobs, "cpu", interpreters) as settings:
@@ -140,7 +140,7 @@ def _grid_settings(jobs: int, device: str, interpreters: str) -> Iterator[measur
         # Without it, every probe would compile the stack again: half of the time of a cell.
         os.environ.setdefault("PYTHONPYCACHEPREFIX", str(Path(folder, "bytecode")))
         yield measure.GridSettings(
-            interpreters=json.loads(interpreters), environment={}, device=device, jobs=jobs, folder=Path(folder)
+            interpreters=parsing.parse_json(interpreters), environment={}, device=device, jobs=jobs, folder=Path(folder)
         )
 
 

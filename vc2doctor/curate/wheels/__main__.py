@@ -27,7 +27,7 @@ def main(into: Path, names_into: Path | None, cache: Path | None) -> None:
         writing.write_output(into, text_of(wheels))
         if names_into is not None:
             names = api.read_api(folder, lambda message: click.echo(message, err=True))
-            names_into.write_bytes(api.text_of(names))
+            writing.replace_all({names_into: api.text_of(names)})
 
 
 def text_of(wheels: Wheels) -> str:

@@ -14,6 +14,7 @@ from vc2doctor.environment.model import Manager
 from vc2doctor.environment.sources import Context, Source
 
 _MADE_BY_UV = re.compile(r"^uv\s*=", re.MULTILINE)
+_GROUP_NAME = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
 _PROJECT_ENVIRONMENT = ".venv"
 """The folder, beside ``pyproject.toml``, that uv and poetry use for the environment of a project."""
 MAX_PROJECT_BYTES = 1024 * 1024
@@ -62,17 +63,22 @@ def _conda_packages(prefix: Path) -> tuple[str, ...]:
 def _direct(table: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield the direct requirements of a project: the name, and the group in the words of an option."""
     poetry = _mapping(_mapping(table.get("tool")).get("poetry"))
-    for group, entry in _mapping(poetry.get("group")).items():
+    for group, entry in _named(poetry.get("group")):
         names = _mapping(_mapping(entry).get("dependencies"))
         yield from ((canonicalize_name(name), f"--group {group}") for name in names)
-    for group, texts in _mapping(table.get("dependency-groups")).items():
+    for group, texts in _named(table.get("dependency-groups")):
         yield from ((name, f"--group {group}") for name in _names(texts))
     project = _mapping(table.get("project"))
-    for extra, texts in _mapping(project.get("optional-dependencies")).items():
+    for extra, texts in _named(project.get("optional-dependencies")):
         yield from ((name, f"--optional {extra}") for name in _names(texts))
     # The requirements of the project itself come last: they win over a group that repeats one of them.
     yield from ((canonicalize_name(name), "") for name in _mapping(poetry.get("dependencies")))
     yield from ((name, "") for name in _names(project.get("dependencies")))
+
+
+def _named(groups: object) -> Iterator[tuple[str, Any]]:
+    """Yield the groups whose names are names: they become words of a command, where ``x --index URL`` would be more."""
+    yield from ((name, entry) for name, entry in _mapping(groups).items() if _GROUP_NAME.fullmatch(name))
 
 
 def _names(texts: object) -> Iterator[str]:

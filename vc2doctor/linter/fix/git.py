@@ -1,10 +1,10 @@
 """What git says of the files of a fix: the root of their repository, and which of them have uncommitted changes."""
 
-import shlex
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
+from vc2doctor.core import shell
 from vc2doctor.linter.model import FixError
 
 _SAFE_OPTIONS = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "core.quotePath=false")
@@ -39,7 +39,7 @@ def uncommitted(repository: Path, paths: Iterable[Path]) -> list[str]:
 def undo_command(repository: Path, paths: Iterable[Path]) -> str:
     """Return the command that restores files from the last commit."""
     names = sorted(path.relative_to(repository).as_posix() for path in paths)
-    return shlex.join(["git", "-C", str(repository), "checkout", "--", *names])
+    return shell.join(["git", "-C", str(repository), "checkout", "--", *names])
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

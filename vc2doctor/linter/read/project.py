@@ -11,6 +11,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from vc2doctor.core import reading
+from vc2doctor.core.versions import MAX_REQUIREMENT_LENGTH
 from vc2doctor.linter.model import LintError
 from vc2doctor.linter.read import discover, formats
 from vc2doctor.linter.read.config import Config, Launch
@@ -38,6 +39,7 @@ _STARTS_TRAINING = re.compile(
     r"^[ \t]*(?!#)(\S.*(?:train|fine-?tun|sft|\bfp16\b|\bbf16\b).*)$", re.MULTILINE | re.IGNORECASE
 )
 """A line of a script, other than a comment, that has to do with training."""
+_TOO_DEEP = "it is nested too deeply"
 MAX_ROUNDS = 4
 """How often further files are read because code that was read imports them or inherits from their classes."""
 
@@ -89,24 +91,26 @@ class ProjectFiles:
     """The files that say nothing about precision, and so are in none of the other fields; they may name a model."""
 
 
-def read_project(
+def read_project(  # noqa: PLR0913 - what to read, and what to know of it
     paths: tuple[Path, ...],
     exclude: tuple[str, ...] = (),
     overlay: Mapping[str, str] | None = None,
     installed: Mapping[str, str] | None = None,
     *,
     user_config: bool = False,
+    too_deep: frozenset[str] = frozenset(),
 ) -> ProjectFiles:
     """Read the files below ``paths``, without those that match a pattern in ``exclude``.
 
     ``overlay`` maps names of files to texts that are read instead of the files on disk. ``installed`` are versions that
     take precedence over the project's pins. With ``user_config`` accelerate's default file of the user is read, too.
+    The files in ``too_deep`` are noted as unread.
 
     Raises:
         LintError: a path does not exist, there is nothing to read, or the user has no default file.
     """
     root = discover.root_of(paths) if all(path.exists() for path in paths) else Path.cwd()
-    reader = _ProjectReader(root, overlay or {})
+    reader = _ProjectReader(root, overlay or {}, too_deep)
     found = discover.find_files(paths, root)
     reader.left_out.extend(found.left_out)
     excluded = [file for file in found.files if discover.is_excluded(file.name, exclude)]
@@ -125,8 +129,9 @@ def read_project(
 class _ProjectReader:
     """Collects the facts of the files that were read so far."""
 
-    def __init__(self, root: Path, overlay: Mapping[str, str]) -> None:
+    def __init__(self, root: Path, overlay: Mapping[str, str], too_deep: frozenset[str] = frozenset()) -> None:
         self._root = root
+        self._too_deep = too_deep
         self._overlay = overlay
         self.count = 0
         self.unread_files: list[UnreadFile] = []
@@ -187,13 +192,16 @@ class _ProjectReader:
             self._read_data(file.name, decode(data))
 
     def _parse(self, name: str, data: bytes) -> None:
+        if name in self._too_deep:
+            self.unread_files.append(UnreadFile(name, _TOO_DEEP, None))
+            return
         try:
             module = module_of(read_source(name, data))
         except UnreadableError as error:
             self.unread_files.append(UnreadFile(name, str(error), error.line))
             return
-        except RecursionError:
-            self.unread_files.append(UnreadFile(name, "it is nested too deeply", None))
+        except (RecursionError, MemoryError):
+            self.unread_files.append(UnreadFile(name, _TOO_DEEP, None))
             return
         self._modules[name] = module
         for line, ids in ignored_lines(module.source.text).items():
@@ -313,6 +321,8 @@ def _pins(folder: Path) -> Mapping[str, str]:
     pins: dict[str, str] = {}
     for path in sorted(folder.glob("requirements*.txt")):
         for line in reading.text_or_empty(path, MAX_REQUIREMENTS_BYTES).splitlines():
+            if len(line) > MAX_REQUIREMENT_LENGTH:
+                continue
             try:
                 requirement = Requirement(line.partition("#")[0].strip())
             except InvalidRequirement:

@@ -11,13 +11,14 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
 from vc2doctor.core import parsing, reading
+from vc2doctor.core.versions import MAX_REQUIREMENT_LENGTH, MAX_VERSION_LENGTH
 
 MAX_BYTES = 256 * 1024
 """Larger files are lock files of other tools, or no requirements."""
 _NAMED_VERSION = re.compile(
     r"(?<![\w/-])(?P<name>transformers|peft|trl|accelerate|bitsandbytes|torch)`?\s*"
     r"(?P<operator>==|>=|<=|~=|=|:|,? version:?)\s*`?v?"
-    r"(?P<version>\d+(\.\d+)+)(?![\w.]*\w)",
+    r"(?P<version>\d{1,9}(\.\d{1,9}){1,5})(?![\w.]*\w)",
     re.IGNORECASE,
 )
 """A package with a version in a text for people."""
@@ -101,6 +102,8 @@ def _entry(text: str, path: Path, root: Path, line: int) -> Iterator[tuple[str, 
             is_newest = _NEWEST_CODE.search(text) is not None
             yield canonicalize_name(match[1] or match[2]), RequiredVersion("" if is_newest else None, file, line)
         return
+    if len(text) > MAX_REQUIREMENT_LENGTH:
+        return
     try:
         requirement = Requirement(text)
     except InvalidRequirement:
@@ -150,6 +153,8 @@ def _of_poetry(version: str) -> str | None:
     text = version.strip()
     if text == "*":
         return ""
+    if len(text) > MAX_VERSION_LENGTH:
+        return None
     if re.fullmatch(r"\^?\d[\w.]*", text):
         parts = [*text.lstrip("^").split("."), "0"]
         # ^4.28 admits everything below 5, and ^0.4 everything below 0.5.

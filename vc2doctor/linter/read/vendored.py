@@ -9,8 +9,8 @@ from vc2doctor.core import reading
 from vc2doctor.linter.read.libraries import DISTRIBUTIONS, LAYOUTS, MIN_MODEL_FOLDERS
 
 _SETUP_FILES = ("setup.py", "pyproject.toml", "setup.cfg")
-_DISTRIBUTION_NAME = re.compile(r"""\bname\s*=\s*["']?([\w.-]+)""")
-_VERSION = re.compile(r"""^__version__\s*=\s*["']([^"']+)["']""", re.MULTILINE)
+_DISTRIBUTION_NAME = re.compile(r"""\bname\s*=\s*["']?([\w.-]{1,100})""")
+_VERSION = re.compile(r"""^__version__\s*=\s*["']([^"'\n]{1,100})["']""", re.MULTILINE)
 _VERSION_FILES = ("__init__.py", "version.py", "package_info.py")
 MAX_START_BYTES = 64 * 1024
 """How much of a setup file or ``__init__.py`` is read. The longest of the libraries' setup files has 20 kB; their

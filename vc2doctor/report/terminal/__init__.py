@@ -9,7 +9,7 @@ from rich.console import Console
 from vc2doctor.report.formats import ReportKind
 from vc2doctor.report.terminal import check, lint, matrix, needs
 from vc2doctor.report.terminal import verdict as verdicts
-from vc2doctor.report.terminal.lines import Line, Marks, print_lines
+from vc2doctor.report.terminal.lines import Line, Marks, plain, print_lines, text_line
 
 _LINE_RENDERERS: dict[ReportKind, Callable[[Any, Marks], Iterator[Line]]] = {
     "lint": lint.render,
@@ -19,13 +19,15 @@ _LINE_RENDERERS: dict[ReportKind, Callable[[Any, Marks], Iterator[Line]]] = {
 """The kinds of reports that consist of lines, besides ``check``. Tables are drawn as a whole."""
 
 
-def show(kind: ReportKind, report: Any, *, verbose: bool = False) -> None:  # noqa: ANN401 - a report of that kind
-    """Print a report to standard output; a report on an examination can be shown in full."""
+def show(kind: ReportKind, report: Any, *, verbose: bool = False, note: str = "") -> None:  # noqa: ANN401 - a report of that kind
+    """Print a report to standard output, and a note below it; a report on an examination can be shown in full."""
     if kind == "tables":
         sys.stdout.write(matrix.tables_as_text(report, color=sys.stdout.isatty()))
         return
-    console = Console()
+    console = Console(markup=False, emoji=False)
     print_lines(_lines(kind, report, Marks.of(console), verbose=verbose), console)
+    if note:
+        print_lines([text_line(note, "dim", indent=0)], console)
 
 
 def plain_text(kind: ReportKind, report: Any, *, verbose: bool = False) -> str:  # noqa: ANN401 - a report of that kind
@@ -33,22 +35,22 @@ def plain_text(kind: ReportKind, report: Any, *, verbose: bool = False) -> str: 
     if kind == "tables":
         return matrix.tables_as_text(report, color=False)
     marks = Marks(ascii_only=False)
-    return "".join(f"{line.text.plain}\n" for line in _lines(kind, report, marks, verbose=verbose))
+    return "".join(f"{plain(line)}\n" for line in _lines(kind, report, marks, verbose=verbose))
 
 
 def refusal(report: Any) -> str:  # noqa: ANN401 - a report of the linter
     """Return which fixes were refused, and what to do by hand, as plain text."""
     marks = Marks.of(Console(stderr=True))
-    return "".join(f"{line.text.plain}\n" for line in lint.refusal(report, marks))
+    return "".join(f"{plain(line)}\n" for line in lint.refusal(report, marks))
 
 
 def verdict(kind: ReportKind, report: Any) -> str:  # noqa: ANN401 - a report of that kind
     """Return the verdict of a report as one line of plain text."""
     marks = Marks.of(Console(stderr=True))
     if kind == "needs":
-        return needs.verdict_line(report, marks).text.plain
+        return plain(needs.verdict_line(report, marks))
     line = verdicts.verdict_line(report, marks) if kind == "check" else lint.verdict_line(report, marks)
-    return line.text.plain
+    return plain(line)
 
 
 def _lines(kind: ReportKind, report: Any, marks: Marks, *, verbose: bool) -> Iterator[Line]:  # noqa: ANN401

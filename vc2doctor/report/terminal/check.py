@@ -6,6 +6,7 @@ from rich.text import Text
 
 from vc2doctor.checks.answer import answer
 from vc2doctor.commands.report import Report
+from vc2doctor.core import shell
 from vc2doctor.core.versions import STACK_PACKAGES
 from vc2doctor.core.wording import counted
 from vc2doctor.environment.model import COMPANION_PACKAGES, Environment, Gpu, Nvidia
@@ -113,7 +114,9 @@ def _examined(environment: Environment) -> str:
     choice = environment.choice
     if environment.is_unchosen:
         return "nothing: no environment is active, and you named none"
-    others = "".join(f"; not examined: {path} (vc2doctor check --python {path})" for path in choice.others)
+    others = "".join(
+        f"; not examined: {path} ({shell.join(['vc2doctor', 'check', '--python', path])})" for path in choice.others
+    )
     return f"{environment.interpreter.prefix}: {choice.reason}{others}"
 
 

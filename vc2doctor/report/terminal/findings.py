@@ -12,7 +12,6 @@ from vc2doctor.report.terminal.lines import (
     Marks,
     command_line,
     counted_by_severity,
-    printable,
     text_line,
 )
 
@@ -83,8 +82,8 @@ class FindingPrinter:
     def _head(self, finding: Finding, more: str = "") -> Line:
         mark, style = self._marks(MARK_OF_SEVERITY[finding.severity])
         head = f"{mark} {finding.id} {finding.severity.value}"
-        message = (printable(finding.message), "bold")
-        return Line(Text.assemble("  ", (head, style), "  ", message, printable(more)), hang=6)
+        message = (finding.message, "bold")
+        return Line(Text.assemble("  ", (head, style), "  ", message, more), hang=6)
 
 
 def _commands(commands: Sequence[str], *, skip_first: bool = False) -> Iterator[Line]:
@@ -97,4 +96,4 @@ def _commands(commands: Sequence[str], *, skip_first: bool = False) -> Iterator[
 
 
 def _link(finding: Finding) -> Line:
-    return Line(Text(f"      {printable(finding.url)}", "dim"), is_command=True)
+    return Line(Text(f"      {finding.url}", "dim"), is_command=True)

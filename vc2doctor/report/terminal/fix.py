@@ -7,7 +7,7 @@ from rich.text import Text
 
 from vc2doctor.core.wording import counted, enumerated
 from vc2doctor.linter.model import FixResult, LintPlan, ProgramFix
-from vc2doctor.report.terminal.lines import Line, Marks, command_line, printable, text_line
+from vc2doctor.report.terminal.lines import Line, Marks, command_line, text_line
 
 MAX_REASONS = 12
 """Reasons that are printed for one program. The JSON report has all of them."""
@@ -29,7 +29,7 @@ def render(fix: FixResult, marks: Marks, plan: LintPlan, prefix: str) -> Iterato
             yield from _remaining(program, prefix)
     for caution in fix.cautions:
         mark, style = marks("warn")
-        yield Line(Text.assemble("  ", (f"{mark} check by hand: ", style), printable(f"{prefix}{caution}")))
+        yield Line(Text.assemble("  ", (f"{mark} check by hand: ", style), f"{prefix}{caution}"))
 
 
 def refusal(fix: FixResult, marks: Marks, prefix: str) -> Iterator[Line]:
@@ -39,7 +39,7 @@ def refusal(fix: FixResult, marks: Marks, prefix: str) -> Iterator[Line]:
     # Programs that share their code often share their reasons as well. Those are printed once.
     by_reasons: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for program in refused:
-        by_reasons[program.reasons].append(printable(program.name))
+        by_reasons[program.reasons].append(program.name)
     for reasons, names in by_reasons.items():
         verb = "was" if len(names) == 1 else "were"
         message = f"{mark} {enumerated(names)} {verb} not changed, because the switch would not be complete:"
@@ -51,7 +51,7 @@ def refusal(fix: FixResult, marks: Marks, prefix: str) -> Iterator[Line]:
 
 
 def _reasons(reasons: tuple[str, ...], prefix: str) -> Iterator[Line]:
-    yield from (text_line(printable(f"{prefix}{reason}")) for reason in reasons[:MAX_REASONS])
+    yield from (text_line(f"{prefix}{reason}") for reason in reasons[:MAX_REASONS])
     if len(reasons) > MAX_REASONS:
         yield text_line(f"… and {counted(len(reasons) - MAX_REASONS, 'more place')}. The JSON report has all of them.")
 
@@ -60,12 +60,12 @@ def _changed(fix: FixResult, marks: Marks, plan: LintPlan, prefix: str) -> Itera
     mark, style = marks("good")
     verb = "Fixed" if fix.written else "Would fix"
     yield Line(Text.assemble("  ", (f"{mark} {verb} {counted(len(fix.files), 'file')}:", style)))
-    yield from (text_line(printable(f"{prefix}{file.path}: {counted(file.edits, 'edit')}")) for file in fix.files)
+    yield from (text_line(f"{prefix}{file.path}: {counted(file.edits, 'edit')}") for file in fix.files)
     for program in fix.programs:
         if program.outcome == "fixed":
             precision = "bfloat16" if plan.precision == "bf16" else "float16 with loss scaling"
             when = "now" if fix.written else "after that"
-            yield text_line(f"{printable(program.name)} is {precision} {when}.")
+            yield text_line(f"{program.name} is {precision} {when}.")
     if plan.precision == "bf16":
         yield text_line("bfloat16 needs an Ampere or newer GPU. Check that this environment has one, and trains:")
         yield command_line(plan.invocation.other("check", ("--precision", "bf16")))
@@ -77,8 +77,8 @@ def _changed(fix: FixResult, marks: Marks, plan: LintPlan, prefix: str) -> Itera
 
 def _remaining(program: ProgramFix, prefix: str) -> Iterator[Line]:
     count = counted(len(program.remaining), "mention")
-    yield text_line(f"{printable(program.name)} keeps {count} of float16, for these reasons:", indent=2)
+    yield text_line(f"{program.name} keeps {count} of float16, for these reasons:", indent=2)
     for each in program.remaining[:MAX_REMAINING]:
-        yield text_line(printable(f"{prefix}{each.path}:{each.line}: {each.reason} ({each.code})"), "dim")
+        yield text_line(f"{prefix}{each.path}:{each.line}: {each.reason} ({each.code})", "dim")
     if len(program.remaining) > MAX_REMAINING:
         yield text_line(f"… and {len(program.remaining) - MAX_REMAINING} more. The JSON report has all of them.", "dim")

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from rich.text import Text
 
 from vc2doctor.core.wording import counted
-from vc2doctor.report.terminal.lines import Line, printable
+from vc2doctor.report.terminal.lines import Line
 
 _INDENT = 4
 SEE_VERBOSE = "; see -v"
@@ -25,4 +25,4 @@ def folded_line(noun: str, names_by_outcome: Mapping[str, Sequence[str]], unname
     ]
     total = sum(map(len, names_by_outcome.values()))
     text = f"{counted(total, noun)}: {', '.join(groups)}{SEE_VERBOSE}"
-    return Line(Text(f"{' ' * _INDENT}{printable(text)}", "dim"), hang=_INDENT)
+    return Line(Text(f"{' ' * _INDENT}{text}", "dim"), hang=_INDENT)

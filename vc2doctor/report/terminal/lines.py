@@ -1,6 +1,5 @@
 """The lines that reports for people consist of."""
 
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -8,6 +7,7 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.text import Text
 
+from vc2doctor.core.printing import printable
 from vc2doctor.core.wording import counted
 from vc2doctor.findings import Finding, Severity
 
@@ -52,9 +52,24 @@ class Marks:
         return _MARKS[kind][self._column], _STYLES[kind]
 
 
+def plain(line: Line) -> str:
+    """Return a line as plain text, with what it quotes made printable."""
+    return _finished(line).text.plain
+
+
+def _finished(line: Line) -> Line:
+    """Return a line with what it quotes made printable. A line break in it cannot begin what looks like a new line."""
+    text = line.text.copy()
+    # Each character is replaced by one other, so the styles stay where they are.
+    text.plain = printable(text.plain)
+    if "\n" in text.plain:
+        text = Text(f"\n{' ' * (line.hang or _SMALL_INDENT)}").join(text.split("\n"))
+    return line._replace(text=text)
+
+
 def print_lines(lines: Iterable[Line], console: Console) -> None:
     """Print lines; on a terminal wrap all but commands."""
-    for line in lines:
+    for line in map(_finished, lines):
         if line.is_command or not console.is_terminal:
             console.print(line.text, soft_wrap=True, highlight=False)
             continue
@@ -67,14 +82,6 @@ def print_lines(lines: Iterable[Line], console: Console) -> None:
             console.print(Text(" " * hang) + part, soft_wrap=True, highlight=False)
 
 
-def printable(text: str) -> str:
-    """Return ``text`` with control characters replaced, so that a target cannot send commands to the terminal."""
-    return "".join(
-        character if character in "\n\t" or unicodedata.category(character)[0] != "C" else "\N{REPLACEMENT CHARACTER}"
-        for character in text
-    )
-
-
 def counted_by_severity(findings: Iterable[Finding]) -> str:
     """Return how many findings of each severity there are: ``2 errors, 1 note``."""
     numbers = Counter(finding.severity for finding in findings)
@@ -83,27 +90,27 @@ def counted_by_severity(findings: Iterable[Finding]) -> str:
 
 def labeled_line(label: str, text: str) -> Line:
     """Return a line with a label in bold before the text."""
-    return Line(Text.assemble((f"  {label:<{_LABEL_WIDTH}}", "bold"), printable(text)), hang=_LABEL_WIDTH + 2)
+    return Line(Text.assemble((f"  {label:<{_LABEL_WIDTH}}", "bold"), text), hang=_LABEL_WIDTH + 2)
 
 
 def text_line(text: str, style: str = "", *, indent: int = 6) -> Line:
     """Return an indented line; wrapping keeps the indent."""
-    return Line(Text(f"{' ' * indent}{printable(text)}", style), hang=indent)
+    return Line(Text(f"{' ' * indent}{text}", style), hang=indent)
 
 
 def command_line(command: str, *, indent: int = 8) -> Line:
     """Return an indented command."""
-    return Line(Text.assemble(" " * indent, (printable(command), "cyan")), is_command=True)
+    return Line(Text.assemble(" " * indent, (command, "cyan")), is_command=True)
 
 
 def short_row(mark: tuple[str, str], name: str, outcome: str, description: str) -> Line:
     """Return a row of the probe without columns, so that 80 columns hold it; only the first clause is shown."""
-    text = printable(f"{name}: {outcome}, {description.partition('; ')[0]}").replace("\n", " ")
+    text = f"{name}: {outcome}, {description.partition('; ')[0]}".replace("\n", " ")
     return Line(Text.assemble("    ", (f"{mark[0]:<2}", mark[1]), text), hang=6)
 
 
 def probe_row(mark: tuple[str, str], name: str, outcome: str, description: str) -> Line:
     """Return a row of the probe: mark, name, outcome and description."""
     columns = f" {name:<{_NAME_WIDTH}} {outcome:<{_OUTCOME_WIDTH}} "
-    one_line = printable(description).replace("\n", " ")
+    one_line = description.replace("\n", " ")
     return Line(Text.assemble("    ", (f"{mark[0]:<2}", mark[1]), columns, one_line), hang=6 + len(columns))

@@ -15,7 +15,6 @@ from vc2doctor.report.terminal.lines import (
     Line,
     Marks,
     command_line,
-    printable,
     text_line,
 )
 
@@ -71,12 +70,12 @@ def _settings(report: LintReport, marks: Marks) -> Iterator[Line]:
     if ignored:
         mark, style = marks("warn")
         message = f"settings in {settings.file} were ignored: {', '.join(ignored)}. Pass the file with --config."
-        yield Line(Text.assemble("  ", (f"{mark} ", style), printable(message)))
+        yield Line(Text.assemble("  ", (f"{mark} ", style), message))
 
 
 def _diagnosis(diagnosis: Diagnosis, marks: Marks, prefix: str, invocation: Invocation) -> Iterator[Line]:
     mark, style = marks(MARK_OF_SEVERITY[diagnosis.severity])
-    yield Line(Text.assemble("  ", (f"{mark} {printable(diagnosis.title)}", style)))
+    yield Line(Text.assemble("  ", (f"{mark} {diagnosis.title}", style)))
     previous: CodeFinding | None = None
     for number, finding in enumerate(diagnosis.places, 1):
         yield from _numbered_places(number, finding, prefix)
@@ -98,10 +97,10 @@ def _diagnosis(diagnosis: Diagnosis, marks: Marks, prefix: str, invocation: Invo
 def _numbered_places(number: int, finding: CodeFinding, prefix: str) -> Iterator[Line]:
     """Yield a line for each place of a finding; the first has the number, the role and the message."""
     first, *others = finding.places
-    role = f"  {finding.id} {_ROLES[finding.role]}: {printable(finding.message)}"
-    yield Line(Text.assemble("    ", f"{number:>3}. ", (printable(prefix + first.location), "bold"), role))
+    role = f"  {finding.id} {_ROLES[finding.role]}: {finding.message}"
+    yield Line(Text.assemble("    ", f"{number:>3}. ", (prefix + first.location, "bold"), role))
     for place in others:
-        yield Line(Text.assemble("    ", "     ", (printable(prefix + place.location), "bold")))
+        yield Line(Text.assemble("    ", "     ", (prefix + place.location, "bold")))
 
 
 def _entry_points(finding: CodeFinding) -> tuple[str, ...]:
@@ -111,7 +110,7 @@ def _entry_points(finding: CodeFinding) -> tuple[str, ...]:
 def _finding(finding: CodeFinding, marks: Marks, prefix: str) -> Iterator[Line]:
     mark, style = marks(MARK_OF_SEVERITY[finding.severity])
     head = f"{mark} {finding.id} {finding.severity.value}"
-    yield Line(Text.assemble("  ", (head, style), "  ", (printable(finding.message), "bold")))
+    yield Line(Text.assemble("  ", (head, style), "  ", (finding.message, "bold")))
     first, *others = finding.places
     yield text_line(f"at {prefix}{first.location}")
     for place in others:
@@ -129,8 +128,8 @@ def _notes(notes: list[CodeFinding], marks: Marks, prefix: str) -> Iterator[Line
     for note in notes:
         first, *others = note.places
         more = f" and {counted(len(others), 'more place')}" if others else ""
-        head = f"{mark} {note.id} note  {printable(prefix + first.location)}{more}  "
-        yield Line(Text.assemble("  ", (head, style), printable(note.message)))
+        head = f"{mark} {note.id} note  {prefix + first.location}{more}  "
+        yield Line(Text.assemble("  ", (head, style), note.message))
 
 
 def refusal(report: LintReport, marks: Marks) -> Iterator[Line]:

@@ -1,7 +1,6 @@
 """What the matrix knows: a verdict on versions as text, and tables as text or as an HTML page."""
 
 import io
-import shlex
 from collections.abc import Iterator, Sequence
 
 from rich import box
@@ -10,13 +9,14 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from vc2doctor.commands.versions import Tables, VersionsAnswer
+from vc2doctor.core import shell
 from vc2doctor.matrix.doors import excluded, open_doors
 from vc2doctor.matrix.grouping import closed_range
 from vc2doctor.matrix.judge import Verdict
 from vc2doctor.matrix.ranges import WORKS
 from vc2doctor.matrix.table import Table, TableCell
 from vc2doctor.report.terminal.coverage import named, not_judged
-from vc2doctor.report.terminal.lines import Line, Marks, printable
+from vc2doctor.report.terminal.lines import Line, Marks
 
 _MARKS = {"trains": ("✓", "green"), "fails": ("✗", "red"), "unknown": ("?", "yellow")}
 _LEGEND = "✓ trains  ✗ fails  ? unknown; a number counts the measured cells, no number means inferred"
@@ -65,16 +65,16 @@ def render_answer(answer: VersionsAnswer, marks: Marks) -> Iterator[Line]:
 def _remedies(answer: VersionsAnswer) -> Iterator[Line]:
     if answer.narrowed:
         yield _line("All of this trains:", 2)
-        yield Line(Text(f"    {printable(shlex.join(answer.narrowed))}"), is_command=True)
+        yield Line(Text(f"    {shell.join(answer.narrowed)}"), is_command=True)
     for number, remedy in enumerate(answer.remedies):
         yield _line("Or:" if number else "Smallest change:", 2)
-        yield Line(Text(f"    pip install {printable(shlex.join(remedy.requirements))}"), is_command=True)
+        yield Line(Text(f"    pip install {shell.join(remedy.requirements)}"), is_command=True)
         yield _line(f"({remedy.reason})", 4)
 
 
 def _line(text: str, indent: int) -> Line:
     """Return an indented line; what wraps is indented two columns more."""
-    return Line(Text(f"{' ' * indent}{printable(text)}"), hang=indent + 2)
+    return Line(Text(f"{' ' * indent}{text}"), hang=indent + 2)
 
 
 def _notes(answer: VersionsAnswer) -> Iterator[str]:
@@ -101,7 +101,7 @@ def _groups(answer: VersionsAnswer, marks: Marks) -> Iterator[Line]:
         )
         measured = f" ({group.verified} of {group.combinations} measured)" if group.verified else ""
         verdict = f"{mark} {group.verdict.value}"
-        yield Line(Text.assemble("  ", (verdict, style), printable(f": {releases}{measured}")), hang=4)
+        yield Line(Text.assemble("  ", (verdict, style), f": {releases}{measured}"), hang=4)
         if group.verdict not in WORKS and len(answer.groups) > 1:
             yield _line(group.reason.split("; ")[0], 6)
     if len(answer.groups) > _MAX_GROUPS:
@@ -122,7 +122,9 @@ def _possible_conflicts(answer: VersionsAnswer) -> Iterator[str]:
 def tables_as_text(report: Tables, *, color: bool) -> str:
     """Return the tables as text, at most 100 columns wide if their releases allow that."""
     buffer = io.StringIO()
-    console = Console(file=buffer, width=_WIDTH, force_terminal=color, no_color=not color, highlight=False)
+    console = Console(
+        file=buffer, width=_WIDTH, force_terminal=color, no_color=not color, highlight=False, markup=False, emoji=False
+    )
     for table in report.tables:
         _draw(table, console)
     return buffer.getvalue()
@@ -130,7 +132,9 @@ def tables_as_text(report: Tables, *, color: bool) -> str:
 
 def tables_as_html(report: Tables) -> str:
     """Return the tables as one self-contained HTML page."""
-    console = Console(file=io.StringIO(), width=_WIDTH, record=True, force_terminal=True, highlight=False)
+    console = Console(
+        file=io.StringIO(), width=_WIDTH, record=True, force_terminal=True, highlight=False, markup=False, emoji=False
+    )
     for table in report.tables:
         _draw(table, console)
         console.print()

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from rich.text import Text
 
 from vc2doctor.commands.needs import NeededName, NeedsReport, PackageWindow, ProgramNeeds
+from vc2doctor.core import shell
 from vc2doctor.core.wording import counted, enumerated
-from vc2doctor.report.terminal.lines import Line, Marks, command_line, printable, text_line
+from vc2doctor.report.terminal.lines import Line, Marks, command_line, text_line
 
 MAX_PROGRAMS = 4
 """Programs with the same needs that are named; of the others only the number is told."""
@@ -43,13 +44,13 @@ def verdict_line(report: NeedsReport, marks: Marks) -> Line:
             "Every program has releases in which all that it imports and passes exists. Names are compared, behavior is"
             " not."
         )
-    return Line(Text.assemble((f"{mark} {printable(text)}", style)), hang=2)
+    return Line(Text.assemble((f"{mark} {text}", style)), hang=2)
 
 
 def _program(program: ProgramNeeds, marks: Marks) -> Iterator[Line]:
     names = ", ".join(program.programs[:MAX_PROGRAMS])
     more = len(program.programs) - MAX_PROGRAMS
-    yield Line(Text.assemble("  ", (printable(names), "bold"), f" and {more} more" if more > 0 else ""), hang=2)
+    yield Line(Text.assemble("  ", (names, "bold"), f" and {more} more" if more > 0 else ""), hang=2)
     for window in program.windows:
         yield from _window(window, marks)
     measured = program.measured
@@ -62,8 +63,8 @@ def _program(program: ProgramNeeds, marks: Marks) -> Iterator[Line]:
         )
         yield text_line(text, indent=4)
         pins = [f"{name}=={version}" for name, version in measured.versions.items()]
-        others = [f'"{name}{specifier}"' for name, specifier in measured.beside.items()]
-        yield command_line(f"pip install {' '.join([*pins, *others])}")
+        others = [f"{name}{specifier}" for name, specifier in measured.beside.items()]
+        yield command_line(shell.join(["pip", "install", *pins, *others]))
     elif all(window.first for window in program.windows):
         yield text_line("No set of versions in these windows was measured to train.", indent=4)
 
@@ -73,7 +74,7 @@ def _window(window: PackageWindow, marks: Marks) -> Iterator[Line]:
         mark, style = marks("bad")
         yield Line(Text.assemble("    ", (f"{mark} {window.package}: no release has all of these", style)))
         for name in window.conflict:
-            yield text_line(f"{_place(name)} {printable(name.label)}, which {name.missing_in} lacks", indent=8)
+            yield text_line(f"{_place(name)} {name.label}, which {name.missing_in} lacks", indent=8)
         return
     text = f"{window.package} {_releases(window)}"
     yield Line(Text.assemble("    ", (text, "bold"), f"  ({counted(window.minor_releases, 'minor release')})"), hang=6)
@@ -85,7 +86,7 @@ def _window(window: PackageWindow, marks: Marks) -> Iterator[Line]:
     if window.required_fits is not None:
         mark, style = marks("good" if window.required_fits else "bad")
         fits = "lies in this window" if window.required_fits else "lies outside this window"
-        yield Line(Text.assemble("        ", (f"{mark} ", style), printable(f"{window.required} {fits}")), hang=10)
+        yield Line(Text.assemble("        ", (f"{mark} ", style), f"{window.required} {fits}"), hang=10)
 
 
 def _releases(window: PackageWindow) -> str:

@@ -10,7 +10,7 @@ from vc2doctor.core.precision import bits_of
 from vc2doctor.probe.facts import AdapterRun, Headroom
 from vc2doctor.probe.outcome import Stress
 from vc2doctor.report.terminal import doors, recipes
-from vc2doctor.report.terminal.lines import Line, Marks, printable, probe_row
+from vc2doctor.report.terminal.lines import Line, Marks, probe_row
 from vc2doctor.report.terminal.recipes import Detail
 
 _MARK_OF_STATUS = {"measured": "note", "unsupported": "none", "failed": "bad"}
@@ -22,7 +22,7 @@ _BAR_BITS = 16.0
 def render(probe: ProbeReport, plan: Plan, marks: Marks, detail: Detail = "normal") -> Iterator[Line]:
     """Yield the lines about the probe."""
     device = f" on {probe.device.name or probe.device.device}" if probe.device else ""
-    yield Line(Text(printable(f"  Probe{device}: {probe.ending}, {probe.seconds:.1f} s"), "bold"))
+    yield Line(Text(f"  Probe{device}: {probe.ending}, {probe.seconds:.1f} s", "bold"))
     if probe.loaded is not None:
         loaded = probe.loaded
         description = f"{loaded.architecture}, {loaded.parameters / 1e6:.4g} million weights, in {loaded.dtype}"

@@ -9,7 +9,7 @@ from vc2doctor.findings import Severity
 from vc2doctor.matrix.judge import Verdict
 from vc2doctor.probe.facts import Headroom
 from vc2doctor.report.terminal import coverage, doors
-from vc2doctor.report.terminal.lines import Line, Marks, counted_by_severity, printable
+from vc2doctor.report.terminal.lines import Line, Marks, counted_by_severity
 
 _ON_PAPER = {Verdict.VERIFIED: "they were measured to train", Verdict.COMPATIBLE: "inferred from measured ones"}
 
@@ -19,7 +19,7 @@ def verdict_line(report: Report, marks: Marks) -> Line:
     sentence, kind = _in_words(report)
     mark, style = marks(kind)
     rest = f"{_settings_that_decided(report)}{_counts(report)}{_judged_as(report)}{_reason_of_exit_code(report)}"
-    return Line(Text.assemble((f"{mark} {printable(sentence)}", style), printable(rest)), hang=2)
+    return Line(Text.assemble((f"{mark} {sentence}", style), rest), hang=2)
 
 
 def _in_words(report: Report) -> tuple[str, str]:
