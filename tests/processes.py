@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import sys
 import time
 import uuid
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 MARK = "VC2DOCTOR_TEST_MARK"
@@ -23,6 +25,26 @@ needs_proc = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="lo
 
 def new_mark() -> str:
     return uuid.uuid4().hex
+
+
+@contextlib.contextmanager
+def default_signals() -> Iterator[None]:
+    """Let a child start with the defaults: tests in the background of a shell, or under nohup, have some ignored."""
+    numbers = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
+    # A handler becomes the default when the child starts its program.
+    before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def kill_all(mark: str) -> None:
+    """Kill every process with this mark."""
+    for pid in marked(mark):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def marked(mark: str) -> dict[int, str]:

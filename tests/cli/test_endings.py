@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.processes import MARK, expect_nothing_left, marked, needs_proc, new_mark, wait_until
+from tests.processes import MARK, default_signals, expect_nothing_left, marked, needs_proc, new_mark, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,6 +90,16 @@ def test_time_limit_that_is_no_number_of_seconds_is_wrong_usage(doctor: Doctor, 
     assert "Traceback" not in ran.err
 
 
+def start(venv: Venv, temporary: Path, mark: str) -> subprocess.Popen[bytes]:
+    with default_signals():
+        return subprocess.Popen(
+            [sys.executable, "-m", "vc2doctor", "check", "--python", venv.python],
+            env={**os.environ, "TMPDIR": str(temporary), MARK: mark},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+
 @needs_proc
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGQUIT, signal.SIGKILL])
 @pytest.mark.parametrize("phase", ["facts", "probe"])
@@ -101,12 +111,7 @@ def test_signal_leaves_no_process_and_no_file(venv: Venv, tmp_path: Path, number
         (venv.packages / "sitecustomize.py").write_text(source)
     temporary, mark = tmp_path / "temporary", new_mark()
     temporary.mkdir()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "vc2doctor", "check", "--python", venv.python],
-        env={**os.environ, "TMPDIR": str(temporary), MARK: mark},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    process = start(venv, temporary, mark)
     wait_until(started.exists, lambda: marked(mark))
     process.send_signal(number)
     assert process.wait() == -number
@@ -122,3 +127,43 @@ def test_no_temporary_folder_is_one_message(venv: Venv) -> None:
     assert process.returncode == 2
     assert "no temporary folder can be made" in process.stderr
     assert "Traceback" not in process.stderr
+
+
+def test_full_disk_is_one_message(venv: Venv) -> None:
+    venv.add_stack()
+    # A limit of 0 bytes a file fails in the same way as a full disk does.
+    source = (
+        "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n"
+        "from vc2doctor.cli.main import main\nmain()"
+    )
+    process = subprocess.run(
+        [sys.executable, "-B", "-c", source, "check", "--python", venv.python],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert process.returncode == 2
+    assert "spec.json: cannot be written: File too large. Set TMPDIR" in process.stderr
+    assert "Traceback" not in process.stderr
+
+
+@needs_proc
+def test_second_interrupt_leaves_nothing_either(venv: Venv, tmp_path: Path) -> None:
+    started, temporary, mark = tmp_path / "started", tmp_path / "temporary", new_mark()
+    temporary.mkdir()
+    venv.add_stack(torch=f"import time\nopen({str(started)!r}, 'w').close()\ntime.sleep(300)")
+    process = start(venv, temporary, mark)
+    wait_until(started.exists, lambda: marked(mark))
+    for _ in range(4):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.03)
+    process.wait()
+    expect_nothing_left(mark, temporary)
+
+
+def test_measurement_of_a_python_that_hangs_is_unfinished(venv: Venv, doctor: Doctor) -> None:
+    venv.add_stack()
+    (venv.packages / "sitecustomize.py").write_text(HANG)
+    ran = doctor("measure", "--python", venv.python, "--name", "a-cell", "--timeout", "2")
+    assert (ran.code, ran.out) == (3, "")
+    assert "did not describe its environment: it gave no answer in 2 s" in ran.err

@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.processes import MARK, expect_nothing_left, marked, needs_proc, new_mark, wait_until
+from tests.processes import (
+    MARK,
+    default_signals,
+    expect_nothing_left,
+    kill_all,
+    marked,
+    needs_proc,
+    new_mark,
+    wait_until,
+)
 from vc2doctor.core import supervisor
 
 if TYPE_CHECKING:
@@ -76,15 +85,16 @@ class Doctor:
 
     def start(self, timeout: float = 120.0, **variables: str) -> subprocess.Popen[str]:
         environment = {**os.environ, MARK: self.mark, "TMPDIR": str(self.temporary), "PIDS": str(self.pids)}
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", DOCTOR, WORKER, str(timeout)],
-            env={**environment, **variables},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
+        with default_signals():
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", DOCTOR, WORKER, str(timeout)],
+                env={**environment, **variables},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=True,
+            )
         return self.process
 
     def wait_for_worker(self) -> None:
@@ -106,8 +116,7 @@ class Doctor:
 def doctor(tmp_path: Path) -> Iterator[Doctor]:
     started = Doctor(tmp_path)
     yield started
-    for pid in marked(started.mark):
-        os.kill(pid, signal.SIGKILL)
+    kill_all(started.mark)
     if started.process is not None:
         started.process.communicate()
 
@@ -144,10 +153,15 @@ def test_nothing_is_left_when_the_terminal_closes(doctor: Doctor) -> None:
     screen, terminal = pty.openpty()
     command = [sys.executable, "-c", f"import fcntl, os, sys, termios\nfcntl.ioctl(0, termios.TIOCSCTTY, 0)\n{DOCTOR}"]
     environment = {**os.environ, MARK: doctor.mark, "TMPDIR": str(doctor.temporary), "PIDS": str(doctor.pids)}
-    process = subprocess.Popen(
-        [*command, WORKER, "120"], env=environment, stdin=terminal, stdout=terminal, stderr=terminal,
-        start_new_session=True,
-    )  # fmt: skip
+    with default_signals():
+        process = subprocess.Popen(
+            [*command, WORKER, "120"],
+            env=environment,
+            stdin=terminal,
+            stdout=terminal,
+            stderr=terminal,
+            start_new_session=True,
+        )
     os.close(terminal)
     doctor.wait_for_worker()
     os.close(screen)
@@ -261,8 +275,7 @@ def test_next_run_removes_what_a_killed_tree_left(doctor: Doctor) -> None:
     doctor.start()
     doctor.wait_for_worker()
     for _ in range(3):
-        for pid in marked(doctor.mark):
-            os.kill(pid, signal.SIGKILL)
+        kill_all(doctor.mark)
     wait_until(lambda: not marked(doctor.mark), lambda: marked(doctor.mark))
     assert len(list(doctor.temporary.iterdir())) == 1
     for file in doctor.pids.iterdir():

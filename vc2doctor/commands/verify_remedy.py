@@ -74,13 +74,14 @@ class _Builder:
 
         Raises:
             BuildError: a step fails, or takes too long.
+            ScratchError: the disk is full.
         """
         base = self._environment.interpreter.path
         create = [self._uv, "venv", "--quiet", "--python", base] if self._uv else [base, "-m", "venv"]
         self._run([*create, str(self._root)])
         changes = plan.first.changes if plan.first else {}
         pins = self._folder / "installed.txt"
-        pins.write_text("\n".join(_pins(self._environment, plan.versions, changes)) + "\n", encoding="utf-8")
+        scratch.write(pins, "\n".join(_pins(self._environment, plan.versions, changes)) + "\n")
         # Exactly what is installed, conflicts included: a resolver would refuse it, or choose other versions.
         self._install(["--no-deps", "-r", str(pins)])
         changed = [*(f"{name}=={text}" for name, text in changes.items()), *plan.added]

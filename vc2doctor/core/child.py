@@ -156,9 +156,9 @@ class _Pipes(contextlib.ExitStack):
 
 
 def _job(timeout: float, channel: Channel, arguments: Sequence[str], environment: Mapping[str, str]) -> bytes:
-    words = [os.fsencode(word) for word in arguments]
-    pairs = [os.fsencode(f"{name}={value}") for name, value in environment.items()]
     try:
+        words = [os.fsencode(word) for word in arguments]
+        pairs = [os.fsencode(f"{name}={value}") for name, value in environment.items()]
         return supervisor.pack(supervisor.Job(timeout, list(channel), words, pairs))
     except ValueError as error:
         message = f"cannot run {arguments[0]}: {error}"

@@ -22,7 +22,7 @@ _END_SECONDS = 10.0
 
 
 class ScratchError(DoctorError):
-    """No temporary folder can be made."""
+    """A temporary folder cannot be made, or cannot be written to."""
 
 
 @contextlib.contextmanager
@@ -44,6 +44,19 @@ def folder() -> Iterator[Path]:
             yield path
     except _NoFolderError as error:
         message = f"no temporary folder can be made: {error}. Set TMPDIR to a folder that you can write to."
+        raise ScratchError(message) from error
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file into a scratch folder.
+
+    Raises:
+        ScratchError: the disk is full, or another limit holds.
+    """
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        message = f"{path}: cannot be written: {error.strerror}. Set TMPDIR to a folder with free space."
         raise ScratchError(message) from error
 
 
@@ -76,10 +89,11 @@ def _janitor_of(path: Path) -> Iterator[None]:
         return
     try:
         yield
-    finally:
         if not os.path.lexists(path):
             process.kill()
-        # Otherwise, such as after a second Ctrl-C, the janitor finishes what the doctor began.
+    finally:
+        # After an exception, such as a second Ctrl-C, the janitor finishes what the doctor began: a child that is about
+        # to end may still write.
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.communicate(timeout=_END_SECONDS)
 

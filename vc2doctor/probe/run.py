@@ -44,7 +44,7 @@ def probe(  # noqa: PLR0913, PLR0917 - what to run, where, and for how long
     ``on_progress`` gets each new stage of the worker, in words. ``spec`` holds keys of ``target/shared/spec.py``.
 
     Raises:
-        ScratchError: no temporary folder can be made.
+        ScratchError: there is no temporary folder that can be written to.
         SupervisorError: the doctor cannot start processes of its own.
         TargetError: the interpreter cannot be started.
     """
@@ -60,7 +60,7 @@ def probe(  # noqa: PLR0913, PLR0917 - what to run, where, and for how long
         caches = dict.fromkeys(CACHES, str(folder))
         # Pass the spec in a file: its texts can be longer than a command line.
         file = folder / "spec.json"
-        file.write_text(json.dumps(dict(spec or {})), encoding="utf-8")
+        scratch.write(file, json.dumps(dict(spec or {})))
         done = child.run(
             lambda channel: _command(python, channel, device, recipes, file),
             interpreter.variables({**OFFLINE, **caches}),
