@@ -17,10 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import vc2doctor
 from tests.faults import model
 from tests.faults.running import Running, Terminal
-from tests.faults.scene import Scene
+from tests.faults.scene import ROOT, Scene
 from tests.processes import MARK, marked, new_mark
 
 if TYPE_CHECKING:
@@ -28,9 +27,9 @@ if TYPE_CHECKING:
 
     from tests.faults.model import Command, Expected, Ran, Row
 
-ROOT = Path(vc2doctor.__file__).resolve().parents[1]
 _LIMITS = f"ulimit -S -t {model.MAX_CPU_SECONDS} -v {model.MAX_MEMORY_KIB}\nulimit -c 0\n"
 _HIDDEN_VARIABLES = ("VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH", "PYTHONWARNINGS", "HF_HOME", "XDG_CACHE_HOME")
+_ENDING_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 _CALM_SECONDS = 15.0
 """How long processes may take to end, and scratch folders to go, after the doctor has ended, on a loaded machine."""
 _ALWAYS_WRONG = ("Traceback (most recent call last)", "this is a bug of the doctor")
@@ -47,8 +46,8 @@ class Result:
     """What is wrong, in words; none: the row is green."""
 
 
-def run(row: Row, variables: Mapping[str, str] | None = None) -> Result:
-    """Do what ``row`` says in a new folder, with these additional environment variables.
+def run(row: Row, variables: Mapping[str, str] | None = None, max_seconds: float = model.MAX_SECONDS) -> Result:
+    """Do what ``row`` says in a new folder, with these additional environment variables, for at most ``max_seconds``.
 
     Raises:
         NotPossibleError: this machine cannot do it.
@@ -57,7 +56,7 @@ def run(row: Row, variables: Mapping[str, str] | None = None) -> Result:
         scene, mark = Scene(root), new_mark()
         command = row.plan(scene)
         before = scene.digest()
-        ran = _run(command, scene, mark, variables or {})
+        ran = _run(command, scene, mark, variables or {}, max_seconds)
         faults = [*_left(scene, mark), *judge(row.expected, ran), *_changes(before, scene.digest(), row.expected)]
         if row.expected.verify is not None:
             faults.append(row.expected.verify(scene, ran))
@@ -77,14 +76,14 @@ def judge(expected: Expected, ran: Ran) -> Iterator[str]:
     yield from (f"its output holds {text!r}; {output}" for text in wrong if text in f"{ran.text}\n{ran.out}\n{ran.err}")
 
 
-def _run(command: Command, scene: Scene, mark: str, variables: Mapping[str, str]) -> Ran:
+def _run(command: Command, scene: Scene, mark: str, variables: Mapping[str, str], max_seconds: float) -> Ran:
     terminal = Terminal() if command.is_on_terminal else None
     out, err = scene.root / "out", scene.root / "err"
     start_time, cpu_before = time.monotonic(), _children_cpu()
-    with out.open("wb") as out_file, err.open("wb") as err_file:
+    with out.open("wb") as out_file, err.open("wb") as err_file, _default_signals():
         words = command.python or (sys.executable, "-m", "vc2doctor")
         process = subprocess.Popen(
-            ["bash", "-c", _LIMITS + command.shell, "bash", *words, *command.words],  # noqa: S607 - found on PATH
+            ["bash", "-c", _LIMITS + command.script, "bash", *words, *command.words],  # noqa: S607 - found on PATH
             cwd=command.folder or scene.tree,
             env=_environment(command, scene, mark, variables),
             stdin=subprocess.DEVNULL if terminal is None else terminal.slave,
@@ -98,7 +97,7 @@ def _run(command: Command, scene: Scene, mark: str, variables: Mapping[str, str]
     try:
         if command.meanwhile is not None:
             command.meanwhile(running)
-        code: int | None = process.wait(model.MAX_SECONDS)
+        code: int | None = process.wait(max_seconds)
     except subprocess.TimeoutExpired:
         running.end_all()
         process.wait()
@@ -149,6 +148,19 @@ def _changes(before: dict[str, str], after: dict[str, str], expected: Expected) 
         if before.get(name) == after.get(name) or any(fnmatch.fnmatch(name, allowed) for allowed in expected.changes):
             continue
         yield f"{name!r} was {before.get(name, 'missing')}, and is {after.get(name, 'missing')}"
+
+
+@contextmanager
+def _default_signals() -> Iterator[None]:
+    """Start children without ignored signals: ``nohup``, and a shell that runs this in the background, ignore some."""
+    ignored = [number for number in _ENDING_SIGNALS if signal.getsignal(number) is signal.SIG_IGN]
+    try:
+        for number in ignored:
+            signal.signal(number, signal.SIG_DFL)
+        yield
+    finally:
+        for number in ignored:
+            signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager

@@ -29,7 +29,7 @@ class Command:
     """One run of ``python -m vc2doctor`` with the words ``words``."""
 
     words: tuple[str | bytes, ...]
-    shell: str = 'exec "$@"'
+    script: str = 'exec "$@"'
     """A bash script that starts the doctor, which is ``"$@"``: it closes streams, sets limits, mounts."""
     folder: Path | None = None
     """The working directory; ``None``: the tree of the scene."""
@@ -92,7 +92,7 @@ class Row:
     """Whether the test suite runs it. ``nox -s faults`` runs all."""
 
 
-def row(
+def row(  # noqa: PLR0913 - what a row says, one keyword each
     kind: str,
     *codes: int,
     says: tuple[str, ...] | str = (),
@@ -110,7 +110,7 @@ def row(
     return decorate
 
 
-def rows(
+def rows(  # noqa: PLR0913 - what a row says, one keyword each
     kind: str,
     cases: Mapping[str, str | bytes],
     *codes: int,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -58,10 +59,8 @@ class Running:
     def end_all(self) -> None:
         """Kill everything that carries the mark of this run."""
         for pid in marked(self.mark):
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
 
 
 class Terminal:
@@ -93,7 +92,7 @@ class Terminal:
             while True:
                 readable, _, _ = select.select([self.master], [], [], _POLL_SECONDS)
                 data = os.read(self.master, 65536) if readable else b""
-                if readable and not data or self._is_over and not readable:
+                if (readable and not data) or (self._is_over and not readable):
                     return
                 self.output += data[: max(0, _MAX_OUTPUT_BYTES - len(self.output))]
         except OSError:

@@ -12,9 +12,13 @@ import sys
 from functools import lru_cache
 from pathlib import Path
 
+import vc2doctor
 from tests.faults.model import NotPossibleError
 from vc2doctor.matrix import load
 
+ROOT = Path(vc2doctor.__file__).resolve().parents[1]
+"""The checkout."""
+STACK_VARIABLE = "VC2DOCTOR_FAULTS_PYTHON"
 _HASHED_BYTES = 4 * 1024 * 1024
 """Files up to this size are compared by their content, larger ones by size and time."""
 
@@ -29,6 +33,17 @@ for batch in loader:
     optimizer.zero_grad()
 """
 """A loop that trains float16 parameters under AdamW, which the linter reports."""
+
+WITHOUT_PRIVILEGES = (
+    "setpriv --reuid 54321 --regid 54321 --clear-groups"
+    " --inh-caps=-all,+dac_read_search --ambient-caps=-all,+dac_read_search"
+)
+"""Shell words with which root runs a program as a user that may read everything and write nothing."""
+EVENT_PIPE = """
+import gc, os, sys
+pipe = next(thing for thing in gc.get_objects() if type(thing).__name__ == "EventPipe")
+"""
+"""Source with which a hostile package gets hold of the worker's own pipe: the secret does not prevent that."""
 
 
 class Scene:
@@ -198,12 +213,30 @@ def installed(scene: Scene) -> tuple[str, str]:
     return sys.executable, str(script)
 
 
+def fake(name: str) -> str:
+    """Return the source of a module of ``tests/faults/fakes``."""
+    return (Path(__file__).parent / "fakes" / f"{name}.py").read_text(encoding="utf-8")
+
+
+def needs_stack() -> str:
+    """Return the Python of an environment with the real torch, transformers and peft.
+
+    Raises:
+        NotPossibleError: the caller gave none.
+    """
+    python = os.environ.get(STACK_VARIABLE)
+    if not python:
+        message = f"{STACK_VARIABLE} names no Python with the real torch; `nox -s faults` builds one"
+        raise NotPossibleError(message)
+    return python
+
+
 @lru_cache(maxsize=1)
 def has_mounts() -> bool:
     """Return whether this user may mount a tmpfs in a namespace of its own."""
     words = ["unshare", "-m", "sh", "-c", "mount -t tmpfs -o size=64k none /mnt"]
     try:
-        return subprocess.run(words, capture_output=True, check=False).returncode == 0  # noqa: S607 - found on PATH
+        return subprocess.run(words, capture_output=True, check=False).returncode == 0
     except OSError:
         return False
 
@@ -217,7 +250,7 @@ def mounted(options: str, folder: Path) -> str:
     if not has_mounts():
         message = "this user may not mount a tmpfs"
         raise NotPossibleError(message)
-    return f"exec unshare -m bash -c 'mount -t tmpfs -o {options} none {folder} && exec \"$@\"' bash \"$@\""
+    return f'exec unshare -m bash -c \'mount -t tmpfs -o {options} none {folder} && exec "$@"\' bash "$@"'
 
 
 def needs_root() -> None:

@@ -111,4 +111,3 @@ def hooks_of_a_git_repository_are_not_run(scene: Scene) -> Command:
     with scene.path(".git/config").open("a", encoding="utf-8") as file:
         file.write(text + f'[diff]\n\texternal = "{program}"\n')
     return Command(("lint", "--fix", "--diff", "."))
-

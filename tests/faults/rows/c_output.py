@@ -31,7 +31,7 @@ def output_to_a_device(scene: Scene) -> Command:
     return _lint(scene, "n")
 
 
-@row("C", 2, says=("full", "cannot be written"))
+@row("C", 2, says=("n: cannot be written", "No space left"))
 def output_to_a_full_device(scene: Scene) -> Command:
     """The output file is a device that is always full."""
     scene.device("n", 1, 7)
@@ -132,7 +132,7 @@ def output_to_the_own_standard_output(scene: Scene) -> Command:
     """`--output /dev/stdout >> log`: what the log holds already must stay."""
     scene.file("train.py")
     scene.file("log", "first\n")
-    return Command((*_LINT, "/dev/stdout"), shell='exec "$@" >> log')
+    return Command((*_LINT, "/dev/stdout"), script='exec "$@" >> log')
 
 
 def _owner_stays(scene: Scene, _: Ran) -> str:

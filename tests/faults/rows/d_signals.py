@@ -34,7 +34,7 @@ def _grandchildren(scene: Scene) -> str:
 
 
 def _scratch_files(scene: Scene) -> str:
-    return scene.target(peft=f"{_SCRATCH}{scene.sign('started')}\n{_HANG}")
+    return scene.target(transformers=f"{_SCRATCH}{scene.sign('started')}\n{_HANG}")
 
 
 _MOMENTS = {
@@ -65,7 +65,9 @@ def _signaled(name: str, moment: str, target: Callable[[Scene], str]) -> Row:
 
     words = moment.replace("_", " ")
     sentence = f"{signal.Signals(number).name} {words}."
-    return Row("D", f"{name}_{moment}", sentence, plan, Expected((code,)), in_suite=name == "kill" and "grand" in moment)
+    return Row(
+        "D", f"{name}_{moment}", sentence, plan, Expected((code,)), in_suite=name == "kill" and "grand" in moment
+    )
 
 
 ENDED = tuple(
@@ -73,7 +75,7 @@ ENDED = tuple(
     for name in _SIGNALS
     for moment, target in _MOMENTS.items()
     # The others of the last two moments would show nothing new.
-    if name in ("hangup", "kill", "termination") or target in (_facts, _imports)
+    if name in ("hangup", "kill") or target is _imports
 )
 
 
@@ -153,7 +155,7 @@ def _fix_killed_after(seconds: float) -> Row:
     return Row("D", f"kill_of_a_fix_after_{round(seconds * 10)}_tenths", sentence, plan, expected)
 
 
-KILLED_FIXES = tuple(map(_fix_killed_after, (1.0, 3.0)))
+KILLED_FIXES = tuple(map(_fix_killed_after, (1.0, 4.0)))
 
 
 @row("D", 0, 1)

@@ -17,17 +17,20 @@ _SIDE_FILES = {
     "gitignore": ".gitignore",
     "module": "model.py",
     "notebook": "notebook.ipynb",
-    "json_configuration": "deepspeed.json",
     "yaml_configuration": "accelerate.yaml",
-    "launch_script": "run.sh",
     "pyproject": "pyproject.toml",
-    "conda_environment": "environment.yml",
     "setup_script": "setup.cfg",
     "git_folder": ".git",
 }
 
 
-@rows("G", _SIDE_FILES, 1, says="train.py", suite=("requirements",))
+@rows(
+    "G",
+    {name: _SIDE_FILES[name] for name in ("requirements", "gitignore", "module", "pyproject")},
+    1,
+    says="train.py",
+    suite=("requirements",),
+)
 def link_to_zeros(scene: Scene, name: str) -> Command:
     """A file beside the code is a link to `/dev/zero`."""
     scene.link(name, "/dev/zero")
@@ -45,7 +48,7 @@ def pipe(scene: Scene, name: str) -> Command:
 
 @rows(
     "G",
-    {name: _SIDE_FILES[name] for name in ("module", "notebook", "yaml_configuration", "requirements")},
+    {name: _SIDE_FILES[name] for name in ("module", "notebook", "requirements")},
     1,
     says="train.py",
 )

@@ -23,40 +23,51 @@ _STREAMS = {
 
 @rows(
     "J",
-    {name: shell for name, shell in _STREAMS.items() if "for_reading" not in name},
+    {name: script for name, script in _STREAMS.items() if "for_reading" not in name},
     1,
     suite=("without_any", "without_standard_error"),
 )
-def lint(scene: Scene, shell: str) -> Command:
+def lint(scene: Scene, script: str) -> Command:
     """`lint` with findings runs with odd streams: the exit code tells the verdict."""
     scene.file("train.py", HALF_LOOP)
-    return Command(("lint", "."), shell=shell)
+    return Command(("lint", "."), script=script)
 
 
-@rows("J", {"without_any": _STREAMS["without_any"], "without_standard_error": _STREAMS["without_standard_error"]}, 0, 1, 3)
-def check(scene: Scene, shell: str) -> Command:
+@rows(
+    "J", {"without_any": _STREAMS["without_any"], "without_standard_error": _STREAMS["without_standard_error"]}, 0, 1, 3
+)
+def check(scene: Scene, script: str) -> Command:
     """`check` runs with odd streams: no file that it opens takes the place of a stream."""
-    return Command(("check", "--python", scene.target(torch="import sys; sys.stdout.write('x'); sys.stderr.write('y')")), shell=shell)
+    return Command(
+        ("check", "--python", scene.target(torch="import sys; sys.stdout.write('x'); sys.stderr.write('y')")),
+        script=script,
+    )
 
 
-@rows("J", {"help": "--help", "schema": "schema lint", "lint": "lint .", "page": "explain VC005"}, 2, says="standard output cannot be written", suite=("schema",))
+@rows(
+    "J",
+    {"help": "--help", "schema": "schema lint", "lint": "lint .", "page": "explain VC005"},
+    2,
+    says="standard output cannot be written",
+    suite=("schema",),
+)
 def full_output(scene: Scene, words: str) -> Command:
     """Standard output is a device that is full, so the text is incomplete."""
     scene.file("train.py")
-    return Command(tuple(words.split()), shell='exec "$@" >/dev/full')
+    return Command(tuple(words.split()), script='exec "$@" >/dev/full')
 
 
 @row("J", 2, says="standard output cannot be written")
 def output_that_is_open_for_reading(scene: Scene) -> Command:
     """Standard output is open for reading only."""
     scene.file("train.py")
-    return Command(("lint", "."), shell=_STREAMS["with_a_standard_output_for_reading"])
+    return Command(("lint", "."), script=_STREAMS["with_a_standard_output_for_reading"])
 
 
 @row("J", 2, says="standard output cannot be written")
 def output_larger_than_the_limit_of_files(_: Scene) -> Command:
     """Standard output is a file, and no file may be larger than 1 KiB (`ulimit -f`)."""
-    return Command(("schema", "report"), shell='ulimit -f 1; exec "$@" > ../signs/out')
+    return Command(("schema", "report"), script='ulimit -f 1; exec "$@" > ../signs/out')
 
 
 def _report_is_whole(scene: Scene, _: object) -> str:
@@ -68,4 +79,4 @@ def _report_is_whole(scene: Scene, _: object) -> str:
 def report_file_without_streams(scene: Scene) -> Command:
     """All streams are closed and the report goes to a file: no message may land in it."""
     scene.file("train.py", HALF_LOOP)
-    return Command(("lint", "--format", "json", "--output", "report.json", "."), shell=_STREAMS["without_any"])
+    return Command(("lint", "--format", "json", "--output", "report.json", "."), script=_STREAMS["without_any"])

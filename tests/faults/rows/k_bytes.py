@@ -69,7 +69,17 @@ def working_directory(scene: Scene) -> Command:
     return Command(("check", "--python", scene.target()), folder=_folder(scene))
 
 
-@rows("K", {"path": b"lint \xff", "format": b"lint --format \xff", "python": b"check --python \xff", "model": b"headroom \xff", "identifier": b"explain \xff", "package": b"matrix explain \xff==1"}, 2, suite=("identifier",))
+@rows(
+    "K",
+    {
+        "path": b"lint \xff",
+        "format": b"lint --format \xff",
+        "identifier": b"explain \xff",
+        "package": b"matrix explain \xff==1",
+    },
+    2,
+    suite=("identifier",),
+)
 def argument(_: Scene, words: str | bytes) -> Command:
     """An argument that is no text, and names nothing that exists."""
     return Command(tuple(words.encode("utf-8", "surrogateescape").split() if isinstance(words, str) else words.split()))
@@ -94,7 +104,10 @@ def latin_1_source_that_is_named(scene: Scene) -> Command:
 def ascii_locale(scene: Scene) -> Command:
     """The locale is plain ASCII, and the file has a name in another script."""
     scene.file("код/train.py", HALF_LOOP)
-    return Command(("lint", "."), variables={"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"})
+    return Command(
+        ("lint", "."),
+        variables={"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"},
+    )
 
 
 @row("K", 1, 3)
@@ -116,4 +129,4 @@ def output_file(scene: Scene) -> Command:
 def environment_variable(scene: Scene) -> Command:
     """An environment variable of the user is no text."""
     scene.file("train.py")
-    return Command(("check", "--no-probe", "--python", scene.target()), shell="export ODD=$'\\xff'; exec \"$@\"")
+    return Command(("check", "--no-probe", "--python", scene.target()), script="export ODD=$'\\xff'; exec \"$@\"")
