@@ -139,3 +139,29 @@ def test_settings_fill_the_fields_that_the_command_line_leaves_open(tmp_path: Pa
     assert (request.precision, request.require_gpu, request.probe) == ("bf16", True, False)
     assert request.python == str(tmp_path / "venv")
     assert loaded.complete(CheckRequest(), frozenset()).precision == "fp16-scaled"
+
+
+def test_file_in_a_folder_above_is_marked(tmp_path: Path) -> None:
+    path = write(tmp_path, "[tool.vc2doctor]\nprecision = 'fp32'\n")
+    (tmp_path / "inner").mkdir()
+    for folder, source, is_above in (
+        (tmp_path, SettingsSource(), False),
+        (tmp_path / "inner", SettingsSource(), True),
+        (tmp_path / "inner", SettingsSource(config=path), False),
+    ):
+        applied = load(folder, source).applied
+        assert applied is not None
+        assert applied.is_above is is_above
+        assert ("in a folder above" in applied.description) is is_above
+
+
+@pytest.mark.parametrize("text", ["a" + ".a" * 100_000 + " = 1", "a = " + "[" * 100_000, f"a = {'1' * 5000}"])
+def test_file_over_a_budget_is_an_error(tmp_path: Path, text: str) -> None:
+    write(tmp_path, text)
+    with pytest.raises(SettingsError, match=r"pyproject\.toml: cannot be read"):
+        load(tmp_path)
+
+
+def test_settings_file_that_never_ends_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="it is a device, not a regular file"):
+        load(tmp_path, SettingsSource(config=Path("/dev/zero")))

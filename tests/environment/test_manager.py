@@ -73,3 +73,21 @@ def test_records_of_conda_are_read(tmp_path: Path) -> None:
     for record in ("huggingface_hub-0.36.2-pyhd8ed1ab_0", "pytorch-2.5.1-cpu_mkl_py311", "history"):
         (tmp_path / "conda-meta" / f"{record}.json").write_text("{}", encoding="utf-8")
     assert observe(tmp_path, tmp_path).conda_packages == ("huggingface_hub", "pytorch")
+
+
+def test_group_whose_name_would_become_further_options_is_left_out(tmp_path: Path) -> None:
+    hostile = """[project]
+name = "demo"
+[dependency-groups]
+"dev --index https://example.org" = ["torch"]
+"--index-url=https://example.org" = ["peft"]
+[project.optional-dependencies]
+"x; touch y" = ["trl"]
+"""
+    prefix = project(tmp_path, "uv.lock", pyproject=hostile)
+    assert observe(prefix, tmp_path).direct == {}
+
+
+@pytest.mark.parametrize("text", ["a" + ".a" * 100_000 + " = 1", "a = " + "[" * 100_000, f"a = {'1' * 5000}"])
+def test_project_file_over_a_budget_has_no_requirements(tmp_path: Path, text: str) -> None:
+    assert observe(project(tmp_path, "uv.lock", pyproject=text), tmp_path).direct == {}

@@ -126,6 +126,7 @@ def load(folder: Path, source: SettingsSource = SettingsSource()) -> LoadedSetti
         lint=LintSettings(**{key: getattr(lint, key) for key in applied_lint_keys}),
         applied=AppliedSettings(
             file=str(path),
+            is_above=not source.is_trusted and path.parent != folder.resolve(),
             applied=_names_in_file(applied_keys, applied_lint_keys),
             ignored=_names_in_file(keys - applied_keys, lint_keys - applied_lint_keys),
         ),

@@ -4,9 +4,11 @@ This is done once, where text leaves the doctor: see ``cli/output.py``, ``report
 ``report/formats/json.py``.
 """
 
+import re
 import unicodedata
 
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _WHITESPACE = "\n\t"
 _PATCH_WHITESPACE = "\n\t\f"
 """A form feed separates pages of source code, and moves no cursor back."""
@@ -46,7 +48,7 @@ def escaped_json(text: str) -> str:
 
 def without_surrogates(text: str) -> str:
     """Return ``text`` as it can be encoded: bytes of a file name that are not text are replaced."""
-    return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return text if text.isascii() else _SURROGATE.sub(_REPLACEMENT, text)
 
 
 def _replaced(text: str, kept: str) -> str:

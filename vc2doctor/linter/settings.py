@@ -28,8 +28,15 @@ class AppliedSettings(Data):
     file: str
     applied: tuple[str, ...] = ()
     """Keys that were applied, as the file spells them; keys of ``[tool.vc2doctor.lint]`` start with ``lint.``."""
+    is_above: bool = False
+    """Whether the file was found in a folder above the one that was asked for, so that the user may not know of it."""
     ignored: tuple[str, ...] = ()
     """Keys that were ignored because the file was discovered and not named by the user: see VC021."""
+
+    @property
+    def description(self) -> str:
+        """The file, and where it was found."""
+        return f"{self.file}, in a folder above," if self.is_above else self.file
 
     def chose(self, *keys: str) -> tuple[str, ...]:
         """Return the keys, among ``keys``, whose values came from the file."""

@@ -64,7 +64,8 @@ def _context(report: Report, *, verbose: bool) -> Iterator[Line]:
         yield labeled_line("Code", f"{plan.code}: {_code(report)}")
     for settings in (plan.settings, plan.code_settings):
         if settings is not None and settings.applied:
-            yield labeled_line("Settings", f"{settings.file}: {', '.join(settings.applied)}")
+            where = " (in a folder above)" if settings.is_above else ""
+            yield labeled_line("Settings", f"{settings.file}{where}: {', '.join(settings.applied)}")
     yield from _environment(report.environment, verbose=verbose)
     if report.combination is not None:
         yield labeled_line("Combination", _combination(report.combination, report, verbose=verbose))

@@ -29,6 +29,7 @@ _ROLES = {
     "launch": "launch",
     "other": "place",
 }
+_SILENCING_KEYS = ("lint.select", "lint.extend-select", "lint.ignore", "lint.per-file-ignores", "lint.exclude")
 _ENTRY_POINT_PREFIX = "started by "
 """Evidence that begins so names the entry point that decides which region is around a place."""
 
@@ -66,7 +67,8 @@ def _settings(report: LintReport, marks: Marks) -> Iterator[Line]:
     applied = [key for key in settings.applied if key.startswith("lint.")]
     ignored = [key for key in settings.ignored if key.startswith("lint.")]
     if applied:
-        yield text_line(f"settings from {settings.file}: {', '.join(applied)}", "dim", indent=2)
+        where = " (in a folder above)" if settings.is_above else ""
+        yield text_line(f"settings from {settings.file}{where}: {', '.join(applied)}", "dim", indent=2)
     if ignored:
         mark, style = marks("warn")
         message = f"settings in {settings.file} were ignored: {', '.join(ignored)}. Pass the file with --config."
@@ -181,4 +183,8 @@ def _silenced(report: LintReport) -> str:
         silenced += f" {counted(report.silenced, 'place')} ignored by comments or per-file ignores."
     if report.switched_off:
         silenced += f" {counted(report.switched_off, 'finding')} of rules that are off."
+    keys = report.settings.chose(*_SILENCING_KEYS) if report.settings is not None else ()
+    if silenced and report.settings is not None and keys:
+        # The file that weakens a gate is named in the line that everyone reads.
+        silenced += f" {report.settings.description} sets {', '.join(keys)}."
     return silenced

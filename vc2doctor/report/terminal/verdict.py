@@ -87,7 +87,7 @@ def _settings_that_decided(report: Report) -> str:
     if settings is None or not keys:
         return ""
     values = " and ".join(f"{key} {getattr(report.plan, key)}" for key in keys)
-    return f" {settings.file} sets {values}."
+    return f" {settings.description} sets {values}."
 
 
 def _counts(report: Report) -> str:

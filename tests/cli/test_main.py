@@ -1,0 +1,101 @@
+"""Wrong input and broken machines end with one message and exit code 2, and never with a traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Ran, Venv, run_doctor
+
+Doctor = Callable[..., Ran]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("check", "--timeout", "nan"), "nan is not a number of seconds"),
+        (("check", "--timeout", "inf"), "inf is not a number of seconds"),
+        (("check", "--timeout=-1"), "-1.0 is not in the range"),
+        (("check", "--device", f"cuda:{'9' * 5000}"), "is not one of auto, cpu, cuda:0"),
+        (("probe", "--seed", "9" * 30), "is not in the range"),
+        (("matrix", "explain", f"torch=={'9' * 5000}"), "has 5,007 characters"),
+        (("lint", "a\x1b[31m[red]"), "a�[31m[red]: there is no such file or folder"),
+        (("explain", "\x1b[31m"), "there is no check, rule or cause"),
+    ],
+)
+def test_wrong_input_is_one_message(doctor: Doctor, arguments: tuple[str, ...], message: str) -> None:
+    ran = doctor(*arguments)
+    assert ran.code == 2, ran.out + ran.err
+    assert message in ran.err
+    assert "Traceback" not in ran.err
+    assert "\x1b" not in ran.err
+
+
+def test_debug_shows_the_traceback_before_the_message(doctor: Doctor) -> None:
+    ran = doctor("lint", "nowhere", "--debug")
+    assert ran.code == 2
+    assert "Traceback" in ran.err
+    assert ran.err.splitlines()[-1] == "vc2doctor: nowhere: there is no such file or folder"
+
+
+@pytest.mark.parametrize("verb", ["check", "lint", "needs"])
+def test_deleted_working_directory_is_one_message(tmp_path: Path, verb: str) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    source = f"import os, shutil\nos.chdir({str(gone)!r})\nshutil.rmtree({str(gone)!r})\n"
+    source += f"os.execv({sys.executable!r}, ['python', '-m', 'vc2doctor', {verb!r}])"
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    ran = subprocess.run([sys.executable, "-c", source], env=environment, capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert ran.stderr == "vc2doctor: the working directory does not exist any more. Change to another one.\n"
+
+
+def test_machine_without_a_temporary_folder_is_one_message(venv: Venv, tmp_path: Path) -> None:
+    venv.add_stack()
+    # tempfile falls back to /tmp and the working directory, so it is told by a variable that none of them can be used.
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(
+        "import tempfile\n"
+        "def fail(): raise FileNotFoundError(2, 'No usable temporary directory found')\n"
+        "tempfile.gettempdir = tempfile._get_default_tempdir = fail\n"
+    )
+    root = str(Path(__file__).parents[2])
+    ran = run_doctor("check", "--python", venv.python, cwd=tmp_path, PYTHONPATH=f"{site}{os.pathsep}{root}")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.splitlines()[-1] == "vc2doctor: No usable temporary directory found"
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_environment_at_a_path_that_is_not_utf8(venv: Venv, tmp_path: Path, form: str) -> None:
+    folder = os.fsencode(tmp_path) + b"/nu\xff"
+    os.mkdir(folder)  # noqa: PTH102 - bytes
+    shutil.copytree(venv.root, os.fsdecode(folder + b"/v"), symlinks=True)
+    (tmp_path / "train.py").write_text("import torch\nmodel.half()\nloss.backward()\noptimizer.step()\n")
+    shutil.copy(os.fsencode(tmp_path / "train.py"), folder + b"/tr\xfe.py")
+    name = os.fsdecode(folder)
+    ran = run_doctor("check", "--no-probe", "--python", f"{name}/v", "--code", name, "--format", form, cwd=tmp_path)
+    assert ran.code == 1, ran.err
+    if form == "json":
+        assert "nu�/v" in json.loads(ran.out)["environment"]["interpreter"]["path"]
+    else:
+        assert "uv pip install --python $'" in ran.out
+        assert "nu\\377/v/bin/python' torch==" in ran.out
+
+
+def test_version_of_thousands_of_digits_is_a_damaged_installation(venv: Venv, tmp_path: Path) -> None:
+    venv.add("transformers", "4.40.1")
+    venv.add("peft", "0.10.0")
+    info = venv.packages / "torch-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: torch\nVersion: {'1' * 5000}\n")
+    ran = run_doctor("check", "--no-probe", "--python", venv.python, cwd=tmp_path)
+    assert ran.code == 1
+    assert ran.err == ""
