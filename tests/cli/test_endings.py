@@ -45,7 +45,12 @@ def test_python_that_fails_at_its_start_is_a_finding_and_exit_code_3(
     assert finding["id"] == "VC024"
     assert words in finding["message"]
     assert (report["verdict"], report["probe"], report["version_plan"]) == ("incomplete", None, None)
-    text = doctor("check", "--python", venv.python, "--timeout", "2")
+
+
+def test_report_on_a_python_that_crashes_does_not_call_packages_missing(venv: Venv, doctor: Doctor) -> None:
+    venv.add_stack()
+    (venv.packages / "sitecustomize.py").write_text("import os; os.abort()")
+    text = doctor("check", "--python", venv.python)
     assert text.code == 3
     assert "The examination could not be finished." in text.out
     assert "(missing)" not in text.out
@@ -133,7 +138,7 @@ def test_full_disk_is_one_message(venv: Venv) -> None:
     venv.add_stack()
     # A limit of 0 bytes a file fails in the same way as a full disk does.
     source = (
-        "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n"
+        "import resource, tempfile\ntempfile.gettempdir()\nresource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n"
         "from vc2doctor.cli.main import main\nmain()"
     )
     process = subprocess.run(

@@ -65,7 +65,8 @@ live("worker")
 
 DOCTOR = """
 import os, sys
-from vc2doctor.core import child, scratch
+from vc2doctor.core import child, scratch, supervisor
+supervisor.__file__ = os.environ.get("SUPERVISOR") or supervisor.__file__
 with scratch.folder() as folder:
     variables = {**os.environ, "SCRATCH": str(folder)}
     done = child.run(lambda _: [sys.executable, "-c", sys.argv[1]], variables, float(sys.argv[2]), lambda _: None)
@@ -284,6 +285,55 @@ def test_next_run_removes_what_a_killed_tree_left(doctor: Doctor) -> None:
     doctor.start(ENDS="1")
     assert doctor.output() == "exit 5 None"
     doctor.expect_nothing_left()
+
+
+class TestWithoutPrctl:
+    """What holds where the kernel offers neither death signals nor the adoption of orphans (macOS)."""
+
+    @pytest.fixture
+    def file(self, tmp_path: Path) -> str:
+        source = Path(supervisor.__file__).read_text(encoding="utf-8")
+        changed = source.replace('sys.platform.startswith("linux")', "False")
+        changed = changed.replace("_ALARM_SECONDS = 30", "_ALARM_SECONDS = 1")
+        assert changed.count("False") > source.count("False")
+        (tmp_path / "supervisor.py").write_text(changed, encoding="utf-8")
+        return str(tmp_path / "supervisor.py")
+
+    def in_group(self, doctor: Doctor) -> set[int]:
+        """Return the worker and its child in the same process group."""
+        return {int((doctor.pids / name).read_text(encoding="utf-8")) for name in ("worker", "child")}
+
+    def test_group_ends_when_the_doctor_is_killed(self, doctor: Doctor, file: str) -> None:
+        process = doctor.start(SUPERVISOR=file)
+        doctor.wait_for_worker()
+        process.kill()
+        wait_until(lambda: not self.in_group(doctor) & marked(doctor.mark).keys(), lambda: marked(doctor.mark))
+        wait_until(lambda: not list(doctor.temporary.iterdir()), "the scratch folder is gone")
+
+    def test_group_ends_at_the_time_limit(self, doctor: Doctor, file: str) -> None:
+        doctor.start(timeout=3.0, SUPERVISOR=file)
+        doctor.wait_for_worker()
+        assert doctor.process is not None
+        doctor.process.wait(40)
+        assert not self.in_group(doctor) & marked(doctor.mark).keys()
+
+    def test_group_ends_when_the_supervisors_are_killed(self, doctor: Doctor, file: str) -> None:
+        doctor.start(SUPERVISOR=file)
+        doctor.wait_for_worker()
+        for pid in doctor.supervisors():
+            os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not self.in_group(doctor) & marked(doctor.mark).keys(), lambda: marked(doctor.mark))
+
+    def test_worker_ends_itself_when_it_outlives_all_others(self, doctor: Doctor, file: str) -> None:
+        process = doctor.start(timeout=3.0, SUPERVISOR=file)
+        doctor.wait_for_worker()
+        process.send_signal(signal.SIGSTOP)
+        for pid in doctor.supervisors():
+            os.kill(pid, signal.SIGSTOP)
+        for pid in (*doctor.supervisors(), process.pid):
+            os.kill(pid, signal.SIGKILL)
+        worker = int((doctor.pids / "worker").read_text(encoding="utf-8"))
+        wait_until(lambda: worker not in marked(doctor.mark), "the alarm ends the worker")
 
 
 def test_job_survives_the_way_through_a_pipe() -> None:

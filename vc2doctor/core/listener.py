@@ -83,7 +83,7 @@ class Listener:
         self.malformed_events = 0
         self.status = Status()
         self._sources = sources
-        self._secret = secret
+        self._secret, self._secret_bytes = secret, secret.encode()
         self._on_event = on_event
         self._unfinished_line = b""
         self._is_skipping_line = False
@@ -187,7 +187,7 @@ class Listener:
     def _take_line(self, line: bytes) -> None:
         event = None
         # Most of a flood is no event, and parsing is slow.
-        if self._secret.encode() in line:
+        if self._secret_bytes in line:
             with contextlib.suppress(ValueError, RecursionError):
                 event = json.loads(line)
         if isinstance(event, dict) and event.pop(SECRET_KEY, None) == self._secret:
