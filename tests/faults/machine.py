@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from tests.faults import model
 from tests.faults.running import Running, Terminal
 from tests.faults.scene import ROOT, Scene
-from tests.processes import MARK, marked, new_mark
+from tests.processes import MARK, marked, new_mark, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -56,8 +56,12 @@ def run(row: Row, variables: Mapping[str, str] | None = None, max_seconds: float
         scene, mark = Scene(root), new_mark()
         command = row.plan(scene)
         before = scene.digest()
-        ran = _run(command, scene, mark, variables or {}, max_seconds)
-        faults = [*_left(scene, mark), *judge(row.expected, ran), *_changes(before, scene.digest(), row.expected)]
+        ran, session = _run(command, scene, mark, variables or {}, max_seconds)
+        faults = [
+            *_left(scene, mark, session),
+            *judge(row.expected, ran),
+            *_changes(before, scene.digest(), row.expected),
+        ]
         if row.expected.verify is not None:
             faults.append(row.expected.verify(scene, ran))
         return Result(ran, tuple(fault for fault in faults if fault))
@@ -76,7 +80,9 @@ def judge(expected: Expected, ran: Ran) -> Iterator[str]:
     yield from (f"its output holds {text!r}; {output}" for text in wrong if text in f"{ran.text}\n{ran.out}\n{ran.err}")
 
 
-def _run(command: Command, scene: Scene, mark: str, variables: Mapping[str, str], max_seconds: float) -> Ran:
+def _run(
+    command: Command, scene: Scene, mark: str, variables: Mapping[str, str], max_seconds: float
+) -> tuple[Ran, int]:
     terminal = Terminal() if command.is_on_terminal else None
     out, err = scene.root / "out", scene.root / "err"
     start_time, cpu_before = time.monotonic(), _children_cpu()
@@ -106,7 +112,7 @@ def _run(command: Command, scene: Scene, mark: str, variables: Mapping[str, str]
         code = None
     seconds, cpu_seconds = time.monotonic() - start_time, _children_cpu() - cpu_before
     printed = (_start(out), _start(err)) if terminal is None else (_text(terminal.finish()), "")
-    return model.Ran(code, *printed, seconds, cpu_seconds)
+    return model.Ran(code, *printed, seconds, cpu_seconds), process.pid
 
 
 def _environment(command: Command, scene: Scene, mark: str, variables: Mapping[str, str]) -> dict[str, str]:
@@ -124,18 +130,33 @@ def _environment(command: Command, scene: Scene, mark: str, variables: Mapping[s
     return {name: value for name, value in of_row.items() if value is not None}
 
 
-def _left(scene: Scene, mark: str) -> Iterator[str]:
+def _left(scene: Scene, mark: str, session: int) -> Iterator[str]:
     """Yield what the run left behind: processes, and files in its temporary folder."""
     deadline = time.monotonic() + _CALM_SECONDS
-    while (marked(mark) or _entries(scene.temporary)) and time.monotonic() < deadline:
+    while (_processes(scene, mark, session) or _entries(scene.temporary)) and time.monotonic() < deadline:
         time.sleep(0.05)
-    processes, files = marked(mark), _entries(scene.temporary)
+    processes, files = _processes(scene, mark, session), _entries(scene.temporary)
     for pid in processes:
-        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     if processes:
         yield f"it left processes: {sorted(processes.values())}"
     if files:
         yield f"it left files in its temporary folder: {files}"
+
+
+def _processes(scene: Scene, mark: str, session: int) -> dict[int, str]:
+    """Return what is left of a run: its session, what has its mark in the environment, or its folder in a word."""
+    found = marked(mark)
+    for name in _entries(Path("/proc")):
+        if name.isdigit() and int(name) not in found:
+            words = read(f"/proc/{name}/cmdline")
+            # The name of the program, in parentheses, can hold anything.
+            fields = read(f"/proc/{name}/stat").rpartition(b")")[2].split()
+            is_ended = fields[:1] in ([], [b"Z"])
+            if not is_ended and (int(fields[3]) == session or os.fsencode(scene.root) in words):
+                found[int(name)] = words.replace(b"\0", b" ").decode("utf-8", "replace")
+    return found
 
 
 def _entries(folder: Path) -> list[str]:

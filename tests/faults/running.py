@@ -11,10 +11,11 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from tests.faults.model import MAX_SECONDS
 from tests.processes import marked
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
     from tests.faults.scene import Scene
 
@@ -33,17 +34,27 @@ class Running:
         self.terminal = terminal
 
     def wait_for_sign(self, name: str) -> None:
-        """Wait until a target has left this sign, or the doctor has ended."""
-        self.wait_for_file(self.scene.signs / name)
+        """Wait until a target has left this sign, or the doctor has ended.
 
-    def wait_for_file(self, path: Path) -> None:
-        """Wait until ``path`` exists, or the doctor has ended."""
-        while not path.exists() and self.process.poll() is None:
-            time.sleep(_POLL_SECONDS)
+        Raises:
+            TimeoutExpired: neither comes.
+        """
+        path = self.scene.signs / name
+        self._wait(path.exists)
 
-    def wait_for_processes(self, count: int) -> None:
-        """Wait until the doctor has ``count`` processes below it, or has ended."""
-        while len(marked(self.mark)) <= count and self.process.poll() is None:
+    def wait_for_end(self) -> None:
+        """Wait until the doctor has ended.
+
+        Raises:
+            TimeoutExpired: it hangs.
+        """
+        self._wait(lambda: False)
+
+    def _wait(self, condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + MAX_SECONDS
+        while not condition() and self.process.poll() is None:
+            if time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired(self.process.args, MAX_SECONDS)
             time.sleep(_POLL_SECONDS)
 
     def send(self, number: int) -> None:

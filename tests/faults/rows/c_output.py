@@ -54,8 +54,12 @@ def output_to_a_pipe_with_a_reader(scene: Scene) -> Command:
     """The output file is a pipe that another program reads."""
     fifo = scene.fifo("n")
 
-    def read(_: Running) -> None:
-        (scene.signs / "read").write_bytes(fifo.read_bytes())
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+
+    def read(running: Running) -> None:
+        running.wait_for_end()
+        (scene.signs / "read").write_bytes(os.read(reader, 1 << 16))
+        os.close(reader)
 
     command = _lint(scene, "n")
     return Command(command.words, meanwhile=read)

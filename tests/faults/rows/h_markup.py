@@ -58,13 +58,13 @@ def name_of_a_linted_file(scene: Scene) -> Command:
     return Command(("lint", "."), is_on_terminal=True, variables={"COLUMNS": "200"})
 
 
-@row("H", 0, 1, says="[/nope]")
+@row("H", 0, 1, says="[bold]v")
 def name_of_the_target(scene: Scene) -> Command:
     """On a terminal, the path of the target holds markup."""
     scene.target()
-    folder = scene.path("[/nope]")
+    folder = scene.path("[bold]v")
     scene.venv.rename(folder)
-    return Command(("check", "--no-probe", "--python", "[/nope]"), is_on_terminal=True, variables={"COLUMNS": "200"})
+    return Command(("check", "--no-probe", "--python", "[bold]v"), is_on_terminal=True, variables={"COLUMNS": "200"})
 
 
 @row("H", 2, says="[/nope]")

@@ -25,6 +25,10 @@ _WAYS = {
     "that_runs_another_program": (
         "import subprocess\nsubprocess.Popen(['sleep', '300'], start_new_session=True, close_fds=False)\n"
     ),
+    "that_clears_its_environment": (
+        "import sys\nif not os.fork():\n    os.setsid()\n"
+        "    os.execve(sys.executable, [sys.executable, '-I', '-c', 'import time; time.sleep(300)'], {})\n"
+    ),
     "that_writes_temporary_files": (
         "import tempfile\nif not os.fork():\n    os.setsid()\n    while True: tempfile.mkstemp(); time.sleep(0.01)\n"
     ),

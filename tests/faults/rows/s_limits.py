@@ -64,3 +64,10 @@ def no_further_process(scene: Scene) -> Command:
     return Command(
         ("check", "--python", python), script=f'exec {WITHOUT_PRIVILEGES} bash -c \'ulimit -u 1; exec "$@"\' bash "$@"'
     )
+
+
+@row("S", 0, 1, 2, 3, says_not="Segmentation")
+def tiny_stack(scene: Scene) -> Command:
+    """The stack has 256 KiB, and a module has brackets nested as deep as Python allows."""
+    scene.file("train.py", "x = " + "(" * 90 + "1" + ")" * 90 + "\n" + HALF_LOOP)
+    return Command(("lint", "."), script='ulimit -s 256; exec "$@"')

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from tests.faults.model import Command, row
+from tests.faults.model import Command, row, rows
 from tests.faults.scene import HALF_LOOP, mounted
 
 if TYPE_CHECKING:
@@ -108,3 +108,26 @@ def report_under_a_umask_without_rights(scene: Scene) -> Command:
     """The umask takes all rights: the report has none, and the exit code tells the verdict."""
     scene.file("train.py", HALF_LOOP)
     return Command((*_LINT, "--output", "report.txt"), script='umask 777; exec "$@"')
+
+
+@rows(
+    "U",
+    {
+        "a_line_break": "a\nb.py",
+        "a_quote": 'a"b.py',
+        "an_escape": "a\x1bb.py",
+        "a_leading_dash": "-a.py",
+        "255_bytes": "é" * 126 + ".py",
+    },
+    0,
+    1,
+    says_not="\x1b",
+)
+def patch_of_a_file_with(scene: Scene, name: str) -> Command:
+    """`git apply` takes the patch of a file with an odd name, or the file is refused."""
+    scene.file(name, HALF_LOOP)
+    script = (
+        '"$@" > ../signs/patch; code=$?; if [ $code = 0 ]; then cp -r . ../signs/copy && cd ../signs/copy'
+        " && git init -q . && git apply --check ../patch || code=97; fi; exit $code"
+    )
+    return Command(("lint", "--diff", "--fix", "--precision", "bf16", "."), script=script)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import gzip
 import shutil
+import sys
 from typing import TYPE_CHECKING
 
-from tests.faults.model import Command, Expected, Row
+from tests.faults.model import Command, Expected, Row, row
 from tests.faults.scene import HALF_LOOP, ROOT
 
 if TYPE_CHECKING:
@@ -72,6 +73,13 @@ ROWS = (
         "api.json.gz",
     ),
     _row(
+        "names_that_expand_to_gigabytes",
+        ("needs", "train.py"),
+        lambda folder: _expanding(folder / "api.json.gz"),
+        "The names of libraries expand to four gigabytes.",
+        "api.json.gz",
+    ),
+    _row(
         "names_that_are_a_list",
         ("needs", "train.py"),
         lambda folder: _write(folder / "api.json.gz", gzip.compress(b"[1]")),
@@ -90,3 +98,18 @@ ROWS = (
 
 def _write(path: Path, data: bytes) -> None:
     path.write_bytes(data)
+
+
+def _expanding(path: Path) -> None:
+    """Write four gigabytes of spaces, compressed."""
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        for _ in range(1_000):
+            file.write(b" " * 4_000_000)
+
+
+@row("V", 2, 3, says=("pathspec", "reinstall"))
+def missing_dependency(scene: Scene) -> Command:
+    """A library that the doctor depends on is not installed."""
+    scene.file("train.py", HALF_LOOP)
+    source = "import sys; sys.modules['pathspec'] = None; from vc2doctor.__main__ import main; main()"
+    return Command(("lint", "train.py"), python=(sys.executable, "-c", source))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import shutil
 import signal
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -111,3 +113,34 @@ def target_that_stops_itself(scene: Scene) -> Command:
     """Torch stops its own process (SIGSTOP): the time limit counts."""
     source = "import os, signal; os.kill(os.getpid(), signal.SIGSTOP)"
     return Command(("check", "--timeout", "5", "--python", scene.target(torch=source)))
+
+
+def _no_line_is_lost(scene: Scene, _: Ran) -> str:
+    lines = scene.path("train.py").read_text(encoding="utf-8").splitlines()
+    numbers = [int(line.removeprefix("# mine ")) for line in lines if line.startswith("# mine ")]
+    return "" if numbers == list(range(len(numbers))) else f"lines of the user are lost: {len(numbers)} are left"
+
+
+@row("W", 0, 1, 2, changes=("tree/train.py",), verify=_no_line_is_lost)
+def file_that_is_edited_during_a_fix(scene: Scene) -> Command:
+    """Lines are added to the file all the time during `lint --fix`: it is refused, or no line is lost."""
+    path = scene.file("train.py", HALF_LOOP)
+
+    def meanwhile(running: Running) -> None:
+        number = 0
+        while running.process.poll() is None:
+            with path.open("a", encoding="utf-8") as file:
+                file.write(f"# mine {number}\n")
+            number += 1
+            time.sleep(0.05)
+
+    return Command(_FIX, meanwhile=meanwhile)
+
+
+@row("W", 0, 1, 3)
+def signals_that_are_blocked(scene: Scene) -> Command:
+    """All signals are blocked by the program that starts the doctor, and torch hangs: the time limit counts."""
+    source = "import os, signal, sys; signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 65)); os.execvp(sys.argv[1], sys.argv[1:])"
+    script = f'exec {sys.executable} -c {shlex.quote(source)} "$@"'
+    python = scene.target(torch="import time; time.sleep(300)")
+    return Command(("check", "--timeout", "5", "--python", python), script=script)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from typing import TYPE_CHECKING
 
 from tests.faults.model import Command, row, rows
-from tests.faults.scene import HALF_LOOP
+from tests.faults.scene import HALF_LOOP, needs_root
 
 if TYPE_CHECKING:
     from tests.faults.model import Ran
@@ -110,3 +111,61 @@ def no_git(scene: Scene) -> Command:
     _committed(scene)
     scene.file("train.py", HALF_LOOP + _CHANGE)
     return Command(_FIX, script='PATH=/nowhere; exec "$@"')
+
+
+@row("Y", 1, 2, says="train.py")
+def change_below_the_resolution_of_a_repository(scene: Scene) -> Command:
+    """The repository is told to ignore the state of files (`core.ignoreStat`), and the file has a change."""
+    _committed(scene)
+    _git(scene, "config", "core.ignoreStat", "true")
+    scene.path("train.py").unlink()
+    _git(scene, "checkout", "train.py")
+    scene.file("train.py", HALF_LOOP + _CHANGE)
+    return Command(_FIX)
+
+
+@row("Y", 1, 2)
+def repository_of_another_user(scene: Scene) -> Command:
+    """The repository of the changed file belongs to another user, so git refuses it (`safe.directory`)."""
+    needs_root()
+    _committed(scene)
+    scene.file("train.py", HALF_LOOP + _CHANGE)
+    for path in (scene.tree, *scene.tree.rglob("*")):
+        os.chown(path, 12345, 12345)
+    return Command(_FIX)
+
+
+@row("Y", 1, 2)
+def variables_that_name_another_repository(scene: Scene) -> Command:
+    """`GIT_DIR` and `GIT_WORK_TREE` name a clean repository, and the file is in none."""
+    _committed(scene)
+    other = scene.root / "other"
+    scene.path(".git").rename(other)
+    variables = {"GIT_DIR": str(other), "GIT_WORK_TREE": str(scene.home)}
+    return Command(_FIX, variables=variables)
+
+
+@row("Y", 1, 2)
+def conflict_of_a_merge(scene: Scene) -> Command:
+    """The file is in the conflict of a merge."""
+    _committed(scene)
+    identity = ("-c", "user.name=test", "-c", "user.email=test@localhost")
+    _git(scene, "checkout", "-q", "-b", "other")
+    for branch, line in (("other", "x = 1\n"), ("-", "x = 2\n")):
+        if branch == "-":
+            _git(scene, "checkout", "-q", "-")
+        scene.file("train.py", HALF_LOOP + line)
+        _git(scene, *identity, "commit", "-q", "-a", "-m", branch)
+    subprocess.run(["git", *identity, "merge", "other"], cwd=scene.tree, check=False, capture_output=True)  # noqa: S607
+    scene.file("train.py", HALF_LOOP + "x = 3\n")
+    return Command(_FIX)
+
+
+@row("Y", 0, 1, 2, changes=("tree/train.py", "tree/.git*"), verify=_nothing_ran)
+def filter_process_of_the_repository(scene: Scene) -> Command:
+    """The repository names a filter that stays in memory, and the file was touched."""
+    _committed(scene)
+    scene.file(".gitattributes", "*.py filter=x\n")
+    _git(scene, "config", "filter.x.process", _program(scene))
+    scene.file("train.py", HALF_LOOP)
+    return Command(_FIX)
