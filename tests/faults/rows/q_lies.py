@@ -18,7 +18,8 @@ def _imported(name: str) -> dict[str, object]:
     return {"event": "import", "package": name, "version": "9", "file": None, "seconds": 1}
 
 
-_RECORDED = [*map(_imported, ("torch", "transformers", "peft")), {"event": "end"}]
+_END: dict[str, object] = {"event": "end"}
+_RECORDED = [*map(_imported, ("torch", "transformers", "peft")), _END]
 _FIND = "import os, sys\nfd = int(sys.argv[sys.argv.index('--events') + 1])\n"
 
 

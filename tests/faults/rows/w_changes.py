@@ -140,7 +140,8 @@ def file_that_is_edited_during_a_fix(scene: Scene) -> Command:
 @row("W", 0, 1, 3)
 def signals_that_are_blocked(scene: Scene) -> Command:
     """All signals are blocked by the program that starts the doctor, and torch hangs: the time limit counts."""
-    source = "import os, signal, sys; signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 65)); os.execvp(sys.argv[1], sys.argv[1:])"
+    block = "signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 65))"
+    source = f"import os, signal, sys; {block}; os.execvp(sys.argv[1], sys.argv[1:])"
     script = f'exec {sys.executable} -c {shlex.quote(source)} "$@"'
     python = scene.target(torch="import time; time.sleep(300)")
     return Command(("check", "--timeout", "5", "--python", python), script=script)
