@@ -19,7 +19,7 @@ from vc2doctor.linter.coverage import coverage_of
 from vc2doctor.linter.diagnose import diagnose
 from vc2doctor.linter.model import CodeFinding, Coverage, Diagnosis, FixResult, LintPlan, LintReport, totals
 from vc2doctor.linter.read.project import ProjectFiles, read_project
-from vc2doctor.linter.read.syntax import deepest_modules
+from vc2doctor.linter.read.syntax import MAX_DEPTH, depth_of
 from vc2doctor.linter.settings import AppliedSettings, LintSettings
 from vc2doctor.linter.suppress import selected_rules, without_suppressed
 
@@ -64,6 +64,8 @@ def apply_rules(task: LintTask, overlay: Mapping[str, str] | None = None) -> Lin
     Raises:
         LintError: a path or a rule id does not exist.
     """
+    # A wrong id is reported before anything is read.
+    chosen = selected_rules(task.settings, rules.ids())
     too_deep: frozenset[str] = frozenset()
     while True:
         project = read_project(
@@ -75,16 +77,19 @@ def apply_rules(task: LintTask, overlay: Mapping[str, str] | None = None) -> Lin
             too_deep=too_deep,
         )
         try:
-            return _apply(task, project)
+            return _apply(task, project, chosen)
         except (RecursionError, MemoryError):
-            deepest = deepest_modules(project.modules)
+            deepest = _too_deep(project)
             if not deepest:
                 raise
             too_deep |= deepest
 
 
-def _apply(task: LintTask, project: ProjectFiles) -> LintResult:
-    chosen = selected_rules(task.settings, rules.ids())
+def _too_deep(project: ProjectFiles) -> frozenset[str]:
+    return frozenset(name for name, module in project.modules.items() if depth_of(module.source.tree) > MAX_DEPTH)
+
+
+def _apply(task: LintTask, project: ProjectFiles, chosen: frozenset[str]) -> LintResult:
     code = CodeFacts(project)
     facts = Facts(code)
     found = rules.run(facts, chosen)

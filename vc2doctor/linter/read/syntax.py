@@ -1,11 +1,7 @@
 """Walks syntax trees. Most of the time of a run goes into this, so it does less than ``ast.walk``."""
 
 import ast
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from vc2doctor.linter.read.module import Module
+from collections.abc import Iterator
 
 _NO_CHILDREN = (ast.Constant, ast.expr_context, ast.boolop, ast.operator, ast.unaryop, ast.cmpop, ast.type_ignore)
 _PLAIN_FIELDS = {
@@ -55,11 +51,6 @@ def walk(node: ast.AST) -> Iterator[ast.AST]:
 MAX_DEPTH = 150
 """Levels of a tree that every rule can walk by recursion: ``ast.unparse`` takes about 4 of Python's 1,000 frames each.
 The deepest module of transformers has 40."""
-
-
-def deepest_modules(modules: Mapping[str, "Module"]) -> frozenset[str]:
-    """Return the names of the modules whose trees are deeper than ``MAX_DEPTH``."""
-    return frozenset(name for name, module in modules.items() if depth_of(module.source.tree) > MAX_DEPTH)
 
 
 def depth_of(tree: ast.AST) -> int:
