@@ -227,3 +227,22 @@ def test_text_with_a_null_byte_is_a_target_error() -> None:
 def test_time_limit_of_any_size_is_accepted() -> None:
     child_run, _ = run("pass", timeout=1e300)
     assert child_run.ending == "exit"
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="finds the pipe below /proc")  # noqa: PTH112
+def test_nonsense_in_the_pipe_of_the_supervisor_changes_nothing() -> None:
+    source = """
+parent = "/proc/%d/fd" % os.getppid()
+for name in os.listdir(parent):
+    try:
+        link = os.path.join(parent, name)
+        # Data in the pipe that ends the worker would end it.
+        if os.readlink(link).startswith("pipe:") and os.lstat(link).st_mode & 0o200:
+            pipe = os.open(os.path.join(parent, name), os.O_WRONLY | os.O_NONBLOCK)
+            os.write(pipe, b"\\n\\xff\\nstarted\\nstarted 0\\nended\\nended exit\\nfailed x\\n")
+    except OSError:
+        pass
+sys.exit(6)
+"""
+    child_run, _ = run(source)
+    assert (child_run.ending, child_run.code) == ("exit", 6)

@@ -105,6 +105,10 @@ def run(
         _end_group(listener.status)
         if ending != "interrupted":
             _check_start(listener, arguments[0])
+    return _run_of(ending, seconds, listener, out_of_memory=out_of_memory_kills() > kills_before)
+
+
+def _run_of(ending: Ending, seconds: float, listener: Listener, *, out_of_memory: bool) -> ChildRun:
     code = listener.status.code
     return ChildRun(
         ending=ending,
@@ -114,7 +118,7 @@ def run(
         output=listener.output,
         errors=listener.errors,
         malformed_events=listener.malformed_events,
-        out_of_memory=out_of_memory_kills() > kills_before,
+        out_of_memory=out_of_memory,
     )
 
 
@@ -245,7 +249,8 @@ def _end_group(status: Status) -> None:
 
     The kernel has done that already where it has ``prctl``.
     """
-    if status.pid is not None and status.reason is None:
+    # 0 and 1 are no child: the doctor's own group, and that of the system's first process.
+    if status.pid is not None and status.pid > 1 and status.reason is None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(status.pid, signal.SIGKILL)
 

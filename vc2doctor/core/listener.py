@@ -59,14 +59,19 @@ class Status:
         """Read a part of the supervisor's lines."""
         *lines, self._text = (self._text + data)[:MAX_STATUS_BYTES].split(b"\n")
         for line in lines:
-            kind, *words = line.decode("ascii", "replace").split()
-            if kind == "failed":
-                self.failed = int(words[0])
-            elif kind == "started":
-                self.pid = int(words[0])
-            elif kind == "ended":
-                self.reason = words[0]
-                self.code = None if words[1] == "-" else int(words[1])
+            # A hostile worker can find the supervisor's pipe below /proc and write anything to it.
+            with contextlib.suppress(ValueError, IndexError):
+                self._take_line(line.decode("ascii").split())
+
+    def _take_line(self, words: list[str]) -> None:
+        if words[0] == "failed":
+            self.failed = int(words[1])
+        elif words[0] == "started" and self.pid is None:
+            # Only the first line is surely the supervisor's: the worker did not run before it.
+            self.pid = int(words[1])
+        elif words[0] == "ended":
+            self.code = None if words[2] == "-" else int(words[2])
+            self.reason = words[1]
 
     @property
     def ending(self) -> Ending:
