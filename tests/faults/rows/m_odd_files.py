@@ -91,6 +91,7 @@ def notebook_with(scene: Scene, text: str) -> Command:
         "types_that_are_wrong": '{"fp16": [], "bf16": "yes", "optimizer": 7, "gradient_clipping": {}}',
         "nan": '{"fp16": {"enabled": NaN}}',
     },
+    0,
     1,
     says="train.py",
 )
