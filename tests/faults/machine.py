@@ -89,7 +89,7 @@ def _run(
     with out.open("wb") as out_file, err.open("wb") as err_file, _default_signals():
         words = command.python or (sys.executable, "-m", "vc2doctor")
         process = subprocess.Popen(
-            ["bash", "-c", _LIMITS + command.script, "bash", *words, *command.words],  # noqa: S607 - found on PATH
+            [_bash(), "-c", _LIMITS + command.script, "bash", *words, *command.words],
             cwd=command.folder or scene.tree,
             env=_environment(command, scene, mark, variables),
             stdin=subprocess.DEVNULL if terminal is None else terminal.slave,
@@ -113,6 +113,19 @@ def _run(
     seconds, cpu_seconds = time.monotonic() - start_time, _children_cpu() - cpu_before
     printed = (_start(out), _start(err)) if terminal is None else (_text(terminal.finish()), "")
     return model.Ran(code, *printed, seconds, cpu_seconds), process.pid
+
+
+def _bash() -> str:
+    """Return the full path of bash, because a row may change ``PATH``.
+
+    Raises:
+        NotPossibleError: it is not installed.
+    """
+    path = shutil.which("bash")
+    if path is None:
+        message = "bash is not installed"
+        raise model.NotPossibleError(message)
+    return path
 
 
 def _environment(command: Command, scene: Scene, mark: str, variables: Mapping[str, str]) -> dict[str, str]:
@@ -194,8 +207,9 @@ def _folder() -> Iterator[Path]:
         for parent, folders, _ in os.walk(root):
             for name in folders:
                 path = Path(parent, name)
-                if not path.is_symlink():
-                    path.chmod(stat.S_IRWXU)
+                with suppress(OSError):
+                    if not path.is_symlink():
+                        path.chmod(stat.S_IRWXU)
         shutil.rmtree(root, ignore_errors=True)
 
 

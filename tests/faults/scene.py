@@ -194,7 +194,11 @@ class Scene:
 
 
 def _describe(path: str) -> str:
-    status = os.lstat(path)
+    try:
+        status = os.lstat(path)
+    except OSError as error:
+        # A path of more than 4,096 bytes.
+        return error.strerror or ""
     text = f"{stat.filemode(status.st_mode)} {status.st_uid}:{status.st_gid}"
     if stat.S_ISLNK(status.st_mode):
         return f"{text} -> {os.readlink(path)}"  # noqa: PTH115 - names may not be text

@@ -64,8 +64,8 @@ def torch_that_agrees_to_everything(scene: Scene) -> Command:
 
 @row("Q", 1, 3, says="VC016", says_not=_FIT)
 def version_that_is_another_in_the_module(scene: Scene) -> Command:
-    """The module of peft has another version than its metadata: nothing that is known of the metadata counts."""
-    return Command(("check", "--python", scene.target(peft='__version__ = "0.1.0"')))
+    """The module of torch has another version than its metadata: nothing that is known of the metadata counts."""
+    return Command(("check", "--verbose", "--python", scene.target(torch='__version__ = "0.1.0"')))
 
 
 @row("Q", 0, 1, 3, says="pyproject.toml")

@@ -56,7 +56,7 @@ ROWS = (
         _EXPLAIN,
         lambda folder: _write(folder / "releases.json", b"null"),
         "The releases are `null`.",
-        "releases.json",
+        "have changed since",
     ),
     _row(
         "architectures_of_numbers",
