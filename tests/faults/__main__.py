@@ -65,7 +65,9 @@ def _is_shown(number: int) -> bool:
     except NotPossibleError as error:
         print(f"skipped {name}: {error}", flush=True)
         return True
-    print(f"{'shown   ' if faults else 'NO EFFECT'} {name}", flush=True)
+    print(f"{'shown    ' if faults else 'NO EFFECT'} {name}", flush=True)
+    for fault in faults:
+        print(f"    {fault.splitlines()[0]}".encode("ascii", "backslashreplace").decode(), flush=True)
     return bool(faults)
 
 

@@ -62,9 +62,15 @@ def run(row: Row, variables: Mapping[str, str] | None = None, max_seconds: float
             *judge(row.expected, ran),
             *_changes(before, scene.digest(), row.expected),
         ]
-        if row.expected.verify is not None:
-            faults.append(row.expected.verify(scene, ran))
+        faults.append(_verify(row.expected, scene, ran))
         return Result(ran, tuple(fault for fault in faults if fault))
+
+
+def _verify(expected: Expected, scene: Scene, ran: Ran) -> str:
+    try:
+        return expected.verify(scene, ran) if expected.verify is not None else ""
+    except OSError as error:
+        return f"a file that the run should have left cannot be read: {error}"
 
 
 def judge(expected: Expected, ran: Ran) -> Iterator[str]:

@@ -69,11 +69,11 @@ GUARDS = (
     Guard("vc2doctor.core.reading", "open_regular", "lambda path: open(path, 'rb')", "G named_pipe"),
     Guard("vc2doctor.core.streams", "prepare", _NOTHING, "I reader_of_nothing_schema", in_suite=True),
     Guard("vc2doctor.core.streams", "_open_missing_descriptors", _NOTHING, "J report_file_without_streams"),
-    Guard("vc2doctor.core.printing", "printable", _FIRST, "L argument_identifier", in_suite=True),
+    Guard("vc2doctor.core.printing", "printable", _FIRST, "L argument_path", in_suite=True),
+    Guard("vc2doctor.core.printing", "without_surrogates", _FIRST, "K linted_file_in_json"),
     Guard("vc2doctor.core.shell", "quote", _FIRST, "L command_for_a_target_with_a_substitution"),
     Guard("vc2doctor.core.parsing", "_CONSTRUCTION_ERRORS", "()", "M yaml_with_a_timestamp_that_is_none"),
     Guard("vc2doctor.cli.options", "_is_finite", "lambda context, parameter, value: value", "N time_limit_nan"),
-    Guard("vc2doctor.core.versions", "MAX_VERSION_LENGTH", "10 ** 9", "N package_with_many_digits"),
     Guard(
         "vc2doctor.checks.vc024_not_described",
         "check",
@@ -85,6 +85,12 @@ GUARDS = (
         "check",
         "lambda examination: iter(())",
         "Q version_that_is_another_in_the_module",
+    ),
+    Guard(
+        "vc2doctor.core.listener",
+        "Listener._take_line",
+        "lambda self, line: self._on_event({k: v for k, v in module.json.loads(line).items() if k != 'secret'})",
+        "Q events_of_a_complete_good_run",
     ),
     Guard("vc2doctor.cli.main", "_exit_code", "lambda: module.cli()", "N deleted_working_directory"),
 )

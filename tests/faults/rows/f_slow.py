@@ -10,10 +10,10 @@ from tests.faults.scene import HALF_LOOP, small_matrix
 if TYPE_CHECKING:
     from tests.faults.scene import Scene
 
-_FANOUT = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
-    f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12)
+_FANOUT = "a0: &a0 {fp16: true}\n" + "".join(
+    f"a{n}: &a{n} {{{', '.join(f'k{m}: *a{n - 1}' for m in range(9))}}}\n" for n in range(1, 11)
 )
-"""Nine aliases of nine aliases, eleven times: 9 ** 12 nodes."""
+"""Nine aliases of nine aliases, ten times: 9 ** 10 nodes."""
 
 
 @rows(
@@ -30,7 +30,9 @@ _FANOUT = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
 )
 def yaml_configuration(scene: Scene, text: str) -> Command:
     """A training configuration in YAML."""
-    scene.file("deepspeed.yaml", text)
+    # A file without a word for a precision would not be parsed.
+    scene.file("config.yaml", f"# fp16\n{text}")
+    scene.file("accelerate.yaml", f"compute_environment: LOCAL_MACHINE\nmixed_precision: fp16\n{text}")
     scene.file("train.py", HALF_LOOP)
     return Command(("lint", "."))
 

@@ -57,7 +57,7 @@ def module_with(scene: Scene, text: str) -> Command:
 )
 def yaml_with(scene: Scene, text: str) -> Command:
     """A YAML file beside a module with a fault; nothing that it names is constructed."""
-    scene.file("config.yaml", text)
+    scene.file("config.yaml", f"# fp16\n{text}")
     scene.file("accelerate.yaml", f"compute_environment: LOCAL_MACHINE\n{text}")
     scene.file("train.py", HALF_LOOP)
     return Command(_LINT)

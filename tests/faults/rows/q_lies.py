@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.faults.model import Command, row, rows
@@ -83,3 +84,20 @@ def module_of_torch_in_a_variable(scene: Scene) -> Command:
     python = scene.target()
     script = 'export PYTHONPATH="$PYTHONPATH:$PWD/other"; exec "$@"'
     return Command(("check", "--python", python), script=script)
+
+
+def _good_run() -> list[dict[str, object]]:
+    """Return the events of a check of the real stack: everything was finite and trained."""
+    path = Path(__file__).parents[1] / "fakes" / "recorded.jsonl"
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+@row("Q", 1, 3, says_not=_FIT)
+def events_of_a_complete_good_run(scene: Scene) -> Command:
+    """A fake torch writes all events that a check of the real torch made, and ends."""
+    scene.empty_target()
+    for event in _good_run():
+        if event["event"] == "import":
+            name, version = str(event["package"]), str(event["version"])
+            scene.distribution(name, version, _writing(_good_run(), secret="0" * 32))
+    return Command(("check", "--door", "loop", "--python", scene.python))

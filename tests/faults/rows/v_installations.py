@@ -111,5 +111,6 @@ def _expanding(path: Path) -> None:
 def missing_dependency(scene: Scene) -> Command:
     """A library that the doctor depends on is not installed."""
     scene.file("train.py", HALF_LOOP)
+    scene.file(".gitignore", "x\n")
     source = "import sys; sys.modules['pathspec'] = None; from vc2doctor.__main__ import main; main()"
-    return Command(("lint", "train.py"), python=(sys.executable, "-c", source))
+    return Command(("lint", "."), python=(sys.executable, "-c", source))

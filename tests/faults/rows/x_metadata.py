@@ -96,9 +96,11 @@ def program_of_another_machine(scene: Scene) -> Command:
 
 @row("X", 2, says="venv")
 def venv_whose_python_is_a_circle(scene: Scene) -> Command:
-    """The Python of the venv is a link to itself."""
+    """The two names of the Python of the venv are links to each other."""
     scene.target()
     python = scene.venv / "bin" / "python"
     python.unlink()
-    python.symlink_to("python")
+    python.symlink_to("python3")
+    (scene.venv / "bin" / "python3").unlink()
+    (scene.venv / "bin" / "python3").symlink_to("python")
     return Command((*_CHECK, str(scene.venv)))

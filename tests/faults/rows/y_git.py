@@ -34,7 +34,7 @@ def _program(scene: Scene, name: str = "program.sh") -> str:
     return scene.script(name, f"#!/bin/sh\ntouch {scene.signs}/program\ncat\n")
 
 
-@row("Y", 1, 2, says="uncommitted", in_suite=True)
+@row("Y", 1, 2, says="not committed", in_suite=True)
 def uncommitted_change(scene: Scene) -> Command:
     """The file has a change that is not committed."""
     _committed(scene)
