@@ -70,7 +70,7 @@ GUARDS = (
     Guard("vc2doctor.core.streams", "prepare", _NOTHING, "I reader_of_nothing_schema", in_suite=True),
     Guard("vc2doctor.core.streams", "_open_missing_descriptors", _NOTHING, "J report_file_without_streams"),
     Guard("vc2doctor.core.printing", "printable", _FIRST, "L argument_path", in_suite=True),
-    Guard("vc2doctor.core.printing", "without_surrogates", _FIRST, "K linted_file_in_json"),
+    Guard("vc2doctor.core.printing", "without_surrogates", _FIRST, "K target_json"),
     Guard("vc2doctor.core.shell", "quote", _FIRST, "L command_for_a_target_with_a_substitution"),
     Guard("vc2doctor.core.parsing", "_CONSTRUCTION_ERRORS", "()", "M yaml_with_a_timestamp_that_is_none"),
     Guard("vc2doctor.cli.options", "_is_finite", "lambda context, parameter, value: value", "N time_limit_nan"),

@@ -70,7 +70,7 @@ def entry_of_found_settings_is_not_imported(scene: Scene) -> Command:
     return Command(("probe", "--timeout", "60", "--python", scene.target()))
 
 
-@row("A", 0, 1, 3, says="pyproject.toml", in_suite=True)
+@row("A", 0, 1, 3, says="pyproject.toml")
 def gate_weakened_by_settings_of_a_parent_is_named(scene: Scene) -> Command:
     """Settings in a parent folder ignore the rule that the code breaks: the report counts what they silence."""
     scene.file("pyproject.toml", '[tool.vc2doctor.lint]\nignore = ["VC101", "VC102", "VC103", "VC104", "VC105"]\n')
@@ -101,7 +101,7 @@ def modules_of_the_working_directory_are_not_imported(scene: Scene) -> Command:
     return Command((*_CHECK, scene.target()), python=installed(scene))
 
 
-@row("A", 0, 1, 3, verify=_nothing_ran, in_suite=True)
+@row("A", 0, 1, 3, verify=_nothing_ran)
 def hooks_of_a_git_repository_are_not_run(scene: Scene) -> Command:
     """The configuration of the repository names programs: a file-system monitor, an editor, hooks."""
     scene.file("train.py", HALF_LOOP)

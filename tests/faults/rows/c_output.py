@@ -38,7 +38,7 @@ def output_to_a_full_device(scene: Scene) -> Command:
     return _lint(scene, "n")
 
 
-@row("C", 2, says=("n: cannot be written", "pipe"), in_suite=True)
+@row("C", 2, says=("n: cannot be written", "pipe"))
 def output_to_a_pipe_without_a_reader(scene: Scene) -> Command:
     """The output file is a pipe that no program reads."""
     scene.fifo("n")
@@ -70,7 +70,7 @@ def _link_stays(scene: Scene, _: Ran) -> str:
     return "" if scene.path("n").is_symlink() and written else "the link was replaced, or its target not written"
 
 
-@row("C", 0, changes=("tree/real.txt",), verify=_link_stays, in_suite=True)
+@row("C", 0, changes=("tree/real.txt",), verify=_link_stays)
 def output_to_a_link(scene: Scene) -> Command:
     """The output file is a link to a file."""
     scene.file("real.txt", "old")

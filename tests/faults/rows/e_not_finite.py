@@ -29,7 +29,6 @@ for name in ("torch", "transformers", "peft"):
     1,
     3,
     says_not=_GOOD,
-    suite=("nan",),
 )
 def largest_value_that_is(scene: Scene, value: str) -> Command:
     """The target reports a largest value that is no size."""

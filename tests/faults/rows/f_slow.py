@@ -47,7 +47,6 @@ def yaml_configuration(scene: Scene, text: str) -> Command:
     },
     1,
     says="train.py",
-    suite=("twenty_five_stars", "bad_range"),
 )
 def gitignore(scene: Scene, text: str) -> Command:
     """A `.gitignore` whose patterns are slow to match, or none."""
@@ -103,7 +102,6 @@ def symptom_that_takes_exponential_time(scene: Scene) -> Command:
     },
     1,
     says="train.py",
-    suite=("sums", "assignments_that_double"),
 )
 def source_code(scene: Scene, text: str) -> Command:
     """A Python file that is deep, wide or circular, beside one with a fault."""

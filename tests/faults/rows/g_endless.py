@@ -29,7 +29,6 @@ _SIDE_FILES = {
     {name: _SIDE_FILES[name] for name in ("requirements", "gitignore", "module", "pyproject")},
     1,
     says="train.py",
-    suite=("requirements",),
 )
 def link_to_zeros(scene: Scene, name: str) -> Command:
     """A file beside the code is a link to `/dev/zero`."""
@@ -38,7 +37,7 @@ def link_to_zeros(scene: Scene, name: str) -> Command:
     return Command(_LINT)
 
 
-@rows("G", _SIDE_FILES, 1, says="train.py", suite=("gitignore", "module"))
+@rows("G", _SIDE_FILES, 1, says="train.py", suite=("gitignore",))
 def pipe(scene: Scene, name: str) -> Command:
     """A file beside the code is a pipe that no program writes to."""
     scene.fifo(name)

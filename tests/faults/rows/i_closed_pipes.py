@@ -15,7 +15,7 @@ _NO_READER = 'set -o pipefail; "$@" | true'
 _QUIET = ("Broken pipe", "BrokenPipe", "Exception ignored", "cannot be written")
 
 
-@rows("I", {"of_text": "text", "of_json": "json"}, 1, says_not=_QUIET, suite=("of_json",))
+@rows("I", {"of_text": "text", "of_json": "json"}, 1, says_not=_QUIET)
 def reader_of_nothing_lint(scene: Scene, form: str) -> Command:
     """`lint` with findings, piped to a program that reads nothing."""
     scene.file("train.py", HALF_LOOP)

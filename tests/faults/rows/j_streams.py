@@ -25,7 +25,7 @@ _STREAMS = {
     "J",
     {name: script for name, script in _STREAMS.items() if "for_reading" not in name},
     1,
-    suite=("without_any", "without_standard_error"),
+    suite=("without_any",),
 )
 def lint(scene: Scene, script: str) -> Command:
     """`lint` with findings runs with odd streams: the exit code tells the verdict."""

@@ -41,7 +41,7 @@ def _is_json(_: Scene, ran: Ran) -> str:
     return ""
 
 
-@rows("K", _FORMATS, 1, says="train.py", suite=("json",))
+@rows("K", _FORMATS, 1, says="train.py")
 def linted_folder(scene: Scene, form: str) -> Command:
     """The folder that is linted has a name that is no text."""
     (_folder(scene) / "train.py").write_text(HALF_LOOP, encoding="utf-8")

@@ -33,7 +33,7 @@ _TITLE = "\x1b]0;owned\x07"
     },
     2,
     says_not=_NEVER,
-    suite=("identifier", "path"),
+    suite=("path",),
 )
 def argument(_: Scene, words: str) -> Command:
     """An argument holds an escape sequence, and is repeated in an error message."""
@@ -56,7 +56,7 @@ def version_of_a_package(scene: Scene) -> Command:
     return Command(("check", "--no-probe", "--python", python))
 
 
-@row("L", 1, says_not=_NEVER, in_suite=True)
+@row("L", 1, says_not=_NEVER)
 def name_of_a_linted_file(scene: Scene) -> Command:
     """The name of a linted file holds an escape sequence and a line break."""
     scene.file(f"tr{_TITLE}\nain.py", HALF_LOOP)

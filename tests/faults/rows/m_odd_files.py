@@ -33,7 +33,7 @@ def _notebook(**changes: object) -> str:
     },
     1,
     says="train.py",
-    suite=("many_unary_operators", "null_bytes"),
+    suite=("null_bytes",),
 )
 def module_with(scene: Scene, text: str) -> Command:
     """A Python file beside one with a fault."""
@@ -53,7 +53,6 @@ def module_with(scene: Scene, text: str) -> Command:
     },
     1,
     says="train.py",
-    suite=("a_timestamp_that_is_none",),
 )
 def yaml_with(scene: Scene, text: str) -> Command:
     """A YAML file beside a module with a fault; nothing that it names is constructed."""
@@ -73,7 +72,6 @@ def yaml_with(scene: Scene, text: str) -> Command:
     },
     1,
     says="train.py",
-    suite=("a_source_of_numbers",),
 )
 def notebook_with(scene: Scene, text: str) -> Command:
     """A notebook beside a module with a fault."""

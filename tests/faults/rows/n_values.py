@@ -35,7 +35,6 @@ def time_limit(_: Scene, value: str) -> Command:
     },
     2,
     says_not=("set_int_max_str_digits",),
-    suite=("many_digits",),
 )
 def package_with(_: Scene, text: str) -> Command:
     """`matrix explain` gets a package with an odd version."""
@@ -54,7 +53,6 @@ def package_with(_: Scene, text: str) -> Command:
         "file_that_is_missing": "lint nosuch.py",
     },
     2,
-    suite=("rule_that_is_none",),
 )
 def option(_: Scene, words: str) -> Command:
     """An option with a value that cannot be used."""

@@ -24,7 +24,6 @@ _CHECK = ("check", "--timeout", "6", "--python")
     },
     3,
     says="VC024",
-    suite=("ends_quietly",),
 )
 def start_of_python(scene: Scene, source: str) -> Command:
     """The target has a `sitecustomize` that ends or keeps its Python."""

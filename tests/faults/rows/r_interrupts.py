@@ -114,7 +114,6 @@ _ODD_ERROR = "class Odd(ImportError):\n    def {}(self): {}\nraise Odd('x')\n"
     1,
     3,
     says_not=("Fit to train", "\x1b[2J"),
-    suite=("whose_text_raises",),
 )
 def exception(scene: Scene, source: str) -> Command:
     """The import of torch raises an odd exception."""

@@ -57,7 +57,6 @@ def completion_variables(_: Scene) -> Command:
     {name: name.replace("_", "-") for name in ("idna", "undefined", "punycode", "zlib", "unicode_escape")},
     1,
     says="train.py",
-    suite=("idna",),
 )
 def coding_cookie(scene: Scene, name: str) -> Command:
     """A Python file declares an encoding that is none of text."""

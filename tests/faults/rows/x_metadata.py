@@ -30,7 +30,6 @@ _HEAD = "Metadata-Version: 2.1\n"
     1,
     3,
     says_not=("\x1b", "[/nope]"),
-    suite=("an_escape_in_its_name",),
 )
 def package_with(scene: Scene, metadata: str) -> Command:
     """The target has a further package whose metadata is odd."""
