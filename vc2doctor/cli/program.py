@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 
-from vc2doctor.core import parsing, reading
+from vc2doctor.core import reading
 
 _NAME = "vc2doctor"
 _LAUNCHERS = ("uv", "uvx", "pipx")
@@ -60,6 +60,8 @@ def _launcher_words(parent: Sequence[str], arguments: Sequence[str]) -> tuple[st
 
 def _pipx_spec(prefix: Path) -> str:
     """Return what `pipx run` installed into the environment at ``prefix``: a folder, an address or a requirement."""
+    from vc2doctor.core import parsing  # noqa: PLC0415 - PyYAML and RE2 make `--help` slow
+
     try:
         return str(
             parsing.parse_json(reading.read_bytes(prefix / "pipx_metadata.json"))["main_package"]["package_or_url"]

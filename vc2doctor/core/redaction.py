@@ -1,10 +1,8 @@
 """Take out of a text what tells who the user is, and what must stay secret: a report can then be pasted in public."""
 
 import contextlib
-import getpass
 import os
 import re
-import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 
@@ -83,6 +81,8 @@ def _home_folders() -> set[str]:
 
 
 def _user_names(environment: Mapping[str, str]) -> set[str]:
+    import getpass  # noqa: PLC0415 - only --redact and text reports need it
+
     names = {environment.get(name, "") for name in _USER_VARIABLES}
     # The user id of a container has no entry in the password database.
     with contextlib.suppress(OSError, KeyError):
@@ -91,6 +91,8 @@ def _user_names(environment: Mapping[str, str]) -> set[str]:
 
 
 def _host_names() -> set[str]:
+    import socket  # noqa: PLC0415 - only --redact and text reports need it
+
     try:
         name = socket.gethostname()
     except OSError:
