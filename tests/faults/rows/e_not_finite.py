@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from typing import TYPE_CHECKING
 
 from tests.faults.model import Command, Expected, NotPossibleError, Row, rows
-from tests.faults.scene import EVENT_PIPE, ROOT, needs_stack
+from tests.faults.scene import EVENT_PIPE, needs_stack
 
 if TYPE_CHECKING:
     from tests.faults.scene import Scene
@@ -41,22 +40,25 @@ def largest_value_that_is(scene: Scene, value: str) -> Command:
 _SAVE = """
 import sys, torch
 from safetensors.torch import load_file, save_file
-from tests.target.in_target import save_checkpoint
-path = save_checkpoint(sys.argv[1]) + "/model.safetensors"
-tensors = load_file(path)
-name = next(name for name in tensors if sys.argv[2] in name)
-tensors[name].view(-1)[: int(sys.argv[4]) or None] = float(sys.argv[3])
-save_file(tensors, path, metadata={"format": "pt"})
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+words = Tokenizer(models.WordLevel({word: n for n, word in enumerate(["<unk>", "</s>", *"abcde"])}, unk_token="<unk>"))
+words.pre_tokenizer = pre_tokenizers.Whitespace()
+PreTrainedTokenizerFast(tokenizer_object=words, unk_token="<unk>", eos_token="</s>").save_pretrained("tiny")
+sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+LlamaForCausalLM(LlamaConfig(vocab_size=7, **sizes)).save_pretrained("tiny")
+tensors = load_file("tiny/model.safetensors")
+name = next(name for name in tensors if sys.argv[1] in name)
+tensors[name].view(-1)[: int(sys.argv[3]) or None] = float(sys.argv[2])
+save_file(tensors, "tiny/model.safetensors", metadata={"format": "pt"})
 """
 
 
 def _damaged(name: str, tensor: str, value: str, count: str) -> Row:
     def plan(scene: Scene) -> Command:
         python = needs_stack()
-        words = [python, "-c", _SAVE, str(scene.tree), tensor, value, count]
-        run = subprocess.run(
-            words, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": str(ROOT)}
-        )
+        words = [python, "-c", _SAVE, tensor, value, count]
+        run = subprocess.run(words, cwd=scene.tree, capture_output=True, text=True, check=False)
         if run.returncode:
             message = f"the checkpoint could not be saved: {run.stderr[-300:]}"
             raise NotPossibleError(message)
