@@ -74,7 +74,7 @@ class GitIgnore:
 
 
 def _git_directory(work_tree: Path) -> Path:
-    """Return the git directory of a work tree. In a linked worktree and in a submodule, ``.git`` is a file with its path.
+    """Return the git directory of a work tree. In linked worktrees and submodules, ``.git`` is a file with its path.
 
     https://git-scm.com/docs/gitrepository-layout
     """
