@@ -122,7 +122,7 @@ def _report(error: Exception) -> int:
     if isinstance(error, OSError):
         _print(_reason(error))
         return _USAGE
-    if isinstance(error, ModuleNotFoundError):
+    if isinstance(error, ImportError):
         _print(f"the doctor is not installed completely: {error}. Install vc2doctor again.")
         return _UNFINISHED
     place = traceback.extract_tb(error.__traceback__)[-1]
