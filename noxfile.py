@@ -148,6 +148,15 @@ def probe_truth(session: nox.Session) -> None:
     session.run(*faults, *(["--page", "docs/probe-truth.md"] if "--write" in session.posargs else []))
 
 
+@nox.session
+def faults(session: nox.Session) -> None:
+    """Do every fault of the table to a run, and then each without its guard: ``nox -s faults [-- A P pipe]``."""
+    session.install("-e", ".", *nox.project.dependency_groups(_PROJECT, "test"), env=uv_settings())
+    target = build(session, "target", TRUTH_CELLS[0].python, TRUTH_CELLS[0].requirements)
+    variables = {"VC2DOCTOR_FAULTS_PYTHON": str(target / "bin" / "python")}
+    session.run("python", "-m", "tests.faults", *session.posargs, env=variables)
+
+
 @nox.session(name="remedy-truth")
 def remedy_truth(session: nox.Session) -> None:
     """Break sets of versions, run the first remedy, and train: ``nox -s remedy-truth -- --sets 24 --seed S``."""

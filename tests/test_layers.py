@@ -32,6 +32,7 @@ LAYERS = (
 
 LINTER = (
     "fix",
+    "dependents",
     "run",
     "copies",
     "coverage",

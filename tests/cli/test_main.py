@@ -70,7 +70,8 @@ def test_machine_without_a_temporary_folder_is_one_message(venv: Venv, tmp_path:
     root = str(Path(__file__).parents[2])
     ran = run_doctor("check", "--python", venv.python, cwd=tmp_path, PYTHONPATH=f"{site}{os.pathsep}{root}")
     assert (ran.code, ran.out) == (2, "")
-    assert ran.err.splitlines()[-1] == "vc2doctor: No usable temporary directory found"
+    assert "no temporary folder can be made: No usable temporary directory found. Set TMPDIR" in ran.err
+    assert len(ran.err.splitlines()) == 1
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
@@ -99,3 +100,62 @@ def test_version_of_thousands_of_digits_is_a_damaged_installation(venv: Venv, tm
     ran = run_doctor("check", "--no-probe", "--python", venv.python, cwd=tmp_path)
     assert ran.code == 1
     assert ran.err == ""
+
+
+ROOT = str(Path(__file__).parents[2])
+
+
+def run_module(python: str | Path, *arguments: str, limits: str = ":") -> subprocess.CompletedProcess[str]:
+    """Run the doctor of this checkout with a Python, under the limits that a shell sets before."""
+    return subprocess.run(
+        ["/bin/sh", "-c", f'{limits}; exec "$@"', "sh", str(python), "-m", "vc2doctor", *arguments],
+        env={**os.environ, "PYTHONPATH": ROOT},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_missing_dependency_is_one_message(venv: Venv) -> None:
+    ran = run_module(venv.python, "lint", ".")
+    assert (ran.returncode, ran.stdout) == (3, "")
+    message = "the doctor is not installed completely: No module named 'click'. Install vc2doctor again."
+    assert ran.stderr == f"vc2doctor: {message}\n"
+
+
+def test_dependency_that_lacks_a_name_is_one_message(tmp_path: Path) -> None:
+    (tmp_path / "pathspec.py").write_text("")
+    (tmp_path / "train.py").write_text("import torch\n")
+    (tmp_path / ".gitignore").write_text("a\n")
+    ran = run_doctor("lint", ".", cwd=tmp_path, PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}")
+    assert (ran.code, ran.out) == (3, "")
+    assert "the doctor is not installed completely: cannot import name" in ran.err
+    assert "Traceback" not in ran.err
+
+
+def test_file_of_the_doctor_that_was_cut_short_is_one_message(tmp_path: Path) -> None:
+    copy = shutil.copytree(Path(ROOT) / "vc2doctor", tmp_path / "vc2doctor")
+    (copy / "cli" / "main.py").write_text('"""The command')
+    ran = run_doctor("lint", cwd=tmp_path, PYTHONPATH=str(tmp_path))
+    assert (ran.code, ran.out) == (3, "")
+    assert "the doctor is damaged: unterminated triple-quoted string literal" in ran.err
+    assert "Traceback" not in ran.err
+
+
+def test_small_stack_is_one_message_and_no_crash(tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text(f"import torch\nx = {'(' * 190}torch.float16{')' * 190}\n")
+    ran = run_module(sys.executable, "lint", str(tmp_path), limits="ulimit -s 128")
+    assert (ran.returncode, ran.stdout) == (3, "")
+    assert "the stack of this process is limited to 128 KiB" in ran.stderr
+    assert "ulimit -s 8192" in ran.stderr
+    assert run_module(sys.executable, "lint", str(tmp_path), limits="ulimit -s 1024").returncode == 0
+
+
+def test_python_that_is_too_old_is_one_message() -> None:
+    old = shutil.which("python3.8") or shutil.which("python3.9")
+    if old is None or subprocess.run([old, "-c", ""], capture_output=True, check=False).returncode:
+        pytest.skip("this machine has no Python 3.8 or 3.9")
+    ran = run_module(old, "lint")
+    assert (ran.returncode, ran.stdout) == (3, "")
+    assert "the doctor needs Python 3.10 or newer" in ran.stderr
+    assert "Traceback" not in ran.stderr

@@ -8,8 +8,9 @@ import pytest
 
 from tests.conftest import Venv
 from tests.facts import MISSING_SYMBOL, failed, failure, probe_run, recipe, step
+from vc2doctor.core.reading import ReadError
 from vc2doctor.curate import evidence
-from vc2doctor.curate.evidence import EvidenceError
+from vc2doctor.curate.evidence import EvidenceError, append_lines
 from vc2doctor.environment import interpreter
 from vc2doctor.matrix.evidence import EvidenceLine
 from vc2doctor.matrix.load import evidence_lines
@@ -86,3 +87,13 @@ def test_older_lines_measured_the_plain_loop_only(target: Venv) -> None:
     line = measured_line(target, probe_run())
     without = line.model_dump(mode="json", by_alias=True, exclude={"doors", "door_failures", "door_packages"})
     assert EvidenceLine.model_validate(without).doors is None
+
+
+def test_appending_keeps_a_device_and_a_link_and_reads_neither_without_end(tmp_path: Path) -> None:
+    with pytest.raises(ReadError, match="it is a device, not a regular file"):
+        append_lines(Path("/dev/full"), [])
+    target, link = tmp_path / "cells.jsonl", tmp_path / "link.jsonl"
+    target.write_text("")
+    link.symlink_to(target)
+    append_lines(link, [])
+    assert link.is_symlink()

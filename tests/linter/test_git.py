@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.linter.test_programs import committed, copied, git, switch, texts
+from tests.linter.test_programs import PROGRAMS, committed, copied, git, switch, texts
 from vc2doctor.core.writing import OutputError
 from vc2doctor.linter.fix.edited import EditedTexts, unified_diff
 from vc2doctor.linter.model import Edit, FixError
@@ -142,3 +144,141 @@ def test_patch_of_an_odd_name_applies(name: str, tmp_path: Path) -> None:
     patch.write_text(unified_diff(name, "x = 1\n", "x = 2\n"), encoding="utf-8")
     git(tmp_path, "apply", str(patch))
     assert (tmp_path / name).read_text(encoding="utf-8") == "x = 2\n"
+
+
+def undone(undo: str | None, *folders: Path) -> None:
+    """Run the command that the report prints, and check that every folder is as it was committed."""
+    subprocess.run(["/bin/sh", "-c", str(undo)], check=True, capture_output=True)
+    for folder in folders:
+        assert git(folder, "diff", "HEAD", "--", "train.py") == ""
+        before = PROGRAMS / "qlora_with_trainer" / "before" / "train.py"
+        assert (folder / "train.py").read_bytes() == before.read_bytes()
+
+
+def test_undo_works_in_a_repository_with_sha256_names(tmp_path: Path) -> None:
+    folder = copied("qlora_with_trainer", tmp_path)
+    git(folder, "init", "-q", "--object-format=sha256")
+    result, _ = switch(committed(folder))
+    assert result.written
+    undone(result.undo, folder)
+
+
+def test_undo_covers_every_repository_that_holds_a_changed_file(tmp_path: Path) -> None:
+    outer = copied("qlora_with_trainer", tmp_path)
+    inner = committed(Path(shutil.copytree(outer, outer / "inner")))
+    committed(outer)
+    result, _ = switch(outer)
+    assert result.written
+    assert len(result.files) == 2
+    undone(result.undo, outer, inner)
+
+
+def test_undo_says_that_some_files_are_in_no_repository(tmp_path: Path) -> None:
+    committed(copied("qlora_with_trainer", tmp_path))
+    shutil.copytree(PROGRAMS / "qlora_with_trainer" / "before", tmp_path / "other")
+    result, _ = switch(tmp_path)
+    assert result.written
+    assert str(result.undo).startswith("Some files are in no git repository")
+
+
+def test_undo_works_in_a_linked_worktree_and_for_a_skipped_file(tmp_path: Path) -> None:
+    folder = committed(copied("qlora_with_trainer", tmp_path))
+    git(folder, "worktree", "add", "-q", str(tmp_path / "linked"))
+    git(tmp_path / "linked", "update-index", "--skip-worktree", "train.py")
+    result, _ = switch(tmp_path / "linked")
+    assert result.written
+    undone(result.undo, tmp_path / "linked")
+
+
+def test_undo_of_a_name_that_is_a_pattern_restores_no_other_file(tmp_path: Path) -> None:
+    folder = copied("qlora_with_trainer", tmp_path)
+    (folder / "train.py").rename(folder / "*.py")
+    (folder / "other.py").write_text("x = 1\n", encoding="utf-8")
+    committed(folder)
+    (folder / "other.py").write_text("x = 1  # mine\n", encoding="utf-8")
+    result, _ = switch(folder)
+    assert result.written
+    subprocess.run(["/bin/sh", "-c", str(result.undo)], check=True)
+    assert "bf16=True" not in (folder / "*.py").read_text(encoding="utf-8")
+    assert "mine" in (folder / "other.py").read_text(encoding="utf-8")
+
+
+def test_a_staged_version_is_not_thrown_away(tmp_path: Path) -> None:
+    folder = committed(copied("qlora_with_trainer", tmp_path))
+    before = (folder / "train.py").read_bytes()
+    changed(folder)
+    git(folder, "add", "train.py")
+    (folder / "train.py").write_bytes(before)
+    result, _ = switch(folder)
+    assert any(NOT_COMMITTED in reason for reason in result.refused)
+
+
+@pytest.mark.parametrize("setting", [("core.bare", "true"), ("core.worktree", "/")])
+def test_a_repository_whose_files_are_elsewhere_is_refused(setting: tuple[str, str], tmp_path: Path) -> None:
+    folder = committed(copied("qlora_with_trainer", tmp_path))
+    git(folder, "config", *setting)
+    with pytest.raises(FixError, match="git cannot say which files have uncommitted changes"):
+        switch(folder)
+
+
+def test_a_git_folder_that_is_no_repository_is_refused_inside_of_one(tmp_path: Path) -> None:
+    folder = copied("qlora_with_trainer", tmp_path)
+    committed(tmp_path)
+    (folder / ".git").mkdir()
+    with pytest.raises(FixError, match=r"git takes .* for the root"):
+        switch(folder)
+
+
+@pytest.mark.parametrize("damage", ["missing", "damaged", "of other content"])
+def test_an_object_that_git_cannot_read_restores_nothing(damage: str, tmp_path: Path) -> None:
+    folder = committed(copied("qlora_with_trainer", tmp_path))
+    name = git(folder, "rev-parse", "HEAD:train.py").strip()
+    other = git(folder, "hash-object", "-w", __file__).strip()
+    path = folder / ".git" / "objects" / name[:2] / name[2:]
+    path.chmod(0o600)
+    path.unlink()
+    if damage == "damaged":
+        path.write_bytes(b"x")
+    elif damage == "of other content":
+        shutil.copy(folder / ".git" / "objects" / other[:2] / other[2:], path)
+        result, _ = switch(folder)
+        assert any(NOT_COMMITTED in reason for reason in result.refused)
+        return
+    with pytest.raises(FixError, match="git cannot say which files have uncommitted changes: fatal: "):
+        switch(folder)
+
+
+def test_a_partial_clone_asks_no_server(tmp_path: Path) -> None:
+    source, marker = committed(copied("qlora_with_trainer", tmp_path)), tmp_path / "it-ran"
+    git(source, "config", "uploadpack.allowFilter", "true")
+    git(tmp_path, "clone", "-q", "--filter=blob:none", source.as_uri(), "part")
+    clone = tmp_path / "part"
+    git(clone, "config", "remote.origin.url", f"ext::sh -c 'touch {marker}'")
+    result, _ = switch(clone)
+    assert result.written
+    undone(result.undo, clone)
+    for pack in (clone / ".git" / "objects" / "pack").iterdir():
+        pack.unlink()
+    with pytest.raises(FixError, match="git cannot say"):
+        switch(clone)
+    assert not marker.exists()
+
+
+def test_a_link_into_the_folder_of_git_is_not_followed(tmp_path: Path) -> None:
+    folder = copied("qlora_with_trainer", tmp_path)
+    git(folder, "init", "-q")
+    (folder / "train.py").rename(folder / ".git" / "train.py")
+    (folder / "train.py").symlink_to(".git/train.py")
+    result, _ = switch(folder, allow_dirty=True)
+    assert any("belong to git" in reason for reason in result.refused)
+
+
+def test_undo_of_a_link_names_the_repository_of_its_target(tmp_path: Path) -> None:
+    folder = committed(copied("qlora_with_trainer", tmp_path))
+    (tmp_path / "links").mkdir()
+    git(tmp_path / "links", "init", "-q")
+    link = tmp_path / "links" / "train.py"
+    link.symlink_to(folder / "train.py")
+    result, _ = switch(link)
+    assert result.written
+    undone(result.undo, folder)

@@ -137,3 +137,13 @@ def test_git_index_that_never_ends_is_left_out(tmp_path: Path) -> None:
     (tmp_path / ".git").mkdir()
     (tmp_path / ".git" / "index").symlink_to("/dev/zero")
     assert errors(lint(tmp_path)) == {"good.py"}
+
+
+@pytest.mark.parametrize("text", ['{"fp16": {"enabled": true},}', '{"fp16":' * 3000 + "1" + "}" * 3000, '{"fp16": '])
+def test_configuration_that_is_not_json_is_a_note(tmp_path: Path, text: str) -> None:
+    (tmp_path / "good.py").write_text(LOOP)
+    (tmp_path / "ds.json").write_text(text)
+    result = lint(tmp_path)
+    assert noted(result) == {"ds.json"}
+    assert errors(result) == {"good.py"}
+    assert "ds.json" in {each.path for each in result.coverage.not_understood}

@@ -14,7 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import Ran
+from tests.linter.test_programs import git
 from vc2doctor.linter.fix.transaction import fix
+from vc2doctor.linter.read.gitignore import GitIgnore
 from vc2doctor.linter.read.module import module_of
 from vc2doctor.linter.read.source import UnreadableError, decode, encoding_of, read_source
 from vc2doctor.linter.run import LintTask, apply_rules
@@ -186,3 +188,25 @@ def test_any_text_is_parsed_or_unreadable(text: str) -> None:
     except UnreadableError:
         return
     assert isinstance(module_of(source).source.tree, ast.Module)
+
+
+@pytest.mark.parametrize("state", ["sha256", "linked worktree", "submodule"])
+def test_tracked_file_is_never_ignored_in_any_state_of_a_repository(tmp_path: Path, state: str) -> None:
+    folder = tmp_path / "repository"
+    folder.mkdir()
+    git(folder, "init", "-q", *(["--object-format=sha256"] if state == "sha256" else []))
+    (folder / ".gitignore").write_text("train.py\n", encoding="utf-8")
+    (folder / "train.py").write_text("x = 1\n", encoding="utf-8")
+    git(folder, "add", "-f", ".gitignore", "train.py")
+    git(folder, "commit", "-qm", "a commit")
+    if state == "linked worktree":
+        git(folder, "worktree", "add", "-q", str(tmp_path / "linked"))
+        folder = tmp_path / "linked"
+    elif state == "submodule":
+        outer = tmp_path / "outer"
+        outer.mkdir()
+        git(outer, "init", "-q")
+        git(outer, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(folder), "inner")
+        folder = outer / "inner"
+    assert not GitIgnore(folder).ignores(f"{folder}/train.py")
+    assert GitIgnore(folder).ignores(f"{folder}/a/train.py")

@@ -145,3 +145,15 @@ def test_a_file_that_is_not_text_is_an_error(copy: Path) -> None:
     (copy / "known_issues" / "binary.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(MatrixError, match=r"binary\.toml: cannot be read"):
         load.load(copy)
+
+
+@pytest.mark.parametrize("content", ["null", "[]", "{}", "{", '{"schema_": 2', "\0"])
+@pytest.mark.parametrize("name", ["releases.json", "architectures.json", "verdicts.json"])
+def test_damaged_file_is_named(copy: Path, name: str, content: str) -> None:
+    (copy / name).write_text(content, encoding="utf-8")
+    if (name, content) == ("architectures.json", "{}"):
+        return
+    with pytest.raises(MatrixError, match=name) as caught:
+        load.load(copy)
+    assert "\n" not in str(caught.value)
+    assert "pydantic" not in str(caught.value)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tests import test_layers as layers
+from tests.faults import page as faults
 from vc2doctor import checks
 from vc2doctor.linter import rules
 from vc2doctor.probe import causes
@@ -94,6 +95,7 @@ BLOCKS: Mapping[str, Mapping[str, Callable[[], str]]] = {
     "docs/checks.md": {"checks": check_table},
     "docs/probe.md": {"doors": door_table, "causes": cause_table},
     "docs/architecture.md": {"layers": picture},
+    "docs/faults.md": {"faults": faults.table},
 }
 """Document → name of a block → what makes it. In the document a block stands between two comments."""
 

@@ -206,3 +206,34 @@ def test_progress_that_raises_ends_the_worker_at_once(venv: Venv) -> None:
     finally:
         del os.environ[MARK]
     expect_nothing_left(mark)
+
+
+@pytest.mark.parametrize(
+    ("body", "name"),
+    [("raise ValueError('x')", "ValueError"), ("return 3", "TypeError"), ("1 / 0", "ZeroDivisionError")],
+)
+def test_exception_without_a_usable_message_is_a_failed_import(venv: Venv, body: str, name: str) -> None:
+    venv.add_stack(torch=f"class E(ImportError):\n    def __str__(self): {body}\nraise E()")
+    result = run(venv)
+    assert (result.ending, result.import_package) == ("finished", "torch")
+    assert result.import_failure is not None
+    assert result.import_failure.message == f"(no message: its __str__ raised {name})"
+
+
+def test_long_chain_of_causes_takes_little_time(venv: Venv) -> None:
+    chain = "e = None\nfor _ in range(50000):\n    n = ImportError('x'); n.__cause__ = e; e = n\nraise e"
+    venv.add_stack(torch=chain)
+    result = run(venv)
+    assert (result.ending, result.import_package) == ("finished", "torch")
+    assert result.child.seconds < 5
+
+
+def test_fork_of_the_worker_sends_no_events(venv: Venv) -> None:
+    venv.add_stack(
+        torch="import os\nos.waitpid(os.fork() or os._exit, 0) if 0 else os.fork()", peft="raise ImportError('no')"
+    )
+    result = run(venv)
+    assert result.ending == "finished"
+    # The fork ran ahead, and its events would come first, twice.
+    assert [each.package for each in result.imports] == ["torch"]
+    assert result.malformed_events == 0

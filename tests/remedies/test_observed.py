@@ -9,16 +9,19 @@ from hypothesis import strategies as st
 from vc2doctor.core.failure import Failure, Missing
 from vc2doctor.remedies.observed import named_packages, requirement_for, wanted_versions
 
-INSTALLED = (
-    "torch",
-    "transformers",
-    "peft",
-    "tokenizers",
-    "torchao",
-    "accelerate",
-    "bitsandbytes",
-    "huggingface-hub",
-    "numpy",
+INSTALLED = dict.fromkeys(
+    (
+        "torch",
+        "transformers",
+        "peft",
+        "tokenizers",
+        "torchao",
+        "accelerate",
+        "bitsandbytes",
+        "huggingface-hub",
+        "numpy",
+    ),
+    "1.0",
 )
 
 MESSAGES = [
@@ -66,6 +69,18 @@ def test_version_that_a_message_asks_for_is_read(message: str, expected: dict[st
 def test_packages_of_the_message_the_file_and_the_import_are_suspects() -> None:
     error = failure("no attribute y in torchao", "peft", Missing(module="huggingface_hub.utils", symbol="x"))
     assert named_packages(error, INSTALLED) == {"torchao", "peft", "huggingface-hub"}
+
+
+@pytest.mark.parametrize(
+    ("message", "numpy", "expected"),
+    [
+        ("numpy.dtype size changed, may indicate binary incompatibility. Expected 96, got 88", "2.1.3", "<2"),
+        ("A module that was compiled using NumPy 1.x cannot be run in NumPy 2.1.3 as it may crash.", "2.1.3", "<2"),
+        ("numpy.core.multiarray failed to import", "1.26.4", ">=2"),
+    ],
+)
+def test_module_that_was_built_for_the_other_numpy_asks_for_it(message: str, numpy: str, expected: str) -> None:
+    assert wanted_versions(failure(message), {"numpy": numpy}) == {"numpy": expected}
 
 
 @given(st.text())

@@ -46,14 +46,12 @@ def install_what_fails(
     installed if the rest allows it. Without such a hint, the conflicts that the matrix knows decide; if it knows none,
     the answer is the nearest measured set that replaces a package which the exception names.
     """
-    missing = failure.missing
-    is_module = missing is not None and missing.symbol is None
-    wanted = requirement_for(missing.module, examination.versions) if missing and is_module else None
-    if wanted is not None and not _is_declared(examination, wanted):
+    wanted = examination.undeclared(failure)
+    if not examination.version_plan.is_solved or (wanted is None and _misses_a_module(examination, failure)):
+        return change_versions(examination)
+    if wanted is not None:
         command = commands.change(examination.environment, [wanted])
         return f"Install {wanted}. The code needs it, and no installed package requires it.", (command,)
-    if wanted is not None or not examination.version_plan.is_solved:
-        return change_versions(examination)
     named = named_packages(failure, examination.versions)
     optional = _optional_in(examination, failure)
     if optional:
@@ -74,10 +72,11 @@ def _optional_in(examination: Examination, failure: Failure) -> tuple[Requiremen
     return tuple(each for each in requirements.violated_extras(examination.environment) if each.name in words)
 
 
-def _is_declared(examination: Examination, requirement: str) -> bool:
-    """Return whether an installed package requires what is missing: then the plan deals with it."""
-    name = Requirement(requirement).name
-    return any(entry.name == name for entry in requirements.declared(examination.environment))
+def _misses_a_module(examination: Examination, failure: Failure) -> bool:
+    """Return whether a module is missing that an installed package requires: then the plan deals with it."""
+    missing = failure.missing
+    is_module = missing is not None and missing.symbol is None
+    return missing is not None and is_module and requirement_for(missing.module, examination.versions) is not None
 
 
 def _for_unknown_cause(examination: Examination, suspects: tuple[str, ...] = ()) -> tuple[str, tuple[str, ...]]:

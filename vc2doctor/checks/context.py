@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from functools import cached_property
 
+from packaging.requirements import Requirement
+
 from vc2doctor.checks.plan import PLAIN, Plan
 from vc2doctor.core.data import Data
 from vc2doctor.core.failure import Failure
@@ -10,6 +12,7 @@ from vc2doctor.core.versions import STACK_PACKAGES, contains
 from vc2doctor.environment.model import Environment
 from vc2doctor.environment.requirements import declared_names
 from vc2doctor.findings import Finding, Severity
+from vc2doctor.linter.dependents import DependentConflict
 from vc2doctor.matrix.age import MatrixAge, age_of
 from vc2doctor.matrix.compiled import GPU
 from vc2doctor.matrix.coverage import NotJudged, not_judged
@@ -21,8 +24,9 @@ from vc2doctor.probe.doors import DoorOutcome, door_outcomes
 from vc2doctor.probe.facts import ArchitectureFailure, ProbeRun
 from vc2doctor.probe.outcome import RecipeOutcome, outcomes
 from vc2doctor.remedies import plan as remedies
-from vc2doctor.remedies.observed import wanted_versions
-from vc2doctor.remedies.plan import VersionPlan, question_of
+from vc2doctor.remedies import requirements
+from vc2doctor.remedies.observed import requirement_for, wanted_versions
+from vc2doctor.remedies.plan import MissingRequirement, VersionPlan, question_of
 from vc2doctor.remedies.question import Goal, Question
 from vc2doctor.target.shared.recipes import CONTROL, RECIPES
 
@@ -45,6 +49,8 @@ class Examination(Data):
     plan: Plan
     code: tuple[Finding, ...] = ()
     """The linter's findings about the training code, if there is any."""
+    dependents: tuple[DependentConflict, ...] = ()
+    """What installed packages that build upon the stack use, and the stack lacks."""
     probe: ProbeRun | None = None
     explicit_profile: bool = False
     """Whether the user chose the profile. Installed versions are compared with its pins only then."""
@@ -115,7 +121,20 @@ class Examination(Data):
             for name, specifier in wanted_versions(failure, self.versions).items()
             if name not in known and not contains(specifier, self.versions[name])
         }
-        return remedies.plan(self.environment, self.question(wanted=wanted))
+        missing = [
+            MissingRequirement(requirement, failure.package)
+            for failure in self.failures
+            if (requirement := self.undeclared(failure)) is not None
+        ]
+        return remedies.plan(self.environment, self.question(wanted=wanted), missing=missing)
+
+    def undeclared(self, failure: Failure) -> str | None:
+        """Return the requirement that brings the module which ``failure`` misses, if no installed package has it."""
+        if failure.missing is None or failure.missing.symbol is not None:
+            return None
+        wanted = requirement_for(failure.missing.module, self.versions)
+        names = {entry.name for entry in requirements.declared(self.environment)}
+        return wanted if wanted is not None and Requirement(wanted).name not in names else None
 
     @property
     def failures(self) -> tuple[Failure, ...]:

@@ -5,6 +5,7 @@ import signal
 import sys
 import traceback
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -29,7 +30,22 @@ _USAGE, _UNFINISHED = 2, 3
 _DEBUG = "--debug"
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Group(click.Group):
+    """A group that raises ``Abort`` for Ctrl-C by itself: click prints an empty line first."""
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - as click has it
+        """Run the command.
+
+        Raises:
+            Abort: the user interrupted it.
+        """
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise click.Abort from None
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="vc2doctor")
 def cli() -> None:
     """Say whether this environment will fine-tune with a finite, falling loss; if not, why, and what fixes it."""
@@ -106,7 +122,7 @@ def _report(error: Exception) -> int:
     if isinstance(error, OSError):
         _print(_reason(error))
         return _USAGE
-    if isinstance(error, ModuleNotFoundError):
+    if isinstance(error, ImportError):
         _print(f"the doctor is not installed completely: {error}. Install vc2doctor again.")
         return _UNFINISHED
     place = traceback.extract_tb(error.__traceback__)[-1]

@@ -108,7 +108,7 @@ def _finite(_: click.Context, __: click.Parameter, value: float | None) -> float
     """Return a number of seconds.
 
     Raises:
-        BadParameter: it is not a number, or infinite.
+        BadParameter: it is no number, or has no end.
     """
     if value is not None and not math.isfinite(value):
         message = f"{value} is not a number of seconds."

@@ -18,6 +18,7 @@ from vc2doctor.environment.choice import choose as choose_target
 from vc2doctor.environment.gather import gather
 from vc2doctor.environment.interpreter import DEFAULT_SECONDS as DESCRIPTION_SECONDS
 from vc2doctor.environment.model import Environment
+from vc2doctor.linter import dependents
 from vc2doctor.matrix import load
 from vc2doctor.probe.doors import door_outcomes, not_tried
 from vc2doctor.probe.facts import ProbeRun
@@ -72,6 +73,7 @@ def examine(
     examination = Examination(
         environment=environment,
         code=code.findings,
+        dependents=dependents.conflicts(environment, matrix.modeled_packages),
         matrix=matrix,
         profile=choice.profile,
         explicit_profile=request.profile is not None,

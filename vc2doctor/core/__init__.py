@@ -1,1 +1,1 @@
-"""Shared foundations: base data class, errors, versions, precision, child processes and file writing."""
+"""Shared foundations: data, errors, versions, child processes, and how text is read, parsed, printed and written."""

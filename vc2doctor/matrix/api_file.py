@@ -14,7 +14,7 @@ from pydantic import Field
 
 from vc2doctor.core import reading
 from vc2doctor.core.data import Data
-from vc2doctor.matrix.errors import MatrixError
+from vc2doctor.matrix.errors import MatrixError, reason_of
 
 API_FILE = "api.json.gz"
 HERE = ""
@@ -92,7 +92,7 @@ def read(path: Path) -> Api | None:
     try:
         return Api.model_validate_json(_decompressed(reading.read_bytes(path)))
     except (OSError, EOFError, ValueError, zlib.error, reading.ReadError) as error:
-        message = f"{path}: the file is not one that `nox -s wheels` wrote: {error}"
+        message = f"{path}: the file is not one that `nox -s wheels` wrote: {reason_of(error)}"
         raise MatrixError(message) from error
 
 

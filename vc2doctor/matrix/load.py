@@ -44,9 +44,10 @@ def load(folder: Path) -> Matrix:
     return Matrix(
         profiles={entry.name: entry for entry in profiles(folder)},
         issues=known_issues(folder),
+        # Before the verdicts: a damaged file must be named, and not only called different from what was compiled.
+        wheels=releases.read(folder / "releases.json"),
         verdicts=_verdicts(folder),
         architectures=_architectures(folder),
-        wheels=releases.read(folder / "releases.json"),
     )
 
 

@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError
 
 from vc2doctor.core import reading
 from vc2doctor.core.data import Data
-from vc2doctor.matrix.errors import MatrixError
+from vc2doctor.matrix.errors import MatrixError, reason_of
 from vc2doctor.target.doors import LOOP
 
 ReleaseRange = tuple[str, str]
@@ -126,7 +126,7 @@ def read(path: Path) -> Wheels:
     try:
         return Wheels.model_validate_json(reading.read_bytes(path))
     except (reading.ReadError, ValidationError) as error:
-        message = f"{path}: the file is not one that `nox -s wheels` wrote: {error}"
+        message = f"{path}: the file is not one that `nox -s wheels` wrote: {reason_of(error)}"
         raise MatrixError(message) from error
 
 

@@ -21,6 +21,12 @@ _REQUIREMENTS = {
 }
 """What to install for an import package whose distribution has another name. setuptools has pkg_resources up to 81.0.0
 (read in its wheels: ``matrices/releases.json``)."""
+_BINARY_MISMATCH = re.compile(
+    r"numpy\.dtype size changed|compiled using NumPy 1\.x cannot be run in|numpy\.core\.multiarray failed to import"
+    r"|_ARRAY_API not found"
+)
+"""A compiled module was built for the other major release of NumPy:
+https://numpy.org/doc/stable/dev/depending_on_numpy.html#numpy-2-abi-handling."""
 _VERSION = r"v?(\d+(?:\.\w+)*)"
 _CLAUSE = r"(?:==|>=|<=|~=|!=|>|<)\s*\d[\w.]*(?:\.\*)?"
 _REQUIREMENT = re.compile(rf"(?<![\w.-])([A-Za-z][\w.-]*?)(?:\[[\w,-]+\])?\s*({_CLAUSE}(?:\s*,\s*{_CLAUSE})*)")
@@ -59,9 +65,12 @@ def requirement_for(module: str, installed: Mapping[str, str]) -> str | None:
     return None if is_met else str(requirement)
 
 
-def wanted_versions(failure: Failure, installed: Collection[str]) -> dict[str, str]:
+def wanted_versions(failure: Failure, installed: Mapping[str, str]) -> dict[str, str]:
     """Return the specifiers that the message of ``failure`` asks for, by the name of an ``installed`` distribution."""
     wanted: dict[str, str] = {}
+    if "numpy" in installed and _BINARY_MISMATCH.search(failure.message):
+        # Modules that were built for NumPy 2 also run with 1; those that were built for 1 do not run with 2.
+        wanted["numpy"] = "<2" if contains(">=2", installed["numpy"]) else ">=2"
     for name, specifier in _statements(failure.message):
         canonical = canonicalize_name(name)
         if canonical in installed and canonical not in wanted and _is_valid(specifier):

@@ -4,6 +4,7 @@ All checks print this plan, so that no remedy undoes another.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from packaging.version import Version
 from pydantic import Field
@@ -17,6 +18,14 @@ from vc2doctor.remedies import commands, requirements
 from vc2doctor.remedies.by_date import raised_to_date
 from vc2doctor.remedies.question import Goal, Question, Requires
 from vc2doctor.remedies.smallest import Remedy, nearest_measured, smallest_remedies
+
+
+class MissingRequirement(NamedTuple):
+    """What brings a module that installed code imports, although no installed package requires it."""
+
+    requirement: str
+    package: str | None
+    """The package whose code imports it."""
 
 
 class VersionPlan(Data):
@@ -67,8 +76,12 @@ def plan(
     *,
     suspects: frozenset[str] = frozenset(),
     named: tuple[str, ...] = (),
+    missing: Sequence[MissingRequirement] = (),
 ) -> VersionPlan:
     """Return the plan that solves ``question``, with the commands for ``environment``.
+
+    ``missing`` is what installed code imports and no package declares. A change brings it, too, unless it replaces that
+    code.
 
     If no small change is known, the plan holds the nearest measured set. ``suspects`` are packages that may be the
     cause although the matrix knows no conflict; then the measured set changes one of them. If an exception has
@@ -86,7 +99,7 @@ def plan(
     reinstalled = _damaged(environment, question)
     # Without a change, there may still be something to reinstall or to add.
     changes = [way.requirements for way in ways] or ([()] if is_solved else [])
-    added = [_added(environment, question, change) for change in changes]
+    added = [(*_added(environment, question, change), *_still_missing(missing, change)) for change in changes]
     texts = [
         _command(environment, question, [*change, *further], reinstalled)
         for change, further in zip(changes, added, strict=True)
@@ -146,6 +159,13 @@ def _added(environment: Environment, question: Question, change: Sequence[str]) 
             unmet.append(entry.name)
     # All requirements for one package are joined: what the others need of it must stay met.
     return tuple(f"{name}{','.join(dict.fromkeys(specifiers[name]))}" for name in unmet)
+
+
+def _still_missing(missing: Sequence[MissingRequirement], change: Sequence[str]) -> tuple[str, ...]:
+    """Return what a change has to bring; without a change, the finding about the exception says so itself."""
+    replaced = {_name(text) for text in change}
+    wanted = (each.requirement for each in missing if change and each.package not in replaced)
+    return tuple(dict.fromkeys(wanted))
 
 
 def _name(requirement: str) -> str:

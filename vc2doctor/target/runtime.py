@@ -23,6 +23,8 @@ class Runtime:
         self.device = device
         self.checkpoint: Optional[LoadedCheckpoint] = None
         """The checkpoint that the user passed; it is trained instead of the miniature."""
+        self.build_failure: Optional[Exception] = None
+        """What the first model with adapters raised. Later ones may succeed by what was imported meanwhile."""
 
 
 class EventSink(Protocol):
@@ -38,11 +40,15 @@ class EventPipe:
     ``core/child.py`` of vc2doctor says what the secret, which is read from the descriptor ``secret``, protects from.
 
     An event is written in one ``os.write``, without a buffer: a crash right after it does not lose it.
+
+    Only the process that opened it writes. A package that forks and goes on in both processes would otherwise mix the
+    events of two runs.
     """
 
     def __init__(self, descriptor: int, secret: int) -> None:
         os.set_inheritable(descriptor, False)  # noqa: FBT003 - takes no keyword
         self._descriptor = descriptor
+        self._process = os.getpid()
         # Before any package of the target is imported: it must not find the secret in the pipe.
         with os.fdopen(secret, "rb") as pipe:
             self._secret = pipe.read().decode("ascii")
@@ -53,6 +59,8 @@ class EventPipe:
         Raises:
             OSError: vc2doctor has closed its end of the pipe.
         """
+        if os.getpid() != self._process:
+            return
         record: Dict[str, Any] = {"event": event, "secret": self._secret}
         record.update(fields)
         data = (json.dumps(record, allow_nan=False) + "\n").encode("utf-8")

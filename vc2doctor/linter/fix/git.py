@@ -2,27 +2,28 @@
 
 A repository is data that others wrote. Its configuration can name programs that git runs to compare files (filters,
 ``core.fsmonitor``), and its index can hide changes (``assume-unchanged``, ``skip-worktree``). So no file is compared by
-git: it only lists what the last commit holds, and the content is compared here.
+git: it only prints what the last commit holds, and that is compared here.
 """
 
-import hashlib
 import os
-import shlex
+import re
 import shutil
 import subprocess
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from vc2doctor.core import reading
+from vc2doctor.core import reading, shell
 from vc2doctor.linter.model import FixError
 
 _SAFE_OPTIONS = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "protocol.allow=never")
 """A repository can name programs for git to run, and servers to ask for what it lacks. Neither is done here."""
 _TIMEOUT_SECONDS = 60
 """Enough to list a large repository on a network file system."""
-_SHA256_DIGITS = 64
-"""Hexadecimal digits of an object name in a repository of the newer format; the older one has 40."""
+_PATTERN = re.compile(r"[*?\[\\]|^:")
+"""What makes a name a pattern for git, which could match other files, too."""
+_SKIPPED = "S"
+"""The tag of a file with the flag ``skip-worktree``: ``git help ls-files``."""
 
 
 def repository_of(folder: Path) -> Path | None:
@@ -34,44 +35,87 @@ def repository_of(folder: Path) -> Path | None:
     return next((each for each in (folder, *folder.parents) if os.path.lexists(each / ".git")), None)
 
 
+def by_repository(paths: Iterable[Path]) -> dict[Path | None, list[Path]]:
+    """Return the real paths of files by the root of their repository; ``None``: they are in none.
+
+    The files of one project can be in several repositories: submodules, and links to other folders.
+    """
+    groups: dict[Path | None, list[Path]] = defaultdict(list)
+    for path in sorted(path.resolve() for path in paths):
+        groups[repository_of(path.parent)].append(path)
+    return groups
+
+
 def uncommitted(paths: Iterable[Path]) -> list[Path]:
     """Return the files among ``paths`` that are not in the last commit as they are now: git cannot restore them.
 
-    Files outside of every repository are left out.
+    Files outside of every repository are left out. A file with another version in the index counts as well, because
+    restoring it would throw that version away.
 
     Raises:
         FixError: git cannot say.
     """
-    by_repository: dict[Path, list[Path]] = defaultdict(list)
-    for path in paths:
-        repository = repository_of(path.parent)
-        if repository is not None:
-            by_repository[repository].append(path.resolve())
     found: list[Path] = []
-    for repository, below in by_repository.items():
-        names = _committed(repository)
-        found += [path for path in below if not _is_committed(path, names.get(path.relative_to(repository).as_posix()))]
+    for repository, below in by_repository(paths).items():
+        if repository is not None:
+            names = _committed(repository)
+            found += [path for path in below if not _is_committed(repository, path, names.get(_name(repository, path)))]
     return sorted(found)
 
 
 def undo_command(repository: Path, paths: Iterable[Path]) -> str:
-    """Return the command that restores files from the last commit."""
-    names = sorted(path.relative_to(repository).as_posix() for path in paths)
-    return shlex.join(["git", "-C", str(repository), "checkout", "HEAD", "--", *names])
+    """Return the command that restores files from the last commit. ``git restore`` is younger than some clusters' git.
+
+    Raises:
+        FixError: git cannot say how it treats the files.
+    """
+    names = sorted(_name(repository, path) for path in paths)
+    tags = {name: description.split(" ")[0] for description, name in _entries(repository, "ls-files", "-t", "-s", "-z")}
+    literal = ["--literal-pathspecs"] if any(map(_PATTERN.search, names)) else []
+    skipped = ["--ignore-skip-worktree-bits"] if any(tags.get(name) == _SKIPPED for name in names) else []
+    return shell.join(["git", *literal, "-C", str(repository), "checkout", *skipped, "HEAD", "--", *names])
+
+
+def _name(repository: Path, path: Path) -> str:
+    return path.relative_to(repository).as_posix()
 
 
 def _committed(repository: Path) -> dict[str, str]:
-    """Return the object name of each file of the last commit; none before the first commit."""
-    _git(repository, "rev-parse", "--git-dir")
+    """Return the object of each file of the last commit that is the same in the index; none before the first commit.
+
+    Raises:
+        FixError: git cannot say, or takes another folder for the root.
+    """
+    top = os.fsdecode(_git(repository, "rev-parse", "--show-toplevel")).removesuffix("\n")
+    if Path(top).resolve() != repository:
+        # A .git that is no repository, inside of one that is; or core.worktree names another folder.
+        raise _cannot_say(repository, f"git takes {top} for the root")
     try:
-        listed = _git(repository, "ls-tree", "-r", "-z", "--full-tree", "HEAD")
+        _git(repository, "rev-parse", "--verify", "--quiet", "HEAD")
     except FixError:
         return {}
-    fields = (entry.partition("\t") for entry in listed.split("\0") if entry)
-    return {name: description.split(" ")[-1] for description, _, name in fields}
+    staged = {
+        name: description.split(" ")[2] for description, name in _entries(repository, "ls-files", "-t", "-s", "-z")
+    }
+    committed = _entries(repository, "ls-tree", "-r", "-z", "--full-tree", "HEAD")
+    objects = {name: description.split(" ")[2] for description, name in committed}
+    return {name: each for name, each in objects.items() if staged.get(name) == each}
 
 
-def _is_committed(path: Path, object_name: str | None) -> bool:
+def _entries(repository: Path, *arguments: str) -> Iterator[tuple[str, str]]:
+    """Yield the description and the name of each file that a command of git lists."""
+    for entry in os.fsdecode(_git(repository, *arguments)).split("\0"):
+        description, tab, name = entry.partition("\t")
+        if tab:
+            yield description, name
+
+
+def _is_committed(repository: Path, path: Path, object_name: str | None) -> bool:
+    """Return whether git has the content of a file, and not only its name: the object can be damaged or missing.
+
+    Raises:
+        FixError: git cannot read the object.
+    """
     if object_name is None:
         return False
     try:
@@ -79,18 +123,13 @@ def _is_committed(path: Path, object_name: str | None) -> bool:
     except reading.ReadError:
         return False
     # git can store the ends of lines in another way than it checks them out.
-    return object_name in {_object_name(text, len(object_name)) for text in (data, data.replace(b"\r\n", b"\n"))}
+    contents = (data, data.replace(b"\r\n", b"\n"))
+    # The size comes first, so that an object of gigabytes is not read.
+    size = int(_git(repository, "cat-file", "-s", object_name))
+    return size in map(len, contents) and _git(repository, "cat-file", "blob", object_name) in contents
 
 
-def _object_name(data: bytes, digits: int) -> str:
-    """Return the name that git gives to a file's content: https://git-scm.com/book/en/v2/Git-Internals-Git-Objects."""
-    content = b"blob %d\0%s" % (len(data), data)
-    if digits == _SHA256_DIGITS:
-        return hashlib.sha256(content).hexdigest()
-    return hashlib.sha1(content, usedforsecurity=False).hexdigest()
-
-
-def _git(repository: Path, *arguments: str) -> str:
+def _git(repository: Path, *arguments: str) -> bytes:
     """Return what git prints.
 
     Raises:
@@ -107,15 +146,15 @@ def _git(repository: Path, *arguments: str) -> str:
             capture_output=True,
             check=False,
             timeout=_TIMEOUT_SECONDS,
-            text=True,
-            errors="surrogateescape",
             stdin=subprocess.DEVNULL,
             env={**variables, "GIT_NO_LAZY_FETCH": "1", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"},
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise _cannot_say(repository, f"git does not answer ({type(error).__name__})") from error
     if done.returncode != 0:
-        raise _cannot_say(repository, (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[0])
+        lines = os.fsdecode(done.stderr).strip().splitlines() or [f"exit code {done.returncode}"]
+        # Warnings can come before the reason.
+        raise _cannot_say(repository, next((line for line in lines if line.startswith("fatal:")), lines[0]))
     return done.stdout
 
 

@@ -15,9 +15,11 @@ from vc2doctor.linter.run import LintResult, LintTask, apply_rules
 
 MAX_ROUNDS = 3
 """How often the project is edited and linted again. An edit can uncover places that only the next round can fix."""
+_OF_GIT = "its real path lies in a .git folder, whose files belong to git."
 _OUTSIDE = "its real path lies outside of the paths that you named. Name the folder that holds it."
 _DIRTY = "it is not as the last commit has it, so git could not restore it. Commit it, or pass --allow-dirty."
 _NO_UNDO = "This is no git repository, so only a copy of the files can undo the change."
+_NO_UNDO_OF_SOME = "Some files are in no git repository, so only a copy of the files can undo the change."
 _DIRTY_UNDO = "A changed file had uncommitted changes, which git cannot restore. Only a copy of the files can undo it."
 
 
@@ -45,7 +47,7 @@ def fix(
         files=edited.file_changes(_prefix(root, repository)),
         refused=tuple(dict.fromkeys(refused)),
         cautions=(),
-        undo=_write(edited, repository, may_be_dirty=allow_dirty) if written else None,
+        undo=_write(edited, may_be_dirty=allow_dirty) if written else None,
     )
     return done, result if refused else after
 
@@ -82,22 +84,26 @@ def _switch(
         refused=tuple(dict.fromkeys(reason for program in programs for reason in program.reasons)),
         cautions=tuple(switch.cautions()),
         programs=programs,
-        undo=_write(switch.edited, repository, may_be_dirty=allow_dirty) if written else None,
+        undo=_write(switch.edited, may_be_dirty=allow_dirty) if written else None,
     )
     return done, switch.after
 
 
-def _write(edited: EditedTexts, repository: Path | None, *, may_be_dirty: bool) -> str:
+def _write(edited: EditedTexts, *, may_be_dirty: bool) -> str:
     """Write the files, and return how to undo that."""
-    paths = [(edited.root / name).resolve() for name in edited.changed()]
-    if repository is None:
-        undo = _NO_UNDO
-    elif may_be_dirty and not _is_restorable(paths):
-        undo = _DIRTY_UNDO
-    else:
-        undo = git.undo_command(repository, paths)
+    undo = _undo([edited.root / name for name in edited.changed()], may_be_dirty=may_be_dirty)
     edited.write()
     return undo
+
+
+def _undo(paths: list[Path], *, may_be_dirty: bool) -> str:
+    """Return the command that restores files, or a sentence that says why git cannot."""
+    groups = git.by_repository(paths)
+    if None in groups:
+        return _NO_UNDO if len(groups) == 1 else _NO_UNDO_OF_SOME
+    if may_be_dirty and not _is_restorable(paths):
+        return _DIRTY_UNDO
+    return " && ".join(git.undo_command(repository, below) for repository, below in groups.items() if repository)
 
 
 def _is_restorable(paths: Iterable[Path]) -> bool:
@@ -115,6 +121,7 @@ def _blocked(task: LintTask, edited: EditedTexts, *, check_git: bool) -> dict[st
     """
     paths = {name: (edited.root / name).resolve() for name in edited.changed()}
     blocked = {name: _OUTSIDE for name, path in paths.items() if not _is_below(path, task.paths)}
+    blocked |= {name: _OF_GIT for name, path in paths.items() if ".git" in path.parts}
     if check_git and paths:
         dirty = set(git.uncommitted(paths.values()))
         blocked |= {name: _DIRTY for name, path in paths.items() if name not in blocked and path in dirty}

@@ -1,5 +1,6 @@
 """Reads ``.gitignore`` files as git does: a file that git tracks is never ignored."""
 
+import contextlib
 import struct
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -11,8 +12,13 @@ if TYPE_CHECKING:
 
 # The layout of a git index: https://git-scm.com/docs/index-format. Sizes and offsets are in bytes.
 _HEADER_SIZE = 12
-_ENTRY_SIZE = 62
-"""The part of an entry that has a fixed size. Its last two bytes are the flags; the name follows."""
+_ENTRY_SIZES = (62, 74)
+"""The part of an entry that has a fixed size, with an object name of 20 bytes (SHA-1) and of 32 (SHA-256). Its last two
+bytes are the flags; the name follows."""
+_NAME_LENGTH_MASK = 0xFFF
+"""The part of the flags that holds the length of the name, or this number for a longer one."""
+_MAX_POINTER_BYTES = 16 * 1024
+"""Of the file ``.git`` of a linked worktree or a submodule, which holds one path."""
 MAX_INDEX_BYTES = 256 * 1024 * 1024
 """An entry takes about 100 bytes; the index of the Linux kernel has 9 MB."""
 MAX_IGNORE_BYTES = 256 * 1024
@@ -44,7 +50,7 @@ class GitIgnore:
 
     def _read_tracked(self, work_tree: Path) -> None:
         self._work_tree = f"{work_tree}/"
-        self._tracked_files = tracked_files(work_tree / ".git")
+        self._tracked_files = tracked_files(_git_directory(work_tree))
         self._tracked_folders = frozenset(
             f"{folder}/" for name in self._tracked_files for folder in PurePosixPath(name).parents
         )
@@ -67,6 +73,16 @@ class GitIgnore:
         )
 
 
+def _git_directory(work_tree: Path) -> Path:
+    """Return the git directory of a work tree. In linked worktrees and submodules, ``.git`` is a file with its path.
+
+    https://git-scm.com/docs/gitrepository-layout
+    """
+    git = work_tree / ".git"
+    key, colon, target = reading.text_or_empty(git, _MAX_POINTER_BYTES).partition("gitdir: ")
+    return work_tree / target.rstrip("\n") if colon and not key else git
+
+
 def tracked_files(git: Path) -> frozenset[str]:
     """Return the files that the index of a git directory lists.
 
@@ -75,17 +91,33 @@ def tracked_files(git: Path) -> frozenset[str]:
     """
     try:
         data = reading.read_bytes(git / "index", MAX_INDEX_BYTES)
-        magic, version, count = struct.unpack(">4sII", data[:_HEADER_SIZE])
-        if magic != b"DIRC" or version not in (2, 3):
-            return frozenset()
-        names, offset = set(), _HEADER_SIZE
-        for _ in range(count):
-            (flags,) = struct.unpack(">H", data[offset + _ENTRY_SIZE - 2 : offset + _ENTRY_SIZE])
-            start = offset + _ENTRY_SIZE + (2 if flags & _EXTENDED_FLAG else 0)
-            end = data.index(b"\0", start)
-            names.add(data[start:end].decode("utf-8", "replace"))
-            # NUL bytes fill an entry up to a multiple of 8 bytes; there is at least one.
-            offset += (end - offset) // 8 * 8 + 8
-        return frozenset(names)
-    except (reading.ReadError, struct.error, ValueError):
+        magic, version, _ = struct.unpack(">4sII", data[:_HEADER_SIZE])
+    except (reading.ReadError, struct.error):
         return frozenset()
+    if magic == b"DIRC" and version in (2, 3):
+        for entry_size in _ENTRY_SIZES:
+            with contextlib.suppress(struct.error, ValueError):
+                return _names(data, entry_size)
+    return frozenset()
+
+
+def _names(data: bytes, entry_size: int) -> frozenset[str]:
+    """Return the names in an index.
+
+    Raises:
+        struct.error: the index ends too early, or its entries have another size.
+        ValueError: the same.
+    """
+    (count,) = struct.unpack(">I", data[_HEADER_SIZE - 4 : _HEADER_SIZE])
+    names, offset = set(), _HEADER_SIZE
+    for _ in range(count):
+        (flags,) = struct.unpack(">H", data[offset + entry_size - 2 : offset + entry_size])
+        start = offset + entry_size + (2 if flags & _EXTENDED_FLAG else 0)
+        end = data.index(b"\0", start)
+        if min(end - start, _NAME_LENGTH_MASK) != flags & _NAME_LENGTH_MASK:
+            message = "the name of an entry has another length than its flags say"
+            raise ValueError(message)
+        names.add(data[start:end].decode("utf-8", "replace"))
+        # NUL bytes fill an entry up to a multiple of 8 bytes; there is at least one.
+        offset += (end - offset) // 8 * 8 + 8
+    return frozenset(names)

@@ -218,6 +218,8 @@ class _ProjectReader:
         if lines := ignored_lines(text):
             self._ignored_lines[name] = lines
         reading = formats.read(name, text)
+        if reading.error is not None:
+            self.unread_files.append(UnreadFile(name, reading.error, None))
         if not reading.configs and not reading.launches:
             self._plain_data[name] = text.encode()
             if _kind_of(name) == "script" and (match := _STARTS_TRAINING.search(text)) is not None:

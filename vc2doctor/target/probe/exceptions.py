@@ -4,7 +4,7 @@ import os
 import re
 import sys
 import traceback
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, Optional, Set
 
 MAX_MESSAGE = 2000
 """Characters of a message that are kept."""
@@ -26,7 +26,7 @@ def describe(error: BaseException) -> Dict[str, Any]:
     frame = frames_of_target[-1] if frames_of_target else None
     return {
         "type": type(root).__name__,
-        "message": str(root)[:MAX_MESSAGE],
+        "message": _text(root)[:MAX_MESSAGE],
         "file": relative(frame.filename) if frame else None,
         "line": frame.lineno if frame else None,
         "package": relative(frame.filename).split("/")[0] if frame else None,
@@ -48,10 +48,11 @@ def relative(path: str) -> str:
 
 
 def _root_cause(error: BaseException) -> BaseException:
-    # `seen` ends the loop if exceptions name each other as their cause.
-    seen: List[BaseException] = []
-    while error not in seen:
-        seen.append(error)
+    # `seen` ends the loop if exceptions name each other as their cause. They are compared by identity, because their
+    # class can define `==`; all of them live as long as the first one.
+    seen: Set[int] = set()
+    while id(error) not in seen:
+        seen.add(id(error))
         cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
         if cause is None or not isinstance(cause, Exception) or not isinstance(error, (ImportError, RuntimeError)):
             break
@@ -63,8 +64,16 @@ def _root_cause(error: BaseException) -> BaseException:
     return error
 
 
+def _text(error: BaseException) -> str:
+    """Return the message of an exception; its class can define a ``__str__`` that fails."""
+    try:
+        return str(error)
+    except Exception as failure:  # noqa: BLE001 - code of the target
+        return "(no message: its __str__ raised %s)" % type(failure).__name__
+
+
 def _missing_symbol(error: BaseException) -> Optional[Dict[str, Optional[str]]]:
-    text = str(error)
+    text = _text(error)
     match = _CANNOT_IMPORT.search(text)
     if match:
         return {"module": match.group(2), "symbol": match.group(1)}

@@ -30,7 +30,7 @@ from . import (
     user_function,
 )
 from .exceptions import describe
-from .subject import Subject
+from .subject import Subject, build
 
 PACKAGES = ("torch", "transformers", "peft")
 MAX_TENSORS = 20
@@ -115,6 +115,8 @@ def _measure(events: EventSink, packages: Dict[str, Any], options: argparse.Name
         # The matrices of the miniature are too small to share: with torch's default number of threads the same steps
         # took 11 to 28 CPU seconds instead of 5 on two cores.
         torch.set_num_threads(1)
+    if options.recipes and not spec.entry:
+        _build_first(runtime, spec)
     _warm_up(events, torch)
     self_test.run(events, runtime)
     spec = own_architecture.run(events, runtime, spec)
@@ -128,6 +130,19 @@ def _measure(events: EventSink, packages: Dict[str, Any], options: argparse.Name
     gpu_questions.run(events, runtime)
     events.emit("distributions", names=imported.distributions())
     sys.stdout.flush()
+
+
+def _build_first(runtime: Runtime, spec: Spec) -> None:
+    """Build a model with adapters before anything else, as programs do.
+
+    The first optimizer makes torch import most of itself, and so do the self-test and the doors. What a package forgot
+    to import is there afterward: peft 0.18 reads ``torch.distributed.tensor``, and leaves its import to transformers.
+    """
+    plain = spec._replace(architecture="", targets=Spec().targets)
+    try:
+        build(runtime, plain, RECIPES[CONTROL])
+    except Exception as error:  # noqa: BLE001 - every recipe reports it as its own failure
+        runtime.build_failure = error
 
 
 def _warm_up(events: EventSink, torch: Any) -> None:

@@ -28,9 +28,15 @@ class Subject:
 
 
 def build(runtime: Runtime, spec: Spec, recipe: Recipe, *, trains: bool = True) -> Subject:
-    """Return the subject of ``spec`` under ``recipe``; a checkpoint gets adapters only if it ``trains``."""
+    """Return the subject of ``spec`` under ``recipe``; a checkpoint gets adapters only if it ``trains``.
+
+    Raises:
+        Exception: whatever the target raises, now or when the first subject was built.
+    """
     if spec.entry:
         return _user_function(runtime, spec, recipe)
+    if runtime.build_failure is not None:
+        raise runtime.build_failure
     if runtime.checkpoint is not None:
         return _checkpoint(runtime, runtime.checkpoint, spec, recipe, trains=trains)
     return _BUILDERS[spec.model](runtime, spec, recipe)

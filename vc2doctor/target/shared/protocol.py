@@ -4,5 +4,5 @@ PROTOCOL = 6
 """Version of the event format; vc2doctor refuses to read another one."""
 
 
-WORKER_VERSION = "4"
+WORKER_VERSION = "5"
 """Version of the measurements, written into every evidence line. Raise it when a change can alter a measurement."""

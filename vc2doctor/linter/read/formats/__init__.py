@@ -17,6 +17,8 @@ class Reading(NamedTuple):
 
     configs: tuple[Config, ...] = ()
     launches: tuple[Launch, ...] = ()
+    error: str | None = None
+    """Why the file could not be read, although it mentions precision."""
 
 
 class FileFormat(NamedTuple):
@@ -57,4 +59,5 @@ def read(name: str, text: str) -> Reading:
     return Reading(
         configs=tuple(config for reading in readings for config in reading.configs),
         launches=tuple(launch for reading in readings for launch in reading.launches),
+        error=next((reading.error for reading in readings if reading.error is not None), None),
     )

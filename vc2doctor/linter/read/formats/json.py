@@ -65,7 +65,18 @@ def _entries(prefix: str, data: dict[str, Any], lines: _KeyLines, depth: int) ->
 
 def _read(name: str, text: str) -> Reading:
     config = read_json(name, text)
-    return Reading(configs=(config,) if config is not None else ())
+    return Reading(configs=(config,)) if config is not None else Reading(error=_fault(text))
+
+
+def _fault(text: str) -> str | None:
+    """Return why a text that mentions precision is no JSON. One that does not begin like an object is data."""
+    if not text.lstrip().startswith("{") or not PRECISION_WORDS.search(text):
+        return None
+    try:
+        parsing.parse_json(text)
+    except parsing.MalformedError as error:
+        return f"it is not JSON that can be used: {error}"
+    return None
 
 
 FORMAT = FileFormat(suffixes=(".json",), read=_read)
