@@ -103,7 +103,7 @@ def test_the_measured_set_lies_in_the_windows_and_meets_the_pins(tmp_path: Path)
     assert measured.beside.keys() == {"trl"}
     text = render("needs", report, "text")
     assert f"torch=={measured.versions['torch']}" in text
-    assert '"trl>=' in text
+    assert "'trl>=" in text, "commands are quoted for a shell"
 
 
 def test_text_and_json_tell_the_same(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ ALLOWED = {
     "core/memory.py": {"read_text"},
     # Started by path, before anything of the doctor is imported: /proc, folders, and locks of the doctor's own.
     "core/janitor.py": {"open"},
-    "core/scratch.py": {"open"},
+    "core/scratch.py": {"open", "write_text"},
     "core/supervisor.py": {"open"},
     # A scratch folder of the doctor's own.
     "probe/run.py": {"write_text"},
