@@ -18,7 +18,7 @@ from vc2doctor.commands.request import ExaminationRequest
 from vc2doctor.commands.settings import SettingsSource
 
 FILE = Path(__file__)
-SHOWN = {"format", "form", "output", "verbose", "help"}
+SHOWN = {"format", "form", "output", "verbose", "help", "redact", "debug"}
 """Parameters that choose only how and where the report is shown."""
 
 

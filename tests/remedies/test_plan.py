@@ -60,7 +60,7 @@ def test_damaged_package_in_a_bad_version_is_made_whole_and_then_changed() -> No
     lost = distribution("peft", None, path="/env/peft-0.21.2.dist-info", problems=("METADATA is missing or empty",))
     assert planned(of(versions, lost)).commands[0] == (
         "/env/bin/python -m pip install --ignore-installed --no-deps peft==0.21.2"
-        " && /env/bin/python -m pip install transformers==4.43.0 tokenizers==0.19.0"
+        " && /env/bin/python -m pip install peft==0.13.2 accelerate==0.34.2"
     )
 
 

@@ -1,7 +1,7 @@
 """Methods of the project that override one of a package, and do not take what a release of the package passes."""
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from vc2doctor.linter.analyse.api_names import Inherited
 from vc2doctor.linter.analyse.api_use import ModuleContext, Use
@@ -34,16 +34,12 @@ def _of_method(context: ModuleContext, known: Inherited, method: Function) -> It
         package = context.table.packages.get(base.partition(".")[0])
         if package is None:
             continue
-        calls = [passed for passed in passed_to(package, base, method.name) if _is_called(known, passed.caller)]
-        # A release that also calls it with fewer arguments does so on another branch: this one may never run.
-        also_fits = _joined(passed for passed in calls if passed.what.isdecimal() and _takes(method, passed))
         problems: list[tuple[int, str]] = []
         bad = 0
-        for passed in calls:
-            bits = passed.bits & ~also_fits if passed.what.isdecimal() else passed.bits
-            if bits and not _takes(method, passed):
-                problems.append((bits, _described(passed, method)))
-                bad |= bits
+        for passed in passed_to(package, base, method.name):
+            if not _takes(method, passed) and _is_called(known, passed.caller):
+                problems.append((passed.bits, _described(passed, method)))
+                bad |= passed.bits
         # What every release passes is not a matter of releases.
         if bad and bad != package.everything:
             label = f"{known.classes[0].name}.{method.name}"
@@ -51,14 +47,6 @@ def _of_method(context: ModuleContext, known: Inherited, method: Function) -> It
             hint = f"def {method.name}(self, ..., **kwargs)"
             for use in context.use("override", label, existence, _signature(method), hint):
                 yield use._replace(problems=tuple(problems))
-
-
-def _joined(calls: Iterable[Passed]) -> int:
-    """Return the releases of several calls together."""
-    bits = 0
-    for passed in calls:
-        bits |= passed.bits
-    return bits
 
 
 def _is_called(known: Inherited, caller: str) -> bool:
