@@ -88,10 +88,13 @@ def test_first_remedy_changes_the_culprit_alone(changed: dict[str, str], expecte
     assert requirements_of(question(changed))[0] == expected
 
 
-def test_conflict_of_two_main_packages_lowers_one() -> None:
+def test_conflict_of_two_main_packages_lowers_one_or_raises_the_other() -> None:
     # The Trainer of transformers 4.36 does not work with this accelerate either, so lowering peft alone is not enough.
     # transformers 4.43 would have what this peft imports, and not what it reads of torch.
-    assert requirements_of(question(OLD)) == [("peft==0.13.2", "accelerate==0.34.2")]
+    assert requirements_of(question(OLD)) == [
+        ("peft==0.13.2", "accelerate==0.34.2"),
+        ("transformers==4.48.0", "tokenizers==0.21.0"),
+    ]
 
 
 def test_several_conflicts_get_one_change() -> None:
