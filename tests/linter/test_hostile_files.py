@@ -41,6 +41,11 @@ def errors(result: LintResult) -> set[str]:
     return {finding.path or "" for finding in result.findings if finding.severity.value == "error"}
 
 
+def test_file_with_null_bytes_and_without_a_word_about_precision_is_noted(tmp_path: Path) -> None:
+    (tmp_path / "odd.py").write_bytes(b"x = 1\0\n")
+    assert noted(lint(tmp_path)) == {"odd.py"}
+
+
 @pytest.mark.parametrize("kind", DEEP)
 def test_python_that_cannot_be_read_is_a_note_and_the_other_files_are_judged(tmp_path: Path, kind: str) -> None:
     (tmp_path / "good.py").write_text(LOOP)

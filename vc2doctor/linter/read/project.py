@@ -187,7 +187,8 @@ class _ProjectReader:
             return
         self.count += 1
         self._kinds[kind] += 1
-        if mentions_precision:
+        # A file with null bytes is no code in UTF-8, so words are not found in it: that it cannot be read is noted.
+        if mentions_precision or (kind == "python" and b"\0" in data):
             self._parse(file.name, data)
         elif kind in ("python", "notebook"):
             self._unparsed[file.name] = data
@@ -348,7 +349,8 @@ def _is_unit(folder: Path) -> bool:
     """Return whether a folder has requirements of its own, whatever the case of the file's name."""
     try:
         return any(path.name.lower() in _UNIT_MARKERS for path in folder.iterdir())
-    except OSError:
+    except (OSError, ValueError):
+        # ValueError: the locale has no bytes for the name.
         return False
 
 

@@ -92,7 +92,8 @@ def files_named(folder: Path, pattern: str) -> list[Path]:
     """
     try:
         paths = sorted(folder.iterdir())
-    except OSError:
+    except (OSError, ValueError):
+        # ValueError: the locale has no bytes for the name.
         return []
     matches = re.compile(fnmatch.translate(pattern), re.IGNORECASE).match
     return [path for path in paths if matches(path.name) and path.is_file()]
