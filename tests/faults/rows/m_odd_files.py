@@ -113,7 +113,7 @@ def odd_entries_of_a_folder(scene: Scene) -> Command:
     return Command(_LINT)
 
 
-@row("M", 0, says="odd.py:1  the file could not be read")
+@row("M", 0, says="source code string cannot contain null bytes")
 def named_module_that_is_no_python(scene: Scene) -> Command:
     """The only file that is named has null bytes: it is named, and nothing is called right."""
     scene.file("odd.py", "x = 1\0\n")
