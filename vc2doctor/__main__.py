@@ -11,7 +11,7 @@ import sys
 _UNFINISHED = 3
 """The exit code of a run that was interrupted or could not begin, see ``checks/verdict.py``."""
 _OLDEST_PYTHON = (3, 10)
-_MIN_STACK_BYTES = 1024 * 1024
+_MIN_STACK_BYTES = 512 * 1024
 """Python's parser ends with SIGSEGV on nested code when the stack has 256 KiB, and not when it has 512. Linux gives
 8 MiB."""
 

@@ -20,13 +20,19 @@ _CHECK = ("check", "--timeout", "6", "--python")
         "floods_standard_error": "import os\nwhile True: os.write(2, b'x' * 65536)",
         "ends_quietly": "import os; os._exit(0)",
         "ends_with_255": "import os; os._exit(255)",
-        "takes_all_memory": "x = []\nwhile True: x.append(bytearray(1 << 24))",
     },
     3,
     says="VC024",
 )
 def start_of_python(scene: Scene, source: str) -> Command:
     """The target has a `sitecustomize` that ends or keeps its Python."""
+    return Command((*_CHECK, scene.target(sitecustomize=source)))
+
+
+@row("O", 1, 3)
+def start_that_takes_all_memory(scene: Scene) -> Command:
+    """The target has a `sitecustomize` that takes all memory; Python may survive its MemoryError."""
+    source = "x = []\nwhile True: x.append(bytearray(1 << 24))"
     return Command((*_CHECK, scene.target(sitecustomize=source)))
 
 
