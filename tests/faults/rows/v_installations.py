@@ -56,7 +56,7 @@ ROWS = (
         _EXPLAIN,
         lambda folder: _write(folder / "releases.json", b"null"),
         "The releases are `null`.",
-        "have changed since",
+        "releases.json",
     ),
     _row(
         "architectures_of_numbers",
@@ -107,7 +107,7 @@ def _expanding(path: Path) -> None:
             file.write(b" " * 4_000_000)
 
 
-@row("V", 2, 3, says=("pathspec", "reinstall"))
+@row("V", 2, 3, says=("pathspec", "not installed completely"))
 def missing_dependency(scene: Scene) -> Command:
     """A library that the doctor depends on is not installed."""
     scene.file("train.py", HALF_LOOP)
