@@ -34,7 +34,7 @@ def _program(scene: Scene, name: str = "program.sh") -> str:
     return scene.script(name, f"#!/bin/sh\ntouch {scene.signs}/program\ncat\n")
 
 
-@row("Y", 1, 2, says="not committed", in_suite=True)
+@row("Y", 1, 2, says="not as the last commit has it", in_suite=True)
 def uncommitted_change(scene: Scene) -> Command:
     """The file has a change that is not committed."""
     _committed(scene)
@@ -135,9 +135,9 @@ def repository_of_another_user(scene: Scene) -> Command:
     return Command(_FIX)
 
 
-@row("Y", 1, 2)
+@row("Y", 0, says="This is no git repository", changes=("tree/train.py",))
 def variables_that_name_another_repository(scene: Scene) -> Command:
-    """`GIT_DIR` and `GIT_WORK_TREE` name a clean repository, and the file is in none."""
+    """`GIT_DIR` and `GIT_WORK_TREE` name a clean repository, and the file is in none: no command of git can undo."""
     _committed(scene)
     other = scene.root / "other"
     scene.path(".git").rename(other)
