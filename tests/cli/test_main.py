@@ -50,7 +50,7 @@ def test_deleted_working_directory_is_one_message(tmp_path: Path, verb: str) -> 
     gone = tmp_path / "gone"
     gone.mkdir()
     source = f"import os, shutil\nos.chdir({str(gone)!r})\nshutil.rmtree({str(gone)!r})\n"
-    source += f"os.execv({sys.executable!r}, ['python', '-m', 'vc2doctor', {verb!r}])"
+    source += f"os.execv({sys.executable!r}, [{sys.executable!r}, '-m', 'vc2doctor', {verb!r}])"
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     ran = subprocess.run([sys.executable, "-c", source], env=environment, capture_output=True, text=True, check=False)
     assert (ran.returncode, ran.stdout) == (2, "")
