@@ -3,8 +3,6 @@
 import re
 from collections.abc import Mapping
 
-from packaging.requirements import Requirement
-
 from vc2doctor.checks.context import Examination
 from vc2doctor.core.failure import Failure
 from vc2doctor.core.versions import STACK_PACKAGES
@@ -15,7 +13,7 @@ from vc2doctor.matrix.judge import Verdict, judge_loop
 from vc2doctor.matrix.known_issue import KnownIssue
 from vc2doctor.remedies import commands, requirements
 from vc2doctor.remedies import plan as remedies
-from vc2doctor.remedies.observed import named_packages, requirement_for
+from vc2doctor.remedies.observed import named_packages
 from vc2doctor.remedies.plan import VersionPlan
 from vc2doctor.remedies.smallest import Remedy
 from vc2doctor.target.shared.recipes import RECIPES
@@ -47,7 +45,9 @@ def install_what_fails(
     the answer is the nearest measured set that replaces a package which the exception names.
     """
     wanted = examination.undeclared(failure)
-    if not examination.version_plan.is_solved or (wanted is None and _misses_a_module(examination, failure)):
+    is_declared = wanted is None and examination.missing_requirement(failure) is not None
+    if is_declared or not examination.version_plan.is_solved:
+        # The plan for all conflicts brings what an installed package declares.
         return change_versions(examination)
     if wanted is not None:
         command = commands.change(examination.environment, [wanted])
@@ -55,28 +55,19 @@ def install_what_fails(
     named = named_packages(failure, examination.versions)
     optional = _optional_in(examination, failure)
     if optional:
-        command = commands.change(examination.environment, [str(requirement) for requirement in optional])
-        names = enumerated([f"{requirement.name}{requirement.specifier}" for requirement in optional])
-        return f"Install {names}: an installed package declares this in an extra, and the failing code uses it.", (
-            command,
-        )
+        reason = "an installed package declares this in an extra, and the failing code uses it"
+        return f"Install {enumerated(optional)}: {reason}.", (commands.change(examination.environment, optional),)
     called = caller & examination.versions.keys()
     # What was asked to run comes first: it made the call that failed.
     return _for_unknown_cause(examination, (*sorted(called), *sorted(named - called)))
 
 
-def _optional_in(examination: Examination, failure: Failure) -> tuple[Requirement, ...]:
+def _optional_in(examination: Examination, failure: Failure) -> tuple[str, ...]:
     """Return the violated requirements of extras whose package ``failure`` names, in its file or in its message."""
     text = f"{failure.file or ''} {failure.message}".lower()
     words = {word for part in re.findall(r"[\w-]+", text) for word in (part, *part.split("_"))}
-    return tuple(each for each in requirements.violated_extras(examination.environment) if each.name in words)
-
-
-def _misses_a_module(examination: Examination, failure: Failure) -> bool:
-    """Return whether a module is missing that an installed package requires: then the plan deals with it."""
-    missing = failure.missing
-    is_module = missing is not None and missing.symbol is None
-    return missing is not None and is_module and requirement_for(missing.module, examination.versions) is not None
+    violated = requirements.violated_extras(examination.environment)
+    return tuple(str(requirement) for requirement in violated if requirement.name in words)
 
 
 def _for_unknown_cause(examination: Examination, suspects: tuple[str, ...] = ()) -> tuple[str, tuple[str, ...]]:

@@ -128,11 +128,15 @@ class Examination(Data):
         ]
         return remedies.plan(self.environment, self.question(wanted=wanted), missing=missing)
 
-    def undeclared(self, failure: Failure) -> str | None:
-        """Return the requirement that brings the module which ``failure`` misses, if no installed package has it."""
+    def missing_requirement(self, failure: Failure) -> str | None:
+        """Return the requirement that brings the module which ``failure`` misses; ``None``: it misses no module."""
         if failure.missing is None or failure.missing.symbol is not None:
             return None
-        wanted = requirement_for(failure.missing.module, self.versions)
+        return requirement_for(failure.missing.module, self.versions)
+
+    def undeclared(self, failure: Failure) -> str | None:
+        """Return the missing requirement of ``failure``, if no installed package declares it."""
+        wanted = self.missing_requirement(failure)
         names = {entry.name for entry in requirements.declared(self.environment)}
         return wanted if wanted is not None and Requirement(wanted).name not in names else None
 

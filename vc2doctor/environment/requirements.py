@@ -1,7 +1,8 @@
 """What installed packages declare that they need, or that they can use."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -27,7 +28,7 @@ def declared_names(environment: Environment, packages: Iterable[str]) -> Declare
     needed, optional = set(), set()
     for package in packages:
         distribution = environment.distribution(package)
-        for requirement in _requirements(distribution.requires if distribution else ()):
+        for requirement in filter(None, map(parsed, distribution.requires if distribution else ())):
             extras = _EXTRA.findall(str(requirement.marker)) if requirement.marker else []
             name = canonicalize_name(requirement.name)
             if not extras:
@@ -37,10 +38,15 @@ def declared_names(environment: Environment, packages: Iterable[str]) -> Declare
     return DeclaredNames(frozenset(needed), frozenset(optional - needed))
 
 
-def _requirements(texts: Iterable[str]) -> Iterator[Requirement]:
-    for text in texts:
-        try:
-            yield Requirement(text)
-        except InvalidRequirement:  # noqa: PERF203 - one that cannot be read must not hide the others
-            # VC004 reports what cannot be read.
-            continue
+@lru_cache(maxsize=8192)
+def parsed(text: str) -> Requirement | None:
+    """Return a declared requirement; ``None``: it cannot be read, which VC004 reports."""
+    try:
+        return Requirement(text)
+    except InvalidRequirement:
+        return None
+
+
+def is_of_extra(requirement: Requirement) -> bool:
+    """Return whether a requirement belongs to an extra."""
+    return requirement.marker is not None and "extra" in str(requirement.marker)

@@ -8,11 +8,11 @@ linted is; nothing of it is imported.
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from vc2doctor.core.data import Data
 from vc2doctor.environment.model import Distribution, Environment
+from vc2doctor.environment.requirements import is_of_extra, parsed
 
 BASES = ("transformers", "peft", "trl", "accelerate")
 """Packages whose changes break what is built upon them."""
@@ -71,14 +71,9 @@ def conflicts(environment: Environment, modeled: Collection[str]) -> tuple[Depen
 def _declared(distribution: Distribution, installed: Mapping[str, str]) -> dict[str, str]:
     """Return the specifiers with which a package requires ``installed`` training packages, outside of extras."""
     found: dict[str, str] = {}
-    for text in distribution.requires:
-        try:
-            requirement = Requirement(text)
-        except InvalidRequirement:
-            continue
+    for requirement in filter(None, map(parsed, distribution.requires)):
         name = canonicalize_name(requirement.name)
-        is_extra = requirement.marker is not None and "extra" in str(requirement.marker)
-        if name in installed and not is_extra:
+        if name in installed and not is_of_extra(requirement):
             found[name] = str(requirement.specifier)
     return found
 

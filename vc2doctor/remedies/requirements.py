@@ -1,15 +1,15 @@
 """Requirements that the installed packages declare, as far as they apply in the target."""
 
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import NamedTuple
 
 from packaging.markers import UndefinedEnvironmentName
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from vc2doctor.core.versions import contains
 from vc2doctor.environment.model import Distribution, Environment
+from vc2doctor.environment.requirements import is_of_extra, parsed
 
 
 class DeclaredRequirement(NamedTuple):
@@ -54,15 +54,16 @@ def violated_extras(environment: Environment) -> tuple[Requirement, ...]:
     Nobody asked for the extra, but a package may use what is installed all the same: transformers imports ``kernels``
     wherever it finds it, and names the releases that it was made for only in an extra.
     """
+    versions = environment.versions
     violated: dict[str, Requirement] = {}
     for distribution in _first_of_each_name(environment):
-        for requirement in filter(None, map(_parsed, distribution.requires)):
-            installed = environment.versions.get(canonicalize_name(requirement.name))
-            is_optional = requirement.marker is not None and "extra" in str(requirement.marker)
-            if installed is None or not is_optional or contains(str(requirement.specifier), installed):
-                continue
+        for requirement in filter(None, map(parsed, distribution.requires)):
             name = canonicalize_name(requirement.name)
-            violated[name] = Requirement(f"{name}{requirement.specifier}")
+            installed = versions.get(name)
+            if installed is None or not is_of_extra(requirement):
+                continue
+            if not contains(str(requirement.specifier), installed):
+                violated[name] = Requirement(f"{name}{requirement.specifier}")
     return tuple(violated.values())
 
 
@@ -76,7 +77,7 @@ def _first_of_each_name(environment: Environment) -> list[Distribution]:
 
 def _applying(distribution: Distribution, environment: Environment, extras: set[str]) -> Iterator[Requirement]:
     for text in distribution.requires:
-        requirement = _parsed(text)
+        requirement = parsed(text)
         if requirement is not None and _applies(requirement, environment, extras):
             yield requirement
 
@@ -89,11 +90,3 @@ def _applies(requirement: Requirement, environment: Environment, extras: set[str
         )
     except UndefinedEnvironmentName:
         return False
-
-
-@lru_cache(maxsize=8192)
-def _parsed(text: str) -> Requirement | None:
-    try:
-        return Requirement(text)
-    except InvalidRequirement:
-        return None

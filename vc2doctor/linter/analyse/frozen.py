@@ -52,6 +52,6 @@ def _switches_gradients_off(statement: ast.stmt) -> bool:
 
 def _can_be_reached(facts: Facts, module: Module, node: ast.AST) -> bool:
     line = getattr(node, "lineno", 0)
-    places = (place for place in module.statements if place.statement is not None)
+    places = module.statements
     holder = next((each for each in places if each.statement is not None and each.statement.lineno == line), None)
     return holder is None or facts.values.is_reached(holder) is not False

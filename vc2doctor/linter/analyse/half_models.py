@@ -37,7 +37,7 @@ class HalfModel(NamedTuple):
 
 
 class HalfEngine(NamedTuple):
-    """A half precision that DeepSpeed is told to cast the model to."""
+    """The half precision that DeepSpeed's settings cast the model to."""
 
     dtypes: frozenset[Dtype]
     location: str

@@ -9,6 +9,7 @@ from vc2doctor.linter.analyse.dtypes import FLOAT16
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.stage import Stage
 from vc2doctor.linter.analyse.weights import Cast
+from vc2doctor.linter.detectors.trained_dtype import BFLOAT16_EFFECT
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.module import Place, last_name
 
@@ -57,11 +58,7 @@ def _finding(cast: Cast, *, is_off: bool) -> CodeFinding:
     """Return the finding; with ``is_off`` nothing in the project sets the flag, and a user can."""
     is_float16 = FLOAT16 in cast.dtypes
     dtype = "float16" if is_float16 else "bfloat16"
-    effect = (
-        'a scaler raises "Attempting to unscale FP16 gradients"'
-        if is_float16
-        else "85 % of their weights do not move at a learning rate of 1e-5"
-    )
+    effect = 'a scaler raises "Attempting to unscale FP16 gradients"' if is_float16 else BFLOAT16_EFFECT
     condition, wanted = cast.call.place.conditions[-1]
     return build.at_node(
         cast.call.place.module,

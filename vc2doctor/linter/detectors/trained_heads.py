@@ -7,7 +7,7 @@ from vc2doctor.findings import Severity
 from vc2doctor.linter import build
 from vc2doctor.linter.analyse.dtypes import FLOAT16
 from vc2doctor.linter.analyse.facts import Facts
-from vc2doctor.linter.detectors.trained_dtype import HalfModel, half_models
+from vc2doctor.linter.detectors.trained_dtype import BFLOAT16_EFFECT, HalfModel, half_models
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.module import Call, last_name
 
@@ -60,7 +60,7 @@ def _half_head(model: HalfModel, config: Call, reason: str) -> CodeFinding:
     if model.cause.dtype == FLOAT16:
         dtype, effect = "float16", "a scaler raises on them, and without one small updates are lost"
     else:
-        dtype, effect = "bfloat16", "85 % of their weights do not move at a learning rate of 1e-5"
+        dtype, effect = "bfloat16", BFLOAT16_EFFECT
     condition = "unless DeepSpeed or FSDP keeps float32 copies" if model.asked.has_engine else ""
     place = build.place_of(config.place.module, config.node)
     return build.at_node(

@@ -97,33 +97,37 @@ def _is_chosen_by_name(facts: Facts, autocast: Autocast) -> bool:
 
 
 def _inherited_dtype(autocast: Autocast) -> CodeFinding:
-    return build.at_node(
-        autocast.call.place.module,
-        autocast.call.node,
-        "VC102",
-        Severity.NOTE,
-        f"{build.code(autocast.call.node)} has no dtype: it takes the dtype of the region around it, and is float16 where there is none",
-        evidence=("measured with torch 2.13: inherited inside a region, float16 at the top level",),
+    return _note(
+        autocast,
+        "it takes the dtype of the region around it, and is float16 where there is none",
+        evidence="measured with torch 2.13: inherited inside a region, float16 at the top level",
         remedy="Write the dtype that is meant: dtype=torch.bfloat16.",
-        role="outer",
-        cause="float16",
         if_missed="outside of any other region this code computes in float16",
-        bf16_edits=_bfloat16_keyword(autocast),
     )
 
 
 def _of_samples(autocast: Autocast) -> CodeFinding:
+    return _note(
+        autocast,
+        "it is float16, and only draws samples",
+        evidence="every call in this region is one that infers, by its name",
+        remedy="Write the dtype that the model is trained in, so that samples and training agree.",
+        if_missed="samples are drawn in float16 from a model that was trained in bfloat16",
+    )
+
+
+def _note(autocast: Autocast, effect: str, *, evidence: str, remedy: str, if_missed: str) -> CodeFinding:
     return build.at_node(
         autocast.call.place.module,
         autocast.call.node,
         "VC102",
         Severity.NOTE,
-        f"{build.code(autocast.call.node)} has no dtype: it is float16, and only draws samples",
-        evidence=("every call in this region is one that infers, by its name",),
-        remedy="Write the dtype that the model is trained in, so that samples and training agree.",
+        f"{build.code(autocast.call.node)} has no dtype: {effect}",
+        evidence=(evidence,),
+        remedy=remedy,
         role="outer",
         cause="float16",
-        if_missed="samples are drawn in float16 from a model that was trained in bfloat16",
+        if_missed=if_missed,
         bf16_edits=_bfloat16_keyword(autocast),
     )
 

@@ -44,7 +44,7 @@ from vc2doctor.linter.analyse.stage import Stage, is_inference_path, words
 from vc2doctor.linter.analyse.weights import Cast, Load
 from vc2doctor.linter.detectors.cast_adapters import cast_adapters
 from vc2doctor.linter.detectors.half_layers import half_layers
-from vc2doctor.linter.detectors.trained_dtype import pure_half_models
+from vc2doctor.linter.detectors.trained_dtype import BFLOAT16_EFFECT, pure_half_models
 from vc2doctor.linter.detectors.trained_heads import trained_heads
 from vc2doctor.linter.knowledge.optimizers import PLAIN_OPTIMIZERS
 from vc2doctor.linter.knowledge.peft_adapters import adapters_follow_base_dtype
@@ -160,7 +160,7 @@ def _half_adapters(facts: Facts, load: Load) -> CodeFinding:
         effect = 'a scaler raises "Attempting to unscale FP16 gradients", and without one the first step makes them NaN'
     else:
         severity, dtype = Severity.WARNING, "bfloat16"
-        effect = "85 % of their weights do not move at a learning rate of 1e-5"
+        effect = BFLOAT16_EFFECT
     return build.at_node(
         module,
         load.node,
