@@ -59,7 +59,7 @@ def test_deleted_working_directory_is_one_message(tmp_path: Path, verb: str) -> 
 
 def test_machine_without_a_temporary_folder_is_one_message(venv: Venv, tmp_path: Path) -> None:
     venv.add_stack()
-    # tempfile falls back to /tmp and the working directory, so it is told by a variable that none of them can be used.
+    # tempfile falls back to /tmp and the working directory, so a variable says that none of them can be used.
     site = tmp_path / "site"
     site.mkdir()
     (site / "sitecustomize.py").write_text(

@@ -193,7 +193,7 @@ os.write(fd, b'{"recorded": 1}\\n{"recorded": 1, "secret": "00"}\\n{"recorded": 
 
 
 def test_secret_is_another_one_in_every_run() -> None:
-    secrets = [run("send(told=secret)")[1][0]["told"] for _ in range(2)]
+    secrets = [run("send(read=secret)")[1][0]["read"] for _ in range(2)]
     assert secrets[0] != secrets[1]
     assert all(len(secret) == 32 for secret in secrets)
 
@@ -209,14 +209,14 @@ send(names=sorted(os.environ), arguments=sys.argv[3:], blocked=len(signal.pthrea
     words = ["", "with space", "\udcff", "-x"]
     environment = {"A": "1=2", "B": "", "LC_ALL": "C.UTF-8", "BIG": "x" * 100_000}
     child.run(lambda channel: [*command(source)(channel), *words], environment, 20.0, events.append)
-    (told,) = events
-    assert told["names"] == sorted(environment)
-    assert told["arguments"] == words
+    (facts,) = events
+    assert facts["names"] == sorted(environment)
+    assert facts["arguments"] == words
     # Python itself ignores SIGPIPE, and in the background of a shell others are ignored in the doctor, too.
     ignored = [number for number in (1, 2, 3, 13, 14, 15, 17) if signal.getsignal(number) is signal.SIG_IGN]
-    assert (told["ignored"], told["blocked"], told["leader"]) == (ignored, 0, True)
-    assert told["stdin"] == "/dev/null"
-    assert len(told["descriptors"]) == 5, "0, 1, 2, the events, and the one that lists the folder"
+    assert (facts["ignored"], facts["blocked"], facts["leader"]) == (ignored, 0, True)
+    assert facts["stdin"] == "/dev/null"
+    assert len(facts["descriptors"]) == 5, "0, 1, 2, the events, and the one that lists the folder"
 
 
 def test_text_with_a_null_byte_is_a_target_error() -> None:

@@ -1,4 +1,4 @@
-"""What tells who the user is, and what must stay secret, is taken out of a report."""
+"""What identifies the user, and what must stay secret, is removed from a report."""
 
 from __future__ import annotations
 
@@ -34,9 +34,11 @@ def test_home_user_and_other_homes_are_replaced() -> None:
     )
 
 
-def test_names_that_every_machine_has_are_kept_as_words() -> None:
-    text = "/root/venv root 'root' /rooted"
-    assert redacted(text, HOME="/root", USER="root", LOGNAME="root") == "~/venv root 'root' /rooted"
+@pytest.mark.parametrize("name", ["root", "debian"])
+def test_names_that_every_machine_has_are_kept_as_words(name: str) -> None:
+    home = f"/{name}"
+    text = f"{home}/venv {name} '{name}' {home}ed"
+    assert redacted(text, HOME=home, USER=name, LOGNAME=name) == f"~/venv {name} '{name}' {home}ed"
 
 
 def test_host_is_replaced() -> None:

@@ -30,7 +30,7 @@ KINDS = {
     ),
     "M": Kind("One odd file among others", "one odd file ended the whole lint with a traceback"),
     "N": Kind("Values out of range", "a traceback and exit code 3 where 2 is right"),
-    "O": Kind("Targets that fail while they are described", "told as wrong usage; `--timeout` did not count"),
+    "O": Kind("Targets that fail while they are described", "reported as wrong usage; `--timeout` did not apply"),
     "P": Kind("Children that hide", "a child that called `setsid` outlived the check"),
     "Q": Kind("Lies of the target, and settings nearby", "a torch that replayed recorded events got “Fit”"),
     "R": Kind(

@@ -1,4 +1,4 @@
-"""Runs a row of the fault table, and tells what is wrong afterwards."""
+"""Runs a row of the fault table, and reports what is wrong afterwards."""
 
 from __future__ import annotations
 

@@ -163,7 +163,7 @@ def _facts(data: bytes, _: Path) -> None:
         event = json.loads(data)
         TargetFacts("python", event)
     except (ValidationError, KeyError, TypeError, ValueError, RecursionError):
-        # What the caller of TargetFacts tells as a broken answer of the target.
+        # The caller of TargetFacts reports these as a broken answer of the target.
         return
 
 

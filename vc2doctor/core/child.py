@@ -218,7 +218,7 @@ def _write_all(file: FileIO, data: bytes) -> None:
 
 
 def _await_end(process: "subprocess.Popen[bytes]") -> None:
-    """Wait for the supervisor to end; it was told to. If it does not (it was stopped), kill all that is below it."""
+    """Wait for the supervisor, whose lifeline is closed, to end. If it does not (it was stopped), kill all below it."""
     try:
         process.wait(_STOP_SECONDS)
     except subprocess.TimeoutExpired:
@@ -245,7 +245,7 @@ def _sources(pipes: _Pipes, process: "subprocess.Popen[bytes]") -> Sources:
 
 
 def _end_group(status: Status) -> None:
-    """Kill the process group of a child whose end nobody has reported, because the supervisor was killed.
+    """Kill the process group of a child whose end was not reported, because the supervisor was killed.
 
     The kernel has done that already where it has ``prctl``.
     """
@@ -273,7 +273,7 @@ def _check_start(listener: Listener, program: str) -> None:
 
 
 def _signal_name(code: int | None) -> str | None:
-    """Return the name of the signal that killed the child. Where nobody saw the end, SIGKILL is what can cause that."""
+    """Return the name of the signal that killed the child. If its end was not reported, that signal was SIGKILL."""
     if code is None:
         return signal.SIGKILL.name
     if code >= 0:

@@ -87,7 +87,7 @@ def read_start(path: str | Path, size: int) -> bytes:
     """
     with open_regular(path) as file:
         try:
-            # The size that the system tells is not asked: files of /proc have none, and others grow.
+            # The reported size is not used: files of /proc report 0, and other files can grow.
             return file.read(size)
         except OSError as error:
             raise ReadError(path, error.strerror or str(error)) from error

@@ -1,4 +1,4 @@
-"""Take out of a text what tells who the user is, and what must stay secret: a report can then be pasted in public."""
+"""Remove from a text what identifies the user, and what must stay secret: a report can then be pasted in public."""
 
 import contextlib
 import os
@@ -12,7 +12,7 @@ _USER_VARIABLES = ("USER", "LOGNAME", "USERNAME", "SUDO_USER")
 _COMMON_USERS = frozenset(
     {*("root", "user", "users", "admin", "ubuntu", "debian", "docker", "runner", "app", "test", "guest", "nobody"), ""}
 )
-"""Names of accounts that many machines have. They tell nobody's name, and some are words of reports."""
+"""Names of accounts that many machines have. They identify no person, and some are words of reports."""
 _COMMON_HOSTS = frozenset({"localhost", ""})
 _SECRET_VARIABLES = re.compile(r"TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|CREDENTIAL|ACCESS_?KEY", re.IGNORECASE)
 _MIN_SECRET_LENGTH = 8

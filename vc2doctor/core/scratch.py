@@ -130,7 +130,7 @@ def _locked(path: Path) -> int:
 
 
 def remove_abandoned(root: Path) -> None:
-    """Remove the scratch folders of this user in ``root`` whose lock nobody holds; links are not followed."""
+    """Remove the scratch folders of this user in ``root`` whose lock is free; links are not followed."""
     with contextlib.suppress(OSError), os.scandir(root) as entries:
         for entry in entries:
             if entry.name.startswith(PREFIX) and _is_own_folder(entry):

@@ -1,8 +1,8 @@
 """Make the standard streams ones that can always be written to.
 
-They can be closed (``2>&-``), full (``>/dev/full``), or a pipe that nobody reads any more (``| head -1``). None of them
+They can be closed (``2>&-``), full (``>/dev/full``), or a pipe without a reader (``| head -1``). None of them
 is a fault of what the doctor examines, so none of them may change its verdict or end in a traceback. What cannot be
-written is dropped and remembered; ``failure`` tells it.
+written is dropped and remembered; ``failure`` returns it.
 """
 
 import errno

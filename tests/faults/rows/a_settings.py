@@ -80,7 +80,7 @@ def gate_weakened_by_settings_of_a_parent_is_named(scene: Scene) -> Command:
 
 @row("A", 2, says=("--config", "--isolated"))
 def settings_file_and_isolation_exclude_each_other(scene: Scene) -> Command:
-    """`--isolated` with `--config`: the run would be told to read the file and not to read it."""
+    """`--isolated` with `--config`: these options contradict each other."""
     scene.file("settings.toml", "[tool.vc2doctor]\n")
     return Command((*_CHECK, scene.target(), "--isolated", "--config", "settings.toml"))
 

@@ -147,7 +147,7 @@ def _owner_stays(scene: Scene, _: Ran) -> str:
 
 @row("C", 0, changes=("tree/report.txt",), verify=_owner_stays)
 def output_over_a_file_of_another_user(scene: Scene) -> Command:
-    """Root writes over a report of another user, which nobody else may read: owner and mode stay."""
+    """Root writes over a report of another user, which only that user may read: owner and mode stay."""
     needs_root()
     path = scene.file("report.txt", "old", 0o640)
     os.chown(path, 65534, 65534)

@@ -1,4 +1,4 @@
-"""I. A reader that has enough: the exit code still tells the verdict, and nothing is said about it."""
+"""I. A reader that has enough: the exit code is still that of the verdict, and nothing is said about it."""
 
 from __future__ import annotations
 

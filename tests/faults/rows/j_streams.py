@@ -28,7 +28,7 @@ _STREAMS = {
     suite=("without_any",),
 )
 def lint(scene: Scene, script: str) -> Command:
-    """`lint` with findings runs with odd streams: the exit code tells the verdict."""
+    """`lint` with findings runs with odd streams: the exit code is that of the verdict."""
     scene.file("train.py", HALF_LOOP)
     return Command(("lint", "."), script=script)
 

@@ -105,7 +105,7 @@ def fix_of_a_file_with_two_names(scene: Scene) -> Command:
 
 @row("U", 1, changes=("tree/report.txt",))
 def report_under_a_umask_without_rights(scene: Scene) -> Command:
-    """The umask takes all rights: the report has none, and the exit code tells the verdict."""
+    """The umask takes all rights: the report has none, and the exit code is that of the verdict."""
     scene.file("train.py", HALF_LOOP)
     return Command((*_LINT, "--output", "report.txt"), script='umask 777; exec "$@"')
 

@@ -44,7 +44,7 @@ def uncommitted_change(scene: Scene) -> Command:
 
 @rows("Y", {"assumed_unchanged": "--assume-unchanged", "skipped": "--skip-worktree"}, 1, 2, says="train.py")
 def change_that_is_hidden_because(scene: Scene, option: str) -> Command:
-    """The file has a change that is not committed, and git was told not to look at the file."""
+    """The file has a change that is not committed, and a flag of git's index hides the file."""
     _committed(scene)
     _git(scene, "update-index", option, "train.py")
     scene.file("train.py", HALF_LOOP + _CHANGE)
@@ -115,7 +115,7 @@ def no_git(scene: Scene) -> Command:
 
 @row("Y", 1, 2, says="train.py")
 def change_below_the_resolution_of_a_repository(scene: Scene) -> Command:
-    """The repository is told to ignore the state of files (`core.ignoreStat`), and the file has a change."""
+    """The repository ignores the state of files (`core.ignoreStat`), and the file has a change."""
     _committed(scene)
     _git(scene, "config", "core.ignoreStat", "true")
     scene.path("train.py").unlink()

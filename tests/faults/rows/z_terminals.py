@@ -79,7 +79,7 @@ def usage_with(_: Scene, words: str) -> Command:
 
 @row("Z", 1, says_not="private-name")
 def redacted_report(scene: Scene) -> Command:
-    """`--redact` with a user name in the path of the code: the report does not tell it."""
+    """`--redact` with a user name in the path of the code: the report does not hold it."""
     scene.file("private-name/train.py", HALF_LOOP)
     variables = {"HOME": str(scene.path("private-name")), "USER": "private-name", "LOGNAME": "private-name"}
     return Command(("lint", "--redact", str(scene.path("private-name"))), variables=variables)
