@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 import yaml
 
-from vc2doctor.core import parsing
+from vc2doctor.core import parsing, yaml_parsing
 from vc2doctor.core.parsing import MalformedError
 
 ALIASES = "a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n" for i in range(1, 60))
@@ -18,12 +18,12 @@ MERGES = "a0: &a0 {k: 1}\n" + "".join(f"a{i}: &a{i} {{<<: [*a{i - 1}, *a{i - 1}]
 def test_what_is_well_formed_is_returned() -> None:
     assert parsing.parse_json(b'{"a": [1, {"b": null}]}') == {"a": [1, {"b": None}]}
     assert parsing.parse_toml('[tool.x]\n"a.b".c = 1\n') == {"tool": {"x": {"a.b": {"c": 1}}}}
-    assert parsing.parse_yaml("base: &b {a: 1}\nother: {<<: *b, c: [2]}\n") == {
+    assert yaml_parsing.parse_yaml("base: &b {a: 1}\nother: {<<: *b, c: [2]}\n") == {
         "base": {"a": 1},
         "other": {"a": 1, "c": [2]},
     }
-    assert parsing.parse_yaml("") is None
-    assert parsing.compose_yaml("") is None
+    assert yaml_parsing.parse_yaml("") is None
+    assert yaml_parsing.compose_yaml("") is None
 
 
 @pytest.mark.parametrize(
@@ -40,15 +40,15 @@ def test_what_is_well_formed_is_returned() -> None:
         (parsing.parse_toml, "a = " + "1" * 5000, "4300 digits"),
         (parsing.parse_toml, "a" + ".a" * 120_000 + " = 1", "a key of more than 32 parts"),
         (parsing.parse_toml, "x = {" + "'a b' . " * 120_000 + "a = 1}", "a key of more than 32 parts"),
-        (parsing.parse_yaml, "a: [", "did not find expected node content"),
-        (parsing.parse_yaml, "[" * 100_000, "maximum nesting depth"),
-        (parsing.parse_yaml, "[" * 150 + "]" * 150, "nested more than 100 levels deep"),
-        (parsing.parse_yaml, ALIASES, "its aliases expand to more than 200,000 nodes"),
-        (parsing.parse_yaml, MERGES, "its aliases expand to more than 200,000 nodes"),
-        (parsing.parse_yaml, "a: &a [*a]", "an alias stands inside of what it refers to"),
-        (parsing.parse_yaml, "a: !!timestamp x", "groupdict"),
-        (parsing.parse_yaml, "a: !!python/object/apply:os.system [x]", "could not determine a constructor"),
-        (parsing.parse_yaml, "a: " + "1" * 5000, "4300 digits"),
+        (yaml_parsing.parse_yaml, "a: [", "did not find expected node content"),
+        (yaml_parsing.parse_yaml, "[" * 100_000, "maximum nesting depth"),
+        (yaml_parsing.parse_yaml, "[" * 150 + "]" * 150, "nested more than 100 levels deep"),
+        (yaml_parsing.parse_yaml, ALIASES, "its aliases expand to more than 200,000 nodes"),
+        (yaml_parsing.parse_yaml, MERGES, "its aliases expand to more than 200,000 nodes"),
+        (yaml_parsing.parse_yaml, "a: &a [*a]", "an alias stands inside of what it refers to"),
+        (yaml_parsing.parse_yaml, "a: !!timestamp x", "groupdict"),
+        (yaml_parsing.parse_yaml, "a: !!python/object/apply:os.system [x]", "could not determine a constructor"),
+        (yaml_parsing.parse_yaml, "a: " + "1" * 5000, "4300 digits"),
     ],
 )
 def test_what_is_malformed_or_over_a_budget_is_an_error_soon(
@@ -66,10 +66,10 @@ def test_what_is_malformed_or_over_a_budget_is_an_error_soon(
 def test_yaml_scalar_that_does_not_fit_its_tag_is_its_text(text: str) -> None:
     node = yaml.compose(text)
     assert isinstance(node, yaml.ScalarNode)
-    assert parsing.yaml_scalar(node) == node.value
+    assert yaml_parsing.yaml_scalar(node) == node.value
 
 
 def test_yaml_scalar_has_its_type() -> None:
     node = yaml.compose("true")
     assert isinstance(node, yaml.ScalarNode)
-    assert parsing.yaml_scalar(node) is True
+    assert yaml_parsing.yaml_scalar(node) is True

@@ -10,7 +10,14 @@ import pytest
 
 from vc2doctor.core import shell
 from vc2doctor.core.data import Data, with_texts
-from vc2doctor.core.printing import escaped_json, is_printable, printable, printable_patch, without_surrogates
+from vc2doctor.core.printing import (
+    escaped_json,
+    is_printable,
+    printable,
+    printable_patch,
+    without_surrogates,
+    without_workflow_commands,
+)
 from vc2doctor.findings import Severity
 
 HOSTILE = "a\x1b[31mb\x07\rc\x9b1m\u202ed\u2028e\udcfff\0"
@@ -70,3 +77,10 @@ def test_texts_of_data_are_changed_at_any_depth() -> None:
     changed = with_texts(outer, lambda text: text.replace("a", "b"))
     assert changed == Outer(inner=(Inner(name="b"),), by_name={"b": Path("/b")}, number=1)
     assert outer.inner[0].name == "a"
+
+
+def test_text_is_no_command_to_the_runner_of_github() -> None:
+    text = "ok\n   ::add-mask::x\n::error::y\na ##[debug]z\nstd::vector # [1] torch::nn"
+    shown = without_workflow_commands(text)
+    assert shown == "ok\n   ��add-mask::x\n��error::y\na ��[debug]z\nstd::vector # [1] torch::nn"
+    assert len(shown) == len(text)

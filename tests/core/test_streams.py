@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,14 @@ with torch.autocast("cuda", dtype=torch.float16):
 loss.backward()
 optimizer.step()
 """
+
+
+@pytest.fixture
+def default_interrupt() -> Iterator[None]:
+    """Let children be ended by SIGINT: a shell starts background jobs, and this test with them, with SIGINT ignored."""
+    handler_before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, handler_before)
 
 
 @pytest.fixture
@@ -90,19 +99,34 @@ def test_terminal_that_shows_ascii_only_gets_question_marks(code: Path) -> None:
     assert "?.py:4" in ran.stdout
 
 
+@pytest.mark.usefixtures("default_interrupt")
+def test_interrupt_that_compiled_code_turns_into_an_error_is_an_interrupt(code: Path) -> None:
+    source = """
+import os, signal
+from vc2doctor.cli import main
+
+def cli(**_):
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+    except KeyboardInterrupt as error:
+        raise RuntimeError("a validator could not be built") from error
+
+main.cli = cli
+main.main()
+"""
+    ran = subprocess.run([sys.executable, "-c", source], cwd=code, capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (3, "vc2doctor: interrupted\n")
+
+
+@pytest.mark.usefixtures("default_interrupt")
 @pytest.mark.parametrize("moment", [0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1.2])
 def test_interrupt_at_any_moment_ends_with_one_line(code: Path, moment: float) -> None:
     # Of Python's own start the doctor knows nothing, so the first moment is that of its first line.
     source = f"import os, sys, time\nos.write(1, b'x')\nsys.argv[1:] = ['lint', {str(code)!r}]\n"
     source += "from vc2doctor.__main__ import main\nos.write(1, b'y')\nmain()\n"
-    handler_before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        process = subprocess.Popen(
-            [sys.executable, "-c", source], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=code
-        )
-    finally:
-        signal.signal(signal.SIGINT, handler_before)
-    with process:
+    with subprocess.Popen(
+        [sys.executable, "-c", source], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=code
+    ) as process:
         assert process.stdout is not None
         while process.stdout.read(1) not in (b"y", b""):
             pass

@@ -103,7 +103,7 @@ class Doctor:
 
     def supervisors(self) -> list[int]:
         """Return the supervisors, the outer one first."""
-        return sorted(pid for pid, command in marked(self.mark).items() if "supervisor.py" in command)
+        return sorted(pid for pid, command in marked(self.mark).items() if "supervisor.main(" in command)
 
     def expect_nothing_left(self) -> None:
         expect_nothing_left(self.mark, self.temporary)

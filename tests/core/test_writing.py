@@ -10,7 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from vc2doctor.core.writing import OutputError, replace_all, write_output
+from vc2doctor.core.writing import (
+    OutputError,
+    append_output,
+    check_output,
+    replace_all,
+    write_output,
+    write_outputs,
+)
 
 
 def test_new_file_is_written_with_the_default_mode(tmp_path: Path) -> None:
@@ -128,3 +135,63 @@ def test_redirected_standard_output_keeps_its_content(tmp_path: Path) -> None:
     with log.open("a") as stream:
         subprocess.run([sys.executable, "-c", source], stdout=stream, check=True)
     assert log.read_text() == "before\nreport\n"
+
+
+def test_outputs_are_all_written_or_none(tmp_path: Path) -> None:
+    first = tmp_path / "first"
+    with pytest.raises(OutputError, match="nowhere/second: cannot be written"):
+        write_outputs([(first, "1"), (tmp_path / "nowhere" / "second", "2")])
+    assert list(tmp_path.iterdir()) == []
+    write_outputs([(first, "1"), (tmp_path / "second", "2")])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["first", "second"]
+
+
+def test_check_finds_what_cannot_be_written_and_leaves_nothing(tmp_path: Path) -> None:
+    old = tmp_path / "old"
+    old.write_text("old")
+    for path in (old, tmp_path / "new", Path("/dev/null"), Path("/dev/stdout")):
+        check_output(path)
+    assert [path.name for path in tmp_path.iterdir()] == ["old"]
+    assert old.read_text() == "old"
+    for path, reason in (
+        (tmp_path, "Is a directory"),
+        (tmp_path / "nowhere" / "new", "No such file"),
+        (old / "new", "Not a directory"),
+        (tmp_path / ("n" * 300), "File name too long"),
+        (Path("a\0b"), "null byte"),
+    ):
+        with pytest.raises(OutputError, match=reason):
+            check_output(path)
+
+
+def test_check_does_not_open_a_pipe(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    check_output(path)
+    write_output(path, "x")
+    assert os.read(reader, 10) == b"x"
+    os.close(reader)
+
+
+def test_text_is_added_to_a_file_or_makes_it(tmp_path: Path) -> None:
+    path = tmp_path / "summary"
+    for text in ("a\n", "b\n"):
+        append_output(path, text)
+    assert path.read_text() == "a\nb\n"
+
+
+def test_addition_that_does_not_fit_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "summary"
+    path.write_text("before")
+    source = (
+        "import pathlib, resource, signal, sys\n"
+        "from vc2doctor.core.writing import OutputError, append_output\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "try:\n    append_output(pathlib.Path(sys.argv[1]), 'x' * 5000)\n"
+        "except OutputError as error:\n    print(error)\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", source, str(path)], capture_output=True, text=True, check=True)
+    assert "summary: cannot be written: File too large" in ran.stdout
+    assert path.read_text() == "before"

@@ -150,3 +150,16 @@ def test_environment_that_a_tool_made_is_recognized(
     if receipt is not None:
         (prefix / receipt).touch()
     assert tool_of(prefix) == tool
+
+
+def test_command_that_starts_the_doctors_own_python_made_no_choice(
+    venv: Venv, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    make_venv(tmp_path / "project" / ".venv")
+    chosen = choice.of_command(venv.python, "the command starts it", tmp_path / "project")
+    assert (chosen.origin, chosen.reason, chosen.by_command) == ("named", "the command starts it", True)
+    own = choice.of_command(sys.executable, "python is that", tmp_path / "project")
+    assert (own.origin, own.reason) == ("own", "the doctor's own environment: python is that")
+    assert own.others == (".venv",)
+    monkeypatch.setenv("VIRTUAL_ENV", sys.prefix)
+    assert choice.of_command(sys.executable, "python is that", tmp_path).origin == "named", "the user activated it"

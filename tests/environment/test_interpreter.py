@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -40,6 +43,17 @@ def test_command_is_looked_up_on_the_path(venv: Venv, monkeypatch: pytest.Monkey
 def test_interpreter_that_does_not_exist_is_a_target_error() -> None:
     with pytest.raises(TargetError, match="--python nowhere-to-be-found: there is no such interpreter"):
         interpreter.find("nowhere-to-be-found")
+
+
+def test_file_and_folder_that_are_no_interpreter_are_answered_with_what_to_pass(tmp_path: Path, venv: Venv) -> None:
+    (tmp_path / "notes.txt").write_text("hello\n")
+    with pytest.raises(TargetError, match=r"notes\.txt: this file cannot be run, so it is no interpreter\. Pass the"):
+        interpreter.find(str(tmp_path / "notes.txt"))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(TargetError, match=r"empty: this folder has no bin/python, .*\. Pass the path of a python"):
+        interpreter.find(str(tmp_path / "empty"))
+    with pytest.raises(TargetError, match=rf"Did you mean --python {venv.root}\?"):
+        interpreter.find(str(venv.root.parent))
 
 
 def test_distributions_and_modules_are_read(venv: Venv) -> None:
@@ -162,6 +176,14 @@ class TestDamage:
         with (info / "RECORD").open("a") as record:
             record.write("peft/gone.py,,\n")
         assert self.problems(venv) == ("1 of the 2 modules in RECORD are not on disk, e.g. peft/gone.py",)
+
+    def test_link_to_nothing_is_a_lost_file(self, venv: Venv) -> None:
+        info = venv.add("peft", "0.10.0")
+        (venv.packages / "peft" / "linked.py").symlink_to(venv.packages / "gone.py")
+        with (info / "RECORD").open("a") as record:
+            record.write("peft/linked.py,,\ntop.py,,\n")
+        (venv.packages / "top.py").write_text("")
+        assert self.problems(venv) == ("1 of the 3 modules in RECORD are not on disk, e.g. peft/linked.py",)
 
     def test_lost_test_files_are_no_problem(self, venv: Venv) -> None:
         info = venv.add("peft", "0.10.0")
@@ -290,3 +312,50 @@ class TestPythonsThatFail:
         assert (environment.distributions, environment.modules) == ((), ())
         assert environment.interpreter.prefix == str(venv.root)
         assert not environment.is_unchosen
+
+
+def test_a_finder_with_distributions_of_its_own_is_asked_as_well(tmp_path: Path) -> None:
+    """An editable installation, or an archive on the path, is seen by ``importlib.metadata`` alone."""
+    egg = tmp_path / "legacy-1.0-py3.11.egg" / "EGG-INFO"
+    egg.mkdir(parents=True)
+    (egg / "PKG-INFO").write_text("Metadata-Version: 2.1\nName: legacy\nVersion: 1.0\n", encoding="utf-8")
+    facts = _described(tmp_path, egg.parent)
+    assert "legacy" in {entry["name"] for entry in facts}
+
+
+def test_headers_that_go_on_in_the_next_line_and_records_with_quotes_are_read(tmp_path: Path) -> None:
+    folder = tmp_path / "site" / "odd-1.0.dist-info"
+    folder.mkdir(parents=True)
+    (folder / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: odd\nSummary: one\n two\nVersion: 1.0\nRequires-Dist: torch\n\nVersion: 9\n",
+        encoding="utf-8",
+    )
+    (folder / "RECORD").write_text('"odd/a,b.py",,\nodd/__init__.py,sha256=x,10\n', encoding="utf-8")
+    (entry,) = (each for each in _described(tmp_path, folder.parent) if each["name"] == "odd")
+    assert (entry["version"], entry["requires"], entry["problems"]) == ("1.0", ["torch"], [])
+    (folder / "RECORD").write_bytes(b"odd/__init__.py,sha256=x,10\r\n\r\nodd/b.py,,\r\n")
+    (entry,) = (each for each in _described(tmp_path, folder.parent) if each["name"] == "odd")
+    assert entry["problems"] == []
+    for line in ("no commas at all", "a,b,c,d,e,f", "a\0b,,", "a,,\n\nno commas", "a,,\nb"):
+        (folder / "RECORD").write_text(f"{line}\n", encoding="utf-8")
+        (entry,) = (each for each in _described(tmp_path, folder.parent) if each["name"] == "odd")
+        assert entry["problems"] == ["RECORD is not a list of files"], line
+
+
+def _described(tmp_path: Path, path: Path) -> list[dict[str, Any]]:
+    """Return the distributions that the script of the target describes with ``path`` on its path."""
+    script = Path(interpreter.__file__).parents[1] / "target" / "describe_environment.py"
+    secret = tmp_path / "secret"
+    secret.write_text("s", encoding="ascii")
+    with secret.open("rb") as file:
+        command = [sys.executable, "-B", str(script), "1", str(file.fileno())]
+        done = subprocess.run(
+            command,
+            env={**os.environ, "PYTHONPATH": str(path)},
+            pass_fds=[file.fileno()],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    described: list[dict[str, Any]] = json.loads(done.stdout)["distributions"]
+    return described

@@ -1,4 +1,4 @@
-"""The processor, the GPUs and the working directory."""
+"""The processor, the GPUs, the working directory, and the builds of torch and torchvision."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.facts import gpu
-from vc2doctor.environment.model import Gpu
-from vc2doctor.environment.sources import cpu, nvidia, shadow
+from vc2doctor.environment.model import Builds, Gpu
+from vc2doctor.environment.sources import builds, cpu, nvidia, shadow
 
 
 def test_half_precision_flags_of_an_x86_processor_are_read(tmp_path: Path) -> None:
@@ -108,3 +108,20 @@ class TestShadow:
         (tmp_path / "torch_utils.py").touch()
         (tmp_path / "train.py").touch()
         assert self.shadowed_modules(tmp_path, set()) == []
+
+
+def test_builds_are_read_from_the_files_of_the_packages(tmp_path: Path) -> None:
+    for name, text in {"torch": "__version__ = '2.1.2+cu121'", "torchvision": "__version__ = '0.16.2'"}.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "version.py").write_text(text, encoding="utf-8")
+    folders = dict.fromkeys(("torch", "torchvision", "peft"), tmp_path)
+    assert builds.observe(folders) == Builds(by_package={"torch": "cu121"})
+    assert builds.observe({}) == Builds()
+
+
+def test_a_version_file_that_is_none_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "torch" / "version.py").mkdir(parents=True)
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "torchvision").mkdir()
+    (tmp_path / "torchvision" / "version.py").symlink_to(tmp_path / "fifo")
+    assert builds.observe(dict.fromkeys(("torch", "torchvision"), tmp_path)) == Builds()

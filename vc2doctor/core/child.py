@@ -23,12 +23,21 @@ from io import FileIO
 from typing import NamedTuple
 
 from vc2doctor.core import supervisor
-from vc2doctor.core.data import Data
+from vc2doctor.core.data import OwnData
 from vc2doctor.core.errors import DoctorError
 from vc2doctor.core.listener import Ending, Listener, OnEvent, Sources, Status, text_of
 from vc2doctor.core.memory import out_of_memory_kills
 
 _SECRET_BYTES = 16
+_START_SUPERVISOR = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+import supervisor
+supervisor.main(sys.argv[2:])
+os._exit(0)
+"""
+"""Imports the supervisor by name, because Python keeps the bytecode of imported modules. It compiles a program that is
+started by path each time."""
 _STOP_SECONDS = supervisor.OUTER_SECONDS + supervisor.KILL_SECONDS + 1
 """How long both supervisors may take to end everything. After that the doctor does it itself."""
 
@@ -52,7 +61,7 @@ class Channel(NamedTuple):
     """It reads the secret of the run here, up to the end."""
 
 
-class ChildRun(Data):
+class ChildRun(OwnData):
     """How a child process ended, and what it printed."""
 
     ending: Ending
@@ -197,10 +206,10 @@ def _supervised(pipes: _Pipes, job: bytes) -> Iterator[tuple["subprocess.Popen[b
 def _start(pipes: _Pipes) -> "subprocess.Popen[bytes]":
     ends = pipes.ends_of_child
     numbers = [str(pipes.lifeline.reader.fileno()), str(pipes.status.writer.fileno()), str(os.getpid())]
-    file = os.path.abspath(supervisor.__file__)  # noqa: PTH100 - links need not be resolved
+    folder = os.path.dirname(os.path.abspath(supervisor.__file__))  # noqa: PTH100, PTH120 - links need not be resolved
     try:
         return subprocess.Popen(
-            [sys.executable, "-I", "-S", "-B", file, *numbers],
+            [sys.executable, "-I", "-S", "-B", "-c", _START_SUPERVISOR, folder, *numbers],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -13,13 +13,32 @@ DataT = TypeVar("DataT", bound="Data")
 class Data(BaseModel):
     """Immutable data that accepts declared fields only."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+
+class OwnData(Data):
+    """Data that only the doctor's own code makes, such as reports and plans.
+
+    The type checker has compared the values with the fields, so the constructor does not. To build the validators of
+    all these classes would take a tenth of a check by versions. ``model_validate`` does validate what is read.
+    """
+
+    def __init__(self, **fields: Any) -> None:  # noqa: ANN401 - mypy knows the fields of each class
+        made = self.model_construct(**fields)
+        for name in ("__dict__", "__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__"):
+            object.__setattr__(self, name, getattr(made, name))
+
+    # Tells pydantic that this is no constructor of a subclass: `model_validate` would hand it the values unchecked.
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
 
 
 def with_texts(data: DataT, change: Callable[[str], str]) -> DataT:
     """Return a copy of ``data`` in which every text, at any depth, is what ``change`` returns for it."""
     fields = type(data).model_fields
-    copy = data.model_copy(update={name: _changed(getattr(data, name), change) for name in fields})
+    changed = {name: _changed(getattr(data, name), change) for name in fields}
+    # Data of an unknown kind has no fields, and all of its texts here.
+    extra = {name: _changed(value, change) for name, value in (data.model_extra or {}).items()}
+    copy = data.model_copy(update={**changed, **extra})
     # Properties that were computed from the old texts are computed again.
     for name in copy.__dict__.keys() - fields.keys():
         del copy.__dict__[name]

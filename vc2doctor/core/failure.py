@@ -20,3 +20,9 @@ class Failure(Data):
     line: int | None = None
     package: str | None = None
     missing: Missing | None = None
+
+    @property
+    def description(self) -> str:
+        """Type, message in one line, and the place if it is known, as a clause."""
+        place = f", raised at {self.file}:{self.line}" if self.file else ""
+        return f"{self.type}: {' '.join(self.message.split()).rstrip('.')}{place}"

@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from vc2doctor.core import shell
-from vc2doctor.core.data import Data
+from vc2doctor.core.data import OwnData
 
 Option = tuple[str, str | None]
 """The name of an option and its value; a flag has no value."""
@@ -13,7 +13,7 @@ SETTINGS_OPTIONS = ("--config", "--trust-settings", "--isolated")
 """The options that choose the settings file; every verb that reads one has them."""
 
 
-class Invocation(Data):
+class Invocation(OwnData):
     """How the doctor was started: every command that it prints about itself is built from this."""
 
     program: tuple[str, ...] = Field(default=("vc2doctor",), min_length=1)

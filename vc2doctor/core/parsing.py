@@ -1,16 +1,14 @@
-"""Parse JSON, TOML and YAML that others wrote, under budgets: depth, digits, and what aliases expand to.
+"""Parse JSON and TOML that others wrote, under budgets: depth and digits. ``core/yaml_parsing.py`` parses YAML.
 
 The parsers of the libraries are linear in most inputs. The budgets are for the others: a TOML key of many parts takes
-quadratic time and memory, YAML aliases expand to a tree of any size, and deep nesting ends in ``RecursionError``, in
-the parser or in the code that walks its result.
+quadratic time and memory, and deep nesting ends in ``RecursionError``, in the parser or in the code that walks its
+result.
 """
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
-
-import yaml
 
 from vc2doctor.core import patterns
 
@@ -21,16 +19,9 @@ else:
 
 MAX_DEPTH = 100
 """Levels of nested objects and lists. The deepest configurations of published projects have fewer than 20."""
-MAX_YAML_NODES = 200_000
-"""Nodes of a YAML file after each alias was replaced by what it stands for."""
 MAX_KEY_PARTS = 32
 """Parts of a dotted TOML key. A key of 120,000 parts, a file of 240 kB, took tomllib 190 s and all of the memory."""
 _LONG_KEY = patterns.compiled(rf"""(?:(?:"[^"\n]*"|'[^'\n]*'|[\w-]+)[ \t]*\.[ \t]*){{{MAX_KEY_PARTS},}}""")
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_CONSTRUCTION_ERRORS = (
-    *(yaml.YAMLError, ValueError, TypeError, AttributeError, LookupError, OverflowError, RecursionError),
-)
-"""What PyYAML raises for values that do not fit their tags: ``!!timestamp x``, ``!!int ""``, ``!!bool maybe``."""
 
 
 class MalformedError(ValueError):
@@ -46,7 +37,7 @@ def parse_json(text: str | bytes, object_pairs_hook: Callable[[list[tuple[str, A
     try:
         value = json.loads(text, object_pairs_hook=object_pairs_hook)
     except (ValueError, RecursionError) as error:
-        raise MalformedError(_reason(error)) from error
+        raise MalformedError(reason_of(error)) from error
     _check_depth(value)
     return value
 
@@ -63,48 +54,13 @@ def parse_toml(text: str) -> dict[str, Any]:
     try:
         tables: dict[str, Any] = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
-        raise MalformedError(_reason(error)) from error
+        raise MalformedError(reason_of(error)) from error
     _check_depth(tables)
     return tables
 
 
-def compose_yaml(text: str) -> yaml.Node | None:
-    """Return the tree of the only document of a YAML text, with the lines of its nodes; ``None``: it is empty.
-
-    Raises:
-        MalformedError: it is not YAML, is nested too deeply, or its aliases expand to too many nodes.
-    """
-    try:
-        node: yaml.Node | None = yaml.compose(text, Loader=_LOADER)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise MalformedError(_reason(error)) from error
-    if node is not None:
-        _check_expansion(node)
-    return node
-
-
-def parse_yaml(text: str) -> Any:  # noqa: ANN401 - as the file has it
-    """Return the value of the only document of a YAML text, without tags that name Python objects.
-
-    Raises:
-        MalformedError: it is not YAML, exceeds a budget, or a value does not fit its tag.
-    """
-    node = compose_yaml(text)
-    try:
-        return yaml.SafeLoader("").construct_document(node) if node is not None else None
-    except _CONSTRUCTION_ERRORS as error:
-        raise MalformedError(_reason(error)) from error
-
-
-def yaml_scalar(node: yaml.ScalarNode) -> Any:  # noqa: ANN401 - as the file has it
-    """Return the value of a YAML scalar; its text, if the value does not fit its tag."""
-    try:
-        return yaml.SafeLoader("").construct_object(node)
-    except _CONSTRUCTION_ERRORS:
-        return node.value
-
-
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
+    """Return in words why a parser refused a text."""
     return "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
 
 
@@ -123,47 +79,3 @@ def _check_depth(value: object) -> None:
             return
     message = f"it is nested more than {MAX_DEPTH} levels deep"
     raise MalformedError(message)
-
-
-def _check_expansion(root: yaml.Node) -> None:
-    """Check how many nodes a tree has after each alias was replaced, and how deep it is.
-
-    An alias is the same object in several places. The size of each object is computed once, after those of its
-    children, so the time is linear in the text even if the expanded tree has 2 ** 100 nodes.
-    """
-    sizes: dict[int, int] = {}
-    depths: dict[int, int] = {}
-    waiting = [(root, False)]
-    open_nodes: set[int] = set()
-    while waiting:
-        node, is_complete = waiting.pop()
-        key = id(node)
-        if is_complete:
-            open_nodes.discard(key)
-            children = [id(child) for child in _children(node)]
-            sizes[key] = 1 + sum(sizes[child] for child in children)
-            depths[key] = 1 + max((depths[child] for child in children), default=0)
-        elif key in open_nodes:
-            message = "an alias stands inside of what it refers to"
-            raise MalformedError(message)
-        elif key not in sizes:
-            if isinstance(node, yaml.ScalarNode):
-                sizes[key], depths[key] = 1, 0
-                continue
-            open_nodes.add(key)
-            waiting.append((node, True))
-            waiting.extend((child, False) for child in _children(node))
-    if sizes[id(root)] > MAX_YAML_NODES:
-        message = f"its aliases expand to more than {MAX_YAML_NODES:,} nodes"
-        raise MalformedError(message)
-    if depths[id(root)] > MAX_DEPTH:
-        message = f"it is nested more than {MAX_DEPTH} levels deep"
-        raise MalformedError(message)
-
-
-def _children(node: yaml.Node) -> Iterator[yaml.Node]:
-    if isinstance(node, yaml.MappingNode):
-        for pair in node.value:
-            yield from pair
-    elif isinstance(node, yaml.SequenceNode):
-        yield from node.value

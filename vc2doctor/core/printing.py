@@ -9,6 +9,7 @@ import unicodedata
 
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_WORKFLOW_COMMAND = re.compile(r"^\s*::|##\[", re.MULTILINE)
 _WHITESPACE = "\n\t"
 _PATCH_WHITESPACE = "\n\t\f"
 """A form feed separates pages of source code, and moves no cursor back."""
@@ -32,6 +33,14 @@ def printable(text: str) -> str:
 def printable_patch(text: str) -> str:
     r"""Return a patch with every control character replaced that ``git apply`` does not need: ``\r\n`` stays."""
     return "\r\n".join(_replaced(part, _PATCH_WHITESPACE) for part in text.split("\r\n"))
+
+
+def without_workflow_commands(text: str) -> str:
+    """Return ``text`` with what GitHub Actions would obey replaced: lines that begin with ``::``, and every ``##[``.
+
+    The length stays the same. https://github.com/actions/runner: ``ActionCommand.cs``
+    """
+    return _WORKFLOW_COMMAND.sub(lambda match: re.sub("[:#]", _REPLACEMENT, match[0]), text)
 
 
 def escaped_json(text: str) -> str:

@@ -1,15 +1,20 @@
 """Read files that others wrote: regular files only, never more than a limit, and never with a wait.
 
+``read_text_or_pipe`` is the exception: it waits for a program that the user named, until a limit of time.
+
 Every other module reads through this one (``tests/core/test_reading.py`` walks the code to see that). A path can lead
 to a pipe without a writer, which would wait for good, or to ``/dev/zero``, which never ends.
 """
 
 import os
+import select
 import stat
+import time
 from pathlib import Path
 from typing import BinaryIO
 
 from vc2doctor.core.errors import DoctorError
+from vc2doctor.core.limits import PIPE_SECONDS
 
 MAX_BYTES = 64 * 1024 * 1024
 """The limit for files without one of their own. The largest file of the shipped matrix has less than 2 MiB."""
@@ -46,14 +51,7 @@ def open_regular(path: str | Path) -> BinaryIO:
         MissingFileError: there is no such file.
         ReadError: it is no regular file, or the system refuses to open it.
     """
-    try:
-        # Without O_NONBLOCK, a pipe without a writer would be waited for already here. Regular files ignore the flag.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-    except FileNotFoundError as error:
-        raise MissingFileError(path, "there is no such file") from error
-    except (OSError, ValueError) as error:
-        # ValueError: a null byte in the path.
-        raise ReadError(path, getattr(error, "strerror", None) or str(error)) from error
+    descriptor = _open(path)
     # The opened file is checked, not the path: whoever can write the folder could exchange the file in between.
     mode = os.fstat(descriptor).st_mode
     if not stat.S_ISREG(mode):
@@ -61,6 +59,17 @@ def open_regular(path: str | Path) -> BinaryIO:
         kind = next((name for is_kind, name in _KINDS if is_kind(mode)), "something else")
         raise ReadError(path, f"it is {kind}, not a regular file")
     return os.fdopen(descriptor, "rb")
+
+
+def _open(path: str | Path) -> int:
+    try:
+        # Without O_NONBLOCK, a pipe without a writer would be waited for already here. Regular files ignore the flag.
+        return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    except FileNotFoundError as error:
+        raise MissingFileError(path, "there is no such file") from error
+    except (OSError, ValueError) as error:
+        # ValueError: a null byte in the path.
+        raise ReadError(path, getattr(error, "strerror", None) or str(error)) from error
 
 
 def read_bytes(path: str | Path, limit: int = MAX_BYTES) -> bytes:
@@ -71,7 +80,10 @@ def read_bytes(path: str | Path, limit: int = MAX_BYTES) -> bytes:
         LargeFileError: it is larger.
         ReadError: it is no regular file, or the system cannot read it.
     """
-    data = read_start(path, limit + 1)
+    return _checked_size(path, read_start(path, limit + 1), limit)
+
+
+def _checked_size(path: str | Path, data: bytes, limit: int) -> bytes:
     if len(data) > limit:
         size = f"{limit // _MIB} MiB" if limit >= _MIB else f"{limit // 1024} KiB"
         raise LargeFileError(path, f"it is larger than {size}")
@@ -101,10 +113,60 @@ def read_text(path: str | Path, limit: int = MAX_BYTES) -> str:
         LargeFileError: it is larger.
         ReadError: it is no regular file, the system cannot read it, or it is not UTF-8.
     """
+    return _decoded(path, read_bytes(path, limit))
+
+
+def _decoded(path: str | Path, data: bytes) -> str:
     try:
-        return read_bytes(path, limit).decode("utf-8-sig")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ReadError(path, f"it is not UTF-8 text (byte {error.start})") from error
+
+
+def read_text_or_pipe(path: str | Path, limit: int = MAX_BYTES, seconds: float = PIPE_SECONDS) -> str:
+    """Return the text of a file that the user named, like ``read_text``, or what a pipe holds until its end.
+
+    A shell passes the output of a command as a pipe: ``--batch <(command)``. It must end within ``seconds``. A path
+    that was found, and not named by the user, must not be read this way: it would be waited for.
+
+    Raises:
+        MissingFileError: there is no such file.
+        LargeFileError: it is larger than ``limit`` bytes.
+        ReadError: it is neither a regular file nor a pipe, the system cannot read it, the pipe does not end in time,
+            or the text is not UTF-8.
+    """
+    descriptor = _open(path)
+    try:
+        if not stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+            return read_text(path, limit)
+        data = _read_pipe(descriptor, limit + 1, time.monotonic() + seconds)
+    except TimeoutError as error:
+        raise ReadError(path, f"it is a pipe, and no program ended it within {seconds:.0f} s") from error
+    except OSError as error:
+        raise ReadError(path, error.strerror or str(error)) from error
+    finally:
+        os.close(descriptor)
+    return _decoded(path, _checked_size(path, data, limit))
+
+
+def _read_pipe(descriptor: int, size: int, deadline: float) -> bytes:
+    """Return the first ``size`` bytes of a pipe, or all of it if it is shorter.
+
+    Raises:
+        TimeoutError: the deadline passed before its end.
+    """
+    # Without a wait for it, a pipe that no program has opened yet looks as if it had ended.
+    waiting = select.poll()
+    waiting.register(descriptor, select.POLLIN)
+    data = bytearray()
+    while len(data) < size:
+        if not waiting.poll(max(0.0, deadline - time.monotonic()) * 1000):
+            raise TimeoutError
+        part = os.read(descriptor, min(size - len(data), _MIB))
+        if not part:
+            break
+        data += part
+    return bytes(data)
 
 
 def read_text_leniently(path: str | Path, limit: int = MAX_BYTES) -> str:

@@ -47,14 +47,15 @@ def folder() -> Iterator[Path]:
         raise ScratchError(message) from error
 
 
-def write(path: Path, text: str) -> None:
-    """Write a file into a scratch folder.
+def write(path: Path, content: str | bytes) -> None:
+    """Write a file into a scratch folder, and make the folders between.
 
     Raises:
         ScratchError: the disk is full, or another limit holds.
     """
     try:
-        path.write_text(text, encoding="utf-8")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
     except OSError as error:
         message = f"{path}: cannot be written: {error.strerror}. Set TMPDIR to a folder with free space."
         raise ScratchError(message) from error

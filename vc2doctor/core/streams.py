@@ -14,6 +14,8 @@ from typing import Any, TextIO
 
 _STANDARD_DESCRIPTORS = (0, 1, 2)
 _STDOUT, _STDERR = 1, 2
+_opened: list[int] = []
+"""The standard descriptors that were closed when the process began."""
 
 
 class _StandardFile(io.FileIO):
@@ -47,6 +49,11 @@ def prepare() -> None:
         sys.stderr = _stream(_STDERR, sys.stderr)
 
 
+def opened() -> tuple[int, ...]:
+    """Return the standard descriptors that ``prepare`` opened, because they were closed."""
+    return tuple(_opened)
+
+
 def failure(stream: TextIO) -> str | None:
     """Return why a prepared stream could not be written; ``None``: it could, or its reader has closed the pipe."""
     stream.flush()
@@ -66,6 +73,7 @@ def _open_missing_descriptors() -> None:
         except OSError:  # noqa: PERF203 - three times
             # The system gives the lowest free number, which is this one.
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # noqa: FBT003 - positional only
+            _opened.append(descriptor)
 
 
 def _stream(descriptor: int, old: TextIO | None) -> TextIO:

@@ -4,7 +4,8 @@ import errno
 import os
 import stat
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from io import FileIO
 from pathlib import Path
 
 from vc2doctor.core import reading
@@ -21,8 +22,8 @@ class OutputError(DoctorError):
     """A file cannot be written."""
 
 
-def write_output(path: Path, text: str) -> None:
-    """Write ``text`` to the file at ``path``, which the user chose.
+def write_output(path: Path, content: str | bytes) -> None:
+    """Write ``content`` to the file at ``path``, which the user chose.
 
     A regular file is replaced as a whole, and a symbolic link is followed. Devices, pipes and the streams of this
     process are written to and stay what they are.
@@ -30,16 +31,90 @@ def write_output(path: Path, text: str) -> None:
     Raises:
         OutputError: the file cannot be written, replacing it would change its owner, or it is a pipe without a reader.
     """
+    write_outputs([(path, content)])
+
+
+def write_outputs(outputs: Iterable[tuple[Path, str | bytes]]) -> None:
+    """Write several contents to the files that the user chose, as ``write_output`` does.
+
+    The regular files are all replaced or none is. They come first, because what a stream got cannot be taken back.
+
+    Raises:
+        OutputError: a file cannot be written; no regular file was.
+    """
     # JSON and text are printable already; a lone surrogate in the text of another kind must not end in a traceback.
-    data = text.encode("utf-8", "replace")
+    encoded = [
+        (path, content if isinstance(content, bytes) else content.encode("utf-8", "replace"))
+        for path, content in outputs
+    ]
+    path = Path()
     try:
-        if _can_be_replaced(path):
-            replace_all({Path(os.path.realpath(path)): data})
-        else:
+        replaced: dict[Path, bytes] = {}
+        streams: list[tuple[Path, bytes]] = []
+        for path, data in encoded:
+            if _can_be_replaced(path):
+                replaced[Path(os.path.realpath(path))] = data
+            else:
+                streams.append((path, data))
+        replace_all(replaced)
+        for path, data in streams:
             _append(path, data)
     except (OSError, ValueError) as error:
         # ValueError: a null byte in the path.
         raise _cannot_write(path, error) from error
+
+
+def append_output(path: Path, text: str) -> None:
+    """Add ``text`` to the end of the file at ``path``. If it does not fit, the file stays as it was.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    try:
+        if _can_be_replaced(path):
+            # The file must exist for _append; another program may have the same idea in this moment.
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666))
+        _append(path, text.encode("utf-8", "replace"))
+    except (OSError, ValueError) as error:
+        raise _cannot_write(path, error) from error
+
+
+def check_output(path: Path) -> None:
+    """Check, before the work begins, that ``write_output`` will be able to write to ``path``. Nothing stays written.
+
+    A full disk is found out only when the report is written.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    try:
+        if not _can_be_replaced(path):
+            _check_stream(path)
+            return
+        target = Path(os.path.realpath(path))
+        with tempfile.TemporaryFile(dir=target.parent, prefix=f".{target.name[:_MAX_PREFIX_CHARACTERS]}-") as file:
+            _keep_owner_and_mode(file.fileno(), target)
+    except (OSError, ValueError) as error:
+        raise _cannot_write(path, error) from error
+
+
+def _check_stream(path: Path) -> None:
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    # To open a pipe or a device only to look would be noticed at its other end.
+    if stat.S_ISSOCK(mode):
+        raise OSError(errno.ENXIO, os.strerror(errno.ENXIO))
+    if not os.access(path, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
+def is_standard_output(path: Path) -> bool:
+    """Return whether ``path`` is the file or stream that the standard output of this process goes to."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(1))
+    except (OSError, ValueError):
+        return False
 
 
 def _can_be_replaced(path: Path) -> bool:
@@ -62,8 +137,20 @@ def _append(path: Path, data: bytes) -> None:
             raise OutputError(message) from error
         raise
     os.set_blocking(descriptor, True)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
+    size = os.fstat(descriptor).st_size
+    with os.fdopen(descriptor, "wb", buffering=0) as file:
+        try:
+            _write_all(file, data)
+        except OSError:
+            if stat.S_ISREG(os.fstat(descriptor).st_mode):
+                # Half a report is worse than none.
+                os.ftruncate(descriptor, size)
+            raise
+
+
+def _write_all(file: FileIO, data: bytes) -> None:
+    while data:
+        data = data[file.write(data) :]
 
 
 def replace_all(contents: Mapping[Path, bytes], expected: Mapping[Path, bytes] | None = None) -> None:

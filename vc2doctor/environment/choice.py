@@ -10,13 +10,16 @@ import sys
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
+from typing import Literal
 
 from vc2doctor.core.child import TargetError
 from vc2doctor.core.versions import STACK_PACKAGES
 from vc2doctor.environment import interpreter
 from vc2doctor.environment.model import TargetChoice
 
-VIRTUAL_ENV, CONDA_PREFIX = "VIRTUAL_ENV", "CONDA_PREFIX"
+Variable = Literal["VIRTUAL_ENV", "CONDA_PREFIX"]
+VIRTUAL_ENV: Variable = "VIRTUAL_ENV"
+CONDA_PREFIX: Variable = "CONDA_PREFIX"
 _PROJECT_FOLDERS = (".venv", "venv")
 """What uv, poetry and the guides of Python call the environment of a project."""
 _RECEIPTS = {"uv-receipt.toml": "uv tool", "pipx_metadata.json": "pipx"}
@@ -38,6 +41,31 @@ def choose(python: str | None, folder: Path) -> TargetChoice:
     return choice.model_copy(update={"others": tuple(path for path in others if not _is_same(path, choice, folder))})
 
 
+def of_command(python: str, reason: str, folder: Path) -> TargetChoice:
+    """Return the choice of a command that is started in ``folder`` and uses ``python``; ``reason`` says how it does.
+
+    A command can start the doctor's own Python without a choice of the user: uvx puts its folder first on ``PATH``.
+    """
+    prefix = Path(sys.prefix)
+    is_own = environment_of(python) == environment_of(sys.executable)
+    if not is_own or any(_real(each) == _real(prefix) for _, each in _active_variables()):
+        return TargetChoice(python=python, origin="named", reason=reason, by_command=True)
+    choice = _own(folder).model_copy(update={"python": python, "by_command": True})
+    others = tuple(path for path in _project_environments(folder) if not _is_same(path, choice, folder))
+    return choice.model_copy(update={"reason": f"the doctor's own environment: {reason}", "others": others})
+
+
+def environment_of(python: str) -> str:
+    """Return what makes two interpreters the same: the folder of their venv, else the file behind all links.
+
+    The file ``pyvenv.cfg`` makes a folder a virtual environment (PEP 405). Python looks for it beside its executable
+    and one folder above.
+    """
+    folder = Path(os.path.abspath(python)).parent  # noqa: PTH100 - links are not resolved: they make the environment
+    home = next((each for each in (folder, folder.parent) if (each / "pyvenv.cfg").is_file()), None)
+    return os.path.realpath(home or python)
+
+
 def tool_of(prefix: Path) -> str | None:
     """Return the tool that made the environment ``prefix`` for one program (pipx, uv tool, uvx), or ``None``."""
     for name, tool in _RECEIPTS.items():
@@ -50,13 +78,18 @@ def tool_of(prefix: Path) -> str | None:
 
 def _active() -> TargetChoice | None:
     """Return the active environment; of two, the one whose folder comes first on ``PATH``, as a shell would."""
-    variables = [name for name in (VIRTUAL_ENV, CONDA_PREFIX) if os.environ.get(name)]
-    candidates = [(name, Path(os.environ[name])) for name in variables]
-    usable = [(name, prefix) for name, prefix in candidates if not _is_left_out(name, prefix)]
+    usable = _active_variables()
     if not usable:
         return None
     name, prefix = min(usable, key=lambda candidate: _place_on_path(candidate[1]))
     return TargetChoice(python=_python_in(name, prefix), origin=name, reason=_reason(name, prefix))
+
+
+def _active_variables() -> list[tuple[Variable, Path]]:
+    """Return the variables that name an active environment which the user chose, each with its folder."""
+    names: tuple[Variable, ...] = (VIRTUAL_ENV, CONDA_PREFIX)
+    candidates = [(name, Path(os.environ[name])) for name in names if os.environ.get(name)]
+    return [(name, prefix) for name, prefix in candidates if not _is_left_out(name, prefix)]
 
 
 def _is_left_out(name: str, prefix: Path) -> bool:

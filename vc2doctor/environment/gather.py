@@ -3,13 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+from vc2doctor.core.limits import DESCRIPTION_SECONDS
 from vc2doctor.environment import interpreter
 from vc2doctor.environment.interpreter import ObservationError
 from vc2doctor.environment.model import Environment, Interpreter, ObservationFailure, Platform, TargetChoice
 from vc2doctor.environment.sources import Context, sources
 
 
-def gather(choice: TargetChoice, folder: Path, timeout: float = interpreter.DEFAULT_SECONDS) -> Environment:
+def gather(choice: TargetChoice, folder: Path, timeout: float = DESCRIPTION_SECONDS) -> Environment:
     """Return the facts about the interpreter of ``choice``, for a training script that is started in ``folder``.
 
     The interpreter has ``timeout`` seconds to describe its environment. If it fails to, that is a fact as well.
@@ -19,7 +20,8 @@ def gather(choice: TargetChoice, folder: Path, timeout: float = interpreter.DEFA
     """
     described = _described_by_target(choice.python, timeout)
     installed = frozenset(module.name for module in described["modules"] if module.origin is not None)
-    context = Context(folder, installed, Path(described["interpreter"].prefix))
+    folders = {entry.name: Path(entry.path).parent for entry in reversed(described["distributions"])}
+    context = Context(folder, installed, Path(described["interpreter"].prefix), folders)
     observed = {source.name: source.observe(context) for source in sources()}
     return Environment(
         choice=choice,

@@ -12,12 +12,12 @@ from pydantic import ValidationError
 
 from vc2doctor.core import child
 from vc2doctor.core.child import ChildRun, TargetError
+from vc2doctor.core.limits import DESCRIPTION_SECONDS
 from vc2doctor.core.versions import MAX_REQUIREMENT_LENGTH, MAX_VERSION_LENGTH
+from vc2doctor.environment import bytecode
 from vc2doctor.environment.model import Distribution, Interpreter, Module, ObservationFailure, Platform
 
 _SCRIPT = Path(__file__).parents[1] / "target" / "describe_environment.py"
-DEFAULT_SECONDS = 60.0
-"""Time limit for the description: reading the metadata of some hundred packages on a slow network disk."""
 OLDEST_PYTHON = (3, 8)
 _VERSION_SECONDS = 5.0
 """Time limit for the version alone; it needs no package."""
@@ -29,6 +29,7 @@ _FATAL_ERROR = "Fatal Python error"
 _MAX_QUOTED_LINES = 12
 _MAX_QUOTED_CHARACTERS = 300
 """Of the target's last line, so that an error message stays one paragraph."""
+_ADVICE = "Pass the path of a python or of a venv's folder."
 _DROPPED_VARIABLES = ("PYTHONDONTWRITEBYTECODE", "PYTHONSTARTUP", "PYTHONINSPECT")
 """The first is set by the doctor; the other two run a user's file or keep the interpreter open after the script."""
 
@@ -41,16 +42,35 @@ def find(python: str) -> str:
     """
     path = Path(python).expanduser()
     if path.is_dir():
-        candidates = [path / "bin" / "python", path / "python", path / "bin" / "python3"]
-        path = next((candidate for candidate in candidates if candidate.is_file()), path / "bin" / "python")
+        path = _in_folder(python, path)
     if path.is_file():
+        if not os.access(path, os.X_OK):
+            message = f"--python {python}: this file cannot be run, so it is no interpreter. {_ADVICE}"
+            raise TargetError(message)
         # Links are not resolved: a venv's python is a link, and only through that link it is the venv's.
         return os.path.abspath(path)  # noqa: PTH100
     command = shutil.which(python)
     if command is None:
-        message = f"--python {python}: there is no such interpreter. Pass the path of a python or of a venv's folder."
+        message = f"--python {python}: there is no such interpreter. {_ADVICE}"
         raise TargetError(message)
     return command
+
+
+def _in_folder(named: str, folder: Path) -> Path:
+    """Return the interpreter of the environment in ``folder``, which the user named as ``named``.
+
+    Raises:
+        TargetError: the folder has none.
+    """
+    for candidate in (folder / "bin" / "python", folder / "python", folder / "bin" / "python3"):
+        if candidate.is_file():
+            return candidate
+    inner = next((each.parent.parent for each in sorted(folder.glob("*/bin/python")) if each.is_file()), None)
+    # glob leaves out names that begin with a dot, as most environments of projects do.
+    inner = folder / ".venv" if (folder / ".venv" / "bin" / "python").is_file() else inner
+    hint = _ADVICE if inner is None else f"Did you mean --python {inner}?"
+    message = f"--python {named}: this folder has no bin/python, so it is not the folder of an environment. {hint}"
+    raise TargetError(message)
 
 
 def variables(extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -59,7 +79,8 @@ def variables(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     The child writes no bytecode into the target; it may write where ``PYTHONPYCACHEPREFIX`` says.
     """
     inherited = {name: value for name, value in os.environ.items() if name not in _DROPPED_VARIABLES}
-    own = {} if "PYTHONPYCACHEPREFIX" in inherited else {"PYTHONDONTWRITEBYTECODE": "1"}
+    may_write = bytecode.VARIABLE in inherited or bytecode.VARIABLE in (extra or {})
+    own = {} if may_write else {"PYTHONDONTWRITEBYTECODE": "1"}
     return {**inherited, **own, **(extra or {})}
 
 
@@ -83,7 +104,7 @@ class ObservationError(TargetError):
         self.failure = failure
 
 
-def observe(path: str, timeout: float = DEFAULT_SECONDS) -> TargetFacts:
+def observe(path: str, timeout: float = DESCRIPTION_SECONDS) -> TargetFacts:
     """Run ``target/describe_environment.py`` in the interpreter at ``path`` for at most ``timeout`` seconds.
 
     Raises:
@@ -113,7 +134,10 @@ def _error_of(path: str, run: ChildRun, timeout: float) -> TargetError:
         is_old = f"{path} is Python {version[0]}.{version[1]}. The doctor examines Python 3.8 and newer."
         return TargetError(is_old)
     if run.ending == "exit" and version is None and _FATAL_ERROR not in run.errors:
-        message = f"{path} is not a usable Python 3.8 or newer (exit code {run.code}). It printed: {_last_line(run)}"
+        message = (
+            f"{path} is not a usable Python 3.8 or newer (exit code {run.code}). It printed: {_last_line(run)}."
+            f" {_ADVICE}"
+        )
         return TargetError(message)
     failure = ObservationFailure(
         ending=run.ending if run.ending != "interrupted" else "exit",

@@ -1,13 +1,14 @@
 """The facts about an environment, as data."""
 
+from collections.abc import Iterable, Mapping
 from pathlib import PurePath
 from typing import Literal, TypeVar
 
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
-from pydantic import Field, SerializeAsAny
+from pydantic import ConfigDict, Field, SerializeAsAny, field_validator
 
-from vc2doctor.core.data import Data
+from vc2doctor.core.data import Data, OwnData
 from vc2doctor.core.versions import STACK_PACKAGES
 
 Facts = TypeVar("Facts", bound=Data)
@@ -17,7 +18,7 @@ COMPANION_PACKAGES = ("numpy", "accelerate", "tokenizers", "huggingface-hub", "s
 them."""
 
 
-class TargetChoice(Data):
+class TargetChoice(OwnData):
     """Which interpreter is examined, and why."""
 
     python: str = ""
@@ -33,6 +34,8 @@ class TargetChoice(Data):
     """Whether the doctor's own environment is that of the project in the working directory."""
     others: tuple[str, ...] = ()
     """Virtual environments of the project that are not examined, relative to the working directory."""
+    by_command: bool = False
+    """Whether it follows from the command behind the gate."""
 
 
 class Interpreter(Data):
@@ -116,7 +119,7 @@ class Shadow(Data):
     path: str
 
 
-class Cpu(Data):
+class Cpu(OwnData):
     """The processor, with the flags that make half precision fast."""
 
     model: str | None
@@ -126,7 +129,7 @@ class Cpu(Data):
     """Bytes of the whole machine."""
 
 
-class Gpu(Data):
+class Gpu(OwnData):
     """One GPU as NVML describes it, or one MIG slice of it."""
 
     index: int
@@ -138,7 +141,7 @@ class Gpu(Data):
     mig: bool = False
 
 
-class Nvidia(Data):
+class Nvidia(OwnData):
     """What the NVIDIA driver reports. ``note`` says why there is no GPU, if there is none."""
 
     driver: str | None = None
@@ -153,7 +156,7 @@ class Nvidia(Data):
     note: str | None = None
 
 
-class Manager(Data):
+class Manager(OwnData):
     """What manages the packages of the environment, by the files that uv, poetry and conda leave."""
 
     made_by_uv: bool = False
@@ -166,6 +169,13 @@ class Manager(Data):
     """The direct requirements of that project: the group by name, as an option such as ``--group dev``, or empty."""
     conda_packages: tuple[str, ...] = ()
     """The packages that conda installed, in conda's names."""
+
+
+class Builds(Data):
+    """The builds of torch and of what is compiled for it."""
+
+    by_package: dict[str, str] = Field(default_factory=dict)
+    """``cpu``, ``cu121`` or another local part, by the name of the package; what names no build is left out."""
 
 
 class ObservationFailure(Data):
@@ -195,7 +205,13 @@ class ObservationFailure(Data):
         }[self.ending]
 
 
-class Environment(Data):
+class UnknownFacts(Data):
+    """Facts in a saved report whose source this version of the doctor does not have."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class Environment(OwnData):
     """All facts that are known before any training."""
 
     interpreter: Interpreter
@@ -211,6 +227,14 @@ class Environment(Data):
     """Why the interpreter did not say what is installed. All that it would have said is empty then."""
     further: dict[str, SerializeAsAny[Data]] = Field(default_factory=dict)
     """The facts of sources that have no field of their own, by the name of the source."""
+
+    @field_validator("further", mode="before")
+    @classmethod
+    def _read_further(cls, value: object) -> object:
+        """Return the facts with the classes of their sources: those of a saved report are plain objects."""
+        if not isinstance(value, Mapping):
+            return value
+        return {name: _with_class(str(name), facts) for name, facts in value.items()}
 
     @property
     def is_unchosen(self) -> bool:
@@ -229,12 +253,13 @@ class Environment(Data):
     @property
     def versions(self) -> dict[str, str]:
         """The installed versions by canonical name, without those that do not follow PEP 440."""
-        versions: dict[str, str] = {}
-        for distribution in self.distributions:
-            if distribution.version is not None and distribution.parsed is not None:
-                # Python imports the first of two distributions with one name.
-                versions.setdefault(distribution.name, distribution.version)
-        return versions
+        return versions_of(self.distributions)
+
+    @property
+    def all_versions(self) -> dict[str, str]:
+        """The installed versions by canonical name, as they are written: also those that do not follow PEP 440."""
+        # Python imports the first of two distributions with one name.
+        return {each.name: each.version for each in reversed(self.distributions) if each.version}
 
     def distribution(self, name: str) -> Distribution | None:
         """Return the installed distribution called ``name``, or ``None``."""
@@ -249,3 +274,22 @@ class Environment(Data):
     def module(self, name: str) -> Module | None:
         """Return where the target would import ``name`` from; ``None`` if the doctor did not look for it."""
         return next((module for module in self.modules if module.name == name), None)
+
+
+def versions_of(distributions: Iterable[Distribution]) -> dict[str, str]:
+    """Return the versions by canonical name, without those that do not follow PEP 440."""
+    versions: dict[str, str] = {}
+    for distribution in distributions:
+        if distribution.version is not None and distribution.parsed is not None:
+            # Python imports the first of two distributions with one name.
+            versions.setdefault(distribution.name, distribution.version)
+    return versions
+
+
+def _with_class(source: str, facts: object) -> object:
+    if not isinstance(facts, Mapping):
+        return facts
+    from vc2doctor.environment.sources import sources  # noqa: PLC0415 - the sources need this module
+
+    kind = next((each.facts for each in sources() if each.name == source), UnknownFacts)
+    return kind.model_validate(facts)

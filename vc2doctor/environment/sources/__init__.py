@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vc2doctor.core import discovery
+from vc2doctor.core.data import Data
 
 
 class Context(NamedTuple):
@@ -21,6 +22,8 @@ class Context(NamedTuple):
     """The modules of the stack and of its companions that the target interpreter finds."""
     prefix: Path
     """The folder of the environment (``sys.prefix``)."""
+    folders: dict[str, Path]
+    """The folder that holds each installed distribution, by its canonical name."""
 
 
 class Source(NamedTuple):
@@ -29,6 +32,8 @@ class Source(NamedTuple):
     name: str
     observe: Callable[[Context], Any]
     """Return the facts as data. What cannot be read is a fact too; a source raises nothing."""
+    facts: type[Data]
+    """The class of the facts, or of each of them. With it, a report that was saved as JSON can be read again."""
 
 
 def sources() -> tuple[Source, ...]:

@@ -43,4 +43,4 @@ def _memory_bytes() -> int | None:
     return None
 
 
-SOURCE = Source("cpu", lambda _: observe())
+SOURCE = Source("cpu", lambda _: observe(), Cpu)

@@ -102,4 +102,4 @@ def _observe(context: Context) -> Manager:
     return observe(context.prefix, context.folder)
 
 
-SOURCE = Source("manager", _observe)
+SOURCE = Source("manager", _observe, Manager)

@@ -1,7 +1,9 @@
 """NVIDIA GPUs through NVML. This asks the driver only: it does not start CUDA and takes no GPU memory."""
 
 import contextlib
+import ctypes
 import os
+import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -9,13 +11,19 @@ from vc2doctor.environment.model import Gpu, Nvidia
 from vc2doctor.environment.sources import Source
 
 _Value = TypeVar("_Value")
+_LIBRARY = "libnvidia-ml.so.1"
+"""The name under which pynvml loads it on Linux; the driver installs it."""
+_NO_DRIVER = "no NVIDIA driver: NVML Shared Library Not Found"
+"""What pynvml says of this."""
 
 
 def observe() -> Nvidia:
     """Return what the driver reports. Without a driver, ``note`` says so."""
-    import pynvml  # noqa: PLC0415 - only needed here, and slow to find the library
-
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if not _has_library():
+        return Nvidia(visible=visible, note=_NO_DRIVER)
+    import pynvml  # noqa: PLC0415 - 3 % of a check by versions; most machines without a GPU have no driver
+
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError as error:
@@ -25,6 +33,17 @@ def observe() -> Nvidia:
     finally:
         with contextlib.suppress(pynvml.NVMLError):
             pynvml.nvmlShutdown()
+
+
+def _has_library() -> bool:
+    """Return whether pynvml would find its library; outside of Linux only pynvml knows where that is."""
+    if not sys.platform.startswith("linux"):
+        return True
+    try:
+        ctypes.CDLL(_LIBRARY)
+    except OSError:
+        return False
+    return True
 
 
 def _ask_driver(nvml: Any, visible: str | None) -> Nvidia:  # noqa: ANN401 - pynvml has no types
@@ -108,4 +127,4 @@ def _text(value: str | bytes | None) -> str | None:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
-SOURCE = Source("nvidia", lambda _: observe())
+SOURCE = Source("nvidia", lambda _: observe(), Nvidia)

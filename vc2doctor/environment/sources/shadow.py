@@ -30,4 +30,4 @@ def _shadow_of(folder: Path, module: str, *, is_installed: bool) -> Path | None:
     return None
 
 
-SOURCE = Source("shadows", lambda context: observe(context.folder, context.installed))
+SOURCE = Source("shadows", lambda context: observe(context.folder, context.installed), Shadow)
