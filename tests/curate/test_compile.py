@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.facts import EVIDENCE, SHIPPED, cell
-from vc2doctor.core.versions import holds
+from vc2doctor.core.versions import ABSENT, holds
 from vc2doctor.curate.compile import CompileError, compile_folder, compile_matrix, newest
 from vc2doctor.curate.compile.failures import passes
 from vc2doctor.curate.plan import plan
@@ -84,6 +84,19 @@ def test_wheels_that_contradict_a_measurement_are_an_error() -> None:
         CompileError, match=r"peft >=0\.2\.0 imports X.*but cell 2\.0\.0-5\.0\.0-0\.2\.0 trains under fp32"
     ):
         compiled([cell("2.0.0", "5.0.0", "0.2.0")], WITH_SYMBOL)
+
+
+def test_a_line_that_does_not_name_a_package_does_not_show_that_it_was_absent() -> None:
+    (required,) = WITH_SYMBOL.required
+    for name, is_named in (("rich", False), ("accelerate", True)):
+        when = {name: ABSENT}
+        wheels = WITH_SYMBOL.model_copy(update={"required": (required.model_copy(update={"when": when}),)})
+        line = cell("2.0.0", "5.0.0", "0.2.0", resolved={"numpy": "2.4.6"})
+        if is_named:
+            with pytest.raises(CompileError, match=r"but cell 2\.0\.0-5\.0\.0-0\.2\.0 trains"):
+                compiled([line], wheels)
+        else:
+            assert compiled([line], wheels)
 
 
 def test_a_known_issue_that_contradicts_a_measurement_is_an_error() -> None:

@@ -164,6 +164,44 @@ def test_a_door_that_was_measured_to_pass_is_verified() -> None:
     assert judgement.reason == "trl's DPOTrainer fails: trl's DPOTrainer was measured, and failed"
 
 
+def measured(
+    *, asked: tuple[str, ...] = (), beside: dict[str, str] | None = None, numpy: str = "2.4.6", **doors: str
+) -> EvidenceLine:
+    """Return a cell of one stack, with packages beside it."""
+    known = cell("2.13.0", "5.5.0", "0.10.0", doors=doors, asked=asked)
+    return known.model_copy(update={"door_packages": beside or {}, "resolved": {**known.resolved, "numpy": numpy}})
+
+
+def test_a_door_that_failed_with_a_package_of_its_own_says_nothing_about_a_list_without_it() -> None:
+    failed = measured(asked=("numpy==1.26.3",), numpy="1.26.3", trainer="failed")
+    versions = {"torch": "2.13.0", "transformers": "5.5.0", "peft": "0.10.0"}
+    for lines in ([failed], [failed, measured(trainer="passed")], [measured(trainer="passed"), failed]):
+        listed = Combination(python="3.11", versions=versions, installed=False)
+        assert judge(listed, matrix(*lines), "bf16", ("trainer",)).verdict is not Verdict.INCOMPATIBLE
+        named = Combination(python="3.11", versions={**versions, "numpy": "1.26.3"}, installed=False)
+        assert judge(named, matrix(*lines), "bf16", ("trainer",)).verdict is Verdict.INCOMPATIBLE
+
+
+def test_a_door_is_measured_with_the_packages_that_only_it_needs() -> None:
+    known = {"transformers": "5.5.0", "peft": "0.10.0"}
+    new, old = {"datasets": "5.2.0", "pyarrow": "26.0.1"}, {"datasets": "5.2.0", "pyarrow": "20.0.0"}
+    knowledge = matrix(measured(trainer="passed"), measured(beside=new, trainer="failed"))
+    assert judged(knowledge, "trainer", **known, **new).verdict is Verdict.INCOMPATIBLE
+    assert judged(knowledge, "trainer", **known, **old).verdict is Verdict.VERIFIED
+    assert judged(knowledge, "trainer", **known).verdict is Verdict.VERIFIED
+
+
+def test_a_passed_door_does_not_refute_what_is_about_a_package_that_its_cell_did_not_have() -> None:
+    known = {"transformers": "5.5.0", "peft": "0.10.0", "datasets": "2.14.4", "pyarrow": "26.0.1"}
+    knowledge = matrix(measured(trainer="passed"))
+    issue = next(entry for entry in SHIPPED.issues if entry.id == "datasets-pyarrow-extension-type")
+    verdicts = compile_matrix([*LINES, measured(trainer="passed")], (issue,), WHEELS)
+    assert judged(knowledge, "trainer", **known).verdict is Verdict.VERIFIED
+    assert judged(Matrix(profiles={}, issues=(issue,), verdicts=verdicts), "trainer", **known).verdict is (
+        Verdict.INCOMPATIBLE
+    )
+
+
 def test_a_measured_door_that_contradicts_a_constraint_is_an_error() -> None:
     with pytest.raises(CompileError, match=r"imports Mixed of peft.*but cell 2\.13\.0-4\.57\.0-0\.6\.0 trains"):
         matrix(line("4.57.0", "0.6.0", trainer="passed"))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.facts import cuda_device, distribution
+from tests.facts import CPU_DEVICE, cuda_device, distribution
 from vc2doctor.matrix.hardware import Bf16, TorchBuild, build_of, has_kernels, support
 
 CU117 = ("sm_37", "sm_50", "sm_60", "sm_70", "sm_75", "sm_80", "sm_86")
@@ -89,6 +89,7 @@ def test_a_new_gpu_cannot_run_an_old_wheel() -> None:
 
 def test_ptx_runs_on_newer_gpus() -> None:
     assert has_kernels((12, 0), ("sm_90", "compute_90"))
+    assert has_kernels((9, 0), ("compute_90",))
     assert not has_kernels((8, 0), ("compute_90",))
 
 
@@ -96,6 +97,12 @@ def test_architecture_specific_code_runs_on_that_architecture_only() -> None:
     assert has_kernels((9, 0), ("sm_90a",))
     assert not has_kernels((10, 3), ("sm_100a",))
     assert not has_kernels((10, 3), ("compute_100a",))
+
+
+@pytest.mark.parametrize("name", ["sm_", "sm_x", "native", ""])
+def test_an_architecture_that_cannot_be_read_has_no_kernels(name: str) -> None:
+    assert not has_kernels((8, 0), (name,))
+    assert has_kernels((8, 0), (name, "sm_80"))
 
 
 def test_a_cpu_build_cannot_use_a_gpu() -> None:
@@ -106,16 +113,21 @@ def test_a_cpu_build_cannot_use_a_gpu() -> None:
 @pytest.mark.parametrize(
     ("cuda", "driver", "usable"),
     [
-        ((13, 0), "575.57.08", False),
+        ((13, 0), "580.64.99", False),
         ((13, 0), "580.65.06", True),
-        ((12, 8), "520.61.05", False),
+        ((12, 8), "525.59.99", False),
+        ((12, 8), "525.60.13", True),
         ((12, 8), "535.183.01", True),
-        ((11, 8), "450.36.06", False),
-        ((11, 8), "470.82.01", True),
+        ((11, 8), "450.79.99", False),
+        ((11, 8), "450.80.02", True),
+        ((10, 2), "410.47.99", False),
+        ((10, 2), "410.48", True),
+        ((13, 0), None, True),
+        ((13, 0), "unknown", True),
     ],
 )
 def test_the_driver_must_support_the_cuda_version_of_the_build(
-    cuda: tuple[int, int], driver: str, *, usable: bool
+    cuda: tuple[int, int], driver: str | None, *, usable: bool
 ) -> None:
     build = TorchBuild(cuda=cuda, architectures=("sm_80",))
     result = support("nvidia", (8, 0), build, driver)
@@ -159,6 +171,8 @@ def test_bfloat16_is_unknown_without_a_compute_capability() -> None:
         ("1.13.1", ('nvidia-cuda-runtime-cu11 (==11.7.99) ; platform_system == "Linux"',), (11, 7)),
         ("2.5.1", ("nvidia-cuda-runtime-cu12==12.4.127; platform_system == 'Linux'",), (12, 4)),
         ("2.11.0", ("nvidia-cuda-runtime==13.0.48",), (13, 0)),
+        ("2.12.0", ("filelock", "cuda-toolkit[cudart,nvrtc]==13.0.2"), (13, 0)),
+        ("2.5.1", ("nvidia-cuda-runtime no version", "nvidia-cuda-runtime-cu12==12.4.127"), (12, 4)),
         ("2.5.1", ("filelock",), None),
         ("2.4.0a0+07cecf4168.nv24.05", (), None),
     ],
@@ -178,6 +192,61 @@ def test_cpu_and_rocm_builds_have_no_cuda() -> None:
 def test_what_torch_reports_outweighs_its_metadata() -> None:
     build = build_of(distribution("torch", "2.7.0+cu128"), cuda_device(architectures=("sm_80",)))
     assert (build.architectures, build.inferred) == (("sm_80",), False)
+
+
+@pytest.mark.parametrize(
+    ("cuda", "oldest", "too_old", "newest", "runs_newer"),
+    [
+        ("cu116", (3, 7), (3, 5), (8, 6), False),
+        ("cu117", (3, 7), (3, 5), (8, 6), False),
+        ("cu118", (3, 7), (3, 5), (9, 0), False),
+        ("cu121", (5, 0), (3, 7), (9, 0), False),
+        ("cu124", (5, 0), (3, 7), (9, 0), False),
+        ("cu126", (5, 0), (3, 7), (9, 0), False),
+        ("cu128", (7, 0), (6, 1), (12, 0), False),
+        ("cu129", (7, 0), (6, 1), (12, 0), True),
+        ("cu130", (7, 5), (7, 0), (12, 0), True),
+    ],
+)
+def test_released_wheels_run_from_their_oldest_to_their_newest_gpu(
+    cuda: str, oldest: tuple[int, int], too_old: tuple[int, int], newest: tuple[int, int], *, runs_newer: bool
+) -> None:
+    build = build_of(distribution("torch", f"2.0.0+{cuda}"), None)
+    assert has_kernels(oldest, build.architectures)
+    assert not has_kernels(too_old, build.architectures)
+    assert has_kernels(newest, build.architectures)
+    # Wheels that hold PTX run on GPUs that did not exist when they were built.
+    assert has_kernels((13, 0), build.architectures) is runs_newer
+
+
+def test_a_wheel_that_is_not_in_the_table_proves_nothing() -> None:
+    build = build_of(distribution("torch", "2.20.0+cu199"), None)
+    assert (build.cuda, build.architectures, build.inferred) == ((19, 9), (), True)
+    assert support("nvidia", (8, 0), build, "580.95.05").usable is None
+
+
+def test_a_torch_that_reports_no_architectures_gets_those_of_its_cuda_version() -> None:
+    build = build_of(None, cuda_device(torch_cuda="12.4", architectures=()))
+    assert (build.cuda, build.architectures, build.inferred) == ((12, 4), CU124, True)
+
+
+def test_the_probe_tells_cpu_builds_from_those_for_other_accelerators() -> None:
+    rocm = build_of(None, cuda_device(torch_cuda=None, torch_hip="6.2"))
+    assert (rocm.hip, rocm.cpu_only) == (True, False)
+    assert not build_of(None, CPU_DEVICE.model_copy(update={"type": "mps"})).cpu_only
+    assert build_of(None, CPU_DEVICE).cpu_only
+
+
+def test_a_gpu_without_an_obstacle_is_described() -> None:
+    result = support("nvidia", (8, 6), TorchBuild(architectures=("sm_80",)), "580.95.05")
+    assert (result.usable, result.reason) == (True, "compute capability 8.6")
+    assert "Apple" in support("apple", None, TorchBuild(), None).reason
+
+
+@pytest.mark.parametrize("architecture", ["gfx942", None])
+def test_an_amd_gpu_is_usable_with_a_rocm_build_and_else_unknown(architecture: str | None) -> None:
+    assert support("amd", None, TorchBuild(hip=True), None, architecture).usable is True
+    assert support("amd", None, TorchBuild(), None, architecture).usable is None
 
 
 @given(st.tuples(st.integers(3, 13), st.integers(0, 9)), st.lists(st.text(max_size=8), max_size=5))

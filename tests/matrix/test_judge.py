@@ -9,9 +9,10 @@ from packaging.version import Version
 
 from tests.facts import SHIPPED, cell, matrix
 from vc2doctor.matrix.evidence import EvidenceLine
-from vc2doctor.matrix.judge import Combination, Judgement, Verdict, judge
+from vc2doctor.matrix.judge import Combination, Judgement, Verdict, judge, judge_loop
 from vc2doctor.matrix.known_issue import KnownIssue
 from vc2doctor.matrix.matrix import Matrix
+from vc2doctor.target.shared.recipes import RECIPES
 
 COMPANIONS = {"numpy": "2.4.6", "accelerate": "1.15.0"}
 IMPORT_FAILS = {
@@ -278,3 +279,11 @@ class TestModelTypes:
         for model_types, expected in (((), 1), (("qwen3_vl",), 1), (("videochat2", "mistral"), 1), (("llama",), 0)):
             conditions = self.judged(*model_types, torch="2.9.1", transformers="4.57.6").conditions
             assert sum("3D convolutions" in condition for condition in conditions) == expected
+
+
+def test_a_recipe_without_measurements_of_its_own_is_judged_in_the_loop_as_the_one_that_it_is_like() -> None:
+    known = combination("2.13.0", "4.40.1", "0.10.0")
+    assert judge_loop(known, MATRIX, "bf16").verdict is Verdict.VERIFIED
+    like = next(recipe for recipe in RECIPES.values() if recipe.versions_like == "bf16")
+    assert judge_loop(known, MATRIX, like.name) == judge_loop(known, MATRIX, "bf16")
+    assert judge_loop(combination("2.13.0", "4.36.2", "0.17.0"), MATRIX, "bf16").verdict is Verdict.INCOMPATIBLE

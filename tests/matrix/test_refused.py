@@ -25,6 +25,17 @@ def test_versions_that_exclude_each_other_are_refused(versions: dict[str, str], 
     assert any(reason.startswith(expected) for reason in refusals(versions, SHIPPED.wheels))
 
 
+def test_refusal_names_both_sides() -> None:
+    refused = {"trl": "1.4.0", "accelerate": "1.3.0"}
+    assert "trl 1.4.0 requires accelerate >=1.4.0, so an installer refuses accelerate 1.3.0" in [
+        *refusals(refused, SHIPPED.wheels)
+    ]
+    split = {"transformers": "5.14.1", "tokenizers": "0.22.0"}
+    (reason,) = (each for each in refusals(split, SHIPPED.wheels) if each.startswith("no release"))
+    assert "(transformers 5.14.1)" in reason
+    assert "(tokenizers 0.22.0)" in reason
+
+
 def test_versions_that_agree_are_not_refused() -> None:
     versions = {"python": "3.12", "trl": "1.4.0", "accelerate": "1.4.0", "torch": "2.13.0+cpu"}
     assert not list(refusals(versions, SHIPPED.wheels))

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from vc2doctor.core import reading, writing
 from vc2doctor.core.errors import DoctorError
 from vc2doctor.core.failure import Failure
+from vc2doctor.core.limits import DESCRIPTION_SECONDS
 from vc2doctor.core.versions import STACK_PACKAGES
 from vc2doctor.environment import interpreter
 from vc2doctor.environment.interpreter import TargetFacts
@@ -18,7 +19,7 @@ from vc2doctor.probe.doors import door_outcomes, installed_doors
 from vc2doctor.probe.facts import ProbeRun
 from vc2doctor.probe.outcome import RecipeOutcome, outcomes
 from vc2doctor.probe.run import probe
-from vc2doctor.target.shared.recipes import RECIPES
+from vc2doctor.target.shared.recipes import DEFAULT_RECIPES
 
 _UNMEASURED_DOORS = ("ddp",)
 """It starts two more processes that import the stack, which would double the time of a cell."""
@@ -50,10 +51,10 @@ def measure(python: str, name: str, device: str, timeout: float) -> EvidenceLine
         UnfinishedError: the probe did not run to its end, which does not show how the cell behaves.
     """
     path = interpreter.find(python)
-    facts = interpreter.observe(path, min(timeout, interpreter.DEFAULT_SECONDS))
+    facts = interpreter.observe(path, min(timeout, DESCRIPTION_SECONDS))
     names = [found.name for found in facts.distributions]
     doors = tuple(name for name in installed_doors(names) if name not in _UNMEASURED_DOORS)
-    run = probe(path, device, list(RECIPES), timeout, lambda _: None, {"doors": doors})
+    run = probe(path, device, list(DEFAULT_RECIPES), timeout, lambda _: None, {"doors": doors})
     # A crash (`signal`) is an outcome of the cell. A timeout or a full memory is one of this machine.
     if run.ending not in ("finished", "signal"):
         message = (

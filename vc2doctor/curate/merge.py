@@ -71,7 +71,7 @@ def _measurement(line: EvidenceLine) -> tuple[object, ...]:
         line.worker,
         line.platform,
         line.device,
-        tuple(sorted(line.resolved.items())),
+        tuple(sorted(line.installed.items())),
         line.install,
     )
 

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 
 from pydantic import Field
 
-from vc2doctor.core.data import Data
+from vc2doctor.core.data import OwnData
 from vc2doctor.core.versions import version
 from vc2doctor.matrix.matrix import Matrix
 
 
-class MatrixAge(Data):
+class MatrixAge(OwnData):
     """The dates of a matrix, as far as they concern some versions."""
 
     measured: str

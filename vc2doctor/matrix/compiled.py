@@ -88,6 +88,10 @@ class MeasuredCell(Data):
     """Index into ``Verdicts.companions``."""
     how: int
     """Index into ``Verdicts.outcomes``."""
+    beside: dict[str, str] = Field(default_factory=dict)
+    """Versions of the packages that only doors need, such as trl, datasets and pyarrow."""
+    asked: tuple[str, ...] = ()
+    """The packages beside the stack whose versions were chosen for this cell; the resolver chose all others."""
 
 
 class Segment(Data):

@@ -4,11 +4,11 @@ from collections.abc import Collection, Mapping
 
 from pydantic import Field
 
-from vc2doctor.core.data import Data
+from vc2doctor.core.data import OwnData
 from vc2doctor.matrix.matrix import Matrix
 
 
-class NotJudged(Data):
+class NotJudged(OwnData):
     """The installed packages that a verdict on versions does not cover."""
 
     imported: dict[str, str] = Field(default_factory=dict)

@@ -1,8 +1,9 @@
 """Judge a combination by door: the plain loop is judged first, and each door may need more than it."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
-from vc2doctor.core.versions import STACK_PACKAGES, holds, version
+from vc2doctor.core.versions import ABSENT, STACK_PACKAGES, holds, version
 from vc2doctor.environment.model import COMPANION_PACKAGES
 from vc2doctor.matrix.compiled import Constraint, MeasuredCell, Verdicts
 from vc2doctor.matrix.door_table import DOORS, FAILED, PASSED, lineage
@@ -23,14 +24,18 @@ def judge_doors(
     ``loop`` is the verdict on the plain loop. Another door concerns a complete environment if all its packages are
     installed, and a list of some packages if it is ruled out, or if a package of its own is named.
     """
-    outcomes = _measured_outcomes(combination, verdicts, recipe)
+    measurements = _measurements(combination, verdicts, recipe)
     judgements = []
     for door in dict.fromkeys((*wanted, *DOORS)):
         if door == LOOP:
             continue
-        judgement = _measured(door, outcomes.get(door), loop) or _inferred(
-            door, _ruling_out(door, combination, verdicts, recipe) if outcomes.get(door) != PASSED else [], loop
-        )
+        measurement = measurements.get(door)
+        constraints = _ruling_out(door, combination, verdicts, recipe)
+        if measurement is not None and measurement.outcome == PASSED:
+            # A passed door refutes a constraint, except one about a package that the cell did not have.
+            constraints = [entry for entry in constraints if is_beyond(entry.when, measurement.had)]
+        measured = None if constraints else _measured(door, measurement, loop)
+        judgement = measured or _inferred(door, constraints, loop)
         if door in wanted or _concerns(door, combination, judgement):
             judgements.append(judgement)
     return tuple(judgements)
@@ -44,11 +49,20 @@ def _concerns(door: str, combination: Combination, judgement: DoorJudgement) -> 
     return judgement.verdict is Verdict.INCOMPATIBLE or is_named
 
 
-def _measured(door: str, outcome: str | None, loop: Verdict) -> DoorJudgement | None:
+class _Measurement(NamedTuple):
+    """How a door ended in a cell, and which packages the cell had."""
+
+    outcome: str
+    had: frozenset[str]
+
+
+def _measured(door: str, measurement: _Measurement | None, loop: Verdict) -> DoorJudgement | None:
     """Return the verdict of a measurement of the door; ``None``: there is none of exactly these versions."""
-    if outcome == PASSED and loop is Verdict.VERIFIED:
+    if measurement is None:
+        return None
+    if measurement.outcome == PASSED and loop is Verdict.VERIFIED:
         return DoorJudgement(door=door, verdict=Verdict.VERIFIED, reason=f"{title(door)} was measured, and passed")
-    if outcome == FAILED:
+    if measurement.outcome == FAILED:
         return DoorJudgement(door=door, verdict=Verdict.INCOMPATIBLE, reason=f"{title(door)} was measured, and failed")
     return None
 
@@ -82,17 +96,53 @@ def _ruling_out(door: str, combination: Combination, verdicts: Verdicts, recipe:
     """Return the constraints that rule a door out, without those of the loop."""
     doors = tuple(name for name in lineage(door) if name != LOOP)
     candidates = verdicts.constraints_for(recipe, installed=combination.installed, doors=doors)
-    return [constraint for constraint in candidates if holds(constraint.when, combination.named)]
+    named = combination.named
+    return [constraint for constraint in candidates if holds(constraint.when, named)]
 
 
-def _measured_outcomes(combination: Combination, verdicts: Verdicts, recipe: str) -> Mapping[str, str]:
-    """Return how each door ended in the newest measurements of exactly this combination."""
-    outcomes: dict[str, str] = {}
-    for cell in same_stack(combination, verdicts):
-        outcome = verdicts.outcomes[cell.how]
-        if recipe in outcome.trains and agrees(combination, cell, verdicts):
-            outcomes.update(outcome.doors)
-    return outcomes
+def _measurements(combination: Combination, verdicts: Verdicts, recipe: str) -> Mapping[str, _Measurement]:
+    """Return how each door ended in the cell that is most like a combination.
+
+    For an incomplete list, a door that passed in any of the sets comes first: the list can be completed to that set.
+    """
+    found: dict[str, _Measurement] = {}
+    for cell in sorted(same_stack(combination, verdicts), key=lambda each: len(each.beside)):
+        how = verdicts.outcomes[cell.how]
+        if recipe not in how.trains or not agrees(combination, cell, verdicts):
+            continue
+        if not _has(combination, cell.beside):
+            continue
+        had = had_by(cell, verdicts) | cell.beside.keys()
+        for door, outcome in how.doors.items():
+            if combination.installed or outcome != FAILED:
+                found[door] = _Measurement(outcome, had)
+            elif speaks_for(combination, cell):
+                found.setdefault(door, _Measurement(outcome, had))
+    return found
+
+
+def _has(combination: Combination, versions: Mapping[str, str]) -> bool:
+    """Return whether a combination has, or can be completed to have, all of ``versions``."""
+    named = combination.named
+    return all(named[name] == text if name in named else not combination.installed for name, text in versions.items())
+
+
+def speaks_for(combination: Combination, cell: MeasuredCell) -> bool:
+    """Return whether a failed cell of the same stack is a fact about a combination that it agrees with.
+
+    A cell that failed with an old accelerate, chosen on purpose, says nothing about a list without accelerate.
+    """
+    return combination.installed or set(cell.asked) <= combination.versions.keys()
+
+
+def had_by(cell: MeasuredCell, verdicts: Verdicts) -> frozenset[str]:
+    """Return the packages that a cell had, without those that only doors need."""
+    return frozenset({"python", *STACK_PACKAGES, *verdicts.companions[cell.companions]})
+
+
+def is_beyond(when: Mapping[str, str], had: frozenset[str]) -> bool:
+    """Return whether a region is about a package that must be there, and that a measured cell did not have."""
+    return any(name not in had for name, text in when.items() if text != ABSENT)
 
 
 def with_doors(judgement: Judgement, wanted: Sequence[DoorJudgement]) -> Judgement:
@@ -154,13 +204,9 @@ def describe(constraint: Constraint) -> str:
 def agrees(combination: Combination, cell: MeasuredCell, verdicts: Verdicts) -> bool:
     """Return whether Python and the companions of a cell of the same stack are those of the combination."""
     companions = verdicts.companions[cell.companions]
-    named = combination.named
     if combination.installed and not companions:
         return False
-    return all(
-        named[name] == text if name in named else not combination.installed
-        for name, text in {**companions, "python": cell.python}.items()
-    )
+    return _has(combination, {**companions, "python": cell.python})
 
 
 def same_stack(combination: Combination, verdicts: Verdicts) -> list[MeasuredCell]:

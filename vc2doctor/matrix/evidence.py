@@ -80,7 +80,12 @@ class EvidenceLine(Data):
     @cached_property
     def versions(self) -> dict[str, str]:
         """Every known version, by distribution (and ``python``): requirements, resolved packages, the cell."""
-        return {**pins(self.asked), **self.door_packages, **self.resolved, **self.cell.model_dump()}
+        return {**pins(self.asked), **self.installed, **self.cell.model_dump()}
+
+    @property
+    def installed(self) -> dict[str, str]:
+        """The versions of the recorded packages beside the stack, those included that only doors need."""
+        return {**self.door_packages, **self.resolved}
 
     @property
     def beside(self) -> frozenset[str]:

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from packaging.requirements import InvalidRequirement, Requirement
 
+from vc2doctor.core import builds
 from vc2doctor.core.data import Data
 from vc2doctor.environment.model import Distribution
 
@@ -103,7 +104,7 @@ def build_of(distribution: Distribution | None, device: TorchAnswers | None) -> 
     local = distribution.parsed.local or ""
     if local.startswith(("cpu", "rocm")):
         return TorchBuild(cpu_only=local.startswith("cpu"), hip=local.startswith("rocm"))
-    cuda = _cuda_of_local(local) or _cuda_of_requirements(distribution.requires)
+    cuda = builds.cuda_of(local) or _cuda_of_requirements(distribution.requires)
     return TorchBuild(cuda=cuda, architectures=_released_architectures(cuda))
 
 
@@ -180,23 +181,20 @@ def has_kernels(capability: tuple[int, int], architectures: tuple[str, ...]) -> 
     driver compiles it for any newer GPU. The suffixes ``a`` and ``f`` mark code for exactly that GPU or family.
     https://docs.nvidia.com/cuda/cuda-compiler-driver-nvcc/#gpu-compilation
     """
-    for name in architectures:
-        kind, _, digits = name.partition("_")
-        match = re.fullmatch(r"(\d+)(\d)([af]?)", digits)
-        if match is None:
-            continue
-        built = (int(match[1]), int(match[2]))
-        if kind == "compute" and built <= capability and not match[3]:
-            return True
-        within = built[0] == capability[0] and built <= capability and not match[3]
-        if kind == "sm" and (built == capability or within):
-            return True
-    return False
+    return any(_runs(name, capability) for name in architectures)
 
 
-def _cuda_of_local(local: str) -> tuple[int, int] | None:
-    match = re.fullmatch(r"cu(\d+)(\d)(?:\..*)?", local)
-    return (int(match[1]), int(match[2])) if match else None
+def _runs(name: str, capability: tuple[int, int]) -> bool:
+    kind, _, digits = name.partition("_")
+    match = re.fullmatch(r"(\d+)(\d)([af]?)", digits)
+    if match is None:
+        return False
+    major, minor = int(match[1]), int(match[2])
+    if match[3]:
+        return kind == "sm" and (major, minor) == capability
+    if kind == "sm":
+        return major == capability[0] and minor <= capability[1]
+    return kind == "compute" and (major, minor) <= capability
 
 
 def _cuda_of_requirements(requires: tuple[str, ...]) -> tuple[int, int] | None:

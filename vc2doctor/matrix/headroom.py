@@ -24,8 +24,8 @@ def find(matrix: Matrix, name: str) -> tuple[Maximum, ...]:
 
 
 def describe(maximum: Maximum) -> str:
-    """Return one sentence that says whether float16 holds the model."""
-    conclusion = "float16 overflows" if maximum.bits < 0 else "float16 holds the largest known value"
+    """Return one sentence that says whether float16 holds the values of the model's forward pass."""
+    conclusion = "float16 overflows" if maximum.bits < 0 else "float16 holds the largest known value of a forward pass"
     return f"{maximum.model}: {maximum.bits:.1f} bits, {conclusion} (|x| up to {maximum.largest:g} in {maximum.where})"
 
 

@@ -4,18 +4,30 @@ A reason consists of statements that are joined by ``"; "``, so that a report ca
 """
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from vc2doctor.core.versions import ABSENT, STACK_PACKAGES, holds, side_of, version
+from vc2doctor.core.versions import STACK_PACKAGES, holds, side_of, version
 from vc2doctor.core.wording import enumerated
+from vc2doctor.matrix.builds import build_mismatch
 from vc2doctor.matrix.compiled import MeasuredCell, Segment, Verdicts
 from vc2doctor.matrix.conflicts import PossibleConflict, possible_conflicts
-from vc2doctor.matrix.doors import MAX_REASONS, agrees, describe, judge_doors, same_stack, with_doors
+from vc2doctor.matrix.doors import (
+    MAX_REASONS,
+    agrees,
+    describe,
+    had_by,
+    is_beyond,
+    judge_doors,
+    same_stack,
+    speaks_for,
+    with_doors,
+)
 from vc2doctor.matrix.matrix import Matrix
 from vc2doctor.matrix.nearest import joined_cells
 from vc2doctor.matrix.refused import refusals
 from vc2doctor.matrix.verdict import Combination, DoorJudgement, Judgement, Verdict
+from vc2doctor.target.shared.recipes import evidence_recipe
 
 __all__ = [
     "Combination",
@@ -40,9 +52,11 @@ def judge(combination: Combination, matrix: Matrix, recipe: str, doors: Sequence
     """Return the verdict on training ``combination`` under ``recipe``, in a plain loop and through ``doors``.
 
     The verdict is ``incompatible`` if the loop or one of ``doors`` is ruled out, and ``verified`` only if each of them
-    was measured. The other doors are judged beside it (``Judgement.doors``).
+    was measured. The other doors are judged beside it (``Judgement.doors``). A recipe of which the evidence has no
+    measurement is judged as the one that it is like.
     """
-    judgement = judge_loop(combination, matrix, recipe)
+    recipe = evidence_recipe(recipe)
+    judgement = _judged_loop(combination, matrix, recipe)
     if judgement.verdict is Verdict.INCOMPATIBLE:
         return judgement
     by_door = judge_doors(combination, matrix.verdicts, recipe, judgement.verdict, doors)
@@ -52,12 +66,20 @@ def judge(combination: Combination, matrix: Matrix, recipe: str, doors: Sequence
 
 
 def judge_loop(combination: Combination, matrix: Matrix, recipe: str) -> Judgement:
-    """Return the verdict on training ``combination`` in a plain loop under ``recipe``.
+    """Return the verdict on training ``combination`` in a plain loop under ``recipe``."""
+    return _judged_loop(combination, matrix, evidence_recipe(recipe))
 
-    A measurement of exactly this combination decides first. Known issues and constraints come second, and inference
-    from neighboring measurements comes last.
+
+def _judged_loop(combination: Combination, matrix: Matrix, recipe: str) -> Judgement:
+    """Return the verdict on the plain loop.
+
+    Builds that do not fit each other come first: they break every import. Then a measurement of exactly this
+    combination decides. Known issues and constraints follow, and inference from neighboring measurements comes last.
     """
     named = combination.named
+    mismatch = build_mismatch(combination, matrix.wheels)
+    if mismatch is not None:
+        return Judgement(verdict=Verdict.INCOMPATIBLE, reason=mismatch)
     types = combination.model_types
     issues = [issue for issue in matrix.issues if issue.blocks(recipe, types) and issue.applies_to(named)]
     measured, cell = _measured(combination, matrix.verdicts, recipe)
@@ -69,9 +91,9 @@ def judge_loop(combination: Combination, matrix: Matrix, recipe: str) -> Judgeme
     if cell is not None:
         # A cell that trains refutes what was only reported or inferred, except a defect that the probe cannot run into,
         # and what is about a package that the cell did not have.
-        had = frozenset({"python", *STACK_PACKAGES, *matrix.verdicts.companions[cell.companions]})
-        constraints = [constraint for constraint in constraints if _is_beyond(constraint.when, had)]
-        issues = [issue for issue in issues if not issue.probe_sees or _is_beyond(issue.applying(named), had)]
+        had = had_by(cell, matrix.verdicts)
+        constraints = [constraint for constraint in constraints if is_beyond(constraint.when, had)]
+        issues = [issue for issue in issues if not issue.probe_sees or is_beyond(issue.applying(named), had)]
     # An installed environment needs no installer, and a measured cell was installed.
     is_asked = not combination.installed and bool(combination.versions.keys() - had)
     refused = list(refusals(named, matrix.wheels)) if is_asked else []
@@ -86,11 +108,6 @@ def judge_loop(combination: Combination, matrix: Matrix, recipe: str) -> Judgeme
     judgement = measured or _with_neighbor(_inferred(combination, matrix.verdicts, recipe), combination, matrix, recipe)
     conditions = tuple(_conditions(combination, matrix, recipe))
     return judgement.model_copy(update={"conditions": conditions}) if conditions else judgement
-
-
-def _is_beyond(when: Mapping[str, str], had: frozenset[str]) -> bool:
-    """Return whether a region is about a package that must be there, and that a measured cell did not have."""
-    return any(name not in had for name, text in when.items() if text != ABSENT)
 
 
 def _measured(
@@ -108,7 +125,8 @@ def _measured(
     for cell in cells:
         failure = verdicts.outcomes[cell.how].fails.get(recipe)
         # Without companions nothing was installed. Another Python may have the wheels, so Python must be named then.
-        if failure and (combination.python is not None or verdicts.companions[cell.companions]):
+        is_known = combination.python is not None or verdicts.companions[cell.companions]
+        if failure and is_known and speaks_for(combination, cell):
             reason = f"{_measurement(cell)} and does not train under {recipe}: {failure}"
             return Judgement(verdict=Verdict.INCOMPATIBLE, reason=reason), None
     return None, None
@@ -215,8 +233,9 @@ def _with_neighbor(judgement: Judgement, combination: Combination, matrix: Matri
 
 
 def _near_a_failure(combination: Combination, verdicts: Verdicts, recipe: str) -> _Uncertainty | None:
+    named = combination.named
     for constraint in verdicts.constraints_for(recipe, installed=combination.installed):
-        if constraint.is_uncertain(combination.named):
+        if constraint.is_uncertain(named):
             near = "These versions lie near a measured failure, and no measurement shows that they work"
             reason = f"{near}; {describe(constraint)}"
             return _Uncertainty(reason, f"near the boundary of {constraint.id}")
@@ -299,6 +318,7 @@ def nearest_cells(combination: Combination, verdicts: Verdicts, recipe: str, lim
     """
     if not all(axis in combination.versions for axis in STACK_PACKAGES):
         return []
+    recipe = evidence_recipe(recipe)
     target = {axis: verdicts.release_index(axis, combination.versions[axis]) for axis in STACK_PACKAGES}
 
     def distance(cell: MeasuredCell) -> tuple[int, bool]:

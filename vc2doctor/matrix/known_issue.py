@@ -7,7 +7,7 @@ from packaging.requirements import Requirement
 from pydantic import AfterValidator, Field
 
 from vc2doctor.core.data import Data
-from vc2doctor.core.versions import contains, holds
+from vc2doctor.core.versions import ABSENT, contains, holds
 from vc2doctor.matrix.types import Condition, Name, Pattern, RecipeName, RequirementText, Url
 from vc2doctor.target.doors import door_named
 
@@ -61,6 +61,13 @@ class KnownIssue(Data):
         """Return whether the defect makes training a model of these types under ``recipe`` fail."""
         is_general = not self.doors and self.is_of(model_types) is True
         return is_general and self.severity == "error" and self.affects(recipe)
+
+    @property
+    def undeclared(self) -> str | None:
+        """The package whose installation is the first fix, in any version; ``None``: the first fix is another one."""
+        (name, *others) = self.fix[0]
+        is_absent = not others and any(alternative.get(name) == ABSENT for alternative in self.when)
+        return name if is_absent else None
 
     def is_fixed_by(self, versions: Mapping[str, str]) -> bool:
         """Return whether versions are those of one of the fixes, beyond not being those of the defect."""

@@ -3,20 +3,22 @@
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import ValidationError
 
 from vc2doctor.core import parsing, reading, shell
 from vc2doctor.core.data import Data
-from vc2doctor.matrix import releases
+from vc2doctor.matrix import bundle, releases
 from vc2doctor.matrix.architectures import Architectures
 from vc2doctor.matrix.compiled import Verdicts
 from vc2doctor.matrix.errors import MatrixError, StaleVerdictsError
-from vc2doctor.matrix.evidence import EvidenceLine
 from vc2doctor.matrix.known_issue import KnownIssue
 from vc2doctor.matrix.matrix import Matrix
 from vc2doctor.matrix.profile import Profile
+
+if TYPE_CHECKING:
+    from vc2doctor.matrix.evidence import EvidenceLine
 
 _EntryT = TypeVar("_EntryT", bound=Data)
 
@@ -31,14 +33,23 @@ def shipped() -> Path:
     return inside if inside.is_dir() else package.parent / "matrices"
 
 
+def is_matrix(folder: Path) -> bool:
+    """Return whether a folder holds a matrix."""
+    return (folder / "profiles").is_dir()
+
+
 def load(folder: Path) -> Matrix:
-    """Return the matrix in ``folder``.
+    """Return the matrix in ``folder``, or the one in the bundle at this path (``matrix/bundle.py``).
 
     Raises:
+        BundleError: the bundle is damaged.
         MatrixError: the folder is not a matrix, or one of its files is wrong.
-        StaleVerdictsError: the verdicts are missing, or were compiled from other files.
+        ScratchError: there is no temporary folder for a bundle.
+        StaleVerdictsError: the verdicts are missing or damaged, or were compiled from other files.
     """
-    if not (folder / "profiles").is_dir():
+    if not folder.is_dir() and folder.exists():
+        return _load_bundle(folder)
+    if not is_matrix(folder):
         message = f"{folder}: not a matrix; a matrix has the folders profiles, known_issues and evidence"
         raise MatrixError(message)
     return Matrix(
@@ -49,6 +60,19 @@ def load(folder: Path) -> Matrix:
         verdicts=_verdicts(folder),
         architectures=_architectures(folder),
     )
+
+
+def _load_bundle(path: Path) -> Matrix:
+    with bundle.unpacked(path) as folder:
+        try:
+            return load(folder)
+        except StaleVerdictsError as error:
+            # No command can compile what is in a bundle.
+            message = bundle.unusable(path, "its verdicts are missing, damaged, or of other files")
+            raise bundle.BundleError(message) from error
+        except (MatrixError, reading.ReadError) as error:
+            # The path of the temporary folder does not help the user.
+            raise MatrixError(str(error).replace(str(folder), str(path))) from error
 
 
 def profiles(folder: Path) -> tuple[Profile, ...]:
@@ -69,7 +93,7 @@ def known_issues(folder: Path) -> tuple[KnownIssue, ...]:
     return tuple(_toml_entries(folder / "known_issues", KnownIssue, "id"))
 
 
-def evidence(folder: Path) -> tuple[EvidenceLine, ...]:
+def evidence(folder: Path) -> "tuple[EvidenceLine, ...]":
     """Return all evidence of the matrix in ``folder``.
 
     Raises:
@@ -78,12 +102,14 @@ def evidence(folder: Path) -> tuple[EvidenceLine, ...]:
     return tuple(line for path in sorted((folder / "evidence").glob("*.jsonl")) for line in evidence_lines(path))
 
 
-def evidence_lines(path: Path) -> Iterator[EvidenceLine]:
+def evidence_lines(path: Path) -> "Iterator[EvidenceLine]":
     """Yield the lines of one evidence file.
 
     Raises:
         MatrixError: a line is not a measured cell.
     """
+    from vc2doctor.matrix.evidence import EvidenceLine  # noqa: PLC0415 - to judge, the verdicts are enough
+
     for number, line in enumerate(_read_text(path).splitlines(), start=1):
         if line.strip():
             try:
@@ -111,7 +137,9 @@ def digest(folder: Path) -> str:
     sources = [*folder.glob("evidence/*.jsonl"), *folder.glob("known_issues/*.toml"), folder / "releases.json"]
     for path in sorted(sources):
         if path.exists():
-            sha256.update(path.name.encode() + b"\0" + reading.read_bytes(path) + b"\0")
+            # Piece by piece: a joined copy of these megabytes takes as long as their digest.
+            for piece in (path.name.encode(), b"\0", reading.read_bytes(path), b"\0"):
+                sha256.update(piece)
     return sha256.hexdigest()
 
 
@@ -136,7 +164,7 @@ def _verdicts(folder: Path) -> Verdicts:
         raise StaleVerdictsError(message) from error
     except (reading.ReadError, ValidationError) as error:
         message = f"{path}: the file does not hold compiled verdicts; write it again: {command}"
-        raise MatrixError(message) from error
+        raise StaleVerdictsError(message) from error
     if verdicts.sources != digest(folder):
         message = f"{path}: the evidence, known issues or wheels have changed since it was compiled; run: {command}"
         raise StaleVerdictsError(message)

@@ -2,7 +2,7 @@
 
 from functools import cached_property
 
-from vc2doctor.core.data import Data
+from vc2doctor.core.data import OwnData
 from vc2doctor.core.versions import STACK_PACKAGES
 from vc2doctor.matrix.architectures import Architectures
 from vc2doctor.matrix.compiled import GPU, Verdicts
@@ -11,7 +11,7 @@ from vc2doctor.matrix.profile import Profile
 from vc2doctor.matrix.releases import NO_WHEELS, Wheels
 
 
-class Matrix(Data):
+class Matrix(OwnData):
     """The content of one matrix folder."""
 
     profiles: dict[str, Profile]

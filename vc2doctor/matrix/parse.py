@@ -88,13 +88,13 @@ def from_names(texts_by_name: Mapping[str, str]) -> VersionQuery:
 
 
 def from_file(path: Path) -> Iterator[LocatedQuery]:
-    """Yield the queries of a JSON Lines file; each line is an object of versions by distribution name.
+    """Yield the queries of a JSON Lines file, or of a pipe; each line is an object of versions by distribution name.
 
     Raises:
         CombinationError: the file cannot be read, or a line is something else; the message gives its number.
     """
     try:
-        text = reading.read_text(path)
+        text = reading.read_text_or_pipe(path)
     except reading.ReadError as error:
         raise CombinationError(str(error)) from error
     # Not `splitlines`: a JSON string may hold characters that it splits at.

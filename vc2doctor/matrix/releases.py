@@ -40,6 +40,8 @@ class Release(Data):
     requires: dict[str, str] = Field(default_factory=dict)
     """Specifiers that it declares for packages of the matrix, without extras."""
     yanked: bool = False
+    build: str = ""
+    """The build of torch that its Linux x86-64 wheel is compiled for, such as ``cu130``; empty: none, or not read."""
 
     def supports(self, python: str) -> bool:
         """Return whether this release can be installed under a minor version of Python, such as ``3.11``."""

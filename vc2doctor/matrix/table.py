@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from vc2doctor.core.data import Data
 from vc2doctor.core.versions import version
-from vc2doctor.matrix.judge import Combination, Verdict, judge
+from vc2doctor.matrix.judge import Combination, Verdict, judge_loop
 from vc2doctor.matrix.matrix import Matrix
 
 Kind = str
@@ -75,7 +75,7 @@ def table(matrix: Matrix, torch: str, recipe: str) -> Table:
 
 def _kind(matrix: Matrix, torch: str, transformers: str, peft: str, recipe: str) -> Kind:
     versions = {"torch": torch, "transformers": transformers, "peft": peft}
-    judgement = judge(Combination(python=None, versions=versions, installed=False), matrix, recipe)
+    judgement = judge_loop(Combination(python=None, versions=versions, installed=False), matrix, recipe)
     return _KINDS[judgement.verdict]
 
 

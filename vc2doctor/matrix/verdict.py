@@ -1,10 +1,12 @@
 """What is judged, and what the answer looks like."""
 
+from collections.abc import Mapping
 from enum import Enum
 
 from packaging.version import Version
+from pydantic import Field
 
-from vc2doctor.core.data import Data
+from vc2doctor.core.data import OwnData
 
 TRITON = "triton"
 """The distribution that torch's builds for GPUs bring on Linux: https://pypi.org/pypi/torch/2.13.0/json."""
@@ -23,7 +25,7 @@ class Verdict(str, Enum):
     UNVERIFIED = "unverified"
 
 
-class Combination(Data):
+class Combination(OwnData):
     """Versions that are installed together, or that a user wants to install together."""
 
     python: str | None
@@ -32,6 +34,8 @@ class Combination(Data):
     """By canonical name: the stack, and any of the packages that it depends on."""
     installed: bool = True
     """Whether this is a complete environment: a package that is not named is absent, and no resolver is involved."""
+    builds: dict[str, str] = Field(default_factory=dict)
+    """The builds of packages whose files were looked at (``cu121``, ``cpu``), by name."""
     model_types: tuple[str, ...] = ()
     """The types of the model that is trained; empty: unknown. Some known issues are those of single models."""
 
@@ -47,6 +51,11 @@ class Combination(Data):
             return {TRITON: ANY_VERSION, **self.written}
         return self.written
 
+    def after(self, changes: Mapping[str, str]) -> "Combination":
+        """Return the combination with other versions; a package that changes has the build that its version names."""
+        builds = {name: build for name, build in self.builds.items() if name not in changes}
+        return self.model_copy(update={"versions": {**self.versions, **changes}, "builds": builds})
+
     def version(self, name: str) -> Version:
         """Return the version of the distribution ``name``.
 
@@ -56,7 +65,7 @@ class Combination(Data):
         return Version(self.versions[name])
 
 
-class DoorJudgement(Data):
+class DoorJudgement(OwnData):
     """A verdict on a combination behind one door."""
 
     door: str
@@ -66,7 +75,7 @@ class DoorJudgement(Data):
     """Ids of the constraints that decide."""
 
 
-class Judgement(Data):
+class Judgement(OwnData):
     """A verdict on a combination, with its reason."""
 
     verdict: Verdict

@@ -77,13 +77,13 @@ def compile_matrix(
 def newest(evidence: Sequence[EvidenceLine]) -> list[EvidenceLine]:
     """Return the evidence without lines that a newer measurement of the same cell replaces.
 
-    A newer line replaces an older one if it resolved at least the same companions to the same versions.
+    A newer line replaces an older one if at least the same packages were installed in the same versions.
     """
     groups: dict[tuple[object, ...], list[EvidenceLine]] = defaultdict(list)
     for line in sorted(evidence, key=_age, reverse=True):
         stack = tuple(version(getattr(line.cell, axis)) for axis in STACK_PACKAGES)
         group = groups[line.cell.python, stack, line.device, line.asked]
-        if not any(line.resolved.items() <= newer.resolved.items() for newer in group):
+        if not any(line.installed.items() <= newer.installed.items() for newer in group):
             group.append(line)
     return sorted(itertools.chain(*groups.values()), key=lambda line: (_age(line), line.name))
 

@@ -1,11 +1,13 @@
 """Reduce lines of evidence to the measured cells of ``verdicts.json``; what many cells share is stored once."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
+from vc2doctor.core.failure import Failure
+from vc2doctor.core.names import mentioned
 from vc2doctor.matrix.compiled import CellOutcome, MeasuredCell
 from vc2doctor.matrix.evidence import EvidenceLine, pins
-from vc2doctor.target.shared.recipes import RECIPES
+from vc2doctor.target.shared.recipes import DEFAULT_RECIPES
 
 _ADAPTER_FAILURES = {
     "different": "the reloaded adapter does not generate the same",
@@ -40,6 +42,8 @@ def measured_cells(lines: Sequence[EvidenceLine]) -> MeasuredCells:
                 **line.cell.model_dump(),
                 companions=companions.setdefault(str(resolved), (len(companions), resolved))[0],
                 how=outcomes.setdefault(outcome.model_dump_json(), (len(outcomes), outcome))[0],
+                beside=dict(sorted(line.door_packages.items())),
+                asked=tuple(sorted(pins(line.asked))),
             )
         )
     return MeasuredCells(
@@ -57,11 +61,16 @@ def _speaks_for_its_stack(line: EvidenceLine) -> bool:
     if line.install != "installed":
         return not pins(line.asked)
     failures = [failure for failure in (line.import_failure, *line.failures.values()) if failure is not None]
-    return line.trains("fp32") is True or not any(failure.package in line.beside for failure in failures)
+    return line.trains("fp32") is True or not any(_is_of_others(failure, line.beside) for failure in failures)
+
+
+def _is_of_others(failure: Failure, beside: Collection[str]) -> bool:
+    """Return whether a failure lies in a package beside the stack, or its message blames one: peft names torchao."""
+    return failure.package in beside or not mentioned(failure.message).isdisjoint(beside)
 
 
 def _outcome(line: EvidenceLine) -> CellOutcome:
-    trains = {recipe: line.trains(recipe) for recipe in RECIPES}
+    trains = {recipe: line.trains(recipe) for recipe in DEFAULT_RECIPES}
     return CellOutcome(
         trains=tuple(recipe for recipe, is_good in trains.items() if is_good),
         fails={recipe: _failure(line, recipe) for recipe, is_good in trains.items() if is_good is False},

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Sequence
 
 from vc2doctor.core.versions import ABSENT, holds, specifier, version
+from vc2doctor.curate.evidence import DOOR_PACKAGES
+from vc2doctor.environment.model import COMPANION_PACKAGES
 from vc2doctor.matrix.compiled import Constraint
 from vc2doctor.matrix.door_table import FAILED, PASSED
 from vc2doctor.matrix.evidence import EvidenceLine
@@ -58,6 +60,8 @@ def contradicted_constraints(constraints: Iterable[Constraint], lines: Sequence[
         for line in lines:
             if not _passes(line, constraint.door) or not holds(constraint.when, line.versions):
                 continue
+            if not _records_absence(line, constraint):
+                continue
             if constraint.kind == "install":
                 if line.trains("fp32"):
                     contradictions.append(f"{constraint.id}: {constraint.reason}; but cell {line.name} was installed")
@@ -68,6 +72,12 @@ def contradicted_constraints(constraints: Iterable[Constraint], lines: Sequence[
                 for recipe in recipes[:1]
             ]
     return contradictions
+
+
+def _records_absence(line: EvidenceLine, constraint: Constraint) -> bool:
+    """Return whether a line would name the packages that must be absent: it names few of what was installed."""
+    named = {*COMPANION_PACKAGES, *(DOOR_PACKAGES if line.doors is not None else ())}
+    return all(name in named for name, text in constraint.when.items() if text == ABSENT)
 
 
 def contradicted_issues(issues: Iterable[KnownIssue], lines: Sequence[EvidenceLine]) -> list[str]:

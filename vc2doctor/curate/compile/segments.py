@@ -10,7 +10,7 @@ from vc2doctor.core.versions import STACK_PACKAGES, contains, version
 from vc2doctor.matrix.compiled import Constraint, Segment
 from vc2doctor.matrix.evidence import EvidenceLine
 from vc2doctor.target.doors import LOOP
-from vc2doctor.target.shared.recipes import RECIPES
+from vc2doctor.target.shared.recipes import DEFAULT_RECIPES
 
 
 def segments(
@@ -62,7 +62,7 @@ def spans(
     They are given as the oldest and the newest measured one; ``None``: no measured release trains.
     """
     result: dict[str, dict[str, tuple[Segment | None, ...]]] = {}
-    for recipe in RECIPES:
+    for recipe in DEFAULT_RECIPES:
         training = [line.cell for line in lines if line.trains(recipe)]
         result[recipe] = {}
         for package, partner in itertools.permutations(STACK_PACKAGES, 2):

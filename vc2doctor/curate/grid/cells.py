@@ -44,6 +44,12 @@ class CellSpec(Data):
         return " ".join([*(f"{axis}-{getattr(self.cell, axis)}" for axis in CELL_AXES), *self.extras])
 
     @property
+    def line(self) -> str:
+        """The line that ``parse`` reads as this specification."""
+        axes = (f"{axis}={getattr(self.cell, axis)}" for axis in CELL_AXES)
+        return " ".join((*axes, *self.extras))
+
+    @property
     def key(self) -> tuple[str, ...]:
         """Equal for two specifications of the same measurement; local parts of versions (``+cpu``) do not count."""
         versions = (Version(getattr(self.cell, package)).public for package in STACK_PACKAGES)

@@ -10,6 +10,7 @@ from email.parser import HeaderParser
 from functools import cached_property
 from pathlib import Path
 
+from vc2doctor.core import builds
 from vc2doctor.curate.wheels.contents import (
     EMPTY,
     Contents,
@@ -77,6 +78,11 @@ class Reader:
         """Return the requirements that the wheel declares."""
         name = next(entry for entry in self._files if entry.endswith(".dist-info/METADATA"))
         return HeaderParser().parsestr(self._read_text(name)).get_all("Requires-Dist") or []
+
+    def build(self) -> str:
+        """Return the build of torch that the package is compiled for; empty: it names none."""
+        file = f"{self.package}/version.py"
+        return builds.of_source(self._read_text(file)) if file in self._files else ""
 
     def file_of(self, module: str) -> str | None:
         """Return the file of ``module`` in the wheel; ``None``: the wheel has no such module."""

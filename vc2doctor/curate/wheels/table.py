@@ -1,6 +1,5 @@
 """Read the wheels of every package that matters into one table: ``matrices/releases.json``."""
 
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +11,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from vc2doctor.core import builds
 from vc2doctor.curate.wheels import index, symbols
 from vc2doctor.curate.wheels.index import Wheel
 from vc2doctor.curate.wheels.read import Cache, Reader
@@ -57,7 +57,6 @@ WORKERS = 4
 
 _DECLARED_PACKAGES = frozenset(source.name for source in SOURCES)
 """Packages whose declared versions are kept."""
-_LOCAL_PART = re.compile(r"\+[a-z0-9.]+")
 _PREFERRED_PYTHONS = ("cp311", "cp310", "cp38", "abi3", "")
 """Wheels of one release contain the same sources for every Python; one of these is opened."""
 
@@ -128,20 +127,22 @@ def _releases(
 ) -> dict[str, Release]:
     def release(item: tuple[str, list[Wheel]]) -> Release:
         text, files = item
-        declared = readers[text].requirements() if text in readers else index.requirements(files, folder)
-        return _release(files, declared)
+        if text in readers:
+            return _release(files, readers[text].requirements(), readers[text].build())
+        return _release(files, index.requirements(files, folder))
 
     with ThreadPoolExecutor(WORKERS) as pool:
         return dict(zip(files_by_version, pool.map(release, files_by_version.items()), strict=True))
 
 
-def _release(files: list[Wheel], declared: Iterable[str]) -> Release:
+def _release(files: list[Wheel], declared: Iterable[str], build: str = "") -> Release:
     return Release(
         date=min(file.uploaded for file in files),
         python=files[0].requires_python or "",
         built_for=_built_for(files),
         requires=_requires(declared),
         yanked=all(file.yanked for file in files),
+        build=build,
     )
 
 
@@ -167,5 +168,5 @@ def _requires(texts: Iterable[str]) -> dict[str, str]:
         name = canonicalize_name(requirement.name)
         if name in _DECLARED_PACKAGES and (requirement.marker is None or requirement.marker.evaluate({"extra": ""})):
             # A wheel can name the build that it was tested with (==2.0.0+cu117); every build has the same interface.
-            specifiers[name] = _LOCAL_PART.sub("", str(requirement.specifier))
+            specifiers[name] = builds.without(str(requirement.specifier))
     return specifiers
