@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 
 from tests.facts import child, probe_run, recipe
-from vc2doctor.probe.duration import finished_rounds, seconds_needed
+from vc2doctor.core.limits import PROBE_SECONDS
+from vc2doctor.probe.duration import (
+    Work,
+    busy_factor,
+    estimate_in_words,
+    finished_rounds,
+    seconds_allowed,
+    seconds_estimated,
+    seconds_needed,
+)
 from vc2doctor.probe.facts import ProbeRun, StressRun
 from vc2doctor.probe.run import planned_rounds
 from vc2doctor.target.shared.recipes import RECIPES
@@ -55,3 +64,26 @@ def test_planned_rounds_are_counted() -> None:
     stressed = sum(recipe.stressed for recipe in RECIPES.values())
     assert planned_rounds(["fp32", "bf16"], {"stress": ("sink", "smollm")}) == 2 + 2 * stressed
     assert planned_rounds([], {}) == 0
+
+
+def test_the_probe_of_the_miniature_has_the_usual_limit() -> None:
+    assert seconds_allowed(Work(rounds=8, doors=1)) == PROBE_SECONDS
+    assert seconds_estimated(Work(rounds=8, doors=1)) < 20
+
+
+def test_estimate_names_the_load_of_a_busy_machine() -> None:
+    work = Work(rounds=8, doors=1)
+    idle = f"{seconds_estimated(work):.0f} s"
+    assert estimate_in_words(work, load=0.3, cores=2) == f"about {idle}"
+    busy = estimate_in_words(work, load=5.0, cores=2)
+    assert busy == f"about {idle} on an idle machine, up to 50 s on this busy one"
+    assert busy_factor(5.0, 64) == 1, "58 cores are free"
+
+
+def test_the_limit_grows_with_what_was_asked() -> None:
+    stressed = Work(rounds=8 + 4 * 9, doors=1)
+    trained = Work(rounds=8, doors=0, model_bytes=2**30)
+    measured = Work(rounds=0, doors=0, model_bytes=2**34)
+    assert PROBE_SECONDS < seconds_allowed(stressed) < seconds_allowed(trained)
+    assert seconds_allowed(measured) > 16 * 600
+    assert seconds_allowed(trained) % 60 == 0

@@ -50,6 +50,24 @@ def test_the_events_of_a_whole_recipe_become_its_facts() -> None:
     assert (recipe.finished, len(recipe.steps), recipe.moved) == (True, 1, 1.0)
 
 
+HEADROOM = {
+    "event": "headroom",
+    "tightest": {"module": "layer", "op": "mul", "largest": 4.0},
+    "layers": {"layer": 4.0},
+}
+
+
+def test_range_within_another_way_to_train_is_not_that_of_the_plain_one() -> None:
+    run = read(START, {"event": "variant", "variant": "compiled"}, HEADROOM)
+    assert (run.headroom, run.malformed_events) == (None, 0)
+
+
+def test_malformed_start_of_another_way_to_train_changes_nothing() -> None:
+    run = read(START, {"event": "variant"}, HEADROOM)
+    assert run.headroom is not None
+    assert run.malformed_events == 1
+
+
 def test_architecture_and_its_failure_are_kept() -> None:
     run = read(START, {"event": "architecture", "model": "Qwen2ForCausalLM", "parameters": 86592})
     assert run.architecture is not None
@@ -156,3 +174,28 @@ def test_doors_are_read_and_an_unknown_one_is_malformed() -> None:
     assert run.distributions == ("huggingface-hub", "torch")
     assert run.malformed_events == 2
     assert run.stage == "importing trl's DPOTrainer"
+
+
+def test_checkpointed_blocks_and_the_graph_of_a_recipe_are_kept() -> None:
+    module = {"module": "first", "called": True, "enabled": False, "graph": False, "partly": False}
+    run = read(
+        START,
+        RECIPE,
+        {"event": "checkpointing", "recipe": "bf16", "blocks": ["Block"]},
+        {"event": "graph", "recipe": "bf16", "loss": False, "modules": [module], "last": None},
+        {"event": "graph", "recipe": "bf16", "loss": False, "modules": [{}], "last": None},
+        {"event": "checkpointing", "recipe": "bf16", "blocks": [1]},
+    )
+    recipe = run.recipe("bf16")
+    assert recipe is not None
+    assert recipe.graph is not None
+    assert (recipe.checkpointed, recipe.graph.modules[0].module) == (("Block",), "first")
+    assert run.malformed_events == 2
+
+
+def test_the_reason_why_a_backward_pass_was_not_measured_is_kept() -> None:
+    error = {"type": "RuntimeError", "message": "no\nkernel.", "file": "mine.py", "line": 3, "package": None}
+    run = read(START, {"event": "gradients-failed", "error": error})
+    assert run.gradients_unmeasured == "RuntimeError: no kernel, raised at mine.py:3"
+    run = read(START, {"event": "gradients-unmeasured", "reason": "memory holds it in bfloat16 only"})
+    assert run.gradients_unmeasured == "memory holds it in bfloat16 only"

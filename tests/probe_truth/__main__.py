@@ -16,7 +16,9 @@ _PAGE = """# How the probe reports planted faults
 Each fault is planted in real code (`tests/probe_truth/planted/`) or is a real environment, and has a twin without it.
 `right`: `vc2doctor probe` reported outcome and cause as in this table, and called the twin finite without a cause.
 `unsupported`: that torch cannot run the recipe on a CPU, which the probe reports.
-`nox -s probe-truth -- --write` writes this page.
+`nox -s probe-truth -- --write` writes this page. More faults, of graphs, rates, batches and other models, are in
+`graph_faults.py`, `strangers.py` and `more_strangers.py`. `tests/target/test_planted_faults.py` trains them and their
+twins on torch 2.13.0.
 
 """
 

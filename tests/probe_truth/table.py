@@ -4,26 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from packaging.specifiers import SpecifierSet
-
-
-class Fault(NamedTuple):
-    """One planted fault, with the outcome and cause to report under ``recipe``. Its twin must be ``finite``.
-
-    ``name`` is a function in ``planted/faults.py``, and ``NAME_twin`` its twin. ``torch`` limits the releases in which
-    the fault has an effect.
-    """
-
-    name: str
-    recipe: str
-    outcome: str
-    cause: str | None
-    description: str
-    torch: str = ""
-
-    def applies_to(self, torch: str) -> bool:
-        """Return whether the fault has an effect in this release of torch."""
-        return SpecifierSet(self.torch).contains(torch)
+from tests.probe_truth.fault import Fault
+from tests.probe_truth.graph_table import GRAPH_FAULTS
 
 
 class EnvironmentFault(NamedTuple):
@@ -173,5 +155,6 @@ FAULTS = (
     Fault("logarithm_of_zero", "fp32", "non-finite", "undefined-operation", "a logarithm of zero"),
     Fault("divide_by_zero", "fp32", "non-finite", "undefined-operation", "a division by a norm of zero"),
     Fault("backward_overflow", "fp16-unscaled", "non-finite", "backward-overflow", "gradients above 65504"),
-    Fault("wrong_index", "fp32", "error", None, "a token id outside of the vocabulary (the cause stays unknown)"),
+    Fault("wrong_index", "fp32", "error", "index-out-of-range", "a token id outside of the vocabulary"),
+    *GRAPH_FAULTS,
 )

@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 from packaging.version import Version
 
-from tests.probe_truth.table import ENVIRONMENT_FAULTS, FAULTS, EnvironmentFault, Fault
+from tests.probe_truth.fault import Fault
+from tests.probe_truth.table import ENVIRONMENT_FAULTS, FAULTS, EnvironmentFault
 
 SEEDS, ATTENTIONS = range(5), ("eager", "sdpa")
 _FOLDER = Path(__file__).parent
@@ -75,16 +76,18 @@ def observe(python: str, recipe: str, *arguments: str) -> Observation:
     return Observation(recipes[recipe]["outcome"], cause and cause["id"], description)
 
 
-def observe_entry(python: str, name: str, recipe: str) -> Observation:
-    """Return the report on ``planted.faults:NAME`` under ``recipe``; the control runs before it."""
+def observe_entry(python: str, module: str, name: str, recipe: str) -> Observation:
+    """Return the report on ``planted.MODULE:NAME`` under ``recipe``; the control runs before it."""
     recipes = ",".join(dict.fromkeys(("fp32", recipe)))
-    return observe(python, recipe, "probe", "--entry", f"planted.faults:{name}", "--recipes", recipes)
+    return observe(python, recipe, "probe", "--entry", f"planted.{module}:{name}", "--recipes", recipes)
 
 
 def row(python: str, torch: str, fault: Fault) -> Row:
     """Run one fault and its twin."""
-    observed = observe_entry(python, fault.name, fault.recipe)
-    return Row(fault, torch, observed, observe_entry(python, f"{fault.name}_twin", fault.recipe))
+    observed, twin = (
+        observe_entry(python, fault.module, name, fault.recipe) for name in (fault.name, f"{fault.name}_twin")
+    )
+    return Row(fault, torch, observed, twin)
 
 
 def rows(python: str, torch: str, faults: Sequence[Fault] = FAULTS) -> Iterable[Row]:
@@ -96,7 +99,9 @@ def rows(python: str, torch: str, faults: Sequence[Fault] = FAULTS) -> Iterable[
 
 def environment_row(fault: EnvironmentFault, faulty: str, clean: str) -> Row:
     """Check a faulty environment and its twin."""
-    observed, twin = (observe(python, fault.recipe, "check", "--profile", fault.profile) for python in (faulty, clean))
+    observed, twin = (
+        observe(python, fault.recipe, "check", "--fresh", "--profile", fault.profile) for python in (faulty, clean)
+    )
     return Row(fault, fault.torch, observed, twin)
 
 

@@ -17,17 +17,20 @@ import transformers
 from worker_package import EventList, load_package
 
 load_package(sys.argv[1])
-checkpoint, gpu_questions, headroom, own_architecture, subjects, training, user_function, watch = (
+checkpoint, gpu_questions, headroom, language_model, own_architecture, rounds, subjects = (
     importlib.import_module("worker.probe." + name)
-    for name in (
-        *("checkpoint", "gpu_questions", "headroom", "own_architecture", "subject", "training"),
-        *("user_function", "watch"),
-    )
+    for name in ("checkpoint", "gpu_questions", "headroom", "language_model", "own_architecture", "rounds", "subject")
+)
+tensors, trained, training, user_function, watch = (
+    importlib.import_module("worker.probe." + name)
+    for name in ("tensors", "trained", "training", "user_function", "watch")
 )
 outliers, recipes, specs = (
     importlib.import_module("worker.shared." + name) for name in ("outliers", "recipes", "spec")
 )
 runtime = importlib.import_module("worker.runtime")
+# The models are tiny, so threads would only wait for each other, above all where tests run in several processes.
+torch.set_num_threads(1)
 RUNTIME = runtime.Runtime(torch, transformers, peft, torch.device("cpu"))
 
 
@@ -76,6 +79,18 @@ def masks() -> Dict[str, float]:
         ranges.close()
         largest[name] = max(output.largest for output in ranges.outputs.values())
     return largest
+
+
+def norms() -> Dict[str, Any]:
+    """Return the norm of gradients whose squares do not fit into float16, of scaled ones, and of one with NaN."""
+    many = [torch.tensor([180.0, 240.0], dtype=torch.float16), torch.tensor([400.0], dtype=torch.float64)]
+    bad = [torch.tensor([1.0, float("nan")])]
+    return {
+        "many": tensors.gradient_norm(torch, many, 1.0),
+        "scaled": tensors.gradient_norm(torch, [torch.tensor([3.0, 4.0], dtype=torch.bfloat16)], 4.0),
+        "bad": tensors.gradient_norm(torch, bad, 1.0),
+        "none": tensors.gradient_norm(torch, [], 1.0),
+    }
 
 
 def save_checkpoint(folder: str) -> str:
@@ -265,6 +280,18 @@ def logits(): return Logits(2, 2), torch.ones(2, 2)
 class OneNumber(torch.nn.Linear):
     def forward(self, inputs): return {"loss": super().forward(inputs).mean().reshape(1)}
 def good(dtype=None): return OneNumber(2, 2).to(dtype), [torch.ones(2, 2)]
+def raises(dtype): return {}["weights"]
+def no_memory(dtype): return torch.empty(1 << 62)
+class Pairs(torch.nn.Linear):
+    def forward(self, inputs, targets): return (super().forward(inputs) - targets).pow(2).mean()
+def loader():
+    data = torch.utils.data.TensorDataset(torch.ones(9, 2), torch.ones(9, 2))
+    return Pairs(2, 2), torch.utils.data.DataLoader(data, batch_size=3)
+def empty(): return OneNumber(2, 2), iter(())
+class Rows(torch.utils.data.Dataset):
+    def __len__(self): return 2
+    def __getitem__(self, index): raise ValueError("row %d is damaged" % index)
+def damaged(): return OneNumber(2, 2), torch.utils.data.DataLoader(Rows())
 """
 
 
@@ -273,10 +300,12 @@ def entries(folder: str) -> Dict[str, str]:
     with open(os.path.join(folder, "user_module.py"), "w", encoding="utf-8") as file:
         file.write(_USER_MODULE)
     sys.path.insert(0, folder)
-    return {
-        name: _call_entry(specs.Spec(entry="user_module:" + name))
-        for name in ("missing", "nothing", "number", "vectors", "logits", "good")
-    }
+    returning = ("missing", "nothing", "number", "vectors", "logits", "good", "loader", "empty")
+    names = (*returning, "raises", "no_memory", "damaged")
+    called = {name: _call_entry(specs.Spec(entry="user_module:" + name)) for name in names}
+    path = os.path.join(folder, "user_module.py")
+    called["file"] = _call_entry(specs.Spec(entry=path + ":good"))
+    return called
 
 
 def _call_entry(spec: Any) -> str:
@@ -287,8 +316,10 @@ def _call_entry(spec: Any) -> str:
         loss = training.loss_of(RUNTIME, spec, recipe, subject, subject.batches[0])
     except user_function.EntryError as error:
         return str(error)
+    except RuntimeError as error:
+        return "not the function's: %s" % type(error).__name__
     dtypes = {str(parameter.dtype) for parameter in subject.trainable_parameters().values()}
-    return " ".join((*dtypes, str(tuple(loss.shape))))
+    return " ".join((*dtypes, str(tuple(loss.shape)), "from %d" % len(subject.batches)))
 
 
 ARCHITECTURES: Dict[str, Dict[str, Any]] = {
@@ -354,12 +385,38 @@ def _train_architecture(config: Dict[str, Any]) -> List[Any]:
     return [event["model"], event["parameters"], losses]
 
 
+def reuse() -> Dict[str, Any]:
+    """Train recipes that share a base dtype in one process, and each in a runtime of its own; return what was emitted.
+
+    ``built`` counts the models that the shared runtime built.
+    """
+    spec = specs.Spec(model="language")
+    names = ("fp32", "bf16", "bf16-amp", "fp16-amp", "bf16-scaled", "fp16-scaled", "bf16-in-fp16-autocast")
+    shared, alone = EventList(), EventList()
+    together = runtime.Runtime(torch, transformers, peft, torch.device("cpu"))
+    before = language_model.with_adapters
+    counted = mock.Mock(side_effect=before)
+    with mock.patch.object(trained, "with_adapters", counted):
+        rounds.run(shared, together, spec, names, checks_adapter=False)
+    for name in names:
+        own = runtime.Runtime(torch, transformers, peft, torch.device("cpu"))
+        rounds.run(alone, own, spec, [name], checks_adapter=False)
+    return {"shared": _steps(shared), "alone": _steps(alone), "built": counted.call_count, "recipes": len(names)}
+
+
+def _steps(sink: EventList) -> List[Dict[str, Any]]:
+    """Return the events without times, and without the comparison with the control, which a run alone lacks."""
+    ignored = ("seconds", "vanished")
+    return [{key: value for key, value in event.items() if key not in ignored} for event in sink.events]
+
+
 def main() -> None:
     """Print all results."""
     path = save_checkpoint(sys.argv[2])
-    results: Dict[str, Any] = {"ladder": ladder(), "answers": answers(), "masks": masks(), "checkpoint": path}
-    results.update(refusals=refusals(path), entries=entries(sys.argv[2]))
+    results: Dict[str, Any] = {"ladder": ladder(), "answers": answers(), "masks": masks(), "norms": norms()}
+    results.update(checkpoint=path, refusals=refusals(path), entries=entries(sys.argv[2]))
     results.update(layouts=layouts(path), non_finite=non_finite(path), architectures=architectures())
+    results.update(reuse=reuse())
     sys.stdout.write(json.dumps(results) + "\n")
 
 

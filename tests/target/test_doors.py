@@ -16,7 +16,8 @@ from vc2doctor.probe.doors import DoorOutcome, door_outcomes, installed_doors
 from vc2doctor.probe.run import OFFLINE, WORKER, probe
 from vc2doctor.target.doors import DOORS
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("doors")]
+"""Each test starts processes that use all processors: they run one after the other."""
 
 NEWEST = noxfile.TRUTH_CELLS[0]
 OTHER_TARGET = "VC2DOCTOR_DOORS_PYTHON"

@@ -18,7 +18,8 @@ from tests.probe_truth.table import FAULTS
 from vc2doctor.core.precision import FLOAT16
 from vc2doctor.probe import run
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("probe")]
+"""The tests share the results of a fixture that takes long: one worker runs them."""
 
 Doctor = Callable[..., Ran]
 StackOf = Callable[..., Path]
@@ -53,8 +54,19 @@ def test_float16_breaks_exactly_where_headroom_is_negative_and_other_precisions_
     assert signs == {True, False}
 
 
+def test_a_model_that_is_trained_again_trains_as_a_new_one(results: dict[str, Any]) -> None:
+    reuse = results["reuse"]
+    assert reuse["shared"] == reuse["alone"]
+    # One model for each dtype of the base, and the search for a fault may need more.
+    assert reuse["built"] < reuse["recipes"]
+
+
 def test_an_additive_mask_does_not_count_as_an_activation(results: dict[str, Any]) -> None:
     assert results["masks"] == {"bert": 7.0, "finfo": 7.0, "none": 7.0}
+
+
+def test_gradient_norm_is_that_of_all_tensors_without_the_loss_scale(results: dict[str, Any]) -> None:
+    assert results["norms"] == {"many": 500.0, "scaled": 1.25, "bad": None, "none": 0.0}
 
 
 def test_questions_for_a_gpu_are_answered_by_computing(results: dict[str, Any]) -> None:
@@ -117,7 +129,26 @@ def test_a_function_that_returns_something_else_gets_a_clear_message(results: di
     assert entries["logits"] == (
         "The model returned an object of type dict without a loss. Check that the batch holds labels."
     )
-    assert entries["good"] == "torch.bfloat16 ()", "the function gets the dtype, and a loss of shape (1,) is reshaped"
+    good = "torch.bfloat16 () from 1"
+    assert entries["good"] == good, "the function gets the dtype, and a loss of shape (1,) is reshaped"
+    assert entries["file"] == good, "a file is named by its path"
+
+
+def test_batches_of_a_data_loader_are_passed_by_position_and_only_two_are_taken(results: dict[str, Any]) -> None:
+    entries = results["entries"]
+    assert entries["loader"] == "torch.bfloat16 () from 2"
+    assert "returned a tuple_iterator without a batch" in entries["empty"]
+
+
+def test_exception_of_the_function_is_told_with_its_place_and_one_of_torch_is_not_its_own(
+    results: dict[str, Any],
+) -> None:
+    entries = results["entries"]
+    assert entries["raises"] == (
+        "user_module:raises(torch.bfloat16) raised KeyError at user_module.py:12: 'weights'. Fix this in your code."
+    )
+    assert "The iteration over the batches of user_module:damaged raised ValueError" in entries["damaged"]
+    assert entries["no_memory"] == "not the function's: RuntimeError"
 
 
 def probed(doctor: Doctor, target: Path, *options: str) -> dict[str, Any]:
@@ -145,6 +176,9 @@ def test_a_checkpoint_is_measured_and_trained(doctor: Doctor, target: Path, resu
     report = probed(doctor, target, *options, "--train", "--recipes", "fp32,bf16")
     assert (report["verdict"], report["exit_code"]) == ("fit", 0)
     assert [recipe["outcome"] for recipe in report["probe"]["recipes"]] == ["finite", "finite"]
+    for recipe in report["probe"]["recipes"]:
+        assert [step["step"] for step in recipe["steps"]] == list(range(6))
+        assert all(step["gradient_norm"] > 0 for step in recipe["steps"])
 
 
 @pytest.mark.parametrize("options", [(), ("--train", "--recipes", "bf16")])
@@ -177,12 +211,12 @@ def test_a_mistake_in_the_name_of_the_function_is_wrong_usage(
     assert f"--entry {entry}: {message}" in ran.err
 
 
-def test_function_that_raises_is_one_finding_and_one_row(doctor: Doctor, target: Path, tmp_path: Path) -> None:
+def test_function_that_raises_is_told_once_as_wrong_usage(doctor: Doctor, target: Path, tmp_path: Path) -> None:
     (tmp_path / "user_code.py").write_text("def build():\n    raise KeyError('x')\n")
-    ran = doctor("probe", "--python", str(target), "--entry", "user_code:build", cwd=tmp_path)
-    assert ran.code == 1
-    assert ran.out.startswith("✗ user_code:build fails under every precision that was tried. 1 error,")
-    assert ran.out.count("KeyError") == 2, "in the finding, and in the one row of the probe"
+    ran = doctor("probe", "--python", str(target), "--entry", "user_code.py:build", cwd=tmp_path)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.count("KeyError") == 1
+    assert "--entry user_code.py:build: user_code.py:build() raised KeyError at user_code.py:2: 'x'." in ran.err
 
 
 def test_stress_shows_margins_and_does_not_change_the_verdict(doctor: Doctor, target: Path) -> None:

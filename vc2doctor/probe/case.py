@@ -3,7 +3,8 @@
 from packaging.version import InvalidVersion, Version
 
 from vc2doctor.core.data import Data
-from vc2doctor.probe.facts import BrokenOperation, ProbeRun, RecipeRun
+from vc2doctor.probe.facts import ProbeRun, RecipeRun
+from vc2doctor.probe.failed_step import BrokenOperation
 from vc2doctor.target.shared.recipes import CONTROL, Recipe
 
 MIN_STEP_SHARE = 0.45
@@ -13,6 +14,9 @@ MIN_MOVED_SHARE = 0.1
 """Share of the trainable elements that have to change during the probe's training."""
 MIN_VANISHED_SHARE = 0.1
 """Share of the gradient elements that must have underflowed before we name underflow as the cause."""
+
+_HALF_ADAPTERS = (Version("0.7"), Version("0.12"))
+"""peft versions that create adapters in the dtype of the base model: matrices/known_issues/peft-half-adapters.toml."""
 
 
 class Cause(Data):
@@ -54,6 +58,28 @@ class Case(Data):
         """The first operation that broke, if it was found."""
         return self.run.located.broken if self.run.located else None
 
+    @property
+    def rate(self) -> float | None:
+        """The learning rate of the probe's steps; ``None``: unknown."""
+        return self.run.adapters.learning_rate if self.run.adapters else None
+
+    @property
+    def lower_rate(self) -> str | None:
+        """The lower learning rate at which the loss falls, in words; ``None``: none was found."""
+        change = next((name for name in self.run.experiments if name.startswith("rate-") and self.fixed_by(name)), None)
+        if change is None:
+            return None
+        factor = float(change.removeprefix("rate-"))
+        return f"{self.rate * factor:g}" if self.rate is not None else f"{factor:g} of it"
+
     def fixed_by(self, change: str) -> bool:
         """Return whether the worker tried ``change``, and the bad step succeeded with it."""
         return self.run.experiments.get(change, False)
+
+
+def peft_origin(case: Case) -> str:
+    """Return a clause on the peft that creates half adapters, if such a peft was imported; else nothing."""
+    peft = case.version("peft")
+    if case.recipe.base != "float16" or peft is None or not _HALF_ADAPTERS[0] <= peft < _HALF_ADAPTERS[1]:
+        return ""
+    return f"; peft {peft} creates adapters in the dtype of the base model, as all of 0.7 to 0.11 do"

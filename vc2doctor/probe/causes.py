@@ -1,21 +1,21 @@
 """The named causes of a bad outcome, one function each.
 
 A function returns its evidence, as a sentence without a period, or ``None`` if the facts do not show this cause. The
-decorator ``_cause`` adds it to ``CAUSES`` with its remedy, the advice that a report shows. ``diagnose`` calls the
-functions in the order of this file and takes the first evidence: causes that are certain come first. Without evidence
-the cause stays unknown.
+decorator ``cause`` adds it to ``CAUSES`` with its remedy, the advice that a report shows. Functions are called in the
+order of this file, and the first evidence is taken: causes that are certain come first.
 """
 
 import re
-from collections.abc import Callable
-from typing import NamedTuple
 
 from packaging.version import Version
 
 from vc2doctor.core.precision import FLOAT16
-from vc2doctor.probe.case import MIN_MOVED_SHARE, MIN_STEP_SHARE, MIN_VANISHED_SHARE, Case, Cause
-from vc2doctor.probe.facts import BrokenOperation, ProbeRun, RecipeRun
-from vc2doctor.target.shared.recipes import CONTROL, RECIPES
+from vc2doctor.core.wording import counted
+from vc2doctor.probe.case import MIN_VANISHED_SHARE, Case, peft_origin
+from vc2doctor.probe.facts import RecipeRun
+from vc2doctor.probe.failed_step import BrokenOperation
+from vc2doctor.probe.named_cause import cause
+from vc2doctor.target.shared.recipes import CONTROL
 
 _LARGEST = {"float16": FLOAT16, "bfloat16": 3.3895e38, "float32": 3.4028e38}
 _HALF = ("float16", "bfloat16")
@@ -28,52 +28,9 @@ _MIN_LOSS_CHANGE = 0.02
 _SDPA_NAN = (Version("2.0"), Version("2.5"))
 """torch versions whose sdpa returns NaN for rows that are masked entirely:
 matrices/known_issues/torch-sdpa-masked-rows.toml."""
-_HALF_ADAPTERS = (Version("0.7"), Version("0.12"))
-"""peft versions that create adapters in the dtype of the base model: matrices/known_issues/peft-half-adapters.toml."""
-
-Evidence = Callable[[Case], str | None]
 
 
-class NamedCause(NamedTuple):
-    """A cause that the doctor can name."""
-
-    id: str
-    """The name that reports show: ``forward-overflow``."""
-    remedy: str
-    """What users should do, as one paragraph."""
-    evidence: Evidence
-
-
-CAUSES: list[NamedCause] = []
-"""All causes, in the order in which they are asked."""
-
-
-def diagnose(run: RecipeRun, probe: ProbeRun) -> Cause | None:
-    """Return the cause of a bad outcome, or ``None`` if no evidence decides."""
-    case = Case(run=run, recipe=RECIPES[run.recipe], probe=probe)
-    for cause in CAUSES:
-        evidence = cause.evidence(case)
-        if evidence is not None:
-            return Cause(id=cause.id, description=evidence, remedy=cause.remedy)
-    return None
-
-
-def pages() -> dict[str, str]:
-    """Return the remedy of each cause, by its id."""
-    return {cause.id: cause.remedy for cause in CAUSES}
-
-
-def _cause(remedy: str) -> Callable[[Evidence], Evidence]:
-    """Add the decorated function to ``CAUSES``, under its name with hyphens."""
-
-    def register(evidence: Evidence) -> Evidence:
-        CAUSES.append(NamedCause(evidence.__name__.replace("_", "-"), remedy, evidence))
-        return evidence
-
-    return register
-
-
-@_cause("Find the code that builds the batch, and drop or correct the samples that hold NaN or infinity.")
+@cause("Find the code that builds the batch, and drop or correct the samples that hold NaN or infinity.")
 def data_not_finite(case: Case) -> str | None:
     """Find an input that is not finite before any training."""
     inspection = case.probe.inspection
@@ -82,7 +39,7 @@ def data_not_finite(case: Case) -> str | None:
     return f"the input {inspection.bad_input} holds NaN or infinity before any training"
 
 
-@_cause(
+@cause(
     "Load the checkpoint again. If the weight is still not finite, an earlier training damaged it: use an earlier"
     " checkpoint."
 )
@@ -91,62 +48,32 @@ def weight_not_finite(case: Case) -> str | None:
     inspection = case.probe.inspection
     if inspection is None or not inspection.bad_weight or case.run.failure:
         return None
-    return f"the weight {inspection.bad_weight} holds NaN or infinity before any training"
+    return f"the weight or buffer {inspection.bad_weight} holds NaN or infinity before any training"
 
 
-@_cause("Drop samples without an answer before they are batched, or truncate the prompt instead of the answer.")
+@cause("Drop samples without an answer before they are batched, or truncate the prompt instead of the answer.")
 def all_labels_ignored(case: Case) -> str | None:
-    """Find a batch whose labels are all ignored."""
-    inspection = case.probe.inspection
-    if inspection is None or not inspection.targets or min(inspection.targets) > 0 or case.run.failure:
+    """Find a batch whose labels are all ignored: by the labels, or by a cross entropy that counts none."""
+    inspection, broken = case.probe.inspection, case.broken
+    if case.run.failure:
         return None
-    return "all labels of a batch are -100, so the loss is a mean over nothing, which is NaN in every precision"
+    if inspection is not None and inspection.targets and min(inspection.targets) == 0:
+        return "all labels of a batch are -100, so the loss is a mean over nothing, which is NaN in every precision"
+    if broken is not None and broken.op.startswith("nll_loss") and broken.exact is None:
+        return f"{broken.place} counts no label of the batch, so the loss is a mean over nothing, which is NaN"
+    return None
 
 
-@_cause(
-    "Cast the trainable parameters to float32 after get_peft_model: `for p in model.parameters(): p.data ="
-    " p.data.float() if p.requires_grad else p.data`."
-)
-def unscale_half_parameters(case: Case) -> str | None:
-    """Find the exception of a GradScaler that gets float16 gradients."""
-    if "Attempting to unscale FP16 gradients" not in case.error:
+@cause("Skip a batch from which nothing is selected, or divide the sum by the count, but at least by 1.")
+def mean_over_nothing(case: Case) -> str | None:
+    """Find a reduction, such as a mean, over a tensor without elements."""
+    broken = case.broken
+    if broken is None or not broken.empty or broken.exact is not None:
         return None
-    return f"the trainable parameters are float16, and GradScaler refuses float16 gradients{_peft_origin(case)}"
+    return f"{broken.place} gets a tensor without elements, and its result is NaN"
 
 
-@_cause(
-    "Use one half precision everywhere: give the autocast inside forward the dtype of the outer autocast and of the"
-    " weights."
-)
-def autocast_dtype_clash(case: Case) -> str | None:
-    """Find the exception of an operation that gets both float16 and bfloat16."""
-    if not re.search(r"autocast::prioritize|BFloat16.*Half|Half.*BFloat16", case.error):
-        return None
-    nested = case.recipe.inner is not None and case.recipe.inner != case.recipe.base
-    reason = f": a nested {case.recipe.inner} autocast runs on {case.recipe.base} weights" if nested else ""
-    return f"one operation gets both float16 and bfloat16 tensors{reason}"
-
-
-@_cause("Cast the input to the dtype of the weights, or run the call under autocast.")
-def dtype_mismatch(case: Case) -> str | None:
-    """Find the exception of an operation whose input and weights differ in dtype."""
-    if not re.search(r"same dtype|expected scalar type|must match.*dtype|expected .*dtype", case.error):
-        return None
-    return f"a tensor and the weights differ in dtype, and no autocast converts them: {case.error}"
-
-
-@_cause(
-    "Make adapters or layers trainable, call get_peft_model before you create the optimizer, and do not disable the"
-    " adapters while you train."
-)
-def nothing_trainable(case: Case) -> str | None:
-    """Find the exception of a training without a trainable parameter."""
-    if "empty parameter list" not in case.error and "does not require grad" not in case.error:
-        return None
-    return "no parameter that the loss depends on requires a gradient"
-
-
-@_cause(
+@cause(
     "Cast the trainable parameters to float32 after get_peft_model (`p.data = p.data.float()` where requires_grad), or"
     " train in bfloat16."
 )
@@ -158,25 +85,16 @@ def half_parameters_under_adam(case: Case) -> str | None:
     bad = next((step for step in case.run.steps if not step.parameters_finite), None)
     if bad is None or bad.loss is None or bad.gradients.non_finite:
         return None
-    eps = adapters.eps or 0.0
-    if eps > _SMALLEST_FLOAT16 / 2:
+    if adapters.eps is None or adapters.eps > _SMALLEST_FLOAT16 / 2:
         return None
     confirmed = "; with float32 adapters, training does not fail" if case.fixed_by("float32-adapters") else ""
     return (
-        f"the trainable parameters are float16, which rounds {adapters.optimizer}'s eps of {eps:g} to 0, so that an"
-        f" update can divide by 0{confirmed}{_peft_origin(case)}"
+        f"the trainable parameters are float16, which rounds {adapters.optimizer}'s eps of {adapters.eps:g} to 0, so"
+        f" that an update can divide by 0{confirmed}{peft_origin(case)}"
     )
 
 
-def _peft_origin(case: Case) -> str:
-    """Return a clause on the peft that creates half adapters, if such a peft was imported; else nothing."""
-    peft = case.version("peft")
-    if case.recipe.base != "float16" or peft is None or not _HALF_ADAPTERS[0] <= peft < _HALF_ADAPTERS[1]:
-        return ""
-    return f"; peft {peft} creates adapters in the dtype of the base model, as all of 0.7 to 0.11 do"
-
-
-@_cause(
+@cause(
     "Fix the overflow that lets GradScaler halve its scale again and again; a scale of 0 is only a symptom. bfloat16"
     " needs no GradScaler."
 )
@@ -188,7 +106,7 @@ def scale_driven_to_zero(case: Case) -> str | None:
     )
 
 
-@_cause("Leave the init_scale of GradScaler at its default of 65536.")
+@cause("Leave the init_scale of GradScaler at its default of 65536.")
 def scale_too_large(case: Case) -> str | None:
     """Find a loss scale that starts so high that no step is taken."""
     scales = [step.scale for step in case.run.steps if step.scale is not None]
@@ -199,19 +117,22 @@ def scale_too_large(case: Case) -> str | None:
     return f"GradScaler starts at a scale of {scales[0]:g}, so large that the gradients overflow at every attempt"
 
 
-@_cause("Lower the learning rate, or clip gradients: `torch.nn.utils.clip_grad_norm_(parameters, 1.0)`.")
+@cause("Lower the learning rate, or clip gradients: `torch.nn.utils.clip_grad_norm_(parameters, 1.0)`.")
 def exploding_rate(case: Case) -> str | None:
-    """Find a loss that grows from step to step unless gradients are clipped."""
+    """Find a loss that grows until it is not finite, unless gradients are clipped or the learning rate is lower."""
     losses = [step.loss for step in case.run.steps if step.loss is not None]
-    grows = len(losses) > 1 and losses[-1] > losses[0]
-    if not case.fixed_by("clip-1.0") or not (grows or len(losses) == 1):
+    if not losses or (len(losses) > 1 and losses[-1] <= losses[0]) or not case.run.is_broken:
         return None
-    rate = case.run.adapters.learning_rate if case.run.adapters else None
-    at_rate = f" at a learning rate of {rate:g}" if rate is not None else ""
-    return f"the loss grows without limit{at_rate}, and clipping the gradients to a norm of 1.0 stops that"
+    at_rate = f" at a learning rate of {case.rate:g}" if case.rate is not None else ""
+    if case.fixed_by("clip-1.0"):
+        return f"the loss grows without limit{at_rate}, and clipping the gradients to a norm of 1.0 stops that"
+    lower = case.lower_rate
+    if lower is None:
+        return None
+    return f"the loss grows without limit{at_rate}, and falls at {lower}"
 
 
-@_cause(
+@cause(
     "Drop rows without a token, or let every row attend to itself. sdpa of torch 2.5 and newer returns numbers for such"
     " rows."
 )
@@ -219,29 +140,32 @@ def fully_masked_row(case: Case) -> str | None:
     """Find a softmax that breaks while a row has no token to attend to."""
     inspection = case.probe.inspection
     broken = case.broken
-    if inspection is None or not inspection.masked_rows or broken is None:
+    if broken is None or not re.search("softmax|attention", broken.op):
         return None
-    if not re.search("softmax|attention", broken.op):
+    rows = inspection.masked_rows if inspection is not None else 0
+    if not rows and not broken.hidden_rows:
         return None
     torch = case.version("torch")
     old = torch is not None and _SDPA_NAN[0] <= torch < _SDPA_NAN[1]
     version = "; sdpa of torch 2.0 to 2.4 returns NaN for such rows, that of torch 2.5 does not" if old else ""
-    return f"the mask hides every token of {inspection.masked_rows} rows, and a softmax over nothing is NaN{version}"
+    if not rows:
+        return f"{broken.place} gets rows that hold nothing but -inf, and a softmax over nothing is NaN{version}"
+    return f"the mask hides every token of {counted(rows, 'row')}, and a softmax over nothing is NaN{version}"
 
 
-@_cause("Train in bfloat16, or batch rows of equal length, so that no padding is computed.")
+@cause("Train in bfloat16, or batch rows of equal length, so that no padding is computed.")
 def overflow_in_ignored_rows(case: Case) -> str | None:
     """Find an operation that breaks only in rows that the mask hides."""
     broken = case.broken
     if broken is None or not broken.ignored_rows_only:
         return None
     return (
-        f"{broken.dtype} overflows in {_place(broken)}, but only in rows that the mask hides: the loss can stay finite,"
+        f"{broken.dtype} overflows in {broken.place}, but only in rows that the mask hides: the loss can stay finite,"
         " while 0 * inf makes the gradients NaN"
     )
 
 
-@_cause(
+@cause(
     "Give the inner autocast the dtype of the outer one: `maybe_autocast(dtype=torch.bfloat16)`, or torch.autocast"
     " without a dtype of its own."
 )
@@ -250,14 +174,14 @@ def nested_autocast_overrides(case: Case) -> str | None:
     broken, overflow = case.broken, forward_overflow(case)
     if broken is None or broken.dtype != "float16" or overflow is None:
         return None
-    if case.recipe.inner == "float16" and case.recipe.outer != "float16":
-        return f"the nested float16 autocast overrides the outer {case.recipe.outer or 'float32'}: {overflow}"
+    if case.recipe.contradicts:
+        return f"the nested {case.recipe.inner} autocast overrides the outer {case.recipe.outer}: {overflow}"
     if "float16" not in case.recipe.dtypes:
         return f"{case.recipe.name} uses no float16, so the model's own code enters a float16 autocast: {overflow}"
     return None
 
 
-@_cause("Train in bfloat16, the dtype in which the checkpoint was saved.")
+@cause("Train in bfloat16, the dtype in which the checkpoint was saved.")
 def bfloat16_checkpoint_in_float16(case: Case) -> str | None:
     """Find a float16 overflow of weights that are exact in bfloat16."""
     inspection, broken, overflow = case.probe.inspection, case.broken, forward_overflow(case)
@@ -271,7 +195,7 @@ def bfloat16_checkpoint_in_float16(case: Case) -> str | None:
     )
 
 
-@_cause("Train in bfloat16, which has the range of float32. Loss scaling does not help in the forward pass.")
+@cause("Train in bfloat16, which has the range of float32. Loss scaling does not help in the forward pass.")
 def forward_overflow(case: Case) -> str | None:
     """Find an operation of the forward pass whose result is too large for its half precision."""
     broken = case.broken
@@ -287,16 +211,12 @@ def _overflow(broken: BrokenOperation) -> str | None:
         return None
     sizes = " and ".join(f"{size:.4g}" for size in broken.largest if size is not None)
     return (
-        f"the result of {_place(broken)} is {broken.exact:.4g} (inputs up to {sizes}), but {broken.dtype}'s largest"
+        f"the result of {broken.place} is {broken.exact:.4g} (inputs up to {sizes}), but {broken.dtype}'s largest"
         f" number is {largest:g}"
     )
 
 
-def _place(broken: BrokenOperation) -> str:
-    return f"{broken.op} in {broken.module or 'the model itself'}"
-
-
-@_cause("Train in bfloat16, or scale the loss down, as GradScaler does by itself.")
+@cause("Train in bfloat16, or scale the loss down, as GradScaler does by itself.")
 def backward_overflow(case: Case) -> str | None:
     """Find gradients that are not finite although all losses are, and float32 trains."""
     bad = next((step for step in case.run.steps if step.gradients.non_finite), None)
@@ -306,25 +226,62 @@ def backward_overflow(case: Case) -> str | None:
     return f"the loss is finite, but the gradients are not{scale}: the backward pass overflows"
 
 
-@_cause("Check the inputs of this operation: its result is too large for every precision.")
+@cause("Check the inputs of this operation: its result is too large for every precision.")
 def overflow_in_every_precision(case: Case) -> str | None:
-    """Find an operation of the forward pass that overflows in float32."""
+    """Find an operation that overflows in float32."""
     broken = case.broken
-    if broken is None or broken.phase != "forward" or broken.dtype in _HALF:
+    if broken is None or broken.phase == "optimizer" or broken.dtype in _HALF:
         return None
     return _overflow(broken)
 
 
-@_cause("Keep the inputs away from where this operation is undefined: add an epsilon, or clamp them.")
+@cause("Give the optimizer an eps above 0, such as 1e-8.")
+def optimizer_divides_by_zero(case: Case) -> str | None:
+    """Find an optimizer whose eps is 0, so that a gradient of 0 becomes NaN."""
+    adapters = case.run.adapters
+    bad = next((step for step in case.run.steps if not step.parameters_finite), None)
+    if adapters is None or adapters.eps != 0.0 or bad is None or bad.loss is None or bad.gradients.non_finite:
+        return None
+    return f"the eps of {adapters.optimizer} is 0, so that it divides a gradient of 0 by 0"
+
+
+@cause("Check how the learning rate is computed, for example a scheduler that divides by a number of steps of 0.")
+def rate_not_finite(case: Case) -> str | None:
+    """Find a learning rate that is NaN or infinite."""
+    adapters = case.run.adapters
+    if adapters is None or adapters.is_rate_finite:
+        return None
+    return f"the learning rate of {adapters.optimizer} is NaN or infinite"
+
+
+@cause(
+    "Do this step in float32 (`with torch.autocast(device_type, enabled=False)`, and `.float()` on its inputs), or use"
+    " a larger epsilon: float16 rounds 1e-8 to 0, and bfloat16 has 8 significant bits."
+)
+def rounds_to_zero(case: Case) -> str | None:
+    """Find an operation that is undefined at 0, which a value reaches in half precision only."""
+    broken = case.broken
+    if broken is None or broken.exact is not None or broken.dtype not in _HALF:
+        return None
+    if not broken.zeros or not case.control_is_good:
+        return None
+    return (
+        f"{broken.place} gets a 0 in {broken.dtype} and returns NaN or infinity; in float32 the training is finite, so"
+        " the value is not 0 there"
+    )
+
+
+@cause("Keep the inputs away from where this operation is undefined: add an epsilon, or clamp them.")
 def undefined_operation(case: Case) -> str | None:
     """Find an operation whose result is not finite in a wider dtype either."""
     broken = case.broken
     if broken is None or broken.exact is not None:
         return None
-    return f"{_place(broken)} returns NaN or infinity for finite inputs, in every precision"
+    values = "the finite values that it gets" if not broken.zeros else "the values that it gets, among them 0,"
+    return f"{broken.place} returns NaN or infinity for {values} in every precision"
 
 
-@_cause("Train in float16 with a GradScaler, or in float32: bfloat16 drops bits of these weights.")
+@cause("Train in float16 with a GradScaler, or in float32: bfloat16 drops bits of these weights.")
 def float16_checkpoint_in_bfloat16(case: Case) -> str | None:
     """Return evidence if bfloat16 rounds weights that float16 holds exactly, and so changes the first loss."""
     inspection, control = case.probe.inspection, case.probe.recipe(CONTROL)
@@ -344,45 +301,11 @@ def _first_loss(run: RecipeRun) -> float | None:
     return run.steps[0].loss if run.steps else None
 
 
-@_cause("Use a GradScaler, or train in bfloat16.")
+@cause("Use a GradScaler, or train in bfloat16.")
 def gradients_underflow(case: Case) -> str | None:
     """Find gradients that are 0 here and not in float32, without loss scaling."""
     share = case.run.vanished
-    if share is None or share < MIN_VANISHED_SHARE or case.recipe.scaled:
+    # After an explosion, saturated activations have a gradient of 0 in every precision.
+    if share is None or share < MIN_VANISHED_SHARE or case.recipe.scaled or case.run.exploded:
         return None
     return f"{share:.0%} of the gradients that are not 0 in float32 underflow to 0, and there is no loss scaling"
-
-
-@_cause("Check that training calls these layers at all: adapters on modules that are not used learn nothing.")
-def untouched_parameters(case: Case) -> str | None:
-    """Find trainable tensors that get no gradient."""
-    last = case.run.steps[-1].gradients if case.run.steps else None
-    if last is None or not last.missing:
-        return None
-    return (
-        f"the loss does not depend on {last.missing} of {last.tensors} trainable tensors (the first is"
-        f" {last.first_missing})"
-    )
-
-
-@_cause("Create the optimizer last, from the parameters of the model that you train, with a learning rate above 0.")
-def parameters_not_in_optimizer(case: Case) -> str | None:
-    """Find a training in which steps are taken and no parameter changes."""
-    taken = any(step.taken for step in case.run.steps)
-    if not taken or case.run.moved != 0.0 or any(step.gradients.missing for step in case.run.steps):
-        return None
-    return (
-        "the optimizer took steps, but no trainable parameter changed: it holds other tensors, or its learning rate"
-        " is 0"
-    )
-
-
-@_cause("Keep the trainable parameters in float32, or raise the learning rate.")
-def updates_too_small(case: Case) -> str | None:
-    """Find updates that are smaller than the spacing of numbers in the dtype of the parameters."""
-    moved, share = case.run.moved, case.run.would_move
-    if moved is not None and moved < MIN_MOVED_SHARE:
-        return f"only {moved:.1%} of the trainable parameters changed: their dtype rounds smaller updates away"
-    if share is None or share > MIN_STEP_SHARE:
-        return None
-    return f"at the project's learning rate, one step changes only {share:.0%} of the adapter weights"

@@ -10,7 +10,8 @@ from vc2doctor.core.failure import Failure
 from vc2doctor.probe.facts import DoorRun, ProbeRun
 from vc2doctor.target.doors import DOORS
 
-NEVER_TRIED = ("FSDP and ZeRO on several GPUs", "flash attention")
+SEVERAL_GPUS, FLASH_ATTENTION = "FSDP and ZeRO on several GPUs", "flash attention"
+NEVER_TRIED = (SEVERAL_GPUS, FLASH_ATTENTION)
 """What no door goes through, on no machine."""
 
 DoorState = Literal["passed", "failed", "imported", "unsupported"]

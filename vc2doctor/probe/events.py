@@ -11,7 +11,6 @@ from vc2doctor.probe.facts import (
     Adapters,
     Architecture,
     ArchitectureFailure,
-    BreakLocation,
     Device,
     DoorRun,
     Ending,
@@ -20,17 +19,25 @@ from vc2doctor.probe.facts import (
     Inspection,
     LoadedModel,
     Measure,
+    NamesRun,
     Operation,
+    PlanRate,
     ProbeRun,
     RecipeFailure,
     RecipeRun,
     SelfTestRun,
     Step,
     StressRun,
+    VariantRun,
 )
+from vc2doctor.probe.failed_step import BreakLocation, Graph
+from vc2doctor.probe.gradient_range import GradientRange
+from vc2doctor.probe.log_ratio import LogRatio, LogRatios
+from vc2doctor.probe.scaled_formats import ScaledWeights
 from vc2doctor.target.doors import DOORS
 from vc2doctor.target.shared.protocol import PROTOCOL
 from vc2doctor.target.shared.recipes import RECIPES
+from vc2doctor.target.shared.variants import VARIANTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,10 +45,12 @@ if TYPE_CHECKING:
     from vc2doctor.core.child import ChildRun
 
 _Event = dict[str, Any]
-MAX_STEPS, MAX_STRESS_RUNS, MAX_MEASURES, MAX_DISTRIBUTIONS = 1000, 20, 200, 2000
+MAX_STEPS, MAX_STRESS_RUNS, MAX_MEASURES, MAX_DISTRIBUTIONS, MAX_LOG_RATIOS = 1000, 20, 200, 2000, 20
 """Events of a kind that are kept: the worker runs foreign code, which can send any number of events."""
 MAX_NAME = 40
 """Characters of a reported name that a stage shows."""
+MAX_REASON = 500
+"""Characters of a reason that are kept."""
 _STRICT = TypeAdapter(int)
 
 
@@ -62,6 +71,7 @@ class EventReader:
         self._recipes = self._plain_recipes
         """The recipes that events are about: those of the plain subject, or of the one with planted outliers."""
         self._stress: list[dict[str, Any]] = []
+        self._variants: dict[str, dict[str, Any]] = {}
         self._measures: list[Measure] = []
         self._doors: dict[str, DoorRun] = {}
         self.handlers = self._handlers()
@@ -69,6 +79,7 @@ class EventReader:
     def _handlers(self) -> "dict[str, Callable[[_Event], None]]":
         """Return the methods that read an event, by kind of event."""
         return {
+            **self._handlers_of_recipes(),
             "start": self._start,
             "importing": self._importing,
             "import": self._import,
@@ -85,11 +96,36 @@ class EventReader:
             "headroom": self._headroom,
             "range-broken": self._range_broken,
             "headroom-failed": self._headroom_failed,
+            "gradients": self._gradients,
+            "gradients-unmeasured": self._gradients_unmeasured,
+            "gradients-failed": self._gradients_failed,
+            "log-ratio": self._log_ratio,
+            "log-ratio-failed": self._log_ratio_failed,
+            "scaled": self._scaled,
+            # The report then has no such figures.
+            "scaled-failed": lambda _: None,
+            "stress": self._stress_start,
+            "stress-end": self._stress_end,
+            "variant": self._variant_start,
+            "variant-end": self._variant_end,
+            "measuring": self._measuring,
+            "measure": self._measure,
+            "door": self._door,
+            "door-end": self._door_end,
+            "names": self._names,
+            "distributions": self._distributions,
+            "end": self._end,
+        }
+
+    def _handlers_of_recipes(self) -> "dict[str, Callable[[_Event], None]]":
+        """Return the methods that read an event on one recipe."""
+        return {
             "recipe": self._recipe,
             "inspection": self._inspection,
             "adapters": self._adapters,
             "step": self._step,
             "movement": self._movement,
+            "plan-rate": self._plan_rate,
             "recipe-unsupported": self._recipe_unsupported,
             "recipe-failed": self._recipe_failed,
             "recipe-end": self._recipe_end,
@@ -97,15 +133,9 @@ class EventReader:
             # The outcome stands without its place.
             "locate-failed": lambda _: None,
             "experiment": self._experiment,
+            "checkpointing": self._checkpointing,
+            "graph": self._graph,
             "adapter": self._adapter,
-            "stress": self._stress_start,
-            "stress-end": self._stress_end,
-            "measuring": self._measuring,
-            "measure": self._measure,
-            "door": self._door,
-            "door-end": self._door_end,
-            "distributions": self._distributions,
-            "end": self._end,
         }
 
     def take(self, event: _Event) -> None:
@@ -115,9 +145,9 @@ class EventReader:
         fields = {name: value for name, value in event.items() if name != "event"}
         try:
             if handler is None:
-                raise KeyError(kind)  # noqa: TRY301 - handled like an event without its fields
+                raise KeyError(kind)
             handler(fields)
-        except (KeyError, TypeError, ValidationError):
+        except (LookupError, StopIteration, TypeError, ValidationError):
             self._malformed += 1
 
     def run(self, child: "ChildRun") -> ProbeRun:
@@ -129,6 +159,10 @@ class EventReader:
             imports=tuple(self._imports),
             recipes=_runs(self._plain_recipes),
             stress=tuple(StressRun(**{**fields, "recipes": _runs(fields["recipes"])}) for fields in self._stress),
+            variants=tuple(
+                VariantRun(**{**fields, "variant": name, "recipes": _runs(fields["recipes"])})
+                for name, fields in self._variants.items()
+            ),
             measures=tuple(self._measures),
             doors=tuple(self._doors.values()),
             child=child,
@@ -192,6 +226,8 @@ class EventReader:
             raise KeyError(name)
         self._recipes[name] = RecipeRun(recipe=name).model_dump()
         planted = f" with the planted outliers {self._stress[-1]['plant']}" if self._stress else ""
+        if self._variants:
+            planted = f" {VARIANTS[next(reversed(self._variants))].title}"
         self._rounds_begun += 1
         count = f" ({self._rounds_begun} of {self._rounds_planned})" if self._rounds_planned > 1 else ""
         self.stage = f"training under {name}{planted}{count}"
@@ -210,6 +246,10 @@ class EventReader:
         # Validate the values before they are stored: an invalid one would make the whole recipe invalid.
         valid = RecipeRun(recipe=fields["recipe"], moved=fields["share"], vanished=fields.get("vanished"))
         self._recipes[fields["recipe"]].update(moved=valid.moved, vanished=valid.vanished)
+
+    def _plan_rate(self, fields: _Event) -> None:
+        name = fields.pop("recipe")
+        self._recipes[name]["plan_rate"] = PlanRate(**fields)
 
     def _recipe_unsupported(self, fields: _Event) -> None:
         self._recipes[fields["recipe"]]["unsupported"] = str(fields["reason"])
@@ -231,8 +271,11 @@ class EventReader:
         self._facts["warm_up"] = RecipeRun(recipe="warm-up", seconds=fields["seconds"]).seconds
 
     def _headroom(self, fields: _Event) -> None:
-        facts = self._stress[-1] if self._recipes is not self._plain_recipes else self._facts
-        facts["headroom"] = Headroom(**fields)
+        headroom = Headroom(**fields)
+        if self._recipes is self._plain_recipes:
+            self._facts["headroom"] = headroom
+        elif not self._variants:
+            self._stress[-1]["headroom"] = headroom
 
     def _range_broken(self, fields: _Event) -> None:
         if self._recipes is self._plain_recipes:
@@ -242,6 +285,30 @@ class EventReader:
         failure = Failure(**fields["error"])
         if self._recipes is self._plain_recipes:
             self._facts["headroom_failure"] = failure
+
+    def _gradients(self, fields: _Event) -> None:
+        self._facts["gradients"] = GradientRange(**fields)
+
+    def _gradients_unmeasured(self, fields: _Event) -> None:
+        self._facts["gradients_unmeasured"] = str(fields["reason"])[:MAX_REASON]
+
+    def _gradients_failed(self, fields: _Event) -> None:
+        self._facts["gradients_unmeasured"] = Failure(**fields["error"]).description[:MAX_REASON]
+
+    def _log_ratio(self, fields: _Event) -> None:
+        measured: LogRatios = self._facts.get("log_ratios", LogRatios())
+        if len(measured.pairs) < MAX_LOG_RATIOS:
+            pairs = (*measured.pairs, LogRatio(**fields))
+            self._facts["log_ratios"] = measured.model_copy(update={"pairs": pairs})
+
+    def _log_ratio_failed(self, fields: _Event) -> None:
+        measured: LogRatios = self._facts.get("log_ratios", LogRatios())
+        failures = {**measured.failures, str(fields["dtype"])[:MAX_NAME]: Failure(**fields["error"])}
+        if len(failures) <= MAX_LOG_RATIOS:
+            self._facts["log_ratios"] = measured.model_copy(update={"failures": failures})
+
+    def _scaled(self, fields: _Event) -> None:
+        self._facts["scaled"] = ScaledWeights(**fields)
 
     def _self_test(self, fields: _Event) -> None:
         added = {"recipe": "self-test", "finished": True}
@@ -255,6 +322,17 @@ class EventReader:
             self._stress.append({"plant": valid.plant, "recipes": self._recipes})
 
     def _stress_end(self, _: _Event) -> None:
+        self._recipes = self._plain_recipes
+
+    def _variant_start(self, fields: _Event) -> None:
+        name = VARIANTS[fields["variant"]].name
+        self._recipes = {}
+        self._variants[name] = {"recipes": self._recipes}
+
+    def _variant_end(self, fields: _Event) -> None:
+        name = next(reversed(self._variants))
+        valid = VariantRun(variant=name, finished=True, repeats=fields["repeats"])
+        self._variants[name].update(finished=valid.finished, repeats=valid.repeats)
         self._recipes = self._plain_recipes
 
     def _measuring(self, fields: _Event) -> None:
@@ -274,6 +352,9 @@ class EventReader:
         started = self._doors[fields["door"]]
         self._doors[started.door] = DoorRun(**{**fields, "trains": started.trains, "finished": True})
 
+    def _names(self, fields: _Event) -> None:
+        self._facts["names"] = NamesRun(**fields)
+
     def _distributions(self, fields: _Event) -> None:
         names = tuple(canonicalize_name(str(name)) for name in fields["names"][:MAX_DISTRIBUTIONS])
         self._facts["distributions"] = tuple(sorted(set(names)))
@@ -287,8 +368,16 @@ class EventReader:
 
     def _experiment(self, fields: _Event) -> None:
         recipe = self._recipes[fields["recipe"]]
-        valid = RecipeRun(recipe=fields["recipe"], experiments={fields["change"]: fields["mended"]})
+        valid = RecipeRun(recipe=fields["recipe"], experiments={fields["change"]: fields["helps"]})
         recipe["experiments"] = {**recipe["experiments"], **valid.experiments}
+
+    def _checkpointing(self, fields: _Event) -> None:
+        valid = RecipeRun(recipe=fields["recipe"], checkpointed=fields["blocks"])
+        self._recipes[fields["recipe"]]["checkpointed"] = valid.checkpointed
+
+    def _graph(self, fields: _Event) -> None:
+        name = fields.pop("recipe")
+        self._recipes[name]["graph"] = Graph(**fields)
 
     def _end(self, _: _Event) -> None:
         self._ended = True

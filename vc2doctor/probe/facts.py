@@ -9,8 +9,10 @@ from vc2doctor.core.data import Data
 from vc2doctor.core.failure import Failure
 from vc2doctor.core.precision import bits_of
 from vc2doctor.core.versions import MAX_VERSION_LENGTH
-
-Count = Annotated[int, Field(ge=0)]
+from vc2doctor.probe.failed_step import BreakLocation, Graph
+from vc2doctor.probe.gradient_range import Count, GradientRange
+from vc2doctor.probe.log_ratio import LogRatios
+from vc2doctor.probe.scaled_formats import ScaledWeights
 
 Ending = Literal["finished", "timeout", "signal", "out-of-memory", "exit", "silent", "flood", "interrupted", "protocol"]
 """``exit``: the worker ended before its work was done; ``silent``: it ended, or was killed, before its first event."""
@@ -28,6 +30,8 @@ class Gradients(Data):
     first_non_finite: str | None = None
     zero: Count
     """Tensors whose gradient is 0 in every element."""
+    norm: FiniteFloat | None = None
+    """Norm of all gradients together, without the loss scale; ``None``: NaN or infinite."""
 
 
 class Step(Data):
@@ -58,34 +62,26 @@ class Adapters(Data):
     """By dtype and fan-in: the share of weights that one AdamW step at the project's learning rate would change."""
     optimizer: str = "AdamW"
     learning_rate: FiniteFloat | None = None
+    is_rate_finite: bool = True
     eps: FiniteFloat | None = None
 
 
-class BrokenOperation(Data):
-    """The first operation with finite inputs and an output that is not finite."""
+class PlanRate(Data):
+    """What a few steps move at the project's own learning rate, where every weight is trained."""
 
-    phase: str
-    """``forward``, ``backward`` or ``optimizer``."""
-    module: str
-    """Empty in the model's own ``forward``, and outside of every module."""
-    op: str
-    dtype: str
-    largest: tuple[FiniteFloat | None, ...]
-    """Largest absolute value of each input."""
-    exact: FiniteFloat | None = None
-    """Largest absolute value of the same operation in a wider dtype; ``None``: not finite there, or not computable."""
-    ignored_rows_only: bool | None
-    """Whether it broke only in rows that the attention mask hides; ``None``: unknown."""
+    learning_rate: FiniteFloat
+    steps: Count
+    moved: FiniteFloat
+    """Share of all weights that changed."""
+    norms: FiniteFloat | None = None
+    """Share of the weights of norms that changed; ``None``: the model has none."""
 
-
-class BreakLocation(Data):
-    """The place where a step failed, found by repeating the step while watching every operation."""
-
-    step: Count
-    phase: str
-    broken: BrokenOperation | None
-    parameter: str | None
-    """Name of the first parameter that is not finite after the step."""
+    @property
+    def description(self) -> str:
+        """What moves at which learning rate, as a clause."""
+        norms = f" and {self.norms:.1%} of the weights of norms" if self.norms is not None else ""
+        rate = f"at a learning rate of {self.learning_rate:g}"
+        return f"{rate}, {self.steps} steps move {self.moved:.1%} of the weights{norms}"
 
 
 class Operation(Data):
@@ -133,6 +129,11 @@ class Inspection(Data):
     stored: str = "float32"
     """Narrowest dtype that holds the frozen weights exactly: the one in which the checkpoint was saved."""
     attention: str | None
+    """The attention code that transformers chose: ``sdpa``; ``None``: the model has no such choice."""
+    largest_ids: dict[str, Count] = Field(default_factory=dict)
+    """The largest number of each tensor of integers in the batches, by name."""
+    embeddings: dict[str, Count] = Field(default_factory=dict)
+    """The number of rows of each embedding, by module."""
 
 
 class RecipeFailure(Data):
@@ -157,10 +158,30 @@ class RecipeRun(Data):
     """Share of the trainable elements that differ from their initial value."""
     vanished: FiniteFloat | None = None
     """Of the elements with a nonzero gradient in float32: the share whose gradient is 0 at every step here."""
+    plan_rate: PlanRate | None = None
     failure: RecipeFailure | None = None
     located: BreakLocation | None = None
+    checkpointed: tuple[str, ...] = ()
+    """Blocks whose reentrant checkpoint got no input with a gradient, although they hold trainable parameters."""
+    graph: Graph | None = None
     experiments: dict[str, bool] = Field(default_factory=dict)
     """By change: whether it lets the training pass the bad step."""
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether a loss, or the parameters after a step, are not finite."""
+        return any(step.loss is None or not step.parameters_finite for step in self.steps)
+
+    @property
+    def exploded(self) -> bool:
+        """Whether the loss of a batch rose by more than its first value, and by more than 1."""
+        firsts: dict[int, float] = {}
+        for step in self.steps:
+            if step.loss is not None:
+                first = firsts.setdefault(step.batch, step.loss)
+                if step.loss - first > max(1.0, abs(first)):
+                    return True
+        return False
 
     @property
     def would_move(self) -> float | None:
@@ -183,6 +204,16 @@ class StressRun(Data):
     plant: str
     headroom: Headroom | None = None
     recipes: tuple[RecipeRun, ...] = ()
+
+
+class VariantRun(Data):
+    """Some recipes, trained in a way of ``target/shared/variants.py``."""
+
+    variant: str
+    finished: bool = False
+    recipes: tuple[RecipeRun, ...] = ()
+    repeats: bool | None = None
+    """Whether two trainings had the same losses and weights, bit for bit; ``None``: not compared."""
 
 
 class NonFiniteTensor(Data):
@@ -278,6 +309,25 @@ class ImportedPackage(Data):
     seconds: FiniteFloat
 
 
+class MissingName(Data):
+    """A name that the user's code imports and that the target cannot import."""
+
+    module: str
+    name: str
+    near: tuple[str, ...] = ()
+    """Names of the module that are spelled like it."""
+    error: Failure
+
+
+class NamesRun(Data):
+    """The names of the user's code, imported one by one."""
+
+    tried: Count
+    left_out: Count
+    """Names of packages that were not imported, and those for which no time was left."""
+    missing: tuple[MissingName, ...] = ()
+
+
 class Device(Data):
     """The facts that torch reports on its build and on the device of the probe."""
 
@@ -318,13 +368,23 @@ class ProbeRun(Data):
     range_broken: Operation | None = None
     """The first operation whose result is not finite in float32; there is no headroom then."""
     headroom_failure: Failure | None = None
+    gradients: GradientRange | None = None
+    gradients_unmeasured: str | None = None
+    """Why the backward pass of the checkpoint could not be measured, as a clause."""
+    log_ratios: LogRatios | None = None
+    """Trainer and rollout compared, if that was asked for."""
+    scaled: ScaledWeights | None = None
+    """What FP8 and smaller formats make of the weights of a checkpoint."""
     self_test: SelfTestRun | None = None
     inspection: Inspection | None = None
     architecture: Architecture | None = None
     architecture_failure: ArchitectureFailure | None = None
     stress: tuple[StressRun, ...] = ()
+    variants: tuple[VariantRun, ...] = ()
     measures: tuple[Measure, ...] = ()
     doors: tuple[DoorRun, ...] = ()
+    names: NamesRun | None = None
+    """``None``: there is no code, or the worker did not get that far."""
     distributions: tuple[str, ...] | None = None
     """Names of the distributions of which a module was imported; ``None``: the worker did not get that far."""
     child: ChildRun

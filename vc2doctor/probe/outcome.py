@@ -5,10 +5,12 @@ from typing import NamedTuple
 
 from vc2doctor.core.data import Data
 from vc2doctor.core.precision import Outcome
+from vc2doctor.core.wording import counted
 from vc2doctor.probe.case import MIN_MOVED_SHARE, MIN_STEP_SHARE, Cause
-from vc2doctor.probe.causes import diagnose
-from vc2doctor.probe.facts import BrokenOperation, Headroom, ProbeRun, RecipeRun, Step, StressRun
-from vc2doctor.target.shared.recipes import CONTROL
+from vc2doctor.probe.diagnose import diagnose
+from vc2doctor.probe.facts import Headroom, PlanRate, ProbeRun, RecipeRun, Step, StressRun
+from vc2doctor.probe.failed_step import BrokenOperation
+from vc2doctor.target.shared.recipes import CONTROL, RECIPES
 
 _NOT_IMPLEMENTED = re.compile(
     r"not implemented for '(Half|BFloat16)'|does not support (bfloat16|float16|bf16|half)", re.IGNORECASE
@@ -27,6 +29,8 @@ MIN_MENTIONED_VANISHED = 0.01
 """The description of a finite outcome mentions vanished gradients from this share on."""
 MAX_MENTIONED_STEP = 0.9
 """The description of a finite outcome mentions the share of weights that one step changes if it is below this."""
+_HUGE_LOSS = 1e6
+"""A loss from here on is shown without digits after the point."""
 
 _ONLY_ON_A_GPU = (
     "the GPU's float16 and bfloat16 kernels, and their speed",
@@ -35,6 +39,22 @@ _ONLY_ON_A_GPU = (
     "flash-attention",
     "memory",
 )
+
+_FUSED_KERNELS = "the fused kernels of torch.compile, which round at other places (its graphs were captured and run)"
+
+
+class StepPoint(Data):
+    """One attempt at an optimizer step, as the curves of a report show it."""
+
+    step: int
+    batch: int
+    """The batches take turns, so compare the losses of one batch."""
+    loss: float | None
+    """``None``: NaN or infinite."""
+    gradient_norm: float | None
+    """Norm of all gradients together, without the loss scale; ``None``: NaN or infinite."""
+    taken: bool
+    """``False``: a GradScaler skipped the step."""
 
 
 class RecipeOutcome(Data):
@@ -46,6 +66,8 @@ class RecipeOutcome(Data):
     description: str
     first_loss: float | None = None
     last_loss: float | None = None
+    steps: tuple[StepPoint, ...] = ()
+    """Every attempt, in order."""
     steps_taken: int = 0
     steps_skipped: int = 0
     """Attempts in which a GradScaler skipped the optimizer's step."""
@@ -55,6 +77,8 @@ class RecipeOutcome(Data):
     """Share of the gradient elements that are 0 here and not in float32."""
     would_move: float | None = None
     """Share of the adapter weights that one step at the project's width and learning rate changes."""
+    plan_rate: PlanRate | None = None
+    """What moves at the project's learning rate, where every weight is trained."""
     step: int | None = None
     """The step that failed."""
     phase: str | None = None
@@ -65,6 +89,11 @@ class RecipeOutcome(Data):
     where: BrokenOperation | None = None
     """The first operation that broke."""
     seconds: float | None = None
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether the recipe was trained here: it could run, and the probe did not end before its outcome."""
+        return self.outcome not in ("unsupported", None)
 
 
 class SelfTest(Data):
@@ -104,20 +133,21 @@ def self_test(run: ProbeRun) -> SelfTest | None:
 def stress(run: ProbeRun) -> tuple[Stress, ...]:
     """Return the outcomes under each set of planted outliers."""
     return tuple(
-        Stress(plant=stressed.plant, headroom=stressed.headroom, recipes=outcomes(_as_probe_run(run, stressed)))
+        Stress(plant=stressed.plant, headroom=stressed.headroom, recipes=_outcomes_under(stressed, run))
         for stressed in run.stress
     )
 
 
-def _as_probe_run(run: ProbeRun, stressed: StressRun) -> ProbeRun:
-    return run.model_copy(update={"recipes": stressed.recipes, "headroom": stressed.headroom, "range_broken": None})
+def _outcomes_under(stressed: StressRun, run: ProbeRun) -> tuple[RecipeOutcome, ...]:
+    return outcomes(run.model_copy(update={"recipes": stressed.recipes}))
 
 
 def not_measured(run: ProbeRun) -> tuple[str, ...]:
     """Return what only a CUDA GPU can show, if the probe ran on another device."""
     if run.device is None or run.device.type == "cuda":
         return ()
-    return _ONLY_ON_A_GPU
+    is_compiled = any(each.variant == "compiled" for each in run.variants)
+    return (*_ONLY_ON_A_GPU, _FUSED_KERNELS) if is_compiled else _ONLY_ON_A_GPU
 
 
 def outcomes(run: ProbeRun) -> tuple[RecipeOutcome, ...]:
@@ -138,15 +168,23 @@ def _outcome(recipe: RecipeRun, control: RecipeRun | None, run: ProbeRun) -> Rec
         description=judgement.description,
         first_loss=losses[0] if losses else None,
         last_loss=losses[-1] if losses else None,
+        steps=tuple(map(_point, recipe.steps)),
         steps_taken=_count_taken(recipe),
         steps_skipped=sum(step.scale is not None and not step.taken for step in recipe.steps),
         scales=tuple(step.scale for step in recipe.steps if step.scale is not None),
         vanished=recipe.vanished,
         would_move=recipe.would_move,
+        plan_rate=recipe.plan_rate,
         step=judgement.step,
         phase=judgement.phase,
         adapters=recipe.adapters.dtypes if recipe.adapters else (),
         seconds=recipe.seconds,
+    )
+
+
+def _point(step: Step) -> StepPoint:
+    return StepPoint(
+        step=step.step, batch=step.batch, loss=step.loss, gradient_norm=step.gradients.norm, taken=step.taken
     )
 
 
@@ -234,10 +272,10 @@ def _judge_finite(recipe: RecipeRun, control: RecipeRun | None) -> _JudgedOutcom
 
 def _describe_finite(recipe: RecipeRun) -> str:
     first, last = _first_and_last_loss(recipe)
-    parts = [f"the loss fell from {first:.4f} to {last:.4f} in {_count_taken(recipe)} steps"]
+    parts = [f"the loss fell from {first:.4f} to {last:.4f} in {counted(_count_taken(recipe), 'step')}"]
     skipped = len(recipe.steps) - _count_taken(recipe)
     if skipped:
-        parts.append(f"GradScaler skipped {skipped} steps{_scale_course(recipe)}")
+        parts.append(f"GradScaler skipped {counted(skipped, 'step')}{_scale_course(recipe)}")
     gradients = recipe.steps[-1].gradients
     if gradients.missing:
         parts.append(f"{gradients.missing} of {gradients.tensors} trainable tensors get no gradient")
@@ -246,6 +284,8 @@ def _describe_finite(recipe: RecipeRun) -> str:
     share = recipe.would_move
     if share is not None and share < MAX_MENTIONED_STEP:
         parts.append(f"at the project's learning rate, one step changes {share:.0%} of the adapter weights")
+    if recipe.plan_rate is not None:
+        parts.append(recipe.plan_rate.description)
     return "; ".join(parts)
 
 
@@ -256,6 +296,9 @@ def _scale_course(recipe: RecipeRun) -> str:
 
 
 def _judge_underflow(recipe: RecipeRun, control: RecipeRun | None, last: Step) -> _JudgedOutcome | None:
+    if recipe.exploded:
+        # Zero gradients after an explosion come from saturated activations. Lost bits are not their reason.
+        return None
     # Gradients that are 0 in float32 as well have another reason, such as LoRA's zero-initialized B.
     zero = last.gradients.zero - (control.steps[-1].gradients.zero if control and control.steps else 0)
     if zero > MAX_ZERO_SHARE * last.gradients.tensors:
@@ -282,15 +325,24 @@ def _judge_weak(recipe: RecipeRun, last: Step) -> _JudgedOutcome | None:
     if share is not None and share < MIN_STEP_SHARE:
         description = f"at the project's learning rate, one step changes only {share:.0%} of the adapter weights"
         return _JudgedOutcome(outcome="weak", description=description, phase="optimizer")
+    rate = recipe.plan_rate
+    # Where steps are rounded at random, few weights move in a step, and their mean is right.
+    if rate is not None and RECIPES[recipe.recipe].rounding == "nearest" and rate.moved < MIN_STEP_SHARE:
+        return _JudgedOutcome(outcome="weak", description=rate.description, phase="optimizer")
     if recipe.moved is not None and recipe.moved < MIN_MOVED_SHARE:
         description = f"only {recipe.moved:.1%} of the trainable parameters changed"
         return _JudgedOutcome(outcome="weak", description=description, phase="optimizer")
     first, later = _first_and_last_loss(recipe)
     if later >= first:
         return _JudgedOutcome(
-            outcome="weak", description=f"the loss did not fall: it went from {first:.4f} to {later:.4f}"
+            outcome="weak", description=f"the loss did not fall: it went from {_number(first)} to {_number(later)}"
         )
     return None
+
+
+def _number(loss: float) -> str:
+    """Return a loss with four digits after the point, or with four significant ones if it is huge."""
+    return f"{loss:.4f}" if abs(loss) < _HUGE_LOSS else f"{loss:.4g}"
 
 
 def _first(name: str | None) -> str:

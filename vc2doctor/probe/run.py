@@ -7,7 +7,7 @@ from typing import Any
 
 from vc2doctor.core import child, scratch
 from vc2doctor.core.child import Channel
-from vc2doctor.environment import interpreter
+from vc2doctor.environment import bytecode, interpreter
 from vc2doctor.probe.events import EventReader
 from vc2doctor.probe.facts import ProbeRun
 from vc2doctor.target.shared.recipes import RECIPES
@@ -38,10 +38,12 @@ def probe(  # noqa: PLR0913, PLR0917 - what to run, where, and for how long
     timeout: float,
     on_progress: Callable[[str], None],
     spec: Mapping[str, Any] | None = None,
+    bytecode_folder: Path | None = None,
 ) -> ProbeRun:
     """Train under ``recipes`` on ``device`` in the interpreter at ``python`` for at most ``timeout`` seconds.
 
     ``on_progress`` gets each new stage of the worker, in words. ``spec`` holds keys of ``target/shared/spec.py``.
+    ``bytecode_folder`` gets the compiled modules of the target; ``None``: they are not kept.
 
     Raises:
         ScratchError: there is no temporary folder that can be written to.
@@ -58,6 +60,8 @@ def probe(  # noqa: PLR0913, PLR0917 - what to run, where, and for how long
 
     with scratch.folder() as folder:
         caches = dict.fromkeys(CACHES, str(folder))
+        if bytecode_folder is not None:
+            caches[bytecode.VARIABLE] = str(bytecode_folder)
         # Pass the spec in a file: its texts can be longer than a command line.
         file = folder / "spec.json"
         scratch.write(file, json.dumps(dict(spec or {})))
@@ -71,9 +75,10 @@ def probe(  # noqa: PLR0913, PLR0917 - what to run, where, and for how long
 
 
 def planned_rounds(recipes: Sequence[str], spec: Mapping[str, Any]) -> int:
-    """Return how many trainings under one recipe the worker will run, those with planted outliers included."""
+    """Return how many trainings under one recipe the worker will run, all outliers and other ways included."""
     stressed = sum(recipe.stressed for recipe in RECIPES.values())
-    return len(recipes) + len(spec.get("stress", ())) * stressed
+    varied = len(spec.get("variants", ())) * len(spec.get("variant_recipes", ()))
+    return len(recipes) + len(spec.get("stress", ())) * stressed + varied
 
 
 def _command(python: str, channel: Channel, device: str, recipes: Sequence[str], spec: Path) -> list[str]:

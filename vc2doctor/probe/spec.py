@@ -1,15 +1,16 @@
 """The spec for the worker, from the profile and from what the user passed."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from vc2doctor.core.data import Data
+from vc2doctor.core.data import OwnData
 from vc2doctor.matrix.profile import Profile
 from vc2doctor.probe.sample_texts import TEXTS
 from vc2doctor.target.shared.outliers import OUTLIERS
 
 
-class Subject(Data):
+class Subject(OwnData):
     """What the user wants to train instead of the profile's miniature, or how to change the miniature."""
 
     entry: str | None = None
@@ -21,18 +22,36 @@ class Subject(Data):
     stress: bool = False
     """Whether to plant outliers into the miniature, one set after the other."""
     seed: int = 0
-    attention: str | None = None
-    """``None``: the default of transformers."""
+    attention: tuple[str, ...] = ()
+    """Attention code: the first is used for all recipes, and the others are compared with it; empty: the default of
+    transformers."""
+    compiled: bool = False
+    """Whether to train through torch.compile as well."""
+    deterministic: bool = False
+    """Whether to train with deterministic algorithms as well."""
+    rl: bool = False
+    """Whether to compare trainer and rollout of reinforcement learning."""
     doors: tuple[str, ...] = ()
     """The doors to train through."""
     import_doors: bool = False
     """Whether the other doors are imported."""
+    names: tuple[str, ...] = ()
+    """``module:name``: what the user's programs import from the packages of the stack."""
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """The ways in which it is trained once more, by name."""
+        flags = {"deterministic": self.deterministic, "compiled": self.compiled}
+        return (*(name for name, is_on in flags.items() if is_on), *self.attention[1:])
 
 
-def spec_of(profile: Profile, subject: Subject, architecture: str = "") -> dict[str, Any]:
+def spec_of(
+    profile: Profile, subject: Subject, architecture: str = "", variant_recipes: Sequence[str] = ()
+) -> dict[str, Any]:
     """Return the spec for ``subject`` in ``profile``: keys of ``target/shared/spec.py``.
 
     ``architecture`` is the JSON of the configuration of the model that is trained; empty: the profile's miniature.
+    ``variant_recipes`` are trained in the other ways.
     """
     return {
         "architecture": architecture,
@@ -52,7 +71,11 @@ def spec_of(profile: Profile, subject: Subject, architecture: str = "") -> dict[
         "texts": subject.texts or TEXTS,
         "stress": tuple(OUTLIERS) if subject.stress else (),
         "seed": subject.seed,
-        "attention": subject.attention or "default",
+        "attention": next(iter(subject.attention), "default"),
+        "rl": subject.rl,
+        "variants": subject.variants,
+        "variant_recipes": tuple(variant_recipes),
         "doors": subject.doors,
         "import_doors": subject.import_doors,
+        "names": subject.names,
     }

@@ -5,7 +5,8 @@ as one JSON line, so that the output of a ``sitecustomize`` cannot mix with them
 repeats, is read from the second.
 """
 
-import csv
+from __future__ import annotations
+
 import importlib.machinery
 import json
 import os
@@ -13,9 +14,12 @@ import platform
 import re
 import sys
 import sysconfig
-from email.parser import HeaderParser
-from importlib import metadata
-from typing import Any, Dict, List, Optional
+
+TYPE_CHECKING = False
+"""Type checkers take it for true. ``typing``, which has the real one, is slow to import, as are ``csv``, ``email`` and
+``importlib.metadata``: every check starts this file."""
+if TYPE_CHECKING:
+    from typing import Any, Dict, List, Optional
 
 MODULES = ("torch", "transformers", "peft", "numpy", "accelerate", "tokenizers", "huggingface_hub", "safetensors")
 """Modules whose origin is looked up, and whose distributions are checked for missing files."""
@@ -27,6 +31,9 @@ MAX_RECORD = 64 * 1024 * 1024
 
 MAX_RECORD_COLUMNS = 4
 """Path, hash, size, and an empty one after a trailing comma."""
+
+_NO_SEPARATORS = bytes(set(range(256)) - set(b",\n"))
+_LINES_OF_SEPARATORS = frozenset(b"," * number for number in range(MAX_RECORD_COLUMNS))
 
 
 def main(descriptor: int, secret: int) -> None:
@@ -122,22 +129,46 @@ def _distribution_or_problem(folder: str) -> Dict[str, Any]:
 
 def _folders() -> List[str]:
     """Return every metadata folder (or egg-info file) on the path, in import order, without repetitions."""
+    folders = _folders_on_path()
+    if folders is None:
+        from importlib import metadata  # noqa: PLC0415 - slow, and needed for unusual installations only
+
+        paths = (getattr(distribution, "_path", None) for distribution in metadata.distributions())
+        folders = [str(path) for path in paths if path is not None]
+    return list(dict.fromkeys(folders))
+
+
+def _folders_on_path() -> Optional[List[str]]:
+    """Return what ``importlib.metadata`` finds in the folders on the path.
+
+    ``None``: only that module can tell. There is an egg or an archive on the path, or a finder that has distributions
+    of its own.
+    """
+    finders = [finder for finder in sys.meta_path if hasattr(finder, "find_distributions")]
+    if finders != [importlib.machinery.PathFinder]:
+        return None
     folders: List[str] = []
-    for distribution in metadata.distributions():
-        folder = getattr(distribution, "_path", None)
-        if folder is not None and str(folder) not in folders:
-            folders.append(str(folder))
+    for entry in sys.path:
+        if entry.lower().rstrip("/").endswith(".egg") or os.path.isfile(entry or os.curdir):
+            return None
+        try:
+            names = os.listdir(entry or os.curdir)
+        except OSError:
+            continue
+        if any(name.lower() == "egg-info" or name.lower().endswith(".egg") for name in names):
+            return None
+        folders += [os.path.join(entry, name) for name in names if name.lower().endswith((".dist-info", ".egg-info"))]
     return folders
 
 
 def _distribution(folder: str) -> Dict[str, Any]:
     problems: List[str] = []
     headers = _headers(folder, problems)
-    name = headers["Name"] if headers is not None else None
+    name = _first(headers, "name")
     stem = os.path.basename(folder).rsplit(".", 1)[0]
     if not name:
         name = stem.split("-")[0]
-    version = headers["Version"] if headers is not None else None
+    version = _first(headers, "version")
     if headers is not None and not version:
         problems.append("METADATA names no version")
     installer = _read(os.path.join(folder, "INSTALLER"))
@@ -148,23 +179,48 @@ def _distribution(folder: str) -> Dict[str, Any]:
         "name": name,
         "version": version,
         "path": folder,
-        "requires": (headers.get_all("Requires-Dist") or []) if headers is not None else [],
-        "extras": (headers.get_all("Provides-Extra") or []) if headers is not None else [],
+        "requires": _all(headers, "requires-dist"),
+        "extras": _all(headers, "provides-extra"),
         "installer": installer,
         "editable": _is_editable(folder),
         "problems": problems,
     }
 
 
-def _headers(folder: str, problems: List[str]) -> Any:
+def _first(headers: Optional[List[List[str]]], name: str) -> Optional[str]:
+    return next(iter(_all(headers, name)), None)
+
+
+def _all(headers: Optional[List[List[str]]], name: str) -> List[str]:
+    return [text for key, text in headers or () if key == name]
+
+
+def _headers(folder: str, problems: List[str]) -> Optional[List[List[str]]]:
+    """Return the headers as pairs of a name in lower case and a text, in their order."""
     candidates = ("METADATA", "PKG-INFO") if os.path.isdir(folder) else ("",)
     for candidate in candidates:
         text = _read(os.path.join(folder, candidate) if candidate else folder)
         if text:
             # The headers end at the first blank line; the description after it can be long and is not needed.
-            return HeaderParser().parsestr(text.split("\n\n", 1)[0])
+            return _parsed_headers(text.split("\n\n", 1)[0])
     problems.append("METADATA is missing or empty")
     return None
+
+
+def _parsed_headers(text: str) -> List[List[str]]:
+    """Return the headers of a text as ``email.parser`` reads them: a line that begins with a space continues one."""
+    headers: List[List[str]] = []
+    for line in text.split("\n"):
+        if line[:1] in (" ", "\t"):
+            if headers:
+                headers[-1][1] += "\n" + line
+            continue
+        name, colon, value = line.partition(":")
+        if not colon or not name or " " in name:
+            # The headers end here.
+            break
+        headers.append([name.lower(), value.strip()])
+    return headers
 
 
 def _record_problems(folder: str, installer: Optional[str], *, check_files: bool) -> List[str]:
@@ -175,22 +231,84 @@ def _record_problems(folder: str, installer: Optional[str], *, check_files: bool
     if os.path.getsize(record) > MAX_RECORD:
         return ["RECORD is larger than 64 MiB"]
     try:
-        with open(record, newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.reader(file) if row]
-    except (OSError, ValueError, csv.Error) as error:
+        with open(record, "rb") as file:
+            paths = _recorded_paths(file.read(), with_paths=check_files)
+    except (OSError, ValueError) as error:
         return ["RECORD cannot be read: %s" % error]
-    if any(not 1 < len(row) <= MAX_RECORD_COLUMNS or "\0" in row[0] for row in rows):
+    if paths is None:
         return ["RECORD is not a list of files"]
-    return _lost_files(os.path.dirname(folder), [row[0] for row in rows]) if check_files else []
+    return _lost_files(os.path.dirname(folder), paths) if check_files else []
+
+
+def _recorded_paths(data: bytes, *, with_paths: bool) -> Optional[List[str]]:
+    """Return the paths in a RECORD, or none of them without ``with_paths``; ``None``: it is not a list of files.
+
+    Raises:
+        ValueError: it is not CSV in UTF-8.
+    """
+    text = data.decode("utf-8")
+    if b"\r" in data:
+        data = data.replace(b"\r\n", b"\n")
+    if b'"' in data or b"\r" in data:
+        return _quoted_paths(text)
+    # Without all but the separators, 20,000 lines become a few different ones, which are quickly compared.
+    separators = data.translate(None, _NO_SEPARATORS).split(b"\n")
+    lack_separators = separators.count(b"")
+    is_list = b"\0" not in data and _LINES_OF_SEPARATORS.issuperset(separators)
+    # Usually only the text after the last line break has no comma, because it is empty.
+    if not is_list or (lack_separators > data.endswith(b"\n") and lack_separators != data.split(b"\n").count(b"")):
+        return None
+    return [line.partition(",")[0] for line in text.replace("\r\n", "\n").split("\n")] if with_paths else []
+
+
+def _quoted_paths(text: str) -> Optional[List[str]]:
+    """Return the paths in a RECORD that quotes some of them; ``None``: it is not a list of files.
+
+    Raises:
+        ValueError: it is not CSV.
+    """
+    import csv  # noqa: PLC0415 - slow, and few records quote anything
+
+    try:
+        rows = [row for row in csv.reader(text.splitlines(keepends=True)) if row]
+    except csv.Error as error:
+        raise ValueError(str(error)) from error
+    if any(not 1 < len(row) <= MAX_RECORD_COLUMNS or "\0" in row[0] for row in rows):
+        return None
+    return [row[0] for row in rows]
 
 
 def _lost_files(root: str, paths: List[str]) -> List[str]:
+    modules = [path for path in paths if path.endswith(MODULE_ENDINGS)]
     # Slim images delete tests on purpose.
-    modules = [path for path in paths if path.endswith(MODULE_ENDINGS) and "/test" not in path.lower()]
-    lost = [path for path in modules if not os.path.exists(os.path.join(root, path))]
+    modules = [path for path in modules if "/test" not in path.lower()]
+    lost = _missing(root, modules)
     if not lost:
         return []
     return ["%d of the %d modules in RECORD are not on disk, e.g. %s" % (len(lost), len(modules), lost[0])]
+
+
+def _missing(root: str, paths: List[str]) -> List[str]:
+    """Return the ``paths`` below ``root`` that do not exist. Each folder is listed once: torch has 3,000 modules."""
+    by_folder: Dict[str, List[str]] = {}
+    for path in paths:
+        folder, separator, name = path.rpartition("/")
+        by_folder.setdefault(folder + separator, []).append(name)
+    missing = []
+    for folder, names in by_folder.items():
+        present = _names_in("%s/%s" % (root, folder))
+        # A link may lead to nothing, and a file system may not tell upper from lower case.
+        lost = [folder + name for name in names if name not in present]
+        missing += [path for path in lost if not os.path.exists(os.path.join(root, path))]
+    return missing
+
+
+def _names_in(folder: str) -> Any:
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name for entry in entries if not entry.is_symlink()}
+    except OSError:
+        return frozenset()
 
 
 def _is_editable(folder: str) -> bool:

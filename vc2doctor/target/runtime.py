@@ -13,6 +13,14 @@ class LoadedCheckpoint(NamedTuple):
     dtype: str
 
 
+class SpareModel(NamedTuple):
+    """A model with adapters that can be trained again."""
+
+    model: Any
+    values: Dict[str, Any]
+    """The first values of its trainable parameters, by name."""
+
+
 class Runtime:
     """The imported packages, the device, and the user's checkpoint if there is one."""
 
@@ -25,6 +33,8 @@ class Runtime:
         """The checkpoint that the user passed; it is trained instead of the miniature."""
         self.build_failure: Optional[Exception] = None
         """What the first model with adapters raised. Later ones may succeed by what was imported meanwhile."""
+        self.spares: Dict[Any, SpareModel] = {}
+        """Models that can be trained again, by the spec and the dtype of the base: see ``probe/spares.py``."""
 
 
 class EventSink(Protocol):

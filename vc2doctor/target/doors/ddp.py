@@ -5,13 +5,15 @@ import json
 import os
 import subprocess
 import sys
-from typing import Any, Dict, List, Optional
+import time
+from typing import Any, Dict, List, Optional, Sequence
 
 from . import Door, Unavailable
 
 RANKS = 2
-TIMEOUT = 120
+TIMEOUT = 120.0
 """Seconds for both processes together: each imports the stack."""
+_POLL_SECONDS = 0.1
 
 
 def _load() -> None:
@@ -23,26 +25,9 @@ def _train(kit: Any) -> List[Optional[float]]:
     if not distributed.is_available() or not getattr(distributed, "is_gloo_available", lambda: True)():
         raise Unavailable("this torch was built without gloo")
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    # The processes meet through a file, and talk over the loopback interface only.
-    variables = {**os.environ, "GLOO_SOCKET_IFNAME": _loopback()}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, package, "--rank", str(rank), "--folder", kit.folder],
-            env=variables,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-        )
-        for rank in range(RANKS)
-    ]
-    try:
-        errors = [process.communicate(timeout=TIMEOUT)[1].decode("utf-8", "replace").strip() for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    for process, text in zip(processes, errors):
-        if process.returncode:
-            raise RuntimeError("a process of two ended with %d: %s" % (process.returncode, text[-1000:]))
+    run_ranks(
+        [[sys.executable, package, "--rank", str(rank), "--folder", kit.folder] for rank in range(RANKS)], kit.folder
+    )
     results: List[Dict[str, Any]] = []
     for rank in range(RANKS):
         with open(os.path.join(kit.folder, "rank%d.json" % rank), encoding="utf-8") as file:
@@ -54,7 +39,58 @@ def _train(kit: Any) -> List[Optional[float]]:
     return losses
 
 
-def _loopback() -> str:
+def run_ranks(commands: Sequence[Sequence[str]], folder: str, timeout: float = TIMEOUT) -> None:
+    """Run the commands of all processes at the same time; what they print to standard error goes to ``folder``.
+
+    Raises:
+        RuntimeError: one of them failed. The others are ended at once, because they would wait for it.
+        Unavailable: they did not end in time. A busy machine is no failure of the door.
+    """
+    # The processes meet through a file, and talk over the loopback interface only.
+    variables = {**os.environ, "GLOO_SOCKET_IFNAME": loopback()}
+    paths = [os.path.join(folder, "rank%d.txt" % rank) for rank in range(len(commands))]
+    processes = []
+    try:
+        for command, path in zip(commands, paths):
+            with open(path, "wb") as file:
+                processes.append(_start(command, file, variables))
+        codes = _exit_codes(processes, timeout)
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+    for code, path in zip(codes, paths):
+        if code:
+            raise RuntimeError("a process of two ended with %d: %s" % (code, _end_of(path)))
+    if None in codes:
+        raise Unavailable(
+            "its %d processes did not end within %.0f s: this machine is busy, or they cannot reach each other over the"
+            " loopback interface" % (len(commands), timeout)
+        )
+
+
+def _start(command: Sequence[str], errors: Any, variables: Dict[str, str]) -> Any:
+    nothing = subprocess.DEVNULL
+    return subprocess.Popen(command, env=variables, stdin=nothing, stdout=nothing, stderr=errors)
+
+
+def _exit_codes(processes: Sequence[Any], timeout: float) -> List[Optional[int]]:
+    """Return the exit codes when all have ended, one has failed, or the time is over; ``None``: it still runs."""
+    deadline = time.monotonic() + timeout
+    codes = [process.poll() for process in processes]
+    while None in codes and not any(codes) and time.monotonic() < deadline:
+        time.sleep(_POLL_SECONDS)
+        codes = [process.poll() for process in processes]
+    return codes
+
+
+def _end_of(path: str) -> str:
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return file.read().strip()[-1000:]
+
+
+def loopback() -> str:
+    """Return the name of the loopback interface, for gloo: without one it asks the name server for the host."""
     return "lo0" if sys.platform == "darwin" else "lo"
 
 

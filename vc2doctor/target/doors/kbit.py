@@ -12,25 +12,19 @@ def _load() -> None:
 
 
 def _train(kit: Any) -> List[Optional[float]]:
-    transformers, torch, peft = kit.runtime.transformers, kit.runtime.torch, kit.runtime.peft
-    folder = kit.folder + "/base"
-    kit.base().to("cpu").save_pretrained(folder)
-    config = transformers.BitsAndBytesConfig(
-        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.float32
-    )
-    try:
-        base = transformers.AutoModelForCausalLM.from_pretrained(
-            folder, quantization_config=config, device_map={"": str(kit.runtime.device)}
-        )
-    except (ImportError, RuntimeError, ValueError) as error:
-        if kit.on_cpu and any(word in str(error).lower() for word in ("cuda", "gpu")):
-            raise Unavailable("this bitsandbytes or transformers quantizes on a GPU only: %s" % error) from error
-        raise
+    peft = kit.runtime.peft
+    base = kit.four_bit()
     base.config.use_cache = False
     base = peft.prepare_model_for_kbit_training(base)
     model = peft.get_peft_model(base, kit.lora())
     model.train()
-    return list(kit.train_loop(kit.watch(model)))
+    try:
+        return list(kit.train_loop(kit.watch(model)))
+    except (AssertionError, RuntimeError) as error:
+        reason = kit.gpu_only_reason(error)
+        if reason is not None:
+            raise Unavailable(reason) from error
+        raise
 
 
 DOOR = Door(

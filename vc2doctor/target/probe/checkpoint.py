@@ -8,8 +8,8 @@ from ..shared.recipes import Recipe
 from ..shared.spec import Spec
 from . import checkpoint_files
 from .checkpoint_files import CheckpointError, Files
-from .language_model import with_adapters
 from .tensors import IGNORED_LABEL
+from .trained import prepare
 
 BYTES_TO_MEASURE = 6
 """Bytes a weight to measure the range: the float32 model, and its copy in bfloat16."""
@@ -75,20 +75,19 @@ def non_finite(runtime: Runtime, model: Any) -> List[Dict[str, Any]]:
     return tensors
 
 
-def plain_model(runtime: Runtime, loaded: LoadedCheckpoint, recipe: Recipe) -> Any:
-    """Return the model in ``recipe``'s base dtype, without adapters; it is a copy only if the dtype differs."""
-    if recipe.base == loaded.dtype:
+def plain_model(runtime: Runtime, loaded: LoadedCheckpoint, dtype: str) -> Any:
+    """Return the model in ``dtype``, without adapters; it is a copy only if the dtype differs."""
+    if dtype == loaded.dtype:
         return loaded.model
-    return copy.deepcopy(loaded.model).to(getattr(runtime.torch, recipe.base))
+    return copy.deepcopy(loaded.model).to(getattr(runtime.torch, dtype))
 
 
 def trainable_model(runtime: Runtime, loaded: LoadedCheckpoint, spec: Spec, recipe: Recipe) -> Any:
-    """Return a copy of the model in ``recipe``'s base dtype, with adapters.
+    """Return a copy of the model as ``recipe`` trains it.
 
-    They are on the spec's targets that it has, or on every linear layer if it has none of them.
+    Adapters are on the spec's targets that it has, or on every linear layer if it has none of them.
     """
-    model = copy.deepcopy(loaded.model).to(getattr(runtime.torch, recipe.base))
-    return with_adapters(runtime, spec, model)
+    return prepare(runtime, spec, recipe, copy.deepcopy(loaded.model))
 
 
 def batches(runtime: Runtime, loaded: LoadedCheckpoint, spec: Spec) -> List[TextBatch]:

@@ -2,13 +2,12 @@
 
 import dataclasses
 import os
-import socket
 from typing import Any, Dict, List, Optional, Tuple
 
 from ..doors.arguments import accepted
 from ..runtime import Runtime
 from ..shared.spec import Spec
-from . import language_model
+from . import language_model, trained
 from .tensors import finite_or_none
 from .updates import moved_share
 
@@ -54,6 +53,18 @@ class Kit:
         model = language_model.base_model(self.runtime, self.spec, "float32")
         model.config.use_cache = False
         return model
+
+    def four_bit(self) -> Any:
+        """Return a new base model in 4 bits that computes in float32.
+
+        Raises:
+            Unavailable: it can be had on a GPU only.
+        """
+        return trained.four_bit(self.runtime, "float32", self.base())
+
+    def gpu_only_reason(self, error: BaseException) -> Optional[str]:
+        """Return why 4 bits need a GPU here, if ``error`` shows that; ``None``: it is another failure."""
+        return trained.gpu_only_reason(self.runtime, error)
 
     def lora(self, without: Tuple[str, ...] = ()) -> Any:
         """Return the configuration of the adapters; the modules ``without`` get none."""
@@ -174,13 +185,6 @@ class Kit:
     def finite(loss: Any) -> Optional[float]:
         """Return a loss as a number, ``None`` if it is NaN or infinite."""
         return finite_or_none(float(loss.detach()))
-
-    @staticmethod
-    def free_port() -> int:
-        """Return a port of the loopback interface that is free now."""
-        with socket.socket() as listener:
-            listener.bind(("127.0.0.1", 0))
-            return int(listener.getsockname()[1])
 
     def run_trainer(self, trainer: Any) -> List[Optional[float]]:
         """Train with a ``transformers.Trainer``, or a subclass, and return the logged losses."""

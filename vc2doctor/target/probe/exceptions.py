@@ -14,6 +14,7 @@ _NO_MODULE = re.compile(r"No module named '([^']+)'")
 _TO_INSTALL = re.compile(r"`pip install ([A-Za-z0-9._-]+)`")
 _NO_ATTRIBUTE = re.compile(r"module '([^']+)' has no attribute '([^']+)'")
 _OWN_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_STANDARD_LIBRARY = os.path.dirname(os.__file__) + os.sep
 _MINIATURE = "videochat2.py"
 """The one module of the worker that an exception may point to: it stands for the code of VideoChat2."""
 
@@ -22,7 +23,7 @@ def describe(error: BaseException) -> Dict[str, Any]:
     """Return the facts of ``error``, or of the exception that caused it (``raise … from``)."""
     root = _root_cause(error)
     frames = traceback.extract_tb(root.__traceback__) or traceback.extract_tb(error.__traceback__)
-    frames_of_target = [frame for frame in frames if not _is_machinery(frame.filename)]
+    frames_of_target = [frame for frame in frames if not is_machinery(frame.filename)]
     frame = frames_of_target[-1] if frames_of_target else None
     return {
         "type": type(root).__name__,
@@ -32,6 +33,44 @@ def describe(error: BaseException) -> Dict[str, Any]:
         "package": relative(frame.filename).split("/")[0] if frame else None,
         "missing": _missing_symbol(root),
     }
+
+
+def is_of_users_code(error: BaseException) -> bool:
+    """Return whether the code that raised ``error`` is the user's own: no package's, and not an import that fails.
+
+    Frames of the standard library do not count: ``json.load`` raises for a caller. An error of the system, such as a
+    missing file, belongs to the code that chose the path, however deep it is raised.
+    """
+    root = _root_cause(error)
+    if isinstance(root, (KeyboardInterrupt, MemoryError, ImportError)) or _depends_on_versions(root):
+        return False
+    if isinstance(root, OSError):
+        return True
+    all_frames = traceback.extract_tb(root.__traceback__) or traceback.extract_tb(error.__traceback__)
+    frames = [frame for frame in all_frames if not _is_of_others(frame.filename)]
+    if not frames:
+        # The file of the user has a syntax error.
+        return True
+    # torch's C++ code raises RuntimeError in the frame of its caller: for memory, devices, dtypes and drivers.
+    is_of_torch = isinstance(root, RuntimeError) and not (frames[-1].line or "raise").startswith("raise")
+    return not is_of_torch and not _is_of_a_package(frames[-1].filename)
+
+
+def _depends_on_versions(error: BaseException) -> bool:
+    """Return whether another release of a package may accept what raised ``error``."""
+    return _missing_symbol(error) is not None or (
+        isinstance(error, TypeError) and "unexpected keyword argument" in _text(error)
+    )
+
+
+def _is_of_others(filename: str) -> bool:
+    is_of_library = filename.startswith(_STANDARD_LIBRARY) and not _is_of_a_package(filename)
+    return is_of_library or is_machinery(filename)
+
+
+def _is_of_a_package(filename: str) -> bool:
+    parts = filename.split(os.sep)
+    return "site-packages" in parts or "dist-packages" in parts
 
 
 def relative(path: str) -> str:
@@ -86,7 +125,7 @@ def _missing_symbol(error: BaseException) -> Optional[Dict[str, Optional[str]]]:
     return None
 
 
-def _is_machinery(filename: str) -> bool:
+def is_machinery(filename: str) -> bool:
     """Return whether a frame belongs to the worker or to Python's import system, and not to the target's code."""
     is_worker = filename.startswith(_OWN_FOLDER) and os.path.basename(filename) != _MINIATURE
     return is_worker or filename.startswith("<frozen ") or os.sep + "importlib" + os.sep in filename

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Dict, List
 from ..runtime import EventSink, Runtime
 from ..shared.recipes import CONTROL, RECIPES
 from ..shared.spec import Spec
-from . import training
+from . import spares, training
 from .subject import build
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def run(events: EventSink, runtime: Runtime, spec: Spec) -> None:
         return
     layers: Dict[str, float] = {}
     for peak in peaks:
-        layer = _layer(str(peak["module"]))
+        layer = layer_of(str(peak["module"]))
         layers[layer] = max(peak["largest"], layers.get(layer, 0.0))
     events.emit("headroom", tightest=max(peaks, key=lambda peak: float(peak["largest"])), layers=layers)
 
@@ -61,10 +61,11 @@ def _outputs(runtime: Runtime, spec: Spec, name: str, *, sizes: bool) -> "Dict[C
                 training.loss_of(runtime, spec, recipe, subject, batch)
     finally:
         watch.close()
+    spares.keep(runtime, spec, recipe, subject.module, subject.first_values)
     return watch.outputs
 
 
-def _layer(module: str) -> str:
+def layer_of(module: str) -> str:
     """Return the layer of a module: ``model.layers.3`` for ``model.layers.3.mlp.down_proj``."""
     parts = module.split(".")
     for index, part in enumerate(parts):

@@ -1,28 +1,64 @@
 """Inspects data and weights before any training: labels, masks, and values that are not finite."""
 
-from typing import Any, Dict, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 from ..runtime import EventSink, Runtime
 from . import updates
 from .subject import Subject
-from .tensors import IGNORED_LABEL, dtype_name, is_finite
+from .tensors import IGNORED_LABEL, dtype_name, is_broken, is_finite
+
+MAX_NAMES = 20
+"""Tensors and embeddings that are reported."""
 
 
 def run(events: EventSink, runtime: Runtime, subject: Subject) -> None:
     """Emit one ``inspection`` event on the batches and weights of ``subject``."""
     torch = runtime.torch
     batches = [_inspect_batch(torch, batch) for batch in subject.batches]
-    bad_weights = [name for name, parameter in subject.module.named_parameters() if _is_bad(torch, parameter)]
-    bad_weights += [name for name, buffer in subject.module.named_buffers() if _is_bad(torch, buffer)]
     events.emit(
         "inspection",
         targets=[batch["targets"] for batch in batches if batch["targets"] is not None],
         masked_rows=sum(batch["masked_rows"] for batch in batches),
         bad_input=next((batch["bad_input"] for batch in batches if batch["bad_input"]), None),
-        bad_weight=bad_weights[0] if bad_weights else None,
+        bad_weight=_bad_weight(torch, subject.module),
         stored=_stored_dtype(torch, subject.module),
-        attention=getattr(getattr(subject.module, "config", None), "_attn_implementation", None),
+        attention=attention_of(subject.module),
+        largest_ids=_largest_ids(torch, subject.batches),
+        embeddings=_embeddings(torch, subject.module),
     )
+
+
+def attention_of(module: Any) -> Optional[str]:
+    """Return the attention code that transformers chose for ``module``, or for the first part that has one."""
+    for part in module.modules():
+        chosen = getattr(getattr(part, "config", None), "_attn_implementation", None)
+        if isinstance(chosen, str):
+            return chosen
+    return None
+
+
+def _bad_weight(torch: Any, module: Any) -> Optional[str]:
+    """Return the name of the first weight or buffer that holds NaN or infinity; -inf in a buffer is a mask."""
+    for name, parameter in module.named_parameters():
+        if _is_bad(torch, parameter):
+            return str(name)
+    return next((str(name) for name, buffer in module.named_buffers() if _is_bad(torch, buffer, masks=True)), None)
+
+
+def _largest_ids(torch: Any, batches: Any) -> Dict[str, int]:
+    """Return the largest number of each tensor of integers, by name."""
+    largest: Dict[str, int] = {}
+    for batch in batches:
+        for name, value in _tensors(torch, batch):
+            if not value.is_floating_point() and value.dtype != torch.bool and value.numel():
+                largest[name] = max(int(value.max()), largest.get(name, 0))
+    return dict(list(largest.items())[:MAX_NAMES])
+
+
+def _embeddings(torch: Any, module: Any) -> Dict[str, int]:
+    """Return the number of rows of each embedding, by name."""
+    found = [(name, part) for name, part in module.named_modules() if isinstance(part, torch.nn.Embedding)]
+    return {name: int(part.num_embeddings) for name, part in found[:MAX_NAMES]}
 
 
 def _stored_dtype(torch: Any, module: Any) -> str:
@@ -42,29 +78,39 @@ def _holds_exactly(weight: Any, dtype: Any) -> bool:
 
 def _inspect_batch(torch: Any, batch: Any) -> Dict[str, Any]:
     fields: Dict[str, Any] = batch if isinstance(batch, dict) else getattr(batch, "_asdict", dict)()
-    labels: Any = fields.get("labels")
     mask: Any = fields.get("attention_mask", fields.get("mask"))
-    targets: Optional[int] = None
     masked_rows = 0
-    if isinstance(labels, torch.Tensor):
-        # A language model shifts the labels by one, so the first position of a row is never a target.
-        targets = int((labels[..., 1:] != IGNORED_LABEL).sum())
-    if isinstance(mask, torch.Tensor):
+    if isinstance(mask, torch.Tensor) and mask.dim():
         masked_rows = int((mask.reshape(mask.shape[0], -1) == 0).all(dim=1).sum())
     return {
-        "targets": targets,
+        "targets": _count_targets(torch, fields.get("labels")),
         "masked_rows": masked_rows,
-        "bad_input": _bad_input(torch, fields or {"input": batch}),
+        "bad_input": next((name for name, value in _tensors(torch, batch) if _is_bad(torch, value, masks=True)), None),
     }
 
 
-def _bad_input(torch: Any, fields: Dict[str, Any]) -> Optional[str]:
-    """Return the name of the first tensor that holds NaN or infinity."""
-    for name, value in fields.items():
-        if isinstance(value, torch.Tensor) and _is_bad(torch, value):
-            return str(name)
-    return None
+def _count_targets(torch: Any, labels: Any) -> Optional[int]:
+    """Return how many labels count in the loss; ``None``: there are none, or they are no classes."""
+    if not isinstance(labels, torch.Tensor) or labels.is_floating_point() or not labels.dim():
+        return None
+    # A language model shifts the labels of a row by one, so the first one is never a target.
+    shifted = labels[..., 1:] if labels.dim() > 1 and labels.shape[-1] > 1 else labels
+    return int((shifted != IGNORED_LABEL).sum())
 
 
-def _is_bad(torch: Any, tensor: Any) -> bool:
-    return tensor.is_floating_point() and not is_finite(torch, tensor)
+def _tensors(torch: Any, batch: Any, prefix: str = "") -> List[Tuple[str, Any]]:
+    """Return the tensors of a batch with their names: ``vision.pixels``, ``input`` for one without a name."""
+    if isinstance(batch, torch.Tensor):
+        return [(prefix or "input", batch)]
+    fields: Any = batch if isinstance(batch, dict) else getattr(batch, "_asdict", dict)()
+    if not fields and isinstance(batch, (list, tuple)):
+        fields = {str(number): value for number, value in enumerate(batch)}
+    dotted = prefix + "." if prefix else ""
+    return [each for name, value in fields.items() for each in _tensors(torch, value, dotted + str(name))]
+
+
+def _is_bad(torch: Any, tensor: Any, *, masks: bool = False) -> bool:
+    """Return whether ``tensor`` holds NaN or infinity. With ``masks``, -inf is what an additive mask holds."""
+    if not tensor.is_floating_point() or is_finite(torch, tensor):
+        return False
+    return not masks or is_broken(torch, tensor)

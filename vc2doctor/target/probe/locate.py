@@ -1,6 +1,8 @@
 """Repeats a failed training while watching every operation: which one broke first, and which change helps."""
 
-from typing import Any, Dict, Optional
+import contextlib
+import warnings
+from typing import Any, Dict, Iterator, Optional
 
 from ..runtime import EventSink, Runtime
 from ..shared.recipes import Recipe
@@ -10,6 +12,8 @@ from .subject import Subject, build
 
 EXPERIMENTS = ("float32-adapters", "clip-1.0")
 """Changes that are tried; the doctor names causes by whether they help."""
+RATES = {"rate-0.1": 0.1, "rate-0.01": 0.01, "rate-0.0001": 0.0001}
+"""Changes of the learning rate, by the factor; they are tried in this order until one helps."""
 STEPS_AFTER = 3
 """Steps that a change has to survive, counted from the bad step on."""
 
@@ -20,7 +24,31 @@ def run(events: EventSink, runtime: Runtime, spec: Spec, recipe: Recipe, bad_ste
     for change in EXPERIMENTS:
         helps = _helps(runtime, spec, recipe, bad_step, change)
         if helps is not None:
-            events.emit("experiment", recipe=recipe.name, change=change, mended=helps)
+            events.emit("experiment", recipe=recipe.name, change=change, helps=helps)
+
+
+def try_rates(events: EventSink, runtime: Runtime, spec: Spec, recipe: Recipe, steps: int) -> None:
+    """Emit one ``experiment`` event for each lower learning rate, until ``steps`` steps at one let the loss fall."""
+    for change, factor in RATES.items():
+        helps = _falls(runtime, spec, recipe, steps, factor)
+        events.emit("experiment", recipe=recipe.name, change=change, helps=helps)
+        if helps:
+            return
+
+
+def _falls(runtime: Runtime, spec: Spec, recipe: Recipe, count: int, factor: float) -> bool:
+    """Return whether the loss falls in ``count`` steps at the learning rate times ``factor``."""
+    try:
+        loop = training.Loop(runtime, spec, recipe, build(runtime, spec, recipe))
+        loop.scale_rate(factor)
+        try:
+            steps = training.take_steps(loop, count)
+        finally:
+            # The function of the user can return the same optimizer at every call.
+            loop.scale_rate(1 / factor)
+    except Exception:  # noqa: BLE001 - a change that raises does not help
+        return False
+    return training.falls(steps)
 
 
 def _locate(runtime: Runtime, spec: Spec, recipe: Recipe, bad_step: int) -> Dict[str, Any]:
@@ -33,7 +61,7 @@ def _locate(runtime: Runtime, spec: Spec, recipe: Recipe, bad_step: int) -> Dict
     mask = batch.get("attention_mask") if isinstance(batch, dict) else getattr(batch, "mask", None)
     watch = FirstBreak(loop.subject.module, mask, lambda: loop.phase)
     try:
-        with watch:
+        with _anomaly_mode(runtime.torch), watch:
             loop.step(bad_step)
     except Exception:  # noqa: BLE001, S110 - the first training reported it; only the place matters here
         pass
@@ -41,6 +69,20 @@ def _locate(runtime: Runtime, spec: Spec, recipe: Recipe, bad_step: int) -> Dict
         watch.close()
     phase = watch.broken["phase"] if watch.broken else loop.phase
     return {"phase": phase, "broken": watch.broken, "parameter": loop.first_bad_parameter()}
+
+
+@contextlib.contextmanager
+def _anomaly_mode(torch: Any) -> Iterator[None]:
+    """Let torch keep the line of code of each node of the graph, without its own check, which would raise."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            mode = torch.autograd.set_detect_anomaly(True, check_nan=False)
+        except TypeError:  # torch before 2.0
+            yield
+            return
+        with mode:
+            yield
 
 
 def _helps(runtime: Runtime, spec: Spec, recipe: Recipe, bad_step: int, change: str) -> Optional[bool]:
@@ -53,8 +95,7 @@ def _helps(runtime: Runtime, spec: Spec, recipe: Recipe, bad_step: int, change: 
         steps = training.take_steps(loop, bad_step + STEPS_AFTER)
     except Exception:  # noqa: BLE001 - a change that raises does not help
         return False
-    good = all(step["loss"] is not None and step["parameters_finite"] for step in steps)
-    return good and any(step["taken"] for step in steps)
+    return all(map(training.is_finite_step, steps)) and any(step["taken"] for step in steps)
 
 
 def _cast_to_float32(torch: Any, subject: Subject) -> bool:

@@ -3,10 +3,11 @@
 import contextlib
 from typing import Any, Callable, Dict, List, Optional
 
+from ..doors import Unavailable
 from ..runtime import LoadedCheckpoint, Runtime
 from ..shared.recipes import Recipe
 from ..shared.spec import Spec
-from . import checkpoint, devices, language_model, outliers, user_function
+from . import axes, checkpoint, devices, language_model, outliers, spares, trained, user_function
 
 
 class Subject:
@@ -21,6 +22,8 @@ class Subject:
         """The model with adapters that is saved and reloaded after training; ``None``: that is not checked."""
         self.optimizer: Optional[Any] = None
         """The user's own optimizer; ``None``: AdamW with the spec's settings."""
+        self.first_values: Optional[Dict[str, Any]] = None
+        """The first values of the trainable parameters, if the module can be trained again: see ``spares.py``."""
 
     def trainable_parameters(self) -> Dict[str, Any]:
         """Return the trainable parameters, by name."""
@@ -31,8 +34,19 @@ def build(runtime: Runtime, spec: Spec, recipe: Recipe, *, trains: bool = True) 
     """Return the subject of ``spec`` under ``recipe``; a checkpoint gets adapters only if it ``trains``.
 
     Raises:
+        Unavailable: this machine, torch or model cannot be run as ``spec`` says.
         Exception: whatever the target raises, now or when the first subject was built.
     """
+    reason = axes.unavailable(runtime, spec, recipe)
+    if reason is not None:
+        raise Unavailable(reason)
+    subject = _build(runtime, spec, recipe, trains=trains)
+    if spec.compiled:
+        axes.compile_forward(runtime, subject.module)
+    return subject
+
+
+def _build(runtime: Runtime, spec: Spec, recipe: Recipe, *, trains: bool) -> Subject:
     if spec.entry:
         return _user_function(runtime, spec, recipe)
     if runtime.build_failure is not None:
@@ -44,13 +58,8 @@ def build(runtime: Runtime, spec: Spec, recipe: Recipe, *, trains: bool = True) 
 
 def _language(runtime: Runtime, spec: Spec, recipe: Recipe) -> Subject:
     batches = language_model.batches(runtime, spec)
-    base = language_model.base_model(runtime, spec, "float32")
-
-    def forward(batch: Any) -> Any:
-        return base(input_ids=batch.ids, attention_mask=batch.mask)
-
-    outliers.plant(runtime.torch, spec.plant, base, batches, forward)
-    model = language_model.with_adapters(runtime, spec, base.to(getattr(runtime.torch, recipe.base)))
+    spare = spares.take(runtime, spec, recipe)
+    model = spare.model if spare is not None else _new_language_model(runtime, spec, recipe, batches)
 
     def loss_of_ids(batch: Any) -> Any:
         with _inner_region(runtime, recipe):
@@ -62,13 +71,28 @@ def _language(runtime: Runtime, spec: Spec, recipe: Recipe) -> Subject:
         with _inner_region(runtime, recipe):
             return model(inputs_embeds=embeds, attention_mask=batch.mask, labels=batch.labels).loss
 
-    if spec.architecture and hasattr(model, "enable_input_require_grads"):
+    # The embeddings are trained as well, if every weight is: they must not be detached.
+    uses_ids = spec.architecture or recipe.trains == "all"
+    subject = Subject(model, batches, loss_of_ids if uses_ids else loss)
+    subject.peft_model = model if recipe.trains == "adapters" else None
+    if spares.suits(spec, recipe):
+        subject.first_values = spare.values if spare is not None else spares.first_values(model)
+    return subject
+
+
+def _new_language_model(runtime: Runtime, spec: Spec, recipe: Recipe, batches: List[Any]) -> Any:
+    base = language_model.base_model(runtime, spec, "float32")
+
+    def forward(batch: Any) -> Any:
+        return base(input_ids=batch.ids, attention_mask=batch.mask)
+
+    outliers.plant(runtime.torch, spec.plant, base, batches, forward)
+    model = trained.prepare(runtime, spec, recipe, base)
+    if spec.architecture and recipe.trains == "adapters" and hasattr(model, "enable_input_require_grads"):
         # Some architectures need the token ids as well as their embeddings. This is how peft lets gradients pass
         # gradient checkpointing for them.
         model.enable_input_require_grads()
-    subject = Subject(model, batches, loss_of_ids if spec.architecture else loss)
-    subject.peft_model = model
-    return subject
+    return model
 
 
 def _videochat2(runtime: Runtime, spec: Spec, recipe: Recipe) -> Subject:
@@ -79,10 +103,10 @@ def _videochat2(runtime: Runtime, spec: Spec, recipe: Recipe) -> Subject:
     runtime.torch.manual_seed(spec.seed + 1)
     module = videochat2.VideoChat2(spec.shape, base).to(runtime.device)
     outliers.plant(runtime.torch, spec.plant, base, batches, lambda batch: module(batch, contextlib.nullcontext))
-    module.mistral_model = language_model.with_adapters(runtime, spec, base.to(getattr(runtime.torch, recipe.base)))
+    module.mistral_model = trained.prepare(runtime, spec, recipe, base)
     module.train()
     subject = Subject(module, batches, lambda batch: module(batch, lambda: _inner_region(runtime, recipe)))
-    subject.peft_model = module.mistral_model
+    subject.peft_model = module.mistral_model if recipe.trains == "adapters" else None
     return subject
 
 
@@ -90,7 +114,7 @@ def _checkpoint(runtime: Runtime, loaded: LoadedCheckpoint, spec: Spec, recipe: 
     if trains:
         model = checkpoint.trainable_model(runtime, loaded, spec, recipe)
     else:
-        model = checkpoint.plain_model(runtime, loaded, recipe)
+        model = checkpoint.plain_model(runtime, loaded, recipe.base)
 
     def loss(batch: Any) -> Any:
         with _inner_region(runtime, recipe):
@@ -101,6 +125,8 @@ def _checkpoint(runtime: Runtime, loaded: LoadedCheckpoint, spec: Spec, recipe: 
 
 def _user_function(runtime: Runtime, spec: Spec, recipe: Recipe) -> Subject:
     model, batches, optimizer = user_function.call(runtime, spec, recipe)
+    if spec.attention != Spec().attention:
+        axes.switch_attention(model, spec.attention)
 
     def loss(batch: Any) -> Any:
         with _inner_region(runtime, recipe):

@@ -1,15 +1,18 @@
 """Runs real training steps under one recipe and emits the facts; it does not judge them."""
 
+import random
+import sys
 import time
-from typing import Any, Dict, List, Optional, Protocol
+from typing import Any, Dict, List, Optional, Protocol, Sequence
 
+from ..doors import Unavailable
 from ..runtime import EventSink, Runtime
 from ..shared.recipes import Recipe
 from ..shared.spec import Spec
-from . import devices, updates
+from . import checkpointing, devices, optimizers, plan_rate, trained, updates
 from .exceptions import describe
 from .subject import Subject, build
-from .tensors import finite_or_none, is_finite
+from .tensors import finite_or_none, gradient_norm, is_finite
 
 STEPS = 6
 """Optimizer steps to take: enough for the loss to fall by far more than the rounding of bfloat16."""
@@ -20,26 +23,57 @@ TRIES = 18
 MAX_BAD_LOSSES = 3
 """Losses in a row that are not finite, after which training stops: more steps would show nothing new."""
 
+MAX_NUMPY_SEED = 2**32
+"""NumPy takes seeds of 32 bits."""
+
 
 def loss_of(runtime: Runtime, spec: Spec, recipe: Recipe, subject: Subject, batch: Any) -> Any:
     """Return the loss of ``subject`` on ``batch`` under the recipe's outer autocast region, with its graph."""
-    # Use the same dropout mask in every step: then the loss of a batch must fall, whatever the seed is.
-    runtime.torch.manual_seed(spec.seed)
+    # Use the same dropout mask and the same noise in every step: then the loss of a batch must fall, whatever the seed.
+    seed_all(runtime, spec)
     with devices.autocast_region(runtime.torch, runtime.device, recipe.outer):
         return subject.loss(batch)
+
+
+def seed_all(runtime: Runtime, spec: Spec) -> None:
+    """Seed torch, Python and NumPy: diffusion models draw their noise and time steps from any of them."""
+    seed = spec.seed
+    if runtime.device.type == "cpu" and not spec.entry:
+        # `torch.manual_seed` keeps the stack of its caller for each kind of GPU that is not in use yet, which takes
+        # longer than all else here. The user's own function may use such a GPU.
+        runtime.torch.default_generator.manual_seed(seed)
+    else:
+        runtime.torch.manual_seed(seed)
+    random.seed(seed)
+    numpy = sys.modules.get("numpy")
+    if numpy is not None:
+        numpy.random.seed(seed % MAX_NUMPY_SEED)
 
 
 class Loop:
     """Trains one subject, one step at a time; ``phase`` says what a step was doing when an exception was raised."""
 
-    def __init__(self, runtime: Runtime, spec: Spec, recipe: Recipe, subject: Subject, clip: float = 0.0) -> None:
+    def __init__(  # noqa: PLR0913 - all of it is what a loop is
+        self,
+        runtime: Runtime,
+        spec: Spec,
+        recipe: Recipe,
+        subject: Subject,
+        clip: float = 0.0,
+        *,
+        rate: Optional[float] = None,
+    ) -> None:
         self.phase = "build"
         self.runtime, self.spec, self.recipe, self.subject = runtime, spec, recipe, subject
         self.parameters = subject.trainable_parameters()
         self.nonzero_gradients: Dict[str, Any] = {}
         """Booleans by parameter: which elements had a gradient other than 0 at any step."""
+        self.missing: List[str] = []
+        """Trainable parameters that got no gradient in the last step."""
         self._clip = clip
-        self._optimizer = subject.optimizer or self._adamw()
+        self._optimizer = subject.optimizer or optimizers.make(
+            runtime, spec, recipe, list(self.parameters.values()), spec.probe_rate if rate is None else rate
+        )
         make_scaler = devices.scaler_class(runtime.torch, runtime.device) if recipe.scaled else None
         self._scaler = make_scaler() if make_scaler else None
 
@@ -51,11 +85,18 @@ class Loop:
     def optimizer_facts(self) -> Dict[str, Any]:
         """Return the optimizer's class name, its learning rate, and its ``eps`` (``None`` if it has none)."""
         group = self._optimizer.param_groups[0]
+        rate = finite_or_none(float(group["lr"]))
         return {
             "optimizer": type(self._optimizer).__name__,
-            "learning_rate": float(group["lr"]),
-            "eps": float(group["eps"]) if "eps" in group else None,
+            "learning_rate": rate,
+            "is_rate_finite": rate is not None,
+            "eps": finite_or_none(float(group["eps"])) if "eps" in group else None,
         }
+
+    def scale_rate(self, factor: float) -> None:
+        """Multiply the learning rates of all groups of parameters."""
+        for group in self._optimizer.param_groups:
+            group["lr"] = group["lr"] * factor
 
     def batch(self, number: int) -> Any:
         """Return the batch of step ``number``; the batches take turns."""
@@ -71,7 +112,7 @@ class Loop:
         (scaler.scale(loss) if scaler else loss).backward()
         scale = finite_or_none(scaler.get_scale()) if scaler else None
         # Before the optimizer: a GradScaler unscales the gradients in place.
-        gradients = self._gradient_facts()
+        gradients = self._gradient_facts(scale)
         self.phase = "optimizer"
         counter = _StepCounter(optimizer)
         self._update_parameters()
@@ -93,12 +134,6 @@ class Loop:
         torch = self.runtime.torch
         return next((name for name, p in self.parameters.items() if not is_finite(torch, p)), None)
 
-    def _adamw(self) -> Any:
-        spec = self.spec
-        return self.runtime.torch.optim.AdamW(
-            list(self.parameters.values()), lr=spec.probe_rate, betas=spec.betas, weight_decay=spec.weight_decay
-        )
-
     def _update_parameters(self) -> None:
         scaler, optimizer = self._scaler, self._optimizer
         if scaler and self._clip:
@@ -111,10 +146,10 @@ class Loop:
         else:
             optimizer.step()
 
-    def _gradient_facts(self) -> Dict[str, Any]:
+    def _gradient_facts(self, scale: Optional[float]) -> Dict[str, Any]:
         torch = self.runtime.torch
         gradients = {name: p.grad for name, p in self.parameters.items() if p.grad is not None}
-        missing = [name for name in self.parameters if name not in gradients]
+        self.missing = missing = [name for name in self.parameters if name not in gradients]
         non_finite = [name for name, gradient in gradients.items() if not is_finite(torch, gradient)]
         return {
             "tensors": len(self.parameters),
@@ -124,6 +159,7 @@ class Loop:
             "non_finite": len(non_finite),
             "first_non_finite": non_finite[0] if non_finite else None,
             "zero": updates.record_nonzero_gradients(self.nonzero_gradients, self.parameters),
+            "norm": gradient_norm(torch, gradients.values(), scale or 1.0),
         }
 
 
@@ -133,6 +169,8 @@ class _StepCounter:
     def __init__(self, optimizer: Any) -> None:
         self.count = 0
         self._optimizer = optimizer
+        # Set on the object if someone wrapped it: then deleting ours would delete theirs as well.
+        self._own = vars(optimizer).get("step")
         original = optimizer.step
 
         def step(*args: Any, **kwargs: Any) -> Any:
@@ -143,7 +181,10 @@ class _StepCounter:
 
     def remove(self) -> None:
         """Restore the optimizer's own ``step``."""
-        del self._optimizer.step
+        if self._own is None:
+            del self._optimizer.step
+        else:
+            self._optimizer.step = self._own
 
 
 class RecipeSink(EventSink, Protocol):
@@ -151,6 +192,9 @@ class RecipeSink(EventSink, Protocol):
 
     def built(self, subject: Subject) -> None:
         """Accept a subject that is about to be trained."""
+
+    def without_gradient(self, names: Sequence[str]) -> None:
+        """Accept the names of the trainable parameters that got no gradient in the last step."""
 
 
 def run(
@@ -160,27 +204,48 @@ def run(
 
     ``control`` is the ``nonzero_gradients`` of the training in float32.
     """
+    with checkpointing.watched(runtime.torch) as watch:
+        return _run(events, runtime, spec, recipe, control or {}, watch)
+
+
+def _run(  # noqa: PLR0913, PLR0917 - what a run needs, and the watch
+    events: RecipeSink,
+    runtime: Runtime,
+    spec: Spec,
+    recipe: Recipe,
+    control: Dict[str, Any],
+    watch: checkpointing.CheckpointWatch,
+) -> Optional[Loop]:
     started = time.perf_counter()
     phase = "build"
     loop: Optional[Loop] = None
-    trained = False
+    is_trained = False
     try:
-        reason = devices.unsupported_reason(runtime.torch, runtime.device, recipe)
+        reason = trained.missing_package(recipe) or devices.unsupported_reason(runtime.torch, runtime.device, recipe)
         if reason:
             events.emit("recipe-unsupported", recipe=recipe.name, reason=reason)
             return None
         subject = build(runtime, spec, recipe)
         events.built(subject)
         loop = Loop(runtime, spec, recipe, subject)
-        train(events, loop, control or {})
-        trained = True
+        train(events, loop, control)
+        events.without_gradient(loop.missing)
+        is_trained = True
+    except Unavailable as error:
+        events.emit("recipe-unsupported", recipe=recipe.name, reason=str(error))
     except Exception as error:  # noqa: BLE001 - any exception of the target is a result to report
+        reason = trained.gpu_only_reason(runtime, error) if recipe.quantized else None
+        if reason is not None:
+            events.emit("recipe-unsupported", recipe=recipe.name, reason=reason)
+            return None
         phase = loop.phase if loop else phase
         memory = _is_out_of_memory(error)
         events.emit("recipe-failed", recipe=recipe.name, phase=phase, error=describe(error), memory=memory)
     finally:
+        if watch.blocks:
+            events.emit("checkpointing", recipe=recipe.name, blocks=watch.blocks)
         events.emit("recipe-end", recipe=recipe.name, seconds=round(time.perf_counter() - started, 3))
-    return loop if trained else None
+    return loop if is_trained else None
 
 
 def train(events: EventSink, loop: Loop, control: Dict[str, Any]) -> None:
@@ -191,6 +256,9 @@ def train(events: EventSink, loop: Loop, control: Dict[str, Any]) -> None:
     name = loop.recipe.name
     before = {name: p.detach().clone() for name, p in loop.parameters.items()}
     facts = updates.adapter_facts(loop.runtime.torch, loop.spec, loop.parameters)
+    if loop.recipe.trains == "all":
+        # An estimate for fresh adapters. What weights do at the project's rate is measured below.
+        facts["would_move"] = {}
     events.emit("adapters", recipe=name, **dict(facts, **loop.optimizer_facts()))
     taken = bad_losses = 0
     for number in range(TRIES + STEPS):
@@ -207,6 +275,21 @@ def train(events: EventSink, loop: Loop, control: Dict[str, Any]) -> None:
         share=updates.moved_share(before, loop.parameters),
         vanished=updates.vanished_share(control, loop.nonzero_gradients),
     )
+    if loop.recipe.trains == "all" and not bad_losses and step["parameters_finite"]:
+        _train_at_plan_rate(events, loop, before)
+
+
+def _train_at_plan_rate(events: EventSink, loop: Loop, before: Dict[str, Any]) -> None:
+    """Train once more from the values ``before``, at the project's learning rate, and emit how much moves."""
+    if loop.subject.optimizer is not None:
+        # The rate is that of the user's optimizer, and its state belongs to the steps that were taken.
+        return
+    with loop.runtime.torch.no_grad():
+        for name, parameter in loop.parameters.items():
+            parameter.copy_(before[name])
+    plan_rate.run(
+        events, Loop(loop.runtime, loop.spec, loop.recipe, loop.subject, rate=loop.spec.learning_rate), before
+    )
 
 
 def take_steps(loop: Loop, count: int) -> List[Dict[str, Any]]:
@@ -214,9 +297,26 @@ def take_steps(loop: Loop, count: int) -> List[Dict[str, Any]]:
     steps = []
     for number in range(count):
         steps.append(loop.step(number))
-        if steps[-1]["loss"] is None or not steps[-1]["parameters_finite"]:
+        if not is_finite_step(steps[-1]):
             break
     return steps
+
+
+def is_finite_step(step: Dict[str, Any]) -> bool:
+    """Return whether the loss of a step, and the parameters after it, are finite."""
+    return step["loss"] is not None and bool(step["parameters_finite"])
+
+
+def falls(steps: Sequence[Dict[str, Any]]) -> bool:
+    """Return whether every step is finite, and the sum of the last losses of all batches is below that of the first."""
+    if not all(is_finite_step(step) for step in steps):
+        return False
+    firsts: Dict[int, float] = {}
+    lasts: Dict[int, float] = {}
+    for step in steps:
+        firsts.setdefault(step["batch"], step["loss"])
+        lasts[step["batch"]] = step["loss"]
+    return sum(lasts.values()) < sum(firsts.values())
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

@@ -59,11 +59,14 @@ def _open(runtime: Runtime, spec: Spec, door: Door, *, trains: bool) -> Dict[str
 def _train(runtime: Runtime, spec: Spec, door: Door) -> Dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="vc2doctor-door-") as folder:
         kit = Kit(runtime, spec, folder)
-        here = os.getcwd()
+        here, variables = os.getcwd(), dict(os.environ)
         os.chdir(folder)  # libraries write logs and caches into the current directory
         try:
             losses = door.train(kit)
         finally:
             os.chdir(here)
+            # A door that acts as a process of a job sets RANK, and accelerate would join a job behind the next door.
+            os.environ.clear()
+            os.environ.update(variables)
         moved: Optional[float] = kit.moved()
     return {"losses": losses, "moved": moved}

@@ -9,7 +9,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from .tensors import dtype_name
+from . import source_lines
+from .tensors import dtype_name, is_broken
 
 _UNINITIALIZED = ("empty", "new_empty", "empty_like", "empty_strided", "new_empty_strided")
 """Their outputs hold arbitrary memory."""
@@ -153,7 +154,7 @@ class FirstBreak(Watch):
         if bool(torch.isfinite(output).all()):
             return
         inputs = operation.inputs()
-        if any(_is_broken(part) for part in inputs) or _is_only_masked(output, inputs):
+        if any(is_broken(torch, part) for part in inputs) or _is_only_masked(output, inputs):
             return
         self.broken = {
             "phase": self._phase(),
@@ -163,6 +164,10 @@ class FirstBreak(Watch):
             "largest": [_largest_finite(part) for part in inputs[:MAX_INPUTS]],
             "exact": operation.largest_in_wider_dtype(),
             "ignored_rows_only": self._is_in_ignored_rows(output),
+            "zeros": any(bool((part == 0).any()) for part in inputs),
+            "empty": any(not part.numel() for part in inputs),
+            "hidden_rows": _count_hidden_rows(inputs[0]) if "softmax" in operation.name and inputs else 0,
+            **source_lines.of_operation(self._phase()),
         }
 
     def _is_in_ignored_rows(self, output: Any) -> Optional[bool]:
@@ -180,9 +185,14 @@ class FirstBreak(Watch):
         return bool(bad[~kept].any()) and not bool(bad[kept].any())
 
 
+def _count_hidden_rows(scores: Any) -> int:
+    """Return how many rows of ``scores`` (…, keys) hold nothing but -inf: a softmax over such a row is NaN."""
+    return int((scores == -float("inf")).all(dim=-1).sum()) if scores.dim() and scores.numel() else 0
+
+
 def _is_only_masked(output: Any, inputs: List[Any]) -> bool:
     """Return whether the only bad values are -inf from an additive mask: one that was cast, or had a score added."""
-    if _is_broken(output):
+    if is_broken(torch, output):
         return False
     low = min((float(part.min()) for part in inputs if part.numel()), default=0.0)
     lowest = max((torch.finfo(part.dtype).min for part in inputs), default=MAX_MASKED)
@@ -222,11 +232,6 @@ def _widened(leaf: Any) -> Any:
 
 def _is_float(value: Any) -> bool:
     return isinstance(value, torch.Tensor) and value.is_floating_point()
-
-
-def _is_broken(tensor: Any) -> bool:
-    """Return whether ``tensor`` holds NaN or +inf; -inf is what a mask writes."""
-    return bool(torch.isnan(tensor).any()) or bool((tensor == float("inf")).any())
 
 
 def _largest_finite(tensor: Any) -> Optional[float]:

@@ -32,10 +32,14 @@ class Spec(NamedTuple):
     ``learning_rate`` is the project's own. It is only used to compute how much one step would change at the real
     ``fan_in``. The probe trains at ``probe_rate``, at which a few steps change the loss by more than the rounding of
     bfloat16. ``plant`` names the outliers in the miniature; ``stress`` lists those to plant one after the other.
-    ``entry`` (``module:function``) or ``checkpoint`` (a path) replaces the miniature. ``max_tokens`` cuts each text.
+    ``entry`` (``module:function`` or ``file.py:function``) or ``checkpoint`` (a path) replaces the miniature.
+    ``max_tokens`` cuts each text.
     ``doors`` are trained through; with ``import_doors`` the other doors are imported, too.
     ``architecture`` is the JSON of a model's configuration: the miniature's language model is then this model with two
     small layers. Without it, it is Mistral (Llama in a transformers without Mistral).
+    ``compiled`` runs the forward pass through torch.compile. ``variants`` are names of shared/variants.py: each trains
+    the recipes ``variant_recipes`` once more. ``rl`` compares the probabilities of tokens in trainer and rollout.
+    ``names`` (``module:name``) are what the user's programs import from packages.
     """
 
     model: str = "videochat2"
@@ -61,6 +65,11 @@ class Spec(NamedTuple):
     doors: Tuple[str, ...] = ()
     import_doors: bool = False
     architecture: str = ""
+    compiled: bool = False
+    variants: Tuple[str, ...] = ()
+    variant_recipes: Tuple[str, ...] = ()
+    rl: bool = False
+    names: Tuple[str, ...] = ()
 
 
 def parse(text: str) -> Spec:
@@ -75,3 +84,9 @@ def parse(text: str) -> Spec:
     if "shape" in fields:
         fields["shape"] = Shape(**fields["shape"])
     return Spec(**fields)
+
+
+def entry_parts(entry: str) -> Tuple[str, str]:
+    """Return the module (or the file with the suffix ``.py``) and the function of an entry."""
+    place, _, function = entry.rpartition(":")
+    return place, function

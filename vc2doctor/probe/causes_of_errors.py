@@ -1,0 +1,198 @@
+"""The named causes of a training that ends with an exception: by its message, and by facts about data and model.
+
+They are asked after those in causes.py, none of which names the cause of an exception.
+"""
+
+import re
+
+from vc2doctor.probe.case import Case, peft_origin
+from vc2doctor.probe.named_cause import cause
+
+_SHAPES = re.compile(
+    r"shapes? cannot be multiplied|size of tensor a|must match the size|input_size|shape mismatch|shape '.*' is invalid"
+    r"|Sizes of tensors must match|mat1 dim"
+)
+
+
+@cause(
+    "Cast the trainable parameters to float32 after get_peft_model: `for p in model.parameters(): p.data ="
+    " p.data.float() if p.requires_grad else p.data`."
+)
+def unscale_half_parameters(case: Case) -> str | None:
+    """Find the exception of a GradScaler that gets float16 gradients."""
+    if "Attempting to unscale FP16 gradients" not in case.error:
+        return None
+    return f"the trainable parameters are float16, and GradScaler refuses float16 gradients{peft_origin(case)}"
+
+
+@cause(
+    "Use one half precision everywhere: give the autocast inside forward the dtype of the outer autocast and of the"
+    " weights."
+)
+def autocast_dtype_clash(case: Case) -> str | None:
+    """Find the exception of an operation that gets both float16 and bfloat16."""
+    if not re.search(r"autocast::prioritize|BFloat16.*Half|Half.*BFloat16", case.error):
+        return None
+    nested = case.recipe.inner is not None and case.recipe.inner != case.recipe.base
+    reason = f": a nested {case.recipe.inner} autocast runs on {case.recipe.base} weights" if nested else ""
+    return f"one operation gets both float16 and bfloat16 tensors{reason}"
+
+
+@cause("Cast the input to the dtype of the weights, or run the call under autocast.")
+def dtype_mismatch(case: Case) -> str | None:
+    """Find the exception of an operation whose input and weights differ in dtype."""
+    if not re.search(r"same dtype|expected scalar type|must match.*dtype|expected .*dtype", case.error):
+        return None
+    return f"a tensor and the weights differ in dtype, and no autocast converts them: {case.error}"
+
+
+@cause(
+    "Pass `use_reentrant=False` to gradient checkpointing"
+    " (`gradient_checkpointing_kwargs={'use_reentrant': False}`), or call `model.enable_input_require_grads()` before"
+    " training."
+)
+def reentrant_checkpointing(case: Case) -> str | None:
+    """Find reentrant checkpointing over inputs that need no gradient, where gradients are missing."""
+    blocks = case.run.checkpointed
+    last = case.run.steps[-1].gradients if case.run.steps else None
+    if not blocks or not (_has_no_graph(case) or (last is not None and last.missing)):
+        return None
+    return (
+        f"reentrant gradient checkpointing runs {blocks[0]} without a graph, because none of its inputs requires a"
+        " gradient: what comes before it is frozen"
+    )
+
+
+@cause(
+    "Run the forward pass of training outside of torch.no_grad and torch.inference_mode, and look for `no_grad` as a"
+    " decorator."
+)
+def gradients_switched_off(case: Case) -> str | None:
+    """Find trainable modules that are called while gradients are switched off."""
+    graph = case.run.graph
+    off = next((each for each in graph.modules if each.called and not each.enabled), None) if graph else None
+    if off is None:
+        return None
+    return f"gradients are switched off (no_grad or inference_mode) while {_named(off.module)} runs"
+
+
+@cause(
+    "Use the output of this module in the loss, and remove what cuts the graph between them: .detach(), .item(), .data,"
+    " .numpy(), torch.tensor(x), argmax, or a cast to integers."
+)
+def graph_cut(case: Case) -> str | None:
+    """Find trainable modules whose output has a graph, although the loss does not depend on it."""
+    graph = case.run.graph
+    candidates = graph.modules if graph else ()
+    cut = next((each for each in candidates if each.called and each.graph and not each.partly), None)
+    if graph is None or cut is None:
+        return None
+    if graph.loss:
+        return (
+            f"{_named(cut.module)} runs with gradients on, but the loss does not depend on its output: the output is"
+            " not used, or the graph is cut after it"
+        )
+    return f"the loss has no graph: it is cut after {_named(graph.last or cut.module)}, the last module that has one"
+
+
+def _named(module: str) -> str:
+    return module or "the model itself"
+
+
+def _has_no_graph(case: Case) -> bool:
+    return "does not require grad" in case.error
+
+
+@cause(
+    "Make adapters or layers trainable, call get_peft_model before you create the optimizer, and do not disable the"
+    " adapters while you train."
+)
+def nothing_trainable(case: Case) -> str | None:
+    """Find the exception of a training without a trainable parameter."""
+    if "empty parameter list" not in case.error and not _has_no_graph(case):
+        return None
+    return "no parameter that the loss depends on requires a gradient"
+
+
+@cause(
+    "Replace the in-place operation (`x += y`, `x[i] = y`, `relu_`, `inplace=True`) by one that makes a new tensor, or"
+    " work on a clone."
+)
+def changed_in_place(case: Case) -> str | None:
+    """Find the exception of a tensor that was changed in place although the backward pass needs it."""
+    if not re.search(r"modified by an inplace operation|leaf [Vv]ariable .*in-?place|view of a leaf", case.error):
+        return None
+    return f"a tensor that the backward pass needs, or a trainable parameter itself, is changed in place: {case.error}"
+
+
+@cause("Detach what is kept from one step to the next (`state = state.detach()`), and call backward once per loss.")
+def graph_used_twice(case: Case) -> str | None:
+    """Find the exception of a second backward pass through the same graph."""
+    if "backward through the graph a second time" not in case.error:
+        return None
+    return "a tensor with the graph of an earlier step, or an earlier loss, is used again in the next backward pass"
+
+
+@cause(
+    "Make ids and labels fit the model: call `model.resize_token_embeddings(len(tokenizer))` after adding tokens,"
+    " truncate to the model's length, count classes from 0, and use -100 for labels to ignore."
+)
+def index_out_of_range(case: Case) -> str | None:
+    """Find the exception of a token id, a position or a label that is outside of its table."""
+    if not re.search(r"index out of range|Target -?\d+ is out of bounds|device-side assert|out of bounds", case.error):
+        return None
+    target = re.search(r"Target (-?\d+) is out of bounds", case.error)
+    if target is not None:
+        return f"the label {target[1]} is not a class of the output"
+    return _too_large_id(case) or f"an id, a position or a label lies outside of its table: {case.error}"
+
+
+def _too_large_id(case: Case) -> str | None:
+    """Return which ids exceed the embeddings; ``None``: the model has none.
+
+    Only ids that exceed the largest embedding, which is that of the tokens, are certain to be the wrong ones.
+    """
+    inspection = case.probe.inspection
+    if inspection is None or not inspection.embeddings:
+        return None
+    name, rows = max(inspection.embeddings.items(), key=lambda each: each[1])
+    for ids, largest in inspection.largest_ids.items():
+        if largest >= rows and "label" not in ids and "mask" not in ids:
+            return f"{ids} holds {largest}, but {_named(name)} has {rows} rows (0 to {rows - 1})"
+    tables = ", ".join(f"{_named(each)} has {count}" for each, count in inspection.embeddings.items())
+    return f"an id, or the position of a token in a long row, is outside of the rows of an embedding ({tables})"
+
+
+@cause("Use the same device for model and batch: `.to(model.device)`, and `register_buffer` for constants of a module.")
+def devices_differ(case: Case) -> str | None:
+    """Find the exception of an operation with tensors on two devices."""
+    if not re.search(r"same device|different from other tensors on", case.error):
+        return None
+    return f"one operation gets tensors on two devices: {case.error}"
+
+
+@cause(
+    "Use fewer or shorter rows in a batch, gradient checkpointing, or a base in 4 bits; or a machine with more memory."
+)
+def out_of_memory(case: Case) -> str | None:
+    """Find a training that needs more memory than there is."""
+    failure = case.run.failure
+    if failure is None or not failure.memory:
+        return None
+    return f"there is not enough memory in the {failure.phase} phase"
+
+
+@cause("Use batches with more than one row, `drop_last=True` in the DataLoader, or GroupNorm or LayerNorm.")
+def one_value_per_channel(case: Case) -> str | None:
+    """Find the exception of a BatchNorm that gets a single value per channel."""
+    if "more than 1 value per channel" not in case.error:
+        return None
+    return "BatchNorm in training mode gets one value per channel, and a single value has no variance"
+
+
+@cause("Compare the two shapes in the message with the widths in the configuration of the module that is named.")
+def shapes_differ(case: Case) -> str | None:
+    """Find the exception of tensors whose shapes do not fit together."""
+    if not _SHAPES.search(case.error):
+        return None
+    return f"the shapes of two tensors do not fit together: {case.error}"
