@@ -197,6 +197,11 @@ python third.py
 """
 
 
+def test_text_that_ends_with_a_backslash_inside_quotes_is_read_to_its_end() -> None:
+    (launch,) = read_launches("README.md", 'accelerate launch train.py --name "a b\\')
+    assert launch.program == "train.py"
+
+
 def test_command_in_a_block_of_a_document_is_a_launch_and_a_forgotten_backslash_does_not_end_it() -> None:
     (launch,) = read_commands("README.md", README)
     assert (launch.program, launch.line, launch.is_documented) == ("train.py", 6, True)
@@ -208,3 +213,15 @@ def test_assignment_to_a_tree_of_settings_is_a_key() -> None:
         module("from defaults import _C as cfg\ncfg.SOLVER.LR = 1e-3\ncfg.SOLVER.AMP.ENABLED = True\n")
     )
     assert entries(config) == {"SOLVER.LR": (1e-3, 2), "SOLVER.AMP.ENABLED": (True, 3)}
+
+
+def test_command_in_a_code_span_on_a_line_of_its_own_is_a_launch() -> None:
+    text = (
+        "Start it:\n"
+        "`python train.py --fp16 True`\n"
+        "- `torchrun train.py --bf16`\n"
+        "Use `python train.py --tf32 True` or nothing; `--fp16` is a flag.\n"
+        "```python\n`python train.py --no`\n```\n"
+    )
+    launches = read_commands("docs/training.md", text)
+    assert [(launch.line, sorted(launch.flags)) for launch in launches] == [(2, ["--fp16"]), (3, ["--bf16"])]

@@ -81,3 +81,15 @@ def test_run_of_another_family_does_not_make_the_code_of_a_consistent_program_wr
     found = apply_rules(LintTask(paths=(tmp_path,))).findings
     by_file = {finding.file: finding.severity for finding in found if finding.cause == "float16"}
     assert by_file == {"mistral.yaml": Severity.ERROR, "train.py": Severity.NOTE}
+
+
+def test_weights_that_are_trained_in_float16_are_named_as_the_reason(tmp_path: Path) -> None:
+    text = LOOP.format(**CONSISTENT).replace(
+        "    scaler =",
+        "    model = model.half()\n    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)\n    scaler =",
+    )
+    (tmp_path / "train.py").write_text(text, encoding="utf-8")
+    (diagnosis,) = apply_rules(LintTask(paths=(tmp_path,))).diagnoses
+    assert diagnosis.title.startswith(
+        "this project trains float16 weights with loss scaling, which raises at the first"
+    )

@@ -67,3 +67,33 @@ def test_a_use_that_no_release_allowed_by_the_package_has_is_on_a_branch_that_ha
 def test_a_package_that_does_not_require_the_stack_is_not_read(tmp_path: Path) -> None:
     code = "from transformers.trainer import ALL_LAYERNORM_LAYERS\n"
     assert found(tmp_path, code, requires=("transformers>=4; extra == 'hf'", "not a requirement!")) == ()
+
+
+def test_the_import_packages_are_those_of_the_list_of_files(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "trainer.py").write_text("from transformers.trainer import ALL_LAYERNORM_LAYERS\n")
+    metadata = tmp_path / "my_trainer-1.2.0.dist-info"
+    metadata.mkdir()
+    (metadata / "RECORD").write_text("other/trainer.py,,\ntests/test_all.py,,\nmy_trainer-1.2.0.dist-info/RECORD,,\n")
+    packages = (
+        distribution("my-trainer", "1.2.0", requires=REQUIRES, path=str(metadata)),
+        distribution("transformers", "4.53.1"),
+    )
+    (conflict,) = conflicts(environment(distributions=packages), modeled=("transformers",))
+    assert conflict.path == "other/trainer.py"
+
+
+def test_a_module_with_the_name_of_a_training_package_within_a_package_hides_nothing(tmp_path: Path) -> None:
+    code = "from transformers.trainer import ALL_LAYERNORM_LAYERS\n"
+    configs = tmp_path / "my_trainer" / "configs"
+    configs.mkdir(parents=True)
+    (configs / "__init__.py").write_text("")
+    (configs / "transformers.py").write_text("layers = 2\n")
+    (tmp_path / "my_trainer" / "__init__.py").write_text("from my_trainer import trainer\n")
+    (tmp_path / "my_trainer" / "trainer.py").write_text(code)
+    packages = (
+        distribution("my-trainer", "1.2.0", requires=REQUIRES, path=str(tmp_path / "my_trainer-1.2.0.dist-info")),
+        distribution("transformers", "4.53.1"),
+    )
+    (conflict,) = conflicts(environment(distributions=packages), modeled=("transformers",))
+    assert conflict.path == "my_trainer/trainer.py"

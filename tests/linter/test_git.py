@@ -12,6 +12,7 @@ import pytest
 from tests.linter.test_programs import PROGRAMS, committed, copied, git, switch, texts
 from vc2doctor.core.writing import OutputError
 from vc2doctor.linter.fix.edited import EditedTexts, unified_diff
+from vc2doctor.linter.fix.git import uncommitted
 from vc2doctor.linter.model import Edit, FixError
 
 NOT_COMMITTED = "not as the last commit has it"
@@ -244,8 +245,34 @@ def test_an_object_that_git_cannot_read_restores_nothing(damage: str, tmp_path: 
         result, _ = switch(folder)
         assert any(NOT_COMMITTED in reason for reason in result.refused)
         return
-    with pytest.raises(FixError, match="git cannot say which files have uncommitted changes: fatal: "):
+    with pytest.raises(
+        FixError, match=r"git cannot say which files have uncommitted changes: (fatal: |object [0-9a-f]+ is missing)"
+    ):
         switch(folder)
+
+
+def test_many_files_need_no_more_runs_of_git_than_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, log, programs = shutil.which("git"), tmp_path / "log", tmp_path / "bin"
+    programs.mkdir()
+    (programs / "git").write_text(f'#!/bin/sh\necho "$@" >> {log}\nexec {real} "$@"\n', encoding="utf-8")
+    (programs / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    counts = []
+    for number in (1, 5):
+        folder = tmp_path / f"of-{number}"
+        folder.mkdir()
+        paths = [folder / f"train{each}.py" for each in range(number)]
+        for path in paths:
+            # An empty file, and files with line breaks at their end and without.
+            path.write_text(f"x = {path.stem[-1]}\n" * int(path.stem[-1]) + "y", encoding="utf-8")
+        (folder / "train0.py").write_text("", encoding="utf-8")
+        committed(folder)
+        log.unlink()
+        assert uncommitted(paths) == []
+        counts.append(len(log.read_text(encoding="utf-8").splitlines()))
+        paths[-1].write_text("z", encoding="utf-8")
+        assert uncommitted(paths) == paths[-1:]
+    assert counts[0] == counts[1]
 
 
 def test_a_partial_clone_asks_no_server(tmp_path: Path) -> None:

@@ -24,6 +24,26 @@ def test_a_readme_names_a_version(tmp_path: Path, line: str, specifier: str) -> 
     assert (found.specifier, found.location) == (specifier, "README.md:3")
 
 
+@pytest.mark.parametrize(
+    ("line", "specifier"),
+    [
+        ("conda install pytorch==1.10.0 torchvision==0.11.0 -c pytorch", "==1.10.0"),
+        ("- PyTorch: 1.8+", ">=1.8"),
+        ("pip install torch==1.13.1+cu117", "==1.13.1"),
+    ],
+)
+def test_a_readme_names_torch_as_conda_does(tmp_path: Path, line: str, specifier: str) -> None:
+    (tmp_path / "README.md").write_text(line, encoding="utf-8")
+    assert requirements_of(tmp_path, "")["torch"].specifier == specifier
+
+
+def test_the_command_of_conda_in_an_image_counts(tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text(
+        "RUN conda install -y pytorch=1.12.1 cudatoolkit -c pytorch\n", encoding="utf-8"
+    )
+    assert requirements_of(tmp_path, "")["torch"].specifier == "==1.12.1"
+
+
 @pytest.mark.parametrize("line", ["see huggingface/transformers: 4.29.1-dev0", "transformers are 3.5 times as fast"])
 def test_other_texts_name_none(tmp_path: Path, line: str) -> None:
     (tmp_path / "README.md").write_text(line, encoding="utf-8")
@@ -97,3 +117,22 @@ def test_a_file_of_requirements_counts_more_than_an_image(tmp_path: Path) -> Non
     (tmp_path / "Dockerfile").write_text("RUN pip install transformers==4.29.1\n", encoding="utf-8")
     (tmp_path / "requirements.txt").write_text("transformers==4.30.0\n", encoding="utf-8")
     assert requirements_of(tmp_path, "")["transformers"].specifier == "==4.30.0"
+
+
+@pytest.mark.parametrize("name", ["uv.lock", "poetry.lock", "pdm.lock"])
+def test_a_lock_file_chooses_the_release_within_a_range(tmp_path: Path, name: str) -> None:
+    (tmp_path / "pyproject.toml").write_text('[project]\ndependencies = ["peft>=0.5", "torch"]\n', encoding="utf-8")
+    packages = [("peft", "0.10.0"), ("torch", "2.4.0"), ("torch", "2.4.0+cpu")]
+    text = "".join(f'[[package]]\nname = "{package}"\nversion = "{version}"\n\n' for package, version in packages)
+    (tmp_path / name).write_text(f"version = 1\n\n{text}", encoding="utf-8")
+    found = requirements_of(tmp_path, "")
+    assert (found["peft"].specifier, found["peft"].location) == ("==0.10.0", f"{name}:4")
+    assert not found["torch"].specifier, "two releases, one for each platform, say nothing"
+
+
+def test_the_comment_of_a_requirements_file_tells_what_to_install_first(tmp_path: Path) -> None:
+    text = "# conda install pytorch==2.1.0 -c pytorch\n# peft==0.4.0\ntqdm\n"
+    (tmp_path / "requirements.txt").write_text(text, encoding="utf-8")
+    found = requirements_of(tmp_path, "")
+    assert found["torch"].specifier == "==2.1.0"
+    assert "peft" not in found, "a line that is commented out asks for nothing"

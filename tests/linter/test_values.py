@@ -141,3 +141,98 @@ def test_constant_is_followed_through_imports_and_reexports(tmp_path: Path) -> N
 )
 def test_expression_reads_a_key_only_from_a_configuration(text: str, key: str | None) -> None:
     assert config_key(ast.parse(text, mode="eval").body) == key
+
+
+def test_a_membership_test_decides_a_branch(tmp_path: Path) -> None:
+    code = """
+        import argparse
+        import torch
+
+        parser = argparse.ArgumentParser()
+        parser.add_argument("--precision", default="fp16")
+        given = parser.parse_args()
+        dtype = torch.float32
+        if given.precision in ("fp16", "half"):
+            dtype = torch.float16
+        show(dtype)
+        show(torch.bfloat16 if "bf16" in given.precision else torch.float16)
+        show(torch.bfloat16 if given.precision not in {"fp16"} else torch.float32)
+        show(torch.bfloat16 if given.precision in unknown() else torch.float32)
+    """
+    assert shown_values(tmp_path, {"train.py": code}) == [{FLOAT16}, {FLOAT16}, {FLOAT32}, {BFLOAT16, FLOAT32}]
+
+
+def test_the_precision_of_accelerate_is_that_of_its_object(tmp_path: Path) -> None:
+    code = """
+        import torch
+        from accelerate import Accelerator
+
+        def main(given):
+            accelerator = Accelerator(mixed_precision="bf16")
+            show(torch.bfloat16 if accelerator.mixed_precision == "bf16" else torch.float16)
+            other = Accelerator()
+            show(torch.bfloat16 if other.mixed_precision == "bf16" else torch.float16)
+    """
+    assert shown_values(tmp_path, {"train.py": code}) == [{BFLOAT16}, {BFLOAT16, FLOAT16}]
+
+
+def test_an_argument_of_an_unpacked_dictionary_is_followed(tmp_path: Path) -> None:
+    code = """
+        import torch
+
+        def build(dtype=torch.float32):
+            show(dtype)
+
+        def main():
+            settings = {"dtype": torch.bfloat16}
+            build(**settings)
+    """
+    assert shown_values(tmp_path, {"train.py": code}) == [{BFLOAT16}]
+
+
+def test_a_file_that_is_unpacked_into_a_class_of_fields_can_give_any_value(tmp_path: Path) -> None:
+    files = {
+        "settings.py": """
+            from dataclasses import dataclass
+
+            @dataclass
+            class TrainConfig:
+                dtype: str = "float16"
+        """,
+        "train.py": """
+            import json
+            import torch
+            from settings import TrainConfig
+
+            class Run:
+                def __init__(self, path):
+                    self.config = TrainConfig(**json.load(open(path)))
+                    show({"float16": torch.float16, "bfloat16": torch.bfloat16}[self.config.dtype])
+        """,
+    }
+    assert shown_value(tmp_path, files) == {FLOAT16, BFLOAT16}
+    files["train.py"] = files["train.py"].replace("**json.load(open(path))", "")
+    assert shown_value(tmp_path, files) == {FLOAT16}
+
+
+def test_the_default_of_another_program_does_not_count(tmp_path: Path) -> None:
+    files = {
+        "export.py": 'import argparse\nargparse.ArgumentParser().add_argument("--precision", default="fp16")\n',
+        "options.py": """
+            import argparse
+
+            def parse():
+                parser = argparse.ArgumentParser()
+                parser.add_argument("--precision", default="bf16")
+                return parser.parse_args()
+        """,
+        "loop.py": "def train(args):\n    show(args.precision)\n",
+        "train.py": """
+            from loop import train
+            from options import parse
+            from torch.cuda.amp import GradScaler
+
+            train(parse())
+        """,
+    }
+    assert shown_value(tmp_path, files) == {BFLOAT16}

@@ -85,6 +85,40 @@ def is_reported(label: Label, found: tuple[CodeFinding, ...]) -> bool:
     )
 
 
+def in_cells(label: Label, notebook: str) -> Label:
+    """Return the label of a notebook with the cell and the lines in it, as findings name them.
+
+    Labels count the lines of the file; findings count the code cells and the lines of each.
+    """
+    lines = [_text_in(line) for line in notebook.splitlines()]
+    places: dict[int, tuple[int, int]] = {}
+    at = count = 0
+    for cell in json.loads(notebook)["cells"]:
+        count += cell["cell_type"] == "code"
+        for number, source in enumerate(cell["source"], 1):
+            at = next((index for index in range(at, len(lines)) if lines[index] == source), at)
+            places[at + 1] = (count, number)
+    found = [places[line] for line in range(label.first_line, label.last_line + 1) if line in places]
+    if not found:
+        return label
+    (cell_number, first), last = found[0], found[-1][1]
+    return label._replace(path=f"{label.path}#cell{cell_number}", first_line=first, last_line=max(first, last))
+
+
+def _in_folder(label: Label, folder: Path) -> Label:
+    is_notebook = label.path.endswith(".ipynb")
+    return in_cells(label, (folder / label.path).read_text(encoding="utf-8")) if is_notebook else label
+
+
+def _text_in(line: str) -> str | None:
+    """Return the text that a line of a notebook holds as a whole, or ``None``."""
+    try:
+        text = json.loads(line.strip().removesuffix(","))
+    except ValueError:
+        return None
+    return text if isinstance(text, str) else None
+
+
 def main(paths: list[str]) -> None:
     """Lint the repositories of some files of labels, and print each miss, each false alarm and the counts."""
     by_repository: dict[tuple[str, str], list[Label]] = {}
@@ -98,6 +132,7 @@ def main(paths: list[str]) -> None:
             continue
         with tempfile.TemporaryDirectory() as folder:
             found = corpus.findings(git, commit, Path(folder))
+            group = [_in_folder(label, Path(folder)) for label in group]  # noqa: PLW2901 - the same labels, by cell
         counts["findings above a note"] += sum(finding.severity is not Severity.NOTE for finding in found)
         for label in group:
             reported = is_reported(label, found)

@@ -5,15 +5,13 @@ from collections.abc import Iterator
 from vc2doctor.linter import build
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.stage import Stage, is_inference_path
+from vc2doctor.linter.analyse.started import is_started
 from vc2doctor.linter.model import Coverage, FileCounts, LeftOutFiles, NotUnderstood, Program
 from vc2doctor.linter.read.config import UNKNOWN, Config
 from vc2doctor.linter.read.module import Module
 
 _PLAIN_KINDS = ("python", "yaml", "json")
 """Formats of configurations that anything can read. A configuration of any other kind is that of a launcher."""
-
-_STARTING_CALLS = {"train", "fit", "backward", "main", "launch", "run_exp"}
-"""Calls that start training where they stand at the level of a module."""
 
 
 def coverage_of(facts: Facts, rules: frozenset[str]) -> Coverage:
@@ -40,7 +38,7 @@ def coverage_of(facts: Facts, rules: frozenset[str]) -> Coverage:
 def _programs(facts: Facts) -> Iterator[Program]:
     """Yield what starts training: modules that are run and lead to training code, launches, launchers' files."""
     for module in facts.code.files.modules.values():
-        if _is_run(module) and not is_inference_path(module.name) and _leads_to_training(facts, module):
+        if is_started(module) and not is_inference_path(module.name) and _leads_to_training(facts, module):
             yield Program(kind="module", path=module.name)
     for launch in facts.code.files.launches:
         if not is_inference_path(launch.script) and not is_inference_path(launch.program):
@@ -48,13 +46,6 @@ def _programs(facts: Facts) -> Iterator[Program]:
     for config in facts.code.files.configs:
         if _is_of_launcher(config) and not is_inference_path(config.name):
             yield Program(kind="configuration", path=config.name)
-
-
-def _is_run(module: Module) -> bool:
-    """Return whether a module is a program: a notebook, or one that trains when it is run."""
-    if module.source.cells or '__name__ == "__main__"' in module.source.text.replace("'", '"'):
-        return True
-    return any(call.place.function is module.level and call.name in _STARTING_CALLS for call in module.calls)
 
 
 def _leads_to_training(facts: Facts, module: Module) -> bool:

@@ -8,14 +8,16 @@ linted is; nothing of it is imported.
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from packaging.utils import canonicalize_name
-
+from vc2doctor.core import reading
 from vc2doctor.core.data import Data
 from vc2doctor.environment.model import Distribution, Environment
-from vc2doctor.environment.requirements import is_of_extra, parsed
+from vc2doctor.environment.requirements import is_of_extra, parsed, required_name
 
 BASES = ("transformers", "peft", "trl", "accelerate")
 """Packages whose changes break what is built upon them."""
+MAX_RECORD_BYTES = 4 * 1024 * 1024
+_NOT_IMPORTED = {"tests", "test", "docs", "doc", "examples", "example", "benchmarks", "scripts"}
+"""Folders that some distributions install beside their import packages by mistake."""
 MAX_CODE_BYTES = 8 * 1024 * 1024
 """Python code of one package that is read. sentence-transformers has 2 MB; a larger package is a library of models."""
 
@@ -47,8 +49,8 @@ def conflicts(environment: Environment, modeled: Collection[str]) -> tuple[Depen
     found: list[DependentConflict] = []
     for distribution in environment.distributions:
         declared = _declared(distribution, installed)
-        folder = _folder(distribution) if declared and distribution.name not in modeled else None
-        if folder is not None:
+        folders = _folders(distribution) if declared and distribution.name not in modeled else ()
+        for folder in folders:
             # Most environments have no such package, and need no linter for it.
             from vc2doctor.linter.analyse.dependent_uses import uses_that_fail  # noqa: PLC0415
 
@@ -71,18 +73,36 @@ def conflicts(environment: Environment, modeled: Collection[str]) -> tuple[Depen
 def _declared(distribution: Distribution, installed: Mapping[str, str]) -> dict[str, str]:
     """Return the specifiers with which a package requires ``installed`` training packages, outside of extras."""
     found: dict[str, str] = {}
-    for requirement in filter(None, map(parsed, distribution.requires)):
-        name = canonicalize_name(requirement.name)
-        if name in installed and not is_of_extra(requirement):
+    for text in distribution.requires:
+        name = required_name(text)
+        # Most requirements are for other packages, and need not be parsed.
+        requirement = parsed(text) if name in installed else None
+        if requirement is not None and name is not None and not is_of_extra(requirement):
             found[name] = str(requirement.specifier)
     return found
 
 
-def _folder(distribution: Distribution) -> Path | None:
-    """Return the folder of the import package that is called like its distribution; ``None``: there is none."""
-    folder = Path(distribution.path).parent / distribution.name.replace("-", "_")
+def _folders(distribution: Distribution) -> tuple[Path, ...]:
+    """Return the folders of the import packages of a distribution; none if their code is too large."""
+    site_packages = Path(distribution.path).parent
+    folders = tuple(site_packages / name for name in sorted(_import_names(Path(distribution.path), distribution.name)))
     try:
-        size = sum(path.stat().st_size for path in folder.rglob("*.py"))
+        size = sum(path.stat().st_size for folder in folders for path in folder.rglob("*.py"))
     except OSError:
-        return None
-    return folder if 0 < size <= MAX_CODE_BYTES else None
+        return ()
+    return tuple(folder for folder in folders if folder.is_dir()) if 0 < size <= MAX_CODE_BYTES else ()
+
+
+def _import_names(metadata: Path, distribution: str) -> set[str]:
+    """Return the names of the import packages that a distribution installs, by its list of files.
+
+    Without a list that can be read, it is the name of the distribution: colbert-ai installs ``colbert``.
+    """
+    try:
+        rows = reading.read_text(metadata / "RECORD", MAX_RECORD_BYTES).splitlines()
+    except reading.ReadError:
+        rows = []
+    paths = [row.partition(",")[0] for row in rows]
+    names = {path.partition("/")[0] for path in paths if path.endswith(".py") and "/" in path}
+    own = {name for name in names if name.isidentifier() and name not in _NOT_IMPORTED}
+    return own or {distribution.replace("-", "_")}

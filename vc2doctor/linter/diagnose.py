@@ -48,7 +48,13 @@ def _title(facts: Facts, unit: Unit, places: list[CodeFinding]) -> str:
         return f"{name} is half way to bfloat16: {count} places still make it float16"
     if not is_scaled_float16(facts, unit):
         return f"{name} trains in float16: {count} places make bfloat16 complete"
-    if any(place.severity is Severity.ERROR for place in places):
+    errors = {place.id for place in places if place.severity is Severity.ERROR}
+    if errors == {"VC109"}:
+        return (
+            f"{name} trains float16 weights with loss scaling, which raises at the first step: keep them float32, or"
+            f" change {count} places to bfloat16"
+        )
+    if errors:
         return (
             f"{name} trains in float16 with loss scaling, and its model overflows float16: {count} places must change"
         )

@@ -9,7 +9,7 @@ from pydantic import Field
 from vc2doctor.core.data import Data
 from vc2doctor.core.errors import DoctorError
 from vc2doctor.core.invocation import Invocation
-from vc2doctor.findings import Finding, Severity
+from vc2doctor.findings import Finding, Severity, WaivedFinding
 from vc2doctor.linter.settings import AppliedSettings
 
 
@@ -74,6 +74,23 @@ class Edit(Data):
     """The text that is replaced within a line or within comments."""
 
 
+class Replacement(Data):
+    """A part of a file, and the text that a fix puts in its place. Lines and columns count from 1."""
+
+    path: str
+    line: int
+    column: int
+    """In characters."""
+    end_line: int
+    end_column: int
+    """The first column behind the part."""
+    text: str
+
+
+FindingKey = tuple[str | None, int | None, str]
+"""What a finding and its place in a diagnosis have in common: path, line and id."""
+
+
 class CodeFinding(Finding):
     """A finding about code, with its places and the edits that fix it."""
 
@@ -92,6 +109,8 @@ class CodeFinding(Finding):
     """Edits that fix the place and keep the results of a run."""
     unsafe_edits: tuple[Edit, ...] = Field(default=(), exclude=True)
     """Edits that fix the place and change the results of a run."""
+    replacements: tuple[Replacement, ...] = Field(default=(), exclude=True)
+    """What ``safe_edits`` change, as text; empty unless somebody asked for it."""
 
     @property
     def file(self) -> str:
@@ -103,6 +122,11 @@ class CodeFinding(Finding):
         """All places of the finding, the main place first."""
         line = self.line or 1
         return (CodePlace(path=self.path or "", line=line, end_line=self.end_line or line), *self.also)
+
+    @property
+    def key(self) -> FindingKey:
+        """What this finding and its place in a diagnosis have in common."""
+        return self.path, self.line, self.id
 
 
 class Diagnosis(Data):
@@ -121,8 +145,8 @@ class Diagnosis(Data):
 
 def undiagnosed(findings: Iterable[CodeFinding], diagnoses: Iterable[Diagnosis]) -> list[CodeFinding]:
     """Return the findings that belong to no diagnosis."""
-    diagnosed = {(place.path, place.line, place.id) for diagnosis in diagnoses for place in diagnosis.places}
-    return [finding for finding in findings if (finding.path, finding.line, finding.id) not in diagnosed]
+    diagnosed = {place.key for diagnosis in diagnoses for place in diagnosis.places}
+    return [finding for finding in findings if finding.key not in diagnosed]
 
 
 class Totals(Data):
@@ -278,6 +302,8 @@ class LintReport(Data):
     diagnoses: tuple[Diagnosis, ...]
     findings: tuple[CodeFinding, ...]
     """All findings, also those of the diagnoses. Sorted by severity, then by place."""
+    waived: tuple[WaivedFinding, ...] = ()
+    """What a policy or a baseline made lighter or silenced."""
     silenced: int
     """How many places are suppressed by comments and per-file ignores."""
     switched_off: int

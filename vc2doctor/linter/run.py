@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 from vc2doctor import __version__
 from vc2doctor.core.data import Data
 from vc2doctor.core.invocation import Invocation
-from vc2doctor.findings import Severity
+from vc2doctor.findings import Severity, WaivedFinding
 from vc2doctor.linter import rules
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.resolve import CodeFacts
@@ -18,8 +18,10 @@ from vc2doctor.linter.copies import with_copies_as_one
 from vc2doctor.linter.coverage import coverage_of
 from vc2doctor.linter.diagnose import diagnose
 from vc2doctor.linter.model import CodeFinding, Coverage, Diagnosis, FixResult, LintPlan, LintReport, totals
+from vc2doctor.linter.read.config import Launch
 from vc2doctor.linter.read.project import ProjectFiles, read_project
 from vc2doctor.linter.read.syntax import MAX_DEPTH, depth_of
+from vc2doctor.linter.scope import scoped
 from vc2doctor.linter.settings import AppliedSettings, LintSettings
 from vc2doctor.linter.suppress import selected_rules, without_suppressed
 
@@ -39,6 +41,8 @@ class LintTask(Data):
     """Versions of the environment that the code will run in. Without them the project's pins are used."""
     user_config: bool = False
     """Whether accelerate's default file of the user is read, too."""
+    launches: tuple[Launch, ...] | None = None
+    """Commands; only what they start is judged. ``None``: the whole project is."""
 
 
 class LintResult(NamedTuple):
@@ -52,6 +56,8 @@ class LintResult(NamedTuple):
     switched_off: int
     """How many findings belong to rules that are not selected or are ignored."""
     coverage: Coverage
+    waived: tuple[WaivedFinding, ...] = ()
+    """What a policy or a baseline made lighter or silenced."""
 
 
 def apply_rules(task: LintTask, overlay: Mapping[str, str] | None = None) -> LintResult:
@@ -73,9 +79,12 @@ def apply_rules(task: LintTask, overlay: Mapping[str, str] | None = None) -> Lin
             task.settings.exclude,
             overlay or {},
             task.installed,
+            launches=task.launches or (),
             user_config=task.user_config,
             too_deep=too_deep,
         )
+        if task.launches is not None:
+            project = scoped(project, task.launches)
         try:
             return _apply(task, project, chosen)
         except (RecursionError, MemoryError):
@@ -143,6 +152,7 @@ def report(task: LintTask, result: LintResult, started: float, fix: FixResult | 
         totals=totals(result.findings, result.diagnoses),
         diagnoses=result.diagnoses,
         findings=result.findings,
+        waived=result.waived,
         silenced=result.silenced,
         switched_off=result.switched_off,
         settings=task.applied,

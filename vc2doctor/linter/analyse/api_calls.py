@@ -2,6 +2,8 @@
 
 import ast
 from collections.abc import Iterator, Sequence
+from functools import reduce
+from operator import or_
 
 from vc2doctor.linter.analyse.api_keywords import Keyword, keywords_of
 from vc2doctor.linter.analyse.api_names import external_name, initializer, own_names, passes_keywords_on
@@ -16,7 +18,7 @@ from vc2doctor.linter.knowledge.api_shapes import (
     problem,
 )
 from vc2doctor.linter.knowledge.api_table import Existence
-from vc2doctor.linter.knowledge.loader_keywords import INSTEAD, RELEASES, is_loader
+from vc2doctor.linter.knowledge.loader_keywords import INSTEAD, existence_of, is_loader
 from vc2doctor.linter.read.module import Call, Class
 
 
@@ -39,23 +41,21 @@ class CallUses:
 
     def _of_loader(self, call: Call, keywords: Sequence[Keyword]) -> Iterator[Use]:
         """Yield the keywords of ``from_pretrained`` that only some releases take; their signature has ``**kwargs``."""
-        package = self._table.packages.get("transformers")
-        if call.name != "from_pretrained" or not isinstance(call.node.func, ast.Attribute) or package is None:
+        if call.name != "from_pretrained" or not isinstance(call.node.func, ast.Attribute):
             return
         names = class_names(self._code, call.node.func.value, call.place)
         if not names or not all(map(is_loader, names)):
             return
         for keyword in keywords:
-            releases = RELEASES.get(keyword.name)
-            if releases is not None:
-                bits = sum(1 << place for place, version in enumerate(package.versions) if version in releases)
+            existence = existence_of(self._table, keyword.name)
+            if existence is not None:
                 hint = INSTEAD.get(keyword.name, "")
                 label = f"from_pretrained({keyword.name}=)"
                 node = keyword.node.value if isinstance(keyword.node, ast.keyword) else keyword.node
                 yield from self._context.use(
                     "argument",
                     label,
-                    Existence("transformers", bits),
+                    existence,
                     node,
                     hint,
                     is_conditional=keyword.is_conditional,
@@ -69,16 +69,16 @@ class CallUses:
 
     def _argument(self, bases: Sequence[str], keyword: Keyword) -> Iterator[Use]:
         """Yield the use of a keyword. If the callee is one of several, a release that one of them takes counts."""
-        found = [self._table.keyword(base, keyword.name) for base in bases]
-        bits = 0
-        for existence in found:
-            if existence is None:
-                return
-            bits |= existence.bits
+        found = [each for base in bases if (each := self._table.keyword(base, keyword.name)) is not None]
+        # A class of trl takes what it inherits by the release of transformers, not by its own.
+        packages = {each.package for each in found}
+        if len(found) < len(bases) or len(packages) > 1:
+            return
+        bits = reduce(or_, (each.bits for each in found))
         new_name = self._table.new_name(bases[0], keyword.name)
         hint = f"{new_name}=" if new_name else ""
         label = f"{bases[0].rpartition('.')[2]}({keyword.name}=)"
-        existence = Existence(bases[0].partition(".")[0], bits)
+        existence = Existence(packages.pop(), bits)
         yield from self._context.use(
             "argument", label, existence, keyword.node, hint, is_conditional=keyword.is_conditional
         )

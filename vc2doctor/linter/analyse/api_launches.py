@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from vc2doctor.linter.analyse.api_names import external_name, inherited, own_names
 from vc2doctor.linter.analyse.api_objects import PARSERS
 from vc2doctor.linter.analyse.api_use import Use
+from vc2doctor.linter.analyse.api_values import OPTIMIZER_FIELD, OPTIMIZER_HINT, optimizer_existence
 from vc2doctor.linter.analyse.resolve import CodeFacts
 from vc2doctor.linter.knowledge.api_table import ApiTable
 from vc2doctor.linter.read.config import Launch
@@ -21,6 +22,7 @@ def launch_uses(code: CodeFacts, table: ApiTable) -> Iterator[Use]:
         classes = list(_parsed_classes(code, module))
         own = frozenset(name for _, names in classes for name in names)
         bases = list(dict.fromkeys(base for base, _ in classes if base))
+        yield from _optimizer(launch, table, is_read=any(base.startswith("transformers.") for base in bases))
         for flag, entry in launch.flags.items():
             name = flag.lstrip("-")
             known = [(base, found) for base in bases if (found := table.keyword(base, name)) is not None]
@@ -33,6 +35,15 @@ def launch_uses(code: CodeFacts, table: ApiTable) -> Iterator[Use]:
                     hint = f"--{new}" if new else ""
                     place = (launch.script, None, None, entry.line)
                     yield Use("argument", label, existence, *place, is_conditional=False, hint=hint)
+
+
+def _optimizer(launch: Launch, table: ApiTable, *, is_read: bool) -> Iterator[Use]:
+    """Yield the name of an optimizer that a command gives to transformers' arguments."""
+    flag = launch.flags.get(f"--{OPTIMIZER_FIELD}") if is_read else None
+    existence = optimizer_existence(table, flag.value) if flag is not None else None
+    if flag is not None and existence is not None:
+        label, hint = f"--{OPTIMIZER_FIELD} {flag.value}", f"--{OPTIMIZER_FIELD} {OPTIMIZER_HINT}"
+        yield Use("argument", label, existence, launch.script, None, None, flag.line, is_conditional=False, hint=hint)
 
 
 def _program(code: CodeFacts, launch: Launch) -> Module | None:

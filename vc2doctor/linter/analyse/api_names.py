@@ -57,11 +57,19 @@ def mentions_package(module: Module) -> bool:
 
 
 def shadowed_packages(code: CodeFacts) -> frozenset[str]:
-    """Return the packages that the project itself contains: what it imports by their names is its own."""
+    """Return the packages that the project itself contains: what it imports by their names is its own.
+
+    A module within a package, such as ``mine/configs/peft.py``, has another full name, and takes the place of nothing.
+    """
     endings = {f"{name}/__init__.py": name for name in PACKAGES} | {f"{name}.py": name for name in PACKAGES}
-    names = [*code.files.modules, *code.files.texts]
+    names = {*code.files.modules, *code.files.texts}
     return frozenset(
-        name for ending, name in endings.items() if any(f"/{file}".endswith(f"/{ending}") for file in names)
+        name
+        for ending, name in endings.items()
+        if any(
+            f"/{file}".endswith(f"/{ending}") and f"{file.removesuffix(ending)}__init__.py" not in names
+            for file in names
+        )
     )
 
 

@@ -1,12 +1,14 @@
 """Methods of the project that override one of a package, and do not take what a release of the package passes."""
 
 import ast
-from collections.abc import Iterator
+import copy
+from collections.abc import Iterator, Sequence
 
 from vc2doctor.linter.analyse.api_names import Inherited
 from vc2doctor.linter.analyse.api_use import ModuleContext, Use
 from vc2doctor.linter.knowledge.api_shapes import Passed, foreign_bases, passed_to
 from vc2doctor.linter.knowledge.api_table import Existence
+from vc2doctor.linter.knowledge.engine_branches import engine_of
 from vc2doctor.linter.read.module import Function, last_name
 
 _SKIPPED = frozenset({"__init__", "forward"})
@@ -34,19 +36,32 @@ def _of_method(context: ModuleContext, known: Inherited, method: Function) -> It
         package = context.table.packages.get(base.partition(".")[0])
         if package is None:
             continue
-        problems: list[tuple[int, str]] = []
-        bad = 0
-        for passed in passed_to(package, base, method.name):
-            if not _takes(method, passed) and _is_called(known, passed.caller):
-                problems.append((passed.bits, _described(passed, method)))
-                bad |= passed.bits
-        # What every release passes is not a matter of releases.
-        if bad and bad != package.everything:
-            label = f"{known.classes[0].name}.{method.name}"
-            existence = Existence(package.name, package.everything & ~bad)
-            hint = f"def {method.name}(self, ..., **kwargs)"
-            for use in context.use("override", label, existence, _signature(method), hint):
-                yield use._replace(problems=tuple(problems))
+        refused = [
+            passed
+            for passed in passed_to(package, base, method.name)
+            if not _takes(method, passed) and _is_called(known, passed.caller)
+        ]
+        # What a run without FSDP passes, too, comes first: it decides how certain the finding is.
+        always = [passed for passed in refused if not engine_of(method.name, passed.what)]
+        yield from _refusal(context, f"{known.classes[0].name}.{method.name}", package.name, method, always or refused)
+
+
+def _refusal(
+    context: ModuleContext, label: str, package: str, method: Function, refused: Sequence[Passed]
+) -> Iterator[Use]:
+    """Yield the use that a method makes of a package which passes what the method does not take."""
+    bad = 0
+    for passed in refused:
+        bad |= passed.bits
+    everything = context.table.packages[package].everything
+    # What every release passes is not a matter of releases.
+    if bad and bad != everything:
+        existence = Existence(package, everything & ~bad)
+        problems = tuple((passed.bits, _described(passed, method)) for passed in refused)
+        hint = _open_signature(method, is_by_position=any(passed.what.isdecimal() for passed in refused))
+        engines = {engine_of(method.name, passed.what) for passed in refused}
+        for use in context.use("override", label, existence, _signature(method), hint):
+            yield use._replace(problems=problems, only_with=next(iter(engines)))
 
 
 def _is_called(known: Inherited, caller: str) -> bool:
@@ -72,8 +87,22 @@ def _takes(method: Function, passed: Passed) -> bool:
     return arguments.kwarg is not None or passed.what in method.parameters()
 
 
+def _open_signature(method: Function, *, is_by_position: bool) -> str:
+    """Return the first line of a method that takes what it takes now, and whatever else a release passes."""
+    if isinstance(method.node, ast.Module):
+        return ""
+    arguments = copy.deepcopy(method.node.args)
+    for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):
+        argument.annotation = None
+    if is_by_position:
+        arguments.vararg = arguments.vararg or ast.arg("args")
+    arguments.kwarg = arguments.kwarg or ast.arg("kwargs")
+    return f"def {method.name}({ast.unparse(arguments)})"
+
+
 def _described(passed: Passed, method: Function) -> str:
-    what = f"{passed.what} arguments by position" if passed.what.isdecimal() else f"{passed.what}="
+    count = "1 argument" if passed.what == "1" else f"{passed.what} arguments"
+    what = f"{count} by position" if passed.what.isdecimal() else f"{passed.what}="
     return f"passes {what} to {method.name} in {passed.caller}"
 
 

@@ -3,9 +3,11 @@
 import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 from vc2doctor.linter.analyse.resolve import CodeFacts
+from vc2doctor.linter.analyse.started import is_started
 from vc2doctor.linter.read.module import Module
 
 _TEST = re.compile(r"(^|/)(tests?|testing)/|(^|/)(test_\w+|\w+_test|conftest|setup)\.py$")
@@ -22,7 +24,7 @@ class Program(NamedTuple):
 
 
 def programs_of(code: CodeFacts) -> Iterator[Program]:
-    """Yield the programs: files with ``if __name__ == "__main__"``, notebooks, and files that a launch script starts.
+    """Yield the programs: scripts, notebooks, and files that a launch script starts.
 
     If there is none, each file that no other file imports counts as one.
     """
@@ -32,6 +34,7 @@ def programs_of(code: CodeFacts) -> Iterator[Program]:
         yield Program(module.name, frozenset(other.name for other in _closure(imports, [module])))
 
 
+@lru_cache(maxsize=2)
 def files_of_programs(code: CodeFacts) -> frozenset[str]:
     """Return the files that a program starts or imports. No program is known to run the other files."""
     imports = {module: frozenset(_imported(code, module)) for module in code.files.modules.values()}
@@ -74,14 +77,10 @@ def _imported(code: CodeFacts, module: Module) -> Iterator[Module]:
 def _is_started(code: CodeFacts, module: Module) -> bool:
     if _TEST.search(module.name):
         return False
-    if module.name.endswith(".ipynb") or any(map(_is_main, module.source.tree.body)):
+    if is_started(module):
         return True
     paths = (launch.program.lstrip("./") for launch in code.files.launches)
     return any(path and f"/{module.name}".endswith(f"/{path}") for path in paths)
-
-
-def _is_main(statement: ast.stmt) -> bool:
-    return isinstance(statement, ast.If) and "__name__" in ast.unparse(statement.test)
 
 
 def _not_imported(imports: Mapping[Module, frozenset[Module]]) -> list[Module]:

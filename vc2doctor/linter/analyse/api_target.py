@@ -29,6 +29,8 @@ class Target(NamedTuple):
     """The position of the release that an installer takes today."""
     reason: str
     """Such as ``requirements.txt:3 asks for transformers>=4.28``."""
+    doubt: str = ""
+    """Why another release may be installed; empty: nothing says so."""
 
 
 class Judgement(NamedTuple):
@@ -39,6 +41,8 @@ class Judgement(NamedTuple):
     release: str
     """The release that was judged."""
     reason: str
+    doubt: str
+    """Why another release may be installed; empty: nothing says so."""
 
 
 def target_of(code: CodeFacts, folder: str, package: PackageTable) -> Target | None:
@@ -51,8 +55,22 @@ def target_of(code: CodeFacts, folder: str, package: PackageTable) -> Target | N
     last = len(package.releases) - 1
     pins = _exact_pins(code, folder, package.name)
     if required is None:
-        return _unnamed(package, pins, last)
+        return _unnamed(package, pins, last)._replace(doubt=_doubt(code, folder))
     return _required(package, required, pins)
+
+
+def _doubt(code: CodeFacts, folder: str) -> str:
+    """Return the requirement that may bring the package along; empty: there is none.
+
+    A project that uses a package without asking for it gets it as a dependency of something else. If that is a commit
+    of a repository, its requirements are not known here, and research code pins its own.
+    """
+    while True:
+        required = code.files.requirements.get(folder, {})
+        source = next((name for name, entry in required.items() if entry.specifier is None), "")
+        if source or not folder:
+            return f"{source}, which is installed from a repository, may ask for another release" if source else ""
+        folder = folder.rpartition("/")[0]
 
 
 def _unnamed(package: PackageTable, pins: Mapping[str, str], last: int) -> Target:
@@ -125,7 +143,7 @@ def judge(existence: int, target: Target, package: PackageTable) -> Judgement | 
     if existence >> target.newest & 1:
         return None
     is_certain = target.certainty != "unnamed" and not existence & target.bits
-    return Judgement(is_certain, package.releases[target.newest], target.reason)
+    return Judgement(is_certain, package.releases[target.newest], target.reason, target.doubt)
 
 
 def described(existence: int, position: int, package: PackageTable) -> str:
@@ -148,8 +166,11 @@ def since(existence: int, position: int, package: PackageTable) -> str:
     return f" (since {package.releases[older.bit_length()]})" if older else ""
 
 
-def ranges(existence: int, package: PackageTable) -> str:
-    """Return releases in words: ``4.28.0 to 4.57.6``."""
+def ranges(existence: int, package: PackageTable, joint: Literal["and", "or"] = "and") -> str:
+    """Return releases in words: ``4.28.0 to 4.57.6``, ``4.45.2 and older, 4.47.0 and 4.48.0``.
+
+    With "or" as the joint for a text that says what to install.
+    """
     parts: list[str] = []
     position, count = 0, len(package.releases)
     while position < count:
@@ -157,15 +178,15 @@ def ranges(existence: int, package: PackageTable) -> str:
             start = position
             while position + 1 < count and existence >> (position + 1) & 1:
                 position += 1
-            parts.append(_range_text(start, position, package))
+            parts.append(_range_text(start, position, package, joint))
         position += 1
-    return " and ".join(parts)
+    return f" {joint} ".join(filter(None, (", ".join(parts[:-1]), *parts[-1:])))
 
 
-def _range_text(start: int, stop: int, package: PackageTable) -> str:
+def _range_text(start: int, stop: int, package: PackageTable, joint: str) -> str:
     first, last = package.releases[start], package.releases[stop]
     if start == stop:
         return first
     if stop == len(package.releases) - 1:
-        return f"{first} and newer"
-    return f"{last} and older" if start == 0 else f"{first} to {last}"
+        return f"{first} {joint} newer"
+    return f"{last} {joint} older" if start == 0 else f"{first} to {last}"

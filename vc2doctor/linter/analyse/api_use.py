@@ -10,9 +10,9 @@ from vc2doctor.linter.analyse.resolve import CodeFacts
 from vc2doctor.linter.knowledge.api_table import ApiTable, Existence
 from vc2doctor.linter.read.module import Class, Module
 
-Kind = Literal["name", "argument", "attribute", "call", "override"]
+Kind = Literal["name", "argument", "attribute", "call", "override", "result"]
 """``call``: a call that a release refuses for its arguments. ``override``: a method of the project that does not take
-what a release passes to it."""
+what a release passes to it. ``result``: what a call returns is used as something that a release does not return."""
 
 
 class Use(NamedTuple):
@@ -34,6 +34,8 @@ class Use(NamedTuple):
     """What to write instead; empty: nothing is known."""
     problems: tuple[tuple[int, str], ...] = ()
     """Of calls and overrides: releases as bits, and what is wrong there."""
+    only_with: str = ""
+    """The engines under which the package does what is wrong; empty: under all of them."""
 
     def problem(self, position: int) -> str:
         """Return what is wrong in the release at a position; empty: it is what the kind says."""

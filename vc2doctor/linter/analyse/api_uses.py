@@ -3,11 +3,13 @@
 import ast
 import re
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import lru_cache, reduce
+from operator import or_
 
 from vc2doctor.linter.analyse.api_calls import CallUses
 from vc2doctor.linter.analyse.api_guards import guards_of
 from vc2doctor.linter.analyse.api_launches import launch_uses
+from vc2doctor.linter.analyse.api_minimums import minimum_uses
 from vc2doctor.linter.analyse.api_names import (
     PACKAGES,
     all_code,
@@ -19,6 +21,7 @@ from vc2doctor.linter.analyse.api_names import (
 from vc2doctor.linter.analyse.api_objects import class_of
 from vc2doctor.linter.analyse.api_overrides import override_uses
 from vc2doctor.linter.analyse.api_use import ModuleContext, Use
+from vc2doctor.linter.analyse.api_values import value_uses
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.resolve import CodeFacts
 from vc2doctor.linter.knowledge.api_shapes import has_known_bases
@@ -39,7 +42,17 @@ def api_uses(facts: Facts) -> tuple[Use, ...]:
         if mentions_package(module) or module.classes or module.star_imports:
             found.extend(_ModuleUses(code, module, table).uses())
     found.extend(launch_uses(code, table))
-    return tuple(use for use in found if use.existence.package not in shadowed)
+    return tuple(use for use in found if use.existence.package not in shadowed and not _is_patched(use))
+
+
+def _is_patched(use: Use) -> bool:
+    """Return whether unsloth replaces what is used: it gives trl's trainers arguments that releases took away.
+
+    https://github.com/unslothai/unsloth/blob/main/unsloth/trainer.py
+    """
+    is_name = use.kind == "name"
+    imports = use.module.imports.values() if use.module is not None else ()
+    return not is_name and use.existence.package == "trl" and any(each.split(".")[0] == "unsloth" for each in imports)
 
 
 class _ModuleUses:
@@ -64,6 +77,8 @@ class _ModuleUses:
                 yield from self._attributes(statement, place)
         yield from CallUses(self._context).uses()
         yield from override_uses(self._context)
+        yield from value_uses(self._context)
+        yield from minimum_uses(self._context)
 
     def _imports(self, node: ast.ImportFrom | ast.Import) -> Iterator[Use]:
         if isinstance(node, ast.Import):
@@ -94,10 +109,13 @@ class _ModuleUses:
                 inner.add(node.value)
             if node in inner:
                 continue
+            if not isinstance(node.ctx, ast.Load):
+                # An attribute that is assigned need not exist before, in a module and in a class.
+                continue
             dotted = self._module.dotted(node)
             if dotted.partition(".")[0] in PACKAGES and self._is_import(node):
                 yield from self._dotted(dotted, node, statement)
-            elif isinstance(node.ctx, ast.Load) and node.attr in self._changed:
+            elif node.attr in self._changed:
                 is_self = isinstance(node.value, ast.Name) and node.value.id == "self"
                 yield from self._of_self(node, place) if is_self else self._of_object(node, place)
 
@@ -115,8 +133,7 @@ class _ModuleUses:
                 if length == len(parts) - 1:
                     for use in self._imported_name(module, parts[length], node):
                         yield use._replace(is_conditional=self._guards.is_conditional(statement))
-                elif length == len(parts) - 2 and parts[-2][:1].isupper() and isinstance(node.ctx, ast.Load):
-                    # An attribute that is assigned need not exist before.
+                elif length == len(parts) - 2 and parts[-2][:1].isupper():
                     owner, attribute = ".".join(parts[:-1]), parts[-1]
                     existence = self._table.member(owner, attribute)
                     yield from self._context.use("attribute", f"{parts[-2]}.{attribute}", existence, node)
@@ -137,14 +154,13 @@ class _ModuleUses:
             return
         if not all(map(self._has_known_attributes, known.bases)):
             return
-        found = [self._table.member(base, node.attr) for base in known.bases]
-        bits = 0
-        for existence in found:
-            if existence is None:
-                return
-            bits |= existence.bits
+        found = [each for base in known.bases if (each := self._table.member(base, node.attr)) is not None]
+        packages = {each.package for each in found}
+        if len(found) < len(known.bases) or len(packages) != 1:
+            return
+        existence = Existence(packages.pop(), reduce(or_, (each.bits for each in found)))
         label = f"{known.bases[0].rpartition('.')[2]}.{node.attr}"
-        yield from self._context.use("attribute", label, Existence(known.bases[0].partition(".")[0], bits), node)
+        yield from self._context.use("attribute", label, existence, node)
 
     def _has_known_attributes(self, base: str) -> bool:
         """Return whether the table knows all attributes of the objects of a class. Configurations take any."""

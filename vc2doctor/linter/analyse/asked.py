@@ -12,10 +12,21 @@ from vc2doctor.linter.analyse.runs import Run
 from vc2doctor.linter.analyse.trainer_calls import ARGUMENTS_CLASSES
 from vc2doctor.linter.model import CodePlace
 from vc2doctor.linter.read.config import Launch
+from vc2doctor.linter.read.launchers.deepspeed import is_deepspeed
 from vc2doctor.linter.read.module import Call, Module
 
 _ENGINE = re.compile(r"^[^#\n]*(deepspeed|fsdp|FullyShardedDataParallel)", re.MULTILINE | re.IGNORECASE)
 """An engine named in code, and not only in a comment."""
+
+_IN_CODE = re.compile(r"^\s*(import|from) deepspeed|FullyShardedDataParallel|fully_shard", re.MULTILINE)
+"""An engine that code makes itself, beside the option of a trainer."""
+
+_ENGINE_FLAG = "--deepspeed"
+_ENGINE_KINDS = ("DEEPSPEED", "FSDP")
+_FRAMEWORKS = frozenset({"swift", "axolotl", "llamafactory-cli", "xtuner"})
+"""Commands that start a framework's own program, and no module of the project."""
+_ENGINE_BLOCKS = ("fsdp_config", "deepspeed_config")
+"""Kinds of run and blocks in a file of accelerate: https://huggingface.co/docs/accelerate/package_reference/cli"""
 
 
 class Asked(NamedTuple):
@@ -49,11 +60,24 @@ def _of_trainer(facts: Facts, trained: Trained) -> Asked:
         return _of_runs(facts, module)
     call = calls[0]
     fp16, bf16 = _truth(facts, call, "fp16"), _truth(facts, call, "bf16")
-    engine = call.argument("deepspeed") or call.argument("fsdp")
+    engines = [argument for name in ("deepspeed", "fsdp") if (argument := call.argument(name)) is not None]
     path, line = call.place.module.source.location_of((call.argument("fp16") or call.node).lineno)
     why = f"{call.name}(fp16={fp16}, bf16={bf16}) at {path}:{line}"
     place = CodePlace(path=path, line=line, end_line=line)
-    return Asked(fp16, bf16, engine is not None or names_engine(facts, module), why, place)
+    return Asked(fp16, bf16, _has_engine(facts, call, engines), why, place)
+
+
+def _has_engine(facts: Facts, call: Call, engines: list[ast.expr]) -> bool:
+    """Return whether a trainer gets an engine in every run, as far as its arguments and the runs say."""
+    module = call.place.module
+    is_optional = bool(engines) and all(None in facts.values.of(engine, call.place) for engine in engines)
+    if not is_optional or _IN_CODE.search(module.source.text):
+        return bool(engines) or names_engine(facts, module)
+    runs = [run for run in _launched(facts, module) if module in run.modules]
+    if not runs:
+        # No command that starts the program is known. If DeepSpeed has a configuration here, some run uses it.
+        return any(is_deepspeed(config) for config in facts.code.files.configs)
+    return all(_uses_engine(facts, run) for run in runs)
 
 
 def _truth(facts: Facts, call: Call, name: str) -> bool | None:
@@ -107,11 +131,34 @@ def names_engine(facts: Facts, module: Module) -> bool:
     """Return whether a module, or a run of a program that imports it, names an engine that keeps float32 copies."""
     if _ENGINE.search(module.source.text):
         return True
-    return any(
-        run.engine is not None
-        or any(settings.engine is not None or "deepspeed" in settings.unknown for settings in run.settings)
-        for run in facts.runs.of(facts.code.unit_of(module))
-        if run.launch is not None and (module in run.modules or not run.modules)
+    return any(_uses_engine(facts, run) for run in _launched(facts, module))
+
+
+def _launched(facts: Facts, module: Module) -> list[Run]:
+    """Return the runs with a command that start a program which imports a module, or a program that is not known."""
+    runs = facts.runs.of(facts.code.unit_of(module))
+    return [run for run in runs if run.launch is not None and (module in run.modules or _is_open(run, run.launch))]
+
+
+def _is_open(run: Run, launch: Launch) -> bool:
+    """Return whether it is not known which modules a command runs, and no framework runs its own."""
+    return not run.modules and launch.launcher not in _FRAMEWORKS
+
+
+def _uses_engine(facts: Facts, run: Run) -> bool:
+    """Return whether a run names an engine, or a configuration that may be one and cannot be read.
+
+    A file of accelerate names it as the kind of run, or has a block for it.
+    """
+    if run.launch is not None and _ENGINE_FLAG in run.launch.flags:
+        return True
+    for settings in run.of("accelerate"):
+        kind = facts.runs.entry(settings.path, "distributed_type")
+        has_block = any(key.startswith(_ENGINE_BLOCKS) for key in facts.runs.keys_of(settings.path))
+        if has_block or (kind is not None and kind.value in _ENGINE_KINDS):
+            return True
+    return run.engine is not None or any(
+        settings.engine is not None or "deepspeed" in settings.unknown for settings in run.settings
     )
 
 

@@ -21,6 +21,11 @@ _APIS = {
 }
 """The three functions that make an autocast context; their signatures and their default dtypes differ."""
 
+_KEEPS = {"append", "extend", "print", "save"}
+"""Calls that only keep or show what others computed."""
+_PIPELINES = {"pipeline", "pipe"}
+"""Words of names of diffusers' pipelines, which draw samples."""
+
 HALF_DTYPES = frozenset((FLOAT16, BFLOAT16))
 
 WithStatement = ast.With | ast.AsyncWith
@@ -195,13 +200,21 @@ class AutocastFacts:
 
     @cached_property
     def regions(self) -> tuple[Region, ...]:
-        """Every ``with`` that opens an autocast context: by a call, a helper, or a name assigned before."""
+        """Every ``with`` that opens an autocast context: by a call, a helper, or a name assigned before.
+
+        A decorator that is an autocast opens a region around the body of its function.
+        """
         regions: list[Region] = []
         for module in self.code.files.modules.values():
             calls = {call.node: call for call in module.calls}
             for place in module.statements:
                 if isinstance(place.statement, WithStatement):
                     regions.extend(self._regions_of(place.statement, place, calls))
+            for function in module.functions:
+                for decorator in function.decorators:
+                    if decorator in self.autocasts:
+                        around = _as_with(function, decorator)
+                        regions.extend(self._regions_of(around, Place(function, statement=around), calls))
         return tuple(regions)
 
     def training_regions(self, unit: Unit) -> list[Region]:
@@ -236,6 +249,9 @@ class AutocastFacts:
 
         A helper comes first: its calls decide the dtype, and what it returns is the same for all of them.
         """
+        if isinstance(expression, ast.BoolOp) and isinstance(expression.op, ast.And):
+            # `with a() and b():` opens the last context alone.
+            expression = expression.values[-1]
         if isinstance(expression, ast.Call):
             call = calls.get(expression)
             if call is not None and (expression in self.autocasts or self.helper_of(call) is not None):
@@ -247,6 +263,13 @@ class AutocastFacts:
             return helper.default
         dtype = call.argument(helper.parameter, helper.function.position(helper.parameter))
         return helper.default if dtype is None else self.values.dtypes(dtype, call.place)
+
+
+def _as_with(function: Function, decorator: ast.expr) -> ast.With:
+    """Return the body of a decorated function as the ``with`` statement that it means."""
+    body = [] if isinstance(function.node, ast.Module) else function.node.body
+    around = ast.With(items=[ast.withitem(context_expr=decorator)], body=body)
+    return ast.copy_location(around, function.node)
 
 
 def _api_of(module: Module, call: Call) -> str | None:
@@ -287,15 +310,23 @@ def _evaluates(statement: WithStatement, place: Place) -> bool:
 
 
 def _only_infers(statement: WithStatement) -> bool:
-    """Return whether each statement of a region that calls something calls a function that infers by its name."""
+    """Return whether each statement of a region that calls something calls a function that infers by its name.
+
+    A pipeline of diffusers infers, too, and keeping what it made (``images.append(image)``) computes nothing.
+    """
     called_names = [
-        {last_name(node.func) for node in ast.walk(inner) if isinstance(node, ast.Call)}
+        (inner, {last_name(node.func) for node in ast.walk(inner) if isinstance(node, ast.Call)} - _KEEPS)
         for body in statement.body
         for inner in ast.walk(body)
         if isinstance(inner, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.Expr | ast.Return)
     ]
-    calling = [names for names in called_names if names]
-    return bool(calling) and all(any(map(is_inference_name, names)) for names in calling)
+    calling = [(inner, names) for inner, names in called_names if names]
+    return bool(calling) and all(_calls_inference(inner, names) for inner, names in calling)
+
+
+def _calls_inference(statement: ast.stmt, names: set[str]) -> bool:
+    calls_pipeline = any(words(name) & _PIPELINES for name in names) and not _mentions_loss(statement)
+    return calls_pipeline or any(map(is_inference_name, names))
 
 
 def _mentions_loss(node: ast.AST) -> bool:

@@ -2,7 +2,7 @@
 
 import ast
 
-from vc2doctor.linter.read.module import Assigned, Function, Place
+from vc2doctor.linter.read.module import Assigned, Call, Function, Place
 
 CONFIG_NAMES = {
     *("config", "cfg", "conf", "configs", "args", "opt", "opts", "hparams", "hps", "params", "run_cfg", "train_config"),
@@ -84,3 +84,11 @@ def config_key(expression: ast.expr, *, whole: bool = False) -> str | None:
         # `self.config.config.run` is the key `run` of a configuration that is kept in an object.
         parts.pop()
     return ".".join(reversed(parts)) if parts or whole else None
+
+
+def maker_of(name: str, place: Place) -> Call | None:
+    """Return the call that made the object of a name, if the name is assigned once in its scope, and by a call."""
+    scope = next((scope for scope in place.function.scopes() if name in scope.names), None)
+    assigned = scope.names[name] if scope is not None else []
+    value = assigned[0][0] if len(assigned) == 1 else None
+    return Call(value, assigned[0][1]) if isinstance(value, ast.Call) else None

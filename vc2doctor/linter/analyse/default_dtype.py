@@ -12,6 +12,7 @@ from vc2doctor.linter.analyse.values import Values
 from vc2doctor.linter.read.module import Call, Class, Module, last_name
 
 _SETTERS = ("set_default_dtype", "set_default_tensor_type")
+_CASTS = ("bfloat16", "float", "half", "double")
 _TENSOR_TYPES = {"HalfTensor": FLOAT16, "BFloat16Tensor": BFLOAT16, "FloatTensor": FLOAT32, "DoubleTensor": None}
 
 
@@ -63,8 +64,11 @@ def _constructed_after(code: CodeFacts, module: Module, setter: Call, setters: l
     function, line = setter.place.function, setter.node.lineno
     later = [call.node.lineno for call in setters if call.place.function is function and call.node.lineno > line]
     end = min(later, default=function.lines[1])
-    for call in module.calls_in(function):
-        if line < call.node.lineno <= end:
+    calls = module.calls_in(function)
+    # `Model().bfloat16()` replaces the dtype that the setter gave.
+    cast = {call.receiver for call in calls if call.name in _CASTS}
+    for call in calls:
+        if line < call.node.lineno <= end and call.node not in cast:
             cls = code.class_named(module, call.node.func)
             if cls is not None and "forward" in cls.methods:
                 return cls

@@ -85,3 +85,17 @@ def of_flag(flag: Flag) -> Value:
 def plain(value: Value) -> Value:
     """Return a value of a configuration, or ``UNKNOWN`` if it is a list or a mapping."""
     return value if isinstance(value, bool | int | float | str | None) else UNKNOWN
+
+
+def contained(values: frozenset[Value], containers: frozenset[Value], *, is_in: bool) -> frozenset[Value]:
+    """Return the results of ``in``, or of ``not in``, for every pair of a value and a text or a set of values."""
+    results: set[Value] = set()
+    for value in values:
+        for container in containers:
+            is_text = isinstance(value, str) and isinstance(container, str)
+            is_known = is_text or (isinstance(container, frozenset) and UNKNOWN not in container)
+            if isinstance(value, Unknown) or not is_known:
+                results.add(UNKNOWN)
+            else:
+                results.add((value in container) is is_in)
+    return frozenset(results)

@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterator
 
+from vc2doctor.linter.analyse.exclusive import are_exclusive
 from vc2doctor.linter.read.module import Place, last_name
 from vc2doctor.linter.read.syntax import walk
 
@@ -80,3 +81,20 @@ def expressions_of(place: Place) -> Iterator[ast.AST]:
     statement = place.statement
     if isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.Return | ast.Expr):
         yield from walk(statement)
+
+
+def value_at(expression: ast.expr, place: Place, hops: int = 0) -> tuple[ast.expr, Place]:
+    """Return what a local name was assigned, with the place, if one assignment alone can reach a place.
+
+    Assignments in another branch than the place cannot reach it. Any other expression is returned as it is.
+    """
+    assigned = place.function.names.get(expression.id, []) if isinstance(expression, ast.Name) else []
+    reaching = [(value, at) for value, at in assigned if not are_exclusive(at, place) and _precedes(at, place)]
+    if len(reaching) != 1 or hops >= MAX_HOPS:
+        return expression, place
+    return value_at(*reaching[0], hops + 1)
+
+
+def _precedes(place: Place, other: Place) -> bool:
+    lines = [each.statement.lineno for each in (place, other) if each.statement is not None]
+    return len(lines) < len((place, other)) or lines[0] < lines[1]

@@ -24,7 +24,7 @@ class Facts:
         self.autocast = AutocastFacts(code, self.values, self.stages, self.objects)
         self.scalers = ScalerFacts(code, self.values)
         self.loops = LoopFacts(code, self.stages, self.autocast)
-        self.weights = WeightFacts(code, self.values, self.stages)
+        self.weights = WeightFacts(code, self.values, self.stages, self.objects)
         self.lineages = LineageFacts(code, self.objects, self.stages, self.weights)
         self.runs = RunFacts(code, self.values)
         self.reach = ProgramReach(code, self.values)

@@ -4,8 +4,12 @@ import ast
 from collections.abc import Iterator
 
 from vc2doctor.linter.analyse.facts import Facts
+from vc2doctor.linter.analyse.stage import words
+from vc2doctor.linter.analyse.weights import Load
 from vc2doctor.linter.read.module import Class, Module
 from vc2doctor.linter.read.syntax import walk
+
+_ADAPTER_WORDS = {"lora", "adapter", "prompt"}
 
 
 def frozen_attributes(facts: Facts, cls: Class) -> frozenset[str]:
@@ -19,6 +23,14 @@ def frozen_attributes(facts: Facts, cls: Class) -> frozenset[str]:
     )
 
 
+def is_frozen_by_its_class(facts: Facts, load: Load) -> bool:
+    """Return whether weights go to an attribute that its class freezes, in a branch that can be reached."""
+    statement, cls = load.place.statement, load.place.function.cls
+    targets = statement.targets if isinstance(statement, ast.Assign) else []
+    names = {name for target in targets if (name := _of_self(target)) is not None}
+    return cls is not None and bool(names) and bool(names & frozen_attributes(facts, cls))
+
+
 def _freezes(function: ast.AST) -> Iterator[tuple[str, ast.AST]]:
     """Yield the attributes of ``self`` that a function freezes, each with the node that does it."""
     for node in walk(function):
@@ -30,7 +42,17 @@ def _freezes(function: ast.AST) -> Iterator[tuple[str, ast.AST]]:
             case ast.For(iter=ast.Call(func=ast.Attribute(attr="parameters" | "named_parameters", value=receiver))) if (
                 name := _of_self(receiver)
             ) is not None:
-                yield from ((name, inner) for inner in node.body if _switches_gradients_off(inner))
+                yield from ((name, inner) for inner in _base_statements(node) if switches_gradients_off(inner))
+
+
+def _base_statements(loop: ast.For) -> Iterator[ast.stmt]:
+    """Yield the statements that a loop over parameters runs for those of the base: ``if "lora" not in name:``."""
+    for statement in loop.body:
+        match statement:
+            case ast.If(test=ast.Compare(left=ast.Constant(value=str(word)), ops=[ast.NotIn()]), body=body):
+                yield from body if words(word) & _ADAPTER_WORDS else ()
+            case _:
+                yield statement
 
 
 def _of_self(expression: ast.expr) -> str | None:
@@ -40,12 +62,18 @@ def _of_self(expression: ast.expr) -> str | None:
     return None
 
 
-def _switches_gradients_off(statement: ast.stmt) -> bool:
-    """Return whether a statement is ``parameter.requires_grad = False`` or ``parameter.requires_grad_(False)``."""
-    match statement:
+def switches_gradients_off(node: ast.AST) -> bool:
+    """Return whether a node is ``parameter.requires_grad = False`` or ``parameter.requires_grad_(False)``."""
+    match node:
+        case ast.Expr(value=call):
+            return switches_gradients_off(call)
         case ast.Assign(targets=[ast.Attribute(attr="requires_grad")], value=ast.Constant(value=False)):
             return True
-        case ast.Expr(value=ast.Call(func=ast.Attribute(attr="requires_grad_"), args=[ast.Constant(value=False), *_])):
+        case ast.Call(func=ast.Attribute(attr="requires_grad_"), args=[ast.Constant(value=False), *_]):
+            return True
+        case ast.Call(
+            func=ast.Attribute(attr="requires_grad_"), keywords=[ast.keyword(value=ast.Constant(value=False))]
+        ):
             return True
     return False
 

@@ -1,7 +1,7 @@
 """The functions that training runs in half precision: in an autocast region, or in a model that is half as a whole."""
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from vc2doctor.linter.analyse.autocast import HALF_DTYPES, Region
@@ -9,9 +9,12 @@ from vc2doctor.linter.analyse.dtypes import BFLOAT16, FLOAT16, Dtype, Value
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.float32_casts import mentions_float32
 from vc2doctor.linter.analyse.half_models import HalfModel, half_models, programs_of
+from vc2doctor.linter.analyse.half_parameters import parameter_kinds
+from vc2doctor.linter.analyse.outside_regions import OutsideClasses
+from vc2doctor.linter.analyse.region_outputs import calls_without_region, casts_outputs, classes_beside
 from vc2doctor.linter.analyse.resolve import Unit
 from vc2doctor.linter.analyse.stage import is_inference_name, words
-from vc2doctor.linter.analyse.tensor_dtypes import Kind, Mode, TensorContext, TensorFacts, parameter_kinds
+from vc2doctor.linter.analyse.tensor_dtypes import Kind, Mode, TensorContext, TensorFacts
 from vc2doctor.linter.knowledge.autocast_ops import SETS_OWN_DTYPE
 from vc2doctor.linter.read.module import Call, Class, Function, Module, Place, last_name
 from vc2doctor.linter.read.run_settings import HALF
@@ -44,7 +47,8 @@ class HalfContext:
 class HalfContexts:
     """The functions of one project that training runs in half precision."""
 
-    def __init__(self, facts: Facts) -> None:
+    def __init__(self, facts: Facts, others: Iterable[HalfModel] = ()) -> None:
+        """Find the functions; ``others`` are models that are half for a reason that only their training shows."""
         self._facts = facts
         self.code = facts.code
         self.tensors = TensorFacts(facts.code, facts.values, facts.objects, facts.autocast)
@@ -53,7 +57,7 @@ class HalfContexts:
             for region in facts.autocast.training_regions(unit):
                 self._add_region(region)
             self._add_runs(unit)
-        for model in half_models(facts):
+        for model in (*half_models(facts), *others):
             self._add_half_model(model)
 
     def of(self, function: Function) -> HalfContext | None:
@@ -87,6 +91,7 @@ class HalfContexts:
         for cls in self._models_of(self._facts.code.unit_of(module), frozenset([module])):
             self._add_class(cls, region.dtypes, why)
         self._add_criteria(region)
+        self._add_criteria_of_dictionaries(region)
 
     def _add_criteria(self, region: Region) -> None:
         """Add the losses that a loop calls outside of its region on what the model gave inside."""
@@ -105,6 +110,21 @@ class HalfContexts:
                     path, line = call.place.module.source.location_of(call.node.lineno)
                     why = f"it is called at {path}:{line}, outside of the region, on what the model gives inside"
                     self._add(method, Mode.PLAIN, region.dtypes, why, kinds)
+
+    def _add_criteria_of_dictionaries(self, region: Region) -> None:
+        """Add losses and matchers that get the model's outputs by name where a loop has turned autocast off.
+
+        A registry often makes them, so the name of the parameter finds them: ``forward(self, outputs, targets)``.
+        """
+        beside = classes_beside(self.code, region.place.module)
+        criteria = [cls for cls in beside if words(cls.name) & _LOSS_WORDS and not casts_outputs(cls)]
+        for call, name in calls_without_region(self.tensors.regions, region):
+            path, line = call.place.module.source.location_of(call.node.lineno)
+            why = f"it is called at {path}:{line} with autocast off, on what the model gives in its region"
+            taking = [cls for cls in criteria if _takes_first(cls, name)]
+            for method in (method for cls in taking for method in cls.methods.values() if name in method.parameters()):
+                context = TensorContext(method, Mode.PLAIN, {}, outputs=frozenset([name]))
+                self._add_context(context, region.dtypes, why)
 
     def _given(self, value: ast.expr, call: Call, loop: HalfContext, region: Region) -> Kind:
         """Return what a loop gives to its loss; the output of the model in a region is half if nothing says more."""
@@ -128,10 +148,16 @@ class HalfContexts:
     def _models_of(self, unit: Unit, modules: frozenset[Module]) -> Iterator[Class]:
         """Yield the torch modules that programs use, without their losses: those can be called anywhere."""
         used = self._facts.reach.classes_of(unit, modules)
+        outside = OutsideClasses(self.code, self.tensors, frozenset(used))
         for cls in sorted(used, key=lambda each: (each.module.name, each.node.lineno)):
             bases = list(self._facts.code.base_names(cls))
             is_module = any(base.endswith(("Module", "PreTrainedModel")) for base in bases)
-            if is_module and not self._facts.stages.infers_by_path(cls.module) and not words(cls.name) & _LOSS_WORDS:
+            if (
+                is_module
+                and not outside.has(cls)
+                and not self._facts.stages.infers_by_path(cls.module)
+                and not words(cls.name) & _LOSS_WORDS
+            ):
                 yield cls
 
     def _add_class(self, cls: Class, dtypes: frozenset[Value], why: str) -> None:
@@ -176,11 +202,20 @@ class HalfContexts:
         arguments: Mapping[str, Kind] | None = None,
     ) -> bool:
         """Add a function, and return whether it is new and autocast applies to it."""
+        return self._add_context(TensorContext(function, mode, arguments or {}), dtypes, why)
+
+    def _add_context(self, context: TensorContext, dtypes: frozenset[Value], why: str) -> bool:
+        function = context.function
         is_excluded = self._facts.stages.infers_by_path(function.module) or is_inference_name(function.name)
         if function in self._contexts or is_excluded or _sets_own_dtype(function):
             return False
-        self._contexts[function] = HalfContext(TensorContext(function, mode, arguments or {}), dtypes, why)
+        self._contexts[function] = HalfContext(context, dtypes, why)
         return True
+
+
+def _takes_first(cls: Class, name: str) -> bool:
+    forward = cls.methods.get("forward")
+    return forward is not None and forward.parameters()[1:2] == [name]
 
 
 def _blocks_of(place: Place, region: Region) -> tuple[ast.stmt, ...]:

@@ -67,7 +67,7 @@ def why_engine(engine: HalfEngine) -> str:
 
 def engine_of(facts: Facts, unit: Unit) -> HalfEngine | None:
     """Return the half precision that a unit's own loop gives to DeepSpeed, or ``None``."""
-    return _engine_in_files(unit) or _engine_in_code(facts, unit)
+    return _engine_in_files(unit) or _engine_of_accelerate(facts, unit) or _engine_in_code(facts, unit)
 
 
 def engine_loops(facts: Facts, unit: Unit) -> list[Loop]:
@@ -174,6 +174,19 @@ def _engine_in_code(facts: Facts, unit: Unit) -> HalfEngine | None:
         if is_reached and True in facts.values.of(enabled, place):
             on.setdefault(_location(place.module, enabled), _DTYPES[BLOCKS[block]])
     return HalfEngine(frozenset(on.values()), next(iter(on))) if on else None
+
+
+def _engine_of_accelerate(facts: Facts, unit: Unit) -> HalfEngine | None:
+    """Return the half precision that accelerate's file of a run gives to DeepSpeed: ``distributed_type: DEEPSPEED``.
+
+    https://huggingface.co/docs/accelerate/usage_guides/deepspeed
+    """
+    for run in facts.runs.of(unit):
+        named, half = _names_engine(facts, run), run.half
+        if named is not None and half is not None and run.of("accelerate"):
+            location = f"{named}, {half.place}; without DeepSpeed accelerate opens a region instead"
+            return HalfEngine(frozenset([_DTYPES[half.value]]), location)
+    return None
 
 
 def _in_arguments(facts: Facts, unit: Unit) -> Iterator[tuple[str, ast.expr, Place]]:

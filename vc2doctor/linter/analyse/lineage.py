@@ -11,7 +11,7 @@ from vc2doctor.linter.analyse.origins import ObjectFacts
 from vc2doctor.linter.analyse.resolve import CodeFacts
 from vc2doctor.linter.analyse.stage import Stage, Stages
 from vc2doctor.linter.analyse.weights import Cast, WeightFacts
-from vc2doctor.linter.read.module import Call, Class, Function, Place, last_name
+from vc2doctor.linter.read.module import Assigned, Call, Class, Function, Module, Place, last_name
 
 ADAPTER_CALLS = frozenset({"get_peft_model", "inject_adapter_in_model", "add_adapter", "PeftModel"})
 _KBIT_CALLS = frozenset({"prepare_model_for_kbit_training", "prepare_model_for_int8_training"})
@@ -25,6 +25,13 @@ _WRAPPERS = (
 )
 _TRAINER = re.compile(r"^\w*Trainer$")
 _OPTIMIZERS = re.compile(r"^(Adam\w*|SGD|RMSprop|Adagrad|Lion\w*|PagedAdam\w*|Adafactor|FusedAdam|DeepSpeedCPUAdam)$")
+_OPTIMIZER_NAME = re.compile(r"^(optim\w*|opt)$", re.IGNORECASE)
+_OWN_OPTIMIZER = "configure_optimizers"
+"""The method with which nanoGPT's model, and those after it, make the optimizer of their own parameters."""
+_OWN_PARAMETERS = re.compile(r"(trainable|optimizer)_param(eter)?s$")
+"""Methods with which a class of the project gives what it trains: ``network.prepare_optimizer_params()``."""
+_FREEZES = re.compile(r"requires_grad|freeze|frozen|no_grad|peft|lora", re.IGNORECASE)
+"""What a module has in its text that does not train all weights of the models in it."""
 MAX_DEPTH = 6
 """Wrappers and casts around one another."""
 
@@ -64,6 +71,11 @@ class Trained(NamedTuple):
         """Whether a trainer trains it, and not an optimizer in a hand-written loop."""
         return _TRAINER.match(self.consumer.name) is not None
 
+    @property
+    def modules(self) -> frozenset[Module]:
+        """The modules that train the model or make it."""
+        return frozenset(call.place.module for call in (self.consumer, *self.lineage.makers))
+
 
 class LineageFacts:
     """The models of one project that are trained."""
@@ -81,9 +93,28 @@ class LineageFacts:
             Trained(call, model, self.of(model, call.place))
             for module in self.code.files.modules.values()
             for call in module.calls
-            for model in _models_of(call, self.objects)
+            for model in self._models_of(call)
             if self.stages.of(call.place) is not Stage.INFERS
         )
+
+    def _models_of(self, call: Call) -> list[ast.expr]:
+        models = list(_models_of(call, self.objects))
+        return [*models, *self._parts_of(models, call.place)]
+
+    def _parts_of(self, models: list[ast.expr], place: Place) -> Iterator[ast.expr]:
+        """Yield the attributes of models of the project that hold a loaded model, unless their module can freeze it.
+
+        A module of Lightning gives ``self.parameters()`` to its optimizer, and loads ``self.model`` itself.
+        """
+        for model in models:
+            cls = self.objects.class_of(model, place)
+            for owner in self.code.mro(cls) if cls is not None else ():
+                if not _FREEZES.search(owner.module.source.text):
+                    names = [name for name, assigned in owner.attributes.items() if any(map(_is_loaded, assigned))]
+                    yield from (
+                        ast.copy_location(ast.Attribute(value=model, attr=name, ctx=ast.Load()), model)
+                        for name in names
+                    )
 
     def of(self, model: ast.expr, place: Place) -> Lineage:
         """Return the lineage of a model."""
@@ -115,7 +146,7 @@ class LineageFacts:
         return [
             cast
             for cast in self.weights.casts
-            if cast.call.node in steps or _owner_of(cast.receiver, cast.call.place) in lineage.names
+            if cast.call.node in steps or _owner_of(_cast_object(cast.receiver), cast.call.place) in lineage.names
         ]
 
 
@@ -129,6 +160,15 @@ def _owner_of(expression: ast.expr, place: Place) -> tuple[Function | Class, str
         case ast.Attribute(value=ast.Name(id="self"), attr=name) if place.function.cls is not None:
             return (place.function.cls, name)
     return None
+
+
+def _cast_object(receiver: ast.expr) -> ast.expr:
+    """Return the model below other casts of one statement: ``model`` of ``model.to(device).to(dtype)``."""
+    while isinstance(receiver, ast.Call) and isinstance(receiver.func, ast.Attribute):
+        if receiver.func.attr not in _PASSING_METHODS:
+            break
+        receiver = receiver.func.value
+    return receiver
 
 
 def _passed_through(call: Call) -> ast.expr | None:
@@ -148,22 +188,76 @@ def _adds_adapter(call: Call) -> bool:
     return call.name in ADAPTER_CALLS or is_method
 
 
+def _is_loaded(assigned: Assigned) -> bool:
+    value, _ = assigned
+    return isinstance(value, ast.Call) and last_name(value.func) == "from_pretrained"
+
+
 def _models_of(call: Call, objects: ObjectFacts) -> Iterator[ast.expr]:
     """Yield the model that a trainer gets, or those whose parameters an optimizer gets."""
     if _TRAINER.match(call.name):
         model = call.argument("model", 0)
         if model is not None and not isinstance(model, ast.Constant):
             yield model
-    elif _OPTIMIZERS.match(call.name) and call.node.args:
-        parameters = call.node.args[0]
-        expressions = [origin.expression for origin in objects.of(parameters, call.place).found] or [parameters]
-        owners = (owner for expression in (parameters, *expressions) for owner in _owners_of_parameters(expression))
-        yield from {ast.unparse(owner): owner for owner in owners}.values()
+    elif call.name == _OWN_OPTIMIZER and last_name(call.receiver) != "self":
+        yield call.receiver
+    elif _OPTIMIZERS.match(call.name) or (call.node.args and _is_named_optimizer(call)):
+        yield from _owners(call, objects)
 
 
-def _owners_of_parameters(expression: ast.expr) -> Iterator[ast.expr]:
-    """Yield ``model`` for each ``model.parameters()`` in an expression."""
+def _owners(optimizer: Call, objects: ObjectFacts) -> Iterator[ast.expr]:
+    """Yield the models whose parameters an optimizer gets: itself, in a list, or through a helper of the project."""
+    parameters = optimizer.argument("params", 0) or next(
+        (keyword.value for keyword in optimizer.node.keywords if keyword.arg is None), None
+    )
+    if parameters is None:
+        return
+    origins = [(origin.expression, origin.place) for origin in objects.of(parameters, optimizer.place).found]
+    owners = [
+        owner
+        for expression, place in ((parameters, optimizer.place), *origins)
+        for owner in _owners_of_parameters(expression)
+        if not _is_of_helper(owner, place, optimizer.place)
+    ]
+    owners = owners or list(_given_to_helpers(parameters, optimizer.place, objects))
+    yield from {ast.unparse(owner): owner for owner in owners}.values()
+
+
+def _is_of_helper(owner: ast.expr, place: Place, optimizer: Place) -> bool:
+    """Return whether a model is the parameter of a helper, which has another name where the optimizer is made."""
+    is_elsewhere = place.function is not optimizer.function
+    return is_elsewhere and isinstance(owner, ast.Name) and owner.id in place.function.parameters()
+
+
+def _given_to_helpers(parameters: ast.expr, place: Place, objects: ObjectFacts) -> Iterator[ast.expr]:
+    """Yield the models that helpers get whose results an optimizer gets: ``groups = parameter_groups(model)``."""
+    names = {node.id for node in ast.walk(parameters) if isinstance(node, ast.Name)}
+    scope = place.function
+    assigned = [value for name in names for value, _ in scope.names.get(name, [])]
+    assigned.extend(value for name in names for value, _, _ in scope.unpacked.get(name, []))
+    for node in (node for value in (parameters, *assigned) for node in ast.walk(value)):
+        helper = objects.code.callee(Call(node, place)) if isinstance(node, ast.Call) else None
+        if helper is None or not isinstance(node, ast.Call) or helper.name == "__init__":
+            continue
+        for owner in _owners_of_parameters(helper.node):
+            if isinstance(owner, ast.Name) and owner.id in helper.parameters():
+                argument = Call(node, place).argument(owner.id, helper.position(owner.id))
+                if argument is not None:
+                    yield argument
+
+
+def _is_named_optimizer(call: Call) -> bool:
+    """Return whether the name that a call is assigned to is an optimizer's: ``optimizer = cls(params, lr=lr)``."""
+    statement = call.place.statement
+    targets = statement.targets if isinstance(statement, ast.Assign) and statement.value is call.node else []
+    return any(_OPTIMIZER_NAME.search(last_name(target)) for target in targets) and call.argument("lr", 1) is not None
+
+
+def _owners_of_parameters(expression: ast.AST) -> Iterator[ast.expr]:
+    """Yield ``model`` for each ``model.parameters()`` in an expression or a function."""
     for node in ast.walk(expression):
         match node:
             case ast.Call(func=ast.Attribute(attr="parameters" | "named_parameters", value=owner)):
+                yield owner
+            case ast.Call(func=ast.Attribute(attr=name, value=owner)) if _OWN_PARAMETERS.search(name):
                 yield owner

@@ -16,6 +16,11 @@ BACKWARD_AND_STEP = frozenset({"model_backward_and_update"})
 
 https://github.com/KaiyangZhou/Dassl.pytorch/blob/master/dassl/engine/trainer.py
 """
+_BACKWARDS = ("backward", "manual_backward")
+"""Methods that run a backward pass; the second is Lightning's, for modules that step their optimizers themselves.
+
+https://lightning.ai/docs/pytorch/stable/model/manual_optimization.html
+"""
 MAX_CALLEE_DEPTH = 3
 """Functions called by functions that a loop calls, and so on."""
 
@@ -31,6 +36,16 @@ class Loop:
     """The autocast regions that train: those of the function, and those of functions that it calls."""
     reached: tuple[Function, ...] = ()
     """The functions of the project that it calls, directly or through others, without those that evaluate."""
+
+    @property
+    def functions(self) -> tuple[Function, ...]:
+        """The function, and those of the project that it calls."""
+        return (self.function, *self.reached)
+
+    @property
+    def calls(self) -> Iterator[Call]:
+        """The calls in these functions."""
+        return (call for function in self.functions for call in function.module.calls_in(function))
 
     @property
     def own_regions(self) -> tuple[Region, ...]:
@@ -94,8 +109,9 @@ class LoopFacts:
                 callee = self.code.callee(call)
                 if callee is None or callee in seen or callee.name == "__init__":
                     continue
-                seen.add(callee)
+                # A function that one call evaluates can train in another one: a reference model, and the trained one.
                 if self.stages.of(call.place) is not Stage.INFERS and not is_inference_name(callee.name):
+                    seen.add(callee)
                     yield callee, call
                     waiting.append((callee, depth + 1))
 
@@ -104,7 +120,7 @@ class LoopFacts:
         backwards: dict[Function, list[Call]] = defaultdict(list)
         for module in self.code.files.modules.values():
             for call in module.calls:
-                if (call.name == "backward" and _is_backward_pass(call)) or _is_backward_and_step(call):
+                if (call.name in _BACKWARDS and _is_backward_pass(call)) or _is_backward_and_step(call):
                     backwards[call.place.function].append(call)
         return backwards
 

@@ -55,8 +55,7 @@ def scale_calls(facts: Facts, loop: Loop) -> list[Call]:
     """Return the calls of ``scaler.scale`` in a loop and what it calls, without those in branches never taken."""
     return [
         call
-        for function in (loop.function, *loop.reached)
-        for call in function.module.calls_in(function)
+        for call in loop.calls
         if call.name == "scale" and is_on_scaler(facts, call) and facts.values.is_reached(call.place) is not False
     ]
 
@@ -74,17 +73,27 @@ def is_on_scaler(facts: Facts, call: Call) -> bool:
 
 def is_scaled(facts: Facts, loop: Loop) -> bool:
     """Return whether a loop, what it calls, or a function that calls it handles a scaler or an engine that has one."""
-    functions = (loop.function, *loop.reached, *(call.place.function for call in facts.code.callers(loop.function)))
+    functions = (*loop.functions, *(call.place.function for call in facts.code.callers(loop.function)))
     if loop.function.name == "__call__" and "scaler" in words(loop.function.cls.name if loop.function.cls else ""):
         return True
     return any(mentions_scaler(function) for function in functions)
 
 
 def mentions_scaler(function: Function) -> bool:
-    """Return whether a name in a function says that it is a loss scaler."""
+    """Return whether a function uses a loss scaler, by the names in it, and does more than make, save and load it."""
+    nodes = list(ast.walk(function.node))
+    kept = {
+        node.value
+        for node in nodes
+        if isinstance(node, ast.Attribute) and node.attr in ("state_dict", "load_state_dict")
+    }
     return any(
-        isinstance(node, ast.Name | ast.Attribute) and "scaler" in words(last_name(node))
-        for node in ast.walk(function.node)
+        isinstance(node, ast.Name | ast.Attribute)
+        and isinstance(node.ctx, ast.Load)
+        and node not in kept
+        and "scaler" in words(last_name(node))
+        and last_name(node) != "GradScaler"
+        for node in nodes
     )
 
 

@@ -8,11 +8,15 @@ from vc2doctor.linter.analyse.entry_points import EntryPoint, entry_points_of
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.loss_scaling import scale_calls, scalers_of
 from vc2doctor.linter.analyse.resolve import Unit
+from vc2doctor.linter.analyse.trained_kind import specialized
 from vc2doctor.linter.read.config import Launch
-from vc2doctor.target.shared.recipes import RECIPES
+from vc2doctor.target.shared.recipes import DEFAULT_RECIPES, RECIPES
 
 _RECIPES_OF_FLAGS = (("bf16", "bf16-amp"), ("fp16", "fp16-amp"))
 """The flags of transformers' trainer, and their recipes: float32 weights under autocast."""
+
+_RECIPES_OF_PRECISIONS: Mapping[str, str] = {"bf16": "bf16-amp", "fp16": "fp16-amp", "no": "fp32"}
+"""What launchers and trainers are asked for, and its recipe."""
 
 
 def recipes_of(facts: Facts) -> dict[str, str]:
@@ -20,6 +24,10 @@ def recipes_of(facts: Facts) -> dict[str, str]:
 
     If no entry point could be read, the flags of transformers' trainer decide, by unit.
     """
+    return {name: specialized(facts, recipe) for name, recipe in _recipes_by_precision(facts).items()}
+
+
+def _recipes_by_precision(facts: Facts) -> dict[str, str]:
     recipes: dict[str, str] = {}
     for unit in facts.code.units.values():
         for region, entry_point in _trained_regions(facts, unit):
@@ -31,6 +39,18 @@ def recipes_of(facts: Facts) -> dict[str, str]:
         return recipes
     by_unit = {unit.folder or ".": _recipe_of_flags(facts, unit) for unit in facts.code.units.values()}
     return {name: recipe for name, recipe in by_unit.items() if recipe is not None}
+
+
+def recipes_of_launches(facts: Facts) -> dict[str, str]:
+    """Return the recipe of every command whose flags or files ask for one precision; float32 weights under autocast."""
+    recipes: dict[str, str] = {}
+    for unit in facts.code.units.values():
+        for run in facts.runs.of(unit):
+            asked = {setting.value for setting in run.precisions}
+            recipe = _RECIPES_OF_PRECISIONS.get(asked.pop()) if len(asked) == 1 else None
+            if run.launch is not None and recipe is not None:
+                recipes[run.launch.program] = recipe
+    return recipes
 
 
 def riskiest_recipe(recipes: Mapping[str, str]) -> str | None:
@@ -72,7 +92,8 @@ def _recipe_of_region(facts: Facts, unit: Unit, region: Region | None, entry_poi
     scaled = bool(scale_calls(facts, entry_point.loop)) and any(
         scaler.enabled != {False} for scaler in scalers_of(facts, unit, entry_point.loop)
     )
-    for recipe in RECIPES.values():
+    for name in DEFAULT_RECIPES:
+        recipe = RECIPES[name]
         matches = (recipe.base, recipe.computes_in) == (weights.name, compute.name)
         # The recipes whose regions contradict each other exist in one variant only, with or without scaling.
         if matches and (recipe.contradicts or recipe.scaled is scaled):

@@ -17,6 +17,14 @@ MAX_HOPS = 8
 MAX_BASES = 4 * MAX_HOPS
 """Base classes that are collected for one class. The limit ends circular inheritance."""
 
+LIBRARIES = frozenset(
+    {
+        *("torch", "transformers", "peft", "trl", "accelerate", "diffusers", "datasets", "bitsandbytes", "timm"),
+        *("pytorch_lightning", "lightning", "deepspeed", "mmengine", "mmcv", "sentence_transformers", "open_clip"),
+    }
+)
+"""Packages whose classes are those of a project only if the project contains a module of the same name."""
+
 Definition = Module | Class | Function
 
 
@@ -67,6 +75,10 @@ class Unit:
                 by_name[call.name].append(call)
         return by_name
 
+    def unpacks_into(self, cls: Class) -> bool:
+        """Return whether a call of the unit unpacks a dictionary into a class: ``TrainConfig(**settings)``."""
+        return any(keyword.arg is None for call in self.calls.get(cls.node.name, []) for keyword in call.node.keywords)
+
 
 class CodeFacts:
     """The files of a project, and what the names in them mean."""
@@ -74,6 +86,7 @@ class CodeFacts:
     def __init__(self, files: ProjectFiles) -> None:
         self.files = files
         self._import_closures: dict[Module, frozenset[Module]] = {}
+        self._companions: dict[Module, frozenset[Module]] = {}
 
     @cached_property
     def units(self) -> Mapping[str, Unit]:
@@ -188,6 +201,13 @@ class CodeFacts:
             closure = self._import_closures[module] = frozenset(seen)
         return closure
 
+    def together_with(self, module: Module) -> frozenset[Module]:
+        """Return the modules that are imported together with this one by some module of the unit, that one included."""
+        if module not in self._companions:
+            closures = (self.import_closure(each) for each in self.unit_of(module).modules)
+            self._companions[module] = frozenset().union(*(closure for closure in closures if module in closure))
+        return self._companions[module]
+
     def _imported_modules(self, module: Module) -> Iterator[Module]:
         for dotted in {*module.imports.values(), *module.star_imports}:
             # `from a.b import c`: c is a module, or a name in the module b.
@@ -199,9 +219,13 @@ class CodeFacts:
 
     def class_named(self, module: Module, expression: ast.expr) -> Class | None:
         """Return the class an expression names: by imports, else the unit's only class of that name, or ``None``."""
-        definition = self.resolve(module, module.dotted(expression))
+        dotted = module.dotted(expression)
+        definition = self.resolve(module, dotted)
         if isinstance(definition, Class):
             return definition
+        if dotted.partition(".")[0] in LIBRARIES and self.module_named(module, dotted.partition(".")[0]) is None:
+            # `class Trainer(transformers.Trainer)`: the base is not a class of the project that has its name.
+            return None
         same_name = self.unit_of(module).classes.get(last_name(expression), [])
         return same_name[0] if len(same_name) == 1 else None
 
@@ -222,6 +246,10 @@ class CodeFacts:
         for owner in self.mro(cls):
             for base in owner.node.bases:
                 yield owner.module.dotted(base)
+
+    def extends_trainer(self, cls: Class) -> bool:
+        """Return whether a class extends a trainer, by the names of its bases."""
+        return any(base.endswith("Trainer") for base in self.base_names(cls))
 
     @cached_property
     def _subclasses(self) -> Mapping[Class, list[Class]]:

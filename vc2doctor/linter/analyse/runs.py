@@ -8,12 +8,18 @@ from functools import cached_property
 from vc2doctor.linter.analyse.paths import file_named, file_of_launch, program_of_launch
 from vc2doctor.linter.analyse.resolve import CodeFacts, Unit
 from vc2doctor.linter.analyse.stage import is_inference_path
-from vc2doctor.linter.analyse.trainer_calls import settings_of_call, uses_trainer
+from vc2doctor.linter.analyse.trainer_calls import (
+    limits_in_lightning,
+    settings_of_call,
+    takes_flags_of_lightning,
+    uses_trainer,
+)
 from vc2doctor.linter.analyse.values import Values
 from vc2doctor.linter.read import launchers
-from vc2doctor.linter.read.config import Config, ConfigEntry, Launch
+from vc2doctor.linter.read.config import Config, ConfigEntry, Flag, Launch
 from vc2doctor.linter.read.formats import config_suffixes
 from vc2doctor.linter.read.formats.yaml import parse_yaml
+from vc2doctor.linter.read.launchers.lightning import settings_of_trainer
 from vc2doctor.linter.read.launchers.transformers_arguments import settings_of_keys
 from vc2doctor.linter.read.module import Module
 from vc2doctor.linter.read.run_settings import HALF, Precision, RunSettings, Setting, keys_of_flags
@@ -45,6 +51,12 @@ class Run:
     engine: Engine | None = None
     modules: frozenset[Module] = frozenset()
     """The program and what it imports; empty: unknown."""
+
+    @property
+    def flags(self) -> dict[str, Flag]:
+        """The flags of its command by name, without the dashes before it and with underscores in it."""
+        flags = self.launch.flags if self.launch is not None else {}
+        return {name.lstrip("-").replace("-", "_"): flag for name, flag in flags.items()}
 
     def of(self, *names: str) -> tuple[RunSettings, ...]:
         """Return the settings that some launchers read."""
@@ -114,6 +126,11 @@ class RunFacts:
         config = self._configs.get(path)
         return config.find(key) if config is not None else None
 
+    def keys_of(self, path: str) -> dict[str, object]:
+        """Return the keys of a configuration with their values; empty: there is no such file."""
+        config = self._configs.get(path)
+        return {entry.key: entry.value for entry in config.entries} if config is not None else {}
+
     @cached_property
     def _by_launch(self) -> Mapping[str, list[Run]]:
         """The runs of commands, by the script."""
@@ -159,6 +176,9 @@ class RunFacts:
         if is_of_trainer and not any(each.launcher in TRAINER_LAUNCHERS for each in by_flags):
             own_flags = {name: flag for name, flag in launch.flags.items() if launch.launcher_flags.get(name) != flag}
             settings.append(settings_of_keys(keys_of_flags(launch, own_flags), "transformers"))
+        if takes_flags_of_lightning(modules):
+            of_flags = settings_of_trainer(keys_of_flags(launch, launch.flags))
+            settings.append(replace(of_flags, unknown=of_flags.unknown | limits_in_lightning(modules)))
         calls = (settings_of_call(self._values, call) for call in (program.calls if program is not None else ()))
         settings.extend(each for each in calls if each is not None)
         return Run(tuple(settings), launch, self._engine_of(settings, launch), modules=modules)

@@ -54,8 +54,12 @@ _TRAINING_METHODS = re.compile(r"^_?(forward(?!_(test|eval|infer))\w*|training_s
 
 
 def words(text: str) -> set[str]:
-    """Return the words of a path or name in lower case: ``evalUtils_2.py`` → eval, utils, 2, py."""
-    return set(re.findall(r"[a-z]+|\d+", re.sub(r"([a-z])([A-Z])", r"\1 \2", text).lower()))
+    """Return the words of a path or name in lower case: ``evalUtils_2.py`` → eval, utils, 2, py.
+
+    Letters that stand for words are one word: ``KDLoss`` → kd, loss. One letter belongs to what follows: ``UNet``.
+    """
+    spaced = re.sub(r"([a-z])([A-Z])", r"\1 \2", re.sub(r"([A-Z]{2,})([A-Z][a-z])", r"\1 \2", text))
+    return set(re.findall(r"[a-z]+|\d+", spaced.lower()))
 
 
 def is_inference_path(name: str) -> bool:
@@ -113,7 +117,7 @@ class Stages:
         if self.infers_by_path(module) or is_without_gradients(place) or is_inference_function:
             return Stage.INFERS
         if cls is not None:
-            if self.class_trains(cls):
+            if self.class_trains(cls) or _runs_backward(place.function):
                 return Stage.TRAINS
             # The training code beside a torch module without a loss does not tell whether that module is trained.
             is_training_class = self.module_trains(module) and not is_torch_module(self._code, cls)
@@ -130,11 +134,15 @@ class Stages:
         return not (found <= _WEAK_PATH_WORDS and any(call.name == "backward" for call in module.calls))
 
     def class_trains(self, cls: Class) -> bool:
-        """Return whether a class, or a base or subclass of it, has a ``forward`` that computes a loss."""
+        """Return whether a class, or a base or subclass of it, has a training step, or a ``forward`` with a loss."""
         answer = self._trains.get(cls)
         if answer is None:
             methods = [method for related in self._code.related_classes(cls) for method in related.methods.values()]
-            answer = any(_computes_loss(method) for method in methods if _TRAINING_METHODS.match(method.name))
+            answer = any(
+                method.name == "training_step" or _computes_loss(method)
+                for method in methods
+                if _TRAINING_METHODS.match(method.name)
+            )
             self._trains[cls] = answer
         return answer
 
@@ -189,6 +197,12 @@ def _is_training_call(call: Call) -> bool:
         or call.name in TRAINING_OPTIMIZERS
         or _TRAINER_CALLS.match(call.name) is not None
     )
+
+
+def _runs_backward(function: Function) -> bool:
+    """Return whether a method itself runs a backward pass: that of a model that trains itself."""
+    is_own_gradient = function.name == "backward"
+    return not is_own_gradient and any(call.name == "backward" for call in function.module.calls_in(function))
 
 
 def _runs_inference(module: Module) -> bool:

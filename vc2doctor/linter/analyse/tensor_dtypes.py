@@ -15,11 +15,12 @@ from typing import TypeGuard
 from vc2doctor.linter.analyse.autocast import HALF_DTYPES, AutocastFacts, Region
 from vc2doctor.linter.analyse.config_keys import still_alive
 from vc2doctor.linter.analyse.origins import ObjectFacts
+from vc2doctor.linter.analyse.plain_numbers import is_number
 from vc2doctor.linter.analyse.resolve import CodeFacts
 from vc2doctor.linter.analyse.values import Values
 from vc2doctor.linter.knowledge import autocast_ops as ops
 from vc2doctor.linter.read.config import Unknown
-from vc2doctor.linter.read.module import Assigned, Call, Class, Function, Place, last_name
+from vc2doctor.linter.read.module import Assigned, Call, Function, Place, last_name
 
 MAX_DEPTH = 24
 """Expressions and names that are followed one inside the other."""
@@ -27,21 +28,6 @@ MAX_CALLS = 3
 """Functions of the project that are followed one inside the other."""
 _NO_TENSORS = ("shape", "dtype", "device", "ndim", "requires_grad", "grad", "config", "training", "eps")
 """Attributes of tensors and modules that are no tensors."""
-_OF_INDICES = (
-    "ids",
-    "id",
-    "labels",
-    "label",
-    "mask",
-    "masks",
-    "idx",
-    "index",
-    "indices",
-    "length",
-    "lengths",
-    "targets",
-)
-"""Last words of names that hold integers, or that are made beside the model and are not cast with it."""
 
 
 class Kind(Enum):
@@ -74,6 +60,9 @@ class TensorContext:
     """What its parameters are; a parameter that is missing is unknown."""
     calls: int = 0
     """How many calls of functions led here."""
+    outputs: frozenset[str] = frozenset()
+    """Parameters that hold the outputs of a half-precision model by name: what is called logits comes from a matrix
+    product, and is half. Others can have passed through operations that give float32."""
 
 
 class TensorFacts:
@@ -140,10 +129,10 @@ class _Reading:
     def of(self, expression: ast.expr, place: Place, depth: int) -> Kind:  # noqa: C901, PLR0911 - one case per kind of expression
         if depth > MAX_DEPTH:
             return Kind.UNKNOWN
+        if is_number(expression):
+            return Kind.NUMBER
         deeper = depth + 1
         match expression:
-            case ast.Constant():
-                return Kind.NUMBER if isinstance(expression.value, int | float) else Kind.UNKNOWN
             case ast.UnaryOp():
                 return self.of(expression.operand, place, deeper)
             case ast.BinOp():
@@ -151,7 +140,7 @@ class _Reading:
             case ast.IfExp():
                 return joined(self.of(branch, place, deeper) for branch in (expression.body, expression.orelse))
             case ast.Subscript():
-                return self.of(expression.value, place, deeper)
+                return self._item(expression, place, deeper)
             case ast.Attribute():
                 return self._attribute(expression, place, deeper)
             case ast.Name():
@@ -165,6 +154,13 @@ class _Reading:
                     self._elements[generator.target.id] = self.of(generator.iter, place, deeper)
                 return self.of(expression.elt, place, deeper)
         return Kind.UNKNOWN
+
+    def _item(self, expression: ast.Subscript, place: Place, depth: int) -> Kind:
+        match expression:
+            case ast.Subscript(value=ast.Name(id=name), slice=ast.Constant(value=str(key))):
+                if name in self._context.outputs:
+                    return Kind.HALF if "logit" in key else Kind.UNKNOWN
+        return self.of(expression.value, place, depth)
 
     def _operation(self, expression: ast.BinOp, place: Place, depth: int) -> Kind:
         left, right = (self.of(operand, place, depth) for operand in (expression.left, expression.right))
@@ -185,11 +181,14 @@ class _Reading:
 
     def _of_self(self, expression: ast.Attribute, place: Place) -> Kind:
         """Return the dtype of a parameter of a module."""
-        made = list(self._facts.objects.of(expression, place).calls())
+        origins = self._facts.objects.of(expression, place)
+        made = list(origins.calls())
         is_parameter = bool(made) and all(call.name == "Parameter" for call in made)
         if is_parameter:
             return Kind.HALF if self._context.mode is Mode.HALF_MODEL else Kind.FLOAT32
-        return self._number(expression, place)
+        # `self.scale = scale or head_dim ** -0.5`
+        given = [each for each, _ in origins.found if not (isinstance(each, ast.Constant) and each.value is None)]
+        return Kind.NUMBER if given and all(map(is_number, given)) else self._number(expression, place)
 
     def _number(self, expression: ast.expr, place: Place) -> Kind:
         values = self._facts.values.of(expression, place)
@@ -379,14 +378,3 @@ def _of_layer(call: Call, mode: Mode, inputs: list[Kind]) -> Kind:
         return Kind.FLOAT32 if mode is Mode.AUTOCAST else widest(inputs[:1] or [Kind.UNKNOWN])
     is_activation = name.startswith(("ReLU", "GELU", "SiLU", "LeakyReLU", "Dropout", "Sigmoid", "Tanh", "Identity"))
     return inputs[0] if is_activation and inputs else Kind.UNKNOWN
-
-
-def is_of_indices(name: str) -> bool:
-    """Return whether a name holds integers, or values that are not cast with the model."""
-    return name.rpartition("_")[2] in _OF_INDICES
-
-
-def parameter_kinds(function: Function, cls: Class | None) -> Mapping[str, Kind]:
-    """Return what the parameters of ``forward`` are in a half model: half, except those that hold integers."""
-    names = function.parameters()[1 if cls is not None else 0 :]
-    return {name: Kind.HALF for name in names if not is_of_indices(name) and name not in function.defaults()}

@@ -14,6 +14,7 @@ from vc2doctor.linter.read.run_settings import Keys, RunSettings, only
 
 ARGUMENTS_CLASSES = ("TrainingArguments", "SFTConfig", "DPOConfig", "GRPOConfig", "Arguments")
 """Endings of the names of classes that take ``fp16`` and ``bf16`` for transformers' trainer."""
+_LIMIT_OF_LIGHTNING = frozenset({"gradient_clip_val"})
 _LIGHTNING = ("pytorch_lightning", "lightning", "pl.", "L.")
 _TRAINER_CLASSES = (*ARGUMENTS_CLASSES, "HfArgumentParser", "Trainer")
 """Endings of the names of classes that only programs with transformers' trainer use."""
@@ -38,10 +39,27 @@ def is_of_lightning(call: Call) -> bool:
     return call.name in ("Trainer", "Fabric") and call.place.module.dotted(call.node.func).startswith(_LIGHTNING)
 
 
+def takes_flags_of_lightning(modules: frozenset[Module]) -> bool:
+    """Return whether a program makes the arguments of Lightning's ``Trainer`` into flags of its command.
+
+    https://lightning.ai/docs/pytorch/1.9.5/common/hyperparameters.html
+    """
+    return any(call.name in ("from_argparse_args", "add_argparse_args") for each in modules for call in each.calls)
+
+
+def limits_in_lightning(modules: frozenset[Module]) -> frozenset[str]:
+    """Return the name of Lightning's limit if the code of a program says something of it."""
+    says_limit = any(name in module.source.text for module in modules for name in _LIMIT_OF_LIGHTNING)
+    return _LIMIT_OF_LIGHTNING if says_limit else frozenset()
+
+
 def settings_of_call(values: Values, call: Call) -> RunSettings | None:
     """Return what a call asks of its trainer; ``None``: it makes none."""
     if is_of_lightning(call):
-        return replace(settings_of_trainer(_keys(values, call)), is_call=True)
+        settings = settings_of_trainer(_keys(values, call))
+        # A dictionary that cannot be read can hold the limit.
+        unknown = settings.unknown | (_LIMIT_OF_LIGHTNING if call.is_open else frozenset())
+        return replace(settings, is_call=True, unknown=unknown)
     if call.name.endswith(ARGUMENTS_CLASSES) and (call.argument("output_dir", 0) or call.argument("fp16")):
         return replace(settings_of_keys(_keys(values, call), "transformers"), is_call=True)
     if call.name == "Accelerator":
@@ -58,11 +76,8 @@ def settings_of_call(values: Values, call: Call) -> RunSettings | None:
 
 def _keys(values: Values, call: Call) -> Keys:
     module = call.place.module
-    arguments: Mapping[str, ast.expr] = {
-        keyword.arg: keyword.value for keyword in call.node.keywords if keyword.arg is not None
-    }
     path = module.source.location_of(call.node.lineno)[0]
-    return Keys(path, dict(_values(values, call, arguments)), is_command=False)
+    return Keys(path, dict(_values(values, call, call.keywords())), is_command=False)
 
 
 def _values(values: Values, call: Call, arguments: Mapping[str, ast.expr]) -> Iterator[tuple[str, tuple[object, int]]]:

@@ -6,9 +6,21 @@ Values are looked up, never computed: arithmetic and calls give ``UNKNOWN``.
 import ast
 from dataclasses import dataclass, field
 
-from vc2doctor.linter.analyse.config_keys import CONFIG_NAMES, config_key, joined, only_table, still_alive
-from vc2doctor.linter.analyse.dtypes import Dtype, Value, as_dtype, compare, of_flag, plain, torch_dtype, unary
+from vc2doctor.linter.analyse.config_keys import CONFIG_NAMES, config_key, joined, maker_of, only_table, still_alive
+from vc2doctor.linter.analyse.dtypes import (
+    Dtype,
+    Value,
+    as_dtype,
+    compare,
+    contained,
+    of_flag,
+    plain,
+    torch_dtype,
+    unary,
+)
+from vc2doctor.linter.analyse.on_cuda import on_cuda
 from vc2doctor.linter.analyse.resolve import CodeFacts
+from vc2doctor.linter.read.arguments import Argument
 from vc2doctor.linter.read.config import UNKNOWN, Unknown
 from vc2doctor.linter.read.module import Assigned, Call, Class, Function, Place, last_name
 
@@ -111,13 +123,15 @@ class Values:
             values = self._evaluate(expression, place, depth + 1)
         finally:
             search.finish(question)
+        if UNKNOWN in values:
+            values = on_cuda(expression) or values
         if not 0 < len(values) <= MAX_VALUES:
             values = _ONLY_UNKNOWN
         if search.is_complete:
             self._answers[question] = values
         return values
 
-    def _evaluate(self, expression: ast.expr, place: Place, depth: int) -> frozenset[Value]:  # noqa: PLR0911 - one case per kind of expression
+    def _evaluate(self, expression: ast.expr, place: Place, depth: int) -> frozenset[Value]:  # noqa: C901, PLR0911 - one case per kind of expression
         match expression:
             case ast.Constant():
                 return frozenset([expression.value])
@@ -127,6 +141,8 @@ class Values:
                 return unary(expression.op, self.of(expression.operand, place, depth))
             case ast.BoolOp():
                 return self._boolean(expression, place, depth)
+            case ast.Compare(ops=[ast.In() | ast.NotIn() as comparison], comparators=[right]):
+                return self._membership(expression.left, right, place, depth, is_in=isinstance(comparison, ast.In))
             case ast.Compare(ops=[comparison], comparators=[right]):
                 return compare(comparison, self.of(expression.left, place, depth), self.of(right, place, depth))
             case ast.Name():
@@ -138,6 +154,17 @@ class Values:
             case ast.Subscript():
                 return self._subscript(expression, place, depth)
         return _ONLY_UNKNOWN
+
+    def _membership(
+        self, left: ast.expr, right: ast.expr, place: Place, depth: int, *, is_in: bool
+    ) -> frozenset[Value]:
+        """Return the results of ``precision in ("fp16", "bf16")``, and of ``"fp16" in precision`` for texts."""
+        if isinstance(right, ast.Tuple | ast.List | ast.Set):
+            members = frozenset().union(*(self.of(element, place, depth) for element in right.elts))
+            containers: frozenset[Value] = frozenset([members])
+        else:
+            containers = self.of(right, place, depth)
+        return contained(self.of(left, place, depth), containers, is_in=is_in)
 
     def _conditional(self, expression: ast.IfExp, place: Place, depth: int) -> frozenset[Value]:
         truth = self.truth(expression.test, place, depth)
@@ -165,13 +192,31 @@ class Values:
     def _name(self, name: str, place: Place, depth: int) -> frozenset[Value]:
         for scope in place.function.scopes():
             if name in scope.names:
-                return self._assigned(still_alive(scope.names[name], scope, place), depth)
+                alive = still_alive(scope.names[name], scope, place)
+                return self._assigned(self._without_replaced(alive, place, depth), depth)
             if name in scope.parameters():
                 return self._parameter(scope, name, depth)
         imported = place.module.imports.get(name)
         if imported is None:
-            return _ONLY_UNKNOWN
+            # What is guarded by the name of the main module runs when the file is started.
+            return frozenset(["__main__"]) if name == "__name__" else _ONLY_UNKNOWN
         return torch_dtype(imported) or self._imported(place, imported, depth)
+
+    def _without_replaced(self, assigned: list[Assigned], place: Place, depth: int) -> list[Assigned]:
+        """Return assignments of a local name without those that a later one replaces, because its condition holds."""
+        is_local = all(each.function is place.function and each.statement is not None for _, each in assigned)
+        if len(assigned) < 2 or not is_local or place.statement is None:  # noqa: PLR2004 - one has nothing to replace
+            return assigned
+        lines = [
+            each.statement.lineno
+            for _, each in assigned
+            if each.statement is not None
+            and each.statement.lineno < place.statement.lineno
+            and each.loop_depth <= place.loop_depth
+            and self.is_reached(each, depth) is True
+        ]
+        last = max(lines, default=0)
+        return [each for each in assigned if each[1].statement is None or each[1].statement.lineno >= last]
 
     def _imported(self, place: Place, dotted: str, depth: int) -> frozenset[Value]:
         owner, _, name = dotted.rpartition(".")
@@ -220,8 +265,20 @@ class Values:
         cls = place.function.cls
         if isinstance(expression.value, ast.Name) and expression.value.id == "self" and cls is not None:
             return self._attribute_of_self(cls, expression.attr, depth)
+        if isinstance(expression.value, ast.Name):
+            made = maker_of(expression.value.id, place)
+            if made is not None and made.name == "Accelerator" and expression.attr == "mixed_precision":
+                return self._of_accelerator(made, depth)
+            if made is not None and made.name == "parse_args":
+                return self._config_value(place, expression.attr, None, depth)
         key = config_key(expression)
         return self._config_value(place, key, None, depth) if key else _ONLY_UNKNOWN
+
+    def _of_accelerator(self, made: Call, depth: int) -> frozenset[Value]:
+        """Return the precision that an ``Accelerator`` was given; without one a command or a file decides."""
+        precision = made.argument("mixed_precision", 2)
+        values = self.of(precision, made.place, depth) if precision is not None else _ONLY_UNKNOWN
+        return frozenset(UNKNOWN if value is None else value for value in values)
 
     def _attribute_of_self(self, cls: Class, name: str, depth: int) -> frozenset[Value]:
         for owner in self._code.mro(cls):
@@ -275,14 +332,26 @@ class Values:
             values |= self.of(default, place, depth)
         return frozenset(values) or _ONLY_UNKNOWN
 
+    def _declared(self, place: Place, name: str) -> list[Argument]:
+        """Return the declarations of an argument in the programs of a place; all of its unit if there are none.
+
+        An export script may declare ``--precision`` with another default than the training program.
+        """
+        declared = self._code.unit_of(place.module).arguments.get(name, [])
+        if len(declared) < 2:  # noqa: PLR2004 - one declaration needs no choice
+            return declared
+        together = self._code.together_with(place.module)
+        return [argument for argument in declared if argument.function.module in together] or declared
+
     def _argument_values(self, place: Place, name: str, depth: int) -> set[Value]:
         """Return the values of a command-line argument: those that launch scripts give, and its default.
 
         Without a launch script a default that turns something off is one value of several: a command line that nobody
-        wrote down can give another one.
+        wrote down can give another one. So can a file whose content is unpacked into the class of the fields:
+        ``TrainConfig(**json.load(file))``.
         """
         unit = self._code.unit_of(place.module)
-        declared = unit.arguments.get(name, [])
+        declared = self._declared(place, name)
         if not declared:
             return set()
         values: set[Value] = set()
@@ -293,7 +362,8 @@ class Values:
         if None in given or not given:
             for argument in declared:
                 values |= self.of(argument.default, Place(argument.function), depth)
-        if not given and not all(values):
+        is_filled = any(argument.cls is not None and unit.unpacks_into(argument.cls) for argument in declared)
+        if (not given and not all(values)) or is_filled:
             values.add(UNKNOWN)
         return values
 
@@ -315,5 +385,6 @@ class Values:
         keys = self.of(expression.slice, place, depth)
         pairs = [(key, value) for key, value in zip(table.keys, table.values, strict=True) if key is not None]
         chosen = [value for key, value in pairs if isinstance(key, ast.Constant) and key.value in keys]
-        candidates = chosen or [value for _, value in pairs]
+        # A key that only a run can tell can be any of the table.
+        candidates = chosen if chosen and UNKNOWN not in keys else [value for _, value in pairs]
         return frozenset().union(*(self.of(value, place, depth) for value in candidates))

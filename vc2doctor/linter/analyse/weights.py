@@ -1,21 +1,38 @@
 """Weights: the dtypes in which they are loaded, and the dtypes to which they are cast later."""
 
 import ast
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
 from vc2doctor.linter.analyse.autocast import HALF_DTYPES
+from vc2doctor.linter.analyse.clip_models import dtype_of_clip
 from vc2doctor.linter.analyse.dtypes import BFLOAT16, FLOAT16, Value
+from vc2doctor.linter.analyse.origins import ObjectFacts
 from vc2doctor.linter.analyse.resolve import CodeFacts, Unit
 from vc2doctor.linter.analyse.stage import Stage, Stages, words
 from vc2doctor.linter.analyse.values import Values
-from vc2doctor.linter.knowledge.model_families import Family, family_of
 from vc2doctor.linter.read.module import Call, Module, Place, last_name, root_name
+from vc2doctor.linter.read.syntax import entries_of
+from vc2doctor.matrix.model_families import Family, family_of, is_published_in_bfloat16
 
 _LOADING_CALLS = {"from_pretrained", "from_config", "from_checkpoint", "load_pretrained_model"}
 _DTYPE_KEYWORDS = ("torch_dtype", "dtype")
+_OF_CHECKPOINT = "auto"
+"""The dtype with which ``from_pretrained`` loads weights as their checkpoint has them.
+
+https://huggingface.co/docs/transformers/main_classes/model#transformers.PreTrainedModel.from_pretrained.torch_dtype
+"""
+_KEYWORDS_OF_MODEL = "model_init_kwargs"
+"""The argument with which trl's configurations give keywords to ``from_pretrained``.
+
+https://huggingface.co/docs/trl/sft_trainer#trl.SFTConfig.model_init_kwargs
+"""
+_COPY_WORDS = {"ema", "teacher"}
+_WITHOUT_WEIGHTS = re.compile(r"(Tokenizer(Fast)?|Processor(Fast)?|FeatureExtractor|Scheduler)$")
+"""Classes whose ``from_pretrained`` loads no weights, whatever dtype it is given."""
 _MODULE_WORDS = {
     *("model", "net", "network", "llm", "lm", "encoder", "decoder", "tower", "backbone", "transformer", "unet"),
     *("projector", "module", "policy", "student", "generator", "vit", "qformer"),
@@ -44,6 +61,13 @@ class Load:
     """The dtype is assigned to a config object (``config.torch_dtype = …``). ``from_config`` of transformers 4 does not
     read it there."""
     stage: Stage
+
+    @property
+    def is_of_copy(self) -> bool:
+        """Whether the name that gets the weights is that of a copy which no optimizer trains (``ema_unet``)."""
+        statement = self.place.statement
+        targets = statement.targets if isinstance(statement, ast.Assign) else []
+        return any(words(last_name(target)) & _COPY_WORDS for target in targets)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,10 +101,11 @@ class Cast:
 class WeightFacts:
     """The loads and casts of weights of one project."""
 
-    def __init__(self, code: CodeFacts, values: Values, stages: Stages) -> None:
+    def __init__(self, code: CodeFacts, values: Values, stages: Stages, objects: ObjectFacts) -> None:
         self.code = code
         self.values = values
         self.stages = stages
+        self.objects = objects
 
     @cached_property
     def loads(self) -> tuple[Load, ...]:
@@ -93,19 +118,28 @@ class WeightFacts:
 
     def _loading_calls(self, module: Module) -> Iterator[Load]:
         for call in module.calls:
-            arguments = (call.argument(keyword) for keyword in _DTYPE_KEYWORDS)
-            dtype = next((argument for argument in arguments if argument is not None), None)
-            if dtype is not None and call.name in _LOADING_CALLS:
+            dtype = _dtype_argument(call)
+            if dtype is not None and not _WITHOUT_WEIGHTS.search(last_name(call.receiver)):
                 yield Load(
                     node=call.node,
                     place=call.place,
                     dtype_expression=dtype,
-                    dtypes=self.values.dtypes(dtype, call.place),
-                    quantized=self._quantization(call),
+                    dtypes=self._dtypes(dtype, call),
+                    quantized=self.quantization(call),
                     family=_family_of_load(call),
                     is_inert=False,
                     stage=self.stages.of(call.place),
                 )
+
+    def _dtypes(self, dtype: ast.expr, call: Call) -> frozenset[Value]:
+        """Return the dtypes that a load asks for; ``"auto"`` is the dtype in which the named model is published."""
+        dtypes = self.values.dtypes(dtype, call.place)
+        name = call.argument("pretrained_model_name_or_path", 0)
+        if dtypes != {_OF_CHECKPOINT} or name is None:
+            return dtypes
+        names = [str(value) for value in self.values.of(name, call.place) if isinstance(value, str)]
+        is_known = bool(names) and all(map(is_published_in_bfloat16, names))
+        return frozenset([BFLOAT16]) if is_known else dtypes
 
     def _config_assignments(self, module: Module) -> Iterator[Load]:
         for place in module.statements:
@@ -125,7 +159,8 @@ class WeightFacts:
                     stage=self.stages.of(place),
                 )
 
-    def _quantization(self, call: Call) -> Quantization | None:
+    def quantization(self, call: Call) -> Quantization | None:
+        """Return how a call that loads a model quantizes it; ``None``: it does not."""
         keywords: tuple[tuple[str, Quantization], ...] = (("load_in_8bit", "8bit"), ("load_in_4bit", "4bit"))
         for keyword, quantization in keywords:
             argument = call.argument(keyword)
@@ -161,7 +196,8 @@ class WeightFacts:
         # `.to` also takes a device, so each argument can be the dtype.
         for argument in (call.argument("dtype"), *call.node.args):
             if argument is not None:
-                dtypes = self.values.dtypes(argument, call.place)
+                of_clip = dtype_of_clip(self.objects, argument, call.place)
+                dtypes = of_clip or self.values.dtypes(argument, call.place)
                 if dtypes & HALF_DTYPES:
                     return Cast(call, function.value, argument, dtypes, stage)
         return None
@@ -173,6 +209,16 @@ class WeightFacts:
             for load in self.loads
             if load.stage is Stage.TRAINS and load.quantized is None and self.code.unit_of(load.place.module) is unit
         ]
+
+
+def _dtype_argument(call: Call) -> ast.expr | None:
+    """Return the dtype that a call loads weights in, itself or through the keywords that it hands on."""
+    given: Mapping[str, ast.expr] = {}
+    if call.name in _LOADING_CALLS:
+        given = {name: value for name in _DTYPE_KEYWORDS if (value := call.argument(name)) is not None}
+    elif (table := call.argument(_KEYWORDS_OF_MODEL)) is not None:
+        given = dict(entries_of(table))
+    return next((given[name] for name in _DTYPE_KEYWORDS if name in given), None)
 
 
 def _may_get_quantization(call: Call) -> bool:

@@ -11,7 +11,7 @@ from vc2doctor.linter.analyse.api_target import Judgement, described, judge, ran
 from vc2doctor.linter.analyse.api_use import Kind, Use
 from vc2doctor.linter.analyse.api_uses import api_uses
 from vc2doctor.linter.analyse.facts import Facts
-from vc2doctor.linter.knowledge.api_table import ApiTable, PackageTable, load_table
+from vc2doctor.linter.knowledge.api_table import DROPPED, ApiTable, PackageTable, load_table
 from vc2doctor.linter.model import CodeFinding
 
 _URL = "https://pypi.org/project/{}/#history"
@@ -45,13 +45,14 @@ def _finding(id_: str, uses: Sequence[Use], judgement: Judgement, table: ApiTabl
     is_certain = judgement.is_certain and not all(other.is_conditional for other in uses)
     places = tuple(dict.fromkeys(build.place_of_use(each.module, each.node, each.file, each.line) for each in uses))
     severity = Severity.ERROR if is_certain else Severity.WARNING
+    doubt = _doubt(use, judgement, is_reached=is_reached)
     message = f"{package.name} {judgement.release} {_predicate(use, position, package)}"
     finding = build.at_line(
         places[0].path,
         places[0].line,
         id_,
-        severity if is_reached else Severity.NOTE,
-        message if is_reached else f"{message} (no program here imports this file)",
+        Severity.NOTE if doubt else severity,
+        f"{message} ({doubt})" if doubt else message,
         remedy=_remedy(use, judgement, package),
         evidence=(
             judgement.reason,
@@ -63,11 +64,20 @@ def _finding(id_: str, uses: Sequence[Use], judgement: Judgement, table: ApiTabl
     return finding.model_copy(update={"end_line": places[0].end_line})
 
 
+def _doubt(use: Use, judgement: Judgement, *, is_reached: bool) -> str:
+    """Return why a run may not meet what is wrong, for the end of the message; empty: nothing speaks against it."""
+    if not is_reached:
+        return "no program here imports this file"
+    return f"only with {use.only_with}" if use.only_with else judgement.doubt
+
+
 def _predicate(use: Use, position: int, package: PackageTable) -> str:
     """Return what a release lacks or refuses, and since when, as the end of a sentence."""
     bits, problem = use.existence.bits, use.problem(position)
     if use.kind == "call":
         return f"refuses this call of {use.label}: it {problem}{since(bits, position, package)}"
+    if use.kind == "result":
+        return f"{problem} from {use.label}{since(bits, position, package)}: this line loses the model"
     if use.kind == "override":
         return f"{problem}, which {use.label} does not take{since(bits, position, package)}"
     verb = "does not take" if use.kind == "argument" else "does not have"
@@ -83,9 +93,11 @@ def _works(use: Use, package: PackageTable) -> str:
 def _remedy(use: Use, judgement: Judgement, package: PackageTable) -> str:
     if not use.existence.bits:
         return "Change the call."
-    releases = f"{package.name} {ranges(use.existence.bits, package)}"
+    releases = f"{package.name} {ranges(use.existence.bits, package, 'or')}"
     position = package.places[judgement.release]
     is_older = not use.existence.bits & ((1 << position) - 1)
+    if use.kind == "argument" and use.label.partition("(")[2].removesuffix("=)") in DROPPED:
+        return f"Leave it out, or install {releases}."
     if use.hint and not is_older:
         return f"Write `{use.hint}`, or install {releases}."
     return f"Install {releases}, or change the code."

@@ -1,5 +1,6 @@
 """Arguments of programs whose default turns gradient clipping off."""
 
+import ast
 from collections.abc import Iterator
 
 from vc2doctor.findings import Severity
@@ -8,15 +9,20 @@ from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.resolve import Unit
 from vc2doctor.linter.analyse.stage import is_inference_path
 from vc2doctor.linter.detectors.clipping_keys import (
+    CLIPPING_CALLS,
     CLIPPING_KEYS,
     CLIPPING_URL,
     has_half_region,
     is_off,
     is_positive,
 )
-from vc2doctor.linter.model import CodeFinding
+from vc2doctor.linter.model import CodeFinding, CodePlace
 from vc2doctor.linter.read.arguments import Argument, arguments_of
+from vc2doctor.linter.read.config import Launch
 from vc2doctor.linter.read.module import Module, Place
+
+_EVALUATES = frozenset({"--evaluate", "--eval", "--eval_only", "--test_only", "--test"})
+"""Flags of commands that do not train."""
 
 
 def arguments_that_clip_nothing(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
@@ -29,11 +35,11 @@ def arguments_that_clip_nothing(facts: Facts, unit: Unit) -> Iterator[CodeFindin
             program = facts.code.import_closure(module)
             if (
                 _is_off_by_default(facts, argument)
-                and not _is_given(unit, argument.name)
+                and not _is_given(facts, unit, module, argument.name)
                 and _is_read(program, argument.name)
                 and has_half_region(facts, program)
             ):
-                yield _finding(module, argument)
+                yield _finding(program, module, argument)
 
 
 def _is_off_by_default(facts: Facts, argument: Argument) -> bool:
@@ -41,12 +47,22 @@ def _is_off_by_default(facts: Facts, argument: Argument) -> bool:
     return bool(values) and all(value is None or is_off(value) for value in values)
 
 
-def _is_given(unit: Unit, name: str) -> bool:
-    """Return whether a command gives a limit, or a configuration has the key: that place is judged by itself."""
-    flags = (launch.flags.get(f"--{name}") for launch in unit.launches)
-    if any(flag is not None and (is_positive(flag.value) or not flag.is_known) for flag in flags):
+def _is_given(facts: Facts, unit: Unit, module: Module, name: str) -> bool:
+    """Return whether every command that trains gives a limit, or a configuration has the key, which is judged itself.
+
+    Where the program of no command is known, one command with a limit is enough.
+    """
+    runs = [run for run in facts.runs.of(unit) if run.launch is not None and not _EVALUATES & set(run.launch.flags)]
+    own = [run.launch for run in runs if module in run.modules]
+    limits = [launch is not None and _gives(launch, name) for launch in own]
+    if (own and all(limits)) or (not own and any(_gives(launch, name) for launch in unit.launches)):
         return True
     return any(entry.last_key == name for config in unit.configs for entry in config.entries)
+
+
+def _gives(launch: Launch, name: str) -> bool:
+    flag = launch.flags.get(f"--{name}")
+    return flag is not None and (is_positive(flag.value) or not flag.is_known)
 
 
 def _is_read(program: frozenset[Module], name: str) -> bool:
@@ -54,15 +70,24 @@ def _is_read(program: frozenset[Module], name: str) -> bool:
     return any(f".{name}" in module.source.text or f'["{name}"]' in module.source.text for module in program)
 
 
-def _finding(module: Module, argument: Argument) -> CodeFinding:
+def _clippings(program: frozenset[Module], name: str) -> Iterator[CodePlace]:
+    """Yield the calls of a program that clip by an argument."""
+    for module in sorted(program, key=lambda each: each.name):
+        for call in module.calls:
+            if call.name in CLIPPING_CALLS and f".{name}" in ast.unparse(call.node):
+                yield build.place_of(module, call.node)
+
+
+def _finding(program: frozenset[Module], module: Module, argument: Argument) -> CodeFinding:
     return build.at_node(
         module,
         argument.node,
         "VC105",
         Severity.WARNING,
-        f"{argument.name} turns clipping off by default, and no command gives a limit: "
+        f"{argument.name} turns clipping off by default, and not every command gives a limit: "
         "gradients are not clipped, in half precision",
         evidence=("the training code of this program computes in a half precision",),
         remedy="Make a positive limit the default, for example 1.0.",
         url=CLIPPING_URL,
+        also=tuple(_clippings(program, argument.name)),
     )

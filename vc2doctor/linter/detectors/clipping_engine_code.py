@@ -14,12 +14,17 @@ from vc2doctor.linter.analyse.stage import is_inference_path
 from vc2doctor.linter.detectors.clipping_keys import CLIPPING_KEYS
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.launchers.deepspeed import BLOCKS
-from vc2doctor.linter.read.module import Module, Place
+from vc2doctor.linter.read.module import Function, Module, Place
 from vc2doctor.linter.read.syntax import walk
 
 _URL = "https://www.deepspeed.ai/docs/config-json/#gradient-clipping"
 _OWN_KEYS = {"train_batch_size", "train_micro_batch_size_per_gpu", "zero_optimization"}
 """Keys that only DeepSpeed's settings have at the top."""
+_LIGHTNING_STRATEGY = "DeepSpeedStrategy("
+"""Lightning writes the limit of its trainer into the settings that it hands to DeepSpeed.
+
+https://github.com/Lightning-AI/pytorch-lightning/blob/master/src/lightning/pytorch/strategies/deepspeed.py
+"""
 _ASKS_FOR_LIMIT = (*CLIPPING_KEYS, "TrainingArguments")
 """Names with which a program limits gradients. transformers' trainer limits them by default."""
 
@@ -41,10 +46,16 @@ def engine_code_without_limit(facts: Facts, unit: Unit) -> Iterator[CodeFinding]
         program = _related(facts, unit, module)
         if is_inference_path(module.name) or any("gradient_clipping" in each.source.text for each in program):
             continue
+        if any(_LIGHTNING_STRATEGY in each.source.text for each in program):
+            continue
         for place in module.statements:
             for node in walk(place.statement) if isinstance(place.statement, ast.Assign | ast.Return) else ():
                 block = _half_block(facts, node, place) if isinstance(node, ast.Dict) else None
-                if block is not None and facts.values.is_reached(place) is not False:
+                if (
+                    block is not None
+                    and facts.values.is_reached(place) is not False
+                    and not _is_replaced(facts, place.function)
+                ):
                     yield _finding(module, block, program)
 
 
@@ -52,6 +63,13 @@ def _related(facts: Facts, unit: Unit, module: Module) -> frozenset[Module]:
     """Return what a module imports, and the modules of its unit that import it, with what those import."""
     closures = [facts.code.import_closure(other) for other in unit.modules]
     return facts.code.import_closure(module).union(*(closure for closure in closures if module in closure))
+
+
+def _is_replaced(facts: Facts, function: Function) -> bool:
+    """Return whether nothing calls a function, and its name is that of another function which is called."""
+    calls = facts.code.unit_of(function.module).calls.get(function.name, []) if function.name else []
+    callees = [facts.code.callee(call) for call in calls]
+    return bool(callees) and all(callee is not None and callee is not function for callee in callees)
 
 
 def _half_block(facts: Facts, settings: ast.Dict, place: Place) -> _Block | None:

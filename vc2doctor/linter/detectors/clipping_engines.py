@@ -10,7 +10,7 @@ from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.loops import Loop
 from vc2doctor.linter.analyse.resolve import Unit
 from vc2doctor.linter.analyse.stage import is_inference_path
-from vc2doctor.linter.detectors.clipping_keys import CLIPPING_KEYS
+from vc2doctor.linter.detectors.clipping_keys import CLIPPING_CALLS, CLIPPING_KEYS
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.module import Call, Module, last_name
 
@@ -28,7 +28,7 @@ def engines_without_clipping(facts: Facts, unit: Unit, loops: list[Loop]) -> Ite
         writers = [module for module in unit.modules if module in imported_modules and _writes_engine_config(module)]
         failed = [update for update in updates if any(update.path == module.name for module in writers)]
         has_limit = not failed and any("gradient_clipping" in module.source.text for module in writers)
-        if writers and not has_limit:
+        if writers and not has_limit and _clips(loop):
             evidence = tuple(f"{update.path}:{update.line}: {update.message}" for update in failed) or (
                 f"{writers[0].name} writes the engine's configuration without gradient_clipping",
             )
@@ -39,6 +39,11 @@ def engines_without_clipping(facts: Facts, unit: Unit, loops: list[Loop]) -> Ite
 
 def _writes_engine_config(module: Module) -> bool:
     return "train_micro_batch_size_per_gpu" in module.source.text and not is_inference_path(module.name)
+
+
+def _clips(loop: Loop) -> bool:
+    """Return whether a loop, or a function that it calls, clips gradients, as in a branch without the engine."""
+    return any(call.name in CLIPPING_CALLS for call in loop.calls)
 
 
 def _is_on_engine(call: Call) -> bool:

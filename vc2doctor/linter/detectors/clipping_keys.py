@@ -19,6 +19,10 @@ CLIPPING_KEYS = (
     *("max_grad_norm", "clip_grad", "grad_clip", "gradient_clip_val", "gradient_clipping", "clip_grad_norm"),
     *("clip_max_norm", "grad_clip_norm", "grad_norm_clip", "clip_gradient", "gradient_clip", "clip_grad_value"),
 )
+CLIPPING_CALLS = frozenset(
+    {"clip_grad_norm_", "clip_grad_value_", "clip_gradients", "clip_grad_norm", "clip_grads", "dispatch_clip_grad"}
+)
+"""Names of functions that clip gradients."""
 MIN_ARGUMENTS = 3
 """Keys that a file and the arguments of a program have in common by chance are fewer."""
 CLIPPING_URL = "https://docs.pytorch.org/docs/stable/generated/torch.nn.utils.clip_grad_norm_.html"
@@ -50,14 +54,16 @@ def limits_that_are_off(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
         is_of_launcher = settings is not None and settings.clipping is not None
         is_own = is_of_arguments(unit, config)
         bases = bases_of(unit, config)
+        # axolotl gives the key to the trainer only `if cfg.max_grad_norm`: an empty one leaves the default, 1.0.
+        is_unset_by_null = config.kind == "python" or (settings is not None and settings.launcher == "axolotl")
         in_half = any(map(_trains_in_half, (config, *bases))) or (is_own and has_half_region(facts, unit.modules))
         if in_half and not is_inference_path(config.name) and not is_of_launcher:
             for entry in config.entries:
-                is_null = entry.value is None and config.kind != "python" and (config.read_by == "code" or is_own)
+                is_null = entry.value is None and not is_unset_by_null and (config.read_by == "code" or is_own)
                 is_taken_away = entry.value is None and _has_limit(bases, entry.key)
                 is_switched_off = is_off(entry.value) or is_null or is_taken_away
                 is_limit = entry.last_key.lower() in CLIPPING_KEYS and is_switched_off
-                if is_limit and not _is_overridden(unit, config, entry):
+                if is_limit and not _is_overridden(unit, config, entry) and not _is_foreign(facts, unit, config, entry):
                     copies[entry.key, repr(entry.value)].append((config, entry))
     for (key, value), entries in copies.items():
         yield _finding(key, value, entries)
@@ -132,6 +138,17 @@ def is_positive(text: str | None) -> bool:
         return text is not None and float(text) > 0
     except ValueError:
         return False
+
+
+def _is_foreign(facts: Facts, unit: Unit, config: Config, entry: ConfigEntry) -> bool:
+    """Return whether a file came with weights that the project only runs: its own code trains and never reads the key.
+
+    The files of a known launcher and of mmengine are read by code outside of the project.
+    """
+    if config.kind not in ("yaml", "json") or config.read_by != "code" or facts.runs.settings_of(config) is not None:
+        return False
+    reads = any(entry.last_key in module.source.text for module in facts.code.files.modules.values())
+    return not reads and bool(facts.loops.of(unit)) and not any(launch_uses(each, config) for each in unit.launches)
 
 
 def _trains_in_half(config: Config) -> bool:

@@ -5,22 +5,18 @@ from collections.abc import Iterator
 
 from vc2doctor.findings import Severity
 from vc2doctor.linter import build
-from vc2doctor.linter.analyse.autocast import HALF_DTYPES
-from vc2doctor.linter.analyse.dtypes import FLOAT16, Value
+from vc2doctor.linter.analyse.dtypes import FLOAT16
+from vc2doctor.linter.analyse.exclusive import are_exclusive
 from vc2doctor.linter.analyse.facts import Facts
-from vc2doctor.linter.analyse.loops import BACKWARD_AND_STEP, Loop
-from vc2doctor.linter.analyse.loss_scaling import scale_calls
-from vc2doctor.linter.analyse.precision_branches import float16_branch
-from vc2doctor.linter.detectors.clipping_keys import CLIPPING_URL, is_off
+from vc2doctor.linter.analyse.loops import Loop
+from vc2doctor.linter.analyse.loss_scaling import scale_calls, scalers_of
+from vc2doctor.linter.detectors.clipping_absent import clipping_is_absent
+from vc2doctor.linter.detectors.clipping_keys import CLIPPING_CALLS, CLIPPING_URL, is_off
+from vc2doctor.linter.detectors.half_loops import accelerate_dtypes, why_half
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.module import Call, last_name
 
-_CLIPPING_CALLS = {
-    *("clip_grad_norm_", "clip_grad_value_", "clip_gradients", "clip_grad_norm", "clip_grads", "dispatch_clip_grad"),
-}
 _TORCH_CLIPPING_CALLS = ("clip_grad_norm_", "clip_grad_value_")
-_STEPS = frozenset({"step", "update", "zero_grad"}) | BACKWARD_AND_STEP
-_CLIPPING_WORDS = ("clip_grad", "max_norm", "grad_clip")
 _ENGINES = ("accelerator", "fabric", "model", "model_engine")
 """Objects whose clipping methods unscale the gradients first."""
 
@@ -28,16 +24,14 @@ _ENGINES = ("accelerator", "fabric", "model", "model_engine")
 def clipping_of_loop(facts: Facts, loop: Loop) -> Iterator[CodeFinding]:
     """Yield the faults of the gradient clipping in one loop."""
     calls = loop.function.module.calls_in(loop.function)
-    clippings = [call for call in calls if call.name in _CLIPPING_CALLS]
+    clippings = [call for call in calls if call.name in CLIPPING_CALLS]
     for clipping in clippings:
         yield from _limit_that_is_off(facts, clipping)
-        yield from _clipping_without_limit(facts, loop, clipping)
+        yield from _clipping_without_limit(facts, loop, clipping, clippings)
     yield from _clipping_of_scaled_gradients(facts, loop, calls, clippings)
     yield from _clipping_beside_engine(loop, clippings)
     yield from _clipping_beside_accelerator(facts, loop, clippings)
-    is_loop = _steps_optimizer(calls) or _class_steps(loop)
-    if not clippings and is_loop and _is_in_half(facts, loop) and not _callees_clip(facts, calls):
-        yield _missing_clipping(loop, calls)
+    yield from clipping_is_absent(facts, loop)
 
 
 def _limit_that_is_off(facts: Facts, clipping: Call) -> Iterator[CodeFinding]:
@@ -66,6 +60,10 @@ def _clipping_of_scaled_gradients(
 ) -> Iterator[CodeFinding]:
     module = loop.function.module
     scalings = scale_calls(facts, loop)
+    scalers = scalers_of(facts, facts.code.unit_of(module), loop)
+    if scalers and all(scaler.enabled == {False} for scaler in scalers):
+        # A scaler that is off returns the loss as it is.
+        return
     unscalings = [call for call in calls if call.name == "unscale_"]
     for clipping in clippings if scalings else ():
         is_of_torch = clipping.name in _TORCH_CLIPPING_CALLS and not _is_of_engine(clipping)
@@ -82,14 +80,16 @@ def _clipping_of_scaled_gradients(
             )
 
 
-def _clipping_without_limit(facts: Facts, loop: Loop, clipping: Call) -> Iterator[CodeFinding]:
+def _clipping_without_limit(facts: Facts, loop: Loop, clipping: Call, clippings: list[Call]) -> Iterator[CodeFinding]:
     """Yield the call of a project's own clipping function with ``None`` as the limit: it only measures the norm."""
     limit = clipping.node.args[1] if len(clipping.node.args) > 1 else None
     callee = facts.code.callee(clipping)
     is_of_torch = clipping.place.module.dotted(clipping.node.func).startswith("torch.")
     if is_of_torch or limit is None or facts.values.of(limit, clipping.place) != {None}:
         return
-    if _is_in_half(facts, loop):
+    if any(_clips_first(facts, other, clipping) for other in clippings):
+        return
+    if why_half(facts, loop) is not None:
         yield build.at_node(
             clipping.place.module,
             clipping.node,
@@ -100,6 +100,16 @@ def _clipping_without_limit(facts: Facts, loop: Loop, clipping: Call) -> Iterato
             remedy="Give it a positive limit, for example 1.0 for a norm.",
             url=CLIPPING_URL,
         )
+
+
+def _clips_first(facts: Facts, other: Call, clipping: Call) -> bool:
+    """Return whether another call before has clipped the same gradients with a limit, so that this one may measure."""
+    parameters, clipped = (call.argument("parameters", 0) for call in (clipping, other))
+    limit = other.argument("max_norm", 1)
+    if parameters is None or clipped is None or limit is None or other.node.lineno >= clipping.node.lineno:
+        return False
+    is_same = ast.unparse(parameters) == ast.unparse(clipped)
+    return is_same and None not in facts.values.of(limit, other.place)
 
 
 def _clipping_beside_engine(loop: Loop, clippings: list[Call]) -> Iterator[CodeFinding]:
@@ -139,7 +149,7 @@ def _clipping_beside_accelerator(facts: Facts, loop: Loop, clippings: list[Call]
                 clipping.place.module,
                 clipping.node,
                 "VC105",
-                Severity.WARNING if _accelerate_is_float16(facts, loop) else Severity.NOTE,
+                Severity.WARNING if FLOAT16 in accelerate_dtypes(facts, loop) else Severity.NOTE,
                 "torch clips gradients that accelerate has scaled: with fp16 their norm is 65,536 times too large",
                 evidence=(f"scaled by {build.code(backward.node)}",),
                 remedy="Call accelerator.clip_grad_norm_, which unscales them first.",
@@ -147,107 +157,23 @@ def _clipping_beside_accelerator(facts: Facts, loop: Loop, clippings: list[Call]
             )
 
 
-def _accelerate_is_float16(facts: Facts, loop: Loop) -> bool:
-    return FLOAT16 in _dtypes_of_accelerate(facts, loop)
-
-
-def _accelerate_is_half(facts: Facts, loop: Loop) -> bool:
-    return bool(_dtypes_of_accelerate(facts, loop) & HALF_DTYPES)
-
-
-def _dtypes_of_accelerate(facts: Facts, loop: Loop) -> frozenset[Value]:
-    """Return the precisions that the module of a loop, or its imports, give to accelerate."""
-    closure = facts.code.import_closure(loop.function.module)
-    return frozenset(
-        dtype
-        for call in facts.code.unit_of(loop.function.module).calls.get("Accelerator", [])
-        if call.place.module in closure and (precision := call.argument("mixed_precision", 2)) is not None
-        for dtype in facts.values.dtypes(precision, call.place)
-    )
-
-
 def _is_of_engine(clipping: Call) -> bool:
     return isinstance(clipping.node.func, ast.Attribute) and last_name(clipping.node.func.value) in _ENGINES
 
 
 def _is_unscaled(clipping: Call, unscalings: list[Call], scalings: list[Call]) -> bool:
+    # What is scaled after an unscale_ is scaled again: the gradients of a second loss, for a second optimizer.
+    earlier = [
+        call.node.lineno
+        for call in scalings
+        if call.place.function is clipping.place.function
+        and call.node.lineno < clipping.node.lineno
+        and not are_exclusive(clipping.place, call.place)
+    ]
     unscaled_before = any(
-        call.node.lineno <= clipping.node.lineno and not _are_in_exclusive_branches(clipping, call)
+        max(earlier, default=0) <= call.node.lineno <= clipping.node.lineno
+        and not are_exclusive(clipping.place, call.place)
         for call in unscalings
     )
     # In a branch of its own, for example that of bfloat16, the clipping never sees scaled gradients.
-    return unscaled_before or all(_are_in_exclusive_branches(clipping, call) for call in scalings)
-
-
-def _are_in_exclusive_branches(call: Call, other: Call) -> bool:
-    required = dict(call.place.conditions)
-    return any(
-        condition in required and required[condition] is not wanted for condition, wanted in other.place.conditions
-    )
-
-
-def _missing_clipping(loop: Loop, calls: list[Call]) -> CodeFinding:
-    first = loop.backwards[0]
-    steps = (call.node.end_lineno or 0 for call in calls if call.name in _STEPS)
-    last_line = max(steps, default=first.node.lineno)
-    finding = build.at_node(
-        loop.function.module,
-        first.place.statement or first.node,
-        "VC105",
-        Severity.NOTE,
-        "no gradient clipping in a half-precision loop, and no key for it",
-        remedy="Clip after unscale_ and before the step: torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0).",
-        url=CLIPPING_URL,
-    )
-    # The finding spans the lines from the backward pass to the step: the clipping is missing between them.
-    # A step in another method of the class is the other end.
-    also = tuple(build.place_of(step.place.module, step.node) for step in _steps_of_class(loop))
-    return finding.model_copy(update={"end_line": max(finding.end_line or 0, last_line), "also": also})
-
-
-def _steps_optimizer(calls: list[Call]) -> bool:
-    return any(_is_step(call) for call in calls)
-
-
-def _is_step(call: Call) -> bool:
-    is_of_optimizer = call.name == "step" and "optim" in ast.unparse(call.node).lower()
-    return is_of_optimizer or call.name in BACKWARD_AND_STEP
-
-
-def _class_steps(loop: Loop) -> bool:
-    """Return whether another method of the loop's class steps the optimizer, and none of them clips."""
-    cls = loop.function.cls
-    calls = [call for method in cls.methods.values() for call in method.module.calls_in(method)] if cls else []
-    return _steps_optimizer(calls) and not any(call.name in _CLIPPING_CALLS for call in calls)
-
-
-def _steps_of_class(loop: Loop) -> list[Call]:
-    """Return the steps of the optimizer in the other methods of the loop's class, if the loop itself has none."""
-    cls, module = loop.function.cls, loop.function.module
-    if cls is None or _steps_optimizer(module.calls_in(loop.function)):
-        return []
-    others = (method for method in cls.methods.values() if method is not loop.function)
-    return [call for method in others for call in method.module.calls_in(method) if _is_step(call)]
-
-
-def _is_in_half(facts: Facts, loop: Loop) -> bool:
-    if any(float16_branch(facts, call.place) is not None for call in loop.backwards):
-        return True
-    if any("accelerator" in ast.unparse(call.receiver) for call in loop.backwards) and _accelerate_is_half(facts, loop):
-        return True
-    return any(
-        region.dtypes & HALF_DTYPES and facts.values.is_reached(region.place) is not False for region in loop.regions
-    )
-
-
-def _callees_clip(facts: Facts, calls: list[Call]) -> bool:
-    """Return whether a called function clips, or a call has an argument that is about clipping."""
-    for call in calls:
-        callee = facts.code.callee(call)
-        if callee is not None and any(
-            isinstance(node, ast.Call) and last_name(node.func) in _CLIPPING_CALLS for node in ast.walk(callee.node)
-        ):
-            return True
-        if any(word in ast.unparse(call.node) for word in _CLIPPING_WORDS):
-            return True
-    return False
+    return unscaled_before or all(are_exclusive(clipping.place, call.place) for call in scalings)

@@ -1,6 +1,7 @@
 """Trainers that clip nothing unless a limit is set: trl's old PPO, and mmengine's wrapper of an optimizer."""
 
 import ast
+import re
 from collections.abc import Iterator
 
 from packaging.specifiers import SpecifierSet
@@ -25,6 +26,8 @@ _OLD_PPO_ARGUMENTS = frozenset(
     {"steps", "model_name", "log_with", "init_kl_coef", "adap_kl_ctrl", "ppo_epochs", "optimize_cuda_cache"}
 )
 """Arguments of ``PPOConfig`` that only those releases take (read in the wheels of 0.11.4 and 0.12.0)."""
+_MANUAL = re.compile(r"automatic_optimization\s*=\s*False")
+"""What a module of Lightning has that steps its optimizers itself: the trainer refuses a limit there."""
 _LIGHTNING_URL = "https://lightning.ai/docs/pytorch/stable/advanced/training_tricks.html#gradient-clipping"
 _PPO_URL = "https://huggingface.co/docs/trl/v0.11.4/en/trainer#trl.PPOConfig"
 
@@ -33,7 +36,7 @@ def clipping_never_asked(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
     """Yield configurations of old PPO without a limit, and mmengine's float16 wrapper without ``clip_grad``."""
     for call in unit.calls.get("PPOConfig", []):
         if _is_old_ppo(facts, unit, call) and not is_inference_path(call.place.module.name):
-            yield _ppo_without_limit(call)
+            yield _ppo_without_limit(call, is_pinned=facts.code.version(unit, "trl") is not None)
     for classes in unit.classes.values():
         for cls in classes:
             if any(base.endswith("TrainingArguments") for base in facts.code.base_names(cls)):
@@ -63,10 +66,14 @@ def _limit_in_one_branch(facts: Facts, call: Call) -> Iterator[CodeFinding]:
 
 
 def _of_runs(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
-    """Yield Lightning's trainer and mmengine's wrapper in half precision without a limit."""
+    """Yield Lightning's trainer and mmengine's wrapper in half precision without a limit, each once."""
+    reported: set[str] = set()
     for run in facts.runs.of(unit):
         for settings in run.of("lightning"):
-            if _is_half_without_limit(settings) and not _clips_by_itself(facts, run, settings):
+            if not _is_half_without_limit(settings) or settings.precisions[0].place in reported:
+                continue
+            if not _steps_by_itself(run) and not _clips_by_itself(facts, run, settings):
+                reported.add(settings.precisions[0].place)
                 yield _run_without_limit(
                     settings,
                     f"Lightning trains in {settings.precision} and has no gradient_clip_val: nothing is clipped",
@@ -94,6 +101,11 @@ def _run_without_limit(settings: RunSettings, message: str, *, remedy: str, url:
     return build.at_line(
         asked.path, asked.line, "VC105", Severity.NOTE, message, evidence=(asked.place,), remedy=remedy, url=url
     )
+
+
+def _steps_by_itself(run: Run) -> bool:
+    """Return whether a module of a Lightning run steps its optimizers itself."""
+    return any(_MANUAL.search(module.source.text) for module in run.modules)
 
 
 def _clips_by_itself(facts: Facts, run: Run, settings: RunSettings) -> bool:
@@ -125,7 +137,9 @@ def _default_that_is_off(facts: Facts, cls: Class) -> Iterator[CodeFinding]:
 def _is_old_ppo(facts: Facts, unit: Unit, call: Call) -> bool:
     """Return whether a call makes the configuration of trl's old PPO, and gives no limit."""
     module = call.place.module
-    if not module.dotted(call.node.func).startswith("trl") or call.argument("max_grad_norm") is not None:
+    # The name alone says nothing: other packages have a PPOConfig of their own.
+    is_of_trl = module.dotted(call.node.func).partition(".")[0] == "trl"
+    if not is_of_trl or call.argument("max_grad_norm") is not None:
         return False
     if any(keyword.arg is None for keyword in call.node.keywords):
         return False
@@ -139,13 +153,15 @@ def _is_old_ppo(facts: Facts, unit: Unit, call: Call) -> bool:
         return False
 
 
-def _ppo_without_limit(call: Call) -> CodeFinding:
+def _ppo_without_limit(call: Call, *, is_pinned: bool) -> CodeFinding:
+    """Return the finding; a note without a pinned release, because newer ones refuse the arguments of such a call."""
     return build.at_node(
         call.place.module,
         call.node,
         "VC105",
-        Severity.WARNING,
+        Severity.WARNING if is_pinned else Severity.NOTE,
         "PPOConfig gets no max_grad_norm, and its default in this release of trl is None: nothing is clipped",
+        evidence=() if is_pinned else ("the call is written for trl before 0.12: newer releases refuse its arguments",),
         remedy="Write max_grad_norm=1.0.",
         url=_PPO_URL,
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from vc2doctor.findings import Severity
 from vc2doctor.linter import build
 from vc2doctor.linter.analyse.facts import Facts
+from vc2doctor.linter.analyse.half_models import engine_loops
 from vc2doctor.linter.analyse.resolve import Unit
 from vc2doctor.linter.analyse.runs import Run
 from vc2doctor.linter.analyse.stage import is_inference_config
@@ -14,6 +15,7 @@ from vc2doctor.linter.knowledge.deepspeed_releases import meant_top_key
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.config import Config
 from vc2doctor.linter.read.launchers.deepspeed import BLOCKS, line_of_half_block
+from vc2doctor.linter.read.module import Module
 from vc2doctor.linter.read.run_settings import Setting
 
 _ENGINE_URL = "https://www.deepspeed.ai/docs/config-json/#gradient-clipping"
@@ -22,6 +24,8 @@ _ENGINE_DEFAULT = (
 )
 DEFAULT_OF_TRAINER = 1.0
 """``TrainingArguments.max_grad_norm``: https://huggingface.co/docs/transformers/main_classes/trainer"""
+_LIMITS_OF_ENGINE = ("clip_grad", "gradient_clipping", "grad_clip")
+"""Texts of code that limits gradients, or gives the engine a limit."""
 MAX_EVIDENCE = 3
 """Runs that one finding names."""
 
@@ -37,15 +41,33 @@ def clipping_of_runs(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
         if run.engine is not None and not is_inference_config(run.engine.config.name):
             by_file[run.engine.config.name].append(run)
     yield from (_limit_is_off(limit) for limit in limits.values())
+    own_loops = _loops_without_clipping(facts, unit)
     for runs in by_file.values():
-        yield from _of_engine(runs)
+        yield from _of_engine(runs, own_loops)
     for config in unit.configs:
-        if config.name not in by_file and _is_half_without_limit(facts, config):
-            yield _no_limit_if_used(config)
+        if config.name not in by_file and _is_half_without_limit(facts, config, has_own_loop=bool(own_loops)):
+            yield _no_limit_if_used(config, _named_in(own_loops, config))
 
 
-def _is_half_without_limit(facts: Facts, config: Config) -> bool:
-    """Return whether a DeepSpeed file of a trainer can turn a half precision on, and has no limit."""
+def _loops_without_clipping(facts: Facts, unit: Unit) -> frozenset[Module]:
+    """Return the modules with loops of their own over DeepSpeed's engine, if nothing in their imports says "clip"."""
+    modules = {loop.function.module for loop in engine_loops(facts, unit)}
+    closures = {module: facts.code.import_closure(module) for module in modules}
+    return frozenset(
+        module
+        for module, closure in closures.items()
+        if not any(name in each.source.text for each in closure for name in _LIMITS_OF_ENGINE)
+    )
+
+
+def _named_in(modules: frozenset[Module], config: Config) -> Module | None:
+    """Return the module that names the file of an engine."""
+    file_name = config.name.rpartition("/")[2]
+    return next((module for module in modules if file_name in module.source.text), None)
+
+
+def _is_half_without_limit(facts: Facts, config: Config, *, has_own_loop: bool) -> bool:
+    """Return whether a DeepSpeed file of a trainer, or of a loop that clips nothing, can be half, without a limit."""
     settings = facts.runs.settings_of(config)
     if settings is None or settings.launcher != "deepspeed" or is_inference_config(config.name):
         return False
@@ -53,17 +75,22 @@ def _is_half_without_limit(facts: Facts, config: Config) -> bool:
     # Only transformers and accelerate fill "auto"; a program of its own can clip by itself.
     is_of_trainer = any(entry.value == "auto" for entry in config.entries)
     limits = [each for each in config.entries if meant_top_key(each.key) == "gradient_clipping"]
-    return in_half and is_of_trainer and not limits and config.find("gradient_clipping") is None
+    return in_half and (is_of_trainer or has_own_loop) and not limits and config.find("gradient_clipping") is None
 
 
-def _no_limit_if_used(config: Config) -> CodeFinding:
+def _no_limit_if_used(config: Config, named_in: Module | None) -> CodeFinding:
     return build.at_line(
         config.name,
         line_of_half_block(config),
         "VC105",
-        Severity.NOTE,
+        Severity.WARNING if named_in is not None else Severity.NOTE,
         "this DeepSpeed file has no gradient_clipping: a run with it clips nothing, whatever its max_grad_norm is",
-        evidence=("no command that could be read names the file by its path", _ENGINE_DEFAULT),
+        evidence=(
+            f"named in {named_in.name}, whose loop does not clip"
+            if named_in is not None
+            else "no command that could be read names the file by its path",
+            _ENGINE_DEFAULT,
+        ),
         remedy='Add "gradient_clipping": "auto".',
         url=_ENGINE_URL,
         role="config",
@@ -115,14 +142,18 @@ def _limit_is_off(limit: Setting[float]) -> CodeFinding:
     )
 
 
-def _of_engine(runs: list[Run]) -> Iterator[CodeFinding]:
-    """Yield what is wrong with the limit in the file that some runs share."""
+def _of_engine(runs: list[Run], own_loops: frozenset[Module]) -> Iterator[CodeFinding]:
+    """Yield what is wrong with the limit in the file that some runs share.
+
+    A run with a loop of its own counts if that loop is one of ``own_loops``, which do not clip.
+    """
     first = runs[0].engine
     if first is None:
         return
     config = first.config
     entry = config.find("gradient_clipping")
-    in_half = [run for run in runs if _is_in_half(run) and (run.is_of_trainer or run.of("accelerate"))]
+    of_library = [run for run in runs if run.is_of_trainer or run.of("accelerate") or run.modules & own_loops]
+    in_half = [run for run in of_library if _is_in_half(run)]
     unlimited = [run for run in in_half if not _is_off_on_purpose(run)]
     is_misspelled = any(meant_top_key(each.key) == "gradient_clipping" for each in config.entries)
     if entry is None and unlimited and not is_misspelled:
@@ -154,14 +185,17 @@ def _named_at(runs: list[Run]) -> tuple[str, ...]:
 
 
 def _no_limit(config: Config, runs: list[Run]) -> CodeFinding:
-    is_of_trainer = runs[0].is_of_trainer
-    setting = "max_grad_norm" if is_of_trainer else "the limit of accelerate"
+    effect = "nothing is clipped"
+    if runs[0].is_of_trainer:
+        effect = "max_grad_norm does not reach the engine, and nothing is clipped"
+    elif runs[0].of("accelerate"):
+        effect = "the limit of accelerate does not reach the engine, and nothing is clipped"
     return build.at_line(
         config.name,
         line_of_half_block(config),
         "VC105",
         Severity.WARNING,
-        f"this DeepSpeed file has no gradient_clipping: {setting} does not reach the engine, and nothing is clipped",
+        f"this DeepSpeed file has no gradient_clipping: {effect}",
         evidence=(
             *_named_at(runs),
             _ENGINE_DEFAULT,

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from vc2doctor.findings import Severity
 from vc2doctor.linter import build
+from vc2doctor.linter.analyse.exclusive import are_exclusive
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.resolve import Unit
 from vc2doctor.linter.analyse.stage import is_inference_path
@@ -89,6 +90,4 @@ def _block_of(place: Place) -> str | None:
 
 def _go_together(place: Place, other: Place) -> bool:
     """Return whether one run can reach both places: in one function, and not in branches that exclude each other."""
-    opposite = {(ast.dump(condition), not wanted) for condition, wanted in place.conditions}
-    own = {(ast.dump(condition), wanted) for condition, wanted in other.conditions}
-    return place.function is other.function and not opposite & own
+    return place.function is other.function and not are_exclusive(place, other)

@@ -1,5 +1,6 @@
 """DeepSpeed's file by itself: both precisions on, misspelled and refused keys, and text where a boolean belongs."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 
 from vc2doctor.findings import Severity
@@ -22,6 +23,9 @@ from vc2doctor.linter.read.launchers.deepspeed import is_deepspeed
 _URL = "https://www.deepspeed.ai/docs/config-json"
 _GRADIENT_STAGE = 2
 """The stage of ZeRO that partitions gradients."""
+_REFUSAL = (
+    "read in DeepSpeed's source: releases before 0.17.1 ignore unknown keys here, later ones raise ValidationError"
+)
 _BF16_URL = f"{_URL}/#bfloat16-training-options"
 
 
@@ -34,18 +38,25 @@ def engine_keys(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
         yield from _both_enabled(config)
         if frees_buffers_early(facts.code.version(unit, "deepspeed")):
             yield from _overlapping(config)
+        yield from _meaningless(config, refuses=refuses)
         for entry in config.entries:
-            block, _, key = entry.key.partition(".")
-            if not key:
-                yield from _unknown_at_top(config, entry)
-            elif block in BLOCK_KEYS and key not in BLOCK_KEYS[block]:
-                yield from _unknown_in_block(config, entry, refuses=refuses)
-            elif block in BLOCK_KEYS and key == "enabled":
-                yield from _text_as_switch(config, entry)
-            elif block in BLOCK_KEYS and isinstance(entry.value, str):
-                yield _text_as_value(config, entry, refuses=refuses)
-            elif meant_top_key(block) is not None and key == "enabled":
-                yield _misspelled_block(config, entry, block)
+            yield from _of_entry(config, entry, refuses=refuses)
+
+
+def _of_entry(config: Config, entry: ConfigEntry, *, refuses: bool | None) -> Iterator[CodeFinding]:
+    block, _, key = entry.key.partition(".")
+    if not key:
+        yield from _unknown_at_top(config, entry)
+    elif block in BLOCK_KEYS and key not in BLOCK_KEYS[block]:
+        meant = meant_key(block, key)
+        if meant is not None and "." not in key:
+            yield _misspelled_in_block(config, entry, meant, refuses=refuses)
+    elif block in BLOCK_KEYS and key == "enabled":
+        yield from _text_as_switch(config, entry)
+    elif block in BLOCK_KEYS and isinstance(entry.value, str):
+        yield _text_as_value(config, entry, refuses=refuses)
+    elif meant_top_key(block) is not None and key == "enabled":
+        yield _misspelled_block(config, entry, block)
 
 
 def _both_enabled(config: Config) -> Iterator[CodeFinding]:
@@ -84,39 +95,60 @@ def _overlapping(config: Config) -> Iterator[CodeFinding]:
     )
 
 
-def _unknown_in_block(config: Config, entry: ConfigEntry, *, refuses: bool | None) -> Iterator[CodeFinding]:
-    """Yield a key that a precision block does not have: a note if the release ignores it and it means nothing."""
+def _meaningless(config: Config, *, refuses: bool | None) -> Iterator[CodeFinding]:
+    """Yield one finding for each precision block with keys that mean nothing: a note if the release ignores them."""
+    extra: dict[str, list[ConfigEntry]] = defaultdict(list)
+    for entry in config.entries:
+        block, _, key = entry.key.partition(".")
+        is_known = block not in BLOCK_KEYS or not key or key in BLOCK_KEYS[block]
+        if not is_known and "." not in key and meant_key(block, key) is None:
+            extra[block].append(entry)
+    effect = "DeepSpeed 0.17.1 and later refuse the file" if refuses is not False else "this release ignores it"
+    for block, (first, *others) in extra.items():
+        names = ", ".join(f'"{entry.last_key}"' for entry in (first, *others))
+        yield build.at_entry(
+            config,
+            first,
+            "VC106",
+            _severity_of_unknown(None, refuses=refuses, is_other_on=False),
+            f"the {block} block of DeepSpeed has no {'keys' if others else 'key'} {names}: {effect}",
+            evidence=(_REFUSAL,),
+            remedy=f"Remove {names}.",
+            url=_url_of(block),
+            role="config",
+            also=build.entry_places((config, entry) for entry in others),
+        )
+
+
+def _misspelled_in_block(config: Config, entry: ConfigEntry, meant: str, *, refuses: bool | None) -> CodeFinding:
+    """Return the finding about a key of a precision block that is another one, misspelled."""
     block, _, key = entry.key.partition(".")
-    meant = meant_key(block, key)
-    if "." in key:
-        return
-    if meant is None:
-        effect = "this release ignores it" if refuses is False else "DeepSpeed 0.17.1 and later refuse the file"
-        message = f'the {block} block of DeepSpeed has no key "{key}": {effect}'
-        remedy = f'Remove "{key}".'
-    else:
-        effect = f"{block} stays off" if meant == "enabled" else f'"{meant}" keeps its default'
-        message = f'"{key}" in the {block} block is misspelled for "{meant}", so {effect}'
-        remedy = f'Write "{meant}".'
-    evidence = [
-        "read in DeepSpeed's source: releases before 0.17.1 ignore unknown keys here, later ones raise ValidationError"
-    ]
-    other = "fp16" if block.startswith("b") else "bf16"
-    is_other_on = config.get(f"{other}.enabled") is True
+    effect = f"{block} stays off" if meant == "enabled" else f'"{meant}" keeps its default'
+    message = f'"{key}" in the {block} block is misspelled for "{meant}", so {effect}'
+    evidence = [_REFUSAL]
+    is_other_on = config.get(f"{_other(block)}.enabled") is True
     if meant == "enabled" and is_other_on:
-        message += f", and the engine trains in {other}"
+        message += f", and the engine trains in {_other(block)}"
         evidence.append("spelled right, both precisions would be on, which DeepSpeed refuses")
-    yield build.at_entry(
+    return build.at_entry(
         config,
         entry,
         "VC106",
         _severity_of_unknown(meant, refuses=refuses, is_other_on=is_other_on),
         message,
         evidence=tuple(evidence),
-        remedy=remedy if not is_other_on else f"{remedy[:-1]}, and turn the other precision off.",
-        url=_BF16_URL if block.startswith("b") else f"{_URL}/#fp16-training-options",
+        remedy=f'Write "{meant}"{", and turn the other precision off" if is_other_on else ""}.',
+        url=_url_of(block),
         role="config",
     )
+
+
+def _other(block: str) -> str:
+    return "fp16" if block.startswith("b") else "bf16"
+
+
+def _url_of(block: str) -> str:
+    return _BF16_URL if block.startswith("b") else f"{_URL}/#fp16-training-options"
 
 
 def _severity_of_unknown(meant: str | None, *, refuses: bool | None, is_other_on: bool) -> Severity:
@@ -138,7 +170,7 @@ def _text_as_value(config: Config, entry: ConfigEntry, *, refuses: bool | None) 
         f'{block}.{key} is "{entry.value}", and DeepSpeed takes {kind}: the text reaches the engine as it is',
         evidence=(why, "DeepSpeed before 0.17.1 takes any text as true; later releases raise ValidationError"),
         remedy=f'Write {kind}, or remove "{key}".',
-        url=_BF16_URL if block.startswith("b") else f"{_URL}/#fp16-training-options",
+        url=_url_of(block),
         role="config",
     )
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from vc2doctor.findings import Severity
 from vc2doctor.linter import build, change
+from vc2doctor.linter.analyse.dtypes import of_flag
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.resolve import Unit
 from vc2doctor.linter.analyse.runs import Run
@@ -54,7 +55,16 @@ def exclusive_defaults(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
         for cls in classes:
             is_of_trainer = any(base.endswith("TrainingArguments") for base in facts.code.base_names(cls))
             if is_of_trainer and not _settles_flags(facts, cls.name, unit):
-                yield from (_true_by_default(cls, name, statement) for name, statement in _true_defaults(cls.node))
+                for name, statement in _true_defaults(cls.node):
+                    is_asked = _launch_asks_for_both(unit, name)
+                    yield _true_by_default(cls, name, statement, is_asked=is_asked)
+
+
+def _launch_asks_for_both(unit: Unit, name: str) -> bool:
+    """Return whether a command asks for the other flag, and leaves this one at its default."""
+    other = "--fp16" if name == "bf16" else "--bf16"
+    all_flags = (launch.flags for launch in unit.launches)
+    return any(other in flags and of_flag(flags[other]) and f"--{name}" not in flags for flags in all_flags)
 
 
 def _settles_flags(facts: Facts, name: str, unit: Unit) -> bool:
@@ -83,14 +93,16 @@ def _default_is_true(value: ast.expr | None) -> bool:
     return isinstance(value, ast.Constant) and value.value is True
 
 
-def _true_by_default(cls: Class, name: str, statement: ast.stmt) -> CodeFinding:
+def _true_by_default(cls: Class, name: str, statement: ast.stmt, *, is_asked: bool) -> CodeFinding:
     other = "fp16" if name == "bf16" else "bf16"
     return build.at_node(
         cls.module,
         statement,
         "VC106",
-        Severity.WARNING,
-        f"{cls.name}.{name} is True by default: a run with {other}=True has both, and fails",
+        # The error is loud and names both flags. Where no command asks for the other one, it is not raised now.
+        Severity.WARNING if is_asked else Severity.NOTE,
+        f"{cls.name}.{name} is True by default: a run with {other}=True has both, and fails"
+        + ("" if is_asked else ", and no command here asks for it"),
         evidence=(_RAISES,),
         remedy=f"Default to None, and settle it in __post_init__: {name} = not {other}.",
         url=TRAINER_URL,

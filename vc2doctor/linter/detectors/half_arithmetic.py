@@ -3,28 +3,34 @@
 import ast
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from vc2doctor.findings import Severity
 from vc2doctor.linter import build
 from vc2doctor.linter.analyse.autocast import dtype_names
-from vc2doctor.linter.analyse.expressions import expressions_of, factors, is_call_of, operand, square_of
+from vc2doctor.linter.analyse.expressions import expressions_of, factors, is_call_of, operand, square_of, value_at
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.half_contexts import HalfContext, HalfContexts
 from vc2doctor.linter.analyse.tensor_dtypes import Kind, Mode
+from vc2doctor.linter.analyse.trained_classes import is_chosen_by_name
+from vc2doctor.linter.detectors.half_limits import LIMITS
+from vc2doctor.linter.detectors.half_pattern import Pattern, arithmetic_finding, kind_of
+from vc2doctor.linter.detectors.half_weights import half_weight_classes
 from vc2doctor.linter.knowledge.autocast_ops import MATRIX_PRODUCTS, SMALLEST_FLOAT16
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.module import Function, Place, last_name
 
-_MAY_BREAK = re.compile(r"1e-|exp\(|sigmoid|\bvar|\bsum\(|pow\(2\)|\*\* 2")
+_MAY_BREAK = re.compile(
+    r"1e-|exp\(|sigmoid|\bvar|\bsum\(|pow\(2\)|\*\* ?2|fill|full_like|-\s*\d+e|-\d{6}|BCELoss|binary_cross"
+)
 """What all patterns have in the text. A module without it is not searched."""
-_OPS_URL = f"{build.AMP_URL}#cuda-op-specific-behavior"
 _TAKES_EPSILON = ("log", "log2", "log10", "sqrt", "rsqrt", "reciprocal")
 _SCALES = re.compile(r"scale|temp|tau|alpha|gamma|beta")
 """Names of single numbers whose exponential is bounded by training."""
 _BOUNDED_BELOW = ("pow", "square", "abs", "norm", "cdist", "relu", "softplus", "mse_loss", "sum")
 
-Pattern = Callable[[HalfContexts, HalfContext, ast.AST, Place], CodeFinding | None]
+BY_NAME = "; only a run that chooses this model by name trains it"
+"""The end of a message about a model that not every run of a program builds."""
 
 
 def half_arithmetic(facts: Facts) -> Iterator[CodeFinding]:
@@ -33,7 +39,7 @@ def half_arithmetic(facts: Facts) -> Iterator[CodeFinding]:
     Places in one function that break in the same way are one finding.
     """
     modules = [module for module in facts.code.files.modules.values() if _MAY_BREAK.search(module.source.text)]
-    contexts = HalfContexts(facts) if modules else None
+    contexts = HalfContexts(facts, half_weight_classes(facts)) if modules else None
     groups: dict[tuple[Function, Pattern], list[CodeFinding]] = defaultdict(list)
     for module in modules if contexts is not None else ():
         for place in module.statements:
@@ -43,36 +49,24 @@ def half_arithmetic(facts: Facts) -> Iterator[CodeFinding]:
                     finding = pattern(contexts, context, node, place) if contexts and context else None
                     if finding is not None:
                         groups[place.function, pattern].append(finding)
-    for first, *others in groups.values():
-        yield first.model_copy(update={"also": tuple(place for other in others for place in other.places)})
-
-
-def _kind(contexts: HalfContexts, context: HalfContext, value: ast.expr | None, place: Place) -> Kind:
-    return contexts.tensors.of(value, place, context.tensors) if value is not None else Kind.UNKNOWN
-
-
-def _finding(node: ast.AST, place: Place, message: str, evidence: tuple[str, ...], remedy: str) -> CodeFinding:
-    return build.at_node(
-        place.module,
-        node,
-        "VC110",
-        Severity.WARNING,
-        message,
-        evidence=evidence,
-        remedy=remedy,
-        url=_OPS_URL,
-        role="cast",
-    )
+                        break
+    for (function, _), (first, *others) in groups.items():
+        also = tuple(place for other in others for place in other.places)
+        named = {"severity": Severity.NOTE, "message": first.message + BY_NAME}
+        context = contexts.of(function) if contexts is not None else None
+        # A registry makes criteria, and their names say nothing.
+        is_named = not (context and context.tensors.outputs) and is_chosen_by_name(facts, function)
+        yield first.model_copy(update={"also": also, **(named if is_named else {})})
 
 
 def lost_epsilon(contexts: HalfContexts, context: HalfContext, node: ast.AST, place: Place) -> CodeFinding | None:
     """Return the finding about ``x + 1e-8`` in a divisor or below a logarithm: in float16 the sum is ``x``."""
     guarded = _guarded(node) if context.overflows else None
-    for value, epsilon in _sums(guarded):
+    for value, epsilon in (pair for each in _parts(guarded, place) for pair in _sums(each)):
         constants = contexts.tensors.values.of(epsilon, place)
         is_lost = all(isinstance(each, float) and 0 < each <= SMALLEST_FLOAT16 / 2 for each in constants)
-        if is_lost and _kind(contexts, context, value, place) is Kind.HALF:
-            return _finding(
+        if is_lost and kind_of(contexts, context, value, place) is Kind.HALF:
+            return arithmetic_finding(
                 node,
                 place,
                 f"{build.code(epsilon)} is zero in float16, so {build.code(value)} is not kept away from zero",
@@ -98,6 +92,15 @@ def _guarded(node: ast.AST) -> ast.expr | None:
     return None
 
 
+def _parts(guarded: ast.expr | None, place: Place) -> Iterator[ast.expr]:
+    """Yield what must not be zero, through local names; of a quotient below a logarithm both sides must not be."""
+    value = value_at(guarded, place)[0] if guarded is not None else None
+    if isinstance(value, ast.BinOp) and isinstance(value.op, ast.Div):
+        yield from (value_at(side, place)[0] for side in (value.left, value.right))
+    elif value is not None:
+        yield value
+
+
 def _sums(guarded: ast.expr | None) -> Iterator[tuple[ast.expr, ast.expr]]:
     """Yield the value and the constant of ``x + eps``, in both orders, and of ``x.clamp(min=eps)``."""
     match guarded:
@@ -113,16 +116,19 @@ def log_of_sigmoid(contexts: HalfContexts, context: HalfContext, node: ast.AST, 
     """Return the finding about ``log(sigmoid(x))`` of half values: the sigmoid is exactly 0 or 1 early."""
     inner = operand(node) if isinstance(node, ast.Call) and is_call_of(node, "log") else None
     if isinstance(inner, ast.BinOp) and isinstance(inner.op, ast.Add | ast.Sub):
-        inner = next((side for side in (inner.left, inner.right) if is_call_of(side, "sigmoid")), None)
+        sides = [value_at(side, place)[0] for side in (inner.left, inner.right)]
+        inner = next((side for side in sides if is_call_of(side, "sigmoid")), None)
+    if inner is not None:
+        inner, _ = value_at(inner, place)
     if not isinstance(inner, ast.Call) or not is_call_of(inner, "sigmoid"):
         return None
-    kind = _kind(contexts, context, operand(inner), place)
+    kind = kind_of(contexts, context, operand(inner), place)
     mode = contexts.tensors.mode_at(place, context.tensors.mode)
     # A model that is half as a whole gives half values, unless something takes them to float32.
     if kind is not Kind.HALF and not (mode is Mode.HALF_MODEL and kind is Kind.UNKNOWN):
         return None
     dtypes = dtype_names(context.dtypes)
-    return _finding(
+    return arithmetic_finding(
         node,
         place,
         f"the sigmoid of {dtypes} values is exactly 0 or 1 early, and its logarithm is then -inf or 0 without gradient",
@@ -139,7 +145,7 @@ def squeezed_product(contexts: HalfContexts, context: HalfContext, node: ast.AST
     for value in operands:
         for factor in factors(value, place):
             if isinstance(factor, ast.Call) and _is_unbounded_exponential(factor):
-                return _finding(
+                return arithmetic_finding(
                     node,
                     place,
                     f"{build.code(factor)} is float32, and this matrix product takes it back to float16: "
@@ -185,9 +191,9 @@ def cancelling_variance(
                 return None
         case _:
             return None
-    if _kind(contexts, context, mean, place) is not Kind.HALF:
+    if kind_of(contexts, context, mean, place) is not Kind.HALF:
         return None
-    return _finding(
+    return arithmetic_finding(
         node,
         place,
         f"this variance is the difference of two {dtype_names(context.dtypes)} values that are close to each other",
@@ -220,9 +226,9 @@ def overflowing_sum(contexts: HalfContexts, context: HalfContext, node: ast.AST,
     if value is None or (isinstance(node, ast.Call) and value is not (node.args or [value])[0]):
         return None
     mode = contexts.tensors.mode_at(place, context.tensors.mode)
-    if mode is Mode.AUTOCAST or _kind(contexts, context, value, place) is not Kind.HALF:
+    if mode is Mode.AUTOCAST or kind_of(contexts, context, value, place) is not Kind.HALF:
         return None
-    return _finding(
+    return arithmetic_finding(
         node,
         place,
         f"{build.code(node)} is a float16 number: the sum of many losses is inf above 65504",
@@ -239,10 +245,10 @@ def norm_by_hand(contexts: HalfContexts, context: HalfContext, node: ast.AST, pl
     if base is None or "norm" not in f"{cls.name if cls is not None else ''}{place.function.name}".lower():
         return None
     mode = contexts.tensors.mode_at(place, context.tensors.mode)
-    if mode is not Mode.HALF_MODEL or _kind(contexts, context, base, place) is not Kind.HALF:
+    if mode is not Mode.HALF_MODEL or kind_of(contexts, context, base, place) is not Kind.HALF:
         return None
     effect = "and overflows float16 above |x| = 255" if context.overflows else "which keeps 8 bits of it"
-    return _finding(
+    return arithmetic_finding(
         node,
         place,
         f"{build.code(node)} is evaluated in {dtype_names(context.dtypes)}, {effect}",
@@ -258,9 +264,9 @@ def half_probability(contexts: HalfContexts, context: HalfContext, node: ast.AST
     if value is None or not is_trained or not contexts.takes_probabilities(contexts.code.unit_of(place.module)):
         return None
     mode = contexts.tensors.mode_at(place, context.tensors.mode)
-    if mode is not Mode.AUTOCAST or _kind(contexts, context, value, place) is Kind.FLOAT32:
+    if mode is not Mode.AUTOCAST or kind_of(contexts, context, value, place) is Kind.FLOAT32:
         return None
-    return _finding(
+    return arithmetic_finding(
         node,
         place,
         "the sigmoid is taken in float16, and the loss casts to float32 afterwards: above 8.3 it is exactly 1",
@@ -272,4 +278,5 @@ def half_probability(contexts: HalfContexts, context: HalfContext, node: ast.AST
 PATTERNS: tuple[Pattern, ...] = (
     *(lost_epsilon, log_of_sigmoid, squeezed_product, cancelling_variance, overflowing_sum),
     *(norm_by_hand, half_probability),
+    *LIMITS,
 )

@@ -9,27 +9,46 @@ from vc2doctor.linter.analyse.autocast import HALF_DTYPES, dtype_names
 from vc2doctor.linter.analyse.dtypes import BFLOAT16, Value
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.stage import Stage, words
+from vc2doctor.linter.analyse.weights import Cast
 from vc2doctor.linter.model import CodeFinding
-from vc2doctor.linter.read.config import UNKNOWN
-from vc2doctor.linter.read.module import Place
+from vc2doctor.linter.read.module import Place, last_name
 
 _INDICES = {"ids", "positions", "indices", "idx", "timesteps"}
 """Last words of names that hold integers."""
+_OTHER_IDS = {"embed", "time", "image", "img", "txt"}
+"""Words of names that hold other things: embeddings of ids, the sizes (``add_time_ids``) that SDXL is given, and the
+rows and columns of patches (``latent_image_ids``) that FLUX is given, which are below 256 up to 4096 pixels.
+
+Their own pipelines give them in the dtype of the model:
+https://github.com/huggingface/diffusers/blob/main/src/diffusers/pipelines/stable_diffusion_xl/pipeline_stable_diffusion_xl.py
+https://github.com/huggingface/diffusers/blob/main/src/diffusers/pipelines/flux/pipeline_flux.py
+"""
 _URL = "https://docs.pytorch.org/docs/stable/type_info.html#torch.torch.finfo"
 
 
 def half_indices(facts: Facts) -> Iterator[CodeFinding]:
     """Yield casts of ids, positions and time steps to half precision, and ranges that are made in it."""
     for cast in facts.weights.casts:
-        is_index = cast.name.rpartition("_")[2].lower() in _INDICES and "embed" not in words(cast.name)
-        if is_index and UNKNOWN not in cast.dtypes and cast.stage is not Stage.INFERS:
-            yield _finding(cast.call.place, cast.call.node, cast.name, cast.dtypes)
+        name = _name_of(cast)
+        is_index = name.rpartition("_")[2].lower() in _INDICES and not words(name) & _OTHER_IDS
+        # Without a dtype, `.to` leaves the integers as they are.
+        dtypes = cast.dtypes - {None}
+        if is_index and dtypes <= HALF_DTYPES and cast.stage is not Stage.INFERS:
+            yield _finding(cast.call.place, cast.call.node, name, dtypes)
     for unit in facts.code.units.values():
         for call in unit.calls.get("arange", []):
             dtype = call.argument("dtype")
             dtypes = facts.values.dtypes(dtype, call.place) if dtype is not None else frozenset()
             if dtypes and dtypes <= HALF_DTYPES and facts.stages.of(call.place) is not Stage.INFERS:
                 yield _finding(call.place, call.node, "this range", dtypes)
+
+
+def _name_of(cast: Cast) -> str:
+    """Return the name of the value that is cast; for an element of a batch, the name that the result is assigned to."""
+    statement = cast.call.place.statement
+    if isinstance(cast.receiver, ast.Subscript) and isinstance(statement, ast.Assign):
+        return last_name(statement.targets[0]) if statement.value is cast.call.node else cast.name
+    return cast.name
 
 
 def _finding(place: Place, node: ast.AST, name: str, dtypes: frozenset[Value]) -> CodeFinding:

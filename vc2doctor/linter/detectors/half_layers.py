@@ -62,8 +62,8 @@ def _half_layer(cast: Cast) -> CodeFinding:
         cast.call.node,
         "VC109",
         Severity.WARNING,
-        f"{build.code(cast.receiver)} is a new layer, so it is trained, and it is made {dtype_names(cast.dtypes)} "
-        "whatever the run asks for",
+        f"{build.code(cast.receiver)} is a new layer, so it is trained, and it is made {dtype_names(cast.dtypes)}"
+        + ("" if cast.call.place.conditions else " whatever the run asks for"),
         evidence=(
             ast.unparse(cast.call.node),
             "a half-precision parameter under a plain optimizer loses small updates",

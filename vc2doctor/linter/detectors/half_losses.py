@@ -5,6 +5,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 
+from vc2doctor.core.versions import older
 from vc2doctor.findings import Severity
 from vc2doctor.linter import build
 from vc2doctor.linter.analyse.autocast import dtype_names
@@ -12,9 +13,18 @@ from vc2doctor.linter.analyse.dtypes import FLOAT16, Dtype
 from vc2doctor.linter.analyse.expressions import operand
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.float32_casts import is_of_float32
+from vc2doctor.linter.analyse.half_heads import has_half_heads
 from vc2doctor.linter.analyse.half_models import engine_loops, engine_of, half_models, why_engine
 from vc2doctor.linter.analyse.precision_branches import float16_branch
 from vc2doctor.linter.analyse.stage import is_inference_name
+from vc2doctor.linter.detectors.half_weights import (
+    HALF_LOGITS_SINCE,
+    ModelOutputs,
+    functions_of,
+    half_weight_classes,
+    loops_without_region,
+    why_half_weights,
+)
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.module import Call, Class, Function, Place, last_name
 
@@ -23,6 +33,12 @@ _LOG_NAMES = ("log_softmax", "logsigmoid")
 """Logarithms that hand-written losses are made of."""
 _LOG_PROBABILITIES = re.compile(r"log_?ratio|log_?prob|logps?\b")
 """Names of logarithms of probabilities, whose exponential is the ratio of a policy loss."""
+_FLOAT32_LOGITS = re.compile(r"\.logits\.(float\(\)|to\(torch\.float32\))")
+"""What a trainer has that takes the logits of its model to float32 where it gets them, and hands them on."""
+_FLOAT32_HEAD = re.compile(r"logits = logits\.float\(\)|head\([^\n]*\)\.float\(\)")
+"""What the module of a language model has that returns its logits in float32."""
+MAX_HOPS = 4
+"""Assignments between the output of a model and its loss."""
 _CRITERIA = ("criterion", "loss_fct", "loss_fn", "loss_func", "ce_loss", "criterion_ce")
 _URL = "https://docs.pytorch.org/docs/stable/amp.html#cuda-ops-that-can-autocast-to-float32"
 
@@ -34,7 +50,8 @@ def half_losses(facts: Facts) -> Iterator[CodeFinding]:
     """Yield losses on half logits: one finding for those that are half for the same reason."""
     groups: dict[str, list[LossCall]] = defaultdict(list)
     reported: set[ast.Call] = set()
-    for loss in (*_in_models(facts), *_in_engine_loops(facts), *_in_float16_branches(facts)):
+    sources = (_in_models, _in_engine_loops, _in_float16_branches, _in_loops_of_half_weights)
+    for loss in (loss for source in sources for loss in source(facts)):
         call, _, why = loss
         if call.node not in reported and _is_on_half(facts, call):
             reported.add(call.node)
@@ -47,14 +64,22 @@ def half_losses(facts: Facts) -> Iterator[CodeFinding]:
 
 def _in_models(facts: Facts) -> Iterator[LossCall]:
     """Yield the losses in classes that compute in half precision without autocast."""
-    for model in half_models(facts):
+    for model in (*half_models(facts), *half_weight_classes(facts)):
+        if facts.code.extends_trainer(model.cls) and _gets_float32_logits(facts, model.cls):
+            continue
         for function in _training_functions(facts, model.cls):
             yield from ((call, model.dtypes, model.why) for call in function.module.calls_in(function))
 
 
+def _gets_float32_logits(facts: Facts, cls: Class) -> bool:
+    """Return whether a trainer takes the logits of its model to float32, or the library's models have done so."""
+    version = facts.code.version(facts.code.unit_of(cls.module), "transformers")
+    return older(version, HALF_LOGITS_SINCE) or _FLOAT32_LOGITS.search(cls.module.source.text) is not None
+
+
 def _training_functions(facts: Facts, cls: Class) -> Iterator[Function]:
     """Yield the methods of a model or trainer that train, with the functions of the same module that they call."""
-    is_trainer = any(base.endswith("Trainer") for base in facts.code.base_names(cls))
+    is_trainer = facts.code.extends_trainer(cls)
     for method in cls.methods.values():
         is_forward = method.name.startswith("forward") and "infer" not in method.name
         if is_forward or (is_trainer and not is_inference_name(method.name)):
@@ -69,10 +94,23 @@ def _in_engine_loops(facts: Facts) -> Iterator[LossCall]:
         loops = engine_loops(facts, unit)
         engine = engine_of(facts, unit) if loops else None
         for loop in loops if engine is not None else ():
-            for function in (loop.function, *loop.reached):
-                for call in function.module.calls_in(function):
-                    if engine is not None and call.name in ("cross_entropy", "exp", *_LOG_NAMES):
-                        yield call, engine.dtypes, why_engine(engine)
+            functions = functions_of(facts, loop)
+            for call in (call for function in functions for call in function.module.calls_in(function)):
+                if engine is not None and call.name in ("cross_entropy", "exp", *_LOG_NAMES):
+                    yield call, engine.dtypes, why_engine(engine)
+
+
+def _in_loops_of_half_weights(facts: Facts) -> Iterator[LossCall]:
+    """Yield losses in loops without a region on what a model with half-precision weights returns."""
+    outputs = ModelOutputs(facts)
+    for unit in facts.code.units.values():
+        for loop in loops_without_region(facts, unit):
+            functions = functions_of(facts, loop)
+            for call in (call for function in functions for call in function.module.calls_in(function)):
+                value = _logits(facts, call) if call.name in ("cross_entropy", "exp", *_LOG_NAMES) else None
+                cause = outputs.cause_of(value, call.place) if value is not None else None
+                if cause is not None and isinstance(cause.dtype, Dtype):
+                    yield call, frozenset([cause.dtype]), why_half_weights(cause)
 
 
 def _in_float16_branches(facts: Facts) -> Iterator[LossCall]:
@@ -94,7 +132,27 @@ def _is_on_half(facts: Facts, call: Call) -> bool:
         return False
     if any("autocast" in ast.unparse(context) for context in call.place.contexts):
         return False
-    return not is_of_float32(call, value)
+    return not is_of_float32(call, value) and not _is_of_float32_model(facts, call, value)
+
+
+def _is_of_float32_model(facts: Facts, call: Call, value: ast.expr) -> bool:
+    """Return whether logits are the output of another model, which takes them to float32 itself."""
+    if not _is_of_output(call.place.function, value):
+        return False
+    module = call.place.module
+    if older(facts.code.version(facts.code.unit_of(module), "transformers"), HALF_LOGITS_SINCE):
+        return not has_half_heads(facts)
+    return any(_FLOAT32_HEAD.search(other.source.text) for other in facts.code.import_closure(module) - {module})
+
+
+def _is_of_output(function: Function, value: ast.expr, hops: int = 0) -> bool:
+    """Return whether a value is made of the attribute ``logits`` of what a model returned: ``outputs.logits``."""
+    nodes = list(ast.walk(value))
+    if any(isinstance(node, ast.Attribute) and node.attr == "logits" for node in nodes):
+        return True
+    names = {node.id for node in nodes if isinstance(node, ast.Name)}
+    values = [each for name in names for each, _ in function.names.get(name, [])] if hops < MAX_HOPS else []
+    return any(_is_of_output(function, each, hops + 1) for each in values)
 
 
 def _can_be_reached(facts: Facts, place: Place) -> bool:

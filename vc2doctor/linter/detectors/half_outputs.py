@@ -8,6 +8,7 @@ from vc2doctor.linter import build
 from vc2doctor.linter.analyse.autocast import HALF_DTYPES, Region, dtype_names
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.loops import Loop
+from vc2doctor.linter.analyse.region_outputs import calls_without_region, casts_outputs, classes_beside, outputs_of
 from vc2doctor.linter.analyse.stage import words
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.module import Call, Function
@@ -20,22 +21,35 @@ def half_outputs(facts: Facts, loop: Loop) -> Iterator[CodeFinding]:
     """Yield the first criterion behind a region of a loop that gets what the model returned in the region as it is."""
     for region in loop.own_regions:
         is_half = bool(region.dtypes) and region.dtypes <= HALF_DTYPES
-        outputs = _outputs_of(region) if is_half and facts.values.is_reached(region.place) is not False else set()
+        outputs = outputs_of(region) if is_half and facts.values.is_reached(region.place) is not False else set()
+        outputs = {name for name in outputs if not words(name) & _CRITERION_WORDS}
+        yield from _criterion_without_region(facts, loop, region, outputs)
         call = next((call for call in _calls_behind(loop, region) if _takes(call, outputs)), None)
         if call is not None and not _is_cast(loop.function, outputs) and not _casts_inside(facts, call):
             yield _loss_outside(region, call)
 
 
-def _outputs_of(region: Region) -> set[str]:
-    """Return the names that hold what calls of a model return, if the region computes no loss itself."""
-    names: set[str] = set()
-    for statement in region.statement.body:
-        match statement:
-            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(func=ast.Name() | ast.Attribute())):
-                names.add(name)
-            case ast.Assign(targets=[ast.Tuple(elts=elements)], value=ast.Call(func=ast.Name() | ast.Attribute())):
-                names |= {element.id for element in elements if isinstance(element, ast.Name)}
-    return {name for name in names if not words(name) & _CRITERION_WORDS}
+def _criterion_without_region(facts: Facts, loop: Loop, region: Region, outputs: set[str]) -> Iterator[CodeFinding]:
+    """Yield the first criterion that gets outputs of a region where the loop has turned autocast off."""
+    regions = {item.context_expr: each for each in facts.autocast.regions for item in each.statement.items}
+    for call, name in calls_without_region(regions, region):
+        is_criterion = _takes(call, outputs & {name}) and not _is_cast(loop.function, {name})
+        if is_criterion and not _casts_inside(facts, call) and not _may_cast(facts, call):
+            finding = _loss_outside(region, call)
+            message = (
+                f"autocast is off around {build.code(call.node.func)}, and its {dtype_names(region.dtypes)} inputs are "
+                "not cast to float32: the loss is computed in half precision"
+            )
+            yield finding.model_copy(update={"severity": Severity.WARNING, "message": message})
+            return
+
+
+def _may_cast(facts: Facts, call: Call) -> bool:
+    """Return whether some criterion of the unit takes its inputs to float32: a registry may make this one."""
+    if facts.objects.class_of(call.node.func, call.place) is not None:
+        return False
+    classes = classes_beside(facts.code, call.place.module)
+    return any(casts_outputs(cls) for cls in classes if words(cls.name) & _CRITERION_WORDS)
 
 
 def _calls_behind(loop: Loop, region: Region) -> Iterator[Call]:

@@ -48,11 +48,11 @@ def _finding(setting: Setting[Precision], severity: Severity, message: str, **fi
 
 
 def _accelerate_against_trainer(run: Run) -> Iterator[CodeFinding]:
-    """Yield a half precision that accelerate is told, if the trainer of the run is told the other one."""
+    """Yield a half precision or fp8 that an option of accelerate sets, if a flag of the trainer sets another one."""
     trainer = run.half if run.is_of_trainer else None
     for settings in run.of("accelerate"):
         for setting in settings.precisions:
-            if trainer is not None and setting.value in HALF and setting.value != trainer.value:
+            if trainer is not None and setting.value in (*HALF, "fp8") and setting.value != trainer.value:
                 yield _finding(
                     setting,
                     Severity.WARNING,

@@ -49,6 +49,11 @@ def _meant(name: str) -> str | None:
     """Return the field that a name is meant to be; argparse accepts the beginning of a name, so that is no mistake."""
     if name in TRAINER_KEYS or any(key.startswith(name) for key in TRAINER_KEYS):
         return None
+    without_marks = name.replace("_", "")
+    same = next((key for key in TRAINER_KEYS if key.replace("_", "") == without_marks), None)
+    if same is not None:
+        # `--max_gradnorm`
+        return same
     close = get_close_matches(name, TRAINER_KEYS, n=1, cutoff=MIN_LIKENESS)
     # `eval_steps` and `save_steps` differ in a word, not in a letter.
     is_letters = bool(close) and len(name.split("_")) == len(close[0].split("_")) and sorted_letters(name, close[0])

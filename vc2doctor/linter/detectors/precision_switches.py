@@ -12,9 +12,9 @@ from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.resolve import Unit
 from vc2doctor.linter.analyse.stage import is_inference_path
 from vc2doctor.linter.detectors.trainer_flags import loads_half, severity_in_float16
-from vc2doctor.linter.knowledge.model_families import Family, family_of
 from vc2doctor.linter.model import CodeFinding, Edit
 from vc2doctor.linter.read.config import Config, ConfigEntry
+from vc2doctor.matrix.model_families import Family, family_of
 
 _SWITCHES = ("fp16", "amp", "use_amp", "use_half_precision")
 _BF16_KEYS = ("bf16", "use_bf16")

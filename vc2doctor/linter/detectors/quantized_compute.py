@@ -9,12 +9,14 @@ from vc2doctor.linter.analyse.asked import Asked, asked_of
 from vc2doctor.linter.analyse.dtypes import BFLOAT16, FLOAT16, Dtype
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.lineage import Trained
+from vc2doctor.linter.analyse.stage import Stage
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.module import Call
 from vc2doctor.linter.to_bfloat16 import float16_to_bfloat16
 
 _URL = "https://huggingface.co/docs/transformers/quantization/bitsandbytes#compute-data-type"
 _KEY = "bnb_4bit_compute_dtype"
+_CONFIG = "BitsAndBytesConfig"
 
 
 def quantized_compute(facts: Facts) -> Iterator[CodeFinding]:
@@ -34,12 +36,30 @@ def quantized_compute(facts: Facts) -> Iterator[CodeFinding]:
 
 def _compute_dtypes(facts: Facts, trained: Trained) -> Iterator[tuple[Call, ast.expr]]:
     """Yield the calls that configure the quantization of a model, with the argument for the dtype."""
-    for maker in trained.lineage.makers:
-        config = maker.argument("quantization_config")
-        for call in facts.objects.of(config, maker.place).calls() if config is not None else ():
-            argument = call.argument(_KEY)
-            if argument is not None:
-                yield call, argument
+    configs = [(maker.argument("quantization_config"), maker.place) for maker in trained.lineage.makers]
+    calls = [
+        call for config, place in configs if config is not None for call in facts.objects.of(config, place).calls()
+    ]
+    for call in calls or _only_config(facts, trained):
+        argument = call.argument(_KEY)
+        if argument is not None:
+            yield call, argument
+
+
+def _only_config(facts: Facts, trained: Trained) -> list[Call]:
+    """Return the only 4-bit configuration beside a trainer, where it is handed on in a way that cannot be followed."""
+    if not trained.is_by_trainer or any(_is_closed(maker) for maker in trained.lineage.makers):
+        return []
+    module = trained.consumer.place.module
+    others = {each.consumer.node for each in facts.lineages.trained if each.consumer.place.module is module}
+    configs = [call for call in module.calls if call.name == _CONFIG and call.argument(_KEY) is not None]
+    is_only = len(configs) == 1 and len(others) == 1
+    return configs if is_only and facts.stages.of(configs[0].place) is not Stage.INFERS else []
+
+
+def _is_closed(load: Call) -> bool:
+    """Return whether a call loads a model without keywords that only a dictionary has."""
+    return load.name == "from_pretrained" and all(keyword.arg is not None for keyword in load.node.keywords)
 
 
 def _contradiction(config: Call, argument: ast.expr, computed: Dtype, asked: Asked) -> CodeFinding:
@@ -51,7 +71,10 @@ def _contradiction(config: Call, argument: ast.expr, computed: Dtype, asked: Ask
         "VC106",
         Severity.WARNING,
         f"the 4-bit base computes in {computed.name}, and its trainer in {wanted.name}: the two contradict each other",
-        evidence=(asked.why,),
+        evidence=(
+            asked.why,
+            f"each wins in its own layers: the 4-bit ones compute in {computed.name}, the others follow the trainer",
+        ),
         also=(asked.place,) if asked.place is not None else (),
         remedy=f"Write {_KEY}=torch.{wanted.name}"
         + (", or ask the trainer for bf16 instead of fp16." if wanted == FLOAT16 else "."),

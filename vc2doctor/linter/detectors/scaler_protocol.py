@@ -7,13 +7,17 @@ from itertools import pairwise
 
 from vc2doctor.findings import Severity
 from vc2doctor.linter import build
+from vc2doctor.linter.analyse.exclusive import are_exclusive
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.loops import Loop
 from vc2doctor.linter.analyse.loss_scaling import is_on_scaler
+from vc2doctor.linter.detectors.scaler_rhythm import unscaled_too_often
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.module import Call, Function, Module, last_name, root_name
+from vc2doctor.linter.read.syntax import walk
 
 _PROTOCOL = ("scale", "step", "update", "unscale_")
+_CLIPPING = ("clip_grad_norm_", "clip_grad_norm", "clip_grad_value_")
 _SCALER_URL = "https://docs.pytorch.org/docs/stable/amp.html#gradient-scaling"
 
 Uses = dict[str, list[Call]]
@@ -29,27 +33,25 @@ def scaler_protocol(facts: Facts, loop: Loop) -> Iterator[CodeFinding]:
         yield from _no_scale(loop, uses)
         yield from _plain_step(loop, uses)
         yield from _unscaled_twice(uses)
+        yield from unscaled_too_often(uses)
 
 
 def _uses(facts: Facts, loop: Loop) -> dict[str, Uses]:
     """Return the uses of each scaler in a loop and in what it calls, by the last part of the scaler's name."""
     by_scaler: dict[str, Uses] = defaultdict(lambda: defaultdict(list))
-    for function in (loop.function, *loop.reached):
-        for call in function.module.calls_in(function):
-            is_use = call.name in _PROTOCOL and is_on_scaler(facts, call)
-            if is_use and facts.values.is_reached(call.place) is not False:
-                by_scaler[last_name(call.receiver)][call.name].append(call)
+    for call in loop.calls:
+        is_use = call.name in _PROTOCOL and is_on_scaler(facts, call)
+        if is_use and facts.values.is_reached(call.place) is not False:
+            by_scaler[last_name(call.receiver)][call.name].append(call)
     return by_scaler
 
 
 def _leaves_the_loop(loop: Loop, name: str) -> bool:
     """Return whether a scaler is given to code that is not known here, which can complete the protocol."""
-    functions = {loop.function, *loop.reached}
-    known = {function.name for function in functions}
+    known = {function.name for function in loop.functions}
     return any(
         call.name not in known and any(last_name(argument) == name for argument in call.node.args)
-        for function in functions
-        for call in function.module.calls_in(function)
+        for call in loop.calls
     )
 
 
@@ -78,18 +80,16 @@ def _plain_step(loop: Loop, uses: Uses) -> Iterator[CodeFinding]:
     """Yield ``optimizer.step()`` behind ``scaler.scale(loss).backward()`` without a step of the scaler."""
     if not uses["scale"] or uses["step"]:
         return
-    for function in (loop.function, *loop.reached):
-        for call in function.module.calls_in(function):
-            is_step = call.name == "step" and "optim" in ast.unparse(call.receiver).lower() and not call.node.args
-            if is_step and not any(are_exclusive(call, scale) for scale in uses["scale"]):
-                yield _finding(
-                    call,
-                    "the loss is scaled, and the optimizer steps without the scaler: gradients are 65,536 times "
-                    "too large",
-                    (f"scaled at {_location(uses['scale'][0])}",),
-                    "Write scaler.step(optimizer), and then scaler.update().",
-                )
-                return
+    for call in loop.calls:
+        is_step = call.name == "step" and "optim" in ast.unparse(call.receiver).lower() and not call.node.args
+        if is_step and not any(are_exclusive(call.place, scale.place) for scale in uses["scale"]):
+            yield _finding(
+                call,
+                "the loss is scaled, and the optimizer steps without the scaler: gradients are 65,536 times too large",
+                (f"scaled at {_location(uses['scale'][0])}",),
+                "Write scaler.step(optimizer), and then scaler.update().",
+            )
+            return
 
 
 def _unscaled_twice(uses: Uses) -> Iterator[CodeFinding]:
@@ -103,23 +103,13 @@ def _unscaled_twice(uses: Uses) -> Iterator[CodeFinding]:
             between = range(first.node.lineno, second.node.lineno)
             is_updated = any(call.node.lineno in between for call in (*uses["update"], *uses["step"]))
             same_branch = second.place.conditions[: len(first.place.conditions)] == first.place.conditions
-            if not is_updated and same_branch and not are_exclusive(first, second):
+            if not is_updated and same_branch and not are_exclusive(first.place, second.place):
                 yield _finding(
                     second,
                     "gradients are unscaled twice before the step: torch raises RuntimeError",
                     (f"unscaled before at {_location(first)}",),
                     "Call scaler.unscale_(optimizer) once in each iteration.",
                 )
-
-
-def are_exclusive(call: Call, other: Call) -> bool:
-    """Return whether two calls are in branches that exclude each other."""
-    if call.place.module is not other.place.module:
-        return False
-    required = {ast.unparse(condition): wanted for condition, wanted in call.place.conditions}
-    return any(
-        required.get(ast.unparse(condition), wanted) is not wanted for condition, wanted in other.place.conditions
-    )
 
 
 def _is_scaled(backward: Call) -> bool:
@@ -144,12 +134,39 @@ def _finding(call: Call, message: str, evidence: tuple[str, ...], remedy: str) -
     )
 
 
-def apex_without_initialize(module: Module, calls: list[Call]) -> Iterator[CodeFinding]:
-    """Yield ``amp.scale_loss`` of apex in a unit without ``amp.initialize`` among its ``calls`` of that name."""
+def apex_clipped_while_scaled(module: Module) -> Iterator[CodeFinding]:
+    """Yield clipping within the block of apex's ``scale_loss``, at whose end the gradients are unscaled."""
+    for block in walk(module.source.tree):
+        if isinstance(block, ast.With) and any(_scales_loss(module, item.context_expr) for item in block.items):
+            inside = {node for statement in block.body for node in ast.walk(statement)}
+            for call in module.calls:
+                if call.node in inside and call.name in _CLIPPING:
+                    yield _finding(
+                        call,
+                        "gradients are clipped while they are scaled: apex unscales them at the end of this block",
+                        (f"the block begins at {build.place_of(module, block).location}",),
+                        "Clip after the block: `clip_grad_norm_(amp.master_params(optimizer), max_norm)`.",
+                    )
+
+
+def _scales_loss(module: Module, expression: ast.expr) -> bool:
+    match expression:
+        case ast.Call(func=function) if last_name(function) == "scale_loss":
+            return module.imports.get(root_name(function), "").startswith("apex")
+    return False
+
+
+def apex_without_initialize(facts: Facts, module: Module, calls: list[Call]) -> Iterator[CodeFinding]:
+    """Yield ``amp.scale_loss`` of apex in a unit without ``amp.initialize`` among its ``calls`` of that name.
+
+    The trainer of transformers 4 calls it for the classes that extend it.
+    """
     scalings = [
         call
         for call in module.calls
-        if call.name == "scale_loss" and module.imports.get(root_name(call.node.func), "").startswith("apex")
+        if call.name == "scale_loss"
+        and module.imports.get(root_name(call.node.func), "").startswith("apex")
+        and not ((cls := call.place.function.cls) is not None and facts.code.extends_trainer(cls))
     ]
     if scalings and not any(call.name == "initialize" and "amp" in ast.unparse(call.receiver) for call in calls):
         yield _finding(

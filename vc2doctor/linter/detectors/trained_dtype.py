@@ -1,37 +1,36 @@
 """The dtype of what is trained, against the scaler and the trainer that trains it."""
 
 import ast
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 from vc2doctor.findings import Severity
 from vc2doctor.linter import build
 from vc2doctor.linter.analyse.asked import Asked, asked_of
-from vc2doctor.linter.analyse.autocast import HALF_DTYPES
 from vc2doctor.linter.analyse.dtypes import BFLOAT16, FLOAT16
 from vc2doctor.linter.analyse.facts import Facts
-from vc2doctor.linter.analyse.lineage import Lineage, Trained
-from vc2doctor.linter.analyse.weights import Cast, Load
-from vc2doctor.linter.knowledge.model_families import Family, family_of
-from vc2doctor.linter.model import CodeFinding, Edit
-from vc2doctor.linter.read.module import Call, Module, last_name
-from vc2doctor.linter.to_bfloat16 import cast_to_bfloat16, float16_to_bfloat16
+from vc2doctor.linter.analyse.lineage import Trained
+from vc2doctor.linter.detectors.weight_causes import Cause, cause_of, is_quantized, optional_cause, upcasts
+from vc2doctor.linter.model import CodeFinding
+from vc2doctor.linter.read.module import Call, last_name
+from vc2doctor.matrix.model_families import Family, family_of
 
 _UNSCALE_URL = "https://github.com/pytorch/pytorch/issues/127176"
 _PURE_URL = "https://docs.pytorch.org/docs/stable/notes/amp_examples.html"
+MIN_KEPT_RATE = 5e-4
+"""Adam moves a weight by about the learning rate. bfloat16 keeps that for weights below 512 times the rate (0.25)."""
+_FSDP = re.compile(r"\b(FSDPStrategy|FullyShardedDataParallel|fully_shard)\b")
+_FOR_BFLOAT16 = re.compile(r"bf16|bfloat16|kahan|stochastic|\boptimi\b", re.IGNORECASE)
+"""Names of optimizers, of their packages and of their arguments that keep what rounding to bfloat16 loses.
+
+https://github.com/pytorch/ao/tree/main/torchao/optim (``bf16_stochastic_round``), https://optimi.benjaminwarner.dev/kahan_summation/
+"""
+MIN_EPS = 6e-8
+"""The smallest number of float16. Half of it and less is rounded to 0."""
 BFLOAT16_EFFECT = "85 % of their weights do not move at a learning rate of 1e-5"
 """What happens to parameters that are trained in bfloat16 without float32 copies, measured: the page of VC109."""
-
-
-class Cause(NamedTuple):
-    """The place that decides the dtype of a model's weights."""
-
-    dtype: object
-    node: ast.expr
-    module: Module
-    edits: tuple[Edit, ...]
-    load: Load | None
 
 
 class HalfModel(NamedTuple):
@@ -62,63 +61,22 @@ def half_models(facts: Facts) -> tuple[HalfModel, ...]:
 def _half_models(facts: Facts) -> Iterator[HalfModel]:
     for trained in facts.lineages.trained:
         lineage = trained.lineage
-        if _is_quantized(facts, lineage) or lineage.is_prepared_for_kbit or _upcasts(trained):
+        if is_quantized(facts, lineage) or lineage.is_prepared_for_kbit or upcasts(trained):
             continue
-        cause = _cause_of(facts, lineage)
+        cause = cause_of(facts, lineage) or optional_cause(facts, trained)
         if cause is not None:
             adapter = lineage.adapter
             comes_first = adapter is not None and not _is_later(cause, adapter)
-            yield HalfModel(trained, cause, comes_first, asked_of(facts, trained))
+            asked = asked_of(facts, trained)
+            has_engine = asked.has_engine and not cause.is_without_engine
+            yield HalfModel(trained, cause, comes_first, asked._replace(has_engine=has_engine))
 
 
-def _cause_of(facts: Facts, lineage: Lineage) -> Cause | None:
-    """Return what decides the dtype of the weights: the last cast, else the load."""
-    casts = [cast for cast in facts.lineages.casts_of(lineage) if facts.values.is_reached(cast.call.place) is True]
-    floats = [step for step in lineage.steps if step.name == "float"]
-    if casts and not floats:
-        cast = max(casts, key=lambda cast: (cast.call.place.module.name, cast.call.node.end_lineno or 0))
-        dtype = _only_half(cast.dtypes)
-        return Cause(dtype, cast.call.node, cast.call.place.module, _edits_of(cast), None) if dtype else None
-    if casts or floats:
-        return None
-    nodes = {maker.node for maker in lineage.makers}
-    loads = [load for load in facts.weights.loads if load.node in nodes]
-    if len(loads) != len(lineage.makers) or len(loads) != 1 or facts.values.is_reached(loads[0].place) is not True:
-        return None
-    load = loads[0]
-    dtype = _only_half(load.dtypes)
-    module = load.place.module
-    return Cause(dtype, load.node, module, float16_to_bfloat16(module, load.dtype_expression), load) if dtype else None
-
-
-def _edits_of(cast: Cast) -> tuple[Edit, ...]:
-    return cast_to_bfloat16(cast) if FLOAT16 in cast.dtypes else ()
-
-
-def _only_half(dtypes: frozenset[object]) -> object | None:
-    return next(iter(dtypes)) if len(dtypes) == 1 and dtypes <= HALF_DTYPES else None
-
-
-def _is_quantized(facts: Facts, lineage: Lineage) -> bool:
-    nodes = {maker.node for maker in lineage.makers}
-    if any(load.quantized for load in facts.weights.loads if load.node in nodes):
-        return True
-    texts = [ast.unparse(maker.node).lower() for maker in lineage.makers]
-    return any(word in text for text in texts for word in ("gptq", "awq", "int4", "int8", "4bit", "8bit", "quantiz"))
-
-
-def _upcasts(trained: Trained) -> bool:
-    """Return whether the code around a model takes trainable parameters to float32: ``p.data = p.data.float()``."""
-    modules = {trained.consumer.place.module, *(call.place.module for call in trained.lineage.makers)}
-    for module in modules:
-        for place in module.statements:
-            statement = place.statement
-            if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Call):
-                is_data = ast.unparse(statement.targets[0]).endswith(".data")
-                text = ast.unparse(statement.value)
-                if is_data and (last_name(statement.value.func) == "float" or "float32" in text):
-                    return True
-    return False
+def gets_adapters_in_place(trained: Trained) -> bool:
+    """Return whether a statement adds adapters to a model, so that they alone are trained: ``unet.add_adapter(…)``."""
+    names = {name for _, name in trained.lineage.names}
+    calls = (call for module in trained.modules for call in module.calls if call.name == "add_adapter")
+    return any(last_name(call.receiver) in names for call in calls if isinstance(call.node.func, ast.Attribute))
 
 
 def _is_later(cause: Cause, adapter: Call) -> bool:
@@ -164,7 +122,7 @@ def scaled_bfloat16(facts: Facts) -> Iterator[CodeFinding]:
                 model.cause.module,
                 model.cause.node,
                 "VC104",
-                Severity.ERROR,
+                Severity.WARNING if model.cause.option else Severity.ERROR,
                 "the parameters are bfloat16 and are trained under the loss scaling of float16, which raises on CUDA",
                 evidence=(
                     model.asked.why,
@@ -177,28 +135,50 @@ def scaled_bfloat16(facts: Facts) -> Iterator[CodeFinding]:
 
 
 def pure_half_models(facts: Facts) -> Iterator[CodeFinding]:
-    """Yield models that are trained as a whole in a half precision (VC109)."""
+    """Yield models that are trained as a whole in a half precision (VC109), each once for all trainers that get it."""
+    reported: set[ast.expr] = set()
     for model in half_models(facts):
-        if model.has_adapter:
-            continue
-        if model.cause.dtype == FLOAT16 and not (model.asked.has_engine and not model.asked.scales_float16):
-            yield _float16_parameters(model)
-        elif model.cause.dtype == BFLOAT16 and not model.asked.has_engine and not model.asked.scales_float16:
-            yield from _bfloat16_parameters(model)
+        is_whole = not model.has_adapter and not gets_adapters_in_place(model.trained)
+        if is_whole and model.cause.node not in reported:
+            for finding in _pure_half_model(facts, model):
+                reported.add(model.cause.node)
+                yield finding
 
 
-def _float16_parameters(model: HalfModel) -> CodeFinding:
+def _pure_half_model(facts: Facts, model: HalfModel) -> Iterator[CodeFinding]:
+    if model.cause.dtype == FLOAT16 and not (model.asked.has_engine and not model.asked.scales_float16):
+        yield _float16_parameters(facts, model)
+    elif model.cause.dtype == BFLOAT16 and not _keeps_copies(model) and not model.asked.scales_float16:
+        yield from _bfloat16_parameters(facts, model)
+
+
+def _keeps_copies(model: HalfModel) -> bool:
+    """Return whether an engine may keep float32 copies. FSDP shards the parameters in the dtype that they have.
+
+    accelerate and the trainer of transformers take them to float32 before they give them to FSDP.
+    https://docs.pytorch.org/docs/stable/fsdp.html#torch.distributed.fsdp.MixedPrecision
+    """
+    text = model.trained.consumer.place.module.source.text
+    is_plain_fsdp = _FSDP.search(text) is not None and "deepspeed" not in text and "accelerate" not in text
+    return model.asked.has_engine and (model.trained.is_by_trainer or not is_plain_fsdp)
+
+
+def _float16_parameters(facts: Facts, model: HalfModel) -> CodeFinding:
+    severity = Severity.ERROR
     if model.asked.scales_float16:
         effect = 'loss scaling raises "Attempting to unscale FP16 gradients" at the first step'
-    else:
+    elif _divides_by_zero(facts, model.trained):
         effect = "AdamW's eps of 1e-8 is 0 there, and small updates are lost"
+    else:
+        severity = Severity.WARNING
+        effect = "gradients are not scaled, and updates below 1/2048 of a weight are lost"
     return build.at_node(
         model.cause.module,
         model.cause.node,
         "VC109",
-        Severity.ERROR,
+        Severity.WARNING if model.cause.option else severity,
         f"the trained parameters are float16: {effect}",
-        evidence=tuple(filter(None, (_consumer(model), model.asked.why))),
+        evidence=tuple(filter(None, (_consumer(model), model.asked.why, _of_option(model)))),
         remedy="Keep trainable parameters in float32 and let autocast compute in half precision.",
         url=_PURE_URL,
         role="cast",
@@ -208,17 +188,26 @@ def _float16_parameters(model: HalfModel) -> CodeFinding:
     )
 
 
-def _bfloat16_parameters(model: HalfModel) -> Iterator[CodeFinding]:
+def _divides_by_zero(facts: Facts, trained: Trained) -> bool:
+    """Return whether the optimizer divides by a root with an eps that is 0 in float16; SGD does not divide."""
+    eps = trained.consumer.argument("eps")
+    values = facts.values.of(eps, trained.consumer.place) if eps is not None else frozenset()
+    is_large = bool(values) and all(isinstance(value, float) and value >= MIN_EPS for value in values)
+    return not is_large and not trained.consumer.name.startswith("SGD")
+
+
+def _bfloat16_parameters(facts: Facts, model: HalfModel) -> Iterator[CodeFinding]:
     is_known = not model.trained.is_by_trainer or bool(model.asked.why)
-    if is_known:
+    if is_known and not keeps_small_updates(model.trained.consumer):
+        rate = large_rate(facts, [model.trained.consumer])
         yield build.at_node(
             model.cause.module,
             model.cause.node,
             "VC109",
-            Severity.WARNING,
+            Severity.WARNING if rate is None else Severity.NOTE,
             "all parameters are bfloat16 and are trained without float32 copies: at a learning rate of 1e-5, "
             "85 % of the weights do not move",
-            evidence=tuple(filter(None, (_consumer(model), model.asked.why))),
+            evidence=tuple(filter(None, (_consumer(model), model.asked.why, _of_option(model), kept_at(rate)))),
             remedy="Load them in float32 and let bf16=True or autocast compute in bfloat16, or train with DeepSpeed, "
             "which keeps float32 copies.",
             url=_PURE_URL,
@@ -226,6 +215,32 @@ def _bfloat16_parameters(model: HalfModel) -> Iterator[CodeFinding]:
         )
 
 
+def keeps_small_updates(optimizer: Call) -> bool:
+    """Return whether an optimizer is made for bfloat16 parameters: it rounds at random, or sums what is lost."""
+    name = optimizer.place.module.dotted(optimizer.node.func)
+    if _FOR_BFLOAT16.search(name):
+        return True
+    given = [keyword for keyword in optimizer.node.keywords if keyword.arg and _FOR_BFLOAT16.search(keyword.arg)]
+    return any(not isinstance(each.value, ast.Constant) or bool(each.value.value) for each in given)
+
+
+def kept_at(rate: float | None) -> str:
+    """Return what bfloat16 keeps at the rate that ``large_rate`` found, as evidence; empty without such a rate."""
+    return f"at {rate:g} here most updates are kept, and rounded to 8 bits" if rate is not None else ""
+
+
+def large_rate(facts: Facts, optimizers: Sequence[Call]) -> float | None:
+    """Return the only learning rate of some optimizers, if bfloat16 keeps updates of that size."""
+    given = [(call, call.argument("lr", 1) or call.argument("learning_rate")) for call in optimizers]
+    rates = {value for call, rate in given if rate is not None for value in facts.values.of(rate, call.place)}
+    only = next(iter(rates)) if len(rates) == 1 and all(rate is not None for _, rate in given) else None
+    return only if isinstance(only, float) and only >= MIN_KEPT_RATE else None
+
+
 def _consumer(model: HalfModel) -> str:
     call = model.trained.consumer
     return f"trained by {call.name} at {build.place_of(call.place.module, call.node).location}"
+
+
+def _of_option(model: HalfModel) -> str:
+    return f"in runs with {model.cause.option}" if model.cause.option else ""

@@ -13,12 +13,12 @@ from vc2doctor.linter.analyse.resolve import Unit
 from vc2doctor.linter.analyse.runs import Run
 from vc2doctor.linter.analyse.stage import is_inference_path
 from vc2doctor.linter.analyse.trainer_calls import ARGUMENTS_CLASSES
-from vc2doctor.linter.knowledge.model_families import Family, family_of
 from vc2doctor.linter.knowledge.quantized_names import is_quantized_name
 from vc2doctor.linter.model import CodeFinding, Edit
 from vc2doctor.linter.read.config import Config
 from vc2doctor.linter.read.module import Call, Module
 from vc2doctor.linter.read.run_settings import Precision, Setting
+from vc2doctor.matrix.model_families import Family, family_of
 
 TRAINER_URL = "https://huggingface.co/docs/transformers/main_classes/trainer#transformers.TrainingArguments.bf16"
 _ACCELERATE_URL = "https://huggingface.co/docs/accelerate/usage_guides/mixed_precision"

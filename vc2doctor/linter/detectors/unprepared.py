@@ -24,7 +24,8 @@ def unprepared_optimizers(facts: Facts, loop: Loop) -> Iterator[CodeFinding]:
         receiver = call.receiver
         if call.name != "step" or call.node.args or not isinstance(receiver, ast.Name):
             continue
-        if "optim" in receiver.id.lower() and receiver.id not in prepared and _is_made_here(facts, call):
+        is_named = "optim" in receiver.id.lower() and receiver.id not in prepared
+        if is_named and not _is_prepared(call, receiver.id) and _is_made_here(facts, call):
             largest = max(prepares, key=lambda each: (each.place.function is loop.function, len(each.node.args)))
             yield _unprepared(call, backward, largest)
             return
@@ -40,6 +41,16 @@ def _is_made_here(facts: Facts, step: Call) -> bool:
     origins = facts.objects.of(step.receiver, step.place)
     made = list(origins.calls())
     return bool(made) and all(last_name(call.node.func) != "prepare" for call in made)
+
+
+def _is_prepared(step: Call, name: str) -> bool:
+    """Return whether ``prepare`` returned the object of a name: ``net, opt = prepare(state.net, state.opt)``."""
+    for scope in step.place.function.scopes():
+        values = [value for value, _ in scope.names.get(name, [])]
+        values += [value for value, _, _ in scope.unpacked.get(name, [])]
+        if values:
+            return any(isinstance(value, ast.Call) and last_name(value.func) == "prepare" for value in values)
+    return False
 
 
 def _unprepared(step: Call, backward: Call, prepare: Call) -> CodeFinding:

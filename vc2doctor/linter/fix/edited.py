@@ -34,13 +34,18 @@ class EditedTexts:
         """
         text = self.texts.get(name)
         if text is None:
-            text = self._original(name)
+            text = self.original(name)
         is_python = name.endswith(".py")
         new = rewrite(text, edits, is_python=is_python)
         self.texts[name] = _with_torch(text, new) if is_python else new
         self._edit_counts[name] += len(edits)
 
-    def _original(self, name: str) -> str:
+    def original(self, name: str) -> str:
+        """Return the text of a file as it was before the edits.
+
+        Raises:
+            FixError: the file cannot be read.
+        """
         if name not in self._originals:
             try:
                 self._data[name] = reading.read_bytes(self.root / name)

@@ -10,7 +10,7 @@ import re
 import shutil
 import subprocess
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from vc2doctor.core import reading, shell
@@ -58,8 +58,7 @@ def uncommitted(paths: Iterable[Path]) -> list[Path]:
     found: list[Path] = []
     for repository, below in by_repository(paths).items():
         if repository is not None:
-            names = _committed(repository)
-            found += [path for path in below if not _is_committed(repository, path, names.get(_name(repository, path)))]
+            found += set(below) - _restorable(repository, below)
     return sorted(found)
 
 
@@ -110,27 +109,73 @@ def _entries(repository: Path, *arguments: str) -> Iterator[tuple[str, str]]:
             yield description, name
 
 
-def _is_committed(repository: Path, path: Path, object_name: str | None) -> bool:
-    """Return whether git has the content of a file, and not only its name: the object can be damaged or missing.
+def _restorable(repository: Path, paths: Iterable[Path]) -> set[Path]:
+    """Return the files whose content git has, and not only their names: an object can be damaged or missing.
 
     Raises:
-        FixError: git cannot read the object.
+        FixError: git cannot say, or cannot read an object.
     """
-    if object_name is None:
-        return False
+    committed = _committed(repository)
+    objects = {path: committed[name] for path in paths if (name := _name(repository, path)) in committed}
+    if not objects:
+        return set()
+    contents = {path: _contents(path) for path in objects}
+    # The sizes come first, so that an object of gigabytes is not read.
+    sizes = _sizes(repository, set(objects.values()))
+    candidates = {path for path in objects if sizes[objects[path]] in map(len, contents[path])}
+    blobs = _blobs(repository, {objects[path]: sizes[objects[path]] for path in candidates})
+    return {path for path in candidates if blobs[objects[path]] in contents[path]}
+
+
+def _contents(path: Path) -> tuple[bytes, ...]:
+    """Return what git may have stored for a file as it is now; nothing if it cannot be read."""
     try:
         data = reading.read_bytes(path)
     except reading.ReadError:
-        return False
+        return ()
     # git can store the ends of lines in another way than it checks them out.
-    contents = (data, data.replace(b"\r\n", b"\n"))
-    # The size comes first, so that an object of gigabytes is not read.
-    size = int(_git(repository, "cat-file", "-s", object_name))
-    return size in map(len, contents) and _git(repository, "cat-file", "blob", object_name) in contents
+    return data, data.replace(b"\r\n", b"\n")
 
 
-def _git(repository: Path, *arguments: str) -> bytes:
-    """Return what git prints.
+def _sizes(repository: Path, objects: Iterable[str]) -> dict[str, int]:
+    """Return the size of each object.
+
+    Raises:
+        FixError: git lacks an object, or cannot read it.
+    """
+    sizes: dict[str, int] = {}
+    for line in _git(repository, "cat-file", "--batch-check", stdin=_lines(objects)).decode().splitlines():
+        name, _, rest = line.partition(" ")
+        size = rest.rpartition(" ")[2]
+        if not size.isdigit():
+            raise _cannot_say(repository, f"object {name} is {rest}")
+        sizes[name] = int(size)
+    return sizes
+
+
+def _blobs(repository: Path, sizes: Mapping[str, int]) -> dict[str, bytes]:
+    """Return the content of each object, whose sizes are known.
+
+    Raises:
+        FixError: git cannot read an object.
+    """
+    output = _git(repository, "cat-file", "--batch", stdin=_lines(sizes))
+    blobs: dict[str, bytes] = {}
+    start = 0
+    for name, size in sizes.items():
+        # A line with name, type and size, then the content and a line break.
+        start = output.index(b"\n", start) + 1
+        blobs[name] = output[start : start + size]
+        start += size + 1
+    return blobs
+
+
+def _lines(objects: Iterable[str]) -> bytes:
+    return "".join(f"{name}\n" for name in objects).encode()
+
+
+def _git(repository: Path, *arguments: str, stdin: bytes = b"") -> bytes:
+    """Return what git prints, if ``stdin`` is its standard input.
 
     Raises:
         FixError: git is not installed, fails, or does not answer.
@@ -146,7 +191,7 @@ def _git(repository: Path, *arguments: str) -> bytes:
             capture_output=True,
             check=False,
             timeout=_TIMEOUT_SECONDS,
-            stdin=subprocess.DEVNULL,
+            input=stdin,
             env={**variables, "GIT_NO_LAZY_FETCH": "1", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"},
         )
     except (OSError, subprocess.TimeoutExpired) as error:

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from vc2doctor.linter.analyse.stage import is_inference_path
+from vc2doctor.linter.analyse.started import is_started, is_started_text
 from vc2doctor.linter.fix.tokens.scripts import Command, commands
 from vc2doctor.linter.fix.view import ProjectView
 
 _LIBRARY_COMMANDS = re.compile(r"(^|[\s/])(llamafactory-cli|swift|axolotl|fairseq-train|xtuner|accelerate)(\s|$)")
-_ENTRY = re.compile(r"^if\s+__name__\s*==\s*['\"]__main__['\"]|^@\w+\.automain|^@hydra\.main", re.MULTILINE)
-"""What a file has that is run: the guard, and the decorators of sacred and hydra."""
 MAX_TEXT_LENGTH = 200
 """Characters of a text in code that can be the path of a configuration."""
 
@@ -72,14 +71,9 @@ class _Builder:
         return [name for name in self._view.facts.code.files.modules if name.endswith(".ipynb")]
 
     def _is_script(self, name: str) -> bool:
-        """Return whether a file is run and not only imported: it has a main guard, or trains at its top level."""
+        """Return whether a file is made to be started, and not only imported."""
         module = self._view.facts.code.files.modules.get(name)
-        if module is not None and any(
-            call.place.function is module.level for call in module.calls if _trains(call.name)
-        ):
-            return True
-        text = self._view.text(name)
-        return _ENTRY.search(text) is not None
+        return is_started(module) if module is not None else is_started_text(self._view.text(name))
 
     def of_entries(self) -> Iterator[Program]:
         """Yield a program for each entry that trains and each script that starts it."""
@@ -196,10 +190,6 @@ class _Builder:
                 tuple(command for command in self._commands if command.script in scripts),
                 frozenset(name for name in names if name in self._view.settings_names),
             )
-
-
-def _trains(name: str) -> bool:
-    return name in ("backward", "train", "fit", "TrainingArguments", "Trainer") or name.endswith("Trainer")
 
 
 def _path(word: str) -> str:

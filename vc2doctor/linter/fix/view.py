@@ -6,8 +6,8 @@ from functools import cached_property
 from typing import Any
 
 from vc2doctor.core import reading
+from vc2doctor.linter.analyse.import_graph import ImportGraph
 from vc2doctor.linter.analyse.stage import is_inference_path
-from vc2doctor.linter.fix.imports import ImportGraph
 from vc2doctor.linter.fix.tokens.token import CodeFile, Token
 from vc2doctor.linter.model import CodeFinding, undiagnosed
 from vc2doctor.linter.read import discover, formats

@@ -218,6 +218,9 @@ NEW_NAMES = {
 RENAMED = {
     ("TrainingArguments", "evaluation_strategy"): "eval_strategy",
     ("Seq2SeqTrainingArguments", "evaluation_strategy"): "eval_strategy",
+    # transformers 5 reads a number below 1 as the ratio.
+    ("TrainingArguments", "warmup_ratio"): "warmup_steps",
+    ("Seq2SeqTrainingArguments", "warmup_ratio"): "warmup_steps",
     ("Trainer", "tokenizer"): "processing_class",
     ("Seq2SeqTrainer", "tokenizer"): "processing_class",
     ("SFTConfig", "max_seq_length"): "max_length",
@@ -225,6 +228,12 @@ RENAMED = {
 }
 """New names of keywords that no decorator translates: class and old name → new name. The test of the table asserts that
 the new name exists in the release in which the old one goes."""
+
+DROPPED = frozenset({"overwrite_output_dir", "save_safetensors"})
+"""Arguments of the trainer that nothing replaces: transformers 5 empties no folder, and always writes safetensors.
+
+https://github.com/huggingface/transformers/blob/main/MIGRATION_GUIDE_V5.md
+"""
 
 
 @lru_cache(maxsize=2)

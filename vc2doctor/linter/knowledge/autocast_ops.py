@@ -40,7 +40,7 @@ FOLLOWING_OPS = frozenset(
 WIDENING_OPS = frozenset({"add", "sub", "mul", "div", "cat", "concat", "stack", "maximum", "minimum", "dot", "lerp"})
 """Operations that give the widest dtype of their inputs."""
 
-SETS_OWN_DTYPE = frozenset({"custom_fwd", "custom_bwd", "autocast"})
+SETS_OWN_DTYPE = frozenset({"custom_fwd", "custom_bwd"})
 """Decorators that decide in which dtype a function computes."""
 
 HALF_LAYERS = ("Linear", "Conv", "LSTM", "GRU", "Bilinear", "MultiheadAttention")

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 
 from packaging.specifiers import SpecifierSet
 
+from vc2doctor.linter.knowledge.api_table import ApiTable, Existence
+
 MODEL_CLASSES = re.compile(
     r"Auto\w*Model\w*|\w+(ForCausalLM|ForConditionalGeneration|ForSequenceClassification|LMHeadModel)"
 )
@@ -38,3 +40,13 @@ INSTEAD: Mapping[str, str] = {
 def is_loader(dotted: str) -> bool:
     """Return whether a class with this full name gives the keywords of ``from_pretrained`` to a model."""
     return _LOADERS.fullmatch(dotted) is not None
+
+
+def existence_of(table: ApiTable, keyword: str) -> Existence | None:
+    """Return the releases of transformers whose ``from_pretrained`` takes a keyword; ``None``: it is not known."""
+    package = table.packages.get("transformers")
+    releases = RELEASES.get(keyword)
+    if package is None or releases is None:
+        return None
+    bits = sum(1 << place for place, version in enumerate(package.versions) if version in releases)
+    return Existence("transformers", bits)

@@ -20,6 +20,8 @@ class Argument(NamedTuple):
     """The function in which the default is evaluated."""
     node: ast.expr
     """The declaration: the call of ``add_argument``, or the expression of the default."""
+    cls: Class | None = None
+    """The class whose field it is."""
 
 
 def arguments_of(module: Module) -> Iterator[Argument]:
@@ -70,7 +72,7 @@ def _of_fields(cls: Class) -> Iterator[Argument]:
         if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
             default = _default_of_field(statement.value)
             if default is not None:
-                yield Argument(statement.target.id, default, cls.module.level, default)
+                yield Argument(statement.target.id, default, cls.module.level, default, cls)
 
 
 def _default_of_field(value: ast.expr | None) -> ast.expr | None:

@@ -102,6 +102,8 @@ class Launch:
     """By name, with underscores: ``--bf16 True``, and overrides such as ``optimizer.max_grad_norm 5``."""
     launcher: str = "python"
     """What starts the program: ``accelerate``, ``deepspeed``, ``torchrun``, ``swift``."""
+    starter: str = ""
+    """The same as the command names it: ``.venv/bin/torchrun``."""
     launcher_flags: Mapping[str, Flag] = field(default_factory=dict)
     """Those of ``flags`` that stand before the program, and so are the launcher's own."""
     folder: str | None = None

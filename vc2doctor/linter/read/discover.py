@@ -13,6 +13,7 @@ from vc2doctor.linter.model import LintError
 from vc2doctor.linter.read import formats
 from vc2doctor.linter.read.gitignore import GitIgnore
 from vc2doctor.linter.read.vendored import copied_library, libraries_around
+from vc2doctor.matrix.quantized_formats import FORMATS
 from vc2doctor.target.doors import DOORS
 
 CODE_ENDINGS = (".py", ".ipynb")
@@ -36,6 +37,7 @@ _PRECISION_WORDS: tuple[bytes, ...] = (
     *(b"FP16", b"BF16", b"CLIP_GRAD", b"GRAD_CLIP", b"GRADIENT_CLIP", b"MAX_GRAD_NORM"),
     *(b"isnan", b"isfinite", b"isinf", b"set_default_dtype", b"set_default_tensor_type"),
     *(word.encode() for word in sorted({word for door in DOORS.values() for word in door.words})),
+    *(sign.rpartition(".")[2].encode() for form in FORMATS for sign in form.signs),
 )
 _PRECISION_PATTERNS: tuple[tuple[bytes, re.Pattern[bytes]], ...] = (
     (b"half", re.compile(rb"\bhalf\b")),

@@ -1,11 +1,12 @@
 """The facts of one module: its imports, definitions and calls, and the conditions under which each call is reached."""
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from vc2doctor.linter.read.source import Source
-from vc2doctor.linter.read.syntax import walk
+from vc2doctor.linter.read.syntax import entries_of, walk
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -130,14 +131,34 @@ class Call:
         return self.node.func.value if isinstance(self.node.func, ast.Attribute) else self.node.func
 
     def argument(self, name: str, position: int | None = None) -> ast.expr | None:
-        """Return the argument with this keyword or at this position, or ``None``."""
+        """Return the argument with this keyword or at this position, or ``None``.
+
+        The entries of a dictionary that is unpacked into the call are keywords, too: ``load(**kwargs)``.
+        """
         for keyword in self.node.keywords:
             if keyword.arg == name:
                 return keyword.value
         if position is not None and 0 <= position < len(self.node.args):
             value = self.node.args[position]
             return None if isinstance(value, ast.Starred) else value
-        return None
+        return self.keywords().get(name) if self._unpacks else None
+
+    def keywords(self) -> dict[str, ast.expr]:
+        """Return the keywords with their values, also those of dictionaries that are unpacked and can be read."""
+        tables = (_table(keyword.value, self.place) for keyword in self.node.keywords if keyword.arg is None)
+        unpacked = {name: value for table in tables for name, value in entries_of(table)}
+        return unpacked | {keyword.arg: keyword.value for keyword in self.node.keywords if keyword.arg is not None}
+
+    @property
+    def _unpacks(self) -> bool:
+        return any(keyword.arg is None for keyword in self.node.keywords)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a dictionary is unpacked into the call that cannot be read as a whole."""
+        return any(
+            keyword.arg is None and not _is_readable(keyword.value, self.place) for keyword in self.node.keywords
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -182,6 +203,26 @@ class Module:
             return ""
         parts.append(self.imports.get(expression.id, expression.id))
         return ".".join(reversed(parts))
+
+
+def _table(expression: ast.expr, place: Place) -> ast.expr:
+    """Return what a name is, if it is assigned once and in the scope of a place; any other expression as it is."""
+    if not isinstance(expression, ast.Name):
+        return expression
+    scope = next((scope for scope in place.function.scopes() if expression.id in scope.names), None)
+    values = scope.names[expression.id] if scope is not None else []
+    is_parameter = any(expression.id in scope.parameters() for scope in place.function.scopes())
+    return values[0][0] if len(values) == 1 and not is_parameter else expression
+
+
+def _is_readable(expression: ast.expr, place: Place) -> bool:
+    """Return whether a dictionary is written out, and nothing changes it afterwards."""
+    table = _table(expression, place)
+    is_whole = isinstance(table, ast.Dict) and all(isinstance(key, ast.Constant) for key in table.keys)
+    is_call = isinstance(table, ast.Call) and bool(table.keywords) and all(each.arg for each in table.keywords)
+    name = expression.id if isinstance(expression, ast.Name) else ""
+    is_changed = name and re.search(rf"\b{name}\s*(\[|\.(update|setdefault))", place.module.source.text)
+    return (is_whole or is_call) and not is_changed
 
 
 def last_name(expression: ast.expr) -> str:
@@ -272,7 +313,8 @@ class _Reader:
         for decorator in node.decorator_list:
             # A decorator such as `@autocast()` changes what the function does, so it belongs to the function.
             self._read_calls(decorator, Place(function))
-        self.read_body(node.body, Place(function))
+        opened = tuple(each for each in node.decorator_list if "autocast" in ast.unparse(each))
+        self.read_body(node.body, Place(function, contexts=opened))
         self._class = cls
 
     def _read_class(self, node: ast.ClassDef, place: Place) -> None:

@@ -97,6 +97,7 @@ def read_project(  # noqa: PLR0913 - what to read, and what to know of it
     overlay: Mapping[str, str] | None = None,
     installed: Mapping[str, str] | None = None,
     *,
+    launches: tuple[Launch, ...] = (),
     user_config: bool = False,
     too_deep: frozenset[str] = frozenset(),
 ) -> ProjectFiles:
@@ -104,7 +105,7 @@ def read_project(  # noqa: PLR0913 - what to read, and what to know of it
 
     ``overlay`` maps names of files to texts that are read instead of the files on disk. ``installed`` are versions that
     take precedence over the project's pins. With ``user_config`` accelerate's default file of the user is read, too.
-    The files in ``too_deep`` are noted as unread.
+    The files in ``too_deep`` are noted as unread. ``launches`` are commands that no file holds.
 
     Raises:
         LintError: a path does not exist, there is nothing to read, or the user has no default file.
@@ -122,6 +123,7 @@ def read_project(  # noqa: PLR0913 - what to read, and what to know of it
     if reader.is_empty:
         message = f"{', '.join(str(path) for path in paths)}: there is no code, configuration or script to read"
         raise LintError(message)
+    reader.add_launches(launches)
     reader.read_dependencies()
     return reader.result(installed or {}, read_user_config() if user_config else None)
 
@@ -160,6 +162,10 @@ class _ProjectReader:
     def leave_out(self, files: Iterable[FileToRead], reason: str) -> None:
         """Note files that are not read, because of the settings or because of what is in them."""
         self.left_out.extend(LeftOut(file.name, reason, 1) for file in files if not file.is_ignored)
+
+    def add_launches(self, launches: Iterable[Launch]) -> None:
+        """Add commands that no file holds; their programs are read as if a script started them."""
+        self._launches.extend(launches)
 
     def read(self, file: FileToRead) -> None:
         """Read a file, or put it aside until other code needs it."""

@@ -1,4 +1,4 @@
-"""Reads which versions of packages a project asks for: requirements files, setup.py, pyproject.toml, conda files."""
+"""Reads which versions of packages a project asks for: lock files, requirements, setup.py, pyproject.toml, conda."""
 
 import ast
 import configparser
@@ -18,9 +18,9 @@ from vc2doctor.core.versions import MAX_REQUIREMENT_LENGTH, MAX_VERSION_LENGTH
 MAX_BYTES = 256 * 1024
 """Larger files are lock files of other tools, or no requirements."""
 _NAMED_VERSION = re.compile(
-    r"(?<![\w/-])(?P<name>transformers|peft|trl|accelerate|bitsandbytes|torch)`?\s*"
+    r"(?<![\w/-])(?P<name>transformers|peft|trl|accelerate|bitsandbytes|(?:py)?torch)`?\s*"
     r"(?P<operator>==|>=|<=|~=|=|:|,? version:?)\s*`?v?"
-    r"(?P<version>\d{1,9}(\.\d{1,9}){1,5})(?![\w.]*\w)",
+    r"(?P<version>\d{1,9}(\.\d{1,9}){1,5})(?![\w.]*\w)(?P<newer>\+(?!\w))?",
     re.IGNORECASE,
 )
 """A package with a version in a text for people."""
@@ -38,6 +38,13 @@ _TEXTS = (".md", ".rst", ".txt")
 """Suffixes of texts for people."""
 _PIP = re.compile(r"\bpip3?\s+install\s+([^;&|]+)")
 _EXACT_WORD = re.compile(r"(?<![\w./-])[A-Za-z][\w.-]*(?:\[[\w,]+\])?==\d[\w.+]*")
+_LOCK_FILES = ("uv.lock", "poetry.lock", "pdm.lock")
+MAX_LOCK_BYTES = 4 * 1024 * 1024
+"""A lock file lists every wheel of every package, so it is much larger than a file that people write."""
+_LOCKED = re.compile(
+    r'^\[\[package\]\]\s*\nname = "(?P<name>[\w.-]+)"\s*\nversion = "(?P<version>[\w.+!-]+)"', re.MULTILINE
+)
+_CONDA_COMMAND = re.compile(r"\b(?:conda|mamba)\s+install\s+([^;&|]+)")
 
 
 class RequiredVersion(NamedTuple):
@@ -68,6 +75,8 @@ def requirements_of(root: Path, folder: str) -> Mapping[str, RequiredVersion]:
     for path in (*files_named(base, "requirement*.txt"), *files_named(base / "requirements", "*.txt")):
         if not _FOR_DEVELOPERS.search(path.stem):
             _keep(found, _from_lines(path, root))
+    for name in _LOCK_FILES:
+        _keep(found, _from_lock(base / name, root))
     for name, read_setup in (
         ("pyproject.toml", _from_pyproject),
         ("setup.py", _from_setup),
@@ -100,12 +109,18 @@ def files_named(folder: Path, pattern: str) -> list[Path]:
 
 
 def _from_readme(path: Path, root: Path) -> Iterator[tuple[str, RequiredVersion]]:
-    """Yield the versions that a text for people names: ``pip install transformers==4.29.1``, ``peft: 0.3.0``."""
+    """Yield the versions that a text for people names: ``pip install transformers==4.29.1``, ``peft: 0.3.0``.
+
+    ``PyTorch: 1.8+`` allows newer releases.
+    """
     for number, line in enumerate(_text(path).splitlines(), 1):
         for match in _NAMED_VERSION.finditer(line):
             operator = match["operator"] if match["operator"] in (">=", "<=", "~=") else "=="
-            specifier = f"{operator}{match['version']}"
-            yield match["name"].lower(), RequiredVersion(specifier, path.relative_to(root).as_posix(), number)
+            specifier = f"{'>=' if match['newer'] else operator}{match['version']}"
+            name = match["name"].lower()
+            file = path.relative_to(root).as_posix()
+            # The first mention of torch counts: conda's `pytorch==1.10.0` is torch 1.10.0.
+            yield _NAMES_OF_CONDA.get(name, name), RequiredVersion(specifier, file, number)
 
 
 def _from_commands(path: Path, root: Path) -> Iterator[tuple[str, RequiredVersion]]:
@@ -116,6 +131,21 @@ def _from_commands(path: Path, root: Path) -> Iterator[tuple[str, RequiredVersio
             for command in _PIP.findall(line):
                 for word in _EXACT_WORD.findall(command):
                     yield from _entry(word, path, root, number)
+            for command in _CONDA_COMMAND.findall(line):
+                for word in command.split():
+                    yield from _of_conda(word, path, root, number)
+
+
+def _from_lock(path: Path, root: Path) -> Iterator[tuple[str, RequiredVersion]]:
+    """Yield the releases that a lock file chose. A package with several, one for each platform, is left out."""
+    text = reading.text_or_empty(path, MAX_LOCK_BYTES) if path.is_file() else ""
+    locked: dict[str, list[re.Match[str]]] = {}
+    for match in _LOCKED.finditer(text):
+        locked.setdefault(canonicalize_name(match["name"]), []).append(match)
+    for name, matches in locked.items():
+        if len(matches) == 1:
+            line = text.count("\n", 0, matches[0].start("name")) + 1
+            yield from _entry(f"{name}=={matches[0]['version']}", path, root, line)
 
 
 def _from_setup_cfg(path: Path, root: Path) -> Iterator[tuple[str, RequiredVersion]]:
@@ -233,26 +263,42 @@ def _from_setup(path: Path, root: Path) -> Iterator[tuple[str, RequiredVersion]]
 
 
 def _from_conda(path: Path, root: Path) -> Iterator[tuple[str, RequiredVersion]]:
+    from vc2doctor.core import yaml_parsing  # noqa: PLC0415 - PyYAML is slow, and few projects need it here
+
     text = _text(path)
     try:
-        content = parsing.parse_yaml(text)
+        content = yaml_parsing.parse_yaml(text)
     except parsing.MalformedError:
         return
     dependencies = _inside(content, "dependencies")
     for entry in dependencies if isinstance(dependencies, list) else ():
         for requirement in _strings(_inside(entry, "pip")):
             yield from _entry(requirement, path, root, _line_of(text, requirement))
-        match = _CONDA.match(entry.rpartition("::")[2]) if isinstance(entry, str) else None
-        if match and isinstance(entry, str):
-            operator = "==" if match[2] == "=" else match[2]
-            # conda's = admits every release that begins so; a build after a second = does not matter.
-            version = f"{match[3]}.*" if match[2] == "=" and match[3].count(".") < _FULL_DOTS else match[3]
-            name = _NAMES_OF_CONDA.get(match[1], match[1])
-            yield from _entry(f"{name}{operator}{version}", path, root, _line_of(text, entry))
+        if isinstance(entry, str):
+            yield from _of_conda(entry, path, root, _line_of(text, entry))
+
+
+def _of_conda(entry: str, path: Path, root: Path, line: int) -> Iterator[tuple[str, RequiredVersion]]:
+    """Yield what a requirement in conda's notation asks for: ``pytorch::pytorch=1.10``."""
+    match = _CONDA.match(entry.rpartition("::")[2])
+    if match:
+        operator = "==" if match[2] == "=" else match[2]
+        # conda's = admits every release that begins so; a build after a second = does not matter.
+        version = f"{match[3]}.*" if match[2] == "=" and match[3].count(".") < _FULL_DOTS else match[3]
+        name = _NAMES_OF_CONDA.get(match[1], match[1])
+        yield from _entry(f"{name}{operator}{version}", path, root, line)
 
 
 def _line_of(text: str, part: str) -> int:
     return next((number for number, line in enumerate(text.splitlines(), 1) if part in line), 1)
+
+
+def _from_comments(path: Path, root: Path) -> Iterator[tuple[str, RequiredVersion]]:
+    """Yield the versions that comments of a requirements file say to install: ``# conda install pytorch==2.1``."""
+    for name, entry in _from_readme(path, root):
+        line = _text(path).splitlines()[entry.line - 1]
+        if line.lstrip().startswith("#") and "install " in line:
+            yield name, entry
 
 
 _WEAK_FILES: tuple[tuple[str, str, _Reader], ...] = (
@@ -260,6 +306,7 @@ _WEAK_FILES: tuple[tuple[str, str, _Reader], ...] = (
     ("docker", "Dockerfile*", _from_commands),
     ("", "install*.sh", _from_commands),
     ("", "setup*.sh", _from_commands),
+    ("", "requirement*.txt", _from_comments),
     *(("", f"README*{suffix}", _from_readme) for suffix in _TEXTS),
     *(("", f"INSTALL*{suffix}", _from_readme) for suffix in _TEXTS),
     *(("docs", f"INSTALL*{suffix}", _from_readme) for suffix in _TEXTS),

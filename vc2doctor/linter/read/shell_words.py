@@ -151,7 +151,7 @@ class _Lexer:
             character = self._next()
             if character == '"':
                 break
-            if character == "\\" and self._peek() in '"$`\\':
+            if character == "\\" and not self.is_at_end and self._peek() in '"$`\\':
                 character = self._next()
             self._part.append(character)
             if character == "$" and self._peek() in _CLOSING:

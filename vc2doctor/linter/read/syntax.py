@@ -60,3 +60,17 @@ def depth_of(tree: ast.AST) -> int:
         depth += 1
         level = [child for node in level for child in ast.iter_child_nodes(node)]
     return depth
+
+
+def entries_of(table: ast.expr) -> Iterator[tuple[str, ast.expr]]:
+    """Yield the entries of a dictionary that is written out: ``{"key": value}``, ``dict(key=value)``."""
+    match table:
+        case ast.Dict(keys=keys, values=values):
+            pairs = zip(keys, values, strict=True)
+            yield from (
+                (key.value, value)
+                for key, value in pairs
+                if isinstance(key, ast.Constant) and isinstance(key.value, str)
+            )
+        case ast.Call(func=ast.Name(id="dict"), keywords=keywords):
+            yield from ((keyword.arg, keyword.value) for keyword in keywords if keyword.arg is not None)

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from vc2doctor.core import reading
+from vc2doctor.core import huggingface, reading
 from vc2doctor.linter.model import LintError
 from vc2doctor.linter.read.config import Config
 from vc2doctor.linter.read.discover import MAX_DATA_BYTES
@@ -16,9 +16,7 @@ from vc2doctor.linter.read.formats.yaml import parse_yaml
 
 def default_path(environment: Mapping[str, str]) -> Path:
     """Return where accelerate keeps the user's default file."""
-    cache = Path(environment.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
-    home = Path(environment.get("HF_HOME") or cache / "huggingface").expanduser()
-    return home / "accelerate" / "default_config.yaml"
+    return huggingface.accelerate_file(environment)
 
 
 def read_user_config(environment: Mapping[str, str] = os.environ) -> Config:

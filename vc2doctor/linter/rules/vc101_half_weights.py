@@ -23,7 +23,8 @@ branches, and a change of one line misses the others.
 vc2doctor: ignore[VC101]`. The keyword is `torch_dtype` in every release of transformers, and `dtype` since 4.56.
 
 **Quiet.** No finding for inference, quantized bases, dtypes that a flag of the run decides, and models that were
-trained in float16 (OPT). A note where float16 is used consistently with loss scaling.
+trained in float16 (OPT). A note where float16 is used consistently with loss scaling, where the class that loads the
+weights can freeze them, and for copies that no optimizer trains: a moving average, a teacher.
 
 **References**
 
@@ -38,17 +39,19 @@ from vc2doctor.findings import Severity
 from vc2doctor.linter import build
 from vc2doctor.linter.analyse.asked import asked_of
 from vc2doctor.linter.analyse.default_dtype import HalfConstruction, half_constructions
-from vc2doctor.linter.analyse.dtypes import BFLOAT16, FLOAT16
+from vc2doctor.linter.analyse.dtypes import BFLOAT16, FLOAT16, torch_dtype
+from vc2doctor.linter.analyse.expressions import value_at
 from vc2doctor.linter.analyse.facts import Facts
+from vc2doctor.linter.analyse.frozen import is_frozen_by_its_class
 from vc2doctor.linter.analyse.stage import Stage, words
 from vc2doctor.linter.analyse.weights import Cast, Load
 from vc2doctor.linter.detectors.trained_dtype import half_bases
-from vc2doctor.linter.knowledge.model_families import family_of
 from vc2doctor.linter.knowledge.peft_adapters import adapters_follow_base_dtype
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.config import UNKNOWN
-from vc2doctor.linter.read.module import last_name
+from vc2doctor.linter.read.module import Place, last_name
 from vc2doctor.linter.to_bfloat16 import float16_to_bfloat16, tensor_type_to_bfloat16
+from vc2doctor.matrix.model_families import family_of
 
 _URL = "https://huggingface.co/docs/transformers/main_classes/model#transformers.PreTrainedModel.from_pretrained.torch_dtype"
 _PRECISION_WORDS = ("fp16", "float16", "half", "dtype", "bf16", "precision")
@@ -116,7 +119,7 @@ def _trainer_uses_bf16(facts: Facts, load: Load) -> bool:
             return False
         if bf16 is not None and facts.values.truth(bf16, call.place):
             return True
-        if call.place.module.dotted(call.node.func).startswith("trl"):
+        if call.place.module.dotted(call.node.func).partition(".")[0] == "trl":
             return True
     return False
 
@@ -129,12 +132,13 @@ def _float16_load(facts: Facts, load: Load) -> CodeFinding:
     severity = Severity.ERROR if fails else Severity.WARNING
     subject = f"{load.family.name}, trained in bfloat16, is" if load.family else "weights are"
     is_coherent = not _is_of_bf16_family(load) and _is_coherent_base(facts, load)
+    is_frozen = load.is_of_copy or is_frozen_by_its_class(facts, load)
     return build.at_node(
         module,
         load.node,
         "VC101",
-        Severity.NOTE if load.is_inert or is_dead or is_coherent else severity,
-        f"{subject} loaded in float16 and trained",
+        Severity.NOTE if load.is_inert or is_dead or is_coherent or is_frozen else severity,
+        f"{subject} loaded in float16" + (", and are frozen or a copy here" if is_frozen else " and trained"),
         evidence=tuple(_evidence(facts, load)),
         remedy="Load in bfloat16, in every branch, together with the region that computes with it (VC103).",
         url=_URL,
@@ -199,11 +203,19 @@ def _ignores_the_flag(facts: Facts, cast: Cast) -> bool:
     place = cast.call.place
     if place.function.name == "forward" or UNKNOWN in cast.dtypes:
         return False
+    if not _is_literal(cast.dtype_argument, place):
+        return False
     conditions = [ast.unparse(condition) for condition, _ in place.conditions]
     if any(word in condition for condition in conditions for word in _PRECISION_WORDS):
         return False
     loads = [load for load in facts.weights.loads if load.place.module is place.module]
     return any(BFLOAT16 in load.dtypes for load in loads) or "bf16" in ast.unparse(place.function.node)
+
+
+def _is_literal(dtype: ast.expr, place: Place) -> bool:
+    """Return whether every run casts to the same dtype: a name that is assigned per branch follows the run's flag."""
+    value, assigned_at = value_at(dtype, place)
+    return torch_dtype(assigned_at.module.dotted(value)) is not None
 
 
 def _float16_cast(cast: Cast) -> CodeFinding:

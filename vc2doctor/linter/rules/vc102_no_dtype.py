@@ -39,18 +39,21 @@ from vc2doctor.linter.analyse.dtypes import BFLOAT16
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.loss_scaling import is_scaled
 from vc2doctor.linter.analyse.stage import Stage, is_without_gradients
+from vc2doctor.linter.detectors.unopened_regions import unopened_contexts
 from vc2doctor.linter.model import CodeFinding, Edit
+from vc2doctor.linter.read.module import last_name
 
 
 def find(facts: Facts) -> Iterator[CodeFinding]:
     """Yield autocasts in training code that have no dtype argument."""
     coherent = _coherent_autocasts(facts)
     loops = {loop.function for loop in facts.loops.all}
+    unopened = {context.call for context in unopened_contexts(facts)}
     region_stages = {region.call.node: region.stage for region in facts.autocast.regions}
     for autocast in facts.autocast.autocasts.values():
         stage = region_stages.get(autocast.call.node, facts.stages.of(autocast.call.place))
         is_candidate = autocast.dtype_argument is None and not autocast.is_disabled and autocast.can_be_on_cuda
-        if not is_candidate or _is_chosen_by_name(facts, autocast):
+        if not is_candidate or _is_chosen_by_name(facts, autocast) or autocast.call.node in unopened:
             continue
         if (
             stage is Stage.INFERS
@@ -59,8 +62,13 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
         ):
             yield _of_samples(autocast)
         elif stage is Stage.TRAINS:
-            is_right = autocast.call.node in coherent
-            yield _inherited_dtype(autocast) if autocast.inherits_dtype else _default_dtype(autocast, is_right=is_right)
+            is_right = autocast.call.node in coherent or _has_own_scaler(autocast)
+            if autocast.inherits_dtype:
+                yield _inherited_dtype(autocast)
+            elif not is_right and _is_of_lightning(facts, autocast):
+                yield _beside_lightning(autocast)
+            else:
+                yield _default_dtype(autocast, is_right=is_right)
 
 
 def _coherent_autocasts(facts: Facts) -> set[ast.Call]:
@@ -93,7 +101,33 @@ def _is_chosen_by_name(facts: Facts, autocast: Autocast) -> bool:
         if wanted
         for node in ast.walk(condition)
     )
-    return compares_with_text and facts.values.is_reached(place) is None
+    return compares_with_text and facts.values.is_reached(place) is not True
+
+
+def _has_own_scaler(autocast: Autocast) -> bool:
+    """Return whether the class that makes a context also makes the scaler: it is a helper for float16 training."""
+    cls = autocast.call.place.function.cls
+    assigned = (value for pairs in cls.attributes.values() for value, _ in pairs) if cls is not None else ()
+    return any(isinstance(value, ast.Call) and last_name(value.func) == "GradScaler" for value in assigned)
+
+
+def _is_of_lightning(facts: Facts, autocast: Autocast) -> bool:
+    """Return whether a module of Lightning makes a context, in a project that names no bfloat16 run of its trainer."""
+    cls = autocast.call.place.function.cls
+    if cls is None or not any(base.endswith("LightningModule") for base in facts.code.base_names(cls)):
+        return False
+    runs = facts.runs.of(facts.code.unit_of(cls.module))
+    return not any(run.half is not None and run.half.value == "bf16" for run in runs)
+
+
+def _beside_lightning(autocast: Autocast) -> CodeFinding:
+    return _note(
+        autocast,
+        "it is float16, also where the trainer is given another precision",
+        evidence="the precision of Lightning's trainer decides whether the loss is scaled, and not this context",
+        remedy="Leave the region to the trainer's precision, or write the dtype that is meant.",
+        if_missed="this code computes in float16 beside a bfloat16 trainer",
+    )
 
 
 def _inherited_dtype(autocast: Autocast) -> CodeFinding:

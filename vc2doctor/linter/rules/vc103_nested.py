@@ -1,7 +1,7 @@
 """A nested autocast region that contradicts the region around it or the weights.
 
 **What it does.** Reports regions of models whose dtype is not that of the training step around them or of the weights,
-and helpers with a float16 default that open such regions.
+helpers with a float16 default that open such regions, and autocasts that a `with` never opens.
 
 **Why is this bad.** The innermost region decides: an outer bfloat16 region has no effect on code inside a float16
 helper. autocast also casts the weights, so bfloat16 weights inside a float16 region compute in float16 and overflow at
@@ -44,10 +44,13 @@ from vc2doctor.linter import build, change
 from vc2doctor.linter.analyse.autocast import Helper, Region, dtype_names
 from vc2doctor.linter.analyse.dtypes import BFLOAT16, FLOAT16
 from vc2doctor.linter.analyse.entry_points import entry_points_of
+from vc2doctor.linter.analyse.expressions import expressions_of
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.frozen import frozen_attributes
 from vc2doctor.linter.analyse.resolve import Unit
 from vc2doctor.linter.analyse.stage import Stage, words
+from vc2doctor.linter.analyse.tensor_dtypes import Kind, Mode, TensorContext, TensorFacts
+from vc2doctor.linter.detectors.unopened_regions import unopened_regions
 from vc2doctor.linter.model import CodeFinding, Edit
 from vc2doctor.linter.read.module import last_name
 from vc2doctor.linter.to_bfloat16 import float16_to_bfloat16
@@ -71,9 +74,12 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
         float16_regions = [region for region in inner_regions if region.helper is helper and region.dtypes == {FLOAT16}]
         if float16_regions and helper.default == {FLOAT16}:
             yield _float16_helper(helper, float16_regions)
+    tensors = TensorFacts(facts.code, facts.values, facts.objects, facts.autocast)
     for region in facts.autocast.regions:
-        if region.autocast.is_disabled and region.stage is Stage.TRAINS and _stays_half(region):
+        is_off = region.autocast.is_disabled and region.stage is Stage.TRAINS
+        if is_off and (_stays_half(region) or _multiplies_half(tensors, region)):
             yield _disabled_without_cast(region)
+    yield from unopened_regions(facts)
     for region in inner_regions:
         finding = _contradiction(facts, region)
         if finding is not None:
@@ -96,6 +102,31 @@ def _stays_half(region: Region) -> bool:
         if (getattr(node, "lineno", 0), getattr(node, "col_offset", 0)) <= (first.lineno, first.end_col_offset or 0)
     ]
     return len(inputs) > 1 and not any(_is_float32(node) for node in (*before, *ast.walk(first)))
+
+
+def _multiplies_half(tensors: TensorFacts, region: Region) -> bool:
+    """Return whether a region without autocast multiplies what its function computed in half precision before it.
+
+    Whoever turns autocast off expects it to be on around the function.
+    """
+    function = region.place.function
+    context = TensorContext(function, Mode.AUTOCAST, {})
+    opened = {item.context_expr for item in region.statement.items}
+    inside = (place for place in function.module.statements if place.function is function)
+    for place in (place for place in inside if opened & set(place.contexts)):
+        for product in (node for node in expressions_of(place) if _is_product(node)):
+            if any(tensors.of(operand, place, context) is Kind.HALF for operand in _operands(product)):
+                return True
+    return False
+
+
+def _operands(product: ast.expr) -> list[ast.expr]:
+    if isinstance(product, ast.BinOp):
+        return [product.left, product.right]
+    if not isinstance(product, ast.Call):
+        return []
+    receivers = [product.func.value] if isinstance(product.func, ast.Attribute) else []
+    return [*receivers, *product.args]
 
 
 def _is_product(node: ast.AST) -> TypeGuard[ast.expr]:

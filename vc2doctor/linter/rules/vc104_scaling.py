@@ -1,8 +1,8 @@
 """Loss scaling that contradicts the dtype.
 
-**What it does.** Reports scalers over bfloat16 or over float16 weights that are trained as a whole, float16 without a
-scaler (also where only the base under adapters is float16), and calls of the scaler that are missing or in the wrong
-order. It judges the places where the scaler is used, not its construction.
+**What it does.** Reports scalers over bfloat16 (also that of mmengine's `AmpOptimWrapper`) or over float16 weights that
+are trained as a whole, float16 without a scaler (also where only the base under adapters is float16), and calls of the
+scaler that are missing or in the wrong order. It judges the places where the scaler is used, not its construction.
 
 **Why is this bad.** float16 loses small gradients (7 % become zero without scaling, 0 % with it, measured), so it needs
 a scaler. bfloat16 has the exponent of float32 and needs none. A scaler over bfloat16 gradients raises
@@ -25,8 +25,8 @@ the first overflow, because nothing skips that step.
 scale, backward, unscale, clip, step, update. To keep it, add `# vc2doctor: ignore[VC104]` to the line of the
 construction. The class exists since torch 1.6, as `torch.amp.GradScaler` since 2.3.
 
-**Quiet.** No finding when every use is in a branch that bfloat16 does not take, when the scaler is disabled, and for
-float16 with a complete scaler.
+**Quiet.** No finding when every use is in a branch that bfloat16 does not take, when the scaler is disabled, for
+float16 with a complete scaler, and in functions that only measure: no optimizer steps there or in a caller.
 
 **References**
 
@@ -54,12 +54,17 @@ from vc2doctor.linter.analyse.precision_branches import float16_branch
 from vc2doctor.linter.analyse.resolve import Unit
 from vc2doctor.linter.analyse.scalers import Scaler
 from vc2doctor.linter.analyse.stage import is_inference_path, words
-from vc2doctor.linter.detectors.scaler_protocol import apex_without_initialize, scaler_protocol
+from vc2doctor.linter.detectors.scaler_protocol import (
+    apex_clipped_while_scaled,
+    apex_without_initialize,
+    scaler_protocol,
+)
+from vc2doctor.linter.detectors.scaler_rhythm import scaler_made_anew
 from vc2doctor.linter.detectors.trained_dtype import scaled_bfloat16
 from vc2doctor.linter.detectors.unprepared import unprepared_optimizers
 from vc2doctor.linter.detectors.unscaled_bases import unscaled_bases
+from vc2doctor.linter.detectors.wrapped_scaler import float16_wrapper, wrapped_scaler
 from vc2doctor.linter.model import CodeFinding
-from vc2doctor.linter.read.config import Config
 from vc2doctor.linter.read.module import Call, last_name, root_name
 from vc2doctor.linter.to_bfloat16 import disable_scaler
 
@@ -75,13 +80,16 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
         for loop in facts.loops.of(unit):
             yield from _unscaled_branch(facts, loop)
             yield from scaler_protocol(facts, loop)
+            yield from scaler_made_anew(facts, loop)
             yield from unprepared_optimizers(facts, loop)
             yield from _forgotten_state(facts, loop)
         for module in unit.modules:
             if "scale_loss" in module.source.text and not is_inference_path(module.name):
-                yield from apex_without_initialize(module, unit.calls.get("initialize", []))
+                yield from apex_without_initialize(facts, module, unit.calls.get("initialize", []))
+                yield from apex_clipped_while_scaled(module)
         for config in unit.configs:
-            yield from _scaling_wrapper(config)
+            yield from float16_wrapper(config)
+            yield from wrapped_scaler(facts, config)
     yield from scaled_bfloat16(facts)
     yield from unscaled_bases(facts)
 
@@ -100,28 +108,6 @@ def _scalers_against_dtypes(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
     for scaler, uses in useless.items():
         if scaler.enabled != {False} and not scaler_follows_dtype(facts, scaler):
             yield _useless_scaler(facts, scaler, uses)
-
-
-def _scaling_wrapper(config: Config) -> Iterator[CodeFinding]:
-    """Yield an ``AmpOptimWrapper`` of mmengine around bfloat16 weights. Without a dtype it is float16 and scales."""
-    weights = [
-        entry for entry in config.entries if entry.key.endswith("torch_dtype") and entry.value == "torch.bfloat16"
-    ]
-    scale = config.find("optim_wrapper.loss_scale")
-    if is_inference_path(config.name) or not weights or scale is None or scale.value != "dynamic":
-        return
-    if config.find("optim_wrapper.dtype") is None:
-        yield build.at_entry(
-            config,
-            scale,
-            "VC104",
-            Severity.WARNING,
-            "the optimizer wrapper has no dtype, so it computes in float16 and scales the loss, and the weights are bfloat16",
-            evidence=(f"torch_dtype=torch.bfloat16 at {config.name}:{weights[0].line}",),
-            remedy='Give the wrapper dtype="bfloat16".',
-            url="https://github.com/InternLM/xtuner/issues/960",
-            role="scaler",
-        )
 
 
 def _useless_scaler(facts: Facts, scaler: Scaler, uses: list[Call]) -> CodeFinding:
@@ -149,7 +135,7 @@ def _useless_scaler(facts: Facts, scaler: Scaler, uses: list[Call]) -> CodeFindi
 def _missing_scaling(facts: Facts, loop: Loop, *, is_certain: bool) -> Iterator[CodeFinding]:
     """Yield the backward passes of a float16 loop that run on an unscaled loss."""
     regions = [region for region in loop.regions if not region.autocast.is_disabled]
-    if not regions or is_scaled(facts, loop):
+    if not regions or is_scaled(facts, loop) or _only_measures(facts, loop):
         return
     if not is_certain and any(_is_chosen_by_device(region) for region in regions):
         # float16 is for another kind of device there (MPS): on CUDA the region is bfloat16.
@@ -157,6 +143,17 @@ def _missing_scaling(facts: Facts, loop: Loop, *, is_certain: bool) -> Iterator[
     for call in loop.backwards:
         if _is_of_plain_loss(call) and facts.values.is_reached(call.place) is not False:
             yield _unscaled_backward(call, regions, is_certain=is_certain)
+
+
+def _only_measures(facts: Facts, loop: Loop) -> bool:
+    """Return whether no optimizer steps around a backward pass: the function measures memory or time.
+
+    A method may be one of several that a framework calls, so only functions outside of classes are judged.
+    """
+    callers = (call.place.function for call in facts.code.callers(loop.function))
+    around = [*loop.functions, *callers]
+    steps = any(call.name == "step" for function in around for call in function.module.calls_in(function))
+    return loop.function.cls is None and bool(loop.function.name) and not steps
 
 
 def _is_chosen_by_device(region: Region) -> bool:

@@ -1,7 +1,9 @@
 """Gradient clipping that is off, in the wrong place, or without effect.
 
 **What it does.** Reports limits that turn clipping off in files, commands and the defaults of arguments, clipping
-before `unscale_`, and limits that never reach the engine that trains.
+before `unscale_`, limits that never reach the engine that trains, clipping that waits for a key which nothing sets, and
+loops that train in half precision and clip nothing. A loop is in half precision by a region, by accelerate (in code, on
+the command, or in its file), by apex, by a scaler, or because the weights of its model are half.
 
 **Why is this bad.** One step with a gradient of 1e4 times the usual size ruins a half-precision run. `-1` means "off"
 in many configurations. If it reaches `clip_grad_norm_`, a norm of -1 turns the gradients around ([3, 4] becomes [-0.6,
@@ -28,8 +30,8 @@ clipping.
 it depends on your model. To keep a line, add `# vc2doctor: ignore[VC105]`.
 
 **Quiet.** No finding where the limit is positive or only a run can tell it, in float32, after `unscale_`, and
-for configurations that only evaluate. A DeepSpeed file that no run names by its path is a note, and so are settings of
-DeepSpeed in code whose program asks for no limit.
+for configurations that only evaluate. A loop that clips nothing is a note. A DeepSpeed file that no run and no loop
+names by its path is a note, and so are settings of DeepSpeed in code whose program asks for no limit.
 
 **References**
 
@@ -47,6 +49,7 @@ from vc2doctor.linter.detectors.clipping_keys import limits_that_are_off
 from vc2doctor.linter.detectors.clipping_loops import clipping_of_loop
 from vc2doctor.linter.detectors.clipping_missing import clipping_never_asked
 from vc2doctor.linter.detectors.clipping_runs import clipping_of_runs
+from vc2doctor.linter.detectors.clipping_unset import clipping_key_is_unset
 from vc2doctor.linter.model import CodeFinding
 
 
@@ -61,5 +64,6 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
         loops = facts.loops.of(unit)
         for loop in loops:
             yield from clipping_of_loop(facts, loop)
+            yield from clipping_key_is_unset(facts, unit, loop)
         if loops:
             yield from engines_without_clipping(facts, unit, loops)

@@ -10,7 +10,7 @@ the flags of the run; `"auto"` follows them. In that file a misspelled key (`"en
 DeepSpeed 0.17.1 and refused later, the text `"false"` counts as true, and apex's `amp` excludes ZeRO. A dtype that is
 read from the options and then overwritten, a key that the code replaces in every run, and a misspelled flag have no
 effect, so the run trains in another precision than its configuration says. A launcher and its program can each be told a
-precision: accelerate and the trainer, ms-swift's `--torch_dtype` and `--fp16`, the compute dtype of a quantized base
+precision: accelerate (also fp8) and the trainer, ms-swift's `--torch_dtype` and `--fp16`, the compute dtype of a quantized base
 and `bf16`.
 
 **Example**

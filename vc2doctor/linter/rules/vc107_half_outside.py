@@ -1,11 +1,12 @@
 """Half-precision values that leave their region, or a cast to float16 inside `forward`.
 
-**What it does.** Reports results of an autocast region that reach float32 layers or a criterion outside of it, and casts
-to float16 in `forward` or of a trainer's batch that no condition guards.
+**What it does.** Reports results of an autocast region that reach float32 layers or a criterion outside of it, also
+where the loop has turned autocast off around the criterion, losses on what half-precision weights give in a loop without
+a region, and casts to float16 in `forward` or of a trainer's batch that no condition guards.
 
 **Why is this bad.** An autocast region returns float16 or bfloat16. A float32 layer outside of any region then raises
 "expected scalar type Float but found Half", unless an outer region happens to be on: the code works with `amp: True`
-and fails without it. A fixed `x.to(torch.float16)` inside `forward` undoes a change to bfloat16 for that part: there
+and fails without it. `enabled=False` around a criterion casts nothing: half inputs give a half loss. A fixed `x.to(torch.float16)` inside `forward` undoes a change to bfloat16 for that part: there
 values overflow at 65504, whatever the rest computes in.
 
 **Example**
@@ -41,6 +42,7 @@ from collections.abc import Iterator
 from vc2doctor.findings import Severity
 from vc2doctor.linter import build
 from vc2doctor.linter.analyse.autocast import HALF_DTYPES, Region, WithStatement, dtype_names
+from vc2doctor.linter.analyse.config_keys import config_key
 from vc2doctor.linter.analyse.dtypes import FLOAT16
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.resolve import Unit
@@ -51,6 +53,7 @@ from vc2doctor.linter.analyse.stage import (
     is_without_gradients,
     words,
 )
+from vc2doctor.linter.analyse.uncalled import is_never_applied
 from vc2doctor.linter.analyse.weights import Cast
 from vc2doctor.linter.detectors.half_losses import half_losses
 from vc2doctor.linter.detectors.half_outputs import half_outputs
@@ -60,12 +63,17 @@ from vc2doctor.linter.read.config import UNKNOWN
 from vc2doctor.linter.read.module import Function, Place, last_name, root_name
 from vc2doctor.linter.to_bfloat16 import cast_to_bfloat16, float16_to_bfloat16
 
+_RECORDING = {
+    *("add_image", "add_images", "add_video", "add_figure", "add_histogram", "add_scalar", "add_audio"),
+    *("update", "append", "extend", "add", "log", "log_dict", "log_metrics", "record", "write", "put", "push", "store"),
+}
+"""Methods of logs, meters, buffers and lists: they take every dtype."""
 _CASTS_BACK = {"float", "to", "type", "type_as", "double"}
 """Methods that bring a half-precision value back to another dtype."""
 _KEEPS_HALF = ("float16", "bfloat16", "half", "device")
 """Arguments of ``.to`` with which a value stays in half precision."""
-_HALF_CONDITIONS = ("is_bf16_supported", "get_device_capability", "fp16", "half", "precision")
-"""Words of conditions that hold only for float16, or only on GPUs without bfloat16."""
+_HALF_CONDITIONS = ("is_autocast_enabled", "is_bf16_supported", "get_device_capability", "fp16", "half", "precision")
+"""Words of conditions that hold only for float16, only in a region, or only on GPUs without bfloat16."""
 _BLOCKS = ast.With | ast.AsyncWith | ast.If | ast.For | ast.While | ast.Try
 
 
@@ -74,7 +82,8 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
     reported: set[ast.stmt | None] = set()
     for cast in facts.weights.casts:
         statement = cast.call.place.statement
-        if _is_unconditional(cast) and statement not in reported:
+        is_applied = not is_never_applied(facts, cast.call.place.function.cls)
+        if _is_unconditional(cast) and is_applied and statement not in reported:
             reported.add(statement)
             yield _unconditional_cast(cast)
     for region in facts.autocast.regions:
@@ -99,6 +108,9 @@ def _is_unconditional(cast: Cast) -> bool:
     infers = is_inference_path(place.module.name) or (cast.stage is Stage.INFERS and not is_without_gradients(place))
     if infers or cast.dtypes != {FLOAT16} or UNKNOWN in cast.dtypes or cast.is_of_module:
         return False
+    if cast.dtype_argument is not None and config_key(cast.dtype_argument) is not None:
+        # A dtype of the model's configuration is that of its weights.
+        return False
     is_attention_input = "qkv" in ast.unparse(cast.receiver)
     if not _is_in_forward(place.function) or (place.function.cls is None and not is_attention_input):
         return False
@@ -119,7 +131,7 @@ def _is_in_forward(function: Function) -> bool:
 
 def _asks_for_half(condition: ast.expr) -> bool:
     """Return whether a condition holds only for float16, or only where the GPU has no bfloat16."""
-    text = ast.unparse(condition)
+    text = ast.unparse(condition).lower()
     if any(word in text for word in _HALF_CONDITIONS):
         return True
     return any(
@@ -178,7 +190,7 @@ def _is_of_trainer(facts: Facts, place: Place) -> bool:
     """Return whether a place is in a method of a class that extends transformers' trainer, other than evaluation."""
     cls = place.function.cls
     is_inference = is_without_gradients(place) or is_inference_name(place.function.name)
-    return cls is not None and not is_inference and any(base.endswith("Trainer") for base in facts.code.base_names(cls))
+    return cls is not None and not is_inference and facts.code.extends_trainer(cls)
 
 
 def _has_bfloat16(unit: Unit) -> bool:
@@ -299,10 +311,13 @@ def _user_of(facts: Facts, half_names: set[str], place: Place) -> tuple[ast.Call
     for node in ast.walk(place.statement) if place.statement is not None else ():
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute) or root_name(node.func) != "self":
             continue
+        if node.func.attr in _RECORDING or "scaler" in words(ast.unparse(node.func)):
+            continue
         is_direct = isinstance(node.func.value, ast.Name)
         if cls is not None and is_direct and facts.code.method(cls, node.func.attr) is not None:
             continue
-        for argument in _arguments(node):
+        # What `**` unpacks is a dictionary of results.
+        for argument in (*node.args, *(keyword.value for keyword in node.keywords if keyword.arg is not None)):
             if isinstance(argument, ast.Name) and argument.id in half_names:
                 return node, argument.id
     return None

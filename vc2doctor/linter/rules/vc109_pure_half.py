@@ -1,7 +1,12 @@
 """Trainable parameters in pure half precision under a plain optimizer.
 
 **What it does.** Reports models that are cast to half precision as a whole and then trained, adapters that take the
-dtype of a half-precision base, modules of such a base that peft trains as copies, and conversions of weights in place.
+dtype of a half-precision base, modules of such a base that peft trains as copies, conversions of weights in place,
+`precision="16-true"` and `"bf16-true"` of Lightning, `--torch_dtype bfloat16` of a program that trains all weights, and
+`bf16` of axolotl without an adapter, full training of bfloat16 weights by ms-swift and LLaMA-Factory without DeepSpeed,
+and evaluations that cast the model under training to float16. What an option turns on (`if args.fp16: model.half()`) is reported as what that
+option does. `torch_dtype="auto"`, and no dtype under transformers 5, is the dtype in which the named model is published;
+for a name that says no family it is a note.
 
 **Why is this bad.** In pure bfloat16 an update smaller than 1/256 of the weight is rounded away: after 10 AdamW steps
 at a learning rate of 1e-5, 85 % of the weights had not moved (float32: 0.001 %, measured). In pure float16 AdamW's eps
@@ -23,8 +28,8 @@ bf16 and fp16 keep float32 copies of the weights, so they are safe.
 have the dtype of the base (measured on the grid): install peft 0.12 or newer, or cast the adapters to float32. The rule
 asks the installed or pinned peft. To keep a line, add `# vc2doctor: ignore[VC109]`.
 
-**Quiet.** No finding before adapters are added (only the base is cast), under `no_grad`, for frozen parts, and where
-the caller sets float32 for what is trained.
+**Quiet.** No finding before adapters are added (only the base is cast), under `no_grad`, for frozen parts, where the
+caller sets float32 for what is trained, and in branches for devices other than CUDA.
 
 **References**
 
@@ -40,11 +45,19 @@ from vc2doctor.linter.analyse.asked import names_engine
 from vc2doctor.linter.analyse.autocast import HALF_DTYPES
 from vc2doctor.linter.analyse.dtypes import BFLOAT16, FLOAT16
 from vc2doctor.linter.analyse.facts import Facts
+from vc2doctor.linter.analyse.on_cuda import is_off_cuda
 from vc2doctor.linter.analyse.stage import Stage, is_inference_path, words
 from vc2doctor.linter.analyse.weights import Cast, Load
 from vc2doctor.linter.detectors.cast_adapters import cast_adapters
+from vc2doctor.linter.detectors.checkpoint_dtypes import checkpoint_dtypes
+from vc2doctor.linter.detectors.half_evaluation import half_evaluations
 from vc2doctor.linter.detectors.half_layers import half_layers
-from vc2doctor.linter.detectors.trained_dtype import BFLOAT16_EFFECT, pure_half_models
+from vc2doctor.linter.detectors.marked_parts import marked_parts
+from vc2doctor.linter.detectors.pure_framework_runs import pure_framework_runs
+from vc2doctor.linter.detectors.pure_runs import pure_runs
+from vc2doctor.linter.detectors.pure_trainer_runs import pure_trainer_runs
+from vc2doctor.linter.detectors.rounded_weights import rounded_weights, rounding_calls
+from vc2doctor.linter.detectors.trained_dtype import BFLOAT16_EFFECT, large_rate, pure_half_models
 from vc2doctor.linter.detectors.trained_heads import trained_heads
 from vc2doctor.linter.knowledge.optimizers import PLAIN_OPTIMIZERS
 from vc2doctor.linter.knowledge.peft_adapters import adapters_follow_base_dtype
@@ -63,9 +76,17 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
     """Yield parameters that are trained in pure half precision: whole models, adapters, and converted weights."""
     models = list(pure_half_models(facts))
     yield from models
+    yield from checkpoint_dtypes(facts)
     yield from cast_adapters(facts)
     yield from half_layers(facts)
+    yield from half_evaluations(facts)
     yield from trained_heads(facts)
+    yield from marked_parts(facts)
+    yield from pure_runs(facts)
+    yield from pure_trainer_runs(facts)
+    yield from pure_framework_runs(facts)
+    roundings = tuple(rounding_calls(facts))
+    yield from (rounded_weights(loop, call) for loop, call in roundings)
     known = {(finding.path, finding.line) for finding in models}
     for cast in facts.weights.casts:
         if _is_trained(cast) and build.span(cast.call.place.module, cast.call.node)[:2] not in known:
@@ -73,17 +94,25 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
     for load in facts.weights.loads:
         if _makes_half_adapters(facts, load):
             yield _half_adapters(facts, load)
+    # The place that rounds the weights after each step is the better one to report.
+    rounding = {call.name for _, call in roundings}
     for module in facts.code.files.modules.values():
         if not is_inference_path(module.name):
             for function in module.functions:
-                if _halves_weights(function) and not _trains_in_float32(facts, function):
+                if (
+                    function.name not in rounding
+                    and _halves_weights(function)
+                    and not _trains_in_float32(facts, function)
+                ):
                     yield _half_converter(function, by_switch=_trains_in_float32(facts, function, by_switch=True))
 
 
 def _is_trained(cast: Cast) -> bool:
     """Return whether a whole model is cast, and then gets a plain optimizer in the same function."""
     place = cast.call.place
-    if cast.stage is Stage.INFERS or cast.is_of_frozen or not words(cast.name) & {"model", "net", "network"}:
+    if cast.stage is Stage.INFERS or cast.is_of_frozen or is_off_cuda(place):
+        return False
+    if not words(cast.name) & {"model", "net", "network"}:
         return False
     calls = place.module.calls_in(place.function)
     later_names = {call.name for call in calls if call.node.lineno > cast.call.node.lineno}
@@ -114,6 +143,9 @@ def _half_model(facts: Facts, cast: Cast) -> CodeFinding:
         )
     else:
         message = f"{model} is cast to bfloat16 as a whole: under a plain optimizer 85 % of the weights do not move at a learning rate of 1e-5"
+    calls = place.module.calls_in(place.function)
+    later = [call for call in calls if call.name in PLAIN_OPTIMIZERS and call.node.lineno > cast.call.node.lineno]
+    rate = None if is_float16 else large_rate(facts, later)
     evidence = [ast.unparse(cast.call.node)]
     if "deepspeed" in place.module.source.text:
         evidence.append(
@@ -121,11 +153,13 @@ def _half_model(facts: Facts, cast: Cast) -> CodeFinding:
         )
     if is_dead:
         evidence.append("the configurations do not reach this branch now")
+    if rate is not None:
+        evidence.append(f"at the learning rate of {rate:g} here most updates are kept, and rounded to 8 bits")
     finding = build.at_node(
         place.module,
         cast.call.node,
         "VC109",
-        Severity.ERROR if is_float16 and not is_dead else Severity.WARNING,
+        _severity_of_cast(is_certain_float16=is_float16 and not is_dead, has_large_rate=rate is not None),
         message,
         evidence=tuple(evidence),
         remedy="Keep trainable parameters in float32 and let autocast compute in bfloat16.",
@@ -137,6 +171,12 @@ def _half_model(facts: Facts, cast: Cast) -> CodeFinding:
         # The `if` that selects bfloat16 is part of the place.
         return finding.model_copy(update={"line": min(finding.line or 1, place.conditions[-1][0].lineno)})
     return finding
+
+
+def _severity_of_cast(*, is_certain_float16: bool, has_large_rate: bool) -> Severity:
+    if is_certain_float16:
+        return Severity.ERROR
+    return Severity.NOTE if has_large_rate else Severity.WARNING
 
 
 def _makes_half_adapters(facts: Facts, load: Load) -> bool:
@@ -215,7 +255,7 @@ def _caller_trains_in_float32(facts: Facts, call: Call, depth: int, *, by_switch
     caller = call.place.function
     if _chooses_float32(caller) or facts.values.is_reached(call.place) is False:
         return True
-    if _freezes_parameters(facts, call, by_switch=by_switch):
+    if _freezes_parameters(facts, call, by_switch=by_switch) or _runs_without_gradients(caller):
         return True
     if is_inference_path(caller.module.name):
         return False
@@ -259,6 +299,12 @@ def _freezes_parameters(facts: Facts, call: Call, *, by_switch: bool) -> bool:
         for place in function.module.statements
         if place.function is function
     )
+
+
+def _runs_without_gradients(function: Function) -> bool:
+    """Return whether a method builds a part of a class that computes without gradients: ``@torch.no_grad()``."""
+    forward = function.cls.methods.get("forward") if function.cls is not None else None
+    return forward is not None and any("no_grad" in ast.unparse(each) for each in forward.decorators)
 
 
 def _chooses_float32(function: Function) -> bool:

@@ -2,12 +2,16 @@
 
 **What it does.** Reports operations on values that are known to be half, in a region or in a model that is half as a
 whole: `x.pow(2)` in a norm, `x + 1e-8` in a divisor or logarithm, `log(sigmoid(x))`, matrix products of exponentials,
-`mean(x * x) - mean(x) * mean(x)`, probabilities for a binary cross entropy, sums over a whole tensor, and ids or positions that are cast to half.
+`mean(x * x) - mean(x) * mean(x)`, probabilities for a binary cross entropy, sums over a whole tensor, ids or positions
+that are cast to half, `masked_fill(scores, -1e9)` and `scores[mask] = -1e9` of float16 scores, limits such as
+`p.clamp(1e-7, 1 - 1e-7)` before a logarithm, and squared distances that are expanded into a matrix product. It also
+reports a binary cross entropy of probabilities inside of a region, whatever its dtype.
 
 **Why is this bad.** `x.pow(2)` overflows float16 above |x| = 255, and `1e-8` is zero in float16. Autocast computes
 `exp`, `pow`, `sum` and `log` in float32, but matrix products take their operands back to half, and `sigmoid`, `mean`
 and `sqrt` follow their input. A half sigmoid is exactly 1 above 8.3, so its logarithm has no gradient. The difference
-of two close half values is mostly rounding. `nn.LayerNorm` and `nn.RMSNorm` accumulate in float32, also in half kernels,
+of two close half values is mostly rounding. `masked_fill` raises for a constant beyond the range of float16 (measured),
+and autocast refuses `binary_cross_entropy` on CUDA. `1 - 1e-7` is 1 in float16. `nn.LayerNorm` and `nn.RMSNorm` accumulate in float32, also in half kernels,
 so `eps=1e-12` of `nn.LayerNorm` is no fault.
 
 **Example**
@@ -24,7 +28,7 @@ so `eps=1e-12` of `nn.LayerNorm` is no fault.
 ignore[VC110]`.
 
 **Quiet.** No finding where the input is taken to float32 first, for torch's own norms, and where the code does not
-tell the dtype of a value.
+tell the dtype of a value. A note in a model that the run chooses by name (`if "mpt" in args.model:`).
 
 **References**
 
@@ -38,7 +42,8 @@ from vc2doctor.findings import Severity
 from vc2doctor.linter import build
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.stage import Stage, is_inference_path
-from vc2doctor.linter.detectors.half_arithmetic import half_arithmetic
+from vc2doctor.linter.analyse.trained_classes import is_chosen_by_name, is_trained
+from vc2doctor.linter.detectors.half_arithmetic import BY_NAME, half_arithmetic
 from vc2doctor.linter.detectors.half_indices import half_indices
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.module import Function, last_name
@@ -57,31 +62,20 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
         for function in module.functions:
             square = _square_of_norm(function)
             is_candidate = square is not None and not _casts_to_float32(function) and _is_in_half(facts, function)
-            if square is not None and is_candidate and _is_trained(facts, function):
+            if square is not None and is_candidate and is_trained(facts, function):
+                is_named = is_chosen_by_name(facts, function)
                 yield build.at_node(
                     module,
                     square,
                     "VC110",
-                    Severity.WARNING,
-                    f"{build.code(square)} is evaluated in half precision, and overflows float16 above |x| = 255",
+                    Severity.NOTE if is_named else Severity.WARNING,
+                    f"{build.code(square)} is evaluated in half precision, and overflows float16 above |x| = 255"
+                    + (BY_NAME if is_named else ""),
                     evidence=(
                         f"{function.name or module.name} turns autocast off or casts its input down, and does not cast it to float32",
                     ),
                     remedy="Cast the input to float32 first, and the result back at the end.",
                 )
-
-
-def _is_trained(facts: Facts, function: Function) -> bool:
-    """Return whether a program that trains uses a function; ``True`` if no such program is known."""
-    module, unit = function.module, facts.code.unit_of(function.module)
-    programs = {loop.function.module for loop in facts.loops.of(unit)} | {
-        trained.consumer.place.module for trained in facts.lineages.trained
-    }
-    if not programs:
-        return True
-    if function.cls is not None:
-        return function.cls in facts.reach.classes_of(unit, frozenset(programs))
-    return any(module in facts.code.import_closure(program) for program in programs)
 
 
 def _square_of_norm(function: Function) -> ast.expr | None:

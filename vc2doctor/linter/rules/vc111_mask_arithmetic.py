@@ -84,17 +84,21 @@ def _overflowing_product(facts: Facts, node: ast.AST, place: Place, constant: fl
 
 
 def _is_used_in_float16(facts: Facts, place: Place) -> bool:
-    """Return whether a module with a region that trains in float16 imports the module of ``place``.
+    """Return whether a program with a region that trains in float16 uses the code of ``place``.
 
-    A function that nothing in the project calls is not used.
+    The module with the region imports it, or a program that imports the region uses its class: the region can be in a
+    base class that knows no model. A function that nothing in the project calls is not used.
     """
     function = place.function
     is_called = facts.code.callers(function) or function.cls is not None or not function.name
-    return bool(is_called) and any(
-        FLOAT16 in region.dtypes
-        and region.stage is Stage.TRAINS
-        and place.module in facts.code.import_closure(region.place.module)
-        for region in facts.autocast.regions
+    unit = facts.code.unit_of(place.module)
+    modules = {region.place.module for region in facts.autocast.training_regions(unit) if FLOAT16 in region.dtypes}
+    if not is_called or not modules:
+        return False
+    if any(place.module in facts.code.import_closure(module) for module in modules):
+        return True
+    return function.cls is not None and any(
+        function.cls in facts.reach.classes_of(unit, frozenset([module])) for module in modules
     )
 
 

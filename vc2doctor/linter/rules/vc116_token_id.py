@@ -54,7 +54,9 @@ def _embedding_that_gets_id(place: Place) -> ast.Subscript | None:
     match place.statement:
         case ast.Assign(targets=[ast.Subscript(value=tensor) as target, *_], value=value):
             name = tensor.attr if isinstance(tensor, ast.Attribute) else root_name(target)
-            is_embedding = bool(words(name.replace("_", " ")) & _EMBEDDING_WORDS)
+            # `model.get_input_embeddings().weight.data[0]`
+            text = ast.unparse(tensor) if name in ("weight", "data") else name
+            is_embedding = bool(words(text.replace("_", " ")) & _EMBEDDING_WORDS)
             return target if is_embedding and last_name(value).endswith("token_id") else None
     return None
 

@@ -25,7 +25,8 @@ allowed release lacks it, where nothing says which release is used, and where th
 a line, add `# vc2doctor: ignore[VC117]`.
 
 **Quiet.** No finding for names in a `try` that catches the error, under a question for a version or for `hasattr`, for
-type checkers only, for packages that the project itself contains, and for names that no release is known to have had.
+type checkers only, for packages that the project itself contains, and for names that no release is known to have had:
+`vc2doctor check --code` and the gate import those in the environment itself (VC030).
 
 **References**
 

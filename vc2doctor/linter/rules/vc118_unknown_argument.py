@@ -2,8 +2,9 @@
 
 **What it does.** Reports arguments and flags that do not exist in the release that is installed, pinned or allowed,
 calls that such a release refuses (too many arguments by position, one twice, one that is missing), variables that land
-in another parameter, and methods that override one of a package without taking what the release passes. The signatures
-were read in the released wheels, with the fields of data classes and old names that a release still translates. It
+in another parameter, and methods that override one of a package without taking what the release passes. Names of
+optimizers that a release dropped (`optim="adamw_hf"`), and a model that is replaced by what
+`set_peft_model_state_dict` returns, are reported too. The signatures were read in the released wheels, with the fields of data classes and old names that a release still translates. It
 reads transformers 4.18, peft 0.1, trl 0.2, accelerate 0.12, bitsandbytes 0.35 and newer, and two calls of torch.
 
 **Why is this bad.** Arguments are renamed and removed: `evaluation_strategy` became `eval_strategy` in transformers
@@ -44,5 +45,5 @@ from vc2doctor.linter.model import CodeFinding
 
 def find(facts: Facts) -> Iterator[CodeFinding]:
     """Yield arguments and flags that the release in use does not take, one finding each."""
-    yield from missing_uses(facts, "VC118", ("argument", "call", "override"))
+    yield from missing_uses(facts, "VC118", ("argument", "call", "override", "result"))
     yield from refused_torch_calls(facts)

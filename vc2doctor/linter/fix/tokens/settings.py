@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import yaml
 
-from vc2doctor.core import parsing
+from vc2doctor.core import parsing, yaml_parsing
 from vc2doctor.linter import change
 from vc2doctor.linter.fix.tokens.token import (
     AMBIGUOUS_TEXTS,
@@ -69,7 +69,7 @@ def find(name: str, text: str, context: Context) -> Iterator[Token]:
         return
     try:
         # YAML has no tabs between tokens, and JSON has; a space is as wide.
-        root = parsing.compose_yaml(text.replace("\t", " "))
+        root = yaml_parsing.compose_yaml(text.replace("\t", " "))
     except parsing.MalformedError:
         for number, line in enumerate(text.split("\n"), 1):
             if _FLOAT16.search(line.partition("#")[0]):

@@ -12,11 +12,13 @@ _FENCE = re.compile(r"^\s*(?P<fence>`{3,}|~{3,})\s*(?P<language>[\w+-]*)")
 """https://spec.commonmark.org/0.31.2/#fenced-code-blocks"""
 _SHELLS = ("", "bash", "sh", "shell", "zsh", "console", "shell-session", "commandline", "text")
 """Languages of blocks that can hold commands. Many blocks name none."""
+_SPAN = re.compile(r"^\s*(?:[-*>]\s+)?(?P<ticks>`{1,2})(?P<command>(?!`)[^`]*[^`\s])\s*(?P=ticks)\s*$")
+"""A line that holds one code span and nothing else."""
 _PROMPT = re.compile(r"^(\s*)[$#>]\s(?=\S)")
 
 
 def read_commands(name: str, text: str) -> tuple[Launch, ...]:
-    """Return the commands in the fenced code blocks of a text that start training programs.
+    """Return the commands in the code of a text that start training programs: fenced blocks, and spans on their own.
 
     Each block is read by itself: a variable that one block sets may be another one's in the next.
     """
@@ -32,6 +34,8 @@ def _blocks(text: str) -> Iterator[str]:
         match = _FENCE.match(line)
         if fence is None and match is not None:
             fence, language, first, lines = match.group("fence"), match.group("language").lower(), number + 1, []
+        elif fence is None and (span := _SPAN.match(line)) is not None:
+            yield "\n" * number + _PROMPT.sub(r"\1", span.group("command"))
         elif fence is not None and match is not None and match.group("fence").startswith(fence):
             if language in _SHELLS:
                 yield "\n" * first + "\n".join(lines)

@@ -1,7 +1,7 @@
 """Reads shell and Slurm scripts: the commands that start training, with their flags and configuration files."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice, pairwise
 from typing import NamedTuple
@@ -43,6 +43,16 @@ def read_launches(script: str, text: str) -> tuple[Launch, ...]:
         shell.run(words)
     lines = text.splitlines()
     return tuple(replace(launch, cut_line=_cut_line(lines, launch.line)) for launch in shell.launches)
+
+
+def launch_of(name: str, words: Sequence[str]) -> Launch | None:
+    """Return what a command starts whose words a shell has split and expanded already; ``None``: nothing known."""
+    return _launch(name, [Word(word, 1, is_quoted=True) for word in words], None) if words else None
+
+
+def starter_of(words: Sequence[str]) -> int | None:
+    """Return the position of the first word that is a program which starts training programs, or ``None``."""
+    return next((position for position, word in enumerate(words) if _STARTERS.search(word)), None)
 
 
 def _cut_line(lines: list[str], first: int) -> int | None:
@@ -198,6 +208,7 @@ def _launch(script: str, words: list[Word], folder: str | None) -> Launch | None
         tuple(config_paths),
         dict(_flags(words, position)),
         launcher=launcher[-1].rpartition("/")[2],
+        starter=launcher[-1],
         launcher_flags=dict(_flags(words[:position], position)),
         folder=folder,
     )

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import yaml
 
-from vc2doctor.core import parsing
+from vc2doctor.core import parsing, yaml_parsing
 from vc2doctor.linter.read.config import MAX_DEPTH, PRECISION_WORDS, Config, ConfigEntry
 from vc2doctor.linter.read.formats import FileFormat, Reading
 
@@ -23,7 +23,7 @@ def read_yaml(name: str, text: str) -> Config | None:
 def parse_yaml(name: str, text: str) -> Config | None:
     """Return the settings of a YAML file, whatever they are about; ``None``: it is not a mapping."""
     try:
-        node = parsing.compose_yaml(text)
+        node = yaml_parsing.compose_yaml(text)
     except parsing.MalformedError:
         return Config(name, "yaml", tuple(_entries_by_line(text)))
     if not isinstance(node, yaml.MappingNode):
@@ -73,7 +73,7 @@ def _entries(prefix: str, node: yaml.MappingNode, depth: int) -> Iterator[Config
         if isinstance(value, yaml.MappingNode) and depth < MAX_DEPTH:
             yield from _entries(f"{dotted}.", value, depth + 1)
         elif isinstance(value, yaml.ScalarNode):
-            yield ConfigEntry(dotted, parsing.yaml_scalar(value), value.start_mark.line + 1)
+            yield ConfigEntry(dotted, yaml_parsing.yaml_scalar(value), value.start_mark.line + 1)
 
 
 def _read(name: str, text: str) -> Reading:

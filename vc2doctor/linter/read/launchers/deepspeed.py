@@ -18,16 +18,26 @@ from vc2doctor.linter.read.run_settings import (
 BLOCKS: dict[str, Precision] = {"fp16": "fp16", "bf16": "bf16", "bfloat16": "bf16"}
 """The blocks that turn a precision on; ``bfloat16`` is the older name."""
 _OWN_KEYS = ("train_batch_size", "train_micro_batch_size_per_gpu", "zero_allow_untested_optimizer")
+_NEOX_KEYS = (("pipe_parallel_size", "pipe-parallel-size"), ("train_iters", "train-iters"))
+"""Keys of GPT-NeoX at the top level, in both spellings."""
 _OWN_BLOCKS = ("zero_optimization.", "fp16.", "bf16.", "bfloat16.")
 
 
 def is_deepspeed(config: Config) -> bool:
-    """Return whether a JSON or YAML file is DeepSpeed's configuration."""
+    """Return whether a JSON or YAML file is DeepSpeed's configuration.
+
+    The files of GPT-NeoX have the same blocks, and are read by its own code, which asks DeepSpeed for a part of them.
+    """
     keys = keys_of_config(config)
-    return config.kind in ("json", "yaml") and (
-        any(key.startswith("zero_optimization.") for key in keys)
-        or (keys.has_any(*_OWN_KEYS) and any(key.startswith(_OWN_BLOCKS) for key in keys))
-        or (config.kind == "json" and keys.has_any(*_OWN_KEYS) and "steps_per_print" in keys)
+    is_of_neox = any(keys.has_any(*names) for names in _NEOX_KEYS)
+    return (
+        config.kind in ("json", "yaml")
+        and not is_of_neox
+        and (
+            any(key.startswith("zero_optimization.") for key in keys)
+            or (keys.has_any(*_OWN_KEYS) and any(key.startswith(_OWN_BLOCKS) for key in keys))
+            or (config.kind == "json" and keys.has_any(*_OWN_KEYS) and "steps_per_print" in keys)
+        )
     )
 
 

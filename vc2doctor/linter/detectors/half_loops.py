@@ -1,0 +1,125 @@
+"""Whether a training loop computes in half precision, and why: a region, accelerate, apex, a scaler, or its model."""
+
+import ast
+from collections.abc import Iterator
+
+from vc2doctor.linter import build
+from vc2doctor.linter.analyse.autocast import HALF_DTYPES, Region
+from vc2doctor.linter.analyse.dtypes import as_dtype
+from vc2doctor.linter.analyse.facts import Facts
+from vc2doctor.linter.analyse.loops import Loop
+from vc2doctor.linter.analyse.loss_scaling import scale_calls, scalers_of
+from vc2doctor.linter.analyse.precision_branches import float16_branch
+from vc2doctor.linter.analyse.stage import Stage
+from vc2doctor.linter.detectors.trained_dtype import half_models
+from vc2doctor.linter.read.module import Call, Module, last_name
+from vc2doctor.linter.read.run_settings import HALF
+
+_FLOAT32_LEVEL = "O0"
+"""The level of apex that computes in float32: https://nvidia.github.io/apex/amp.html#opt-levels"""
+
+
+def why_half(facts: Facts, loop: Loop) -> str | None:
+    """Return why a loop computes in half precision, with a place, as evidence; ``None``: nothing says that it does."""
+    reasons = (_branches, _accelerate, _lightning, _regions, _apex, _scaler, _weights)
+    return next((why for reason in reasons for why in reason(facts, loop)), None)
+
+
+def accelerate_dtypes(facts: Facts, loop: Loop) -> dict[object, str]:
+    """Return the half precisions that accelerate can run a loop in, each with the place that says so.
+
+    The code says so, or a command that starts a program with the loop, or a file that the command names.
+    """
+    module = loop.function.module
+    unit, closure = facts.code.unit_of(module), facts.code.import_closure(module)
+    found: dict[object, str] = {}
+    for call in unit.calls.get("Accelerator", []):
+        precision = call.argument("mixed_precision", 2)
+        if call.place.module in closure and precision is not None:
+            for dtype in facts.values.dtypes(precision, call.place):
+                found.setdefault(dtype, _at(call.place.module, call.node))
+    for run in facts.runs.of(unit):
+        for settings in run.of("accelerate") if module in run.modules else ():
+            for setting in settings.precisions:
+                if setting.value in HALF:
+                    found.setdefault(as_dtype(setting.value), setting.place)
+    return {dtype: place for dtype, place in found.items() if dtype in HALF_DTYPES}
+
+
+def is_by_accelerate(loop: Loop) -> bool:
+    """Return whether accelerate runs the backward pass of a loop."""
+    return any("accelerator" in ast.unparse(call.receiver) for call in loop.backwards)
+
+
+def _at(module: Module, node: ast.AST) -> str:
+    return f"{build.place_of(module, node).location} {build.code(node)}"
+
+
+def _branches(facts: Facts, loop: Loop) -> Iterator[str]:
+    for call in loop.backwards:
+        branch = float16_branch(facts, call.place)
+        if branch is not None:
+            yield f"{build.code(branch.key)} makes the weights float16"
+
+
+def _accelerate(facts: Facts, loop: Loop) -> Iterator[str]:
+    if is_by_accelerate(loop):
+        yield from (f"accelerate computes in it: {place}" for place in accelerate_dtypes(facts, loop).values())
+
+
+def _lightning(facts: Facts, loop: Loop) -> Iterator[str]:
+    """Yield the precision of the trainer or of Fabric that runs the backward pass of a loop."""
+    is_run_by_it = any(
+        call.name == "manual_backward" or last_name(call.receiver) == "fabric" for call in loop.backwards
+    )
+    module = loop.function.module
+    for run in facts.runs.of(facts.code.unit_of(module)) if is_run_by_it else ():
+        for settings in run.of("lightning") if module in run.modules else ():
+            yield from (f"Lightning computes in it: {each.place}" for each in settings.precisions if each.value in HALF)
+
+
+def _regions(facts: Facts, loop: Loop) -> Iterator[str]:
+    """Yield the regions of a loop, or of the other methods of its class."""
+    cls = loop.function.cls
+    of_class = [region for region in facts.autocast.regions if cls and region.place.function.cls is cls]
+    for region in (*loop.regions, *(each for each in of_class if each.stage is Stage.TRAINS)):
+        if _is_half(facts, region):
+            yield f"the autocast region at {build.place_of(region.place.module, region.call.node).location}"
+
+
+def _is_half(facts: Facts, region: Region) -> bool:
+    is_reached = facts.values.is_reached(region.place) is not False
+    return bool(region.dtypes & HALF_DTYPES) and is_reached and not region.autocast.is_disabled
+
+
+def _apex(facts: Facts, loop: Loop) -> Iterator[str]:
+    """Yield the loss scaling of apex, if a level of apex is not that of float32."""
+    contexts = [context for call in loop.backwards for context in call.place.contexts]
+    scalings = [each for each in contexts if isinstance(each, ast.Call) and last_name(each.func) == "scale_loss"]
+    module = loop.function.module
+    calls = facts.code.unit_of(module).calls.get("initialize", [])
+    if scalings and not any(_is_float32_level(facts, call) for call in calls):
+        yield f"apex scales the loss at {build.place_of(module, scalings[0]).location}"
+
+
+def _is_float32_level(facts: Facts, call: Call) -> bool:
+    level = call.argument("opt_level", 2)
+    return level is not None and facts.values.of(level, call.place) == {_FLOAT32_LEVEL}
+
+
+def _scaler(facts: Facts, loop: Loop) -> Iterator[str]:
+    """Yield the scaling of the loss, which is there for float16, if a scaler of the loop can be on."""
+    scalings = scale_calls(facts, loop)
+    scalers = scalers_of(facts, facts.code.unit_of(loop.function.module), loop) if scalings else []
+    if any(scaler.enabled != {False} for scaler in scalers):
+        place = build.place_of(scalings[0].place.module, scalings[0].node)
+        yield f"the loss is scaled at {place.location}, as float16 requires"
+
+
+def _weights(facts: Facts, loop: Loop) -> Iterator[str]:
+    """Yield what makes the model of a loop half, if an optimizer in its module trains it without an engine."""
+    for model in half_models(facts):
+        consumer = model.trained.consumer
+        is_own = consumer.place.module is loop.function.module and not model.trained.is_by_trainer
+        if is_own and not model.asked.has_engine:
+            yield f"its weights are half: {_at(model.cause.module, model.cause.node)}"

@@ -1,0 +1,81 @@
+"""Scaler calls at the wrong frequency: unscale_ more often than step, or a new scaler in each iteration."""
+
+import ast
+import re
+from collections.abc import Iterator, Mapping
+
+from vc2doctor.findings import Severity
+from vc2doctor.linter import build
+from vc2doctor.linter.analyse.exclusive import are_exclusive
+from vc2doctor.linter.analyse.facts import Facts
+from vc2doctor.linter.analyse.loops import Loop
+from vc2doctor.linter.model import CodeFinding
+from vc2doctor.linter.read.module import Call, Place, last_name
+
+_ACCUMULATION = re.compile(r"%|accum|sync|is_last|should_step|do_step", re.IGNORECASE)
+"""What a condition has that steps the optimizer only after several backward passes."""
+_URL = "https://docs.pytorch.org/docs/stable/notes/amp_examples.html#gradient-accumulation"
+
+
+def unscaled_too_often(uses: Mapping[str, list[Call]]) -> Iterator[CodeFinding]:
+    """Yield ``unscale_`` after each backward pass of a loop that steps and updates only after several of them."""
+    for unscaling in uses.get("unscale_", ()):
+        function = unscaling.place.function
+        steps = [call for name in ("step", "update") for call in uses.get(name, ()) if call.place.function is function]
+        if steps and all(_is_rarer(step, unscaling) for step in steps):
+            location = build.place_of(steps[0].place.module, steps[0].node).location
+            yield build.at_node(
+                unscaling.place.module,
+                unscaling.node,
+                "VC104",
+                Severity.ERROR,
+                "gradients are unscaled after each micro-batch, and the scaler is updated only after several: "
+                "torch raises RuntimeError at the second",
+                evidence=(f"stepped at {location}, and unscale_ may be called once between two updates",),
+                remedy="Move unscale_ and the clipping under the condition that steps the optimizer.",
+                role="scaler",
+                url=_URL,
+            )
+
+
+def _is_rarer(step: Call, unscaling: Call) -> bool:
+    """Return whether a step is reached less often than ``unscale_``: under an accumulation, or behind a loop."""
+    place, other = step.place, unscaling.place
+    if place.loop_depth < other.loop_depth:
+        return place.conditions == other.conditions[: len(place.conditions)]
+    if are_exclusive(place, other):
+        return False
+    own = {ast.unparse(condition) for condition, _ in other.conditions}
+    extra = [condition for condition, _ in place.conditions if ast.unparse(condition) not in own]
+    return any(_counts_batches(condition, place) for condition in extra)
+
+
+def _counts_batches(condition: ast.expr, place: Place) -> bool:
+    """Return whether a condition holds for some of the batches only, by its text or by what its name was assigned."""
+    assigned = place.function.names.get(condition.id, []) if isinstance(condition, ast.Name) else []
+    texts = [ast.unparse(expression) for expression in (condition, *(value for value, _ in assigned))]
+    return any(_ACCUMULATION.search(text) for text in texts)
+
+
+def scaler_made_anew(facts: Facts, loop: Loop) -> Iterator[CodeFinding]:
+    """Yield a scaler that is constructed in each iteration in which it scales."""
+    calls = loop.function.module.calls_in(loop.function)
+    scaling = [call for call in calls if call.name == "scale" and call.place.loop_depth]
+    for scaler in facts.scalers.all:
+        place, statement = scaler.call.place, scaler.call.place.statement
+        names = [last_name(target) for target in statement.targets] if isinstance(statement, ast.Assign) else []
+        is_repeated = any(
+            call.place.loop_depth == place.loop_depth and last_name(call.receiver) in names for call in scaling
+        )
+        if place.function is loop.function and place.loop_depth and is_repeated and scaler.enabled != {False}:
+            yield build.at_node(
+                place.module,
+                scaler.call.node,
+                "VC104",
+                Severity.WARNING,
+                "a new scaler is made in each iteration: its scale is 65536 each time and never adapts",
+                evidence=("where that overflows, every step is skipped",),
+                remedy="Make the scaler once, before the loop.",
+                role="scaler",
+                url=_URL,
+            )
