@@ -9,6 +9,7 @@ from vc2doctor import checks
 from vc2doctor.checks import verdict
 from vc2doctor.checks.answer import Answer, answer
 from vc2doctor.checks.context import Examination
+from vc2doctor.findings import Finding, Severity
 from vc2doctor.target.shared.recipes import RECIPES
 
 VERIFIED = {"torch": "2.13.0", "transformers": "4.40.1", "peft": "0.10.0", "numpy": "2.4.6"}
@@ -65,3 +66,44 @@ def test_fault_of_the_users_function_is_fixed_by_hand_first() -> None:
     assert broken.command is None
     assert broken.finding is not None
     assert broken.finding.commands == ("vc2doctor probe --entry mymodel:build",)
+
+
+def test_unfinished_examination_says_why_and_not_what_it_found_before() -> None:
+    findings = [finding("VC001"), finding("VC024"), finding("VC011")]
+    assert decided("incomplete", findings) == "VC024"
+    assert decided("incomplete", findings[:1]) is None
+
+
+def test_error_decides_before_everything_lighter() -> None:
+    findings = [finding("VC011"), finding("VC005"), finding("VC009", Severity.WARNING)]
+    assert decided("unfit", findings) == "VC005"
+    assert decided("unfit", findings[:1]) == "VC011"
+    assert decided("unfit", findings[2:], exit_code=0) is None
+
+
+def test_most_specific_finding_says_why_nothing_is_proven() -> None:
+    findings = [finding(id_, Severity.NOTE) for id_ in ("VC014", "VC006", "VC010")]
+    assert decided("unproven", findings) == "VC010"
+    assert decided("unproven", findings[:2]) == "VC006"
+    assert decided("unproven", [finding("VC009", Severity.WARNING)]) is None
+
+
+def test_exit_code_is_explained_by_the_first_finding_that_is_heavy_enough() -> None:
+    findings = [finding("VC014", Severity.NOTE), finding("VC009", Severity.WARNING), finding("VC010", Severity.WARNING)]
+    assert decided("fit", findings, fail_on=Severity.WARNING) == "VC009"
+    assert decided("fit", findings[:1], fail_on=Severity.WARNING) is None
+
+
+def finding(id_: str, severity: Severity = Severity.ERROR) -> Finding:
+    return Finding(id=id_, severity=severity, message=id_, evidence=(), remedy="x", url="https://example.org")
+
+
+def decided(
+    final_verdict: verdict.FinalVerdict,
+    findings: list[Finding],
+    exit_code: int = 1,
+    fail_on: Severity = Severity.ERROR,
+) -> str | None:
+    plan = examination().plan.model_copy(update={"fail_on": fail_on})
+    decisive = answer(final_verdict, findings, exit_code, plan).finding
+    return decisive.id if decisive else None

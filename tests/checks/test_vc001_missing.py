@@ -70,6 +70,20 @@ def test_environment_that_a_tool_made_gets_no_single_package_either() -> None:
     )
 
 
+def test_command_that_starts_the_doctors_own_python_is_told_what_to_write() -> None:
+    starts = OWN.model_copy(update={"by_command": True, "others": (".venv",)})
+    (finding,) = checks.run(examination({}, choice=starts))
+    assert finding.commands == (), "nothing is installed into the doctor's environment"
+    assert "write its interpreter into the command, such as .venv/bin/python" in finding.remedy
+
+
+def test_one_sentence_names_all_that_is_missing() -> None:
+    (finding,) = findings_of(vc001_missing, examination({}))
+    assert finding.evidence == (
+        "/env/bin/python lists no distribution torch, transformers or peft with a valid version",
+    )
+
+
 @pytest.mark.parametrize("chosen", [{"origin": "VIRTUAL_ENV"}, {"is_project": True}, {"origin": "named"}])
 def test_environment_that_was_chosen_is_examined_even_if_it_has_nothing(chosen: dict[str, Any]) -> None:
     (finding,) = findings_of(vc001_missing, examination({}, choice=OWN.model_copy(update={"tool": None, **chosen})))

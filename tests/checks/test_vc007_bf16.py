@@ -51,3 +51,17 @@ def test_amd_gpu_is_known_through_the_probe() -> None:
     device = cuda_device(name="AMD Radeon RX 6800", torch_hip="6.2", torch_cuda=None, architecture="gfx1030")
     (finding,) = findings_of(check, examination(probe=probe_run(device=device)))
     assert finding.evidence[0] == "gfx1030"
+
+
+def test_another_card_of_the_machine_is_a_warning() -> None:
+    two_gpus = Nvidia(driver="580.95.05", gpus=(gpu("A100", (8, 0)), gpu("Tesla T4", (7, 5), 1)))
+    used = probe_run(device=cuda_device(name="A100", capability=(8, 0)))
+    (finding,) = findings_of(check, examination(nvidia=two_gpus, probe=used))
+    assert (finding.id, finding.severity) == ("VC007", Severity.WARNING)
+    assert finding.message.startswith("Tesla T4 ")
+
+
+def test_the_command_tries_a_precision_that_this_gpu_computes_in() -> None:
+    (finding,) = findings_of(check, examination(nvidia=nvidia("Tesla T4", (7, 5))))
+    assert finding.commands == ("vc2doctor check --precision fp16-amp",)
+    assert finding.url.startswith("https://docs.nvidia.com/")

@@ -6,10 +6,11 @@ import pytest
 
 from tests.checks import findings_of
 from tests.facts import GOOD, examination, failed, failure, probe_run, recipe, step
+from tests.probe.cause_cases import bad, broken
 from vc2doctor.checks import vc010_recipe as check
 from vc2doctor.findings import Severity
 from vc2doctor.probe.facts import RecipeRun
-from vc2doctor.target.shared.recipes import RECIPES
+from vc2doctor.target.shared.recipes import DEFAULT_RECIPES
 
 POISONED = (step(0, 4.5, parameters_finite=False),)
 
@@ -67,12 +68,31 @@ def test_outcome_that_a_known_issue_explains_is_left_to_vc005() -> None:
 
 def test_unknown_cause_in_the_users_own_function_names_the_line_to_start_at() -> None:
     error = failure("it broke", file="mymodel.py", line=61)
-    runs = [failed(name, error) for name in RECIPES]
+    runs = [failed(name, error) for name in DEFAULT_RECIPES]
     probed = examination(probe=probe_run(*runs), planned={"entry": "mymodel:build"})
     (finding,) = findings_of(check, probed)
     assert finding.message == "training fails under all 8 recipes: it ended with an error (error)"
     assert finding.remedy.endswith("precision is not the cause. Cause unknown. Start at mymodel.py:61.")
     assert finding.commands == ("vc2doctor probe --entry mymodel:build",)
+
+
+@pytest.mark.parametrize(
+    ("where", "start"),
+    [
+        ({"module": "head"}, "exp in head."),
+        ({"module": "", "file": "mymodel.py", "line": 7}, "exp in the model itself (mymodel.py:7)."),
+        (
+            {"module": "", "phase": "backward", "node": "ExpBackward0", "file": "mymodel.py", "line": 7},
+            "exp in the backward pass of ExpBackward0 (mymodel.py:7).",
+        ),
+    ],
+)
+def test_unknown_cause_of_an_operation_names_its_module_and_its_line(where: dict[str, object], start: str) -> None:
+    operation = broken(op="exp", dtype="float32", exact=3.0, largest=(3.0,), **where)
+    runs = [bad(name, located=operation) for name in DEFAULT_RECIPES]
+    probed = examination(probe=probe_run(*runs), planned={"entry": "mymodel:build"})
+    (finding,) = findings_of(check, probed)
+    assert finding.remedy.endswith(f"Cause unknown. Start at {start}")
 
 
 def test_recipes_that_fail_for_the_same_reason_are_one_finding() -> None:

@@ -80,6 +80,16 @@ def test_a_package_that_an_extra_excludes_is_changed_if_the_failing_code_uses_it
     assert not any("kernels" in command for command in finding.commands)
 
 
+def test_an_extra_for_another_transformers_is_no_remedy() -> None:
+    extra = "transformers<4.31,>=4.30.1; extra == 'exporters'"
+    packages = [distribution(name, text) for name, text in GOOD.items()]
+    facts: dict[str, Any] = {"distributions": (*packages, distribution("optimum", "1.19.0", requires=(extra,)))}
+    error = failure("no kernel for this layer", file="transformers/quantizers/quantizer_bnb_4bit.py")
+    failed = probe_run(doors=(door("trainer", error=error),))
+    (finding,) = findings_of(check, examination(probe=failed, planned={"doors": ("trainer",)}, **facts))
+    assert not any("4.30" in command for command in finding.commands)
+
+
 def test_doors_that_fail_for_one_cause_are_one_finding() -> None:
     doors = [imported(name, error=MISSING_SYMBOL) for name in ("dpo", "sft", "grpo")]
     (finding,) = findings(door("trainer"), *doors)

@@ -46,6 +46,32 @@ def test_externally_managed_python_gets_a_venv_first() -> None:
     assert command == "/usr/bin/python3 -m venv .venv && .venv/bin/python -m pip install peft==0.10.0"
 
 
+BUILD = "torchvision==0.28.0+cu129"
+INDEX = "https://download.pytorch.org/whl/cu129"
+
+
+def test_another_build_comes_from_its_own_index() -> None:
+    assert change(environment(), ["peft==0.10.0", BUILD]) == (
+        f"/env/bin/python -m pip install peft==0.10.0 {BUILD} --extra-index-url {INDEX}"
+    )
+    in_uv = managed(Manager(uv_project="/code", direct={"torchvision": ""}))
+    assert change(in_uv, [BUILD]) == f"uv add --project /code {BUILD} --index {INDEX}"
+    locked = managed(Manager(uv_project="/code"))
+    assert change(locked, [BUILD]).startswith(f"uv lock --project /code --upgrade-package {BUILD} --index {INDEX} && ")
+    in_poetry = managed(Manager(poetry_project="/code", direct={"peft": ""}))
+    assert change(in_poetry, ["peft==0.10.0", BUILD]) == (
+        f"poetry source add --directory /code --priority explicit pytorch-cu129 {INDEX}"
+        " && poetry add --directory /code peft==0.10.0"
+        f" && poetry add --directory /code --source pytorch-cu129 {BUILD}"
+    )
+
+
+def test_conda_chooses_the_build_itself() -> None:
+    by_conda = distribution("torchvision", "0.28.0", installer="conda")
+    facts = managed(Manager(conda_packages=("torchvision",)), distributions=(by_conda,), interpreter=CONDA)
+    assert change(facts, [BUILD]) == "conda install --prefix /conda -c conda-forge torchvision==0.28.0"
+
+
 def test_damaged_package_is_not_removed_first() -> None:
     assert reinstall(environment(), ["peft==0.10.0"]) == (
         "/env/bin/python -m pip install --ignore-installed --no-deps peft==0.10.0"

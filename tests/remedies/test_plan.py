@@ -48,6 +48,35 @@ def test_two_conflicts_get_one_command() -> None:
     assert made.versions["peft"] == GOOD["peft"]
 
 
+WITH_TRL = {
+    **GOOD,
+    "transformers": "4.42.4",
+    "tokenizers": "0.19.1",
+    "huggingface-hub": "0.36.2",
+    "peft": "0.11.1",
+    "accelerate": "0.32.1",
+    "numpy": "1.26.4",
+    "trl": "0.9.6",
+    "datasets": "3.0.0",
+    "pyarrow": "25.0.0",
+}
+"""A set with a trl that imports rich and does not declare it; rich is not there."""
+
+
+def test_a_package_that_trl_imports_without_a_declaration_is_brought() -> None:
+    made = planned(of(WITH_TRL), doors=("dpo",))
+    assert made.commands[0].endswith("pip install rich")
+    assert not made.is_solved
+    assert made.versions == WITH_TRL
+    # Doors that were not requested do not matter.
+    assert "rich" not in planned(of(WITH_TRL)).commands
+
+
+def test_one_command_changes_versions_and_brings_what_nobody_declares() -> None:
+    made = planned(of({**WITH_TRL, "pyarrow": "26.0.1"}), doors=("trainer", "sft"))
+    assert made.commands[0].endswith("pip install pyarrow==25.0.0 rich")
+
+
 def test_lost_metadata_gets_the_version_of_its_folder_again() -> None:
     versions = {name: text for name, text in GOOD.items() if name != "peft"}
     lost = distribution("peft", None, path="/env/peft-0.21.2.dist-info", problems=("METADATA is missing or empty",))

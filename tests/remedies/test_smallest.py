@@ -29,6 +29,7 @@ GOOD = {
     "huggingface-hub": "2.4.0",
     "jinja2": "3.1.6",
     "triton": "3.7.1",
+    "setuptools": "84.2.1",
 }
 """A measured set: all of these train together."""
 OLD = {"transformers": "4.36.2", "tokenizers": "0.15.2", "huggingface-hub": "0.36.2"}
@@ -78,7 +79,7 @@ CULPRITS = [
     ({"transformers": "4.40.1"}, ("transformers==5.18.0",)),
     ({"bitsandbytes": "0.44.0"}, ("bitsandbytes==0.45.1",)),
     ({"deepspeed": "0.14.0"}, ("deepspeed==0.14.4",)),
-    ({"torchvision": "0.20.1"}, ("torchvision==0.28.0",)),
+    ({"torchvision": "0.20.1"}, ("torchvision==0.28.0+cpu",)),
     ({"torch": "2.2.2"}, ("torch==2.6.0",)),
 ]
 
@@ -91,9 +92,10 @@ def test_first_remedy_changes_the_culprit_alone(changed: dict[str, str], expecte
 def test_conflict_of_two_main_packages_lowers_one_or_raises_the_other() -> None:
     # The Trainer of transformers 4.36 does not work with this accelerate either, so lowering peft alone is not enough.
     # transformers 4.43 would have what this peft imports, and not what it reads of torch.
+    # transformers 4.48.0 is passed over: it accumulates gradients wrongly, a known issue.
     assert requirements_of(question(OLD)) == [
         ("peft==0.13.2", "accelerate==0.34.2"),
-        ("transformers==4.48.0", "tokenizers==0.21.0"),
+        ("transformers==4.48.1", "tokenizers==0.21.0"),
     ]
 
 
@@ -178,7 +180,8 @@ def test_set_measured_under_the_same_python_is_the_nearest() -> None:
 def test_every_fix_of_a_known_issue_names_a_version_that_can_be_chosen(issue: KnownIssue) -> None:
     asked = question()
     for fix in issue.fix:
-        for text in fix:
+        # The newest release of a package that is only missing is what the installer chooses.
+        for text in () if fix == (issue.undeclared,) else fix:
             requirement = Requirement(text)
             assert any(map(requirement.specifier.contains, asked.releases(requirement.name))), text
 

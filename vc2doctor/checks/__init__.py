@@ -6,17 +6,20 @@ it finds, why that matters, and what to do. A new check needs no registration: t
 
 from collections.abc import Callable, Iterator
 from types import ModuleType
+from typing import TYPE_CHECKING
 
-from vc2doctor.checks.context import Examination
 from vc2doctor.core import discovery
 from vc2doctor.findings import Finding
+
+if TYPE_CHECKING:
+    from vc2doctor.checks.context import Examination  # imports nearly everything, and a report needs only the plan
 
 _WITHOUT_ENVIRONMENT = ("VC001", "VC021")
 """Checks that run even if no environment was chosen: the others would judge an environment that does not train."""
 _WITHOUT_FACTS = ("VC021", "VC024")
 """Checks that run even if the target did not say what is installed: the others would take that for an empty one."""
 
-Check = Callable[[Examination], Iterator[Finding]]
+Check = Callable[["Examination"], Iterator[Finding]]
 
 
 def modules() -> tuple[ModuleType, ...]:
@@ -29,7 +32,7 @@ def pages() -> dict[str, str]:
     return discovery.pages(__name__, __path__)
 
 
-def run(examination: Examination) -> tuple[Finding, ...]:
+def run(examination: "Examination") -> tuple[Finding, ...]:
     """Return the findings of all checks and of the linter: errors first, then by id."""
     findings: list[Finding] = [*examination.code]
     for module in modules():
@@ -39,7 +42,7 @@ def run(examination: Examination) -> tuple[Finding, ...]:
     return tuple(sorted(findings, key=lambda finding: (-finding.severity.rank, finding.id)))
 
 
-def _applies(id_: str, examination: Examination) -> bool:
+def _applies(id_: str, examination: "Examination") -> bool:
     if examination.environment.failure is not None:
         return id_ in _WITHOUT_FACTS
     return not examination.environment.is_unchosen or id_ in _WITHOUT_ENVIRONMENT

@@ -1,17 +1,17 @@
 """Evidence, remedies and severities that several checks share."""
 
-import re
 from collections.abc import Mapping
 
 from vc2doctor.checks.context import Examination
 from vc2doctor.core.failure import Failure
+from vc2doctor.core.names import mentioned
 from vc2doctor.core.versions import STACK_PACKAGES
 from vc2doctor.core.wording import enumerated
 from vc2doctor.environment.model import COMPANION_PACKAGES
 from vc2doctor.findings import Severity
 from vc2doctor.matrix.judge import Verdict, judge_loop
 from vc2doctor.matrix.known_issue import KnownIssue
-from vc2doctor.remedies import commands, requirements
+from vc2doctor.remedies import commands, native_libraries, requirements
 from vc2doctor.remedies import plan as remedies
 from vc2doctor.remedies.observed import named_packages
 from vc2doctor.remedies.plan import VersionPlan
@@ -40,15 +40,18 @@ def install_what_fails(
     """Return the remedy for ``failure``, in words and as commands; ``caller`` are the packages that were asked to run.
 
     A module that no installed distribution has is installed, unless an installed package requires it: then the plan
-    for all conflicts does so. A version that the message asks for is
-    installed if the rest allows it. Without such a hint, the conflicts that the matrix knows decide; if it knows none,
-    the answer is the nearest measured set that replaces a package which the exception names.
+    for all conflicts does so. A library that cannot be loaded has remedies of its own. A version that the message asks
+    for is installed if the rest allows it. Without such a hint, the conflicts that the matrix knows decide; if it knows
+    none, the answer is the nearest measured set that replaces a package which the exception names.
     """
     wanted = examination.undeclared(failure)
     is_declared = wanted is None and examination.missing_requirement(failure) is not None
     if is_declared or not examination.version_plan.is_solved:
         # The plan for all conflicts brings what an installed package declares.
         return change_versions(examination)
+    native = native_libraries.explained(examination.environment, failure)
+    if native is not None:
+        return native
     if wanted is not None:
         command = commands.change(examination.environment, [wanted])
         return f"Install {wanted}. The code needs it, and no installed package requires it.", (command,)
@@ -63,11 +66,14 @@ def install_what_fails(
 
 
 def _optional_in(examination: Examination, failure: Failure) -> tuple[str, ...]:
-    """Return the violated requirements of extras whose package ``failure`` names, in its file or in its message."""
-    text = f"{failure.file or ''} {failure.message}".lower()
-    words = {word for part in re.findall(r"[\w-]+", text) for word in (part, *part.split("_"))}
+    """Return the violated requirements of extras whose package ``failure`` names, in its file or in its message.
+
+    Those on the stack do not count: a package that offers an extra for one old transformers says nothing about the one
+    that is trained with.
+    """
+    words = mentioned(f"{failure.file or ''} {failure.message}")
     violated = requirements.violated_extras(examination.environment)
-    return tuple(str(requirement) for requirement in violated if requirement.name in words)
+    return tuple(str(requirement) for requirement in violated if requirement.name in words - set(STACK_PACKAGES))
 
 
 def _for_unknown_cause(examination: Examination, suspects: tuple[str, ...] = ()) -> tuple[str, tuple[str, ...]]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from vc2doctor.checks.plan import Plan
 from vc2doctor.checks.verdict import FinalVerdict
-from vc2doctor.core.data import Data
+from vc2doctor.core.data import OwnData
 from vc2doctor.findings import Finding, Severity
 
 _DOCTOR_FAILED = ("VC011", "VC017", "VC024")
@@ -16,7 +16,7 @@ _WHY_NOTHING_IS_PROVEN = ("VC010", "VC006", _NOT_PROBED)
 measurement, and a probe that was turned off."""
 
 
-class Answer(Data):
+class Answer(OwnData):
     """What a reader needs first."""
 
     finding: Finding | None

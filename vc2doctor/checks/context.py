@@ -5,11 +5,11 @@ from functools import cached_property
 
 from packaging.requirements import Requirement
 
-from vc2doctor.checks.plan import PLAIN, Plan
-from vc2doctor.core.data import Data
+from vc2doctor.checks.plan import PLAIN, CodeImport, Plan
+from vc2doctor.core.data import OwnData
 from vc2doctor.core.failure import Failure
 from vc2doctor.core.versions import STACK_PACKAGES, contains
-from vc2doctor.environment.model import Environment
+from vc2doctor.environment.model import Builds, Environment
 from vc2doctor.environment.requirements import declared_names
 from vc2doctor.findings import Finding, Severity
 from vc2doctor.linter.dependents import DependentConflict
@@ -20,15 +20,18 @@ from vc2doctor.matrix.judge import Combination, Judgement, judge, nearest_cells
 from vc2doctor.matrix.known_issue import KnownIssue
 from vc2doctor.matrix.matrix import Matrix
 from vc2doctor.matrix.profile import Profile
+from vc2doctor.matrix.quantization import FormatReadiness, readiness
+from vc2doctor.matrix.quantized_formats import Capability
 from vc2doctor.probe.doors import DoorOutcome, door_outcomes
 from vc2doctor.probe.facts import ArchitectureFailure, ProbeRun
 from vc2doctor.probe.outcome import RecipeOutcome, outcomes
+from vc2doctor.probe.variants import VariantOutcome, variant_outcomes
 from vc2doctor.remedies import plan as remedies
 from vc2doctor.remedies import requirements
 from vc2doctor.remedies.observed import requirement_for, wanted_versions
 from vc2doctor.remedies.plan import MissingRequirement, VersionPlan, question_of
 from vc2doctor.remedies.question import Goal, Question
-from vc2doctor.target.shared.recipes import CONTROL, RECIPES
+from vc2doctor.target.shared.recipes import CONTROL, RECIPES, evidence_recipe
 
 _ALWAYS_INSTALLED = ("transformers", "peft", "accelerate")
 """The packages that every measured cell had, with what they need."""
@@ -40,7 +43,7 @@ _NOT_A_SIGN = ("shrink", "own-code")
 """Stages at which the user's architecture could not be tried, which says nothing about the environment."""
 
 
-class Examination(Data):
+class Examination(OwnData):
     """All facts, and what the user wants to do."""
 
     environment: Environment
@@ -49,6 +52,8 @@ class Examination(Data):
     plan: Plan
     code: tuple[Finding, ...] = ()
     """The linter's findings about the training code, if there is any."""
+    imports: tuple[CodeImport, ...] = ()
+    """What the programs of the training code import from the packages of the stack."""
     dependents: tuple[DependentConflict, ...] = ()
     """What installed packages that build upon the stack use, and the stack lacks."""
     probe: ProbeRun | None = None
@@ -98,7 +103,9 @@ class Examination(Data):
     ) -> Question:
         """Return the question which versions to change: all conflicts at once, and further goals if there are any."""
         doors = (*self.plan.doors, *more_doors)
-        goal = Goal(recipe=self.plan.precision, doors=doors, wanted=dict(wanted or {}), avoided=avoided)
+        goal = Goal(
+            recipe=evidence_recipe(self.plan.precision), doors=doors, wanted=dict(wanted or {}), avoided=avoided
+        )
         return question_of(self.environment, self.combination, self.matrix, goal)
 
     @cached_property
@@ -162,7 +169,13 @@ class Examination(Data):
         """The installed combination, as the matrix judges it."""
         versions = {**self.versions, GPU: "1"} if self._may_have_a_gpu else self.versions
         types = self.plan.judged_as.model_types
-        return Combination(python=self.environment.interpreter.minor, versions=versions, model_types=types)
+        read = self.environment.of(Builds)
+        return Combination(
+            python=self.environment.interpreter.minor,
+            versions=versions,
+            builds=read.by_package if read is not None else {},
+            model_types=types,
+        )
 
     @property
     def _may_have_a_gpu(self) -> bool:
@@ -170,6 +183,28 @@ class Examination(Data):
         environment = self.environment
         is_built_for_another = any(build in self.versions.get("torch", "") for build in _NOT_NVIDIA_BUILDS)
         return bool(environment.nvidia.gpus) or is_built_for_another or environment.platform.system == "Darwin"
+
+    @property
+    def capabilities(self) -> tuple[Capability, ...]:
+        """The compute capabilities of the NVIDIA GPUs that training would use; empty: none is known."""
+        device = self.probe.device if self.probe else None
+        if device is not None:
+            # torch itself says what it trains on; an AMD GPU has a number as well, which means something else.
+            is_nvidia = device.type == "cuda" and device.torch_hip is None
+            return (device.capability,) if is_nvidia and device.capability is not None else ()
+        gpus = self.environment.nvidia.gpus if self.plan.device != "cpu" else ()
+        if self.plan.device.startswith("cuda:"):
+            index = int(self.plan.device.partition(":")[2])
+            gpus = gpus[index : index + 1]
+        return tuple(gpu.capability for gpu in gpus if gpu.capability is not None)
+
+    @cached_property
+    def quantized(self) -> tuple[FormatReadiness, ...]:
+        """What is known of the quantized and FP8 formats of the installed packages, and of those that are used."""
+        if self.environment.failure is not None:
+            return ()
+        used = {*self.plan.formats, *(("bitsandbytes-4bit",) if RECIPES[self.plan.precision].quantized else ())}
+        return readiness(self.versions, self.capabilities, frozenset(used))
 
     @property
     def architecture_failure(self) -> ArchitectureFailure | None:
@@ -214,9 +249,15 @@ class Examination(Data):
 
     @property
     def good_recipes(self) -> tuple[str, ...]:
-        """The recipes that trained here and may be recommended; the float32 control is not one of them."""
+        """The recipes that trained here and may be recommended; the float32 control is not one of them.
+
+        They train what the recipe that decides trains: adapters are no remedy for someone who trains every weight.
+        """
+        kind = RECIPES[self.plan.precision].kind
         finite = (outcome.recipe for outcome in self.outcomes if outcome.outcome == "finite")
-        return tuple(name for name in finite if name != CONTROL and RECIPES[name].advised)
+        return tuple(
+            name for name in finite if name != CONTROL and RECIPES[name].kind == kind and RECIPES[name].advised
+        )
 
     @property
     def issues(self) -> tuple[KnownIssue, ...]:
@@ -235,6 +276,17 @@ class Examination(Data):
         """Whether the probe trained through every door that matters."""
         passed = {outcome.door for outcome in self.doors if outcome.outcome == "passed"}
         return passed.issuperset(self.plan.doors)
+
+    @cached_property
+    def variants(self) -> tuple[VariantOutcome, ...]:
+        """The outcome in every other way to train that the probe tried."""
+        return variant_outcomes(self.probe) if self.probe else ()
+
+    @property
+    def passed_all_variants(self) -> bool:
+        """Whether the recipe that decides trained in every way that the user asked for."""
+        passed = {variant.variant for variant in self.variants if variant.trains(self.plan.precision)}
+        return passed.issuperset(self.plan.variants)
 
     @property
     def trained(self) -> bool:

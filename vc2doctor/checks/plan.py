@@ -1,16 +1,21 @@
 """What the user wants to do. The examination is judged by it."""
 
 from collections.abc import Mapping
+from typing import Literal
 
 from pydantic import Field
 
-from vc2doctor.core.data import Data
+from vc2doctor.checks.policy import Waiver
+from vc2doctor.core.data import OwnData
 from vc2doctor.core.invocation import Invocation
 from vc2doctor.findings import Severity
 from vc2doctor.linter.settings import AppliedSettings
 
+Accepted = Literal["versions", "inferred"]
+"""Versions that were measured to train, or also those that are inferred to train from measured ones."""
 
-class JudgedAs(Data):
+
+class JudgedAs(OwnData):
     """What kind of training the environment is judged for, and why."""
 
     subject: str
@@ -19,6 +24,8 @@ class JudgedAs(Data):
     """What this follows from, in words: ``no code given``."""
     model_types: tuple[str, ...] = ()
     """The types of the model, as ``model_type`` in config.json has them; empty: unknown."""
+    config: str | None = None
+    """The configuration file that the type was read from; ``None``: another thing says it."""
     is_exact: bool = True
     """Whether a configuration, a class or the user says so; ``False``: only the name of the model does."""
 
@@ -27,7 +34,17 @@ PLAIN = JudgedAs(subject="plain language model", reason="no code given")
 """What is judged if nothing says more."""
 
 
-class Plan(Data):
+class CodeImport(OwnData):
+    """A name that a program of the training code imports from a package."""
+
+    module: str
+    name: str
+    path: str
+    """Relative to the working directory."""
+    line: int
+
+
+class Plan(OwnData):
     """What the user wants to do. The examination is judged by it."""
 
     profile: str
@@ -50,8 +67,18 @@ class Plan(Data):
     """How many findings in the code are silenced: by comments, by per-file ignores, or by rules that are off."""
     doors: tuple[str, ...] = ()
     """The doors that decide the verdict, beside the plain loop: names of ``target/doors``."""
+    variants: tuple[str, ...] = ()
+    """The ways to train of ``target/shared/variants.py`` that the user asked for; they decide the verdict as well."""
+    formats: tuple[str, ...] = ()
+    """The quantized and FP8 formats that the code uses: ids of ``matrix/quantized_formats.py``."""
     trains: bool = True
     """Whether training steps are run. The range of a checkpoint can be measured without them."""
+    recipes_left_out: tuple[str, ...] = ()
+    """The recipes that were not run because neither the user nor the code trains in them."""
+    accept: Accepted | None = None
+    """Which versions are enough for ``fit``, although nothing was trained here; ``None``: none are."""
+    waivers: tuple[Waiver, ...] = ()
+    """The entries of the policy."""
     settings: AppliedSettings | None = None
     """The settings file that was read; ``None``: there was none."""
     code_settings: AppliedSettings | None = None

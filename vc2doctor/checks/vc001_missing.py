@@ -18,7 +18,10 @@ from collections.abc import Iterator
 from vc2doctor.checks import advice
 from vc2doctor.checks.context import Examination
 from vc2doctor.core import shell
+from vc2doctor.core.wording import enumerated
 from vc2doctor.findings import Finding, Severity
+
+_NAME_IT = "Activate the environment that you train in, or name it: its folder, or its interpreter."
 
 
 def check(examination: Examination) -> Iterator[Finding]:
@@ -30,7 +33,8 @@ def check(examination: Examination) -> Iterator[Finding]:
     if not missing:
         return
     environment = examination.environment
-    evidence = [f"{environment.interpreter.path} lists no distribution {name} with a valid version" for name in missing]
+    names = enumerated(missing, "or")
+    evidence = [f"{environment.interpreter.path} lists no distribution {names} with a valid version"]
     for name in missing:
         module = environment.module(name)
         if module is not None and module.found:
@@ -45,6 +49,7 @@ def check(examination: Examination) -> Iterator[Finding]:
         remedy=remedy,
         commands=commands,
         url="https://packaging.python.org/en/latest/tutorials/installing-packages/",
+        packages=missing,
     )
 
 
@@ -55,16 +60,24 @@ def _unchosen(examination: Examination) -> Finding:
     missing = " and no ".join(examination.missing)
     evidence = (
         f"the doctor's own environment{owner} has no {missing}: {environment.interpreter.prefix}",
-        "no virtual or conda environment is active, and --python names none",
+        choice.reason if choice.by_command else "no virtual or conda environment is active, and --python names none",
         *(f"this project has an environment: {path}" for path in choice.others),
     )
-    commands = tuple(shell.join(["vc2doctor", "check", "--python", path]) for path in choice.others or (".venv",))
+    folders = choice.others or (".venv",)
+    commands = () if choice.by_command else (shell.join(["vc2doctor", "check", "--python", path]) for path in folders)
     return Finding(
         id="VC001",
         severity=Severity.ERROR,
         message="no environment was chosen, so none was examined",
         evidence=evidence,
-        remedy="Activate the environment that you train in, or name it: its folder, or its interpreter.",
-        commands=commands,
+        remedy=_choose(folders[0]) if choice.by_command else _NAME_IT,
+        commands=tuple(commands),
         url="https://packaging.python.org/en/latest/tutorials/installing-packages/",
+    )
+
+
+def _choose(folder: str) -> str:
+    return (
+        f"Activate the environment that you train in, or write its interpreter into the command, such as"
+        f" {shell.join([f'{folder}/bin/python'])} in place of python."
     )

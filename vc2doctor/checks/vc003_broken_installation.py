@@ -46,6 +46,7 @@ def _damaged(examination: Examination, distribution: Distribution) -> Finding:
         commands=remedy_commands,
         url=_URL,
         path=distribution.path,
+        packages=(distribution.name,),
     )
 
 
@@ -78,6 +79,7 @@ def _installed_twice(examination: Examination, name: str, copies: list[Distribut
         commands=(_reinstall(examination, f"{name}=={first.version}" if first.version else name),),
         url=_URL,
         path=second.path,
+        packages=(name,),
     )
 
 

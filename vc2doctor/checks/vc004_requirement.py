@@ -53,6 +53,7 @@ def _unmet(examination: Examination, entry: DeclaredRequirement) -> Finding | No
         commands=remedy_commands,
         url=_URL,
         path=distribution.path,
+        packages=(entry.name, distribution.name),
     )
 
 

@@ -48,6 +48,7 @@ def _finding(examination: Examination, issue: KnownIssue) -> Finding:
         remedy=remedy,
         commands=remedy_commands,
         url=issue.sources[0],
+        packages=tuple(name for name in names if name in examination.versions),
     )
 
 

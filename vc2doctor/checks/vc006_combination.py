@@ -47,6 +47,7 @@ def _incompatible(examination: Examination, stack: str, reason: str) -> Iterator
         remedy=remedy,
         commands=commands,
         url=_URL,
+        packages=tuple(reversed(STACK_PACKAGES)),
     )
 
 
@@ -61,4 +62,5 @@ def _unverified(examination: Examination, stack: str, reason: str) -> Finding:
         remedy=f"{test} Or {remedy[0].lower()}{remedy[1:]}" if commands else test,
         commands=(advice.probed_again(examination), *commands),
         url=_URL,
+        packages=tuple(reversed(STACK_PACKAGES)),
     )

@@ -30,6 +30,7 @@ def check(examination: Examination) -> Iterator[Finding]:
         if accelerator.support.bf16 is Bf16.EMULATED:
             yield Finding(
                 id="VC007",
+                of_machine=True,
                 severity=Severity.ERROR if accelerator.decides else Severity.WARNING,
                 message=f"{accelerator.name} has no native bfloat16, which {examination.plan.precision} needs",
                 evidence=(accelerator.description, _EMULATION),

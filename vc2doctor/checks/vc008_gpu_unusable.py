@@ -57,6 +57,7 @@ def _finding(
     upgrade = commands.install(examination.environment.interpreter, ["torch"], "--upgrade")
     return Finding(
         id="VC008",
+        of_machine=True,
         severity=severity,
         message=message,
         evidence=evidence,

@@ -26,6 +26,7 @@ def check(examination: Examination) -> Iterator[Finding]:
     is_required = examination.plan.require_gpu
     yield Finding(
         id="VC009",
+        of_machine=True,
         severity=Severity.ERROR if is_required else Severity.WARNING,
         message="no GPU was examined, so GPU kernels, fused optimizers and memory were not tested",
         evidence=tuple(_evidence(examination)),

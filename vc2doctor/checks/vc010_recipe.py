@@ -149,5 +149,5 @@ def _where_to_start(examination: Examination, outcome: RecipeOutcome) -> str:
     if failure is not None and failure.file is not None:
         return f"Cause unknown. Start at {failure.file}:{failure.line}."
     if outcome.where is not None:
-        return f"Cause unknown. Start at {outcome.where.op} in {outcome.where.module or 'the model itself'}."
+        return f"Cause unknown. Start at {outcome.where.place}."
     return "Cause unknown. Start with the evidence above."

@@ -40,6 +40,7 @@ def check(examination: Examination) -> Iterator[Finding]:
     remedy, command = _remedy(examination, probe)
     yield Finding(
         id="VC011",
+        of_machine=True,
         severity=Severity.ERROR,
         message=f"the probe did not finish: {_ending_in_words(probe)}",
         evidence=tuple(evidence),

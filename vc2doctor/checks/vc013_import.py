@@ -33,4 +33,5 @@ def check(examination: Examination) -> Iterator[Finding]:
         url="https://docs.python.org/3/library/exceptions.html#ImportError",
         path=probe.import_failure.file,
         line=probe.import_failure.line,
+        packages=(probe.import_package,) if probe.import_package else (),
     )

@@ -40,4 +40,5 @@ def check(examination: Examination) -> Iterator[Finding]:
         remedy=remedy,
         commands=commands,
         url=profile.sources[0],
+        packages=tuple(unmet_pins),
     )

@@ -37,6 +37,7 @@ def check(examination: Examination) -> Iterator[Finding]:
             commands=remedy_commands,
             url="https://docs.python.org/3/using/cmdline.html#envvar-PYTHONPATH",
             path=imported.file,
+            packages=(imported.package,),
         )
 
 

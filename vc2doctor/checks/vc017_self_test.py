@@ -27,10 +27,11 @@ def check(examination: Examination) -> Iterator[Finding]:
         evidence.append("two float32 matrices without a fault did not train")
     yield Finding(
         id="VC017",
+        of_machine=True,
         severity=Severity.ERROR,
         message="the self-test of the probe failed, so its measurements cannot be trusted",
         evidence=tuple(evidence),
         remedy="Look for a patched torch or optimizer. If there is none, report this bug with the JSON report.",
-        commands=(examination.plan.invocation.again(("--format", "json"), ("--output", "report.json")),),
+        commands=(examination.plan.invocation.again(("--output", "report.json")),),
         url="https://pytorch.org/docs/stable/generated/torch.optim.AdamW.html",
     )

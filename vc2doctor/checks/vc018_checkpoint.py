@@ -21,6 +21,7 @@ from vc2doctor.checks.symptoms import describe
 from vc2doctor.core.failure import Failure
 from vc2doctor.core.wording import counted
 from vc2doctor.findings import Finding, Severity
+from vc2doctor.target.shared.spec import entry_parts
 
 _URL = "https://huggingface.co/docs/transformers/main_classes/model"
 
@@ -55,7 +56,7 @@ def _load_remedy(plan: Plan, failure: Failure) -> str:
             "If this transformers does not know the architecture, install a newer one. If a file is damaged, save or"
             " download it again."
         )
-    module, _, function = plan.entry.partition(":")
+    module, function = entry_parts(plan.entry)
     # The class is in target/probe/user_function.py, which the doctor cannot import.
     if failure.type == "EntryError":
         return f"Check the name after the colon: the module {module} must define a function {function}."

@@ -48,6 +48,7 @@ def _finding(examination: Examination, measure: Measure, severity: Severity, mes
     name = (device.name or device.device) if device else "unknown device"
     return Finding(
         id="VC020",
+        of_machine=True,
         severity=severity,
         message=message,
         evidence=(f"{name}: {measure.description}",),

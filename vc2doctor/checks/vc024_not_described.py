@@ -31,6 +31,7 @@ def check(examination: Examination) -> Iterator[Finding]:
         evidence.append("the end of its output:\n" + "\n".join(failure.output))
     yield Finding(
         id="VC024",
+        of_machine=True,
         severity=Severity.ERROR,
         message=f"this Python did not say what is installed: {failure.in_words}",
         evidence=tuple(evidence),

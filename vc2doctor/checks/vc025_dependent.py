@@ -46,4 +46,5 @@ def _finding(examination: Examination, conflict: DependentConflict, others: int)
         url=_URL.format(conflict.distribution),
         path=conflict.path,
         line=conflict.line,
+        packages=(conflict.distribution, conflict.package),
     )

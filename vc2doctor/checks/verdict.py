@@ -1,12 +1,15 @@
 """The verdict on the whole examination and the exit code: pure functions of the findings."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from vc2doctor.checks.context import Examination
+from vc2doctor.checks.plan import Accepted
 from vc2doctor.findings import Finding, Severity
 from vc2doctor.matrix.judge import Verdict
 from vc2doctor.probe.outcome import self_test
+
+if TYPE_CHECKING:
+    from vc2doctor.checks.context import Examination
 
 FinalVerdict = Literal["fit", "unfit", "measured", "unproven", "incomplete"]
 """``measured``: only a measurement was requested, and it shows no fault;
@@ -16,6 +19,11 @@ FinalVerdict = Literal["fit", "unfit", "measured", "unproven", "incomplete"]
 FIT, FINDINGS, UNFINISHED = 0, 1, 3
 """Exit codes; 2 means wrong usage. Only ``fit`` and ``measured`` end with 0, so that the code can gate a job."""
 
+_ENOUGH: dict[Accepted, tuple[Verdict, ...]] = {
+    "versions": (Verdict.VERIFIED,),
+    "inferred": (Verdict.VERIFIED, Verdict.COMPATIBLE),
+}
+"""By ``--accept``: the verdicts of the matrix that stand for a probe."""
 _IDS_OF_AN_UNFINISHED_EXAMINATION = ("VC011", "VC017", "VC024")
 """These errors say that the doctor failed. They do not show a fault of the environment."""
 _ENDINGS_THAT_ARE_FAULTS = ("signal", "out-of-memory")
@@ -32,7 +40,7 @@ EXIT_CODE_OF_VERSIONS = {
 """Exit codes of a verdict on versions alone. They mean the same as those of an examination."""
 
 
-def final_verdict(examination: Examination, findings: Sequence[Finding]) -> FinalVerdict:
+def final_verdict(examination: "Examination", findings: Sequence[Finding]) -> FinalVerdict:
     """Return the verdict on an examination."""
     errors = [finding for finding in findings if finding.severity is Severity.ERROR]
     if examination.environment.is_unchosen and all(finding.id == "VC001" for finding in errors):
@@ -45,10 +53,12 @@ def final_verdict(examination: Examination, findings: Sequence[Finding]) -> Fina
     if not examination.plan.trains:
         return "measured" if examination.probe and examination.probe.headroom else "unproven"
     if examination.probe is not None:
-        return "fit" if examination.trained and examination.passed_all_doors else "unproven"
-    judgement = examination.judgement
-    is_known_to_train = judgement is not None and judgement.verdict in (Verdict.VERIFIED, Verdict.COMPATIBLE)
-    return "fit" if is_known_to_train else "unproven"
+        passed = examination.passed_all_doors and examination.passed_all_variants
+        return "fit" if examination.trained and passed else "unproven"
+    # Elsewhere these versions train. Whether that is enough for this machine, only the user can say.
+    judgement, accept = examination.judgement, examination.plan.accept
+    is_enough = accept is not None and judgement is not None and judgement.verdict in _ENOUGH[accept]
+    return "fit" if is_enough else "unproven"
 
 
 def exit_code(final_verdict: FinalVerdict, findings: Sequence[Finding], fail_on: Severity) -> int:
@@ -60,7 +70,7 @@ def exit_code(final_verdict: FinalVerdict, findings: Sequence[Finding], fail_on:
     return FIT if final_verdict in ("fit", "measured") else UNFINISHED
 
 
-def _is_unfinished(examination: Examination) -> bool:
+def _is_unfinished(examination: "Examination") -> bool:
     probe = examination.probe
     if probe is None:
         return examination.environment.failure is not None

@@ -1,13 +1,15 @@
 """Install commands that a user can paste into a shell, in the manager that the environment uses."""
 
+import re
 from collections.abc import Iterable, Sequence
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from vc2doctor.core import shell
+from vc2doctor.core import builds, shell
 from vc2doctor.environment.model import Environment, Interpreter, Manager
 
+_BUILD = re.compile(r"==[^+;\s]+\+((?:cpu|cu\d{3}|rocm[\d.]+))$")
 _CONDA_NAMES = {"torch": ("pytorch", "pytorch-cpu", "pytorch-gpu"), "huggingface-hub": ("huggingface_hub",)}
 """Names on conda-forge that differ from those on PyPI, by the latter."""
 
@@ -49,9 +51,30 @@ def install(interpreter: Interpreter, requirements: Iterable[str], *options: str
     if interpreter.externally_managed:
         create_venv = shell.join([interpreter.path, "-m", "venv", ".venv"])
         return f"{create_venv} && {shell.join(['.venv/bin/python', '-m', 'pip', 'install', *arguments])}"
-    if interpreter.has_pip:
-        return shell.join([interpreter.path, "-m", "pip", "install", *arguments])
-    return shell.join(["uv", "pip", "install", "--python", interpreter.path, *arguments])
+    return install_with(interpreter.path, arguments, has_pip=interpreter.has_pip)
+
+
+def install_with(python: str, arguments: Sequence[str], *, has_pip: bool) -> str:
+    """Return the command of pip, or without pip that of uv, that installs into the environment of ``python``."""
+    arguments = with_indexes(arguments)
+    command = [python, "-m", "pip", "install"] if has_pip else ["uv", "pip", "install", "--python", python]
+    return shell.join([*command, *arguments])
+
+
+def index_of_build(requirement: str) -> str | None:
+    """Return the package index that has the build which ``requirement`` names; ``None``: it names none.
+
+    PyPI has one build of each release, without a name. The others: https://pytorch.org/get-started/previous-versions/.
+    """
+    build = _BUILD.search(requirement)
+    return f"https://download.pytorch.org/whl/{build[1]}" if build else None
+
+
+def with_indexes(requirements: Iterable[str], option: str = "--extra-index-url") -> list[str]:
+    """Return the arguments that install ``requirements``: with ``option`` for each further index that they need."""
+    texts = list(requirements)
+    urls = dict.fromkeys(index_of_build(text) for text in texts)
+    return [*texts, *(word for url in urls if url is not None for word in (option, url))]
 
 
 def _in_uv_project(manager: Manager, project: str, requirements: Sequence[str]) -> str:
@@ -65,25 +88,37 @@ def _in_uv_project(manager: Manager, project: str, requirements: Sequence[str]) 
         else:
             direct.setdefault(group, []).append(text)
     if not direct:
-        lock = shell.join(["uv", "lock", "--project", project, *upgrades])
+        lock = shell.join(["uv", "lock", "--project", project, *with_indexes(upgrades, "--index")])
         # --inexact keeps packages that were installed by hand.
         return f"{lock} && {shell.join(['uv', 'sync', '--inexact', '--project', project])}"
     return " && ".join(
         # The last command carries what is not direct, because it must not be undone by a further resolution.
-        shell.join(["uv", "add", "--project", project, *group.split(), *(upgrades if is_last else ()), *texts])
+        shell.join(
+            [
+                *("uv", "add", "--project", project, *group.split()),
+                *with_indexes([*(upgrades if is_last else ()), *texts], "--index"),
+            ]
+        )
         for group, texts, is_last in _with_last(direct)
     )
 
 
 def _in_poetry_project(manager: Manager, project: str, requirements: Sequence[str]) -> str:
-    """Return the commands of poetry. It pins only what ``pyproject.toml`` names, so every package is added there."""
-    by_group: dict[str, list[str]] = {}
+    """Return the commands of poetry. It pins only what ``pyproject.toml`` names, so every package is added there.
+
+    A further index must be a source of the project first.
+    """
+    options: dict[tuple[str, ...], list[str]] = {}
+    sources: dict[str, str] = {}
     for text in requirements:
-        by_group.setdefault(manager.direct.get(_name(text), ""), []).append(text)
-    return " && ".join(
-        shell.join(["poetry", "add", "--directory", project, *group.split(), *texts])
-        for group, texts, _ in _with_last(by_group)
-    )
+        group, url = manager.direct.get(_name(text), ""), index_of_build(text)
+        source = f"pytorch-{url.rpartition('/')[2]}" if url else ""
+        sources.update({source: url} if url else {})
+        options.setdefault((*group.split(), *(("--source", source) if source else ())), []).append(text)
+    add = ["poetry", "source", "add", "--directory", project, "--priority", "explicit"]
+    commands = [[*add, *source] for source in sources.items()]
+    commands += [["poetry", "add", "--directory", project, *words, *texts] for words, texts in options.items()]
+    return " && ".join(map(shell.join, commands))
 
 
 def _with_last(groups: dict[str, list[str]]) -> list[tuple[str, list[str], bool]]:
@@ -106,7 +141,13 @@ def _by_conda(interpreter: Interpreter, manager: Manager, requirements: Iterable
         requirement = Requirement(text)
         names = _conda_names(canonicalize_name(requirement.name))
         name = next(name for name in names if name in manager.conda_packages)
-        specs.append(f"{name}{requirement.specifier}")
+        # conda chooses the build that fits the torch of its environment.
+        specs.append(f"{name}{builds.without(str(requirement.specifier))}")
+    return install_by_conda(interpreter, specs)
+
+
+def install_by_conda(interpreter: Interpreter, specs: Iterable[str]) -> str:
+    """Return the command that installs ``specs``, in conda's names, into the conda environment of ``interpreter``."""
     return shell.join(["conda", "install", "--prefix", interpreter.prefix, "-c", "conda-forge", *specs])
 
 

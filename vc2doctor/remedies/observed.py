@@ -8,6 +8,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
 from vc2doctor.core.failure import Failure
+from vc2doctor.core.names import mentioned
 from vc2doctor.core.versions import MAX_VERSION_LENGTH, contains
 
 _REQUIREMENTS = {
@@ -80,9 +81,9 @@ def wanted_versions(failure: Failure, installed: Mapping[str, str]) -> dict[str,
 
 def named_packages(failure: Failure, installed: Collection[str]) -> frozenset[str]:
     """Return the ``installed`` distributions that ``failure`` names: in its message, its file, or what is missing."""
-    words = {canonicalize_name(word) for word in re.findall(r"[\w-]+", failure.message)}
     places = [failure.package or "", failure.missing.module.partition(".")[0] if failure.missing else ""]
-    return frozenset(installed) & {*words, *(canonicalize_name(place) for place in places if place)}
+    named = mentioned(failure.message) | {canonicalize_name(place) for place in places if place}
+    return named.intersection(installed)
 
 
 def _statements(message: str) -> Iterator[tuple[str, str]]:

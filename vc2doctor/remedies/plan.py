@@ -9,7 +9,7 @@ from typing import NamedTuple
 from packaging.version import Version
 from pydantic import Field
 
-from vc2doctor.core.data import Data
+from vc2doctor.core.data import OwnData
 from vc2doctor.core.versions import STACK_PACKAGES
 from vc2doctor.environment.model import COMPANION_PACKAGES, Environment
 from vc2doctor.matrix.judge import Combination
@@ -28,7 +28,7 @@ class MissingRequirement(NamedTuple):
     """The package whose code imports it."""
 
 
-class VersionPlan(Data):
+class VersionPlan(OwnData):
     """What to change in an environment."""
 
     remedies: tuple[Remedy, ...] = ()
@@ -81,25 +81,31 @@ def plan(
     """Return the plan that solves ``question``, with the commands for ``environment``.
 
     ``missing`` is what installed code imports and no package declares. A change brings it, too, unless it replaces that
-    code.
+    code. A package that a known issue calls missing is always brought.
 
     If no small change is known, the plan holds the nearest measured set. ``suspects`` are packages that may be the
     cause although the matrix knows no conflict; then the measured set changes one of them. If an exception has
     ``named`` packages (the likeliest cause first), a change that is likely to help comes before it.
     """
+    undeclared, installed = question.undeclared, question.combination.versions
     is_solved = question.is_solved_by({})
+    question = question.with_undeclared
+    needs_no_change = question.is_solved_by({}) if undeclared else is_solved
     remedies = smallest_remedies(question)
     likely = raised_to_date(question, named) if is_solved else None
     if likely is not None:
         remedies = (likely,)
     measured = None
-    if not remedies and (suspects or not is_solved):
+    if not remedies and (suspects or not needs_no_change):
         measured = nearest_measured(question, suspects)
     ways = [*remedies, *([measured] if measured else [])]
     reinstalled = _damaged(environment, question)
     # Without a change, there may still be something to reinstall or to add.
-    changes = [way.requirements for way in ways] or ([()] if is_solved else [])
-    added = [(*_added(environment, question, change), *_still_missing(missing, change)) for change in changes]
+    changes = [way.requirements for way in ways] or ([()] if needs_no_change else [])
+    added = [
+        tuple(dict.fromkeys((*_added(environment, question, change), *undeclared, *_still_missing(missing, change))))
+        for change in changes
+    ]
     texts = [
         _command(environment, question, [*change, *further], reinstalled)
         for change, further in zip(changes, added, strict=True)
@@ -111,7 +117,7 @@ def plan(
         added=added[0] if added else (),
         commands=tuple(text for text in texts if text),
         is_solved=is_solved,
-        versions={**question.combination.versions, **(ways[0].changes if ways else {})},
+        versions={**installed, **(ways[0].changes if ways else {})},
     )
 
 

@@ -1,6 +1,5 @@
 """What a remedy is searched for, and what holds for every answer."""
 
-import re
 from collections.abc import Mapping
 from functools import cached_property
 from typing import NamedTuple
@@ -10,13 +9,16 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 from pydantic import Field
 
-from vc2doctor.core.data import Data
+from vc2doctor.core.data import OwnData
+from vc2doctor.core.names import mentioned
 from vc2doctor.core.versions import STACK_PACKAGES, contains, holds, version
+from vc2doctor.matrix.builds import TORCHVISION, build_mismatch, with_build
 from vc2doctor.matrix.door_table import lineage
 from vc2doctor.matrix.doors import DOORS_NOT_MEASURED
 from vc2doctor.matrix.judge import Combination, Judgement, Verdict, judge
 from vc2doctor.matrix.known_issue import KnownIssue
 from vc2doctor.matrix.matrix import Matrix
+from vc2doctor.matrix.verdict import ANY_VERSION
 from vc2doctor.target.doors import DEFAULT_DOORS, LOOP
 
 GOOD_VERDICTS = (Verdict.VERIFIED, Verdict.COMPATIBLE)
@@ -31,7 +33,7 @@ class Requires(NamedTuple):
     """Empty: every version."""
 
 
-class Goal(Data):
+class Goal(OwnData):
     """What must hold for the versions that a remedy leads to."""
 
     recipe: str
@@ -44,7 +46,7 @@ class Goal(Data):
     """Ids of known issues that must not apply, although they do not stop the training."""
 
 
-class Question(Data):
+class Question(OwnData):
     """Versions that do not work, and the goal of changing them."""
 
     combination: Combination
@@ -55,16 +57,14 @@ class Question(Data):
 
     def judged(self, changes: Mapping[str, str]) -> Judgement:
         """Return the verdict of the matrix on the versions after ``changes``."""
-        versions = {**self.combination.versions, **changes}
-        combination = self.combination.model_copy(update={"versions": versions})
-        return judge(combination, self.matrix, self.goal.recipe, self.goal.doors)
+        return judge(self.combination.after(changes), self.matrix, self.goal.recipe, self.goal.doors)
 
     def after(self, changes: Mapping[str, str]) -> "Question":
         """Return the question that ``changes`` leave: other versions, and what these declare."""
-        versions = {**self.combination.versions, **changes}
-        combination = self.combination.model_copy(update={"versions": versions})
         requires = tuple(self.requires_after(changes))
-        return Question(combination=combination, matrix=self.matrix, goal=self.goal, requires=requires)
+        return Question(
+            combination=self.combination.after(changes), matrix=self.matrix, goal=self.goal, requires=requires
+        )
 
     def is_solved_by(self, changes: Mapping[str, str]) -> bool:
         """Return whether the versions after ``changes`` train, by all that is known and declared."""
@@ -100,7 +100,7 @@ class Question(Data):
 
     def requires_of(self, package: str, text: str) -> list[Requires]:
         """Return what a release of ``package`` declares; nothing if the release is not known."""
-        release = self.matrix.wheels.releases.get(package, {}).get(text)
+        release = self.matrix.wheels.releases.get(package, {}).get(str(version(text)))
         return [Requires(package, name, wanted) for name, wanted in release.requires.items()] if release else []
 
     def is_unmet(self, entry: Requires, versions: Mapping[str, str]) -> bool:
@@ -133,6 +133,24 @@ class Question(Data):
         """Defects of the model that is trained: releases before them do not have the model, so only the fix helps."""
         named = self.combination.named
         return tuple(issue for issue in self._avoided_issues if issue.model_types and issue.applies_to(named))
+
+    @cached_property
+    def undeclared(self) -> tuple[str, ...]:
+        """Packages that are absent, and whose installation alone fixes a known issue of the doors that matter."""
+        issues = [
+            issue
+            for issue in self.matrix.issues
+            if issue.undeclared and issue.severity == "error" and issue.affects(self.goal.recipe)
+        ]
+        named, doors = self.combination.named, set(self._doors)
+        applying = [issue for issue in issues if issue.applies_to(named) and doors & {*(issue.doors or (LOOP,))}]
+        return tuple(dict.fromkeys(issue.undeclared for issue in applying if issue.undeclared))
+
+    @property
+    def with_undeclared(self) -> "Question":
+        """The question that is left when the undeclared packages are there."""
+        present = dict.fromkeys(self.undeclared, ANY_VERSION)
+        return self.model_copy(update={"combination": self.combination.after(present)}) if present else self
 
     @cached_property
     def regions(self) -> tuple[dict[str, str], ...]:
@@ -185,7 +203,10 @@ class Question(Data):
             if name not in named or not contains(text, named[name])
         ]
         missing = [frozenset((name,)) for name in self.missing]
-        known = tuple(dict.fromkeys((*wanted, *missing, *regions, *unmet)))
+        # The build of torch was chosen for this machine, so the package that is compiled for another one changes.
+        mismatch = build_mismatch(self.combination, self.matrix.wheels)
+        builds = [frozenset((TORCHVISION,))] if mismatch is not None else []
+        known = tuple(dict.fromkeys((*wanted, *missing, *builds, *regions, *unmet)))
         return known or self._suspects
 
     @property
@@ -194,8 +215,7 @@ class Question(Data):
         judgement = self.judged({})
         if judgement.verdict is not Verdict.UNVERIFIED:
             return ()
-        words = set(re.findall(r"[\w-]+", judgement.reason))
-        suspects = frozenset(self.combination.versions.keys() & words)
+        suspects = frozenset(self.combination.versions.keys() & mentioned(judgement.reason))
         return (suspects,) if suspects else ()
 
     @property
@@ -211,7 +231,8 @@ class Question(Data):
         """
         known = self.matrix.wheels.releases.get(package)
         if known is not None:
-            return tuple(text for text in self.matrix.wheels.ordered(package) if self.is_installable(package, text))
+            installable = [text for text in self.matrix.wheels.ordered(package) if self.is_installable(package, text)]
+            return tuple(with_build(package, text, self.combination, self.matrix.wheels) for text in installable)
         verdicts = self.matrix.verdicts
         texts = {*verdicts.releases.get(package, ()), *self._recommended.get(package, ())}
         texts.update(companions[package] for companions in verdicts.companions if package in companions)

@@ -1,6 +1,7 @@
 """Requirements that the installed packages declare, as far as they apply in the target."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 from packaging.markers import UndefinedEnvironmentName
@@ -9,7 +10,7 @@ from packaging.utils import canonicalize_name
 
 from vc2doctor.core.versions import contains
 from vc2doctor.environment.model import Distribution, Environment
-from vc2doctor.environment.requirements import is_of_extra, parsed
+from vc2doctor.environment.requirements import is_of_extra, only_extra, parsed
 
 
 class DeclaredRequirement(NamedTuple):
@@ -36,15 +37,23 @@ def declared(environment: Environment) -> tuple[DeclaredRequirement, ...]:
     Environment markers are evaluated for the target. A requirement of an extra applies only if another installed
     package requests the extra.
     """
-    distributions = _first_of_each_name(environment)
+    return _declared(tuple(_first_of_each_name(environment)), tuple(sorted(environment.platform.markers.items())))
+
+
+@lru_cache(maxsize=4)
+def _declared(
+    distributions: tuple[Distribution, ...], markers: tuple[tuple[str, str], ...]
+) -> tuple[DeclaredRequirement, ...]:
+    """Return what ``declared`` returns. Several checks and every question about versions ask for it."""
+    values = dict(markers)
     extras: dict[str, set[str]] = {}
     for distribution in distributions:
-        for requirement in _applying(distribution, environment, set()):
+        for requirement in _applying(distribution, values, set()):
             extras.setdefault(canonicalize_name(requirement.name), set()).update(requirement.extras)
     return tuple(
         DeclaredRequirement(distribution, requirement)
         for distribution in distributions
-        for requirement in _applying(distribution, environment, extras.get(distribution.name, set()))
+        for requirement in _applying(distribution, values, extras.get(distribution.name, set()))
     )
 
 
@@ -75,18 +84,24 @@ def _first_of_each_name(environment: Environment) -> list[Distribution]:
     return list(first.values())
 
 
-def _applying(distribution: Distribution, environment: Environment, extras: set[str]) -> Iterator[Requirement]:
+def _applying(distribution: Distribution, markers: Mapping[str, str], extras: set[str]) -> Iterator[Requirement]:
+    requested = {canonicalize_name(extra) for extra in extras}
     for text in distribution.requires:
+        extra = only_extra(text)
+        if extra is not None and extra not in requested:
+            continue
         requirement = parsed(text)
-        if requirement is not None and _applies(requirement, environment, extras):
+        if requirement is not None and _applies(requirement, markers, extras):
             yield requirement
 
 
-def _applies(requirement: Requirement, environment: Environment, extras: set[str]) -> bool:
+def _applies(requirement: Requirement, markers: Mapping[str, str], extras: set[str]) -> bool:
     marker = requirement.marker
+    if marker is None:
+        return True
+    # A marker that names no extra has the same value for all of them.
+    names = ("", *sorted(extras)) if extras and is_of_extra(requirement) else ("",)
     try:
-        return marker is None or any(
-            marker.evaluate({**environment.platform.markers, "extra": extra}) for extra in ("", *sorted(extras))
-        )
+        return any(marker.evaluate({**markers, "extra": name}) for name in names)
     except UndefinedEnvironmentName:
         return False

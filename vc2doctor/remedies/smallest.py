@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from packaging.version import Version
 
-from vc2doctor.core.data import Data
+from vc2doctor.core.data import OwnData
 from vc2doctor.core.versions import STACK_PACKAGES
 from vc2doctor.matrix.compiled import MeasuredCell
 from vc2doctor.remedies.question import Question
@@ -16,7 +16,7 @@ MAX_CELLS = 60
 """Measured sets that are looked at; the nearest come first, and each look takes a few milliseconds."""
 
 
-class Remedy(Data):
+class Remedy(OwnData):
     """The requirements that turn a combination into one that works."""
 
     requirements: tuple[str, ...]
