@@ -1,6 +1,8 @@
 """A finding: one fault, or one fact worth knowing, with a severity."""
 
+from datetime import date
 from enum import Enum
+from typing import Literal
 
 from pydantic import Field
 
@@ -20,6 +22,14 @@ class Severity(str, Enum):
         return list(Severity).index(self)
 
 
+class ManifestLine(Data):
+    """The line of a file of the project that says what is installed, or that is wrong itself."""
+
+    path: str
+    """Relative to the folder that training is started in."""
+    line: int = 1
+
+
 class Finding(Data):
     """One fault, or one fact worth knowing, with its evidence and its remedy."""
 
@@ -35,3 +45,36 @@ class Finding(Data):
     url: str
     path: str | None = None
     line: int | None = None
+    packages: tuple[str, ...] = ()
+    """The distributions that it is about, by canonical name; the most important one first."""
+    manifest: ManifestLine | None = None
+    """Where the project asks for one of ``packages``; ``None``: nowhere, or it was not looked for."""
+    of_machine: bool = False
+    """Whether it is about this machine or this run, and not about the project: the next machine may be without it. A
+    baseline never holds such a finding, because it would stay silent there."""
+
+
+class WaivedFinding(Data):
+    """A finding that a policy or a baseline made lighter or silenced: the report still lists it."""
+
+    id: str
+    message: str
+    place: str | None = None
+    """``path:line``, or the path alone."""
+    path: str | None = None
+    line: int | None = None
+    manifest: ManifestLine | None = None
+    """Where the project asks for what it is about, as in the finding."""
+    url: str = ""
+    severity: Severity
+    """What it was."""
+    became: Literal["error", "warning", "note", "off", "baseline"]
+    """What it is now; ``off`` and ``baseline``: it is not among the findings."""
+    reason: str
+    expires: date | None = None
+    """The last day on which this counts."""
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether it is not among the findings any more."""
+        return self.became in ("off", "baseline")

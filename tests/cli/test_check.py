@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 import vc2doctor
-from tests.conftest import Ran, Venv, make_venv
+from tests.conftest import ON_PAPER, Ran, Venv, make_venv
 from vc2doctor.matrix import load
 
 Doctor = Callable[..., Ran]
@@ -25,12 +25,12 @@ Doctor = Callable[..., Ran]
 
 def test_measured_set_is_fit_without_probe(doctor: Doctor, venv: Venv) -> None:
     venv.add_stack()
-    ran = doctor("check", "--no-probe", "--python", str(venv.root))
+    ran = doctor("check", *ON_PAPER, "--python", str(venv.root))
     assert ran.code == 0, ran.out + ran.err
     assert ran.out.startswith("! Fit to train under bf16 by versions alone (")
     assert "; nothing was tried (--no-probe)." in ran.out.splitlines()[0]
     again = shlex.split(ran.out.splitlines()[1])
-    assert again == [sys.executable, "-m", "vc2doctor", "check", "--python", str(venv.root)]
+    assert again == [sys.executable, "-m", "vc2doctor", "check", "--python", str(venv.root), "--accept", "inferred"]
     assert "\x1b" not in ran.err
 
 
@@ -42,18 +42,18 @@ def test_missing_packages_are_named(doctor: Doctor, venv: Venv) -> None:
 
 def test_active_environment_is_examined_and_the_report_says_why(doctor: Doctor, venv: Venv) -> None:
     venv.add_stack()
-    ran = doctor("check", "--no-probe", VIRTUAL_ENV=str(venv.root))
+    ran = doctor("check", *ON_PAPER, VIRTUAL_ENV=str(venv.root))
     assert ran.code == 0, ran.out + ran.err
     assert f"Examined      {venv.root}: the active virtual environment (VIRTUAL_ENV)" in ran.out
     assert ran.out.splitlines()[0].endswith("Judged as: plain language model (no code given).")
-    report = json.loads(doctor("check", "--no-probe", "--format", "json", VIRTUAL_ENV=str(venv.root)).out)
+    report = json.loads(doctor("check", *ON_PAPER, "--format", "json", VIRTUAL_ENV=str(venv.root)).out)
     assert report["environment"]["choice"]["origin"] == "VIRTUAL_ENV"
     assert report["environment"]["choice"]["python"] == venv.python
     assert report["judged_as"] == "plain language model (no code given)"
 
 
 def test_missing_package_of_the_active_environment_is_installed_there(doctor: Doctor, venv: Venv) -> None:
-    ran = doctor("check", "--no-probe", VIRTUAL_ENV=str(venv.root))
+    ran = doctor("check", *ON_PAPER, VIRTUAL_ENV=str(venv.root))
     assert ran.code == 1
     assert f"uv pip install --python {venv.python} torch==" in ran.out
 
@@ -89,23 +89,94 @@ def test_doctor_in_an_environment_of_its_own_examines_nothing_and_names_the_proj
 
 def test_json_report_has_verdict_exit_code_and_schema(doctor: Doctor, venv: Venv) -> None:
     venv.add_stack()
-    ran = doctor("check", "--no-probe", "--python", venv.python, "--format", "json")
+    ran = doctor("check", *ON_PAPER, "--python", venv.python, "--format", "json")
     report = json.loads(ran.out)
     assert (report["verdict"], report["exit_code"], report["schema"]) == ("fit", 0, 2)
 
 
-@pytest.mark.parametrize("form", ["json", "text"])
-def test_output_option_writes_a_file_and_says_the_verdict_on_stderr(
-    doctor: Doctor, venv: Venv, tmp_path: Path, form: str
+def test_output_files_get_the_report_each_in_its_format_and_the_terminal_shows_the_text(
+    doctor: Doctor, venv: Venv, tmp_path: Path
 ) -> None:
     venv.add_stack()
-    file = tmp_path / "report"
-    ran = doctor("check", "--no-probe", "--python", venv.python, "--format", form, "--output", str(file))
-    assert (ran.code, ran.out) == (0, "")
-    verdict, place = ran.err.splitlines()[-2:]
-    assert verdict.startswith("! Fit to train under bf16 by versions alone")
-    assert place == f"The report is in {file}."
-    assert "fit" in file.read_text(encoding="utf-8").lower()
+    names = ("report.json", "report.sarif", "junit.xml", "report.md", "gl-code-quality-report.json", "report.log")
+    outputs = [word for name in names for word in ("--output", name)]
+    ran = doctor(
+        *("check", *ON_PAPER, "--python", venv.python, *outputs, "--output", "gitlab:quality.dat"), cwd=tmp_path
+    )
+    assert ran.code == 0, ran.err
+    assert ran.out.startswith("! Fit to train under bf16 by versions alone")
+    assert ran.err.splitlines()[-7:] == [f"The report is in {name}." for name in (*names, "quality.dat")]
+    starts = ("{\n", "{\n", "<?xml", "## ", "[", "! Fit", "[")
+    for name, start in zip((*names, "quality.dat"), starts, strict=True):
+        assert (tmp_path / name).read_text(encoding="utf-8").startswith(start), name
+    assert json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["verdict"] == "fit"
+    assert json.loads((tmp_path / "report.sarif").read_text(encoding="utf-8"))["version"] == "2.1.0"
+
+
+def test_a_file_without_a_known_suffix_has_the_format_of_standard_output(
+    doctor: Doctor, venv: Venv, tmp_path: Path
+) -> None:
+    venv.add_stack()
+    options = ("--python", venv.python, "--format", "json", "--output", "report")
+    ran = doctor("check", *ON_PAPER, *options, cwd=tmp_path)
+    assert ran.code == 0, ran.err
+    assert json.loads(ran.out) == json.loads((tmp_path / "report").read_text(encoding="utf-8"))
+
+
+def test_a_report_that_goes_to_standard_output_itself_is_not_printed_twice(
+    doctor: Doctor, venv: Venv, tmp_path: Path
+) -> None:
+    venv.add_stack()
+    ran = doctor("check", *ON_PAPER, "--python", venv.python, "--output", "json:/dev/stdout", cwd=tmp_path)
+    assert json.loads(ran.out)["verdict"] == "fit"
+    assert "! Fit to train under bf16 by versions alone" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ("nosuch:report", "there is no format 'nosuch'; choose from text, "),
+        ("json:", "names no file behind the colon"),
+        ("/nowhere/report.json", "/nowhere/report.json: cannot be written"),
+        ("work", "work: cannot be written: Is a directory"),
+        ("text:./first.json", "first.json is named twice, and one content would replace the other"),
+    ],
+)
+def test_output_that_cannot_be_written_ends_with_2_before_the_probe_runs(
+    doctor: Doctor, venv: Venv, tmp_path: Path, output: str, message: str
+) -> None:
+    sign = tmp_path / "sign"
+    venv.add_stack(torch=f"open({str(sign)!r}, 'w')")
+    ran = doctor(
+        *("check", "--python", venv.python, "--output", "first.json", "--output", output),
+        cwd=tmp_path,
+    )
+    assert (ran.code, ran.out) == (2, "")
+    assert message in ran.err
+    assert not sign.exists()
+    assert not (tmp_path / "first.json").exists()
+
+
+def test_report_does_not_replace_the_baseline(doctor: Doctor, venv: Venv, tmp_path: Path) -> None:
+    options = ("--baseline", "known.json", "--output", "json:./known.json")
+    ran = doctor("check", "--no-probe", "--python", venv.python, *options, cwd=tmp_path)
+    assert (ran.code, ran.out) == (2, "")
+    assert "known.json is named twice" in ran.err
+    ran = doctor("lint", ".", "--update-baseline", *options, cwd=tmp_path)
+    assert (ran.code, ran.out) == (2, "")
+    assert not (tmp_path / "known.json").exists()
+
+
+def test_job_summary_is_added_to_what_the_step_wrote_before(doctor: Doctor, venv: Venv, tmp_path: Path) -> None:
+    venv.add_stack()
+    summary = tmp_path / "summary"
+    summary.write_text("before\n")
+    options = ("check", *ON_PAPER, "--python", venv.python, "--job-summary", "--format", "github")
+    ran = doctor(*options, GITHUB_STEP_SUMMARY=str(summary))
+    assert ran.code == 0, ran.err
+    assert ran.out.startswith("::notice title=vc2doctor check%3A fit::Fit to train under bf16")
+    assert summary.read_text(encoding="utf-8").startswith("before\n## ✅ vc2doctor check: fit\n")
+    assert "GITHUB_STEP_SUMMARY names no file" in doctor(*options, GITHUB_STEP_SUMMARY="").err
 
 
 def test_crash_in_the_target_is_a_finding(doctor: Doctor, venv: Venv) -> None:
@@ -127,21 +198,32 @@ def test_hang_in_the_target_leaves_the_examination_unfinished(doctor: Doctor, ve
 def test_shadowing_file_is_named(doctor: Doctor, venv: Venv, tmp_path: Path) -> None:
     venv.add_stack()
     (tmp_path / "torch.py").touch()
-    ran = doctor("check", "--no-probe", "--python", venv.python, cwd=tmp_path)
+    ran = doctor("check", *ON_PAPER, "--python", venv.python, cwd=tmp_path)
     assert ran.code == 1
     assert f"imports {tmp_path / 'torch.py'} instead of the package torch" in ran.out
 
 
+def test_baseline_that_was_written_is_named_with_what_it_never_holds(
+    doctor: Doctor, venv: Venv, tmp_path: Path
+) -> None:
+    venv.add_stack()
+    words = (*ON_PAPER, "--python", venv.python, "--baseline", "known.json", "--update-baseline")
+    ran = doctor("check", *words, cwd=tmp_path)
+    assert "The baseline known.json was written. It has " in ran.err
+    assert "It never holds findings about a machine or a run (VC009)" in ran.err
+    assert (tmp_path / "known.json").is_file()
+
+
 def test_required_gpu_that_is_missing_is_an_error(doctor: Doctor, venv: Venv) -> None:
     venv.add_stack()
-    ran = doctor("check", "--no-probe", "--python", venv.python, "--require", "gpu", CUDA_VISIBLE_DEVICES="-1")
+    ran = doctor("check", *ON_PAPER, "--python", venv.python, "--require", "gpu", CUDA_VISIBLE_DEVICES="-1")
     assert ran.code == 1
     assert "VC009 error" in ran.out
 
 
 def test_fp16_is_an_alias_of_fp16_scaled(doctor: Doctor, venv: Venv) -> None:
     venv.add_stack()
-    ran = doctor("check", "--no-probe", "--python", venv.python, "--precision", "fp16")
+    ran = doctor("check", *ON_PAPER, "--python", venv.python, "--precision", "fp16")
     assert ran.code == 1
     assert "Not fit to train under fp16-scaled." in ran.out
 
@@ -150,7 +232,7 @@ def test_settings_are_read_and_the_command_line_takes_precedence(doctor: Doctor,
     venv.add_stack()
     file = tmp_path / "pyproject.toml"
     file.write_text("[tool.vc2doctor]\nprecision = 'fp16'\n")
-    options = ("check", "--no-probe", "--python", venv.python)
+    options = ("check", *ON_PAPER, "--python", venv.python)
     ran = doctor(*options, cwd=tmp_path)
     assert ran.code == 1
     assert f"Not fit to train under fp16-scaled. {file} sets precision fp16-scaled." in ran.out
@@ -184,7 +266,7 @@ def test_hostile_checkout_chooses_neither_what_is_written_nor_the_matrix(
 
 def test_trusted_settings_file_may_turn_the_probe_off(doctor: Doctor, venv: Venv, tmp_path: Path) -> None:
     venv.add_stack()
-    (tmp_path / "pyproject.toml").write_text("[tool.vc2doctor]\nprobe = false\n")
+    (tmp_path / "pyproject.toml").write_text("[tool.vc2doctor]\nprobe = false\naccept = 'inferred'\n")
     ran = doctor("check", "--python", venv.python, "--trust-settings", cwd=tmp_path)
     assert (ran.code, "VC021" in ran.out, "  Probe" in ran.out) == (0, False, False)
     ran = doctor("check", "--isolated", "--trust-settings", cwd=tmp_path)
@@ -202,7 +284,6 @@ def test_trusted_settings_file_may_turn_the_probe_off(doctor: Doctor, venv: Venv
         (("--timeout", "0"), "Invalid value for '--timeout'"),
         (("--matrix", "/nowhere"), "/nowhere: not a matrix"),
         (("--nonsense",), "No such option"),
-        (("--no-probe", "--format", "json", "--output", "/nowhere/report.json"), "cannot be written"),
     ],
 )
 def test_wrong_usage_ends_with_2_and_one_message(doctor: Doctor, arguments: tuple[str, ...], message: str) -> None:
@@ -226,7 +307,7 @@ def test_other_matrix_is_used_once_it_is_compiled(doctor: Doctor, venv: Venv, tm
     profile = load.shipped() / "profiles" / "videochat2-mistral.toml"
     text = profile.read_text(encoding="utf-8").replace("videochat2-mistral", "mine")
     (other_matrix / "profiles" / "mine.toml").write_text(text, encoding="utf-8")
-    options = ("check", "--no-probe", "--python", venv.python, "--matrix", str(other_matrix), "--profile", "mine")
+    options = ("check", *ON_PAPER, "--python", venv.python, "--matrix", str(other_matrix), "--profile", "mine")
     not_compiled = doctor(*options)
     assert not_compiled.code == 2
     assert f"vc2doctor matrix compile --matrix {other_matrix}" in not_compiled.err
@@ -246,7 +327,7 @@ def test_explain_prints_the_page_of_a_check(doctor: Doctor) -> None:
     assert (ran.code, ran.out.splitlines()[0]) == (0, "A known defect applies to the installed versions.")
     unknown = doctor("explain", "VC999")
     assert unknown.code == 2
-    assert "there are VC001, VC002" in unknown.err
+    assert "without a name lists all" in unknown.err
 
 
 def test_help_and_version_are_printed(doctor: Doctor) -> None:
@@ -298,7 +379,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 def test_progress_is_shown_on_a_terminal_only(venv: Venv, tmp_path: Path) -> None:
     venv.add_stack(torch="import time; time.sleep(1); raise ImportError('no')")
-    command = [sys.executable, "-m", "vc2doctor", "check", "--python", venv.python]
+    command = [sys.executable, "-m", "vc2doctor", "check", "--fresh", "--python", venv.python]
     without_terminal = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert "\x1b" not in without_terminal.stderr
     screen, terminal = pty.openpty()

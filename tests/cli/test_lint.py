@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import Ran, Venv
+from tests.conftest import ON_PAPER, Ran, Venv
 from vc2doctor.linter import rules
 
 PROJECT = Path(__file__).parents[1] / "linter" / "fixtures" / "project"
@@ -52,8 +54,6 @@ def test_diff_is_a_patch_that_gives_the_same_files_as_the_fix(project: Path, doc
     assert ran.code == 0
     copy = Path(shutil.copytree(project, project.parent / "copy"))
     (copy / "p.diff").write_text(ran.out, encoding="utf-8")
-    import subprocess  # noqa: PLC0415
-
     subprocess.run(["git", "apply", "p.diff"], cwd=copy, check=True)  # noqa: S607
     (copy / "p.diff").unlink()
     fixed = doctor("lint", "--precision", "bf16", "--fix", cwd=project)
@@ -64,13 +64,31 @@ def test_diff_is_a_patch_that_gives_the_same_files_as_the_fix(project: Path, doc
     assert doctor("lint", "--precision", "bf16", "--diff", cwd=project).code == 0
 
 
+def test_names_are_judged_by_what_is_installed(tmp_path: Path, doctor: Callable[..., Ran], venv: Venv) -> None:
+    venv.add("transformers", "4.40.1")
+    code = tmp_path / "train.py"
+    code.write_text("from transformers import AdamW\n\nAdamW([])\n", encoding="utf-8")
+    assert "transformers.AdamW" in doctor("lint", "--select", "VC117", str(code)).out
+    assert "transformers.AdamW" not in doctor("lint", "--select", "VC117", "--python", venv.python, str(code)).out
+    assert doctor("lint", "--python", str(tmp_path / "none"), str(code)).code == 2
+
+
+def test_empty_patch_says_that_nothing_can_be_fixed(project: Path, doctor: Callable[..., Ran]) -> None:
+    doctor("lint", "--precision", "bf16", "--fix", cwd=project)
+    doctor("lint", "--fix", cwd=project)
+    ran = doctor("lint", "--fix", "--diff", cwd=project)
+    assert (ran.code, ran.out) == (0, "")
+    assert ran.err.startswith("Nothing can be fixed automatically, so there is no patch.")
+    assert "must be fixed by hand" in ran.err
+
+
 def test_fail_on_output_and_select_are_respected(project: Path, doctor: Callable[..., Ran]) -> None:
     doctor("lint", "--precision", "bf16", "--fix", cwd=project)
     doctor("lint", "--fix", cwd=project)
     assert doctor("lint", cwd=project).code == 0
     assert doctor("lint", "--fail-on", "warning", cwd=project).code == 1
     ran = doctor("lint", "--output", "out.txt", "--select", "VC105", cwd=project)
-    assert ran.out == ""
+    assert ran.out.startswith("vc2doctor")
     assert "VC105" in (project / "out.txt").read_text(encoding="utf-8")
     assert "VC109" not in (project / "out.txt").read_text(encoding="utf-8")
 
@@ -105,10 +123,11 @@ def test_what_was_not_judged_is_no_success(case: str, tmp_path: Path, doctor: Ca
     assert ran.code == 0
     assert ran.out.startswith(f"! Not judged. {reason}")
     assert ran.out.splitlines()[-1].startswith("! Not judged.")
-    report = json.loads(doctor("lint", *arguments, "--format", "json", cwd=tmp_path).out)
+    ran = doctor("lint", *arguments, "--format", "json", "--fail-on", "note", cwd=tmp_path)
+    report = json.loads(ran.out)
     assert report["verdict"] == "not-judged"
     assert reason in report["coverage"]["not_judged"][0]
-    assert doctor("lint", *arguments, "--fail-on", "note", cwd=tmp_path).code == 1
+    assert ran.code == 1
 
 
 def test_counts_of_the_verdict_are_those_of_the_printed_findings(project: Path, doctor: Callable[..., Ran]) -> None:
@@ -145,15 +164,24 @@ def test_explain_and_rule_print_the_page_of_a_rule(id_: str, doctor: Callable[..
     assert doctor("explain", id_).out.strip() == rules.pages()["VC103"]
 
 
-def test_unknown_rule_ends_with_2_and_lists_the_rules(doctor: Callable[..., Ran]) -> None:
-    ran = doctor("rule", "VC999")
+def test_unknown_rule_ends_with_2_and_offers_few_near_names(doctor: Callable[..., Ran]) -> None:
+    ran = doctor("rule", "VC1033")
     assert ran.code == 2
-    assert "VC103" in ran.err
+    assert "Did you mean VC103?" in ran.err
+    assert ran.err.count("VC1") == 2, "not a list of all"
+    assert "Did you mean" not in doctor("rule", "VC999").err, "no id is near"
+
+
+def test_table_of_settings_with_a_wrong_name_is_a_warning(tmp_path: Path, doctor: Callable[..., Ran]) -> None:
+    (tmp_path / "train.py").write_text("import torch\n")
+    (tmp_path / "pyproject.toml").write_text("[tool.vc2doctr]\nprecision = 'bf16'\n")
+    for ran in (doctor("lint", cwd=tmp_path), doctor("check", "--no-probe", "--python", sys.executable, cwd=tmp_path)):
+        assert "nothing reads [tool.vc2doctr]" in ran.out, ran.err
 
 
 def test_check_lints_the_code_and_its_precision_decides(project: Path, doctor: Callable[..., Ran], venv: Venv) -> None:
     venv.add_stack()
-    arguments = ("check", "--no-probe", "--python", venv.python, "--code", "project", "--format", "json")
+    arguments = ("check", *ON_PAPER, "--python", venv.python, "--code", "project", "--format", "json")
     before = json.loads(doctor(*arguments, cwd=project.parent).out)
     assert before["plan"]["precision"] == "bf16-in-fp16-autocast"
     assert before["plan"]["code_recipes"]["tasks/train_it.py"] == "fp16-scaled"
@@ -173,7 +201,7 @@ def test_dtype_of_adapters_follows_the_installed_peft(project: Path, doctor: Cal
     """The project pins peft 0.4.0 with float32 adapters. The installed 0.10.0 makes them in the dtype of the base."""
     assert "VC109 error" not in doctor("lint", cwd=project).out
     venv.add_stack()
-    ran = doctor("check", "--no-probe", "--python", venv.python, "--code", "project", cwd=project.parent)
+    ran = doctor("check", *ON_PAPER, "--python", venv.python, "--code", "project", cwd=project.parent)
     assert "peft 0.10.0 makes adapters float16 like the base" in ran.out
 
 

@@ -27,7 +27,7 @@ def test_diff_of_a_subfolder_applies_from_the_root_of_the_repository(
     git(repository, "apply", str(tmp_path / "p.diff"))
     assert texts(repository / "a folder" / "code") == texts(PROGRAMS / "hf_arguments" / "after")
     again = doctor(*SWITCH, "--diff", "code", cwd=repository / "a folder")
-    assert (again.code, again.out, again.err) == (0, "", "")
+    assert (again.code, again.out, again.err) == (0, "", "Nothing has to change, so there is no patch.\n")
     git(repository, "apply", "-R", str(tmp_path / "p.diff"))
     assert texts(repository / "a folder" / "code") == texts(PROGRAMS / "hf_arguments" / "before")
 

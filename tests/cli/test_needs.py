@@ -33,8 +33,9 @@ def test_a_path_that_does_not_exist_is_wrong_usage(tmp_path: Path, doctor: Calla
     assert "nowhere" in ran.err
 
 
-def test_output_file_gets_the_report_and_the_terminal_the_verdict(tmp_path: Path, doctor: Callable[..., Ran]) -> None:
+def test_output_file_gets_the_report_and_the_terminal_shows_it_too(tmp_path: Path, doctor: Callable[..., Ran]) -> None:
     (tmp_path / "train.py").write_text(OLD, encoding="utf-8")
     ran = doctor("needs", "--output", "needs.txt", cwd=tmp_path)
     assert "peft 0.2.0 to 0.9.0" in (tmp_path / "needs.txt").read_text(encoding="utf-8")
-    assert "Every program has releases" in ran.err
+    assert "Every program has releases" in ran.out
+    assert ran.err == "The report is in needs.txt.\n"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Venv
+from tests.conftest import ON_PAPER, Venv
 from vc2doctor.cli.program import program
 
 ROOT = Path(__file__).parents[2]
@@ -61,13 +61,13 @@ def test_pipx_run_repeats_what_it_installed(tmp_path: Path) -> None:
 
 def test_python_m_is_repeated_as_it_was_typed(venv: Venv) -> None:
     venv.add_stack()
-    options = ("check", "--no-probe", "--python", venv.python, "--format", "json")
+    options = ("check", *ON_PAPER, "--python", venv.python, "--format", "json")
     ran = subprocess.run(
         [sys.executable, "-B", "-m", "vc2doctor", *options], cwd=ROOT, capture_output=True, text=True, check=False
     )
     invocation = json.loads(ran.stdout)["plan"]["invocation"]
     assert invocation["program"] == [sys.executable, "-B", "-m", "vc2doctor"]
-    assert invocation["options"] == [["--python", venv.python], ["--no-probe", None]]
+    assert invocation["options"] == [["--python", venv.python], ["--accept", "inferred"], ["--no-probe", None]]
 
 
 def test_uv_run_is_repeated(venv: Venv) -> None:
@@ -76,7 +76,7 @@ def test_uv_run_is_repeated(venv: Venv) -> None:
         pytest.skip("needs uv, and a system that tells the command of the parent process")
     venv.add_stack()
     started = [uv, "run", "--no-project", "--python", sys.executable, "python", "-m", "vc2doctor"]
-    options = ["check", "--no-probe", "--python", venv.python, "--format", "json"]
+    options = ["check", *ON_PAPER, "--python", venv.python, "--format", "json"]
     ran = subprocess.run([*started, *options], cwd=ROOT, capture_output=True, text=True, check=False)
     assert ran.stdout, ran.stderr
     program_words = json.loads(ran.stdout)["plan"]["invocation"]["program"]

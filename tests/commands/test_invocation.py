@@ -11,15 +11,15 @@ import pytest
 
 from vc2doctor.cli.check import check
 from vc2doctor.cli.probe import probe
-from vc2doctor.commands.check import CheckRequest
 from vc2doctor.commands.invocation import invocation_of
-from vc2doctor.commands.probe import ProbeRequest
-from vc2doctor.commands.request import ExaminationRequest
+from vc2doctor.commands.request import CheckRequest, ExaminationRequest, ProbeRequest
 from vc2doctor.commands.settings import SettingsSource
 
 FILE = Path(__file__)
-SHOWN = {"format", "form", "output", "verbose", "help", "redact", "debug"}
-"""Parameters that choose only how and where the report is shown."""
+SHOWN = {"format", "form", "files", "job_summary", "verbose", "help", "redact", "debug", "fresh"}
+"""Parameters that choose only how and where the report is shown, or whether an answer may be a kept one."""
+ONLY_OF_CHECK = {"baseline", "update_baseline", "accept"}
+"""Fields of every request for which only `check` and `gate` have an option."""
 
 
 def parsed(command: click.Command, line: str) -> dict[str, Any]:
@@ -43,6 +43,7 @@ def request_of(command: click.Command, model: type[ExaminationRequest], line: st
         CheckRequest(fail_on="warning", settings_source=SettingsSource(config=FILE)),
         CheckRequest(settings_source=SettingsSource(isolated=True), python="-odd name"),
         CheckRequest(settings_source=SettingsSource(trust=True)),
+        CheckRequest(probe=False, accept="versions", baseline=FILE),
     ],
     ids=repr,
 )
@@ -53,9 +54,16 @@ def test_printed_check_gives_the_same_request(request_: CheckRequest) -> None:
 @pytest.mark.parametrize(
     "request_",
     [
-        ProbeRequest(entry="my_code:build", seed=3, attention="eager", recipes=("bf16", "fp32")),
+        ProbeRequest(
+            entry="my_code:build",
+            seed=3,
+            attention=("eager", "sdpa"),
+            compiled=True,
+            deterministic=True,
+            recipes=("bf16", "fp32"),
+        ),
         ProbeRequest(checkpoint=FILE, texts=("one", "-two; 'three'"), data=FILE, train=True),
-        ProbeRequest(stress=True, timeout=0.25),
+        ProbeRequest(stress=True, timeout=0.25, rl=True),
     ],
     ids=repr,
 )
@@ -69,6 +77,7 @@ def test_printed_probe_gives_the_same_request(request_: ProbeRequest) -> None:
 def test_every_option_of_the_command_line_is_a_field_that_is_repeated(
     command: click.Command, model: type[ExaminationRequest]
 ) -> None:
-    fields = set(model.model_fields) - {"settings", "invocation", "settings_source"}
+    fields = set(model.model_fields) - {"settings", "invocation", "settings_source", "policy", "stack_map", "target"}
+    fields -= ONLY_OF_CHECK if model is ProbeRequest else set()
     params = {str(param.name) for param in command.params} - SHOWN - {"config", "trust", "isolated"}
     assert params == fields

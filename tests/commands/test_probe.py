@@ -76,6 +76,7 @@ def test_any_file_gives_texts_or_a_data_error(tmp_path_factory: pytest.TempPathF
     [
         (("--entry", "mine"), "'mine' is not MODULE:FUNCTION"),
         (("--entry", ":build"), "':build' is not MODULE:FUNCTION"),
+        (("--entry", "nowhere/train.py:build"), "there is no file nowhere/train.py. Check the path before the colon."),
         (("--entry", "a:b", "--model", "."), "--entry and --model exclude each other"),
         (("--text", "Hello."), "pass it with --model"),
         (("--train",), "pass it with --model"),
@@ -83,7 +84,9 @@ def test_any_file_gives_texts_or_a_data_error(tmp_path_factory: pytest.TempPathF
         (("--recipes", "bf16,bf17"), "there is no recipe bf17"),
         (("--model", "/nowhere"), "'/nowhere' does not exist"),
         (("--seed", "-1"), "-1 is not in the range"),
-        (("--attention", "magic"), "'magic' is not one of"),
+        (("--attention", "sdpa,magic"), "there is no attention code magic; choose from eager, sdpa"),
+        (("--rl", "--entry", "a:b"), "--rl needs a language model"),
+        (("--compile", "--model", "."), "need training: pass --train"),
     ],
 )
 def test_wrong_usage_ends_with_2_and_one_message(doctor: Doctor, options: tuple[str, ...], message: str) -> None:
@@ -91,6 +94,13 @@ def test_wrong_usage_ends_with_2_and_one_message(doctor: Doctor, options: tuple[
     assert ran.code == 2
     assert message in " ".join(ran.err.split())
     assert ran.out == ""
+
+
+def test_entry_in_a_folder_that_is_called_like_a_file_is_refused(doctor: Doctor, tmp_path: Path) -> None:
+    (tmp_path / "train.py").mkdir()
+    ran = doctor("probe", "--entry", f"{tmp_path / 'train.py'}:build")
+    assert (ran.code, ran.out) == (2, "")
+    assert "train.py is not a regular file. Check the path before the colon." in " ".join(ran.err.split())
 
 
 def test_wrong_file_of_texts_ends_with_2(doctor: Doctor, venv: Venv, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vc2doctor.commands.check import CheckRequest
+from vc2doctor.commands.request import CheckRequest
 from vc2doctor.commands.settings import LoadedSettings, SettingsError, SettingsSource, load
 from vc2doctor.findings import Severity
 from vc2doctor.linter.settings import LintSettings
@@ -107,8 +107,12 @@ def test_nearest_file_counts(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("precision = 'fp8'", "precision: 'fp8' is not one of fp32, bf16"),
+        ("precision = 'fp8'", "precision: there is no recipe 'fp8'."),
+        ("precision = 'float16'", "precision: there is no recipe 'float16'. Did you mean fp16-amp or fp16-scaled?"),
         ("device = 'tpu'", "device: must be auto, cpu or cuda:N, not 'tpu'"),
+        ("policy.VC1055 = {}", "policy: there is no check or rule VC1055. Did you mean VC105?"),
+        ("policy.VC999 = {}", "policy: there is no check or rule VC999"),
+        ("policy.VC105 = 'off'", 'Write it so: VC105 = { severity = "off", reason = "why", expires = 2027-03-31 }'),
         ("timeout = -1", "timeout: must be greater than 0, not '-1'"),
         ("timeout = nan", "timeout: must be a finite number, not 'nan'"),
         ("nonsense = '/bin/sh'", "unknown setting 'nonsense'."),
@@ -116,13 +120,32 @@ def test_nearest_file_counts(tmp_path: Path) -> None:
         ("precison = 'bf16'", "unknown setting 'precison'. Did you mean 'precision'?"),
         ("lint.selct = []", "unknown setting 'lint.selct'. Did you mean 'lint.select'?"),
         ("probe = 'maybe'", "probe: must be a valid boolean, not 'maybe'"),
+        ("policy = 3", "policy: must be a table, not '3'"),
+        ("policy.VC101 = 'off'", 'Write it so: VC101 = { severity = "off", reason = "why", expires = '),
+        ("policy.VC101.severity = 'error'", "policy.VC101.reason: this key is missing"),
+        ("policy.vc7.severity = 'error'", "policy: there is no check or rule vc7. Ids look like VC001."),
     ],
 )
 def test_wrong_key_or_value_is_reported_with_its_file(tmp_path: Path, text: str, message: str) -> None:
     path = write(tmp_path, f"[tool.vc2doctor]\n{text}\n")
     with pytest.raises(SettingsError) as caught:
         load(tmp_path)
-    assert f"{path}: [tool.vc2doctor] {message}" in str(caught.value)
+    assert f"{path}: [tool.vc2doctor] " in str(caught.value)
+    assert message in str(caught.value)
+
+
+def test_date_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    write(tmp_path, '[tool.vc2doctor.policy]\nVC105 = { severity = "off", reason = "x", expires = 2027-13-01 }\n')
+    with pytest.raises(SettingsError, match="2027-13-01 is not a date: write year-month-day"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize(("table", "names"), [("tool.vc2doctr", ("tool.vc2doctr",)), ("tool.black", ())])
+def test_table_whose_name_is_nearly_right_is_noticed(tmp_path: Path, table: str, names: tuple[str, ...]) -> None:
+    write(tmp_path, f"[{table}]\nprecision = 'bf16'\n")
+    loaded = load(tmp_path)
+    assert settings_that_count(loaded) == {}
+    assert (loaded.applied.misspelled if loaded.applied is not None else ()) == names
 
 
 @pytest.mark.parametrize("text", ["[tool", "[tool]\nvc2doctor = 1\n", "tool = 1\n"])

@@ -9,8 +9,9 @@ import pytest
 
 from tests.conftest import Venv
 from tests.wheels import write_wheel
-from vc2doctor.commands.check import CheckRequest, check
+from vc2doctor.commands.check import check
 from vc2doctor.commands.report import Report
+from vc2doctor.commands.request import CheckRequest
 from vc2doctor.core.versions import STACK_PACKAGES
 
 BROKEN = {"torch": "2.13.0", "transformers": "4.40.1", "peft": "0.17.0"}

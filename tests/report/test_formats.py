@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from typing import Any
 
 import jsonschema
@@ -17,6 +18,7 @@ from tests.facts import (
     distribution,
     environment,
     examination,
+    failure,
     gpu,
     probe_run,
     recipe,
@@ -27,7 +29,9 @@ from vc2doctor.commands.examine import report_on
 from vc2doctor.commands.report import Report
 from vc2doctor.environment.model import Nvidia
 from vc2doctor.matrix.coverage import NotJudged
-from vc2doctor.probe.facts import Headroom, Measure, PeakValue, StressRun
+from vc2doctor.probe.facts import Headroom, Measure, PeakValue, StressRun, VariantRun
+from vc2doctor.probe.gradient_range import GradientRange
+from vc2doctor.probe.log_ratio import LogRatio, LogRatios
 from vc2doctor.report import formats
 from vc2doctor.report.schema import schema
 from vc2doctor.report.terminal import check
@@ -74,7 +78,7 @@ class TestText:
         assert "Not judged" not in rendered(made), "the training was seen to work"
         text = rendered(made.model_copy(update={"probe": None}))
         assert "; not judged: xformers 0.0.29; nothing was tried (--no-probe)." in text
-        assert "  Not judged    xformers 0.0.29, tqdm 4.67.1 and 1 other package\n" in text
+        assert "  Not judged    xformers 0.0.29 and 2 other packages\n" in text
         assert "  Matrix        measured up to 20" in text
 
     def test_broken_environment_names_pair_symbol_and_command(self) -> None:
@@ -171,6 +175,8 @@ class TestProbe:
         layers={"layers.0": 8.0, "layers.11": 131008.0},
     )
 
+    SMALL = Headroom(tightest=PeakValue(module="layers.11", op="add", largest=8.0), layers={})
+
     def test_range_of_the_miniature_is_not_shown(self) -> None:
         assert "headroom" not in rendered(report(examination(probe=probe_run(headroom=self.HEADROOM))))
 
@@ -185,7 +191,13 @@ class TestProbe:
     @pytest.mark.parametrize(
         ("largest", "verdict"),
         [
-            (24926.0, "✓ Largest value 24,926 of 65,504 (1.4 bits spare): float16 holds these texts. "),
+            (
+                24926.0,
+                (
+                    "✓ Largest value 24,926 of 65,504 (1.4 bits spare) in the forward pass. The backward pass was not"
+                    " measured. Training in float16 can still fail. "
+                ),
+            ),
             (131008.0, "✓ Largest value 131,008 of 65,504 (-1.0 bits): float16 cannot hold these texts. "),
         ],
     )
@@ -195,6 +207,58 @@ class TestProbe:
         planned = {"checkpoint": "/models/mine", "trains": False, "precision": "bf16"}
         text = rendered(report(examination(probe=probe, planned=planned)))
         assert text.startswith(f"{verdict}Training was not tested.")
+
+    def test_trainer_and_rollout_have_a_row_for_each_dtype_of_the_trainer(self) -> None:
+        facts = {"tokens": 512, "mean": 0.0, "mean_size": 0.01, "largest": 0.4}
+        pairs = tuple(
+            LogRatio.model_validate({"trainer": trainer, "rollout": "bfloat16", "outside": outside, **facts})
+            for trainer, outside in (("bfloat16", 0.08), ("float32", 0.037))
+        )
+        ratios = LogRatios(pairs=pairs, failures={"float16": failure("not implemented for 'Half'")})
+        planned = {"checkpoint": "/models/mine", "trains": False, "precision": "bf16"}
+        probe = probe_run(recipes=(), adapter=None, headroom=self.SMALL, log_ratios=ratios)
+        text = rendered(report(examination(probe=probe, planned=planned)))
+        assert "share of 512 tokens whose ratio of trainer and rollout is outside of [0.9, 1.1]\n" in text
+        assert re.search(r"  trainer bfloat16 +8\.0% with a rollout in bfloat16\n", text)
+        assert "random weights" not in text
+        assert "  log-ratio float16     not measured RuntimeError: not implemented for 'Half'" in text
+
+    def test_a_way_to_train_has_a_row_for_each_recipe_and_one_for_two_runs(self) -> None:
+        broken = recipe("bf16", steps=(step(0, None),))
+        varied = (
+            VariantRun(variant="compiled", finished=True, recipes=(recipe("fp32"), broken)),
+            VariantRun(variant="deterministic", finished=True, recipes=(recipe("bf16"),), repeats=True),
+        )
+        text = rendered(report(examination(probe=probe_run(variants=varied), planned={"precision": "bf16"})))
+        assert "bf16, compiled          non-finite   fails only in this way: the loss of step 0 is not finite" in text
+        assert "two runs, deterministic same" in text
+
+    def test_the_verdict_names_the_way_to_train_that_was_not_tried(self) -> None:
+        missing = recipe("bf16", steps=(), unsupported="it is not installed")
+        varied = (VariantRun(variant="flash_attention_2", finished=True, recipes=(missing,)),)
+        planned = {"precision": "bf16", "variants": ("flash_attention_2",)}
+        text = rendered(report(examination(probe=probe_run(variants=varied), planned=planned)))
+        assert "nothing shows that training under bf16 with attention flash_attention_2 works." in text
+
+    def test_the_reason_why_the_backward_pass_was_not_measured_is_shown(self) -> None:
+        reason = "RuntimeError: no kernel, raised at mine.py:3"
+        probe = probe_run(recipes=(), adapter=None, headroom=self.SMALL, gradients_unmeasured=reason)
+        planned = {"checkpoint": "/models/mine", "trains": False, "precision": "bf16"}
+        text = rendered(report(examination(probe=probe, planned=planned)))
+        assert f"The backward pass was not measured, because {reason}. Training in float16 can still fail." in text
+        assert f"float16 gradients       not measured {reason}" in text
+
+    def test_gradients_of_a_checkpoint_have_a_row_and_a_place_in_the_verdict(self) -> None:
+        headroom = Headroom(tightest=PeakValue(module="layers.11", op="add", largest=24926.0), layers={})
+        gradients = GradientRange(tokens=64, largest=3.0, module="norm", layers={}, exponents={-50: 1, -20: 3})
+        probe = probe_run(recipes=(), adapter=None, headroom=headroom, gradients=gradients)
+        planned = {"checkpoint": "/models/mine", "trains": False, "precision": "bf16"}
+        text = rendered(report(examination(probe=probe, planned=planned)))
+        assert "The gradients of a short text fit into float16 at a loss scale of 16384 or less." in text
+        assert (
+            "-1.6 bits at a loss scale of 65536: |g| up to 3 at norm; at 16384, reached after 2 skipped steps, 25.0% of"
+            in text
+        )
 
     def test_measures_of_a_gpu_are_shown_only_with_a_gpu(self) -> None:
         measures = (

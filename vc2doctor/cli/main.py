@@ -1,25 +1,17 @@
 """The command line: parse options, call one command, render its report, exit. There is no logic here."""
 
+import importlib
 import io
 import signal
 import sys
 import traceback
 from pathlib import Path
-from typing import Any
 
 import click
 
 from vc2doctor import __version__
-from vc2doctor.cli.check import check
-from vc2doctor.cli.explain import explain, rule
-from vc2doctor.cli.headroom import headroom
-from vc2doctor.cli.lint import lint
-from vc2doctor.cli.matrix import matrix
-from vc2doctor.cli.measure import measure
-from vc2doctor.cli.needs import needs
-from vc2doctor.cli.output import print_text
-from vc2doctor.cli.probe import probe
-from vc2doctor.cli.schema import schema
+from vc2doctor.cli.first_screen import FirstScreen
+from vc2doctor.cli.output import echo, print_text
 from vc2doctor.core import streams
 from vc2doctor.core.errors import DoctorError
 from vc2doctor.core.redaction import redact
@@ -29,30 +21,76 @@ _USAGE, _UNFINISHED = 2, 3
 
 _DEBUG = "--debug"
 
-
-class _Group(click.Group):
-    """A group that raises ``Abort`` for Ctrl-C by itself: click prints an empty line first."""
-
-    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - as click has it
-        """Run the command.
-
-        Raises:
-            Abort: the user interrupted it.
-        """
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt:
-            raise click.Abort from None
-
-
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="vc2doctor")
-def cli() -> None:
-    """Say whether this environment will fine-tune with a finite, falling loss; if not, why, and what fixes it."""
+_MODULES = {
+    "check": "check",
+    "gate": "gate",
+    "probe": "probe",
+    "headroom": "headroom",
+    "init": "init",
+    "measure": "measure",
+    "explain": "explain",
+    "schema": "schema",
+    "lint": "lint",
+    "needs": "needs",
+    "rule": "explain",
+    "matrix": "matrix",
+}
+"""The module of each verb. Only that of the verb in use is imported."""
 
 
-for command in (check, probe, headroom, measure, explain, schema, lint, needs, rule, matrix):
-    cli.add_command(command)
+class _Verbs(FirstScreen):
+    """The group of all verbs. It imports a verb when it is needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - as click has it
+        """Return the names of all verbs."""
+        return sorted(_MODULES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the verb of this name; ``None``: there is none."""
+        if cmd_name in _MODULES and cmd_name not in self.commands:
+            module = importlib.import_module(f"vc2doctor.cli.{_MODULES[cmd_name]}")
+            command: click.Command = getattr(module, cmd_name)
+            _add_debug(command)
+            self.add_command(command)
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(
+    cls=_Verbs,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    invoke_without_command=True,
+    no_args_is_help=True,
+)
+@click.option("--version", "shows_version", is_flag=True, help="Show the version and exit.")
+@click.option(
+    "-v",
+    "--verbose",
+    is_flag=True,
+    help="With --version: show the date of the matrix, the version of the worker, Python, and the installed extras.",
+)
+@click.pass_context
+def cli(context: click.Context, *, shows_version: bool, verbose: bool) -> None:
+    """Find out why a fine-tune will end in NaN, or not start, before it spends a week of GPUs.
+
+    vc2doctor examines your PyTorch, transformers and peft, your training code and your weights. It says whether they
+    will train with a finite, falling loss; if not, why, with evidence, and the exact change that fixes it.
+    """
+    if shows_version:
+        for line in version_lines(verbose=verbose):
+            echo(line)
+        context.exit()
+    if verbose:
+        message = "--verbose before the verb belongs to --version. Write it after the verb: vc2doctor check --verbose"
+        raise click.UsageError(message)
+
+
+def version_lines(*, verbose: bool) -> list[str]:
+    """Return the lines of ``--version``."""
+    if not verbose:
+        return [f"vc2doctor, version {__version__}"]
+    from vc2doctor.commands import about  # noqa: PLC0415 - `--version` needs none of it
+
+    return about.lines(about.about())
 
 
 def _add_debug(command: click.Command) -> None:
@@ -67,14 +105,28 @@ def _add_debug(command: click.Command) -> None:
 _add_debug(cli)
 
 
+_received: list[int] = []
+"""The signals that asked the doctor to end."""
+
+
+def _interrupt(number: int, _: object) -> None:
+    """Remember the signal and raise ``KeyboardInterrupt``.
+
+    Compiled code can turn the exception into one of its own: pydantic's does while it builds a validator.
+    """
+    _received.append(number)
+    raise KeyboardInterrupt
+
+
 def main() -> None:
     """Run the command. Wrong input ends with one message and exit code 2, a bug of the doctor with exit code 3."""
     streams.prepare()
     # SIGTERM must end the probe, too, if a batch system cancels the job.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if signal.getsignal(signal.SIGTERM) is not signal.SIG_IGN:
+        signal.signal(signal.SIGTERM, _interrupt)
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         # Until here __main__.py ended the process at once. From here on there may be a child to end.
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, _interrupt)
     code = _exit_code()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.exit(_end(code))
@@ -100,6 +152,9 @@ def _exit_code() -> int:
         _print("interrupted")
         return _UNFINISHED
     except Exception as error:  # noqa: BLE001 - Python's own exit code 1 would mean that the environment is not fit
+        if _received:
+            _print("interrupted")
+            return _UNFINISHED
         if _DEBUG in sys.argv:
             print_text(traceback.format_exc(), err=True)
         return _report(error)
@@ -122,6 +177,9 @@ def _report(error: Exception) -> int:
     if isinstance(error, OSError):
         _print(_reason(error))
         return _USAGE
+    if isinstance(error, MemoryError):
+        _print("the doctor needs more memory than it may use. Raise the limit (`ulimit -v`), or free some memory.")
+        return _UNFINISHED
     if isinstance(error, ImportError):
         _print(f"the doctor is not installed completely: {error}. Install vc2doctor again.")
         return _UNFINISHED

@@ -6,7 +6,10 @@ from pathlib import Path
 import click
 
 from vc2doctor.cli import options as shared
+from vc2doctor.cli.first_screen import Group
 from vc2doctor.cli.output import Output, echo, write_report, write_text
+from vc2doctor.cli.progress import progress
+from vc2doctor.core import writing
 from vc2doctor.report import formats
 
 _torches = click.option(
@@ -14,7 +17,7 @@ _torches = click.option(
 )
 
 
-@click.group()
+@click.group(cls=Group)
 def matrix() -> None:
     """Ask the known-good matrix: which versions train together, why, and what to measure next."""
 
@@ -24,7 +27,8 @@ def matrix() -> None:
 @click.option(
     "--batch",
     type=shared.FILE,
-    help="JSON Lines file; each line is an object of versions by name. The answers are JSON Lines.",
+    help="JSON Lines file, or a pipe such as <(command); each line is an object of versions by name. The answers are"
+    " JSON Lines.",
 )
 @click.option("--format", "form", type=click.Choice(formats.names("versions")), default="text", show_default=True)
 @click.option(
@@ -87,18 +91,45 @@ def show(torch: str, precision: str, matrix: Path | None) -> None:
 @click.option("--format", "form", type=click.Choice(formats.names("tables")), default="html", show_default=True)
 @_torches
 @click.option("--output", type=shared.OUTPUT, help="Default: standard output.")
+@click.option(
+    "--site",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Write a site to this folder instead: every verdict with its evidence, a search, and a link for each verdict."
+    " It works from a disk without network. For all torches, this takes minutes.",
+)
 @shared.recipe
 @shared.matrix
-def export(form: str, torches: tuple[str, ...], output: Path | None, precision: str, matrix: Path | None) -> None:
-    """Write the tables of `show` as a page, or as data."""
+def export(  # noqa: PLR0913, PLR0917 - click passes one keyword an option
+    form: str, torches: tuple[str, ...], output: Path | None, site: Path | None, precision: str, matrix: Path | None
+) -> None:
+    """Write the tables of `show` as a page or as data, or with --site a site of all verdicts."""
     from vc2doctor.commands import versions  # noqa: PLC0415 - `--help` needs none of it
 
+    if site is not None:
+        if output is not None:
+            message = "--site and --output exclude each other: pass one of them."
+            raise click.UsageError(message)
+        _write_site(site, torches, precision, matrix)
+        return
+    formats.check_ready(form)
     write_text(formats.render("tables", versions.tables(torches, precision, matrix), form), output)
+
+
+def _write_site(folder: Path, torches: tuple[str, ...], precision: str, matrix: Path | None) -> None:
+    from vc2doctor.commands.site import site  # noqa: PLC0415 - `--help` needs none of it
+    from vc2doctor.report.site import files  # noqa: PLC0415
+
+    with progress() as on_progress:
+        content = files(site(torches, precision, matrix, on_progress))
+    (folder / "data").mkdir(parents=True, exist_ok=True)
+    writing.write_outputs((folder / name, text) for name, text in content.items())
+    echo(f"{folder / 'index.html'}: written, with {len(content)} files")
 
 
 @matrix.command("compile")
 @click.option("--check", is_flag=True, help="Write nothing; end with 1 if the file is not current.")
-@shared.matrix
+@shared.matrix_folder
 def compile_(matrix: Path | None, *, check: bool) -> None:
     """Compile evidence, known issues and the data of wheels into verdicts.json; end with 2 on a contradiction."""
     from vc2doctor.curate import run  # noqa: PLC0415 - `--help` needs none of it
@@ -107,6 +138,24 @@ def compile_(matrix: Path | None, *, check: bool) -> None:
     outdated = "not current" if check else "written"
     echo(f"{path}: {'current' if is_current else outdated}")
     sys.exit(1 if check and not is_current else 0)
+
+
+@matrix.command()
+@click.argument("file", type=shared.OUTPUT)
+@shared.matrix_folder
+def bundle(file: Path, matrix: Path | None) -> None:
+    """Write a matrix to one FILE with digests, for `--matrix FILE` on a machine without network.
+
+    The digest in the output names the release: it is equal for equal matrices. A bundle whose content does not have the
+    digests that it names is refused (exit code 2).
+    """
+    from vc2doctor.matrix import bundle as bundles  # noqa: PLC0415 - `--help` needs none of it
+    from vc2doctor.matrix import load  # noqa: PLC0415
+
+    folder = matrix or load.shipped()
+    # A matrix that cannot be used must not be bundled.
+    manifest = bundles.write(folder, file, load.load(folder).verdicts.measured)
+    echo(f"{file}: {len(manifest.files)} files, measured up to {manifest.measured}, digest {manifest.digest}")
 
 
 @matrix.command()

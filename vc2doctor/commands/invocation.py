@@ -25,13 +25,16 @@ _OTHER_SPELLINGS: Mapping[str, Callable[[Any], Iterator[Option]]] = {
     "checkpoint": lambda path: iter([("--model", str(path))]),
     "texts": lambda texts: (("--text", text) for text in texts),
     "doors": lambda names: (("--door", name) for name in names),
+    "compiled": lambda _: iter([("--compile", None)]),
+    "attention": lambda names: iter([("--attention", ",".join(names))]),
     "recipes": lambda names: iter([("--recipes", ",".join(names))]),
     "settings_source": settings_options,
 }
 """Field of a request → its options, where name or value differ on the command line. For all others the field
 ``fail_on`` is the option ``--fail-on``, a true field is a flag, and a tuple is an option that is repeated."""
-_NO_OPTIONS = ("settings", "invocation")
-"""Fields that no option sets."""
+_NO_OPTIONS = ("settings", "invocation", "policy", "stack_map", "update_baseline", "target")
+"""Fields that no option sets, that the format of the report sets, or whose option is not repeated: a command that is
+run again writes no baseline."""
 
 
 def options_of(request: ExaminationRequest) -> tuple[Option, ...]:

@@ -14,7 +14,7 @@ from vc2doctor.commands import model_config
 from vc2doctor.commands.model_config import ModelConfig
 from vc2doctor.commands.report import CodeModel, CodeReading
 from vc2doctor.core import patterns
-from vc2doctor.core.data import Data
+from vc2doctor.core.data import OwnData
 from vc2doctor.linter.knowledge.model_types import model_type_of
 from vc2doctor.matrix import load
 from vc2doctor.matrix.matrix import Matrix
@@ -24,7 +24,7 @@ from vc2doctor.probe.spec import Subject
 DEFAULT_PROFILE = "causal-lm"
 
 
-class Choice(Data):
+class Choice(OwnData):
     """The profile, what it is judged as, and the model to train."""
 
     profile: Profile
@@ -105,7 +105,7 @@ def _config_of(model: CodeModel, matrix: Matrix, code: CodeReading, folder: Path
 def _by_config(plain: Profile, model: CodeModel, config: ModelConfig) -> Choice:
     types = config.model_types
     reason = f"{_relative(config.path)}, named at {model.place}"
-    judged_as = JudgedAs(subject=types[0], reason=reason, model_types=types)
+    judged_as = JudgedAs(subject=types[0], reason=reason, model_types=types, config=config.path)
     return Choice(profile=plain, judged_as=judged_as, architecture=json.dumps(config.keys))
 
 

@@ -4,14 +4,14 @@ import time
 from pathlib import Path
 from typing import Literal
 
-from vc2doctor.commands import settings
+from vc2doctor.commands import decisions, lint_decisions, settings
 from vc2doctor.commands.invocation import settings_options
 from vc2doctor.commands.settings import SettingsSource
 from vc2doctor.core.data import Data
 from vc2doctor.core.invocation import Invocation
 from vc2doctor.findings import Severity
 from vc2doctor.linter.model import FixError, LintError, LintReport
-from vc2doctor.linter.run import LintTask, apply_rules, report
+from vc2doctor.linter.run import LintResult, LintTask, apply_rules, report
 from vc2doctor.linter.settings import LintSettings
 from vc2doctor.matrix.gpus import load_gpus
 from vc2doctor.matrix.hardware import NATIVE_BF16
@@ -34,9 +34,17 @@ class LintRequest(Data):
     """Write files that have uncommitted changes, too. Git cannot restore those."""
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
+    python: str | None = None
+    """The interpreter, or the folder of a venv, whose installed packages names and arguments are judged by."""
     user_config: bool = False
     """Whether accelerate's default file of the user is read, too."""
+    replacements: bool = False
+    """Whether the report shall hold the text of each fix that is safe. LibCST needs some time for that."""
     fail_on: Severity = Severity.ERROR
+    baseline: Path | None = None
+    """A file with the findings that do not count, because they were there before."""
+    update_baseline: bool = False
+    """Whether that file is written with the findings of this run."""
     settings_source: SettingsSource = SettingsSource(isolated=True)
     """Which settings file is read. From Python the default is none."""
     program: tuple[str, ...] = ("vc2doctor",)
@@ -55,14 +63,18 @@ def lint(request: LintRequest, folder: Path) -> LintReport:
         LintError: a path or a rule's id does not exist, or two options exclude each other.
         FixError: a fix could not be written; no file was changed.
         SettingsError: the settings in pyproject.toml cannot be used.
+        TargetError: the interpreter cannot be asked what is installed.
     """
     start_time = time.monotonic()
     loaded = settings.load(request.paths[0] if request.paths[0].is_dir() else folder, request.settings_source)
+    known = request.baseline or loaded.settings.baseline
+    judge = decisions.judge(loaded.settings.policy, known, update=request.update_baseline)
     task = LintTask(
         paths=request.paths,
         precision=_precision(request),
         settings=_combined(loaded.lint, request),
         applied=loaded.applied,
+        installed=_installed(request.python, folder),
         user_config=request.user_config,
         fail_on=request.fail_on,
         invocation=Invocation(
@@ -75,7 +87,8 @@ def lint(request: LintRequest, folder: Path) -> LintReport:
         raise LintError(message)
     result = apply_rules(task)
     if not request.fixes:
-        return report(task, result, start_time)
+        decided = lint_decisions.decided(result, judge, loaded.applied)
+        return report(task, _with_replacements(decided) if request.replacements else decided, start_time)
     from vc2doctor.linter.fix.transaction import fix  # noqa: PLC0415 - only here LibCST is needed
 
     try:
@@ -85,7 +98,23 @@ def lint(request: LintRequest, folder: Path) -> LintReport:
     except (RecursionError, MemoryError) as error:
         message = "a file is nested too deeply to be changed, so nothing was written. Name the other files."
         raise FixError(message) from error
-    return report(task, result_after, start_time, fix_result)
+    return report(task, lint_decisions.decided(result_after, judge, loaded.applied), start_time, fix_result)
+
+
+def _installed(python: str | None, folder: Path) -> dict[str, str]:
+    """Return the versions that are installed for ``python``; without an interpreter nothing is known of them."""
+    if python is None:
+        return {}
+    from vc2doctor.environment import choice, interpreter  # noqa: PLC0415 - most runs start no interpreter
+    from vc2doctor.environment.model import versions_of  # noqa: PLC0415
+
+    return versions_of(interpreter.observe(choice.choose(python, folder).python).distributions)
+
+
+def _with_replacements(result: LintResult) -> LintResult:
+    from vc2doctor.linter.fix.replacements import with_replacements  # noqa: PLC0415 - only here LibCST is needed
+
+    return result._replace(findings=with_replacements(result.findings, result.facts.code.files.root))
 
 
 def _precision(request: LintRequest) -> Literal["bf16", "fp16"] | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from vc2doctor.core import parsing, reading
+from vc2doctor.core import huggingface, parsing, reading
 from vc2doctor.core.data import Data
 
 MAX_BYTES = 1 << 20
@@ -99,9 +99,7 @@ def _cached(name: str) -> list[Path]:
     """Return the snapshots of ``name`` in the cache of huggingface_hub, the newest first."""
     if not _HUB_NAME.fullmatch(name) and not re.fullmatch(r"[\w.-]+", name):
         return []
-    home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
-    cache = Path(os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE") or home / "hub")
-    snapshots = cache / f"models--{name.replace('/', '--')}" / "snapshots"
+    snapshots = huggingface.hub_folder(os.environ) / f"models--{name.replace('/', '--')}" / "snapshots"
     found = list(snapshots.iterdir()) if snapshots.is_dir() else []
     return sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
 

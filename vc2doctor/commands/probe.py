@@ -2,17 +2,16 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar
-
-from pydantic import Field
 
 from vc2doctor.commands.examine import OnProgress, ProbeOrder, examine
 from vc2doctor.commands.report import ProbeReport, Report
-from vc2doctor.commands.request import ExaminationRequest
+from vc2doctor.commands.request import ProbeRequest
 from vc2doctor.core import parsing, reading
 from vc2doctor.core.errors import DoctorError
 from vc2doctor.probe.spec import Subject
 from vc2doctor.target.shared.recipes import RECIPES
+from vc2doctor.target.shared.spec import entry_parts
+from vc2doctor.target.shared.variants import ATTENTIONS
 
 _ENTRY_ERROR = "EntryError"
 """The exception of ``target/probe/user_function.py``, which the doctor cannot import."""
@@ -28,26 +27,6 @@ class RequestError(DoctorError):
 
 class DataError(DoctorError):
     """A file of texts cannot be used."""
-
-
-class ProbeRequest(ExaminationRequest):
-    """The options of ``probe``."""
-
-    verb: ClassVar[str] = "probe"
-    entry: str | None = None
-    """``module:function``: the user's own function, whose model is trained in place of the miniature."""
-    checkpoint: Path | None = None
-    """A folder with safetensors, or a GGUF file, which replaces the miniature."""
-    texts: tuple[str, ...] = ()
-    data: Path | None = None
-    """A file of more texts."""
-    train: bool = False
-    """Whether to run the recipes on the checkpoint, too. A miniature or a function is always trained."""
-    stress: bool = False
-    """Whether to plant outliers in the miniature."""
-    seed: int = Field(default=0, ge=0)
-    attention: str | None = None
-    recipes: tuple[str, ...] = tuple(RECIPES)
 
 
 def probe(request: ProbeRequest, folder: Path, on_progress: OnProgress) -> Report:
@@ -67,13 +46,13 @@ def probe(request: ProbeRequest, folder: Path, on_progress: OnProgress) -> Repor
 
 
 def _check_entry(entry: str, probe: ProbeReport) -> None:
-    """Check that the entry exists, and that it returns something that can be trained: only the target can tell.
+    """Check that the entry exists, runs, and returns something that can be trained: only the target can tell.
 
     Raises:
-        RequestError: it does not. A mistake in the option is no fault of the environment.
+        RequestError: it does not. A mistake in the option or in the user's own code is no fault of the environment.
     """
     failure = probe.load_failure
-    module = entry.partition(":")[0]
+    module = entry_parts(entry)[0]
     if failure is not None and failure.type == _ENTRY_ERROR:
         message = f"--entry {entry}: {failure.message}"
         raise RequestError(message)
@@ -99,6 +78,9 @@ def _order(request: ProbeRequest) -> ProbeOrder:
             stress=request.stress,
             seed=request.seed,
             attention=request.attention,
+            compiled=request.compiled,
+            deterministic=request.deterministic,
+            rl=request.rl,
         ),
         recipes=request.recipes,
         trains=request.train or request.checkpoint is None,
@@ -162,11 +144,27 @@ def _contradictions(request: ProbeRequest) -> Iterator[str]:
     unknown = [name for name in request.recipes if name not in RECIPES]
     if unknown:
         yield f"--recipes: there is no recipe {', '.join(unknown)}; choose from {', '.join(RECIPES)}"
+    wrong = [name for name in request.attention if name not in ATTENTIONS]
+    if wrong:
+        yield f"--attention: there is no attention code {', '.join(wrong)}; choose from {', '.join(ATTENTIONS)}"
+    if checkpoint is not None and not request.train and _order(request).subject.variants:
+        yield "--compile, --deterministic and a second name in --attention need training: pass --train"
+    if request.rl and entry is not None:
+        yield "--rl needs a language model: use it with --model, or without --entry"
     if entry is not None and checkpoint is not None:
         yield "--entry and --model exclude each other: pass one of them"
-    if entry is not None and not all(entry.partition(":")):
-        yield f"--entry: {entry!r} is not MODULE:FUNCTION, such as my_training:build"
+    if entry is not None:
+        yield from _wrong_entry(entry)
     if checkpoint is None and (request.data or request.texts or request.train):
         yield "--text, --data and --train need a checkpoint: pass it with --model"
     if request.stress and (entry is not None or checkpoint is not None):
         yield "--stress plants outliers in the miniature, so it cannot be used with --entry or --model"
+
+
+def _wrong_entry(entry: str) -> Iterator[str]:
+    place, function = entry_parts(entry)
+    if not place or not function:
+        yield f"--entry: {entry!r} is not MODULE:FUNCTION or FILE.py:FUNCTION, such as my_training:build"
+    elif place.endswith(".py") and not Path(place).is_file():
+        fault = f"{place} is not a regular file" if Path(place).exists() else f"there is no file {place}"
+        yield f"--entry: {fault}. Check the path before the colon."

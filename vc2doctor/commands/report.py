@@ -6,16 +6,18 @@ from typing import Literal
 
 from pydantic import Field
 
-from vc2doctor.checks.plan import Plan
+from vc2doctor.checks.plan import CodeImport, Plan
 from vc2doctor.checks.verdict import FinalVerdict
-from vc2doctor.core.data import Data
+from vc2doctor.core.data import Data, OwnData
 from vc2doctor.core.failure import Failure
 from vc2doctor.environment.model import Environment
-from vc2doctor.findings import Finding
+from vc2doctor.findings import Finding, WaivedFinding
 from vc2doctor.linter.settings import AppliedSettings
 from vc2doctor.matrix.age import MatrixAge
 from vc2doctor.matrix.coverage import NotJudged
 from vc2doctor.matrix.judge import Judgement
+from vc2doctor.matrix.quantization import FormatReadiness
+from vc2doctor.matrix.stack_map import StackMap
 from vc2doctor.probe.doors import DoorOutcome
 from vc2doctor.probe.facts import (
     AdapterRun,
@@ -30,7 +32,11 @@ from vc2doctor.probe.facts import (
     Measure,
     Operation,
 )
+from vc2doctor.probe.gradient_range import GradientRange
+from vc2doctor.probe.log_ratio import LogRatios
 from vc2doctor.probe.outcome import RecipeOutcome, SelfTest, Stress
+from vc2doctor.probe.scaled_formats import ScaledWeights
+from vc2doctor.probe.variants import VariantOutcome
 from vc2doctor.remedies.plan import VersionPlan
 
 
@@ -46,7 +52,7 @@ class CodeModel(Data):
     """``path:line``, relative to ``CodeReading.root``."""
 
 
-class CodeReading(Data):
+class CodeReading(OwnData):
     """What the linter found out about the training code."""
 
     path: str | None = None
@@ -56,19 +62,27 @@ class CodeReading(Data):
     """Entry point → the recipe that it trains in, if the linter could find it out."""
     precision: str | None = None
     """The recipe to judge by: of ``recipes``, the one that fails most often."""
+    learning_rate: float | None = None
+    """The learning rate that it names, if it names one."""
     doors: tuple[str, ...] = ()
     """The doors of ``target/doors`` that the code goes through."""
+    formats: tuple[str, ...] = ()
+    """The quantized and FP8 formats that it uses: ids of ``matrix/quantized_formats.py``."""
     silenced: int = 0
     """How many findings are silenced: by comments, by per-file ignores, or by rules that are off."""
+    unread: tuple[str, ...] = ()
+    """What the linter could not understand, in sentences."""
     settings: AppliedSettings | None = None
     """The settings file that was read for the code."""
     root: Path = Path()
     """The folder that the places of ``models`` are relative to."""
     models: tuple[CodeModel, ...] = ()
     """The models that the code names, those that most likely decide first."""
+    imports: tuple[CodeImport, ...] = ()
+    """What its programs import from the packages of the stack, whenever they run."""
 
 
-class ProbeReport(Data):
+class ProbeReport(OwnData):
     """The result of the probe."""
 
     ending: Ending
@@ -95,11 +109,21 @@ class ProbeReport(Data):
     architecture_failure: ArchitectureFailure | None
     """Why a plain language model was trained instead of the user's architecture."""
     headroom: Headroom | None
+    gradients: GradientRange | None
+    """The gradients of one backward pass of the user's checkpoint; ``None``: it was not measured."""
+    gradients_unmeasured: str | None
+    """Why it could not be measured, as a clause."""
+    log_ratios: LogRatios | None
+    """How far trainer and rollout of reinforcement learning disagree, if that was asked for."""
+    scaled: ScaledWeights | None
+    """What FP8, MXFP8 and NVFP4 make of the weights of the user's checkpoint; ``None``: it was not measured."""
     range_broken: Operation | None
     """The first operation whose result is not finite in float32. There is no headroom then."""
     recipes: tuple[RecipeOutcome, ...]
     stress: tuple[Stress, ...]
     """Results with planted outliers of documented size. They are margins and do not affect the verdict."""
+    variants: tuple[VariantOutcome, ...]
+    """The deciding recipe and the control, trained in the other ways that were asked for."""
     measures: tuple[Measure, ...]
     """Measurements on the GPU itself."""
     not_measured: tuple[str, ...]
@@ -129,7 +153,28 @@ class RemedyTrial(Data):
     seconds: float = 0.0
 
 
-class Report(Data):
+class Gate(Data):
+    """What the gate decided about the command behind it."""
+
+    starts: str
+    """What the command starts: ``torchrun train.py``. Its other words are left out, because they can hold secrets."""
+    decision: Literal["run", "refuse"]
+    reason: str
+    refuse_exit: int
+    """The exit code of a refusal."""
+    unread: tuple[str, ...] = ()
+    """What could not be read of the command, in sentences. The verdict does not cover it."""
+
+
+class Kept(Data):
+    """Says that an answer is not new: nothing that it depends on has changed since."""
+
+    examined: str
+    """When the environment was examined, in UTC: ``2026-11-28T14:02:07+00:00``."""
+    age_seconds: float
+
+
+class Report(OwnData):
     """The complete report on an examination. The key ``schema`` is the version of its JSON form."""
 
     schema_: Literal[2] = Field(default=2, alias="schema")
@@ -145,14 +190,31 @@ class Report(Data):
     """The verdict of the matrix; ``None``: a package of the stack is missing."""
     not_judged: NotJudged
     """The installed packages that this verdict does not cover."""
+    quantized: tuple[FormatReadiness, ...] = ()
+    """The quantized and FP8 formats of the installed packages, and those that the code uses: what trains here."""
     matrix: MatrixAge
     """How old the matrix is."""
     probe: ProbeReport | None
     """``None``: no probe was run."""
     findings: tuple[Finding, ...]
     """Errors first, then by id."""
+    stack_map: StackMap | None = None
+    """Where the environment is among all releases of the stack; ``None``: it was not requested, or a package of the
+    stack is missing."""
+    waived: tuple[WaivedFinding, ...] = ()
+    """What a policy or a baseline made lighter or silenced."""
     version_plan: VersionPlan | None = None
     """The change of versions that resolves all conflicts; ``None``: none is known."""
     remedy_trial: RemedyTrial | None = None
     """``None``: it was not requested."""
+    gate: Gate | None = None
+    """``None``: there is no command that the verdict decides about."""
+    kept: Kept | None = None
+    """``None``: the answer is new. Else it is from the cache, and ``seconds`` is what the examination took then."""
     seconds: float
+
+    @property
+    def refusing_ids(self) -> tuple[str, ...]:
+        """The ids of the findings at or above ``--fail-on``, each once."""
+        heavy = (each.id for each in self.findings if each.severity.rank >= self.plan.fail_on.rank)
+        return tuple(dict.fromkeys(heavy))

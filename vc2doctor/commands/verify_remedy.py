@@ -13,14 +13,12 @@ from vc2doctor.commands.report import RemedyTrial, Report
 from vc2doctor.commands.request import ExaminationRequest
 from vc2doctor.core import child, scratch
 from vc2doctor.core.errors import DoctorError
+from vc2doctor.core.limits import BUILD_SECONDS
 from vc2doctor.environment import interpreter
 from vc2doctor.environment.model import Environment
 from vc2doctor.findings import Severity
 from vc2doctor.remedies.plan import VersionPlan
 
-BUILD_SECONDS = 1800.0
-"""Time limit for building the environment, if the user names none: torch with CUDA is a download of several
-gigabytes."""
 MAX_ERROR_LINES = 12
 """Lines at the end of an installer's output that are reported."""
 _TOOLS = frozenset({"pip", "uv"})
@@ -44,7 +42,9 @@ def verify(report: Report, request: ExaminationRequest, folder: Path, on_progres
             on_progress("building a fresh environment with the versions of the remedy")
             python = _Builder(root, report.environment, seconds).build(plan)
             on_progress("examining the fresh environment")
-            fresh = examine(request.model_copy(update={"python": python}), ProbeOrder(), folder, on_progress)
+            fresh = examine(
+                request.model_copy(update={"python": python, "stack_map": False}), ProbeOrder(), folder, on_progress
+            )
         except DoctorError as error:
             elapsed = round(time.monotonic() - start_time, 1)
             return RemedyTrial(outcome="not built", changes=changes, errors=(str(error),), seconds=elapsed)

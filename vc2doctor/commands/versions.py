@@ -1,7 +1,7 @@
 """``vc2doctor matrix``: what the matrix knows about versions, installed or not."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -161,19 +161,6 @@ def _remedies(question: Question) -> tuple[Remedy, ...]:
     smallest = smallest_remedies(question)
     measured = None if smallest else nearest_measured(question)
     return (measured,) if measured else smallest
-
-
-def judge_versions(versions: Mapping[str, str], recipe: str, folder: Path | None = None) -> VersionsAnswer:
-    """Return what the matrix knows about versions by package name; ``python`` may be among the names.
-
-    A version may be a range (``>=4.40,<4.45``), or an empty text for the newest release.
-
-    Raises:
-        CombinationError: a name or a version is wrong.
-        MatrixError: the matrix cannot be used.
-        MisspelledNameError: a name is close to one that the matrix judges.
-    """
-    return judge(parse.from_names(versions), Goal(recipe=recipe), folder)
 
 
 def judge_batch(path: Path, goal: Goal, folder: Path | None = None, model_types: Sequence[str] = ()) -> BatchAnswer:

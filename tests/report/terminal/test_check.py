@@ -15,7 +15,7 @@ from vc2doctor.core.invocation import Invocation
 from vc2doctor.report import terminal
 from vc2doctor.report.terminal import check
 from vc2doctor.report.terminal.lines import Marks, print_lines
-from vc2doctor.target.shared.recipes import RECIPES
+from vc2doctor.target.shared.recipes import DEFAULT_RECIPES
 
 BROKEN = examination(
     {"torch": "2.13.0", "transformers": "4.36.2", "peft": "0.17.0", "numpy": "2.4.6", "accelerate": "0.34.2"},
@@ -35,7 +35,7 @@ VERIFIED = {
 }
 """A cell of the matrix."""
 NESTED = failed("bf16-in-fp16-autocast", failure("Unexpected floating ScalarType in at::autocast::prioritize"))
-OTHERS = len(RECIPES) - 1
+OTHERS = len(DEFAULT_RECIPES) - 1
 ALWAYS_SAME = f"{OTHERS} other recipes: {OTHERS - 1} finite, 1 not finite (bf16-in-fp16-autocast); see -v"
 
 
@@ -76,12 +76,12 @@ def test_fit_report_is_short_at_80_columns_and_folds_what_nobody_uses() -> None:
     assert len(lines) <= 20
     assert f"    {ALWAYS_SAME}" in lines
     assert not any("✗" in line or "error" in line for line in lines)
-    assert any(line.startswith("    ✓ bf16 (decides): finite, the loss fell") for line in lines)
+    assert any(line.startswith("    ✓ bf16 (decides): finite, loss 4.5000 █") for line in lines)
 
 
 def test_verbose_report_shows_every_recipe_and_finding() -> None:
     lines = shown(examination(probe=probe_run(NESTED)), verbose=True)
-    assert all(any(f" {name} " in line for line in lines) for name in RECIPES)
+    assert all(any(f" {name} " in line for line in lines) for name in DEFAULT_RECIPES)
     assert any("·  bf16-in-fp16-autocast   error " in line for line in lines), "it is not marked as a failure"
     assert any("save, reload, generate" in line for line in lines)
     assert any("vc2doctor check --require gpu" in line for line in lines)
@@ -96,12 +96,12 @@ def test_recipes_that_the_user_named_have_rows() -> None:
 
 
 def test_all_recipes_that_fail_in_the_same_way_are_one_row_and_one_finding() -> None:
-    runs = [failed(name, failure("no", file="mymodel.py", line=9)) for name in RECIPES]
+    runs = [failed(name, failure("no", file="mymodel.py", line=9)) for name in DEFAULT_RECIPES]
     lines = shown(examination(probe=probe_run(*runs), planned={"entry": "mymodel:build"}), 160)
     assert lines[0].startswith("✗ mymodel:build fails under every precision that was tried. 1 error")
     assert "Start at mymodel.py:9." in lines[1]
     assert [line for line in lines if "mymodel.py:9" in line and "✗" in line] == [
-        f"    ✗  all {len(RECIPES)} recipes           error        RuntimeError: no, raised at mymodel.py:9"
+        f"    ✗  all {len(DEFAULT_RECIPES)} recipes           error        RuntimeError: no, raised at mymodel.py:9"
     ]
 
 
@@ -114,10 +114,13 @@ def test_function_that_cannot_be_loaded_is_no_verdict_on_the_environment() -> No
 @pytest.mark.parametrize(
     ("versions", "start"),
     [
-        (VERIFIED, "! Fit to train under bf16 by versions alone (they were measured to train); nothing was tried"),
+        (
+            VERIFIED,
+            "! Not proven to train under bf16: versions alone (they were measured to train); nothing was tried",
+        ),
         (
             {**VERIFIED, "transformers": "4.40.0"},
-            "! Fit to train under bf16 by versions alone (inferred from measured ones); nothing was tried",
+            "! Not proven to train under bf16: versions alone (inferred from measured ones); nothing was tried",
         ),
         ({**VERIFIED, "torch": "9.9"}, "! Nothing was tried, and nothing shows that training under bf16 works."),
     ],
@@ -128,9 +131,16 @@ def test_without_a_probe_the_verdict_says_that_nothing_was_tried(versions: dict[
     assert "    vc2doctor check --probe" in lines[1:3], "right below the verdict"
 
 
+def test_measured_versions_are_fit_if_the_user_accepts_them() -> None:
+    lines = shown(examination(VERIFIED, planned={"probe": False, "accept": "versions"}), 240)
+    start = "! Fit to train under bf16 by versions alone (they were measured to train); nothing was tried (--no-probe)."
+    assert lines[0].startswith(start)
+
+
 def test_exit_code_of_a_fit_environment_is_explained() -> None:
     lines = shown(examination(probe=probe_run(), planned={"fail_on": "warning"}), 260)
-    assert lines[0].endswith("Exit code 1 because of --fail-on warning.")
+    assert lines[0].startswith("! Fit to train"), "no good mark before a refusal"
+    assert "Refused (exit code 1): --fail-on warning counts VC009" in lines[0]
     assert lines[1] == "    vc2doctor check --require gpu"
 
 
@@ -146,4 +156,6 @@ def test_every_printed_command_of_the_doctor_repeats_the_options() -> None:
 
 
 def test_verdict_alone_is_one_line_of_plain_text() -> None:
-    assert terminal.verdict("check", report_on(BROKEN, 1.0)).startswith("✗ Not fit to train under bf16. 2 errors, 1 w")
+    assert terminal.verdict_text("check", report_on(BROKEN, 1.0)).startswith(
+        "✗ Not fit to train under bf16. 2 errors, 1 w"
+    )

@@ -53,6 +53,17 @@ def test_a_door_that_is_named_twice_is_shown_once_and_an_interrupted_one_was_not
     assert "    -  transformers.Trainer    not measured 3.2 s\n" in shown(TRAINER._replace(outcome=None))
 
 
+def test_what_nothing_points_to_is_counted_and_a_single_one_is_named() -> None:
+    unlikely = ("prepare_model_for_kbit_training", "flash attention")
+    assert doors.tried((LOOP, DPO, KBIT), ("flash attention",), unlikely) == (
+        "plain loop was tried; not tried: trl's DPOTrainer and 2 ways to train that nothing here points to (see -v)"
+    )
+    assert doors.tried((LOOP,), ("flash attention",), unlikely) == "plain loop was tried; not tried: flash attention"
+    assert doors.tried((LOOP, KBIT), ("flash attention",), unlikely) == (
+        "plain loop was tried; not tried: 2 ways to train that nothing here points to (see -v)"
+    )
+
+
 def test_one_door_was_tried_and_nothing_is_left() -> None:
     assert doors.tried((LOOP,), ()) == "plain loop was tried"
 

@@ -10,7 +10,7 @@ from vc2doctor.matrix.judge import Judgement, PossibleConflict, Verdict
 from vc2doctor.matrix.table import Row, Table, TableCell, table
 from vc2doctor.remedies.smallest import Remedy
 from vc2doctor.report.formats import render
-from vc2doctor.report.terminal.matrix import tables_as_html, tables_as_text
+from vc2doctor.report.terminal.matrix import tables_as_text
 
 
 def answer_text(answer: VersionsAnswer) -> str:
@@ -43,12 +43,6 @@ def test_many_columns_have_letters_as_headers_and_fit_100_columns() -> None:
 def test_tables_have_color_only_if_requested() -> None:
     assert "\x1b[" in tables_as_text(Tables(tables=(wide(3),)), color=True)
     assert "\x1b[" not in tables_as_text(Tables(tables=(wide(3),)), color=False)
-
-
-def test_html_page_contains_every_table() -> None:
-    html = tables_as_html(Tables(tables=(wide(2), wide(3).model_copy(update={"torch": "1.13.1"}))))
-    assert html.count("transformers (rows) with peft (columns)") == 2
-    assert "<script" not in html
 
 
 def test_releases_that_behave_alike_share_a_row() -> None:

@@ -2,9 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from rich.text import Text
-
 from vc2doctor.checks.answer import answer
+from vc2doctor.checks.plan import Plan
 from vc2doctor.commands.report import Report
 from vc2doctor.core import shell
 from vc2doctor.core.versions import STACK_PACKAGES
@@ -12,10 +11,11 @@ from vc2doctor.core.wording import counted
 from vc2doctor.environment.model import COMPANION_PACKAGES, Environment, Gpu, Nvidia
 from vc2doctor.findings import Finding, Severity
 from vc2doctor.matrix.judge import Judgement
-from vc2doctor.report.terminal import coverage, probe, remedy_trial
+from vc2doctor.report.terminal import coverage, gate, kept, probe, quantized, remedy_trial, waived
 from vc2doctor.report.terminal.findings import FindingPrinter
 from vc2doctor.report.terminal.lines import Line, Marks, command_line, labeled_line, text_line
 from vc2doctor.report.terminal.recipes import detail_of
+from vc2doctor.report.terminal.styled import Text
 from vc2doctor.report.terminal.verdict import verdict_line
 
 _GIB = 1024**3
@@ -25,7 +25,9 @@ def render(report: Report, marks: Marks, *, verbose: bool = False) -> Iterator[L
     """Yield the lines of the report: the verdict, the one command to run, why, and then the rest."""
     decision = answer(report.verdict, report.findings, report.exit_code, report.plan)
     printer = FindingPrinter(marks)
-    yield verdict_line(report, marks)
+    yield verdict_line(report, marks, verbose=verbose)
+    yield from kept.render(report)
+    yield from waived.render(report.waived)
     if decision.command is not None:
         yield command_line(decision.command, indent=4)
     elif decision.finding is not None:
@@ -59,17 +61,27 @@ def _other_findings(findings: Sequence[Finding], printer: FindingPrinter, *, ver
 def _context(report: Report, *, verbose: bool) -> Iterator[Line]:
     """Yield what was examined: profile, code, settings, environment, and what the matrix knows about it."""
     plan = report.plan
+    yield from gate.render(report)
     yield Line(Text(f"vc2doctor {report.doctor}: profile {plan.profile}, precision {plan.precision}", "bold"))
     if plan.code is not None:
         yield labeled_line("Code", f"{plan.code}: {_code(report)}")
-    for settings in (plan.settings, plan.code_settings):
-        if settings is not None and settings.applied:
-            where = " (in a folder above)" if settings.is_above else ""
-            yield labeled_line("Settings", f"{settings.file}{where}: {', '.join(settings.applied)}")
+    yield from _settings(plan)
     yield from _environment(report.environment, verbose=verbose)
     if report.combination is not None:
         yield labeled_line("Combination", _combination(report.combination, report, verbose=verbose))
         yield from coverage.render(report, verbose=verbose)
+    yield from quantized.render(report.quantized, verbose=verbose)
+
+
+def _settings(plan: Plan) -> Iterator[Line]:
+    """Yield a line for each settings file with the keys of it that count: for the check, and for the code."""
+    keys: dict[str, dict[str, None]] = {}
+    for settings in (plan.settings, plan.code_settings):
+        if settings is not None and settings.applied:
+            where = " (in a folder above)" if settings.is_above else ""
+            keys.setdefault(f"{settings.file}{where}", {}).update(dict.fromkeys(settings.applied))
+    for file, names in keys.items():
+        yield labeled_line("Settings", f"{file}: {', '.join(names)}")
 
 
 def _combination(judgement: Judgement, report: Report, *, verbose: bool) -> str:
@@ -114,6 +126,8 @@ def _environment(environment: Environment, *, verbose: bool) -> Iterator[Line]:
 def _examined(environment: Environment) -> str:
     choice = environment.choice
     if environment.is_unchosen:
+        if choice.by_command:
+            return f"nothing: the command starts {choice.python}, which belongs to the doctor"
         return "nothing: no environment is active, and you named none"
     others = "".join(
         f"; not examined: {path} ({shell.join(['vc2doctor', 'check', '--python', path])})" for path in choice.others

@@ -17,10 +17,13 @@ def render(report: Report, *, verbose: bool) -> Iterator[Line]:
     If the training was seen to work here, it does not matter what the matrix could not have judged.
     """
     coverage = NotJudged() if report.verdict == "fit" and report.probe and not verbose else report.not_judged
-    versions = ", ".join(named(name, text) for name, text in {**coverage.imported, **coverage.common}.items())
-    others = counted(len(coverage.others), "other package") if coverage.others else ""
+    packages = {**coverage.imported, **coverage.common} if verbose else coverage.imported
+    versions = [named(name, text) for name, text in packages.items()]
+    unnamed = len(coverage.others) + (0 if verbose else len(coverage.common))
+    others = counted(unnamed, "other package" if versions else "package") if unnamed else ""
     if versions or others:
-        yield labeled_line("Not judged", " and ".join(filter(None, (versions, others))))
+        shown = ", ".join(versions) if verbose else listed(versions)
+        yield labeled_line("Not judged", " and ".join(filter(None, (shown, others))))
     yield labeled_line("Matrix", " ".join(filter(None, (f"{report.matrix.sentence}.", report.matrix.warning))))
 
 

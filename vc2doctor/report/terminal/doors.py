@@ -4,7 +4,7 @@ A door is a way into the stack: a plain loop, ``transformers.Trainer``, a traine
 with these attributes, so this file knows neither the probe nor the names of the doors.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import Protocol
 
 from vc2doctor.core.wording import enumerated
@@ -48,10 +48,11 @@ class TriedDoor(Protocol):
         """Whether the user trains through it, so that it affects the verdict."""
 
 
-def tried(doors: Sequence[TriedDoor], not_tried: Sequence[str]) -> str:
+def tried(doors: Sequence[TriedDoor], not_tried: Sequence[str], counted_only: Container[str] = ()) -> str:
     """Return what was tried and what was not, as a clause of the verdict line without a period.
 
     ``not_tried`` names further things that no door covers, such as multi-GPU wrappers; it may repeat titles of doors.
+    What is in ``counted_only`` is not named but counted, because nothing shows that this user trains so.
     A door that was only imported, or that cannot run here, was not tried. A door that failed and does not matter is
     named as well, so that "fit" does not seem to cover it.
     """
@@ -61,8 +62,13 @@ def tried(doors: Sequence[TriedDoor], not_tried: Sequence[str]) -> str:
     clauses = [f"{enumerated(passed)} {'was' if len(passed) == 1 else 'were'} tried" if passed else "nothing was tried"]
     if broken:
         clauses.append(f"not fit for {enumerated(broken)}")
+    named = [title for title in missed if title not in counted_only]
+    number = len(missed) - len(named)
+    others = [f"{number} ways to train that nothing here points to (see -v)"] if number > 1 else []
+    if number == 1:
+        named = list(missed)
     if missed:
-        clauses.append(f"not tried: {', '.join(missed)}")
+        clauses.append(f"not tried: {' and '.join(filter(None, (', '.join(named), *others)))}")
     return "; ".join(clauses)
 
 

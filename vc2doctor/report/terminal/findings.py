@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 
-from rich.text import Text
-
 from vc2doctor.findings import Finding, Severity
 from vc2doctor.report.terminal.folding import SEE_VERBOSE
 from vc2doctor.report.terminal.lines import (
@@ -14,6 +12,7 @@ from vc2doctor.report.terminal.lines import (
     counted_by_severity,
     text_line,
 )
+from vc2doctor.report.terminal.styled import Text
 
 MAX_SHORT = 3
 """Warnings that are shown with one line each; the others are counted."""
@@ -48,7 +47,7 @@ class FindingPrinter:
 
     def other_error(self, finding: Finding) -> Iterator[Line]:
         """Yield an error that does not decide: one line if the same command fixes it, else the whole finding."""
-        if finding.commands in self._printed:
+        if finding.commands and finding.commands in self._printed:
             yield self._head(finding, f". {_SAME_FIX}")
         else:
             yield Line(Text())

@@ -3,11 +3,10 @@
 from collections import defaultdict
 from collections.abc import Iterator
 
-from rich.text import Text
-
 from vc2doctor.core.wording import counted, enumerated
 from vc2doctor.linter.model import FixResult, LintPlan, ProgramFix
 from vc2doctor.report.terminal.lines import Line, Marks, command_line, text_line
+from vc2doctor.report.terminal.styled import Text
 
 MAX_REASONS = 12
 """Reasons that are printed for one program. The JSON report has all of them."""

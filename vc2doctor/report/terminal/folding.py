@@ -2,10 +2,9 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-from rich.text import Text
-
 from vc2doctor.core.wording import counted
 from vc2doctor.report.terminal.lines import Line
+from vc2doctor.report.terminal.styled import Text
 
 _INDENT = 4
 SEE_VERBOSE = "; see -v"

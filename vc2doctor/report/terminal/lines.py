@@ -1,19 +1,23 @@
 """The lines that reports for people consist of."""
 
+import os
 from collections import Counter
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TextIO
 
-from rich.console import Console
-from rich.text import Text
-
-from vc2doctor.core.printing import printable
+from vc2doctor.core.printing import printable, without_workflow_commands
 from vc2doctor.core.wording import counted
 from vc2doctor.findings import Finding, Severity
+from vc2doctor.report.terminal.styled import Text
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _MARKS = {"good": ("✓", "ok"), "bad": ("✗", "X"), "none": ("-", "-"), "warn": ("!", "!"), "note": ("·", ".")}
 """By kind: the mark, and its replacement on a terminal that shows ASCII only."""
 _STYLES = {"good": "green", "bad": "bold red", "none": "dim", "warn": "yellow", "note": "dim"}
+_ASK_FOR_COLOR = {"FORCE_COLOR", "TTY_COMPATIBLE"}
+"""Environment variables with which rich takes a pipe for a terminal (https://rich.readthedocs.io, Console API)."""
 _LABEL_WIDTH = 14
 """``Combination`` and a gap."""
 _NAME_WIDTH, _OUTCOME_WIDTH = 23, 12
@@ -40,12 +44,13 @@ class Marks:
     """The marks before a line, as the terminal can show them."""
 
     def __init__(self, *, ascii_only: bool) -> None:
+        self.ascii_only = ascii_only
         self._column = 1 if ascii_only else 0
 
     @classmethod
-    def of(cls, console: Console) -> "Marks":
-        """Return the marks that ``console`` can show."""
-        return cls(ascii_only=not console.encoding.lower().startswith("utf"))
+    def of(cls, stream: "TextIO | Console") -> "Marks":
+        """Return the marks that a stream or a terminal can show."""
+        return cls(ascii_only=not (stream.encoding or "utf-8").lower().startswith("utf"))
 
     def __call__(self, kind: str) -> tuple[str, str]:
         """Return mark and style of ``kind``: good, bad, none, warn or note."""
@@ -59,27 +64,43 @@ def plain(line: Line) -> str:
 
 def _finished(line: Line) -> Line:
     """Return a line with what it quotes made printable. A line break in it cannot begin what looks like a new line."""
-    text = line.text.copy()
-    # Each character is replaced by one other, so the styles stay where they are.
-    text.plain = printable(text.plain)
-    if "\n" in text.plain:
-        text = Text(f"\n{' ' * (line.hang or _SMALL_INDENT)}").join(text.split("\n"))
-    return line._replace(text=text)
+    indent = " " * (line.hang or _SMALL_INDENT)
+    return line._replace(text=line.text.changed(lambda part: printable(part).replace("\n", f"\n{indent}")))
 
 
-def print_lines(lines: Iterable[Line], console: Console) -> None:
-    """Print lines; on a terminal wrap all but commands."""
-    for line in map(_finished, lines):
+def print_to(stream: TextIO, lines: Iterable[Line]) -> None:
+    """Print lines: with colors and wrapped on a terminal, else plain."""
+    if stream.isatty() or os.environ.keys() & _ASK_FOR_COLOR:
+        from rich.console import Console  # noqa: PLC0415 - slow, and only a terminal needs it
+
+        print_lines(lines, Console(markup=False, emoji=False, file=stream))
+        return
+    stream.writelines(f"{line.text.plain}\n" for line in map(_printed, lines))
+
+
+def print_lines(lines: Iterable[Line], console: "Console") -> None:
+    """Print lines on a console of rich; on a terminal wrap all but commands."""
+    for line in map(_printed, lines):
+        text = line.text.to_rich()
         if line.is_command or not console.is_terminal:
-            console.print(line.text, soft_wrap=True, highlight=False)
+            console.print(text, soft_wrap=True, highlight=False)
             continue
         hang = line.hang if console.width - line.hang >= _MIN_TEXT_WIDTH else _SMALL_INDENT
         # Only the first line carries what stands in the indent: a mark, a label, the name of a row.
-        head, body = line.text[:hang], line.text[hang:]
-        first, *rest = body.wrap(console, max(_MIN_TEXT_WIDTH, console.width - hang)) or [Text()]
+        head, body = text[:hang], text[hang:]
+        first, *rest = body.wrap(console, max(_MIN_TEXT_WIDTH, console.width - hang)) or [Text().to_rich()]
         console.print(head + first, soft_wrap=True, highlight=False)
         for part in rest:
-            console.print(Text(" " * hang) + part, soft_wrap=True, highlight=False)
+            console.print(Text(" " * hang).to_rich() + part, soft_wrap=True, highlight=False)
+
+
+def _printed(line: Line) -> Line:
+    finished = _finished(line)
+    if os.environ.get("GITHUB_ACTIONS") != "true":
+        return finished
+    # The text of an exception or the name of a file must not be a command to the runner.
+    safe = without_workflow_commands(finished.text.plain)
+    return finished if safe == finished.text.plain else finished._replace(text=Text(safe))
 
 
 def counted_by_severity(findings: Iterable[Finding]) -> str:

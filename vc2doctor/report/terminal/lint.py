@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator
 
-from rich.text import Text
-
 from vc2doctor.core.invocation import BF16_PATCH, Invocation
 from vc2doctor.core.wording import counted
 from vc2doctor.findings import Severity
 from vc2doctor.linter.model import CodeFinding, Diagnosis, LintReport, undiagnosed
 from vc2doctor.report.terminal import fix as fixes
 from vc2doctor.report.terminal import lint_coverage as coverage
+from vc2doctor.report.terminal import waived
 from vc2doctor.report.terminal.lines import (
     MARK_OF_SEVERITY,
     Line,
@@ -17,6 +16,7 @@ from vc2doctor.report.terminal.lines import (
     command_line,
     text_line,
 )
+from vc2doctor.report.terminal.styled import Text
 
 _ROLES = {
     "helper": "decides: the default of the helper",
@@ -30,6 +30,8 @@ _ROLES = {
     "other": "place",
 }
 _SILENCING_KEYS = ("lint.select", "lint.extend-select", "lint.ignore", "lint.per-file-ignores", "lint.exclude")
+_OF_LINT = ("lint.", "policy.")
+"""How the keys of a settings file begin that concern the linter."""
 _ENTRY_POINT_PREFIX = "started by "
 """Evidence that begins so names the entry point that decides which region is around a place."""
 
@@ -57,6 +59,7 @@ def render(report: LintReport, marks: Marks) -> Iterator[Line]:
     yield Line(Text())
     yield from coverage.render(report, prefix)
     yield Line(Text())
+    yield from waived.render(report.waived)
     yield verdict_line(report, marks)
 
 
@@ -64,13 +67,17 @@ def _settings(report: LintReport, marks: Marks) -> Iterator[Line]:
     settings = report.settings
     if settings is None:
         return
-    applied = [key for key in settings.applied if key.startswith("lint.")]
-    ignored = [key for key in settings.ignored if key.startswith("lint.")]
+    applied = [key for key in settings.applied if key.startswith(_OF_LINT)]
+    ignored = [key for key in settings.ignored if key.startswith(_OF_LINT)]
     if applied:
         where = " (in a folder above)" if settings.is_above else ""
         yield text_line(f"settings from {settings.file}{where}: {', '.join(applied)}", "dim", indent=2)
+    mark, style = marks("warn")
+    if settings.misspelled:
+        names = ", ".join(f"[{name}]" for name in settings.misspelled)
+        message = f"nothing reads {names} of {settings.file}. Did you mean [tool.vc2doctor]?"
+        yield Line(Text.assemble("  ", (f"{mark} ", style), message))
     if ignored:
-        mark, style = marks("warn")
         message = f"settings in {settings.file} were ignored: {', '.join(ignored)}. Pass the file with --config."
         yield Line(Text.assemble("  ", (f"{mark} ", style), message))
 

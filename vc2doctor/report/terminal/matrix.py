@@ -1,4 +1,4 @@
-"""What the matrix knows: a verdict on versions as text, and tables as text or as an HTML page."""
+"""What the matrix knows, as text: a verdict on versions, and tables."""
 
 import io
 from collections.abc import Iterator, Sequence
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from rich import box
 from rich.console import Console
 from rich.table import Table as RichTable
-from rich.text import Text
+from rich.text import Text as RichText
 
 from vc2doctor.commands.versions import Tables, VersionsAnswer
 from vc2doctor.core import shell
@@ -15,8 +15,10 @@ from vc2doctor.matrix.grouping import closed_range
 from vc2doctor.matrix.judge import Verdict
 from vc2doctor.matrix.ranges import WORKS
 from vc2doctor.matrix.table import Table, TableCell
+from vc2doctor.remedies import commands
 from vc2doctor.report.terminal.coverage import named, not_judged
 from vc2doctor.report.terminal.lines import Line, Marks
+from vc2doctor.report.terminal.styled import Text
 
 _MARKS = {"trains": ("✓", "green"), "fails": ("✗", "red"), "unknown": ("?", "yellow")}
 _LEGEND = "✓ trains  ✗ fails  ? unknown; a number counts the measured cells, no number means inferred"
@@ -68,7 +70,7 @@ def _remedies(answer: VersionsAnswer) -> Iterator[Line]:
         yield Line(Text(f"    {shell.join(answer.narrowed)}"), is_command=True)
     for number, remedy in enumerate(answer.remedies):
         yield _line("Or:" if number else "Smallest change:", 2)
-        yield Line(Text(f"    pip install {shell.join(remedy.requirements)}"), is_command=True)
+        yield Line(Text(f"    pip install {shell.join(commands.with_indexes(remedy.requirements))}"), is_command=True)
         yield _line(f"({remedy.reason})", 4)
 
 
@@ -130,20 +132,9 @@ def tables_as_text(report: Tables, *, color: bool) -> str:
     return buffer.getvalue()
 
 
-def tables_as_html(report: Tables) -> str:
-    """Return the tables as one self-contained HTML page."""
-    console = Console(
-        file=io.StringIO(), width=_WIDTH, record=True, force_terminal=True, highlight=False, markup=False, emoji=False
-    )
-    for table in report.tables:
-        _draw(table, console)
-        console.print()
-    return console.export_html(inline_styles=True)
-
-
 def _draw(table: Table, console: Console) -> None:
     title = f"torch {table.torch}, under {table.recipe}: transformers (rows) with peft (columns)"
-    console.print(Text(title, style="bold"))
+    console.print(RichText(title, style="bold"))
     row_names = [closed_range(row.first, row.last) for row in table.rows]
     room = _WIDTH - max(map(len, row_names), default=0) - _COLUMN_GAP
     headers, letter_meanings = _headers(table.columns, room)
@@ -178,6 +169,6 @@ def _headers(columns: Sequence[tuple[str, str]], room: int) -> tuple[list[str], 
     return letters, ", ".join(meanings)
 
 
-def _cell_text(cell: TableCell, *, with_number: bool) -> Text:
+def _cell_text(cell: TableCell, *, with_number: bool) -> RichText:
     mark, style = _MARKS[cell.kind]
-    return Text(f"{mark}{cell.measured}" if cell.measured and with_number else mark, style=style)
+    return RichText(f"{mark}{cell.measured}" if cell.measured and with_number else mark, style=style)

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator
 
-from rich.text import Text
-
 from vc2doctor.commands.needs import NeededName, NeedsReport, PackageWindow, ProgramNeeds
 from vc2doctor.core import shell
 from vc2doctor.core.wording import counted, enumerated
 from vc2doctor.report.terminal.lines import Line, Marks, command_line, text_line
+from vc2doctor.report.terminal.styled import Text
 
 MAX_PROGRAMS = 4
 """Programs with the same needs that are named; of the others only the number is told."""

@@ -6,13 +6,16 @@ from typing import Literal
 from vc2doctor.checks.plan import Plan
 from vc2doctor.probe.outcome import RecipeOutcome
 from vc2doctor.report.terminal.folding import folded_line
-from vc2doctor.report.terminal.lines import Line, Marks, probe_row, short_row
+from vc2doctor.report.terminal.lines import Line, Marks, probe_row, short_row, text_line
+from vc2doctor.report.terminal.sparkline import brief, sparkline
 from vc2doctor.target.shared.recipes import CONTROL
 
 Detail = Literal["brief", "normal", "all"]
 """How much of the probe is shown: ``brief`` if all is well, ``all`` on request."""
 
-_MARK_OF_OUTCOME = {"finite": "good", "unsupported": "none", None: "none", "weak": "warn"}
+Kind = Literal["good", "bad", "warn", "none"]
+
+_KIND_OF_OUTCOME: dict[str | None, Kind] = {"finite": "good", "unsupported": "none", None: "none", "weak": "warn"}
 """All other outcomes are bad."""
 _MIN_EQUAL = 3
 """From this number on, rows with the same outcome for the same reason become one row. Good ones are folded."""
@@ -27,9 +30,9 @@ def detail_of(*, is_good: bool, verbose: bool) -> Detail:
 
 def rows(outcomes: Sequence[RecipeOutcome], plan: Plan, marks: Marks, detail: Detail) -> Iterator[Line]:
     """Yield the rows of the recipes that the user needs, and one line for the others."""
-    if detail != "all" and _are_equal(outcomes):
+    if detail != "all" and are_equal(outcomes):
         first = outcomes[0]
-        yield probe_row(_mark(first, marks, is_used=True), f"all {len(outcomes)} recipes", *_result(first))
+        yield probe_row(_mark(first, marks, is_used=True), f"all {len(outcomes)} recipes", *result_of(first))
         return
     needed = _needed(outcomes, plan, detail)
     for outcome in outcomes:
@@ -38,6 +41,15 @@ def rows(outcomes: Sequence[RecipeOutcome], plan: Plan, marks: Marks, detail: De
     others = [outcome for outcome in outcomes if outcome.recipe not in needed]
     if others:
         yield folded_line("other recipe", _names_by_outcome(others), unnamed=("finite",))
+    if plan.recipes_left_out:
+        yield text_line(f"not run: {left_out(plan)}", "dim", indent=4)
+
+
+def left_out(plan: Plan) -> str:
+    """Return which recipes were not run, and why."""
+    used = "you" if plan.invocation.has("--precision") or not plan.code_recipes else "the code"
+    verb = "train" if used == "you" else "trains"
+    return f"{', '.join(plan.recipes_left_out)}, because {used} {verb} in none of them"
 
 
 def _needed(outcomes: Sequence[RecipeOutcome], plan: Plan, detail: Detail) -> set[str]:
@@ -55,27 +67,41 @@ def _needed(outcomes: Sequence[RecipeOutcome], plan: Plan, detail: Detail) -> se
 
 def _row(outcome: RecipeOutcome, plan: Plan, marks: Marks, detail: Detail) -> Line:
     name = f"{outcome.recipe} (decides)" if outcome.recipe == plan.precision else outcome.recipe
-    mark = _mark(outcome, marks, is_used=outcome.recipe in (CONTROL, plan.precision, *plan.code_recipes.values()))
-    result, description = _result(outcome)
-    if detail != "brief":
-        return probe_row(mark, name, result, description)
-    return short_row(mark, name, result, outcome.cause.id if outcome.cause else description)
+    mark = _mark(outcome, marks, is_used=is_trained_in(outcome.recipe, plan))
+    result, description = result_of(outcome)
+    if detail == "brief":
+        course = "" if marks.ascii_only else brief(outcome)
+        return short_row(mark, name, result, outcome.cause.id if outcome.cause else course or description)
+    line = "" if marks.ascii_only else sparkline(outcome.steps)
+    return probe_row(mark, name, result, f"{line} {description}".lstrip())
+
+
+def kind_of(outcome: RecipeOutcome) -> Kind:
+    """Return whether an outcome is good or bad."""
+    return _KIND_OF_OUTCOME.get(outcome.outcome, "bad")
+
+
+def is_trained_in(recipe: str, plan: Plan) -> bool:
+    """Return whether a recipe is the control, the one that decides, or one that the code uses."""
+    return recipe in (CONTROL, plan.precision, *plan.code_recipes.values())
 
 
 def _mark(outcome: RecipeOutcome, marks: Marks, *, is_used: bool) -> tuple[str, str]:
-    kind = _MARK_OF_OUTCOME.get(outcome.outcome, "bad")
+    kind = kind_of(outcome)
     # The other recipes are not used here, so their failures are not marked as bad.
     return marks(kind if is_used or kind == "good" else "note")
 
 
-def _result(outcome: RecipeOutcome) -> tuple[str, str]:
+def result_of(outcome: RecipeOutcome) -> tuple[str, str]:
+    """Return the outcome, and its description with the cause."""
     cause = f"; {outcome.cause.description}" if outcome.cause else ""
     return outcome.outcome or "not measured", f"{outcome.description}{cause}"
 
 
-def _are_equal(outcomes: Sequence[RecipeOutcome]) -> bool:
+def are_equal(outcomes: Sequence[RecipeOutcome]) -> bool:
+    """Return whether all recipes fail in the same way, so that one row says it all."""
     is_good = any(outcome.outcome == "finite" for outcome in outcomes)
-    return len(outcomes) >= _MIN_EQUAL and not is_good and len({_result(outcome) for outcome in outcomes}) == 1
+    return len(outcomes) >= _MIN_EQUAL and not is_good and len({result_of(outcome) for outcome in outcomes}) == 1
 
 
 def _names_by_outcome(outcomes: Sequence[RecipeOutcome]) -> dict[str, list[str]]:
@@ -86,6 +112,6 @@ def _names_by_outcome(outcomes: Sequence[RecipeOutcome]) -> dict[str, list[str]]
 
 
 def _in_words(outcome: RecipeOutcome) -> str:
-    if outcome.outcome in ("unsupported", None):
+    if not outcome.is_measured:
         return "not measured"
     return "finite" if outcome.outcome == "finite" else "not finite"

@@ -1,51 +1,84 @@
 """The first line of a report on an examination: the verdict."""
 
-from rich.text import Text
-
-from vc2doctor.checks.tried import plain_loop
+from vc2doctor.checks.tried import plain_loop, unlikely
 from vc2doctor.commands.report import Report
 from vc2doctor.core.precision import FLOAT16
+from vc2doctor.core.wording import enumerated
 from vc2doctor.findings import Severity
 from vc2doctor.matrix.judge import Verdict
 from vc2doctor.probe.facts import Headroom
+from vc2doctor.probe.gradient_range import DEFAULT_SCALE, GradientRange
 from vc2doctor.report.terminal import coverage, doors
 from vc2doctor.report.terminal.lines import Line, Marks, counted_by_severity
+from vc2doctor.report.terminal.styled import Text
+from vc2doctor.target.shared.variants import VARIANTS
 
 _ON_PAPER = {Verdict.VERIFIED: "they were measured to train", Verdict.COMPATIBLE: "inferred from measured ones"}
 
 
-def verdict_line(report: Report, marks: Marks) -> Line:
-    """Return the line with the verdict, what was tried, and how many findings there are."""
-    sentence, kind = _in_words(report)
+def verdict_line(report: Report, marks: Marks, *, verbose: bool = False) -> Line:
+    """Return the line with the verdict, what was tried, and how many findings there are.
+
+    With ``verbose`` it names all that was not tried, and else what is likely here, with the number of the others.
+    """
+    sentence, kind = in_words(report, verbose=verbose)
+    if kind == "good" and report.exit_code:
+        # A good mark must not stand before an exit code that refuses.
+        kind = "warn"
     mark, style = marks(kind)
     rest = f"{_settings_that_decided(report)}{_counts(report)}{_judged_as(report)}{_reason_of_exit_code(report)}"
     return Line(Text.assemble((f"{mark} {sentence}", style), rest), hang=2)
 
 
-def _in_words(report: Report) -> tuple[str, str]:
+def in_words(report: Report, *, verbose: bool = False) -> tuple[str, str]:
     """Return the sentence of the verdict and the kind of its mark."""
     if _is_unchosen(report):
         return "No environment was chosen, so none was examined.", "warn"
     if report.verdict == "fit":
-        return _fit(report)
+        return _fit(report, verbose=verbose)
     if report.verdict == "unfit":
         return _unfit(report), "bad"
     if report.verdict == "unproven":
-        start = "No fault was found, but" if report.probe else "Nothing was tried, and"
-        return f"{start} nothing shows that training under {report.plan.precision} works.", "warn"
+        return _unproven(report), "warn"
     if report.verdict == "incomplete":
         return "The examination could not be finished.", "warn"
     headroom = report.probe.headroom if report.probe else None
-    return f"{_range(headroom) if headroom else 'No fault was measured.'} Training was not tested.", "good"
+    gradients = report.probe.gradients if report.probe else None
+    reason = report.probe.gradients_unmeasured if report.probe else None
+    measured = _range(headroom, gradients, reason) if headroom else "No fault was measured."
+    return f"{measured} Training was not tested.", "good"
 
 
-def _fit(report: Report) -> tuple[str, str]:
+def _unproven(report: Report) -> str:
+    if report.probe is None and _on_paper(report):
+        return f"Not proven to train under {report.plan.precision}: {_by_versions_alone(report)} (--no-probe)."
+    start = "No fault was found, but" if report.probe else "Nothing was tried, and"
+    return f"{start} nothing shows that training under {report.plan.precision}{_untried(report)} works."
+
+
+def _fit(report: Report, *, verbose: bool) -> tuple[str, str]:
     start = f"Fit to train under {report.plan.precision}"
     if report.probe is not None:
-        return f"{start}: {_tried(report)}.", "good"
-    reason = _ON_PAPER.get(report.combination.verdict, "unknown") if report.combination else "unknown"
+        return f"{start}: {_tried(report, verbose=verbose)}.", "good"
+    return f"{start} by {_by_versions_alone(report)} (--no-probe).", "warn"
+
+
+def _on_paper(report: Report) -> str | None:
+    """Return what the matrix says for the versions; ``None``: nothing."""
+    return _ON_PAPER.get(report.combination.verdict) if report.combination is not None else None
+
+
+def _by_versions_alone(report: Report) -> str:
     uncovered = coverage.not_judged(report.not_judged.imported)
-    return f"{start} by versions alone ({reason}){uncovered}; nothing was tried (--no-probe).", "warn"
+    return f"versions alone ({_on_paper(report) or 'unknown'}){uncovered}; nothing was tried"
+
+
+def _untried(report: Report) -> str:
+    """Return the ways to train that were asked for and not tried, if the recipe is finite without them."""
+    outcomes = report.probe.variants if report.probe else ()
+    tried = {each.variant for each in outcomes if each.trains(report.plan.precision)}
+    titles = [VARIANTS[name].title for name in report.plan.variants if name not in tried]
+    return f" {enumerated(titles)}" if titles else ""
 
 
 def _unfit(report: Report) -> str:
@@ -57,10 +90,13 @@ def _unfit(report: Report) -> str:
     return f"Not fit to train under {report.plan.precision}."
 
 
-def _tried(report: Report) -> str:
-    if report.probe is None:
+def _tried(report: Report, *, verbose: bool) -> str:
+    probe, environment = report.probe, report.environment
+    if probe is None:
         return ""
-    return doors.tried((plain_loop(report.plan), *report.probe.doors), report.probe.not_tried)
+    # What is not named is counted, and the JSON report names all.
+    unnamed = unlikely(report.plan, probe.doors, environment.all_versions, len(environment.nvidia.gpus))
+    return doors.tried((plain_loop(report.plan), *probe.doors), probe.not_tried, () if verbose else unnamed)
 
 
 def _judged_as(report: Report) -> str:
@@ -71,13 +107,26 @@ def _is_unchosen(report: Report) -> bool:
     return report.environment.is_unchosen and report.verdict == "incomplete"
 
 
-def _range(headroom: Headroom) -> str:
+def _range(headroom: Headroom, gradients: GradientRange | None, reason: str | None) -> str:
     tightest = headroom.tightest
     size = f"Largest value {tightest.largest:,.0f} of {FLOAT16:,.0f}"
     if tightest.bits < 0:
         # A note (VC019) if the precision that decides is not float16.
         return f"{size} ({tightest.bits:.1f} bits): float16 cannot hold these texts."
-    return f"{size} ({tightest.bits:.1f} bits spare): float16 holds these texts."
+    return f"{size} ({tightest.bits:.1f} bits spare) in the forward pass. {_gradients(gradients, reason)}"
+
+
+def _gradients(gradients: GradientRange | None, reason: str | None) -> str:
+    """Return what the backward pass needs: values of the forward pass say nothing about it.
+
+    ``reason`` is a clause: why it was not measured.
+    """
+    if gradients is None:
+        because = f", because {reason}" if reason is not None else ""
+        return f"The backward pass was not measured{because}. Training in float16 can still fail."
+    if not gradients.skipped:
+        return f"The gradients of a short text fit into float16 at GradScaler's default scale of {DEFAULT_SCALE:g}."
+    return f"The gradients of a short text fit into float16 at a loss scale of {gradients.settled_scale:g} or less."
 
 
 def _settings_that_decided(report: Report) -> str:
@@ -99,5 +148,6 @@ def _counts(report: Report) -> str:
 def _reason_of_exit_code(report: Report) -> str:
     """Return why a good verdict ends with another exit code than 0."""
     if report.verdict in ("fit", "measured") and report.exit_code:
-        return f" Exit code {report.exit_code} because of --fail-on {report.plan.fail_on.value}."
+        ids = enumerated(report.refusing_ids)
+        return f" Refused (exit code {report.exit_code}): --fail-on {report.plan.fail_on.value} counts {ids}."
     return ""

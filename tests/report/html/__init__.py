@@ -1,0 +1,1 @@
+"""Tests of ``vc2doctor.report.html``."""

@@ -1,0 +1,111 @@
+"""What is wrong with a command before anything is examined: files and paths are looked at, and nothing is started."""
+
+import os
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+from vc2doctor.commands import command_files
+from vc2doctor.commands.command_line import COMMAND_NAME, CommandReading
+from vc2doctor.core import reading
+from vc2doctor.core.similar import did_you_mean
+from vc2doctor.environment.choice import environment_of
+from vc2doctor.linter.read.config import Launch
+
+MAX_NEIGHBORS = 1_000
+"""Files of a folder whose names are compared with the name of a program that does not exist."""
+_LAUNCHER_MODULES = (
+    "torch.distributed.run",
+    "torch.distributed.launch",
+    "accelerate.commands.launch",
+    "deepspeed.launcher.runner",
+)
+"""Modules that start the Python file behind them."""
+_WRITTEN = ("out", "save", "log", "result", "report", "dump", "write", "metric")
+"""Parts of the names of flags whose files the training writes: they need not exist before."""
+
+
+def other_interpreter(named: str, origin: str, command: CommandReading, shown: str, gate: str) -> str | None:
+    """Return why the verdict on the interpreter ``named`` would not hold for a command; ``None``: it holds.
+
+    ``origin`` says what named the interpreter: ``--python``, or a settings file. ``shown`` is the command in words for
+    people, and ``gate`` the words that start the gate. If it is not known what the command starts, the user's word
+    counts.
+    """
+    own = command.python
+    if own is None or _is_script(own) or environment_of(named) == environment_of(own):
+        return None
+    program, _, rest = shown.partition(" ")
+    instead = _same_program_of(named, program)
+    run_it = (
+        f"To train in {named}: {gate} -- {' '.join(filter(None, (instead, rest)))}"
+        if instead is not None
+        else f"To train in {named}, activate its environment first"
+    )
+    return (
+        f"{origin} names {named}, but the command starts {own} ({command.reason}), so the check would not be about what"
+        f" runs. To check {own}, leave out the interpreter: {gate} -- {shown}. {run_it}. Other words of the"
+        " command stay as they are."
+    )
+
+
+def missing_program(command: CommandReading, words: Sequence[str], folder: Path) -> str | None:
+    """Return that the Python file which a command starts does not exist, with the nearest name; ``None``: it exists.
+
+    Only the words of the command itself count: a script may make a file before it starts it.
+    """
+    for launch in command.launches if command.is_direct else ():
+        name = launch.program
+        is_named = launch.script == COMMAND_NAME and name.endswith(".py") and name in words
+        if is_named and _is_program(name, words) and command_files.existing_path(name, launch, folder) is None:
+            path = folder / name
+            where = f" in {path.parent}" if path.parent.is_dir() else f": there is no folder {path.parent}"
+            similar = did_you_mean(path.name, _neighbors(path.parent))
+            return f"there is no file {path.name}{where}.{similar}"
+    return None
+
+
+def _is_program(name: str, words: Sequence[str]) -> bool:
+    """Return whether Python starts the file ``name``: after ``-c`` or a module it is an argument, which may be new."""
+    before = list(words[: words.index(name)])
+    starters = [following for word, following in pairwise([*before, ""]) if word in ("-m", "--module")]
+    return "-c" not in before and all(module in _LAUNCHER_MODULES for module in starters)
+
+
+def missing_configs(launch: Launch, folder: Path) -> Iterator[str]:
+    """Yield the configuration files that a command names and that do not exist, without those that it may write."""
+    written = {flag.value for name, flag in launch.flags.items() if any(part in name.lower() for part in _WRITTEN)}
+    for name in dict.fromkeys(launch.config_paths):
+        is_known = not any(mark in name for mark in "$`*{")
+        if is_known and name not in written and command_files.existing_path(_value(name), launch, folder) is None:
+            yield _value(name)
+
+
+def _value(word: str) -> str:
+    """Return the path in a word such as ``--config=a.yaml`` or ``model.config=a.yaml``."""
+    return word.rpartition("=")[2]
+
+
+def _is_script(python: str) -> bool:
+    """Return whether an executable is a script, such as a shim of pyenv: only a run knows what that starts."""
+    try:
+        return reading.read_start(python, 2) == b"#!"
+    except reading.ReadError:
+        return True
+
+
+def _same_program_of(python: str, program: str) -> str | None:
+    """Return the program of the environment of ``python`` that stands for ``program``; ``None``: it has none."""
+    if program.startswith("python"):
+        return python
+    path = Path(python).parent / program
+    return str(path) if path.is_file() else None
+
+
+def _neighbors(folder: Path) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry, _ in zip(entries, range(MAX_NEIGHBORS), strict=False)]
+    except OSError:
+        return []
+    return sorted(name for name in names if name.endswith(".py"))
