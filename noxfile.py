@@ -19,6 +19,8 @@ nox.options.error_on_missing_interpreters = False
 _PROJECT = nox.project.load_toml("pyproject.toml")
 _EVIDENCE = Path("matrices/evidence/cells.jsonl")
 _GRID = Path("matrices/evidence/grid.jsonl")
+_MAX_TEST_WORKERS = 4
+"""More workers need more memory, about 1 GB each while they train, and no longer save much time."""
 _PYTHONS = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13")
 
 
@@ -78,16 +80,22 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Run mypy in strict mode."""
-    needed = nox.project.dependency_groups(_PROJECT, "types", "test")
+    needed = nox.project.dependency_groups(_PROJECT, "types", "test", "mutants")
     session.install("-e", ".", *needed, env=uv_settings())
     session.run("mypy")
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the tests, in real environments with the real stack; ``nox -s tests -- -k NAME`` selects some."""
+    """Run the tests, in real environments with the real stack; ``nox -s tests -- -k NAME`` selects some.
+
+    They run in several processes: ``-- -n 0`` runs them in one.
+    """
     session.install("-e", ".", *nox.project.dependency_groups(_PROJECT, "test"), env=uv_settings())
-    session.run("pytest", *session.posargs, env=uv_settings())
+    # Two workers left a third of two processors idle: tests wait for time limits, and for processes that wait. Tests
+    # with one mark xdist_group run in one worker, in turn.
+    workers = min((os.cpu_count() or 1) + 1, _MAX_TEST_WORKERS)
+    session.run("pytest", "-n", str(workers), "--dist", "loadgroup", *session.posargs, env=uv_settings())
 
 
 @nox.session
@@ -150,11 +158,15 @@ def probe_truth(session: nox.Session) -> None:
 
 @nox.session
 def faults(session: nox.Session) -> None:
-    """Do every fault of the table to a run, and then each without its guard: ``nox -s faults [-- A P pipe]``."""
+    """Do every fault of the table to a run, and then each without its guard: ``nox -s faults [-- A P pipe]``.
+
+    Some faults need the real stack. It is installed, unless ``VC2DOCTOR_FAULTS_PYTHON`` names a Python that has it.
+    """
     session.install("-e", ".", *nox.project.dependency_groups(_PROJECT, "test"), env=uv_settings())
-    target = build(session, "target", TRUTH_CELLS[0].python, TRUTH_CELLS[0].requirements)
-    variables = {"VC2DOCTOR_FAULTS_PYTHON": str(target / "bin" / "python")}
-    session.run("python", "-m", "tests.faults", *session.posargs, env=variables)
+    python = os.environ.get("VC2DOCTOR_FAULTS_PYTHON")
+    if not python:
+        python = str(build(session, "target", TRUTH_CELLS[0].python, TRUTH_CELLS[0].requirements) / "bin" / "python")
+    session.run("python", "-m", "tests.faults", *session.posargs, env={"VC2DOCTOR_FAULTS_PYTHON": python})
 
 
 @nox.session(name="remedy-truth")
@@ -183,11 +195,34 @@ DOORS = NamedCell(
 
 @nox.session
 def doors(session: nox.Session) -> None:
-    """Train through every door, and plant a fault behind each: it must be caught by that door alone."""
+    """Train through every door, plant a fault behind each, and trace what a check opens and connects to.
+
+    A planted fault must be caught by its own door alone.
+    """
     session.install("-e", ".", *nox.project.dependency_groups(_PROJECT, "test"), env=uv_settings())
     target = build(session, "target", DOORS.python, DOORS.requirements)
     variables = {"VC2DOCTOR_DOORS_PYTHON": str(target / "bin" / "python")}
-    session.run("pytest", "tests/target/test_doors.py", *session.posargs, env=variables)
+    session.run("pytest", "tests/target/test_doors.py", "tests/test_isolation.py", *session.posargs, env=variables)
+
+
+@nox.session
+def browser(session: nox.Session) -> None:
+    """Open the HTML reports in an installed Chromium: marks, accessibility, keyboard, hostile texts, print.
+
+    With ``VC2DOCTOR_SCREENSHOTS=FOLDER``, pictures of all pages are written there.
+    """
+    session.install("-e", ".", *nox.project.dependency_groups(_PROJECT, "test", "browser"), env=uv_settings())
+    session.run("pytest", "tests/browser", *session.posargs)
+
+
+@nox.session
+def integrations(session: nox.Session) -> None:
+    """Run every integration: pre-commit, the action, a real cell, launchers behind the gate, and Slurm where it is.
+
+    Slurm needs Debian's slurm-wlm and root; its tests are skipped without them.
+    """
+    session.install("-e", ".", *nox.project.dependency_groups(_PROJECT, "test"), env=uv_settings())
+    session.run("pytest", "tests/integrations", *session.posargs, env=uv_settings())
 
 
 @nox.session
@@ -195,6 +230,13 @@ def fuzz(session: nox.Session) -> None:
     """Search every parser for inputs that crash or hang it, ten minutes each; what is found is kept as a test case."""
     session.install("-e", ".", *nox.project.dependency_groups(_PROJECT, "test", "fuzz"), env=uv_settings())
     session.run("python", "-m", "tests.fuzz", *session.posargs)
+
+
+@nox.session
+def mutants(session: nox.Session) -> None:
+    """Count the small changes of the judging code that no unit test notices: ``nox -s mutants [-- --page]``."""
+    session.install("-e", ".", *nox.project.dependency_groups(_PROJECT, "test", "mutants"), env=uv_settings())
+    session.run("python", "-m", "tests.mutants", *session.posargs)
 
 
 @nox.session(name="lint-cases")
@@ -291,3 +333,12 @@ def matrix_growth(session: nox.Session) -> None:
     """Count the cells that the plan measures on more and more releases; ``-- --plot FILE`` draws the plot."""
     session.install("-e", ".", "matplotlib", env=uv_settings())
     session.run("python", "-m", "tests.benchmarks.matrix_growth", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure what a check costs beside other tools, in CPU seconds: ``nox -s bench [-- --runs 5]``."""
+    session.install("-e", ".", env=uv_settings())
+    target = build(session, "target", TRUTH_CELLS[0].python, TRUTH_CELLS[0].requirements)
+    python = str(target / "bin" / "python")
+    session.run("python", "-m", "tests.benchmarks.check_speed", python, *session.posargs)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import atexit
+import hashlib
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
+from filelock import FileLock
 
 import noxfile
 
@@ -18,9 +23,39 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+# A test must not use the answer of another one, nor leave its own to the user. uv keeps its packages where they were.
+os.environ.setdefault("UV_CACHE_DIR", str(Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "uv"))
+os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="vc2doctor-cache-")
+atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
+
+# Without their bytecode, each run of the doctor compiles all of its modules and libraries again, and each probe the
+# stack. That would take most of the time of the tests, and hide a doctor that writes bytecode into a target.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # Test machines are shared, so the time that one example takes says nothing about the code.
-hypothesis.settings.register_profile("vc2doctor", deadline=None)
+hypothesis.settings.register_profile(
+    "vc2doctor", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("vc2doctor")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Check in a worker of xdist that it groups tests. If it does not, each worker makes the fixtures that take long.
+
+    Raises:
+        UsageError: xdist and pytest do not fit together.
+    """
+    # Only workers have this option.
+    if not session.config.getoption("loadgroup", default=False):
+        return
+    grouped = (item for item in session.items if item.get_closest_marker("xdist_group") is not None)
+    lost = next((item.nodeid for item in grouped if "@" not in item.nodeid.rpartition("]")[2]), None)
+    if lost is not None:
+        message = (
+            f"xdist does not group {lost}, so its fixtures would be made in each worker. Install the pytest that the"
+            " group `test` of pyproject.toml asks for."
+        )
+        raise pytest.UsageError(message)
 
 
 @dataclass
@@ -86,6 +121,12 @@ def venv_of(tmp_path: Path) -> Callable[[str], Venv]:
     return make
 
 
+ON_PAPER = ("--no-probe", "--accept", "inferred")
+"""Options with which versions alone decide."""
+WITHOUT_CACHE = {"XDG_CACHE_HOME": os.devnull}
+"""Variables with which no answer is kept: a test must not get that of another one."""
+
+
 @dataclass(frozen=True)
 class Ran:
     """The exit code and the output of one run of the command."""
@@ -95,16 +136,18 @@ class Ran:
     err: str
 
 
-def run_doctor(*arguments: str, cwd: Path, **variables: str) -> Ran:
-    """Run the command as a user does, in ``cwd``.
-
-    GPUs and active environments are hidden, because the tests must not depend on them.
-    """
+def variables_of_doctor(**variables: str) -> dict[str, str]:
+    """Return the variables of a run: GPUs and active environments are hidden, as the tests must not depend on them."""
     inherited = {name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "CONDA_PREFIX")}
+    return {**inherited, "CUDA_VISIBLE_DEVICES": "-1", **WITHOUT_CACHE, **variables}
+
+
+def run_doctor(*arguments: str, cwd: Path, **variables: str) -> Ran:
+    """Run the command as a user does, in ``cwd``."""
     process = subprocess.run(
         [sys.executable, "-m", "vc2doctor", *arguments],
         cwd=cwd,
-        env={**inherited, "CUDA_VISIBLE_DEVICES": "-1", **variables},
+        env=variables_of_doctor(**variables),
         capture_output=True,
         text=True,
         timeout=300,
@@ -126,25 +169,40 @@ def doctor(tmp_path: Path) -> Callable[..., Ran]:
 
 
 @pytest.fixture(scope="session")
-def stack_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+def shared_folder(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Path:
+    """A folder of this session: the workers of xdist share it."""
+    own = tmp_path_factory.getbasetemp()
+    # The folder of a worker is in that of its session.
+    return own.parent if hasattr(pytestconfig, "workerinput") else own
+
+
+@pytest.fixture(scope="session")
+def stack_of(shared_folder: Path) -> Callable[..., Path]:
     """Return a function that installs real packages into an environment, once per session for equal requirements."""
     # The probe writes no bytecode into the target, so without this every probe would compile the stack again.
-    os.environ["PYTHONPYCACHEPREFIX"] = str(tmp_path_factory.mktemp("bytecode"))
-    environments: dict[tuple[str, ...], Path] = {}
+    os.environ["PYTHONPYCACHEPREFIX"] = str(shared_folder / "bytecode")
 
     def make(*requirements: str) -> Path:
-        if requirements not in environments:
-            environments[requirements] = _install(tmp_path_factory.mktemp("stack"), requirements)
-        return environments[requirements]
+        name = f"stack-{hashlib.sha256(' '.join(requirements).encode()).hexdigest()[:12]}"
+        return once(shared_folder / name, lambda root: _install(root, requirements))
 
     return make
 
 
-def _install(root: Path, requirements: tuple[str, ...]) -> Path:
+def once(folder: Path, make: Callable[[Path], object]) -> Path:
+    """Return a folder that ``make`` fills, unless another worker of this session has done so."""
+    complete = folder.with_name(f"{folder.name}.complete")
+    with FileLock(f"{folder}.lock"):
+        if not complete.exists():
+            make(folder)
+            complete.touch()
+    return folder
+
+
+def _install(root: Path, requirements: tuple[str, ...]) -> None:
     environment = {**os.environ, **noxfile.uv_settings()}
     for command in (
         ["uv", "venv", "--quiet", "--python", sys.executable, "--clear", str(root)],
         ["uv", "pip", "install", "--quiet", "--python", f"{root}/bin/python", *requirements],
     ):
         subprocess.run([sys.executable, "-m", *command], check=True, env=environment)
-    return root

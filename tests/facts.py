@@ -19,7 +19,7 @@ from vc2doctor.matrix.evidence import EvidenceLine
 from vc2doctor.matrix.matrix import Matrix
 from vc2doctor.matrix.releases import Wheels
 from vc2doctor.probe.facts import AdapterRun, Adapters, Device, Gradients, ProbeRun, RecipeFailure, RecipeRun, Step
-from vc2doctor.target.shared.recipes import RECIPES
+from vc2doctor.target.shared.recipes import DEFAULT_RECIPES, RECIPES
 
 SHIPPED = load.load(load.shipped())
 EVIDENCE = load.evidence(load.shipped())
@@ -58,7 +58,7 @@ def environment(versions: dict[str, str] | None = None, **fields: Any) -> Enviro
         "cpu": Cpu(model="a processor", cores=2, flags=("avx512_bf16",), memory=2**34),
         "nvidia": NO_DRIVER,
     }
-    return Environment(**{**defaults, **fields})
+    return Environment.model_validate({**defaults, **fields})
 
 
 def gpu(name: str, capability: tuple[int, int], index: int = 0) -> Gpu:
@@ -80,7 +80,7 @@ def plan(**fields: Any) -> Plan:  # noqa: ANN401
     subject = [(f"--{option}", fields[name]) for option, name in _SUBJECT_OPTIONS.items() if name in fields]
     if subject:
         defaults["invocation"] = Invocation(verb="probe", options=tuple(subject))
-    return Plan(**{**defaults, **fields})
+    return Plan.model_validate({**defaults, **fields})
 
 
 def examination(
@@ -182,7 +182,9 @@ def probe_run(*recipes: RecipeRun, **fields: Any) -> ProbeRun:  # noqa: ANN401
         "worker": "1",
         "stage": "done",
         "device": CPU_DEVICE,
-        "recipes": tuple(replacements.get(name, recipe(name)) for name in RECIPES),
+        "recipes": tuple(
+            replacements.get(name, recipe(name)) for name in RECIPES if name in DEFAULT_RECIPES or name in replacements
+        ),
         "adapter": AdapterRun(
             recipe="fp32", done=("save", "reload", "generate"), difference=0.0, same=True, error=None, seconds=0.1
         ),
@@ -201,7 +203,7 @@ def cell(torch: str, transformers: str, peft: str, **fields: Any) -> EvidenceLin
         "resolved": {"numpy": "2.4.6", "accelerate": "1.15.0"},
         "platform": "linux-x86_64",
         "device": "cpu",
-        "recipes": dict.fromkeys(RECIPES, "finite"),
+        "recipes": dict.fromkeys(DEFAULT_RECIPES, "finite"),
         "adapter": "same",
         "seconds": 9.0,
     }

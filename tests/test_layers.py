@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,7 @@ LINTER = (
     "suppress",
     "build",
     "change",
+    "scope",
     "analyse",
     "knowledge",
     "read",
@@ -72,6 +74,13 @@ def modules() -> dict[str, Path]:
     return found
 
 
+@cache
+def import_nodes(path: Path) -> tuple[ast.Import | ast.ImportFrom, ...]:
+    """Return every import in a file, at any depth of its code."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return tuple(node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom))
+
+
 def layer_of(module: str) -> str | None:
     """Return the layer that a module belongs to; ``None``: it is in none, such as the target's own code."""
     return next((layer for layer in LAYERS if module == layer or module.startswith(f"{layer}.")), None)
@@ -80,12 +89,12 @@ def layer_of(module: str) -> str | None:
 def imports_of(module: str, path: Path, known: dict[str, Path]) -> Iterator[str]:
     """Yield every module of the package that a module imports, at any depth of its code."""
     package = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in import_nodes(path):
         if isinstance(node, ast.Import):
             yield from (
                 name.name.removeprefix("vc2doctor.") for name in node.names if name.name.startswith("vc2doctor.")
             )
-        elif isinstance(node, ast.ImportFrom):
+        else:
             base = _base(node, package)
             for name in node.names if base is not None else ():
                 full = f"{base}.{name.name}".strip(".")
@@ -102,7 +111,7 @@ def _base(node: ast.ImportFrom, package: list[str]) -> str | None:
     return node.module.removeprefix("vc2doctor.") if node.module and node.module.startswith("vc2doctor.") else None
 
 
-def wrong_imports(arrows: Iterator[tuple[str, str]]) -> list[str]:
+def wrong_imports(arrows: Iterable[tuple[str, str]]) -> list[str]:
     """Return the arrows that go up, or to where they may not."""
     wrong = []
     for source, target in arrows:
@@ -114,13 +123,16 @@ def wrong_imports(arrows: Iterator[tuple[str, str]]) -> list[str]:
     return wrong
 
 
-def arrows() -> Iterator[tuple[str, str]]:
-    """Yield every import within the package as (importing module, imported module)."""
+@cache
+def arrows() -> tuple[tuple[str, str], ...]:
+    """Return every import within the package as (importing module, imported module)."""
     known = modules()
-    for module, path in known.items():
-        for target in imports_of(module, path, known):
-            if target != module:
-                yield module, target
+    return tuple(
+        (module, target)
+        for module, path in known.items()
+        for target in imports_of(module, path, known)
+        if target != module
+    )
 
 
 def test_imports_go_down_only() -> None:
@@ -197,9 +209,8 @@ def circles(graph: dict[str, set[str]]) -> list[list[str]]:
 def test_the_doctor_imports_none_of_the_stack(package: str) -> None:
     for name, path in modules().items():
         if not name.startswith("target"):
-            text = path.read_text(encoding="utf-8")
-            for node in ast.walk(ast.parse(text)):
+            for node in import_nodes(path):
                 if isinstance(node, ast.Import):
                     assert all(each.name.partition(".")[0] != package for each in node.names), name
-                elif isinstance(node, ast.ImportFrom) and not node.level:
+                elif not node.level:
                     assert (node.module or "").partition(".")[0] != package, name

@@ -16,6 +16,8 @@ from tests.conftest import Venv
 from vc2doctor.matrix import load
 
 ROOT = Path(noxfile.__file__).parent
+pytestmark = pytest.mark.xdist_group("package")
+"""The tests share a wheel, which takes long to build: one worker runs them."""
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +35,23 @@ def test_wheel_contains_the_whole_matrix(wheel: Path) -> None:
         }
     in_checkout = {path.relative_to(ROOT).as_posix() for path in (ROOT / "matrices").rglob("*") if path.is_file()}
     assert in_wheel == in_checkout
+
+
+def test_wheel_contains_the_templates_of_the_page(wheel: Path) -> None:
+    folder = "vc2doctor/report/html/templates"
+    with zipfile.ZipFile(wheel) as archive:
+        packed = {name for name in archive.namelist() if name.startswith(f"{folder}/")}
+    assert packed == {f"{folder}/{path.name}" for path in (ROOT / folder).iterdir()}
+    assert packed
+
+
+def test_wheel_contains_the_templates_the_site_and_the_man_page(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    folders = (ROOT / "vc2doctor" / "templates", ROOT / "vc2doctor" / "report" / "site")
+    files = {path for folder in folders for path in folder.iterdir() if path.is_file()}
+    assert {path.relative_to(ROOT).as_posix() for path in files} <= names
+    assert [name for name in names if name.endswith(".data/data/share/man/man1/vc2doctor.1")]
 
 
 def test_stack_is_required_only_by_the_extra(wheel: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 import noxfile
 from tests.conftest import Ran
-from vc2doctor.target.shared.recipes import RECIPES
+from vc2doctor.target.shared.recipes import DEFAULT_RECIPES
 
 pytestmark = pytest.mark.stack
 
@@ -46,7 +46,7 @@ def test_verified_set_is_fit_under_every_recipe(doctor: Doctor, stack_of: StackO
     # Upstream joins text and video outside of autocast, so this recipe fails in every environment.
     assert outcomes.pop("bf16-in-fp16-autocast") == "error"
     assert outcomes == dict.fromkeys(outcomes, "finite")
-    assert len(outcomes) == len(RECIPES) - 1
+    assert len(outcomes) == len(DEFAULT_RECIPES) - 1
     assert report["probe"]["adapter"]["done"] == ["save", "reload", "generate"]
     assert report["combination"]["verdict"] in {"verified", "compatible"}
     assert [finding["id"] for finding in report["findings"] if finding["severity"] != "note"] == ["VC009"]
@@ -96,3 +96,49 @@ def test_broken_pair_is_named_and_the_first_command_fixes_it(doctor: Doctor, sta
     code, report = check(doctor, environment)
     assert code == 0, report["findings"]
     assert report["verdict"] == "fit"
+
+
+CODE = """\
+import torch
+from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForCausalLM
+
+base = AutoModelForCausalLM.from_pretrained("gpt2", torch_dtype=torch.{dtype})
+model = get_peft_model(base, LoraConfig())
+optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
+scaler = torch.amp.GradScaler("cuda")
+for batch in loader:
+    with torch.autocast("cuda", dtype=torch.{dtype}):
+        loss = model(**batch).loss
+    scaler.scale(loss).backward()
+    scaler.step(optimizer)
+    scaler.update()
+    optimizer.zero_grad()
+"""
+
+
+def gate(doctor: Doctor, folder: Path, environment: Path, *options: str) -> dict[str, Any]:
+    file = folder / "report.json"
+    words = ("--python", str(environment), "--device", "cpu", "--output", str(file), *options)
+    doctor("gate", *words, "--", str(environment / "bin" / "python"), "train.py", cwd=folder, HF_HUB_OFFLINE="1")
+    report: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return report
+
+
+def test_gate_runs_only_the_recipe_of_the_command_and_its_control(
+    doctor: Doctor, stack_of: StackOf, tmp_path: Path
+) -> None:
+    (tmp_path / "train.py").write_text(CODE.format(dtype="bfloat16"), encoding="utf-8")
+    cell = next(cell for cell in noxfile.CELLS if cell.name == "peft-0.21.2")
+    report = gate(doctor, tmp_path, stack_of(*cell.requirements))
+    assert set(outcomes_of(report)) == {"fp32", "bf16-scaled"}
+    assert set(report["plan"]["recipes_left_out"]) == set(DEFAULT_RECIPES) - {"fp32", "bf16-scaled"}
+
+
+def test_gate_runs_all_recipes_if_that_of_the_command_fails(doctor: Doctor, stack_of: StackOf, tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text(CODE.format(dtype="float16"), encoding="utf-8")
+    report = gate(doctor, tmp_path, stack_of(TORCH, "transformers==4.40.1", "peft==0.10.0"))
+    outcomes = outcomes_of(report)
+    assert outcomes["fp16-scaled"] == "error"
+    assert outcomes["bf16"] == "finite"
+    assert report["plan"]["recipes_left_out"] == []

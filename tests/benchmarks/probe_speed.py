@@ -35,7 +35,8 @@ def main() -> int:
 
 
 def _run(python: str) -> dict[str, Any]:
-    command = [sys.executable, "-m", "vc2doctor", "check", "--python", python, "--device", "cpu", "--format", "json"]
+    options = ("--fresh", "--device", "cpu", "--format", "json")
+    command = [sys.executable, "-m", "vc2doctor", "check", "--python", python, *options]
     process = subprocess.run(
         command, env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"}, capture_output=True, text=True, check=False
     )

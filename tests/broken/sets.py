@@ -138,7 +138,16 @@ class Machine:
 
     def check(self, *options: str) -> dict[str, Any]:
         """Return the doctor's report on the environment."""
-        doctor = (sys.executable, "-m", "vc2doctor", "check", "--python", str(self.environment), "--isolated")
+        doctor = (
+            sys.executable,
+            "-m",
+            "vc2doctor",
+            "check",
+            "--fresh",
+            "--python",
+            str(self.environment),
+            "--isolated",
+        )
         _, output = self.run(*doctor, "--profile", "causal-lm", "--format", "json", *options)
         report: dict[str, Any] = json.loads(output[output.index("{") : output.rindex("}") + 1])
         return report

@@ -41,7 +41,7 @@ def freeze(options: argparse.Namespace) -> None:
 
 
 def _run(options: argparse.Namespace, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "PYTHONHASHSEED": "0"}
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "PYTHONHASHSEED": "0", "XDG_CACHE_HOME": os.devnull}
     command = [options.doctor, "-m", "vc2doctor", *arguments]
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
 

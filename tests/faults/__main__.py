@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from tests.faults import machine
 from tests.faults.guards.check import shows
 from tests.faults.guards.table import GUARDS
+from tests.faults.kinds import KINDS
 from tests.faults.model import NotPossibleError, Row
 from tests.faults.rows import all_rows
 from tests.pages import blocks
@@ -38,7 +39,7 @@ def main() -> int:
 
 
 def _is_selected(row: str, names: Sequence[str]) -> bool:
-    return not names or any(row.startswith(f"{name} ") or name in row for name in names)
+    return not names or any(row.startswith(f"{name} ") if name in KINDS else name in row for name in names)
 
 
 def _is_red(row: Row) -> bool:

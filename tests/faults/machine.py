@@ -28,10 +28,16 @@ if TYPE_CHECKING:
     from tests.faults.model import Command, Expected, Ran, Row
 
 _LIMITS = f"ulimit -S -t {model.MAX_CPU_SECONDS} -v {model.MAX_MEMORY_KIB}\nulimit -c 0\n"
-_HIDDEN_VARIABLES = ("VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH", "PYTHONWARNINGS", "HF_HOME", "XDG_CACHE_HOME")
+_HIDDEN_VARIABLES = (
+    *("VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH", "PYTHONWARNINGS", "HF_HOME", "XDG_CACHE_HOME"),
+    # It would hide a doctor that writes bytecode into the target, and makes each run compile all modules again.
+    *("PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"),
+)
 _ENDING_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 _CALM_SECONDS = 15.0
 """How long processes may take to end, and scratch folders to go, after the doctor has ended, on a loaded machine."""
+_MAX_LOAD = 4.0
+"""On a machine with more processes than processors, a row may take as much longer, up to this factor."""
 _ALWAYS_WRONG = ("Traceback (most recent call last)", "this is a bug of the doctor")
 _MAX_QUOTED_CHARACTERS = 1200
 _MAX_STREAM_BYTES = 4 * 1024 * 1024
@@ -109,7 +115,7 @@ def _run(
     try:
         if command.meanwhile is not None:
             command.meanwhile(running)
-        code: int | None = process.wait(max_seconds)
+        code: int | None = process.wait(max_seconds * _load())
     except subprocess.TimeoutExpired:
         running.end_all()
         process.wait()
@@ -119,6 +125,10 @@ def _run(
     seconds, cpu_seconds = time.monotonic() - start_time, _children_cpu() - cpu_before
     printed = (_start(out), _start(err)) if terminal is None else (_text(terminal.finish()), "")
     return model.Ran(code, *printed, seconds, cpu_seconds), process.pid
+
+
+def _load() -> float:
+    return min(max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1)), _MAX_LOAD)
 
 
 def _bash() -> str:
@@ -142,6 +152,8 @@ def _environment(command: Command, scene: Scene, mark: str, variables: Mapping[s
         "PYTHONPATH": str(ROOT),
         "HOME": str(scene.home),
         "TMPDIR": str(scene.temporary),
+        # Answers are kept there, and not in the home folder, which a run must not change.
+        "XDG_CACHE_HOME": str(scene.cache),
         MARK: mark,
         **command.variables,
         **variables,

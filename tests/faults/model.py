@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from tests.faults.scene import Scene
 
 MAX_SECONDS = 150.0
-"""Wall clock of one row. A row takes a second or two on an idle machine; after this long it counts as a hang."""
+"""Wall clock of one row. A row takes a second or two on an idle machine; after this long it counts as a hang.
+On a loaded machine, the limit is a multiple of it."""
 MAX_CPU_SECONDS = 60
 """Processor time of one process of a row: pathological input that takes longer counts as a hang."""
 MAX_MEMORY_KIB = 6_000_000

@@ -19,6 +19,8 @@ from vc2doctor.matrix import load
 ROOT = Path(vc2doctor.__file__).resolve().parents[1]
 """The checkout."""
 STACK_VARIABLE = "VC2DOCTOR_FAULTS_PYTHON"
+ON_PAPER = ("--no-probe", "--accept", "inferred")
+"""Options with which versions alone decide."""
 _HASHED_BYTES = 4 * 1024 * 1024
 """Files up to this size are compared by their content, larger ones by size and time."""
 
@@ -54,6 +56,8 @@ class Scene:
         self.tree, self.home, self.temporary, self.venv = (
             root / name for name in ("tree", "home", "temporary", "venv")
         )
+        self.cache = root / "cache"
+        """Where caches of the user are. It is not compared, and made by the doctor or by a row."""
         self.signs = root / "signs"
         """Where targets leave a file when they have come to a certain point. It is not compared."""
         for folder in (self.tree, self.home, self.temporary, self.signs):

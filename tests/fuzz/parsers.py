@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from vc2doctor.commands import model_config, settings
 from vc2doctor.commands.lint import LintRequest, lint
-from vc2doctor.core import parsing, patterns
+from vc2doctor.core import parsing, patterns, yaml_parsing
 from vc2doctor.core.child import ChildRun
 from vc2doctor.core.errors import DoctorError
 from vc2doctor.environment.interpreter import TargetFacts
@@ -223,6 +223,8 @@ _GGUF = (
     b"GGUF\x03\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00"
     b"\x14\x00\x00\x00\x00\x00\x00\x00general.architecture\x08\x00\x00\x00\x05\x00\x00\x00\x00\x00\x00\x00llama"
 )
+_GIT_INDEX = b"DIRC\x00\x00\x00\x02\x00\x00\x00\x01" + bytes(61) + b"\x08train.py" + bytes(2) + bytes(20)
+"""One tracked file, without its facts on disk: https://git-scm.com/docs/index-format."""
 _ACCELERATE = b"compute_environment: LOCAL_MACHINE\nmixed_precision: fp16\ndeepspeed_config:\n  zero_stage: 2\n"
 _TRAIN = "import torch\nmodel.half()\nscaler = torch.cuda.amp.GradScaler()\n"
 _FIXTURES = "tests/linter/fixtures"
@@ -238,7 +240,7 @@ PARSERS: dict[str, Parser] = {
     "yaml": Parser(
         _lint_as("config.yaml", _TRAIN),
         (f"{_FIXTURES}/**/*.y*ml",),
-        (f"{_READ}/formats/yaml.py", "vc2doctor/core/parsing.py"),
+        (f"{_READ}/formats/yaml.py", "vc2doctor/core/yaml_parsing.py"),
     ),
     "json": Parser(
         _lint_as("ds_config.json", _TRAIN),
@@ -256,7 +258,7 @@ PARSERS: dict[str, Parser] = {
         ("vc2doctor/commands/settings.py", "vc2doctor/core/parsing.py"),
     ),
     "gitignore": Parser(_git_ignore, (".gitignore",), (f"{_READ}/gitignore.py", "vc2doctor/core/patterns.py")),
-    "git-index": Parser(_git_index, (".git/index",), (f"{_READ}/gitignore.py",)),
+    "git-index": Parser(_git_index, (".git/index",), (f"{_READ}/gitignore.py",), (_GIT_INDEX,)),
     "requirements": Parser(_requirements, (f"{_FIXTURES}/**/requirements*.txt",), (f"{_READ}/requirements.py",)),
     "accelerate": Parser(
         _user_config, (f"{_FIXTURES}/**/*accelerate*.yaml",), (f"{_READ}/user_config.py",), (_ACCELERATE,)
@@ -289,7 +291,9 @@ PARSERS: dict[str, Parser] = {
     "toml-value": Parser(
         _value(parsing.parse_toml), ("pyproject.toml", "matrices/profiles/*.toml"), ("vc2doctor/core/parsing.py",)
     ),
-    "yaml-value": Parser(_value(parsing.parse_yaml), (f"{_FIXTURES}/**/*.y*ml",), ("vc2doctor/core/parsing.py",)),
+    "yaml-value": Parser(
+        _value(yaml_parsing.parse_yaml), (f"{_FIXTURES}/**/*.y*ml",), ("vc2doctor/core/yaml_parsing.py",)
+    ),
 }
 """By name. The first ones are whole lints of a folder, so that what follows the parser is tried, too."""
 

@@ -8,7 +8,8 @@ from types import FrameType
 
 import pytest
 
-from tests.fuzz.parsers import PARSERS, outcome, seeds
+from tests.fuzz.minimize import fault_of, minimized
+from tests.fuzz.parsers import PARSERS, PLANTED, outcome, seeds
 
 CASES = sorted(path for path in Path(__file__).with_name("cases").glob("*/*"))
 MAX_SECONDS = 20
@@ -44,3 +45,14 @@ def test_every_parser_reads_a_real_input(name: str, tmp_path: Path) -> None:
         if results[-1] == "read":
             return
     pytest.fail(f"{name}: no seed is read, of {len(results)}")
+
+
+@pytest.mark.parametrize(("name", "fault"), [("planted-crash", "IndexError at "), ("planted-hang", "hang")])
+def test_the_input_of_a_fault_becomes_as_small_as_the_fault_needs(name: str, fault: str) -> None:
+    data = b"vc2 and what the fault does not need"
+    assert (fault_of(PLANTED[name], data, hang_seconds=0.2) or "").startswith(fault)
+    assert minimized(PLANTED[name], data, hang_seconds=0.2) == b"vc2"
+
+
+def test_an_input_without_a_fault_stays_as_it_is() -> None:
+    assert minimized(PLANTED["planted-crash"], b"no fault") == b"no fault"

@@ -7,10 +7,10 @@ from tests.pages import blocks
 
 def main() -> None:
     """Write every document anew that is not current."""
-    for document in blocks.BLOCKS:
+    for document in blocks.DOCUMENTS:
         text = blocks.made(document)
         path = blocks.ROOT / document
-        if path.read_text(encoding="utf-8") != text:
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")
             print(f"{document}: written")
 

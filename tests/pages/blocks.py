@@ -7,9 +7,11 @@ from pathlib import Path
 
 from tests import test_layers as layers
 from tests.faults import page as faults
+from tests.pages import man
 from vc2doctor import checks
+from vc2doctor.commands.integrations import INTEGRATIONS
 from vc2doctor.linter import rules
-from vc2doctor.probe import causes
+from vc2doctor.probe import diagnose
 from vc2doctor.target.doors import DOORS
 from vc2doctor.target.shared.recipes import RECIPES, Recipe
 
@@ -57,7 +59,7 @@ def door_table() -> str:
 
 def cause_table() -> str:
     """Return the table of named causes, each with its remedy."""
-    pages = {name: page.partition("\n\n")[0].replace("\n", " ") for name, page in causes.pages().items()}
+    pages = {name: page.partition("\n\n")[0].replace("\n", " ") for name, page in diagnose.pages().items()}
     return _table([("cause", "what fixes it"), *((f"`{name}`", text) for name, text in pages.items())])
 
 
@@ -68,6 +70,13 @@ def _first_sentence(page: str) -> str:
 def _table(rows: Sequence[tuple[str, ...]]) -> str:
     head, *body = ("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
     return "\n".join([head, "|" + "---|" * len(rows[0]), *body])
+
+
+def integration_table() -> str:
+    """Return the table of integrations: what ``vc2doctor init`` writes, and how it is tested."""
+    rows = [("name", "file", "what it is", "tests")]
+    rows += [(f"`{each.name}`", f"`{each.path}`", each.purpose, each.tested) for each in INTEGRATIONS]
+    return _table(rows)
 
 
 def picture() -> str:
@@ -95,17 +104,23 @@ BLOCKS: Mapping[str, Mapping[str, Callable[[], str]]] = {
     "docs/checks.md": {"checks": check_table},
     "docs/probe.md": {"doors": door_table, "causes": cause_table},
     "docs/architecture.md": {"layers": picture},
+    "docs/ci.md": {"integrations": integration_table},
     "docs/faults.md": {"faults": faults.table},
 }
 """Document → name of a block → what makes it. In the document a block stands between two comments."""
+FILES: Mapping[str, Callable[[], str]] = {"docs/vc2doctor.1": man.page}
+"""Files that are made as a whole."""
+DOCUMENTS = (*BLOCKS, *FILES)
 
 
 def made(document: str) -> str:
-    """Return a document with its blocks as the code makes them now.
+    """Return a document with its blocks as the code makes them now, or a file that is made as a whole.
 
     Raises:
         ValueError: the document lacks the comments of a block.
     """
+    if document in FILES:
+        return FILES[document]()
     text = (ROOT / document).read_text(encoding="utf-8")
     for name, make in BLOCKS[document].items():
         start, end = f"<!-- made from the code: {name} -->", f"<!-- end of {name} -->"

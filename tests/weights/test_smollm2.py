@@ -18,7 +18,10 @@ from tests.conftest import run_doctor
 from vc2doctor.core.precision import FLOAT16
 
 ENVIRONMENT = os.environ.get("VC2DOCTOR_WEIGHTS", "")
-pytestmark = pytest.mark.skipif(not ENVIRONMENT, reason="nox -s real-weights runs these")
+pytestmark = [
+    pytest.mark.skipif(not ENVIRONMENT, reason="nox -s real-weights runs these"),
+    pytest.mark.xdist_group("weights"),
+]
 
 _SAVE_SCALED = """
 import sys
@@ -136,3 +139,14 @@ def test_a_damaged_file_is_a_finding(scaled: dict[str, Path], tmp_path: Path) ->
     (finding,) = [finding for finding in report["findings"] if finding["severity"] == "error"]
     assert finding["id"] == "VC018"
     assert "is not a safetensors file" in finding["evidence"][0]
+
+
+def test_float16_is_the_better_choice_for_reinforcement_learning(scaled: dict[str, Path], tmp_path: Path) -> None:
+    """Reports of other models of this size have 8 to 10 % of the tokens outside in bfloat16, and 0 % in float16."""
+    report = probed(scaled["plain"], tmp_path, "--rl")
+    pairs = report["probe"]["log_ratios"]["pairs"]
+    outside = {(pair["trainer"], pair["rollout"]): pair["outside"] for pair in pairs}
+    assert 0.03 < outside["float32", "bfloat16"] < 0.2
+    assert outside["float32", "float16"] < 0.01
+    (finding,) = [finding for finding in report["findings"] if finding["id"] == "VC027"]
+    assert finding["message"].startswith("for reinforcement learning, float16 is the better choice")

@@ -6,13 +6,13 @@ import sys
 from typing import TYPE_CHECKING
 
 from tests.faults.model import Command, row
-from tests.faults.scene import HALF_LOOP, installed, small_matrix
+from tests.faults.scene import HALF_LOOP, ON_PAPER, installed, small_matrix
 
 if TYPE_CHECKING:
     from tests.faults.model import Ran
     from tests.faults.scene import Scene
 
-_CHECK = ("check", "--no-probe", "--python")
+_CHECK = ("check", *ON_PAPER, "--python")
 _IGNORED = "pyproject.toml"
 
 
@@ -44,7 +44,7 @@ def interpreter_of_found_settings_is_not_started(scene: Scene) -> Command:
     """Found settings name a program of the checkout as the interpreter to examine."""
     scene.script("python", f"#!{sys.executable}\n{scene.sign('started')}\n")
     _settings(scene, 'python = "python"')
-    return Command(("check", "--no-probe"), variables={"VIRTUAL_ENV": str(_environment(scene))})
+    return Command(("check", *ON_PAPER), variables={"VIRTUAL_ENV": str(_environment(scene))})
 
 
 def _environment(scene: Scene) -> str:

@@ -99,6 +99,9 @@ def symptom_that_takes_exponential_time(scene: Scene) -> Command:
         "functions_that_call_each_other": "".join(
             f"def f{n}(x):\n    return f{(n + 1) % 60}(f{(n + 2) % 60}(x))\n" for n in range(60)
         ),
+        "conditions": "".join(f"{' ' * n}if x:\n" for n in range(90)) + f"{' ' * 91}pass\n",
+        "alternatives": "if a: pass\n" + "elif b: pass\n" * 5_000,
+        "lambdas": "x = " + "lambda: " * 3_000 + "1\n",
     },
     1,
     says="train.py",
@@ -106,5 +109,42 @@ def symptom_that_takes_exponential_time(scene: Scene) -> Command:
 def source_code(scene: Scene, text: str) -> Command:
     """A Python file that is deep, wide or circular, beside one with a fault."""
     scene.file("odd.py", text)
+    scene.file("train.py", HALF_LOOP)
+    return Command(("lint", "."))
+
+
+@rows(
+    "F",
+    {
+        "brackets_of_a_deepspeed_file": "[" * 200_000,
+        "objects_of_a_deepspeed_file": '{"fp16":' * 3_000 + "1" + "}" * 3_000,
+    },
+    0,
+    1,
+    says="train.py",
+)
+def nested_json(scene: Scene, text: str) -> Command:
+    """A DeepSpeed file that a shell script passes to the training is nested deeply."""
+    scene.file("run.sh", "deepspeed train.py --deepspeed ds.json\n")
+    scene.file("ds.json", text)
+    scene.file("train.py", HALF_LOOP)
+    return Command(("lint", "."))
+
+
+@rows(
+    "F",
+    {
+        "substitutions": f"X={'$(echo ' * 3_000}1{')' * 3_000}\n",
+        "subshells": "(" * 20_000 + "\n",
+        "braces": "${a:-" * 5_000 + "}" * 5_000 + "\n",
+        "brackets_of_a_configuration": "accelerate launch --config_file deep.yaml train.py\n",
+    },
+    1,
+    says="train.py",
+)
+def nested_shell(scene: Scene, text: str) -> Command:
+    """A shell script is nested deeply, or passes such a YAML file to accelerate."""
+    scene.file("run.sh", f"python train.py --fp16\n{text}")
+    scene.file("deep.yaml", f"mixed_precision: {'[' * 50_000}\n")
     scene.file("train.py", HALF_LOOP)
     return Command(("lint", "."))

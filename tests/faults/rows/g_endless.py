@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.faults.model import Command, row, rows
-from tests.faults.scene import HALF_LOOP, small_matrix
+from tests.faults.scene import HALF_LOOP, ON_PAPER, small_matrix
 
 if TYPE_CHECKING:
     from tests.faults.scene import Scene
@@ -86,6 +86,26 @@ def batch_of_versions(scene: Scene, name: str) -> Command:
     return Command(("matrix", "explain", "--batch", "cells.jsonl"))
 
 
+@row("G", 0, says='"verdict"')
+def batch_from_a_command(_: Scene) -> Command:
+    """`matrix explain --batch <(command)`: the shell passes a pipe, which ends."""
+    script = 'exec "$@" --batch <(echo \'{"torch": "2.13.0", "transformers": "5.23.0", "peft": "0.21.2"}\')'
+    return Command(("matrix", "explain"), script=script)
+
+
+@row("G", 2, says="it is larger than 64 MiB")
+def batch_from_a_command_without_an_end(_: Scene) -> Command:
+    """`matrix explain --batch <(yes)`."""
+    return Command(("matrix", "explain"), script='exec "$@" --batch <(yes)')
+
+
+@row("G", 2, says="no program ended it within 60 s")
+def batch_from_a_pipe_without_a_writer(scene: Scene) -> Command:
+    """`matrix explain --batch` gets a pipe that no program writes to."""
+    scene.fifo("cells.jsonl")
+    return Command(("matrix", "explain", "--batch", "cells.jsonl"))
+
+
 @row("G", 2, says="texts.txt")
 def texts_without_an_end(scene: Scene) -> Command:
     """`probe --data` gets a link to `/dev/zero`."""
@@ -119,7 +139,7 @@ def metadata_that_is_a_pipe(scene: Scene) -> Command:
     metadata = scene.packages / "torch-2.13.0.dist-info" / "METADATA"
     metadata.unlink()
     scene.fifo("pipe").rename(metadata)
-    return Command(("check", "--no-probe", "--timeout", "5", "--python", python))
+    return Command(("check", *ON_PAPER, "--timeout", "5", "--python", python))
 
 
 @row("G", 2, 3, says="evidence")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.faults.model import Command, Expected, Row, row, rows
-from tests.faults.scene import EVENT_PIPE, HALF_LOOP
+from tests.faults.scene import EVENT_PIPE, HALF_LOOP, ON_PAPER
 
 if TYPE_CHECKING:
     from tests.faults.scene import Scene
@@ -64,7 +64,7 @@ def name_of_the_target(scene: Scene) -> Command:
     scene.target()
     folder = scene.path("[bold]v")
     scene.venv.rename(folder)
-    return Command(("check", "--no-probe", "--python", "[bold]v"), is_on_terminal=True, variables={"COLUMNS": "200"})
+    return Command(("check", *ON_PAPER, "--python", "[bold]v"), is_on_terminal=True, variables={"COLUMNS": "200"})
 
 
 @row("H", 2, says="[/nope]")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.faults.model import Command, row, rows
-from tests.faults.scene import HALF_LOOP
+from tests.faults.scene import HALF_LOOP, ON_PAPER
 
 if TYPE_CHECKING:
     from tests.faults.scene import Scene
@@ -25,7 +25,7 @@ def reader_of_nothing_lint(scene: Scene, form: str) -> Command:
 @rows("I", {"of_text": "text", "of_json": "json"}, 0, says_not=_QUIET)
 def reader_of_one_line_check(scene: Scene, form: str) -> Command:
     """`check --no-probe`, piped to `head -n 1`."""
-    return Command(("check", "--no-probe", "--format", form, "--python", scene.target()), script=_FIRST_LINE)
+    return Command(("check", *ON_PAPER, "--format", form, "--python", scene.target()), script=_FIRST_LINE)
 
 
 @rows(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.faults.model import Command, NotPossibleError, row, rows
-from tests.faults.scene import HALF_LOOP
+from tests.faults.scene import HALF_LOOP, ON_PAPER
 
 if TYPE_CHECKING:
     from tests.faults.model import Ran
@@ -60,7 +60,7 @@ def target(scene: Scene, form: str) -> Command:
     """The target is a venv whose path is no text."""
     scene.target()
     venv = scene.venv.rename(_folder(scene) / "venv")
-    return Command(("check", "--no-probe", "--format", form, "--python", os.fsencode(venv)))
+    return Command(("check", *ON_PAPER, "--format", form, "--python", os.fsencode(venv)))
 
 
 @row("K", 0, 1, 3)
@@ -129,4 +129,4 @@ def output_file(scene: Scene) -> Command:
 def environment_variable(scene: Scene) -> Command:
     """An environment variable of the user is no text."""
     scene.file("train.py")
-    return Command(("check", "--no-probe", "--python", scene.target()), script="export ODD=$'\\xff'; exec \"$@\"")
+    return Command(("check", *ON_PAPER, "--python", scene.target()), script="export ODD=$'\\xff'; exec \"$@\"")

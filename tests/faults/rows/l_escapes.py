@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from tests.faults.model import Command, Expected, Row, row, rows
-from tests.faults.scene import HALF_LOOP
+from tests.faults.scene import HALF_LOOP, ON_PAPER
 
 if TYPE_CHECKING:
     from tests.faults.model import Ran
@@ -53,7 +53,7 @@ def version_of_a_package(scene: Scene) -> Command:
     python = scene.target()
     info = scene.packages / "torch-2.13.0.dist-info" / "METADATA"
     info.write_text(f"Metadata-Version: 2.1\nName: torch\nVersion: 2.13.0{_TITLE}\n", encoding="utf-8")
-    return Command(("check", "--no-probe", "--python", python))
+    return Command(("check", *ON_PAPER, "--python", python))
 
 
 @row("L", 1, says_not=_NEVER)
@@ -83,7 +83,7 @@ def report_in_a_file(scene: Scene) -> Command:
     scene.target()
     scene.venv.rename(scene.path(f"v{_TITLE}"))
     return Command(
-        ("check", "--no-probe", "--python", f"v{_TITLE}", "--output", "report.txt"),
+        ("check", *ON_PAPER, "--python", f"v{_TITLE}", "--output", "report.txt"),
         script='"$@"; code=$?; cat report.txt; exit $code',
     )
 
@@ -122,7 +122,7 @@ def _named(kind: str, name: str) -> Row:
     def plan(scene: Scene) -> Command:
         scene.target()
         scene.venv.rename(scene.path(name))
-        return Command(("check", "--no-probe", "--python", name))
+        return Command(("check", *ON_PAPER, "--python", name))
 
     sentence = (
         f"The folder of the target is called like a command ({kind.replace('_', ' ')}), and commands are printed."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.faults.model import Command, row, rows
+from tests.faults.scene import ON_PAPER
 
 if TYPE_CHECKING:
     from tests.faults.scene import Scene
@@ -48,7 +49,7 @@ def path_file_that_sleeps(scene: Scene) -> Command:
 def start_that_takes_three_seconds(scene: Scene) -> Command:
     """The target's Python takes three seconds to start, which the time limit allows."""
     python = scene.target(sitecustomize="import time; time.sleep(3)")
-    return Command(("check", "--no-probe", "--timeout", "60", "--python", python))
+    return Command(("check", *ON_PAPER, "--timeout", "60", "--python", python))
 
 
 @rows(

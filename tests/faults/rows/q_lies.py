@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.faults.model import Command, row, rows
-from tests.faults.scene import EVENT_PIPE, fake
+from tests.faults.scene import EVENT_PIPE, ON_PAPER, fake
 
 if TYPE_CHECKING:
     from tests.faults.scene import Scene
@@ -74,7 +74,7 @@ def precision_of_a_parent_is_named(scene: Scene) -> Command:
     """Settings in a parent folder choose the precision that decides the verdict: the report names the file."""
     scene.file("pyproject.toml", '[tool.vc2doctor]\nprecision = "fp32"\n')
     scene.path("below").mkdir()
-    return Command(("check", "--no-probe", "--python", scene.target()), folder=scene.path("below"))
+    return Command(("check", *ON_PAPER, "--python", scene.target()), folder=scene.path("below"))
 
 
 @row("Q", 1, 3, says_not=_FIT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING
 
 from tests.faults.model import Command, row, rows
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from tests.faults.scene import Scene
 
 
-@rows("S", {"twelve": "12", "eight": "8"}, 1, 2, 3)
+@rows("S", {"twelve": "12", "eight": "8", "six": "6"}, 1, 2, 3)
 def descriptors_for_a_check(scene: Scene, count: str) -> Command:
     """A check may open few files (`ulimit -n`)."""
     return Command(("check", "--python", scene.target()), script=f'ulimit -n {count}; exec "$@"')
@@ -71,3 +72,10 @@ def tiny_stack(scene: Scene) -> Command:
     """The stack has 256 KiB, and a module has brackets nested as deep as Python allows."""
     scene.file("train.py", "x = " + "(" * 90 + "1" + ")" * 90 + "\n" + HALF_LOOP)
     return Command(("lint", "."), script='ulimit -s 256; exec "$@"')
+
+
+@row("S", -signal.SIGKILL, 3)
+def a_second_of_the_processor(scene: Scene) -> Command:
+    """The doctor and each child may use one second of the processor; the child alone may need more."""
+    python = scene.target(torch="while True: pass")
+    return Command(("check", "--python", python), script='ulimit -t 1; exec "$@"')

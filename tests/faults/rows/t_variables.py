@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from tests.faults.model import Command, Expected, Row, row, rows
-from tests.faults.scene import HALF_LOOP
+from tests.faults.scene import HALF_LOOP, ON_PAPER
 
 if TYPE_CHECKING:
     from tests.faults.scene import Scene
@@ -19,6 +20,14 @@ _VARIABLES: dict[str, dict[str, str | None]] = {
     "no_home": {"HOME": None},
     "a_home_that_is_a_device": {"HOME": "/dev/null", "HF_HOME": "/dev/zero", "XDG_CACHE_HOME": "/dev/full"},
     "a_locale_that_is_unknown": {"LC_ALL": "xx_YY.KOI8"},
+    "a_strict_encoding": {
+        "LC_ALL": "C",
+        "PYTHONUTF8": "0",
+        "PYTHONCOERCECLOCALE": "0",
+        "PYTHONIOENCODING": "ascii:strict",
+    },
+    "a_flood_of_the_import_system": {"PYTHONVERBOSE": "2", "PYTHONPROFILEIMPORTTIME": "1"},
+    "a_flood_of_the_linker": {"LD_DEBUG": "all"},
     "columns_below_zero": {"COLUMNS": "-5", "LINES": "abc"},
     "columns_beyond_integers": {"COLUMNS": "99999999999"},
     "tracing_of_allocations": {"PYTHONMALLOC": "debug", "PYTHONDEVMODE": "1", "PYTHONTRACEMALLOC": "5"},
@@ -28,7 +37,7 @@ _VARIABLES: dict[str, dict[str, str | None]] = {
 
 def _with_variables(name: str) -> Row:
     def plan(scene: Scene) -> Command:
-        return Command(("check", "--no-probe", "--python", scene.target()), variables=_VARIABLES[name])
+        return Command(("check", *ON_PAPER, "--python", scene.target()), variables=_VARIABLES[name])
 
     names = ", ".join(
         f"`{key}={value}`" if value is not None else f"no `{key}`" for key, value in _VARIABLES[name].items()
@@ -42,7 +51,7 @@ VARIABLES = tuple(map(_with_variables, _VARIABLES))
 @row("T", 2, says="VIRTUAL_ENV", says_not="\x1b", in_suite=True)
 def active_environment_with_an_escape(_: Scene) -> Command:
     """`VIRTUAL_ENV` holds a line break and an escape sequence."""
-    return Command(("check", "--no-probe"), variables={"VIRTUAL_ENV": "/nowhere\n\x1b[31mx"})
+    return Command(("check", *ON_PAPER), variables={"VIRTUAL_ENV": "/nowhere\n\x1b[31mx"})
 
 
 @row("T", 0, says="A known defect applies")
@@ -87,3 +96,36 @@ def fix_keeps_bytes(scene: Scene) -> Command:
     text = ("# café\n\f\n" + HALF_LOOP).rstrip("\n").replace("\n", "\r\n")
     scene.file("train.py", b"\xef\xbb\xbf" + text.encode())
     return Command(("lint", "--fix", "--precision", "bf16", "--allow-dirty", "."))
+
+
+@row("T", 0, 1)
+def prompt_after_the_end(scene: Scene) -> Command:
+    """`PYTHONINSPECT=1` asks Python for a prompt at its end: the target does not wait at one."""
+    python = scene.target()
+    # The doctor itself is a Python, and its own prompt is what the user asked for.
+    script = 'exec env -u PYTHONINSPECT "$@"'
+    wrapper = scene.script("python", f'#!/bin/sh\nPYTHONINSPECT=1 exec {python} "$@"\n')
+    return Command(("check", *ON_PAPER, "--timeout", "20", "--python", wrapper), script=script)
+
+
+@row("T", 2, says="--user-config")
+def user_configuration_in_a_device(scene: Scene) -> Command:
+    """`HF_HOME` is a device, and `--user-config` reads the configuration of the user."""
+    scene.file("train.py", HALF_LOOP)
+    return Command(("lint", "--user-config", "train.py"), variables={"HF_HOME": "/dev/zero"})
+
+
+def _is_json(scene: Scene, _: object) -> str:
+    try:
+        json.loads(scene.path("é.json").read_bytes())
+    except ValueError as error:
+        return f"the file is not JSON in UTF-8: {error}"
+    return ""
+
+
+@row("T", 0, changes=("tree/é.json",), verify=_is_json)
+def report_with_a_foreign_name(scene: Scene) -> Command:
+    """The locale is plain ASCII, and the output file has a name beyond ASCII."""
+    words = ("check", *ON_PAPER, "--format", "json", "--output", "é.json", "--python", scene.target())
+    variables = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    return Command(words, variables=variables)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from typing import TYPE_CHECKING
 
-from tests.faults.model import Command, row, rows
-from tests.faults.scene import HALF_LOOP, mounted
+from tests.faults.model import Command, NotPossibleError, row, rows
+from tests.faults.scene import HALF_LOOP, mounted, needs_root
 
 if TYPE_CHECKING:
+    from tests.faults.model import Ran
     from tests.faults.scene import Scene
 
 _FIX = ("lint", "--fix", "--precision", "bf16", "--allow-dirty", ".")
@@ -131,3 +133,44 @@ def patch_of_a_file_with(scene: Scene, name: str) -> Command:
         " && git init -q . && git apply --check ../patch || code=97; fi; exit $code"
     )
     return Command(("lint", "--diff", "--fix", "--precision", "bf16", "."), script=script)
+
+
+@row("U", 1, 2, says="train.py")
+def fix_of_a_file_that_nobody_may_change(scene: Scene) -> Command:
+    """The fixed file is immutable (`chattr +i`)."""
+    needs_root()
+    path = scene.file("train.py", HALF_LOOP)
+    if subprocess.run(["chattr", "+i", path], check=False, capture_output=True).returncode:  # noqa: S607 - found on PATH
+        message = "this file system has no immutable files"
+        raise NotPossibleError(message)
+    return Command(_FIX, script='"$@"; code=$?; chattr -i train.py; exit $code')
+
+
+def _old_report_stays(scene: Scene, _: Ran) -> str:
+    text = (scene.signs / "report").read_text(encoding="utf-8")
+    return "" if text == "old\n" else f"the report is now {text[:80]!r}"
+
+
+@row("U", 2, says="No space left", verify=_old_report_stays)
+def report_on_a_full_file_system(scene: Scene) -> Command:
+    """The report replaces an old one on a file system without room: the old one stays."""
+    scene.file("train.py", HALF_LOOP)
+    folder = scene.path("full")
+    folder.mkdir()
+    fill = (
+        f"&& echo old > {folder}/report && {{ cat /dev/zero > {folder}/fill; true; }} 2>/dev/null;"
+        f' {{ "$@"; code=$?; cp {folder}/report ../signs/report; ls {folder} | wc -l | grep -qx 2 || code=99;'
+        " exit $code; }; exec"
+    )
+    script = mounted("size=8k", folder).replace("&& exec", fill)
+    return Command(("lint", "--format", "json", "--output", str(folder / "report"), "."), script=script)
+
+
+@row("U", 1, 2, 3)
+def scratch_on_a_full_file_system(scene: Scene) -> Command:
+    """`TMPDIR` is on a file system without room, from which no program may be started."""
+    folder = scene.path("full")
+    folder.mkdir()
+    fill = f"&& {{ cat /dev/zero > {folder}/fill; true; }} 2>/dev/null; TMPDIR={folder} exec"
+    script = mounted("size=4k,noexec", folder).replace("&& exec", fill)
+    return Command(("check", "--python", scene.target()), script=script)

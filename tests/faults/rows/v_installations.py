@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from tests.faults.model import Command, Expected, Row, row
-from tests.faults.scene import HALF_LOOP, ROOT
+from tests.faults.scene import HALF_LOOP, ON_PAPER, ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,12 +23,18 @@ def _cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
+def _copied_doctor(scene: Scene) -> Path:
+    """Copy the doctor into the scene, and return the folder."""
+    copy = scene.root / "doctor"
+    for folder in ("vc2doctor", "matrices"):
+        # With its compiled modules, which saves time.
+        shutil.copytree(ROOT / folder, copy / folder)
+    return copy
+
+
 def _row(name: str, words: tuple[str, ...], damage: Callable[[Path], None], sentence: str, *says: str) -> Row:
     def plan(scene: Scene) -> Command:
-        copy = scene.root / "doctor"
-        for folder in ("vc2doctor", "matrices"):
-            # With its compiled modules, which saves time.
-            shutil.copytree(ROOT / folder, copy / folder)
+        copy = _copied_doctor(scene)
         damage(copy / "matrices")
         scene.file("train.py", HALF_LOOP)
         python = scene.target() if "--python" in words else ""
@@ -37,7 +43,7 @@ def _row(name: str, words: tuple[str, ...], damage: Callable[[Path], None], sent
     return Row("V", name, sentence, plan, Expected((2, 3), says))
 
 
-_CHECK = ("check", "--no-probe", "--python")
+_CHECK = ("check", *ON_PAPER, "--python")
 _EXPLAIN = ("matrix", "explain", *_VERSIONS)
 ROWS = (
     _row("no_matrix", _CHECK, shutil.rmtree, "The folder of the matrix is missing.", "matri"),
@@ -114,3 +120,11 @@ def missing_dependency(scene: Scene) -> Command:
     scene.file(".gitignore", "x\n")
     source = "import sys; sys.modules['pathspec'] = None; from vc2doctor.__main__ import main; main()"
     return Command(("lint", "."), python=(sys.executable, "-c", source))
+
+
+@row("V", 0)
+def no_schema(scene: Scene) -> Command:
+    """The folder of the schemas is missing: they are made from the code."""
+    copy = _copied_doctor(scene)
+    shutil.rmtree(copy / "matrices" / "schema")
+    return Command(("schema", "report"), variables={"PYTHONPATH": str(copy)})

@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 from tests.faults.model import Command, row
-from tests.faults.scene import HALF_LOOP
+from tests.faults.scene import HALF_LOOP, ON_PAPER
 
 if TYPE_CHECKING:
     from tests.faults.model import Ran
@@ -105,7 +105,7 @@ def stopped_and_continued(scene: Scene) -> Command:
 @row("W", 0, 1, 3)
 def ends_of_children_that_are_ignored(scene: Scene) -> Command:
     """SIGCHLD is ignored, as some programs leave it for the programs that they start."""
-    return Command(("check", "--no-probe", "--python", scene.target()), script="trap '' CHLD; exec \"$@\"")
+    return Command(("check", *ON_PAPER, "--python", scene.target()), script="trap '' CHLD; exec \"$@\"")
 
 
 @row("W", 0, 1, 3)

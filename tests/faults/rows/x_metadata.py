@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.faults.model import Command, row, rows
+from tests.faults.scene import ON_PAPER
 
 if TYPE_CHECKING:
     from tests.faults.scene import Scene
 
-_CHECK = ("check", "--no-probe", "--python")
+_CHECK = ("check", *ON_PAPER, "--python")
 _HEAD = "Metadata-Version: 2.1\n"
 
 
@@ -24,6 +25,9 @@ _HEAD = "Metadata-Version: 2.1\n"
         "requirements_of_itself": f"{_HEAD}Name: evil\nVersion: 1.0\nRequires-Dist: evil>1\nRequires-Dist: torch\n",
         "twenty_thousand_requirements": f"{_HEAD}Name: evil\nVersion: 1.0\n"
         + "".join(f"Requires-Dist: a{n}>=1\n" for n in range(20_000)),
+        "extras_in_a_circle": f"{_HEAD}Name: evil\nVersion: 1.0\nProvides-Extra: x\nRequires-Dist: evil[x]\n"
+        'Requires-Dist: evil[x]; extra == "x"\n',
+        "thirty_megabytes": f"{_HEAD}Name: evil\nVersion: 1.0\n\n{'x' * 30_000_000}\n",
         "bytes_that_are_no_text": "Metadata-Version: 2.1\nName: ev\udcffil\nVersion: \udcfe\n",
     },
     0,
@@ -68,6 +72,9 @@ def torch_with_a_version_of(scene: Scene, version: str) -> Command:
         "has_no_packages": 'exec {python} -I -S -E "$@"\n',
         "stays_in_the_background": 'setsid {python} "$@" >/dev/null 2>&1 &\nexit 0\n',
         "prints_its_environment": 'env\nexec {python} "$@"\n',
+        "names_a_home_that_is_missing": 'PYTHONHOME=/nowhere exec {python} "$@"\n',
+        "hides_its_own_name": '( exec -a "" {python} "$@" )\n',
+        "greets_like_another_python": 'echo "Python 3.9.10 [PyPy 7.3.8 with GCC]"\nexit 0\n',
     },
     0,
     1,
@@ -77,7 +84,7 @@ def torch_with_a_version_of(scene: Scene, version: str) -> Command:
 def wrapper_that(scene: Scene, text: str) -> Command:
     """`--python` names a shell script around the real Python."""
     python = scene.target()
-    return Command((*_CHECK, scene.script("python", "#!/bin/sh\n" + text.format(python=python)), "--timeout", "20"))
+    return Command((*_CHECK, scene.script("python", "#!/bin/bash\n" + text.format(python=python)), "--timeout", "20"))
 
 
 @row("X", 2, 3, says="python")
@@ -103,3 +110,21 @@ def venv_whose_python_is_a_circle(scene: Scene) -> Command:
     (scene.venv / "bin" / "python3").unlink()
     (scene.venv / "bin" / "python3").symlink_to("python")
     return Command((*_CHECK, str(scene.venv)))
+
+
+@row("X", 2, says="python")
+def program_that_is_its_own_interpreter(scene: Scene) -> Command:
+    """`--python` names a script whose first line names itself."""
+    path = scene.path("python")
+    return Command((*_CHECK, scene.script("python", f"#!{path}\n")))
+
+
+@row("X", 1, 3)
+def torch_whose_threads_never_end(scene: Scene) -> Command:
+    """Torch starts a thread that never ends, and sleeps at the end of Python."""
+    source = (
+        "import atexit, threading, time\n"
+        "threading.Thread(target=time.sleep, args=(9999,)).start()\n"
+        "atexit.register(time.sleep, 9999)"
+    )
+    return Command(("check", "--timeout", "15", "--python", scene.target(torch=source)))

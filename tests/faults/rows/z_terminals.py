@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.faults.model import Command, Expected, Row, row, rows
-from tests.faults.scene import HALF_LOOP, WITHOUT_PRIVILEGES, needs_root
+from tests.faults.model import Command, Expected, NotPossibleError, Row, row, rows
+from tests.faults.scene import HALF_LOOP, ON_PAPER, WITHOUT_PRIVILEGES, needs_root
 
 if TYPE_CHECKING:
+    from tests.faults.running import Running
     from tests.faults.scene import Scene
 
 _TERMINALS: dict[str, dict[str, str | None]] = {
@@ -44,7 +45,7 @@ def user_without_a_name_and_a_home(scene: Scene) -> Command:
     needs_root()
     python = scene.target()
     scene.temporary.chmod(0o777)
-    return Command(("check", "--no-probe", "--python", python), script=f'exec {WITHOUT_PRIVILEGES} env -u HOME "$@"')
+    return Command(("check", *ON_PAPER, "--python", python), script=f'exec {WITHOUT_PRIVILEGES} env -u HOME "$@"')
 
 
 @row("Z", 2, says="report.txt")
@@ -83,3 +84,19 @@ def redacted_report(scene: Scene) -> Command:
     scene.file("private-name/train.py", HALF_LOOP)
     variables = {"HOME": str(scene.path("private-name")), "USER": "private-name", "LOGNAME": "private-name"}
     return Command(("lint", "--redact", str(scene.path("private-name"))), variables=variables)
+
+
+@row("Z", 1, 2, 3)
+def terminal_that_is_closed_while_it_is_used(scene: Scene) -> Command:
+    """The terminal is closed during a lint, and SIGHUP is ignored, as by `nohup`."""
+    scene.file("train.py", HALF_LOOP)
+
+    def meanwhile(running: Running) -> None:
+        if running.terminal is None:
+            message = "there is no terminal"
+            raise NotPossibleError(message)
+        running.terminal.hang_up()
+        running.wait_for_end()
+
+    script = "trap '' HUP; exec \"$@\""
+    return Command(("lint", "."), script=script, is_on_terminal=True, meanwhile=meanwhile)
