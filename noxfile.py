@@ -119,6 +119,8 @@ TRUTH_CELLS = (
     NamedCell("1.13.1", "3.10", CELLS[0].requirements),
 )
 """The environments of ``probe-truth``, named after their torch."""
+NEWEST_TORCH = NamedCell("2.15.0", "3.11", ("torch==2.15.0", *TRUTH_CELLS[0].requirements[1:]))
+"""One more of them, which needs an index that has this torch."""
 
 
 def build(session: nox.Session, name: str, python: str, requirements: tuple[str, ...]) -> Path:
@@ -134,13 +136,13 @@ def build(session: nox.Session, name: str, python: str, requirements: tuple[str,
 
 @nox.session(name="probe-truth")
 def probe_truth(session: nox.Session) -> None:
-    """Probe every planted fault and its clean twin on four torches: ``nox -s probe-truth [-- --write] [2.13.0 …]``."""
+    """Train every planted fault and its clean twin on five torches: ``nox -s probe-truth [-- --write] [2.13.0 …]``."""
     session.install("-e", ".", env=uv_settings())
     selected = [word for word in session.posargs if word != "--write"]
     rows = Path(session.create_tmp()).resolve() / "rows.jsonl"
     rows.unlink(missing_ok=True)
     faults = ["python", "-m", "tests.probe_truth", "--rows", str(rows)]
-    for cell in TRUTH_CELLS:
+    for cell in (*TRUTH_CELLS, NEWEST_TORCH):
         if not selected or cell.name in selected:
             target = build(session, f"torch-{cell.name}", cell.python, cell.requirements)
             session.run(*faults, "--torch", cell.name, "--python", str(target))

@@ -8,17 +8,17 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from tests.probe_truth import truth
-from tests.probe_truth.table import ENVIRONMENT_FAULTS
+from tests.probe_truth import together, truth
+from tests.probe_truth.table import ENVIRONMENT_FAULTS, FAULTS
 
 _PAGE = """# How the probe reports planted faults
 
 Each fault is planted in real code (`tests/probe_truth/planted/`) or is a real environment, and has a twin without it.
-`right`: `vc2doctor probe` reported outcome and cause as in this table, and called the twin finite without a cause.
+`right`: the probe reported outcome and cause as in this table, and called the twin finite without a cause.
 `unsupported`: that torch cannot run the recipe on a CPU, which the probe reports.
-`nox -s probe-truth -- --write` writes this page. More faults, of graphs, rates, batches and other models, are in
-`graph_faults.py`, `strangers.py` and `more_strangers.py`. `tests/target/test_planted_faults.py` trains them and their
-twins on torch 2.13.0.
+`nox -s probe-truth -- --write` writes this page. The probe's worker trains the faults of one torch one after the other, in
+one process. Environments are checked as a user would, by `vc2doctor check`, and with `--as-user` each fault has a run of
+`vc2doctor probe` of its own. `tests/target/test_planted_faults.py` trains most of them on torch 2.13.0.
 
 """
 
@@ -28,6 +28,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.probe_truth")
     parser.add_argument("--rows", type=Path, required=True, help="JSON Lines file that keeps the rows")
     parser.add_argument("--torch", help="release of torch in --python: run all faults there")
+    parser.add_argument("--as-user", action="store_true", help="with --torch: one run of the doctor for each fault")
     parser.add_argument("--python")
     parser.add_argument("--environments", action="store_true", help="print the environment faults as JSON")
     parser.add_argument("--environment", help="name of an environment fault: --python is the faulty one")
@@ -44,7 +45,8 @@ def main() -> int:
     if options.seeds:
         return _compare_seeds(options.python)
     if options.torch:
-        return _keep(truth.rows(options.python, options.torch), options.rows)
+        rows = truth.rows if options.as_user else together.rows
+        return _keep(rows(options.python, options.torch, FAULTS), options.rows)
     return _print_table(options.rows, options.page)
 
 

@@ -90,7 +90,7 @@ def row(python: str, torch: str, fault: Fault) -> Row:
     return Row(fault, torch, observed, twin)
 
 
-def rows(python: str, torch: str, faults: Sequence[Fault] = FAULTS) -> Iterable[Row]:
+def rows(python: str, torch: str, faults: Sequence[Fault]) -> Iterable[Row]:
     """Run all ``faults`` that apply to ``torch``, two at a time, and yield their rows in order."""
     applicable = [fault for fault in faults if fault.applies_to(torch)]
     with ThreadPoolExecutor(_JOBS) as pool:
