@@ -22,6 +22,17 @@ class Severity(str, Enum):
         return list(Severity).index(self)
 
 
+_RULES = "VC1"
+"""How the ids of the linter's rules begin."""
+_CHECKS_OF_CODE = ("VC030",)
+"""Checks that try the training code in the environment."""
+
+
+def is_of_code(finding_id: str) -> bool:
+    """Return whether the finding is about the training code, and not about the environment."""
+    return finding_id.startswith(_RULES) or finding_id in _CHECKS_OF_CODE
+
+
 class ManifestLine(Data):
     """The line of a file of the project that says what is installed, or that is wrong itself."""
 

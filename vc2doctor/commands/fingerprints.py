@@ -10,6 +10,7 @@ from posixpath import normpath
 from typing import TYPE_CHECKING
 
 from vc2doctor.core.printing import printable
+from vc2doctor.findings import is_of_code
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from vc2doctor.findings import Finding, WaivedFinding
     from vc2doctor.linter.model import CodeFinding, Diagnosis, FindingKey
 
-CODE_IDS = "VC1"
-"""How the ids of the linter's rules begin. Their paths are those of the project's own files."""
 _CELL = "#"
 """Stands between the path of a notebook and the name of a cell, whose lines are not those of the file."""
 _CHARACTERS = 32
@@ -53,7 +52,8 @@ def path_of(finding: Finding | WaivedFinding) -> str | None:
     """Return the file of the project that a finding of an examination is about; ``None``: there is none."""
     if finding.manifest is not None:
         return finding.manifest.path
-    return finding.path if finding.id.startswith(CODE_IDS) else None
+    # The paths of other findings lie in the environment.
+    return finding.path if is_of_code(finding.id) else None
 
 
 def file_of(path: str) -> str:

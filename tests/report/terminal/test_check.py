@@ -12,6 +12,8 @@ from tests.facts import MISSING_SYMBOL, examination, failed, failure, probe_run,
 from vc2doctor.checks.context import Examination
 from vc2doctor.commands.examine import report_on
 from vc2doctor.core.invocation import Invocation
+from vc2doctor.findings import Finding, Severity
+from vc2doctor.probe.facts import RecipeRun
 from vc2doctor.report import terminal
 from vc2doctor.report.terminal import check
 from vc2doctor.report.terminal.lines import Marks, print_lines
@@ -135,6 +137,30 @@ def test_measured_versions_are_fit_if_the_user_accepts_them() -> None:
     lines = shown(examination(VERIFIED, planned={"probe": False, "accept": "versions"}), 240)
     start = "! Fit to train under bf16 by versions alone (they were measured to train); nothing was tried (--no-probe)."
     assert lines[0].startswith(start)
+
+
+def headline_with_fault_of_code(bf16: RecipeRun) -> str:
+    """Return the first line of the report on code without loss scaling, where the recipe that decides ended so."""
+    fault = Finding(
+        id="VC104",
+        severity=Severity.ERROR,
+        message="the loop computes in float16 without loss scaling",
+        evidence=(),
+        remedy="Scale.",
+        url="https://example.org",
+        path="loop.py",
+    )
+    examined = examination(VERIFIED, probe=probe_run(recipe("fp32"), bf16))
+    return shown(examined.model_copy(update={"code": (fault,)}), 200)[0]
+
+
+def test_a_recipe_that_trains_is_not_blamed_for_a_fault_of_the_code() -> None:
+    expected = "✗ Not fit to train: the fault is in the training code; this environment trains under bf16. 1 error"
+    assert headline_with_fault_of_code(recipe("bf16")).startswith(expected)
+
+
+def test_a_recipe_that_fails_is_named_beside_a_fault_of_the_code() -> None:
+    assert headline_with_fault_of_code(failed("bf16", failure())).startswith("✗ Not fit to train under bf16. 2 errors")
 
 
 def test_exit_code_of_a_fit_environment_is_explained() -> None:

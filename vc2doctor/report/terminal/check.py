@@ -97,7 +97,8 @@ def _code(report: Report) -> str:
     plan = report.plan
     recipes = ", ".join(f"{entry} trains under {recipe}" for entry, recipe in plan.code_recipes.items())
     silenced = f"; {counted(plan.code_silenced, 'finding')} silenced" if plan.code_silenced else ""
-    return f"{recipes or 'its precision cannot be determined by reading it'}{silenced}"
+    unread = f"no recipe of the probe could be read from it, so {plan.precision} was chosen"
+    return f"{recipes or unread}{silenced}"
 
 
 def _environment(environment: Environment, *, verbose: bool) -> Iterator[Line]:

@@ -4,7 +4,7 @@ from vc2doctor.checks.tried import plain_loop, unlikely
 from vc2doctor.commands.report import Report
 from vc2doctor.core.precision import FLOAT16
 from vc2doctor.core.wording import enumerated
-from vc2doctor.findings import Severity
+from vc2doctor.findings import Severity, is_of_code
 from vc2doctor.matrix.judge import Verdict
 from vc2doctor.probe.facts import Headroom
 from vc2doctor.probe.gradient_range import DEFAULT_SCALE, GradientRange
@@ -87,7 +87,25 @@ def _unfit(report: Report) -> str:
     recipes = report.probe.recipes if report.probe else ()
     if report.plan.custom_subject is not None and recipes and all(each.outcome == "error" for each in recipes):
         return f"{report.plan.custom_subject} fails under every precision that was tried."
+    if _is_fault_of_code(report):
+        trains = f"; this environment trains under {report.plan.precision}" if _trained(report) else ""
+        return f"Not fit to train: the fault is in the training code{trains}."
     return f"Not fit to train under {report.plan.precision}."
+
+
+def _is_fault_of_code(report: Report) -> bool:
+    """Return whether all errors are those of the training code. A recipe that trains must not look like the culprit."""
+    errors = [each for each in report.findings if each.severity is Severity.ERROR]
+    return all(is_of_code(each.id) for each in errors)
+
+
+def _trained(report: Report) -> bool:
+    """Return whether the recipe that decides trained, alone and through every door that matters."""
+    if report.probe is None:
+        return False
+    finite = {each.recipe for each in report.probe.recipes if each.outcome == "finite"}
+    passed = {each.door for each in report.probe.doors if each.outcome == "passed"}
+    return report.plan.precision in finite and passed.issuperset(report.plan.doors)
 
 
 def _tried(report: Report, *, verbose: bool) -> str:
