@@ -136,3 +136,73 @@ def test_what_a_launcher_starts_on_other_machines_is_named() -> None:
 def test_program_that_need_not_be_python_is_named(bin_folder: Path) -> None:
     reading = read("torchrun --no-python ./train.py", bin_folder)
     assert reading.unread == ("torchrun starts a program that need not be Python, which is not read",)
+
+
+def script(folder: Path, text: str) -> None:
+    """Write ``job.sh``, which can be run."""
+    (folder / "job.sh").write_text(f"#!/bin/bash\n{text}", encoding="utf-8")
+    (folder / "job.sh").chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["PY=${PY:-python}\n$PY train.py\n", "$PY train.py\n", 'exec "${PY-python}" train.py\n', "PY+=''\n$PY train.py\n"],
+)
+def test_variable_of_the_environment_decides_what_a_script_starts(bin_folder: Path, text: str, tmp_path: Path) -> None:
+    other = tmp_path / "other" / "python"
+    other.parent.mkdir()
+    other.symlink_to(sys.executable)
+    script(bin_folder, text)
+    assert read("./job.sh", bin_folder, PY=str(other)).python == str(other)
+    assert read(f"env PY={other} bash job.sh", bin_folder).python == str(other)
+
+
+def test_default_counts_where_the_variable_is_empty_or_missing(bin_folder: Path) -> None:
+    script(bin_folder, "python train.py --a ${A:-1} --b ${B-2} --c ${C:-3}\n")
+    flags = read("./job.sh", bin_folder, A="", B="").launches[0].flags
+    assert [flags[name].value for name in ("--a", "--b", "--c")] == ["1", None, "3"]
+
+
+@pytest.mark.parametrize(
+    ("text", "flags"),
+    [
+        ('python train.py --bf16 "$@"\n', ("--bf16", "--fp16", "--lr")),
+        ("python train.py ${@} --bf16\n", ("--fp16", "--lr", "--bf16")),
+        ('python train.py "$1" --lr=$3\n', ("--fp16", "--lr")),
+        ('shift\npython train.py "$@"\n', ("--lr",)),
+        ('shift 2; python train.py "$@"\n', ()),
+        ('set -e\nset -- --seed 3\npython train.py "$@"\n', ("--seed",)),
+    ],
+)
+@pytest.mark.parametrize("command", ["./job.sh --fp16 --lr 3", "bash job.sh --fp16 --lr 3"])
+def test_arguments_of_a_script_reach_its_program(
+    bin_folder: Path, text: str, flags: tuple[str, ...], command: str
+) -> None:
+    script(bin_folder, text)
+    found = read(command, bin_folder)
+    assert tuple(found.launches[0].flags) == flags
+    assert found.launches[0].program == "train.py"
+    assert not found.unread
+
+
+def test_arguments_behind_the_text_of_a_shell_are_those_of_the_text(bin_folder: Path) -> None:
+    found = command_line.read(
+        ["bash", "-c", 'python train.py "$@"', "name", "--fp16"], bin_folder, {"PATH": str(bin_folder)}
+    )
+    assert tuple(found.launches[0].flags) == ("--fp16",)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'while [ $# -gt 1 ]; do shift; done\npython train.py "$@"\n',
+        'main() {\n  python train.py "$@"\n}\nmain\n',
+        'test -f a && shift\npython train.py "$@"\n',
+    ],
+)
+def test_arguments_that_only_a_run_knows_are_named(bin_folder: Path, text: str) -> None:
+    script(bin_folder, text)
+    found = read("./job.sh --fp16 --lr 3", bin_folder)
+    line = text[: text.index("python")].count("\n") + 2
+    sentence = f"only a run knows what $@ in job.sh:{line} stands for, so flags in it were not read"
+    assert (tuple(found.launches[0].flags), found.unread) == ((), (sentence,))

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from vc2doctor.core import reading
 from vc2doctor.linter.read.config import Launch
-from vc2doctor.linter.read.formats.shell import launch_of, read_launches, starter_of
+from vc2doctor.linter.read.formats.shell import Caller, launch_of, read_launches, starter_of
 from vc2doctor.linter.read.shell_words import CONDITIONAL, commands_of
 
 COMMAND_NAME = "<command>"
@@ -20,6 +20,8 @@ COMMAND_NAME = "<command>"
 MAX_SCRIPT_BYTES = 256 * 1024
 MAX_NESTED = 4
 """How many wrappers and shells are looked through: ``srun nice bash train.sh``."""
+MAX_UNRESOLVED = 3
+"""Words of a script's command that are named because only a run knows them."""
 _PYTHON = re.compile(r"python[\d.]*")
 _SHELLS = ("sh", "bash", "zsh", "dash", "ksh")
 _WRAPPERS = (
@@ -88,7 +90,7 @@ class _Reader:
         path = self._which(words[0])
         interpreter = self._shebang(path) if path is not None else None
         if interpreter is not None and os.path.basename(interpreter[0]) in _SHELLS and path is not None:  # noqa: PTH119
-            return self._script(Path(path))
+            return self._script(Path(path), words[1:])
         found = self.python_of(words[0])
         launch = launch_of(COMMAND_NAME, ["python", *words] if words[0].endswith(".py") else words)
         unread = tuple(self._unread(words, launch))
@@ -121,26 +123,27 @@ class _Reader:
         for position, word in enumerate(words):
             if re.fullmatch(r"-[a-z]*c", word):
                 text = words[position + 1] if position + 1 < len(words) else ""
-                return self._shell_text(COMMAND_NAME, text)
+                # The word behind the text is $0.
+                return self._shell_text(COMMAND_NAME, text, words[position + 3 :])
             if not word.startswith(("-", "+")):
-                return self._script(self._folder / word)
+                return self._script(self._folder / word, words[position + 1 :])
         return CommandReading(None, f"{name} reads its commands from standard input, which cannot be read before")
 
-    def _script(self, path: Path) -> CommandReading:
+    def _script(self, path: Path, arguments: Sequence[str]) -> CommandReading:
         try:
             text = reading.read_text_leniently(path, MAX_SCRIPT_BYTES)
         except reading.ReadError as error:
             return CommandReading(None, str(error))
-        return self._shell_text(str(path), text)._replace(script=path)
+        return self._shell_text(str(path), text, arguments)._replace(script=path)
 
-    def _shell_text(self, name: str, text: str) -> CommandReading:
-        launches = read_launches(name, text)
+    def _shell_text(self, name: str, text: str, arguments: Sequence[str]) -> CommandReading:
+        launches = read_launches(name, text, Caller(self._variables, tuple(arguments)))
         shown = os.path.basename(name)  # noqa: PTH119
         if not launches:
             reason = f"{shown} starts nothing that is known, or only with variables that a run decides"
             return CommandReading(None, reason)
         found = self._python_of_script(shown, text, launches)
-        return CommandReading(found.python, found.reason, launches)
+        return CommandReading(found.python, found.reason, launches, unread=tuple(_unresolved(shown, launches)))
 
     def _python_of_script(self, name: str, text: str, launches: tuple[Launch, ...]) -> _Python:
         activated, change = None, None
@@ -212,6 +215,16 @@ class _Reader:
             yield f"{words[0]} starts a program that need not be Python, which is not read"
         if launch is None:
             yield f"the code that {words[0]} runs is not known"
+
+
+def _unresolved(name: str, launches: Sequence[Launch]) -> Iterator[str]:
+    """Yield which words of a script's commands only a run knows."""
+    for launch in launches:
+        words = list(dict.fromkeys(launch.unresolved))
+        if words:
+            more = f" and {len(words) - MAX_UNRESOLVED} more" if len(words) > MAX_UNRESOLVED else ""
+            shown = f"{', '.join(words[:MAX_UNRESOLVED])}{more}"
+            yield f"only a run knows what {shown} in {name}:{launch.line} stands for, so flags in it were not read"
 
 
 def _changes_environment(words: list[str]) -> bool:

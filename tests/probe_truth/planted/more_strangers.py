@@ -204,8 +204,9 @@ def _checkpointed_language(*, reentrant: bool) -> Subject:
     base = model.get_base_model()
     base.config.use_cache = False
     base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": reentrant})
-    # transformers 5 lets gradients pass the frozen embeddings by itself, older releases do not.
-    model.disable_input_require_grads()
+    if hasattr(base, "_require_grads_hook"):
+        # transformers 5 lets gradients pass the frozen embeddings by itself, older releases do not.
+        model.disable_input_require_grads()
     return model, models.tokens()
 
 

@@ -112,6 +112,8 @@ class Launch:
     """Whether a document shows the command: people run it with changes, so its flags are some of several."""
     cut_line: int | None = None
     """The line of a comment that ends the command, although lines with flags follow; ``None``: there is none."""
+    unresolved: tuple[str, ...] = ()
+    """Its words with variables that only a run knows."""
 
     def turns_on(self, flag: str) -> bool:
         """Return whether the command has the flag, and it is on."""

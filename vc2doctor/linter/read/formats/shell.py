@@ -1,7 +1,7 @@
 """Reads shell and Slurm scripts: the commands that start training, with their flags and configuration files."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice, pairwise
 from typing import NamedTuple
@@ -25,20 +25,35 @@ _TOOLS = {
 _MODULES_THAT_DO_NOT_TRAIN = ("pip", "venv", "build", "pytest", "wandb")
 _ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)\+?=(.*)", re.DOTALL)
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)(?:\[[@*]\])?(?::?[-=]([^${}]*))?\})")
+_EMPTY_COUNTS_AS_UNSET = (":-", ":=")
+_ALL_ARGUMENTS = re.compile(r"\$(?:[@*]|\{[@*]\})")
+_FUNCTION = re.compile(r"^\s*(?:function\s+[\w-]+|[\w-]+\s*\(\s*\))", re.MULTILINE)
+"""The start of a function: in its body ``$1`` and ``$@`` are the function's own arguments."""
 _DECLARATIONS = ("export", "local", "declare", "readonly", "typeset")
 _FLOW_WORDS = ("then", "else", "do", "time", "exec", "nohup", "sudo", "env", "!", "{")
 _OPENING, _CLOSING = ("if", "case", "for", "while", "until"), ("fi", "esac", "done")
 _OVERRIDE = re.compile(r"\+{0,2}([A-Za-z]\w*(?:[./]\w+)*)=(.*)", re.DOTALL)
 """A setting that a program takes without dashes: ``trainer.precision=16``."""
+_KEY = re.compile(r"[a-z]\w*(\.\w+)*")
+"""The name of one whose value is the next word: ``optimizer.max_grad_norm 5``."""
 
 
-def read_launches(script: str, text: str) -> tuple[Launch, ...]:
+class Caller(NamedTuple):
+    """What starts a script."""
+
+    variables: Mapping[str, str]
+    """Its environment."""
+    arguments: tuple[str, ...] = ()
+    """The words behind the name of the script."""
+
+
+def read_launches(script: str, text: str, caller: Caller | None = None) -> tuple[Launch, ...]:
     """Return the commands of a shell script that start training programs.
 
     Variables are expanded where their value is certain. One that is assigned in only some branches is left as it is
-    written, and so is one that the environment gives.
+    written, and so is one that comes from a ``caller`` who is not known.
     """
-    shell = _Shell(script)
+    shell = _Shell(script, caller, has_functions=_FUNCTION.search(text) is not None)
     for words in commands_of(text):
         shell.run(words)
     lines = text.splitlines()
@@ -81,9 +96,13 @@ MAX_VALUE_WORDS = 1_000
 class _Shell:
     """What a script has done so far."""
 
-    def __init__(self, script: str) -> None:
+    def __init__(self, script: str, caller: Caller | None, *, has_functions: bool) -> None:
         self._script = script
-        self._variables: dict[str, tuple[Word, ...]] = {}
+        self._variables = _given(caller.variables if caller is not None else {})
+        self._arguments: tuple[str, ...] | None = None
+        """The positional parameters; ``None``: only a run knows them."""
+        if caller is not None and not has_functions:
+            self._arguments = caller.arguments
         self._uncertain: set[str] = set()
         """Variables that are assigned in a branch or a loop: only a run knows their value."""
         self._depth = 0
@@ -103,12 +122,22 @@ class _Shell:
                 self._assign(assignment, is_certain=not self._depth and not is_conditional)
             return
         expanded = list(islice((part for word in command for part in self._expand(word)), MAX_VALUE_WORDS))
-        if expanded[0].text == "cd" and len(expanded) > 1:
-            self._folder = expanded[1].text
-            return
-        launch = _launch(self._script, _without_nested_shell(expanded), self._folder)
-        if launch is not None:
-            self.launches.append(launch)
+        if expanded and not self._is_builtin(expanded, is_certain=not self._depth and not is_conditional):
+            launch = _launch(self._script, _without_nested_shell(expanded), self._folder)
+            if launch is not None:
+                unresolved = tuple(word.text for word in expanded if any(mark in word.text for mark in "$`"))
+                self.launches.append(replace(launch, unresolved=unresolved))
+
+    def _is_builtin(self, words: list[Word], *, is_certain: bool) -> bool:
+        """Return whether a command changes the folder or the arguments of the script, and take it into account."""
+        name, *rest = (word.text for word in words)
+        if name == "cd" and rest:
+            self._folder = rest[0]
+        elif name == "shift" or (name == "set" and "--" in rest):
+            self._arguments = _changed(self._arguments, name, rest) if is_certain else None
+        else:
+            return False
+        return True
 
     def _without_flow_words(self, words: list[Word]) -> list[Word]:
         while words and words[0].text in (*_FLOW_WORDS, *_OPENING, *_CLOSING, "elif"):
@@ -138,11 +167,16 @@ class _Shell:
 
     def _expand(self, word: Word) -> Iterator[Word]:
         """Yield the words that a word becomes: a variable that is not quoted, or an array, can become several."""
+        if self._arguments is not None and _ALL_ARGUMENTS.fullmatch(word.text):
+            yield from (Word(argument, word.line, word.is_quoted) for argument in self._arguments)
+            return
         match = _VARIABLE.fullmatch(word.text)
         name = (match.group(1) or match.group(2)) if match else None
         splits = not word.is_quoted or word.text.endswith(("[@]}", "[*]}"))
-        if name in self._variables and name not in self._uncertain and splits:
-            yield from self._variables[name]
+        value = self._variables.get(name or "")
+        takes_default = not value and match is not None and match.group(3) is not None and _is_unset_if_empty(match)
+        if value is not None and name not in self._uncertain and splits and not takes_default:
+            yield from value
         else:
             yield word._replace(text=self._substituted(word.text))
 
@@ -153,9 +187,32 @@ class _Shell:
         name, default = match.group(1) or match.group(2), match.group(3)
         if name in self._uncertain:
             return match.group(0)
+        value: str | None = None
         if name in self._variables:
-            return " ".join(word.text for word in self._variables[name])
-        return default if default is not None else match.group(0)
+            value = " ".join(word.text for word in self._variables[name])
+        elif name.isdigit() and name != "0" and self._arguments is not None:
+            value = next(iter(self._arguments[int(name) - 1 :]), "")
+        if default is not None and (value is None or (not value and _is_unset_if_empty(match))):
+            return default
+        return value if value is not None else match.group(0)
+
+
+def _given(variables: Mapping[str, str]) -> dict[str, tuple[Word, ...]]:
+    """Return the variables that a script starts with."""
+    return {name: words_of(value, 1) for name, value in variables.items() if len(value) <= MAX_VALUE_CHARACTERS}
+
+
+def _changed(arguments: tuple[str, ...] | None, builtin: str, words: list[str]) -> tuple[str, ...] | None:
+    """Return the arguments of a script after ``shift [N]`` or ``set -- WORDS``; ``None``: they are not known."""
+    if builtin == "set":
+        new = words[words.index("--") + 1 :]
+        return None if any(mark in word for word in new for mark in "$`") else tuple(new)
+    count = words[0] if words else "1"
+    return arguments[int(count) :] if arguments is not None and count.isdecimal() else None
+
+
+def _is_unset_if_empty(match: re.Match[str]) -> bool:
+    return any(operator in match.group(0) for operator in _EMPTY_COUNTS_AS_UNSET)
 
 
 class _Assignment(NamedTuple):
@@ -242,13 +299,15 @@ def _flags(words: list[Word], program: int) -> Iterator[tuple[str, Flag]]:
     for position, word in enumerate(words):
         following = words[position + 1].text if position + 1 < len(words) else None
         value = None if following is None or following.startswith("--") or position + 1 == program else following
-        override = _OVERRIDE.fullmatch(word.text) if position > program else None
+        is_behind = position > program
+        override = _OVERRIDE.fullmatch(word.text) if is_behind else None
+        key = _KEY.fullmatch(word.text) if is_behind else None
         if word.text.startswith("--"):
             name, equals, given_value = word.text[2:].partition("=")
             yield f"--{name.replace('-', '_')}", Flag(given_value if equals else value, word.line)
         elif override is not None:
             yield override.group(1).replace("/", "."), Flag(override.group(2), word.line)
-        elif re.fullmatch(r"[a-z]\w*(\.\w+)*", word.text) and value is not None and not value.endswith((".py", ".sh")):
+        elif key is not None and value is not None and not value.endswith((".py", ".sh")):
             yield word.text, Flag(value, word.line)
 
 
