@@ -136,3 +136,27 @@ def test_the_comment_of_a_requirements_file_tells_what_to_install_first(tmp_path
     found = requirements_of(tmp_path, "")
     assert found["torch"].specifier == "==2.1.0"
     assert "peft" not in found, "a line that is commented out asks for nothing"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        (
+            "_deps = ['black==23.1.0', 'trl==0.7.4']\ndeps = {each.split('==')[0]: each for each in _deps}\n"
+            "install_requires = [deps['trl']]\nsetup(install_requires=install_requires)\n"
+        ),
+        "DEPENDENCIES = ('trl==0.7.4', 'tqdm')\nsetup(install_requires=list(DEPENDENCIES))\n",
+        "deps = {'trl': 'trl==0.7.4'}\nsetup(install_requires=[deps['trl']])\n",
+    ],
+)
+def test_setup_py_chooses_from_a_table_of_requirements(tmp_path: Path, text: str) -> None:
+    (tmp_path / "setup.py").write_text(text, encoding="utf-8")
+    found = requirements_of(tmp_path, "")["trl"]
+    assert (found.specifier, found.location) == ("==0.7.4", "setup.py:1")
+
+
+def test_requirement_that_setup_py_computes_is_unknown(tmp_path: Path) -> None:
+    text = "base = []\nif NEW:\n    base += ['peft>=0.7']\nsetup(install_requires=base, keywords='transformers')\n"
+    (tmp_path / "setup.py").write_text(text, encoding="utf-8")
+    found = requirements_of(tmp_path, "")
+    assert (found["peft"].specifier, found["peft"].location) == (None, "setup.py:3")

@@ -44,6 +44,12 @@ MAX_LOCK_BYTES = 4 * 1024 * 1024
 _LOCKED = re.compile(
     r'^\[\[package\]\]\s*\nname = "(?P<name>[\w.-]+)"\s*\nversion = "(?P<version>[\w.+!-]+)"', re.MULTILINE
 )
+_REQUIREMENTS = re.compile(r"require|deps|dependenc", re.IGNORECASE)
+"""The names of lists of requirements in a setup.py. Hugging Face's ``_deps`` is a list from which others choose."""
+_QUOTED_PACKAGE = re.compile(
+    r"""["'](transformers|peft|trl|accelerate|bitsandbytes|torch)(?:\[[\w,]*\])?\s*(?:[=<>!~][^"'\n]*)?["']"""
+)
+"""A text of a setup.py that is a requirement of a package of the stack."""
 _CONDA_COMMAND = re.compile(r"\b(?:conda|mamba)\s+install\s+([^;&|]+)")
 
 
@@ -253,13 +259,30 @@ def _from_setup(path: Path, root: Path) -> Iterator[tuple[str, RequiredVersion]]
         tree = ast.parse(_text(path))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return
+    found: set[str] = set()
+    for text, line in _constants_of_setup(tree):
+        for name, entry in _entry(text, path, root, line):
+            found.add(name)
+            yield name, entry
+    # What is put together otherwise is unknown, and not without a requirement.
+    for match in _QUOTED_PACKAGE.finditer(_text(path)):
+        if match[1] not in found:
+            line = _text(path).count("\n", 0, match.start()) + 1
+            yield match[1], RequiredVersion(None, path.relative_to(root).as_posix(), line)
+
+
+def _constants_of_setup(tree: ast.Module) -> Iterator[tuple[str, int]]:
+    """Yield the texts in lists and tables of requirements, with their lines: ``install_requires``, ``_deps``."""
     for node in ast.walk(tree):
-        lists = [node.value] if isinstance(node, ast.keyword) and node.arg == "install_requires" else []
-        if isinstance(node, ast.Assign) and "require" in ast.unparse(node.targets[0]).lower():
-            lists.append(node.value)
-        for element in (element for each in lists if isinstance(each, ast.List) for element in each.elts):
-            if isinstance(element, ast.Constant) and isinstance(element.value, str):
-                yield from _entry(element.value, path, root, element.lineno)
+        values = [node.value] if isinstance(node, ast.keyword) and node.arg == "install_requires" else []
+        if isinstance(node, ast.Assign) and _REQUIREMENTS.search(ast.unparse(node.targets[0])):
+            values.append(node.value)
+        for value in values:
+            elements = value.elts if isinstance(value, ast.List | ast.Tuple | ast.Set) else []
+            elements = value.values if isinstance(value, ast.Dict) else elements
+            for element in elements:
+                if isinstance(element, ast.Constant) and isinstance(element.value, str):
+                    yield element.value, element.lineno
 
 
 def _from_conda(path: Path, root: Path) -> Iterator[tuple[str, RequiredVersion]]:
