@@ -59,6 +59,22 @@ def test_packages_that_are_not_named_are_listed_as_possible_conflicts(doctor: Do
     assert re.search(r"  transformers up to 4\.42\.4: .*EncoderDecoderCache", ran.out)
 
 
+def test_one_package_that_is_not_named_is_answered_for_all_its_releases(doctor: Doctor) -> None:
+    ran = doctor("matrix", "explain", "transformers=4.44.0", "peft=0.15.0")
+    assert (ran.code, ran.out.startswith("compatible: All ")) == (0, True)
+    assert "releases of torch, which was not named" in ran.out
+    ran = doctor("matrix", "explain", "torch=2.5.1", "transformers=4.40.0")
+    assert ran.code == 3
+    assert ran.out.startswith("unverified: It depends on peft, which was not named: of its ")
+    assert "\n    'peft>=0.3.0,<=0.13.2'\n" in ran.out
+    assert "In all releases of peft:" in ran.out
+
+
+def test_change_that_is_advised_names_no_package_that_nobody_named(doctor: Doctor) -> None:
+    ran = doctor("matrix", "explain", "transformers=4.40.0", "peft=0.21.2")
+    assert (ran.code, ran.out.splitlines()[2]) == (1, "    pip install peft==0.13.2")
+
+
 def test_release_newer_than_the_evidence_is_unverified(doctor: Doctor) -> None:
     ran = doctor("matrix", "explain", "torch=3.0.0", *EXAMPLE[1:])
     assert ran.code == 3

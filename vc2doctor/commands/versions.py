@@ -30,7 +30,9 @@ class VersionsAnswer(Data):
     combination: dict[str, str]
     """The versions that were judged; with ranges, those that all combinations share."""
     ranges: dict[str, str] = Field(default_factory=dict)
-    """The ranges that were judged, by package."""
+    """The ranges that were judged, by package; an empty text for ``unnamed``."""
+    unnamed: str | None = None
+    """The package of the stack that was not named: each of its releases was judged."""
     newest: dict[str, str] = Field(default_factory=dict)
     """Packages that were named without a version, with the newest release: it was judged."""
     any_version: tuple[str, ...] = ()
@@ -119,7 +121,7 @@ def _judged(query: ResolvedQuery, matrix: Matrix, goal: Goal) -> tuple[Judgement
 def _answer(query: ResolvedQuery, matrix: Matrix, goal: Goal) -> VersionsAnswer:
     judgement, ranged = _judged(query, matrix, goal)
     newest = {name: releases[-1] for name, releases in query.axes.items()}
-    is_unnamed = judgement.uncertainty == "unnamed"
+    is_unnamed = judgement.uncertainty == "unnamed" and ranged is None
     # With ranges, the possible conflicts are those of the newest combination that trains.
     example = ranged.newest_working if ranged and not is_unnamed else query.with_releases(newest)
     conflicts = judging.possible_conflicts(example, matrix, goal.recipe, goal.doors) if example else ()
@@ -131,6 +133,7 @@ def _answer(query: ResolvedQuery, matrix: Matrix, goal: Goal) -> VersionsAnswer:
     return VersionsAnswer(
         combination=query.fixed.written,
         ranges=query.ranges,
+        unnamed=query.unnamed,
         newest=query.newest,
         any_version=query.any_version,
         not_judged=query.not_judged,
@@ -207,7 +210,7 @@ def _batch_answer(query: ResolvedQuery, matrix: Matrix, goal: Goal) -> tuple[dic
         "not_judged": query.not_judged,
         "newer_than_matrix": age_of(query.fixed.versions, matrix).newer,
         "possible_conflicts": _dumped(judging.possible_conflicts(query.fixed, matrix, goal.recipe, goal.doors))
-        if judgement.uncertainty == "unnamed"
+        if judgement.uncertainty == "unnamed" and ranged is None
         else [],
     }
     return {**answer, **{key: value for key, value in details.items() if value}}, judgement.verdict

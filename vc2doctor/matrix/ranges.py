@@ -71,7 +71,8 @@ def judge_ranges(
 ) -> RangeJudgement:
     """Return the verdict on training the combinations of a query that has at least one range.
 
-    It is the worst of their verdicts, because an installer may choose any of them.
+    It is the worst of their verdicts, because an installer may choose any of them. If the only range is that of a
+    package which was not named, and some of its releases train, there is no verdict without its version.
     """
     parts = _parts(query, {}, list(query.axes), _Judge(matrix, recipe, tuple(doors)))
     by_key: dict[tuple[object, ...], list[_Part]] = defaultdict(list)
@@ -81,7 +82,7 @@ def judge_ranges(
     # Of the same verdict, the newest releases come first: they are what people install.
     groups = [_group(members, query) for members in reversed(by_key.values())]
     ordered = tuple(sorted(groups, key=lambda group: ORDER.index(group.verdict)))
-    overall = _overall(parts, ordered)
+    overall = _overall(parts, ordered, query)
     working = [dict(zip(query.axes, part.releases, strict=True)) for part in parts if part.key == _WORKS_KEY]
     if not working:
         return RangeJudgement(overall, ordered, None, ())
@@ -159,13 +160,15 @@ def _group(parts: Sequence[_Part], query: ResolvedQuery) -> ReleaseGroup:
     )
 
 
-def _overall(parts: Sequence[_Part], groups: Sequence[ReleaseGroup]) -> Judgement:
+def _overall(parts: Sequence[_Part], groups: Sequence[ReleaseGroup], query: ResolvedQuery) -> Judgement:
     judgements = [judgement for part in parts for judgement in part.judgements]
     worst = max((judgement.verdict for judgement in judgements), key=ORDER.index)
     decisive = [judgement for judgement in judgements if judgement.verdict is worst]
     numbers = Counter("train" if judgement.verdict in WORKS else judgement.verdict.value for judgement in judgements)
+    is_only_unnamed = query.unnamed is not None and len(query.axes) == 1
     if len(numbers) == 1 and len(groups) == 1:
-        return decisive[-1].model_copy(update={"reason": f"All {len(judgements)} in the range: {decisive[-1].reason}"})
+        subject = f"releases of {query.unnamed}, which was not named" if is_only_unnamed else "in the range"
+        return decisive[-1].model_copy(update={"reason": f"All {len(judgements)} {subject}: {decisive[-1].reason}"})
     statements = {
         "incompatible": ("does not train", "do not train"),
         "unverified": ("is unverified", "are unverified"),
@@ -173,6 +176,10 @@ def _overall(parts: Sequence[_Part], groups: Sequence[ReleaseGroup]) -> Judgemen
     }
     counts = [f"{numbers[kind]} {forms[numbers[kind] > 1]}" for kind, forms in statements.items() if numbers[kind]]
     total = counted(len(judgements), "combination")
+    if is_only_unnamed and numbers["train"]:
+        name, releases = query.unnamed, counted(len(judgements), "release")
+        reason = f"It depends on {name}, which was not named: of its {releases}, {', '.join(counts)}"
+        return Judgement(verdict=Verdict.UNVERIFIED, reason=reason, uncertainty="unnamed")
     return Judgement(
         verdict=worst,
         reason=f"Of the {total} in the range, {', '.join(counts)}",

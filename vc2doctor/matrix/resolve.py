@@ -32,7 +32,9 @@ class ResolvedQuery(Data):
     axes: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """The releases of each package that was named with a range, oldest first."""
     ranges: dict[str, str] = Field(default_factory=dict)
-    """The ranges, as the user wrote them."""
+    """The ranges, as the user wrote them; an empty text for ``unnamed``."""
+    unnamed: str | None = None
+    """The package of the stack that was not named, if it is the only one: all its releases are an axis."""
     newest: dict[str, str] = Field(default_factory=dict)
     """Packages of the stack that were named without a version, with the release that ``fixed`` has for them."""
     any_version: tuple[str, ...] = ()
@@ -61,7 +63,8 @@ def resolve(query: VersionQuery, matrix: Matrix) -> ResolvedQuery:
     """
     judged = matrix.modeled_packages | {"python", GPU}
     refuse_misspelled((name for name in query.names if name not in judged), judged)
-    axes = {name: _releases_in(name, text, matrix) for name, text in query.ranges.items() if name in judged}
+    ranges = {name: text for name, text in query.ranges.items() if name in judged}
+    axes = {name: _releases_in(name, text, matrix) for name, text in ranges.items()}
     count = math.prod(map(len, axes.values()))
     if count > MAX_COMBINATIONS:
         message = (
@@ -74,15 +77,30 @@ def resolve(query: VersionQuery, matrix: Matrix) -> ResolvedQuery:
     newest: dict[str, str] = {}
     for name in (axis for axis in STACK_PACKAGES if axis in query.bare):
         newest[name] = _newest(name, {**named.named, **newest}, matrix)
+    unnamed = _unnamed(query, count, matrix)
+    if unnamed is not None:
+        ranges[unnamed], axes[unnamed] = "", _releases_in(unnamed, "", matrix)
     others = {**query.exact, **query.ranges, **dict.fromkeys(query.bare, "")}
     return ResolvedQuery(
         fixed=named.model_copy(update={"versions": {**versions, **newest}}),
         axes=axes,
-        ranges={name: query.ranges[name] for name in axes},
+        ranges=ranges,
+        unnamed=unnamed,
         newest=newest,
         any_version=tuple(name for name in query.bare if name in judged and name not in STACK_PACKAGES),
         not_judged={name: text for name, text in others.items() if name not in judged},
     )
+
+
+def _unnamed(query: VersionQuery, count: int, matrix: Matrix) -> str | None:
+    """Return the only package of the stack that a query of ``count`` combinations does not name.
+
+    ``None``: it names all three, or only one; or each release of the other would make too many combinations.
+    """
+    missing = [axis for axis in STACK_PACKAGES if axis not in query.names]
+    if len(missing) != 1 or not known_releases(missing[0], matrix):
+        return None
+    return missing[0] if count * len(_releases_in(missing[0], "", matrix)) <= MAX_COMBINATIONS else None
 
 
 def known_releases(name: str, matrix: Matrix) -> tuple[str, ...]:

@@ -95,7 +95,8 @@ def _groups(answer: VersionsAnswer, marks: Marks) -> Iterator[Line]:
     if not answer.groups:
         return
     yield Line(Text())
-    yield _line(f"In {' and '.join(named(name, text) for name, text in answer.ranges.items())}:", 0)
+    ranges = [named(name, text) if text else f"all releases of {name}" for name, text in answer.ranges.items()]
+    yield _line(f"In {' and '.join(ranges)}:", 0)
     for group in answer.groups[:_MAX_GROUPS]:
         mark, style = marks(_KIND_OF_VERDICT[group.verdict])
         releases = ", ".join(
@@ -113,7 +114,7 @@ def _groups(answer: VersionsAnswer, marks: Marks) -> Iterator[Line]:
 def _possible_conflicts(answer: VersionsAnswer) -> Iterator[str]:
     """Yield one line for each joined conflict, with its reason if the conflicts are the answer."""
     for conflict in answer.joined_conflicts:
-        if answer.judgement.uncertainty == "unnamed":
+        if answer.judgement.uncertainty == "unnamed" and not answer.ranges:
             yield f"{conflict.where}: {conflict.reasons[0]}"
         else:
             more = len(conflict.releases) - _MAX_RANGES
