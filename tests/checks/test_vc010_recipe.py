@@ -43,6 +43,16 @@ def test_failed_control_is_an_error_under_every_precision(precision: str) -> Non
     assert finding.remedy.startswith("float32 fails as well, so precision is not the cause.")
 
 
+def test_no_other_precision_is_offered_where_float32_fails_as_well() -> None:
+    """One that happens to stay finite is no cure for a learning rate."""
+    rate = {"experiments": {"rate-0.01": True}}
+    steps = (step(0, 4.0), step(1, None))
+    probed = examination(probe=probe_run(bad("fp32", steps=steps, **rate), bad("bf16", steps=steps, **rate)))
+    remedies = [finding.remedy for finding in findings_of(check, probed)]
+    assert remedies
+    assert all("Lower the learning rate" in remedy and "precision that works" not in remedy for remedy in remedies)
+
+
 def test_weak_deciding_recipe_is_a_warning() -> None:
     message = "bf16 does not train: hardly anything moves, or the loss does not fall (weak)"
     assert findings(recipe("bf16", moved=0.01)) == [(message, Severity.WARNING)]

@@ -204,6 +204,26 @@ AT_THE_LIMIT: dict[str, tuple[RecipeRun, Facts, str]] = {
         {},
         "exploding-rate",
     ),
+    "float32 breaks before the loss grows, unless the rate is lower": (
+        bad(
+            "fp32",
+            steps=(step(0, 4.0), step(1, 3.9), *NOT_FINITE),
+            experiments={"rate-0.01": True},
+            located=broken(dtype="float32", exact=None),
+        ),
+        {},
+        "exploding-rate",
+    ),
+    "half precision overflows after the loss fell, unless the rate is lower": (
+        bad(
+            "fp16-unscaled",
+            steps=(step(0, 4.0), step(1, 3.9), *NOT_FINITE),
+            experiments={"rate-0.01": True},
+            located=broken(),
+        ),
+        {},
+        "forward-overflow",
+    ),
     "a half result is not finite at 0, and float32 fails too": (
         bad("fp16-amp", located=broken(exact=None, zeros=True)),
         {"recipes": (recipe("fp32", steps=NOT_FINITE), bad("fp16-amp", located=broken(exact=None, zeros=True)))},

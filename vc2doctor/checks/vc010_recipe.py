@@ -117,16 +117,19 @@ def _what(names: Sequence[str], total: int) -> str:
 def _remedy(examination: Examination, outcome: RecipeOutcome) -> tuple[str, tuple[str, ...]]:
     """Return the remedy and its commands.
 
-    A precision that works here comes first, because it was seen to work. Without one, the user's own function or
-    checkpoint is at fault if there is one: the same installed versions trained other models.
+    A precision that works here comes first, because it was seen to work, unless float32 fails as well: then precision
+    is not the cause, and another one only hides it. Without one, the user's own function or checkpoint is at fault if
+    there is one: the same installed versions trained other models.
     """
     cause_remedy = f"{outcome.cause.remedy} " if outcome.cause else ""
     good = examination.good_recipes
-    if outcome.recipe != CONTROL and good:
+    control = examination.outcome(CONTROL)
+    control_is_good = control is None or control.outcome == "finite"
+    if outcome.recipe != CONTROL and good and control_is_good:
         verb = "Or train" if cause_remedy else "Train"
         remedy = f"{cause_remedy}{verb} in a precision that works here: {', '.join(good)}."
         return remedy, (examination.plan.invocation.again(("--precision", good[0])),)
-    control_failed = "float32 fails as well, so precision is not the cause. " if outcome.recipe == CONTROL else ""
+    control_failed = "" if control_is_good else "float32 fails as well, so precision is not the cause. "
     if examination.plan.custom_subject is not None:
         remedy = f"{control_failed}{cause_remedy or _where_to_start(examination, outcome)}".strip()
         return remedy, (examination.plan.invocation.again(),)

@@ -119,17 +119,23 @@ def scale_too_large(case: Case) -> str | None:
 
 @cause("Lower the learning rate, or clip gradients: `torch.nn.utils.clip_grad_norm_(parameters, 1.0)`.")
 def exploding_rate(case: Case) -> str | None:
-    """Find a loss that grows until it is not finite, unless gradients are clipped or the learning rate is lower."""
+    """Find a training that breaks unless gradients are clipped or the learning rate is lower.
+
+    The loss grows until it is not finite, or float32 breaks as well: where float32 trains, a lower rate may only keep
+    the values from what half precision cannot hold.
+    """
     losses = [step.loss for step in case.run.steps if step.loss is not None]
-    if not losses or (len(losses) > 1 and losses[-1] <= losses[0]) or not case.run.is_broken:
+    if not losses or not case.run.is_broken:
         return None
+    grows = len(losses) == 1 or losses[-1] > losses[0]
     at_rate = f" at a learning rate of {case.rate:g}" if case.rate is not None else ""
-    if case.fixed_by("clip-1.0"):
+    if grows and case.fixed_by("clip-1.0"):
         return f"the loss grows without limit{at_rate}, and clipping the gradients to a norm of 1.0 stops that"
     lower = case.lower_rate
-    if lower is None:
+    if lower is None or (not grows and case.control_is_good):
         return None
-    return f"the loss grows without limit{at_rate}, and falls at {lower}"
+    breaks = "the loss grows without limit" if grows else "training breaks in every precision, float32 included,"
+    return f"{breaks}{at_rate}, and the loss falls at {lower}"
 
 
 @cause(
