@@ -35,6 +35,15 @@ CASES = {
         "bf16-amp",
     ),
     "not a language model": (LOAD.format("").replace("ForCausalLM", "") + TRAIN.format("bf16"), "bf16-amp"),
+    "a base in bfloat16": (LOAD.format(", torch_dtype=torch.bfloat16") + ADAPTERS + TRAIN.format("bf16"), "bf16"),
+    "a base that is cast": (
+        "model = AutoModelForCausalLM(config).half()\n" + ADAPTERS + TRAIN.format("fp16"),
+        "fp16-scaled",
+    ),
+    "no recipe for these weights": (
+        LOAD.format(", torch_dtype=torch.bfloat16") + ADAPTERS + TRAIN.format("fp16"),
+        "fp16-amp",
+    ),
     "no full recipe for float16": (LOAD.format("") + TRAIN.format("fp16"), "fp16-amp"),
 }
 
@@ -47,21 +56,21 @@ def facts_of(folder: Path, source: str, installed: dict[str, str] | None = None)
 @pytest.mark.parametrize("name", CASES)
 def test_recipe(name: str, tmp_path: Path) -> None:
     source, expected = CASES[name]
-    assert recipes_of(facts_of(tmp_path, source)) == {".": expected}
+    assert recipes_of(facts_of(tmp_path, source)) == {"train.py": expected}
 
 
 def test_trl_adds_adapters_by_an_argument(tmp_path: Path) -> None:
     head = "from trl import SFTTrainer, SFTConfig\n"
     train = "SFTTrainer(model=model, args=SFTConfig('o', bf16=True){0}).train()\n"
-    assert recipes_of(facts_of(tmp_path, head + LOAD.format("") + train.format(""))) == {".": "full-bf16-amp"}
+    assert recipes_of(facts_of(tmp_path, head + LOAD.format("") + train.format(""))) == {"train.py": "full-bf16-amp"}
     with_adapters = train.format(", peft_config=LoraConfig()")
-    assert recipes_of(facts_of(tmp_path, head + LOAD.format("") + with_adapters)) == {".": "bf16-amp"}
+    assert recipes_of(facts_of(tmp_path, head + LOAD.format("") + with_adapters)) == {"train.py": "bf16-amp"}
 
 
 @pytest.mark.parametrize(("version", "expected"), [("4.57.6", "full-bf16-amp"), ("5.1.0", "full-bf16")])
 def test_transformers_5_loads_the_dtype_of_the_checkpoint(version: str, expected: str, tmp_path: Path) -> None:
     source = LOAD.format("") + TRAIN.format("bf16")
-    assert recipes_of(facts_of(tmp_path, source, {"transformers": version})) == {".": expected}
+    assert recipes_of(facts_of(tmp_path, source, {"transformers": version})) == {"train.py": expected}
 
 
 def test_the_learning_rate_is_that_of_the_arguments(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Maps the code of a project to the precision recipes of the probe, as far as the code can be read."""
 
+import ast
 from collections.abc import Iterator, Mapping
 
 from vc2doctor.linter.analyse.autocast import Region
@@ -8,12 +9,14 @@ from vc2doctor.linter.analyse.entry_points import EntryPoint, entry_points_of
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.loss_scaling import scale_calls, scalers_of
 from vc2doctor.linter.analyse.resolve import Unit
+from vc2doctor.linter.analyse.stage import Stage
 from vc2doctor.linter.analyse.trained_kind import specialized
 from vc2doctor.linter.read.config import Launch
+from vc2doctor.linter.read.module import last_name
 from vc2doctor.target.shared.recipes import DEFAULT_RECIPES, RECIPES
 
 _RECIPES_OF_FLAGS = (("bf16", "bf16-amp"), ("fp16", "fp16-amp"))
-"""The flags of transformers' trainer, and their recipes: float32 weights under autocast."""
+"""The flags of transformers' trainer, and their recipes for float32 weights."""
 
 _RECIPES_OF_PRECISIONS: Mapping[str, str] = {"bf16": "bf16-amp", "fp16": "fp16-amp", "no": "fp32"}
 """What launchers and trainers are asked for, and its recipe."""
@@ -22,7 +25,7 @@ _RECIPES_OF_PRECISIONS: Mapping[str, str] = {"bf16": "bf16-amp", "fp16": "fp16-a
 def recipes_of(facts: Facts) -> dict[str, str]:
     """Return the recipe of every entry point that could be read; for one with several recipes, the riskiest.
 
-    If no entry point could be read, the flags of transformers' trainer decide, by unit.
+    For a program without a region of its own, the flags of transformers' trainer decide: one program for each unit.
     """
     return {name: specialized(facts, recipe) for name, recipe in _recipes_by_precision(facts).items()}
 
@@ -35,10 +38,10 @@ def _recipes_by_precision(facts: Facts) -> dict[str, str]:
             name = entry_point.loop.function.module.name
             if recipe is not None:
                 recipes[name] = min(recipes.get(name, recipe), recipe, key=_riskiest_first)
-    if recipes:
-        return recipes
-    by_unit = {unit.folder or ".": _recipe_of_flags(facts, unit) for unit in facts.code.units.values()}
-    return {name: recipe for name, recipe in by_unit.items() if recipe is not None}
+    for unit in facts.code.units.values():
+        for name, recipe in _recipe_of_flags(facts, unit):
+            recipes.setdefault(name, recipe)
+    return recipes
 
 
 def recipes_of_launches(facts: Facts) -> dict[str, str]:
@@ -92,13 +95,26 @@ def _recipe_of_region(facts: Facts, unit: Unit, region: Region | None, entry_poi
     scaled = bool(scale_calls(facts, entry_point.loop)) and any(
         scaler.enabled != {False} for scaler in scalers_of(facts, unit, entry_point.loop)
     )
+    return _recipe(weights.name, compute.name, scaled=scaled)
+
+
+def _recipe(weights: str, compute: str, *, scaled: bool) -> str | None:
+    """Return the recipe with these dtypes, if there is one."""
     for name in DEFAULT_RECIPES:
         recipe = RECIPES[name]
-        matches = (recipe.base, recipe.computes_in) == (weights.name, compute.name)
+        matches = (recipe.base, recipe.computes_in) == (weights, compute)
         # The recipes whose regions contradict each other exist in one variant only, with or without scaling.
         if matches and (recipe.contradicts or recipe.scaled is scaled):
             return recipe.name
     return None
+
+
+def _with_weights(facts: Facts, unit: Unit, name: str) -> str:
+    """Return the recipe that differs from ``name`` by the dtype of the unit's weights, if that is known and has one."""
+    recipe, weights = RECIPES[name], _only(_cast_dtypes(facts, unit) or _weight_dtypes(facts, unit, None))
+    other = _recipe(weights.name, recipe.computes_in, scaled=recipe.scaled) if weights is not None else None
+    # The trainer opens one region, so nothing contradicts itself by its flag.
+    return other if other is not None and not RECIPES[other].contradicts else name
 
 
 def _only(dtypes: frozenset[Value]) -> Dtype | None:
@@ -120,19 +136,39 @@ def _weight_dtypes(facts: Facts, unit: Unit, region: Region | None) -> frozenset
     return frozenset(dtype for load in own for dtype in load.dtypes) or frozenset([FLOAT32])
 
 
-def _recipe_of_flags(facts: Facts, unit: Unit) -> str | None:
-    """Return the recipe that the flags of transformers' trainer select, in launch scripts or in code."""
+def _cast_dtypes(facts: Facts, unit: Unit) -> frozenset[Value]:
+    """Return the dtypes of the unit's casts of models that train: ``Model(config).half()``."""
+    return frozenset(
+        dtype
+        for cast in facts.weights.casts
+        if (cast.is_of_module or _is_construction(cast.receiver))
+        and not cast.is_of_frozen
+        and cast.stage is Stage.TRAINS
+        and facts.code.unit_of(cast.call.place.module) is unit
+        and facts.values.is_reached(cast.call.place) is not False
+        for dtype in cast.dtypes
+    )
+
+
+def _is_construction(node: ast.expr) -> bool:
+    """Return whether an expression constructs an object: what a layer returns is a tensor."""
+    return isinstance(node, ast.Call) and last_name(node.func)[:1].isupper()
+
+
+def _recipe_of_flags(facts: Facts, unit: Unit) -> Iterator[tuple[str, str]]:
+    """Yield the first program with flags of transformers' trainer, in launch scripts or in code, and its recipe."""
     for launch in unit.launches:
         for flag, recipe in _RECIPES_OF_FLAGS:
             if _is_on(launch, flag):
-                return recipe
+                yield launch.program, _with_weights(facts, unit, recipe)
+                return
     for name, calls in unit.calls.items():
         for call in calls if name.endswith(("TrainingArguments", "SFTConfig")) else ():
             for flag, recipe in _RECIPES_OF_FLAGS:
                 argument = call.argument(flag)
                 if argument is not None and facts.values.truth(argument, call.place):
-                    return recipe
-    return None
+                    yield call.place.module.name, _with_weights(facts, unit, recipe)
+                    return
 
 
 def _is_on(launch: Launch, name: str) -> bool:

@@ -47,9 +47,10 @@ def rows(outcomes: Sequence[RecipeOutcome], plan: Plan, marks: Marks, detail: De
 
 def left_out(plan: Plan) -> str:
     """Return which recipes were not run, and why."""
-    used = "you" if plan.invocation.has("--precision") or not plan.code_recipes else "the code"
-    verb = "train" if used == "you" else "trains"
-    return f"{', '.join(plan.recipes_left_out)}, because {used} {verb} in none of them"
+    is_named = plan.invocation.has("--precision") or not plan.code_recipes
+    # Of code without a precision that can be read, nothing is known.
+    why = "you train in none of them" if is_named else "the code was not seen to train in them"
+    return f"{', '.join(plan.recipes_left_out)}, because {why}"
 
 
 def _needed(outcomes: Sequence[RecipeOutcome], plan: Plan, detail: Detail) -> set[str]:
