@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.facts import SHIPPED
+from vc2doctor.core.versions import contains
 from vc2doctor.matrix.judge import Combination, Verdict, judge
 from vc2doctor.matrix.refused import refusals
 
@@ -39,6 +40,13 @@ def test_refusal_names_both_sides() -> None:
 def test_versions_that_agree_are_not_refused() -> None:
     versions = {"python": "3.12", "trl": "1.4.0", "accelerate": "1.4.0", "torch": "2.13.0+cpu"}
     assert not list(refusals(versions, SHIPPED.wheels))
+
+
+def test_one_requirement_alone_is_not_refused_because_the_index_does_not_know_releases_that_old() -> None:
+    index = SHIPPED.wheels.releases
+    assert index["trl"]["0.4.3"].requires["accelerate"] == "<0.20.0"
+    assert not any(contains("<0.20.0", release) for release in index["accelerate"])
+    assert not list(refusals({"trl": "0.4.3"}, SHIPPED.wheels))
 
 
 def test_a_refusal_concerns_what_is_to_be_installed_and_not_what_is() -> None:

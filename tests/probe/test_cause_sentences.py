@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.facts import probe_run
-from tests.probe.cause_cases import CASES, bad, broken, inspected, raised
+from tests.probe.cause_cases import CASES, CLEAN, bad, broken, graph, inspected, no_graph, raised
 from vc2doctor.probe.diagnose import diagnose
 from vc2doctor.probe.facts import RecipeRun
 
@@ -40,3 +42,53 @@ def test_the_line_of_code_and_the_node_of_the_graph_are_named() -> None:
     assert description_of(run).startswith(
         "div in the backward pass of SqrtBackward0 (mine.py:7) returns NaN or infinity"
     )
+
+
+def test_ids_are_compared_with_the_embedding_that_has_the_most_rows() -> None:
+    """CLIP: the table of positions has the last name in the alphabet, and the fewest rows."""
+    tokens, positions = "text_model.embeddings.token_embedding", "vision_model.embeddings.position_embedding"
+    run, _ = CASES["index-out-of-range"]
+    facts = {"inspection": inspected(largest_ids={"input_ids": 49407}, embeddings={tokens: 49408, positions: 50})}
+    assert f"rows of an embedding ({tokens} has 49408, {positions} has 50)" in description_of(run, **facts)
+
+
+@pytest.mark.parametrize("name", ["labels", "label_ids", "attention_mask", "packing_mask"])
+def test_labels_and_masks_are_not_ids_of_tokens(name: str) -> None:
+    """Labels belong to the output, and the mask of a packed row counts its texts."""
+    run, _ = CASES["index-out-of-range"]
+    facts = {"inspection": inspected(largest_ids={name: 40, "input_ids": 32}, embeddings={"model.embed_tokens": 32})}
+    assert description_of(run, **facts).startswith("input_ids holds 32")
+
+
+def test_an_id_that_is_too_large_is_described_by_torch_if_nothing_was_read_of_the_model() -> None:
+    run, _ = CASES["index-out-of-range"]
+    for inspection in (None, CLEAN):
+        assert description_of(run, inspection=inspection).endswith("outside of its table: index out of range in self")
+
+
+def test_rows_without_a_token_are_counted_and_a_row_of_minus_infinity_is_placed() -> None:
+    run = bad("fp32", located=broken(op="_softmax", dtype="float32", exact=None, hidden_rows=1))
+    assert "hides every token of 1 row, " in description_of(run, inspection=inspected(masked_rows=1))
+    assert "hides every token of 3 rows, " in description_of(run, inspection=inspected(masked_rows=3))
+    for inspection in (None, CLEAN):
+        assert description_of(run, inspection=inspection).startswith(
+            "_softmax in layers.2.mlp gets rows that hold nothing but -inf"
+        )
+
+
+def test_an_undefined_operation_is_described_with_the_0_that_it_gets_and_without_one_if_it_gets_none() -> None:
+    run = bad("fp32", located=broken(op="log", dtype="float32", exact=None, zeros=True))
+    assert " for the values that it gets, among them 0, in every precision" in description_of(run)
+    run = bad("fp32", located=broken(op="log", dtype="float32", exact=None))
+    assert " for the finite values that it gets in every precision" in description_of(run)
+
+
+def test_the_module_is_named_that_runs_without_gradients_or_whose_output_is_lost() -> None:
+    assert "while adapter runs" in description_of(no_graph(graph=graph(enabled=False)))
+    assert "while the model itself runs" in description_of(no_graph(graph=graph(enabled=False, module="")))
+    lost = graph(graph=True)
+    unused = no_graph(graph=lost.model_copy(update={"loss": True}), failure=None)
+    assert description_of(unused).startswith("adapter runs with gradients on, but the loss does not depend")
+    for last, named in (("projector", "projector"), (None, "adapter")):
+        cut = no_graph(graph=lost.model_copy(update={"last": last}))
+        assert f"cut after {named}, the last module that has one" in description_of(cut)

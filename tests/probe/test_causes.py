@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import noxfile
-from tests.facts import CPU_DEVICE, cuda_device, probe_run, recipe, step
+from tests.facts import CPU_DEVICE, cuda_device, falling, probe_run, recipe, step
 from tests.probe.cause_cases import (
     CASES,
     DEAD,
@@ -31,7 +31,7 @@ from tests.probe.cause_cases import (
 from vc2doctor.probe import named_cause
 from vc2doctor.probe.case import Case
 from vc2doctor.probe.diagnose import CAUSES, diagnose, pages
-from vc2doctor.probe.facts import Adapters, ImportedPackage, RecipeRun, Step
+from vc2doctor.probe.facts import Adapters, ImportedPackage, PlanRate, RecipeRun, Step
 
 
 def cause_of(run: RecipeRun, **facts: Any) -> str | None:  # noqa: ANN401
@@ -58,7 +58,9 @@ def test_every_cause_has_a_case_and_a_remedy() -> None:
 EXPLODED = (step(0, 1.0), step(1, 50.0))
 UNHARMED = (step(0, 4.5), step(1, None))
 CLIPPED = {"clip-1.0": True}
+NO_EPS = HALF.model_copy(update={"dtypes": ("float32",), "eps": 0.0})
 FIRST_LOSS_DIFFERS = (step(0, 5.5), step(1, 5.6))
+PARTLY_DEAD = (step(0, 4.5, gradients=gradients(zero=8, missing=2)), *DEAD)
 FLOAT16_CHECKPOINT = {"inspection": inspected(stored="float16")}
 
 
@@ -180,6 +182,27 @@ SIMILAR: dict[str, tuple[RecipeRun, Facts]] = {
         {**FLOAT16_CHECKPOINT, "recipes": (recipe("fp32", steps=NOT_FINITE),)},
     ),
     "float16 weights end before the first loss": (raised("it broke", "bf16"), FLOAT16_CHECKPOINT),
+    "the optimizer computes a number that is too large for float32": (
+        bad("fp32", located=broken(phase="optimizer", dtype="float32", exact=1e50)),
+        {},
+    ),
+    "eps is 0, but the loss is not finite before the optimizer steps": (
+        recipe("fp32", steps=NOT_FINITE, adapters=NO_EPS),
+        {},
+    ),
+    "eps is 0, but the gradients are not finite": (
+        recipe("fp32", steps=(OVERFLOWING.model_copy(update={"parameters_finite": False}),), adapters=NO_EPS),
+        {"recipes": (recipe("fp32", steps=NOT_FINITE),)},
+    ),
+    "eps is 0, but the parameters stay finite": (bad("fp32", steps=UNHARMED, adapters=NO_EPS), {}),
+    "an operation gets a 0, and its result is small in a wider dtype": (
+        bad("fp16-amp", located=broken(op="div", exact=9.0, zeros=True)),
+        {},
+    ),
+    "a step at the project's rate changes just enough of the weights": (
+        recipe("full-bf16", plan_rate=PlanRate(learning_rate=1e-6, steps=8, moved=0.45)),
+        {},
+    ),
     "few gradients vanish": (recipe("fp16-unscaled", vanished=0.05), {}),
     "gradients vanish in spite of loss scaling": (recipe("fp16-scaled", vanished=0.9), {}),
     "a tenth of the parameters changed": (recipe("bf16", moved=0.1), {}),
@@ -256,6 +279,21 @@ AT_THE_LIMIT: dict[str, tuple[RecipeRun, Facts, str]] = {
         raised("expected mat1 and mat2 to have the same dtype, but got: c10::BFloat16 != c10::Half"),
         {},
         "autocast-dtype-clash",
+    ),
+    "gradients are 0, and those of a layer that the first step does not use are missing there": (
+        recipe("bf16", steps=PARTLY_DEAD, moved=0.0),
+        {"recipes": (recipe("fp32", steps=DEAD), recipe("bf16", steps=PARTLY_DEAD, moved=0.0))},
+        "gradients-all-zero",
+    ),
+    "a parameter gets no gradient at the first step, and nothing moved at all": (
+        recipe("fp32", moved=0.0, steps=(step(0, 4.5, gradients=gradients(missing=2)), *falling()[1:])),
+        {},
+        "parameters-not-in-optimizer",
+    ),
+    "an id is too large, and nothing was read of the model": (
+        raised("index out of range in self", type="IndexError"),
+        {"inspection": None},
+        "index-out-of-range",
     ),
     "one step changes too little of the adapters": (recipe("bf16", adapters=moving(0.44)), {}, "updates-too-small"),
 }

@@ -59,8 +59,9 @@ def _error(torch: str, torchvision: str, release: Version) -> str | None:
         return None
     if torch == builds.CPU:
         return "operator torchvision::nms does not exist"
-    numbers = 1 if release >= FIRST_BY_MAJOR else 2
-    if of_torch is None or of_torch[:numbers] == of_torchvision[:numbers]:
+    if of_torch is None or of_torch == of_torchvision:
+        return None
+    if release >= FIRST_BY_MAJOR and of_torch[0] == of_torchvision[0]:
         return None
     return "PyTorch and torchvision were compiled with different CUDA versions"
 
