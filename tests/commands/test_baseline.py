@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import os
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,11 @@ def test_file_of_a_baseline_can_be_compared_line_by_line_and_is_ascii(file: Path
         "findings": [{"fingerprint": "x", "id": "VC101", "path": "a.py", "message": "größer"}],
     }
     assert file.read_bytes() == (json.dumps(expected, indent=2) + "\n").encode("ascii")
+
+
+def test_a_finding_in_a_file_whose_name_is_not_utf_8_can_be_known(file: Path) -> None:
+    baseline.write(file, [finding("VC101", path=os.fsdecode(b"donn\xe9es.py"))], ["x"])
+    assert baseline.read(file).fingerprints == {"x"}
 
 
 def test_every_finding_of_a_baseline_needs_a_fingerprint(file: Path) -> None:
