@@ -41,6 +41,9 @@ def asked(torch: str, torchvision: str, /, **builds: str) -> Combination:
         ("2.4.1+rocm6.1", "0.19.1", None),
         ("2.6.0a0+ecf3bae40a.nv25.01", "0.21.0", None),
         ("2.13.0+cpu", "99.0.0", None),
+        # A version without its last zero is the same version.
+        ("2.13+cpu", "0.28", NMS),
+        ("2.13", "0.15.2+cu117", OTHER_CUDA),
     ],
 )
 def test_builds_of_released_wheels(torch: str, torchvision: str, error: str | None) -> None:

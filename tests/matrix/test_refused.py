@@ -37,6 +37,12 @@ def test_refusal_names_both_sides() -> None:
     assert "(tokenizers 0.22.0)" in reason
 
 
+@pytest.mark.parametrize(("trl", "accelerate"), [("1.4", "1.3"), ("1.4.0.0", "1.3.0"), ("1.4.0+local", "1.3.0")])
+def test_a_version_is_the_same_however_it_is_written(trl: str, accelerate: str) -> None:
+    refused = list(refusals({"trl": trl, "accelerate": accelerate}, SHIPPED.wheels))
+    assert refused == [f"trl {trl} requires accelerate >=1.4.0, so an installer refuses accelerate {accelerate}"]
+
+
 def test_versions_that_agree_are_not_refused() -> None:
     versions = {"python": "3.12", "trl": "1.4.0", "accelerate": "1.4.0", "torch": "2.13.0+cpu"}
     assert not list(refusals(versions, SHIPPED.wheels))

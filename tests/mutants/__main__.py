@@ -34,7 +34,7 @@ TESTS = {
     "vc2doctor/checks/answer.py": ("tests/checks/test_answer.py",),
     "vc2doctor/commands/decisions.py": ("tests/commands/test_baseline.py",),
     "vc2doctor/commands/baseline.py": ("tests/commands/test_baseline.py",),
-    "vc2doctor/remedies/question.py": ("tests/remedies/test_smallest.py", "tests/remedies/test_plan.py"),
+    "vc2doctor/remedies/question.py": ("tests/remedies/test_question.py",),
     "vc2doctor/commands/preflight.py": ("tests/commands/test_preflight.py",),
     "vc2doctor/commands/cache_key.py": ("tests/commands/test_cache_key.py",),
     "vc2doctor/matrix/verdict.py": ("tests/matrix/test_verdict.py",),

@@ -138,6 +138,7 @@ def test_releases_of_a_list_declare_what_the_index_says() -> None:
     assert [each[:2] for each in asked.unmet_after({})] == [("transformers", "huggingface-hub")]
     assert asked.requires_of("transformers", "0.0.1") == []
     assert asked.requires_of("unknown", "1.0") == []
+    assert asked.requires_of("peft", "0.13") == asked.requires_of("peft", "0.13.0") != []
     assert [each.package for each in asked.requires_of("torch", "2.13.0+cpu")][:1] == ["torch"]
 
 
@@ -236,6 +237,7 @@ def test_of_a_package_that_the_index_does_not_have_the_versions_of_known_fixes_a
 
 def test_date_of_a_release_is_known_for_releases_of_the_index_alone() -> None:
     asked = question({"peft": "99.0"})
+    assert question({"peft": "0.13"}).release_date("peft") == SHIPPED.wheels.releases["peft"]["0.13.0"].date
     assert asked.release_date("torch") == SHIPPED.wheels.releases["torch"]["2.13.0"].date != ""
     assert (asked.release_date("peft"), asked.release_date("psutil")) == ("", "")
     assert question({"psutil": "6.0"}).release_date("psutil") == ""
