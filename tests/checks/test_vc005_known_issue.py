@@ -22,6 +22,9 @@ def test_pair_is_named_with_its_versions_and_both_remedies() -> None:
     assert finding.message.startswith("peft 0.14.0 with transformers 4.36.2: ")
     assert "/env/bin/python -m pip install peft==0.13.2" in finding.commands
     assert finding.url == "https://github.com/haotian-liu/LLaVA/issues/1794"
+    assert finding.packages == ("peft", "transformers")
+    assert not any("nevertheless" in text for text in finding.evidence)
+    assert "in a precision that works here" not in finding.remedy, "the defect is one of every precision"
 
 
 def test_exception_of_the_probe_is_evidence() -> None:

@@ -55,6 +55,21 @@ def test_a_door_that_does_not_matter_and_fails_is_a_warning() -> None:
     assert final(*doors) == "fit"
 
 
+def test_a_door_that_ends_without_an_exception_is_described_and_has_no_place() -> None:
+    (finding,) = findings(door("trainer", losses=(4.5, None)))
+    assert (finding.severity, finding.path, finding.line) == (Severity.ERROR, None, None)
+    assert "not finite" in finding.evidence[0]
+    assert not any("the same failure" in line for line in finding.evidence)
+    assert finding.remedy
+
+
+def test_a_message_that_ends_with_a_period_does_not_get_a_second_one() -> None:
+    (finding,) = findings(door("trainer"), imported("dpo", error=failure("datasets is missing.")))
+    assert finding.message.endswith("datasets is missing")
+    (finding,) = findings(door("trainer"), imported("dpo", error=failure("datasets is missing")))
+    assert finding.message.endswith("datasets is missing")
+
+
 def test_a_known_conflict_of_a_door_that_does_not_matter_gives_its_remedy() -> None:
     versions = {**GOOD, "datasets": "2.14.4", "fsspec": "2025.3.2"}
     doors = (door("trainer"), imported("datasets", error=failure("LocalFileSystem is not supported")))
@@ -100,6 +115,7 @@ def test_a_door_that_cannot_be_tried_here_leaves_the_verdict_open() -> None:
     doors = (door("trainer"), door("kbit", unavailable="a GPU only", losses=(), moved=None))
     (finding,) = findings(*doors, wanted=("trainer", "kbit"))
     assert (finding.severity, finding.evidence) == (Severity.WARNING, ("a GPU only",))
+    assert finding.commands == ("vc2doctor check --require gpu",)
     assert final(*doors, wanted=("trainer", "kbit")) == "unproven"
 
 

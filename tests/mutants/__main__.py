@@ -46,7 +46,6 @@ TESTS = {
     "vc2doctor/checks/vc006_combination.py": ("tests/checks/test_vc006_combination.py",),
     "vc2doctor/checks/vc022_door.py": ("tests/checks/test_vc022_door.py",),
     "vc2doctor/probe/log_ratio.py": ("tests/probe/test_log_ratio.py",),
-    "vc2doctor/matrix/known_issue.py": ("tests/matrix/test_load.py",),
     "vc2doctor/checks/vc007_bf16.py": ("tests/checks/test_vc007_bf16.py",),
 }
 """The judging code, and its unit tests. Every one of these tests may notice a mutant of every module."""
