@@ -50,7 +50,9 @@ def test_unverified_combination_is_a_warning_without_probe() -> None:
 
 def test_unverified_combination_is_probed_or_changed_to_versions_that_are_known() -> None:
     (finding,) = findings_of(check, examination({**GOOD, "torch": "2.16.0"}, planned={"probe": False}))
-    assert finding.remedy.startswith("Let the doctor train a few steps with these versions. Or change torch from 2.16.0 ")
+    assert finding.remedy.startswith(
+        "Let the doctor train a few steps with these versions. Or change torch from 2.16.0 "
+    )
     first, *others = finding.commands
     assert first == "vc2doctor check --probe"
     assert others

@@ -161,6 +161,13 @@ def test_evidence_begins_with_the_recipe_and_ends_with_the_cause() -> None:
     assert not any(line.startswith("fp16-") for line in group.evidence), "the message names the recipes of a group"
 
 
+def test_precision_is_not_ruled_out_by_a_float32_that_only_hardly_learns() -> None:
+    runs = [failed(name, failure("no kernel")) for name in DEFAULT_RECIPES if name != "fp32"]
+    found = findings_of(check, examination(probe=probe_run(recipe("fp32", moved=0.01), *runs)))
+    (errors,) = (finding for finding in found if finding.severity is Severity.ERROR)
+    assert errors.remedy.startswith("No small change of versions is known to fix this.")
+
+
 def test_missing_module_is_installed_and_a_loss_that_is_not_finite_changes_versions() -> None:
     missing = failure("No module named 'einops'", type="ModuleNotFoundError", missing=Missing(module="einops"))
     installed = finding_of(*(failed(name, missing) for name in DEFAULT_RECIPES))

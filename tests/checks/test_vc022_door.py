@@ -6,6 +6,9 @@ from typing import Any
 
 from tests.checks import findings_of
 from tests.facts import GOOD, MISSING_SYMBOL, distribution, examination, failure, probe_run
+from tests.remedies.test_by_date import TRL
+from tests.remedies.test_plan import of
+from tests.remedies.test_smallest import GOOD as MEASURED
 from vc2doctor.checks import vc022_door as check
 from vc2doctor.checks import verdict
 from vc2doctor.findings import Finding, Severity
@@ -66,8 +69,8 @@ def test_a_door_that_ends_without_an_exception_is_described_and_has_no_place() -
 def test_a_message_that_ends_with_a_period_does_not_get_a_second_one() -> None:
     (finding,) = findings(door("trainer"), imported("dpo", error=failure("datasets is missing.")))
     assert finding.message.endswith("datasets is missing")
-    (finding,) = findings(door("trainer"), imported("dpo", error=failure("datasets is missing")))
-    assert finding.message.endswith("datasets is missing")
+    (finding,) = findings(door("trainer"), imported("dpo", error=failure("this build has no UCX.")))
+    assert finding.message.endswith("no UCX")
 
 
 def test_a_known_conflict_of_a_door_that_does_not_matter_gives_its_remedy() -> None:
@@ -103,6 +106,15 @@ def test_an_extra_for_another_transformers_is_no_remedy() -> None:
     failed = probe_run(doors=(door("trainer", error=error),))
     (finding,) = findings_of(check, examination(probe=failed, planned={"doors": ("trainer",)}, **facts))
     assert not any("4.30" in command for command in finding.commands)
+
+
+def test_package_of_the_door_that_was_called_is_the_first_suspect() -> None:
+    versions = {**MEASURED, **TRL}
+    error = failure("x() got an unexpected keyword argument 'y'", file="transformers/trainer.py")
+    failed = probe_run(doors=(door("grpo", error=error),))
+    facts: dict[str, Any] = {"distributions": of(versions).distributions}
+    (finding,) = findings_of(check, examination(versions, probe=failed, planned={"doors": ("grpo",)}, **facts))
+    assert finding.commands[0].endswith("pip install trl==0.29.0"), "trl called transformers in another way"
 
 
 def test_doors_that_fail_for_one_cause_are_one_finding() -> None:
