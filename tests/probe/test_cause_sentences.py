@@ -1,4 +1,4 @@
-"""The sentences of causes that hold a rate, an id, or a line of code."""
+"""The sentences of causes: they name rates, ids, sizes, modules and lines of code."""
 
 from __future__ import annotations
 
@@ -6,8 +6,19 @@ from typing import Any
 
 import pytest
 
-from tests.facts import probe_run
-from tests.probe.cause_cases import CASES, CLEAN, bad, broken, graph, inspected, no_graph, raised
+from tests.facts import probe_run, recipe
+from tests.probe.cause_cases import (
+    CASES,
+    CLEAN,
+    OVERFLOWING,
+    bad,
+    broken,
+    frozen,
+    graph,
+    inspected,
+    no_graph,
+    raised,
+)
 from vc2doctor.probe.diagnose import diagnose
 from vc2doctor.probe.facts import RecipeRun
 
@@ -92,3 +103,36 @@ def test_the_module_is_named_that_runs_without_gradients_or_whose_output_is_lost
     for last, named in (("projector", "projector"), (None, "adapter")):
         cut = no_graph(graph=lost.model_copy(update={"last": last}))
         assert f"cut after {named}, the last module that has one" in description_of(cut)
+
+
+def test_a_huge_scale_is_described_by_its_start() -> None:
+    assert "at a scale of 1.09951e+12" in description_of(recipe("fp16-amp", steps=frozen(2.0**40)))
+
+
+def test_an_exploding_loss_is_described_with_the_learning_rate() -> None:
+    run, _ = CASES["exploding-rate"]
+    assert description_of(run).startswith("the loss grows without limit at a learning rate of 2e-05, and")
+    unknown = run.model_copy(update={"adapters": None})
+    assert description_of(unknown).startswith("the loss grows without limit, and")
+
+
+def test_an_overflow_of_gradients_is_described_with_the_loss_scale() -> None:
+    unscaled, _ = CASES["backward-overflow"]
+    assert description_of(unscaled) == "the loss is finite, but the gradients are not: the backward pass overflows"
+    scaled = recipe("fp16-amp", steps=(OVERFLOWING.model_copy(update={"scale": 65536.0}),))
+    assert "but the gradients are not at a loss scale of 65536:" in description_of(scaled)
+
+
+def test_changed_weights_are_described_by_the_first_loss() -> None:
+    run, facts = CASES["float16-checkpoint-in-bfloat16"]
+    assert description_of(run, **facts).endswith("So the first loss is 5.5 instead of 4.5")
+
+
+def test_an_exploding_loss_without_facts_on_the_optimizer_is_described_without_its_rate() -> None:
+    run, _ = CASES["exploding-rate"]
+    assert "learning rate" not in description_of(run.model_copy(update={"adapters": None}))
+
+
+def test_a_float16_region_inside_the_model_is_told_apart_from_a_nested_one_of_the_recipe() -> None:
+    assert "the model's own code enters a float16 autocast" in description_of(bad("bf16-amp", located=broken()))
+    assert "overrides the outer bfloat16" in description_of(bad("bf16-in-fp16-autocast", located=broken()))

@@ -22,6 +22,7 @@ from tests.probe.cause_cases import (
     Facts,
     bad,
     broken,
+    frozen,
     gradients,
     graph,
     inspected,
@@ -31,7 +32,7 @@ from tests.probe.cause_cases import (
 from vc2doctor.probe import named_cause
 from vc2doctor.probe.case import Case
 from vc2doctor.probe.diagnose import CAUSES, diagnose, pages
-from vc2doctor.probe.facts import Adapters, ImportedPackage, PlanRate, RecipeRun, Step
+from vc2doctor.probe.facts import Adapters, ImportedPackage, PlanRate, RecipeRun
 
 
 def cause_of(run: RecipeRun, **facts: Any) -> str | None:  # noqa: ANN401
@@ -62,11 +63,6 @@ NO_EPS = HALF.model_copy(update={"dtypes": ("float32",), "eps": 0.0})
 FIRST_LOSS_DIFFERS = (step(0, 5.5), step(1, 5.6))
 PARTLY_DEAD = (step(0, 4.5, gradients=gradients(zero=8, missing=2)), *DEAD)
 FLOAT16_CHECKPOINT = {"inspection": inspected(stored="float16")}
-
-
-def frozen(scale: float) -> tuple[Step, ...]:
-    """Return attempts at a step that GradScaler skips, while it halves the scale."""
-    return tuple(step(number, 4.5, taken=False, scale=scale / 2**number) for number in range(18))
 
 
 def moving(share: float) -> Adapters:
@@ -333,16 +329,6 @@ def test_a_torch_whose_sdpa_returns_nan_is_named_and_a_newer_one_is_not() -> Non
     assert "sdpa" not in description_of(run, **{**facts, "imports": newer})
 
 
-def test_a_float16_region_inside_the_model_is_told_apart_from_a_nested_one_of_the_recipe() -> None:
-    assert "the model's own code enters a float16 autocast" in description_of(bad("bf16-amp", located=broken()))
-    assert "overrides the outer bfloat16" in description_of(bad("bf16-in-fp16-autocast", located=broken()))
-
-
-def test_an_exploding_loss_without_facts_on_the_optimizer_is_described_without_its_rate() -> None:
-    run, _ = CASES["exploding-rate"]
-    assert "learning rate" not in description_of(run.model_copy(update={"adapters": None}))
-
-
 @pytest.mark.parametrize("device", [CPU_DEVICE, cuda_device()])
 def test_causes_do_not_depend_on_the_device(device: Any) -> None:  # noqa: ANN401
     for name, (run, facts) in CASES.items():
@@ -386,17 +372,6 @@ def test_two_half_precisions_are_blamed_on_a_nested_autocast_only_if_there_is_on
     assert description_of(raised(message, name)).endswith(ending)
 
 
-def test_a_huge_scale_is_described_by_its_start() -> None:
-    assert "at a scale of 1.09951e+12" in description_of(recipe("fp16-amp", steps=frozen(2.0**40)))
-
-
-def test_an_exploding_loss_is_described_with_the_learning_rate() -> None:
-    run, _ = CASES["exploding-rate"]
-    assert description_of(run).startswith("the loss grows without limit at a learning rate of 2e-05, and")
-    unknown = run.model_copy(update={"adapters": None})
-    assert description_of(unknown).startswith("the loss grows without limit, and")
-
-
 @pytest.mark.parametrize(
     ("version", "is_named"), [("1.13.1", False), ("2.0.0", True), ("2.4.1", True), ("2.5.0", False)]
 )
@@ -405,15 +380,3 @@ def test_sdpa_is_named_for_the_torch_versions_that_return_nan(version: str, is_n
     imports = (ImportedPackage(package="torch", version=version, file=None, seconds=1.0),)
     description = description_of(run, **{**facts, "imports": imports})
     assert description.endswith("that of torch 2.5 does not" if is_named else "a softmax over nothing is NaN")
-
-
-def test_an_overflow_of_gradients_is_described_with_the_loss_scale() -> None:
-    unscaled, _ = CASES["backward-overflow"]
-    assert description_of(unscaled) == "the loss is finite, but the gradients are not: the backward pass overflows"
-    scaled = recipe("fp16-amp", steps=(OVERFLOWING.model_copy(update={"scale": 65536.0}),))
-    assert "but the gradients are not at a loss scale of 65536:" in description_of(scaled)
-
-
-def test_changed_weights_are_described_by_the_first_loss() -> None:
-    run, facts = CASES["float16-checkpoint-in-bfloat16"]
-    assert description_of(run, **facts).endswith("So the first loss is 5.5 instead of 4.5")
