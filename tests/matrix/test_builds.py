@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.facts import GOOD, SHIPPED, examination
 from vc2doctor.environment.model import Builds
 from vc2doctor.matrix.builds import build_mismatch, with_build
 from vc2doctor.matrix.judge import Combination, Verdict, judge
-from vc2doctor.matrix.releases import Wheels
+from vc2doctor.matrix.releases import Release, Wheels
 
+NO_SYMBOLS: Any = {"required": (), "provided": ()}
 NMS = "operator torchvision::nms does not exist"
 OTHER_CUDA = "PyTorch and torchvision were compiled with different CUDA versions"
 
@@ -60,7 +63,10 @@ def test_files_that_were_read_count_more_than_the_index() -> None:
 
 
 def test_without_an_index_only_a_build_that_a_version_names_is_known() -> None:
-    wheels = Wheels(date="", releases={}, required=(), provided=())
+    unread = {"torchvision": {"0.28.0": Release(date="2026-07-08")}}
+    for releases in ({}, unread):
+        assert build_mismatch(asked("2.13.0", "0.28.0+cu118"), Wheels(date="", releases=releases, **NO_SYMBOLS)) is None
+    wheels = Wheels(date="", releases={}, **NO_SYMBOLS)
     assert build_mismatch(asked("2.13.0", "0.28.0"), wheels) is None
     assert build_mismatch(asked("2.13.0+cpu", "0.28.0"), wheels) is None
     assert build_mismatch(asked("2.13.0+cpu", "0.28.0+cu130"), wheels) is not None
