@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from vc2doctor.checks import policy
 from vc2doctor.checks.policy import Entries, PolicyEntry, Waiver
-from vc2doctor.findings import Finding, Severity
+from vc2doctor.findings import Finding, ManifestLine, Severity
 
 ERROR, WARNING, NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
 LATER = date(2030, 1, 1)
@@ -66,6 +66,14 @@ def test_what_was_lowered_silenced_or_known_is_listed_with_its_reason() -> None:
 def test_place_of_a_waived_finding_is_as_exact_as_the_finding(fields: dict[str, Any], place: str | None) -> None:
     _, (waived,) = policy.apply([finding("VC001", **fields)], ["x"], (waiver("VC001", "off"),), frozenset())
     assert waived.place == place
+
+
+def test_a_silenced_finding_keeps_its_place_so_that_reports_for_machines_still_mark_the_line() -> None:
+    manifest = ManifestLine(path="requirements.txt", line=4)
+    silenced = finding("VC001", path="a.py", line=3, manifest=manifest, url="https://example.org/VC001")
+    _, (waived,) = policy.apply([silenced], ["x"], (waiver("VC001", "off"),), frozenset())
+    assert (waived.path, waived.line, waived.manifest) == ("a.py", 3, manifest)
+    assert waived.url == "https://example.org/VC001"
 
 
 def test_entry_that_changes_nothing_is_not_listed() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.checks import findings_of
-from tests.facts import MISSING_SYMBOL, examination, failed, failure, probe_run
+from tests.facts import MISSING_SYMBOL, SHIPPED, examination, failed, failure, matrix, probe_run
 from vc2doctor.checks import vc005_known_issue as check
 from vc2doctor.checks.plan import JudgedAs
 from vc2doctor.findings import Severity
@@ -22,11 +22,18 @@ def test_pair_is_named_with_its_versions_and_both_remedies() -> None:
     assert finding.message.startswith("peft 0.14.0 with transformers 4.36.2: ")
     assert "/env/bin/python -m pip install peft==0.13.2" in finding.commands
     assert finding.url == "https://github.com/haotian-liu/LLaVA/issues/1794"
+    assert finding.packages == ("peft", "transformers")
+    assert not any("nevertheless" in text for text in finding.evidence)
+    assert "in a precision that works here" not in finding.remedy, "the defect is one of every precision"
 
 
 def test_exception_of_the_probe_is_evidence() -> None:
     probe = probe_run(recipes=(), adapter=None, import_package="peft", import_failure=MISSING_SYMBOL)
     (finding,) = findings_of(check, examination(BROKEN, probe=probe))
+    issue = next(each for each in SHIPPED.issues if each.id == "peft-encoderdecodercache")
+    assert issue.evidence not in finding.evidence, "the exception shows more than how the boundaries were found"
+    (by_versions,) = findings_of(check, examination(BROKEN))
+    assert by_versions.evidence[-1] == issue.evidence
     assert any("peft/peft_model.py:37" in text and "has no EncoderDecoderCache" in text for text in finding.evidence)
 
 
@@ -34,6 +41,7 @@ def test_training_that_worked_here_turns_the_error_into_a_warning() -> None:
     (finding,) = findings_of(check, examination(BROKEN, probe=probe_run()))
     assert finding.severity is Severity.WARNING
     assert "the probe trained here under bf16 nevertheless" in finding.evidence
+    assert "in a precision that works here" not in finding.remedy, "the defect is one of every precision"
 
 
 def test_known_issue_the_probe_cannot_see_stays_an_error_after_training() -> None:
@@ -83,3 +91,17 @@ def test_known_issue_of_one_model_is_an_error_for_it_a_note_for_unknown_models_a
     assert gemma_findings() == [Severity.NOTE]
     assert gemma_findings("qwen2") == []
     assert gemma_findings("gemma4", precision="bf16") == [Severity.NOTE]
+
+
+def test_defect_of_the_model_that_is_trained_has_the_remedy_of_a_conflict() -> None:
+    (issue,) = (each for each in SHIPPED.issues if each.model_types == ("gemma4",))
+    nothing_measured = matrix().model_copy(update={"issues": (issue,)})
+    remedies = []
+    for model_types in (("gemma4",), ()):
+        judged_as = JudgedAs(subject="x", reason="x", model_types=model_types)
+        planned = {"precision": "fp16-scaled", "judged_as": judged_as}
+        (finding,) = findings_of(check, examination(GEMMA, matrix=nothing_measured, planned=planned))
+        remedies.append(finding.remedy)
+    of_the_model, of_an_unknown_model = remedies
+    assert of_the_model.startswith("No change of versions is known to fix this")
+    assert of_an_unknown_model.startswith("transformers>=5.10.1 is not affected")

@@ -6,6 +6,7 @@ import pytest
 
 from tests.checks import findings_of
 from tests.facts import cuda_device, examination, gpu, probe_run
+from vc2doctor.checks import policy
 from vc2doctor.checks import vc007_bf16 as check
 from vc2doctor.environment.model import Nvidia
 from vc2doctor.findings import Severity
@@ -59,6 +60,11 @@ def test_another_card_of_the_machine_is_a_warning() -> None:
     (finding,) = findings_of(check, examination(nvidia=two_gpus, probe=used))
     assert (finding.id, finding.severity) == ("VC007", Severity.WARNING)
     assert finding.message.startswith("Tesla T4 ")
+
+
+def test_a_baseline_cannot_hold_the_finding_because_the_next_machine_may_have_another_gpu() -> None:
+    (finding,) = findings_of(check, examination(nvidia=nvidia("Tesla T4", (7, 5))))
+    assert not policy.can_be_known(finding)
 
 
 def test_the_command_tries_a_precision_that_this_gpu_computes_in() -> None:

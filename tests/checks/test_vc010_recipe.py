@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.checks import findings_of
-from tests.facts import GOOD, examination, failed, failure, probe_run, recipe, step
+from tests.facts import GOOD, MISSING_SYMBOL, examination, failed, failure, probe_run, recipe, step
 from tests.probe.cause_cases import bad, broken
 from vc2doctor.checks import vc010_recipe as check
-from vc2doctor.findings import Severity
+from vc2doctor.core.failure import Missing
+from vc2doctor.findings import Finding, Severity
 from vc2doctor.probe.facts import RecipeRun
 from vc2doctor.target.shared.recipes import DEFAULT_RECIPES
 
@@ -124,3 +127,62 @@ def test_installation_remedy_follows_the_remedy_of_the_cause() -> None:
     assert finding.remedy.count("float32 fails as well") == 1
     assert "get_peft_model" in finding.remedy
     assert finding.remedy.count("the nearest set that was measured to train under bf16") == 1
+
+
+def finding_of(*runs: RecipeRun, **planned: Any) -> Finding:  # noqa: ANN401
+    (finding,) = findings_of(check, examination(probe=probe_run(*runs), planned=planned))
+    return finding
+
+
+def test_recipe_that_contradicts_itself_is_reported_only_to_those_who_chose_it() -> None:
+    name = "bf16-in-fp16-autocast"
+    runs = (bad(name), failed("fp16-amp", failure()))
+    probed = probe_run(recipes=(*runs, recipe("fp32"), recipe("bf16")))
+    assert [finding.message for finding in findings_of(check, examination(probe=probed))] == [
+        "fp16-amp does not train: it ended with an error (error)"
+    ]
+    chosen = examination(probe=probed, planned={"precision": name})
+    assert findings_of(check, chosen)[0].severity is Severity.ERROR
+
+
+def test_exception_that_a_known_issue_explains_is_left_to_vc005() -> None:
+    versions = {"torch": "2.13.0", "transformers": "4.36.2", "peft": "0.14.0", "numpy": "2.4.6", "accelerate": "0.34.2"}
+    probed = probe_run(failed("bf16", MISSING_SYMBOL))
+    assert findings_of(check, examination(versions, probe=probed)) == []
+    (other,) = findings_of(check, examination(versions, probe=probe_run(failed("bf16", failure("no kernel")))))
+    assert "no kernel" in other.evidence[1]
+
+
+def test_recipe_that_this_device_lacks_is_tried_where_training_runs() -> None:
+    unsupported = recipe("fp16-scaled", steps=(), unsupported="no GradScaler for the CPU")
+    assert finding_of(unsupported, precision="fp16-scaled").commands == ("vc2doctor check --require gpu",)
+
+
+def test_evidence_begins_with_the_recipe_and_ends_with_the_cause() -> None:
+    overflow = finding_of(bad("fp16-scaled", located=broken()), precision="fp16-scaled")
+    assert overflow.evidence[0].startswith("fp16-scaled: ")
+    assert any(line.startswith("cause: the result of mul in layers.2.mlp is 6.698e+04") for line in overflow.evidence)
+    assert "Or train in a precision that works here" in overflow.remedy
+    unknown = finding_of(bad("fp16-scaled"), precision="fp16-scaled")
+    assert "cause: unknown" in unknown.evidence
+    assert unknown.remedy.startswith("Train in a precision that works here")
+    error = failure("no kernel")
+    group = finding_of(failed("fp16-scaled", error), failed("fp16-unscaled", error))
+    assert not any(line.startswith("fp16-") for line in group.evidence), "the message names the recipes of a group"
+
+
+def test_precision_is_not_ruled_out_by_a_float32_that_only_hardly_learns() -> None:
+    runs = [failed(name, failure("no kernel")) for name in DEFAULT_RECIPES if name != "fp32"]
+    found = findings_of(check, examination(probe=probe_run(recipe("fp32", moved=0.01), *runs)))
+    (errors,) = (finding for finding in found if finding.severity is Severity.ERROR)
+    assert errors.remedy.startswith("No small change of versions is known to fix this.")
+
+
+def test_missing_module_is_installed_and_a_loss_that_is_not_finite_changes_versions() -> None:
+    missing = failure("No module named 'einops'", type="ModuleNotFoundError", missing=Missing(module="einops"))
+    installed = finding_of(*(failed(name, missing) for name in DEFAULT_RECIPES))
+    assert "Install einops. The code needs it" in installed.remedy
+    assert installed.commands == ("/env/bin/python -m pip install einops",)
+    not_finite = finding_of(*(bad(name) for name in DEFAULT_RECIPES))
+    assert not_finite.remedy.startswith("float32 fails as well, so precision is not the cause. ")
+    assert "einops" not in not_finite.remedy

@@ -6,6 +6,9 @@ from typing import Any
 
 from tests.checks import findings_of
 from tests.facts import GOOD, MISSING_SYMBOL, distribution, examination, failure, probe_run
+from tests.remedies.test_by_date import TRL
+from tests.remedies.test_plan import of
+from tests.remedies.test_smallest import GOOD as MEASURED
 from vc2doctor.checks import vc022_door as check
 from vc2doctor.checks import verdict
 from vc2doctor.findings import Finding, Severity
@@ -55,6 +58,21 @@ def test_a_door_that_does_not_matter_and_fails_is_a_warning() -> None:
     assert final(*doors) == "fit"
 
 
+def test_a_door_that_ends_without_an_exception_is_described_and_has_no_place() -> None:
+    (finding,) = findings(door("trainer", losses=(4.5, None)))
+    assert (finding.severity, finding.path, finding.line) == (Severity.ERROR, None, None)
+    assert "not finite" in finding.evidence[0]
+    assert not any("the same failure" in line for line in finding.evidence)
+    assert finding.remedy
+
+
+def test_a_message_that_ends_with_a_period_does_not_get_a_second_one() -> None:
+    (finding,) = findings(door("trainer"), imported("dpo", error=failure("datasets is missing.")))
+    assert finding.message.endswith("datasets is missing")
+    (finding,) = findings(door("trainer"), imported("dpo", error=failure("this build has no UCX.")))
+    assert finding.message.endswith("no UCX")
+
+
 def test_a_known_conflict_of_a_door_that_does_not_matter_gives_its_remedy() -> None:
     versions = {**GOOD, "datasets": "2.14.4", "fsspec": "2025.3.2"}
     doors = (door("trainer"), imported("datasets", error=failure("LocalFileSystem is not supported")))
@@ -90,6 +108,15 @@ def test_an_extra_for_another_transformers_is_no_remedy() -> None:
     assert not any("4.30" in command for command in finding.commands)
 
 
+def test_package_of_the_door_that_was_called_is_the_first_suspect() -> None:
+    versions = {**MEASURED, **TRL}
+    error = failure("x() got an unexpected keyword argument 'y'", file="transformers/trainer.py")
+    failed = probe_run(doors=(door("grpo", error=error),))
+    facts: dict[str, Any] = {"distributions": of(versions).distributions}
+    (finding,) = findings_of(check, examination(versions, probe=failed, planned={"doors": ("grpo",)}, **facts))
+    assert finding.commands[0].endswith("pip install trl==0.29.0"), "trl called transformers in another way"
+
+
 def test_doors_that_fail_for_one_cause_are_one_finding() -> None:
     doors = [imported(name, error=MISSING_SYMBOL) for name in ("dpo", "sft", "grpo")]
     (finding,) = findings(door("trainer"), *doors)
@@ -100,6 +127,7 @@ def test_a_door_that_cannot_be_tried_here_leaves_the_verdict_open() -> None:
     doors = (door("trainer"), door("kbit", unavailable="a GPU only", losses=(), moved=None))
     (finding,) = findings(*doors, wanted=("trainer", "kbit"))
     assert (finding.severity, finding.evidence) == (Severity.WARNING, ("a GPU only",))
+    assert finding.commands == ("vc2doctor check --require gpu",)
     assert final(*doors, wanted=("trainer", "kbit")) == "unproven"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import os
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -30,17 +31,19 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_baseline_is_written_in_a_fixed_order_and_read_again(file: Path) -> None:
-    findings = [finding("VC102", path="b.py"), finding("VC102", path="a.py"), finding("VC101"), finding("VC102")]
-    written = baseline.write(file, findings, ["4", "3", "1", "2"])
+    paths = ("b.py", "Makefile", "a.py", None)
+    findings = [*(finding("VC102", path=path) for path in paths), finding("VC101")]
+    written = baseline.write(file, findings, ["4", "5", "3", "2", "1"])
     assert [(each.id, each.path, each.fingerprint) for each in written.findings] == [
         ("VC101", None, "1"),
         ("VC102", None, "2"),
+        ("VC102", "Makefile", "5"),
         ("VC102", "a.py", "3"),
         ("VC102", "b.py", "4"),
     ]
     assert written.findings[0].message == "message of VC101"
     assert baseline.read(file) == written
-    assert written.fingerprints == {"1", "2", "3", "4"}
+    assert written.fingerprints == {"1", "2", "3", "4", "5"}
 
 
 def test_file_of_a_baseline_can_be_compared_line_by_line_and_is_ascii(file: Path) -> None:
@@ -50,6 +53,11 @@ def test_file_of_a_baseline_can_be_compared_line_by_line_and_is_ascii(file: Path
         "findings": [{"fingerprint": "x", "id": "VC101", "path": "a.py", "message": "größer"}],
     }
     assert file.read_bytes() == (json.dumps(expected, indent=2) + "\n").encode("ascii")
+
+
+def test_a_finding_in_a_file_whose_name_is_not_utf_8_can_be_known(file: Path) -> None:
+    baseline.write(file, [finding("VC101", path=os.fsdecode(b"donn\xe9es.py"))], ["x"])
+    assert baseline.read(file).fingerprints == {"x"}
 
 
 def test_every_finding_of_a_baseline_needs_a_fingerprint(file: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
@@ -50,6 +51,13 @@ def test_equal_facts_have_one_key_whatever_their_order() -> None:
 @pytest.mark.parametrize("name", CHANGES)
 def test_each_fact_changes_the_key(name: str) -> None:
     assert key(KeyFacts(**FACTS)) != key(KeyFacts(**{**FACTS, name: CHANGES[name]}))
+
+
+def test_two_files_whose_names_are_not_utf_8_are_two_files() -> None:
+    first, second = (os.fsdecode(b"/w/donn" + byte + b"es.py") for byte in (b"\xe9", b"\xe8"))
+    keys = {key(KeyFacts(**{**FACTS, "contents": {path: "a"}})) for path in (first, second)}
+    keys |= {key(KeyFacts(**{**FACTS, "contents": {first: digest, second: "b"}})) for digest in ("a", "c")}
+    assert len(keys) == 4
 
 
 @pytest.mark.parametrize("name", LOOK_CHANGES)

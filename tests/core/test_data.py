@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import pytest
 from pydantic import Field, ValidationError
 
@@ -14,6 +16,11 @@ class Made(OwnData):
     name: str
     numbers: tuple[int, ...] = ()
     by_name: dict[str, int] = Field(default_factory=dict)
+
+    @cached_property
+    def total(self) -> int:
+        """The sum of the numbers."""
+        return sum(self.numbers)
 
 
 class Around(Data):
@@ -35,6 +42,13 @@ def test_own_data_is_frozen_and_copied_as_other_data() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         made.name = "b"  # type: ignore[misc]
     assert made.model_copy(update={"name": "b"}) == Made(name="b")
+
+
+def test_copy_with_other_values_computes_its_properties_again() -> None:
+    made = Made(name="a", numbers=(1, 2))
+    assert made.total == 3
+    copy = made.model_copy(update={"numbers": (4,)})
+    assert (copy.total, made.total) == (4, 3)
 
 
 def test_own_data_that_is_read_is_validated() -> None:

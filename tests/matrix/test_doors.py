@@ -6,11 +6,13 @@ import pytest
 
 from tests.facts import SHIPPED, cell
 from vc2doctor.curate.compile import CompileError, compile_matrix
-from vc2doctor.matrix.doors import DOORS_NOT_MEASURED, excluded
+from vc2doctor.matrix.compiled import Constraint
+from vc2doctor.matrix.doors import DOORS_NOT_MEASURED, excluded, open_doors, title, with_doors
 from vc2doctor.matrix.evidence import EvidenceLine
 from vc2doctor.matrix.judge import Combination, Judgement, Verdict, judge, possible_conflicts
 from vc2doctor.matrix.matrix import Matrix
 from vc2doctor.matrix.releases import NO_WHEELS, ProvidedSymbol, Refusal, Release, RequiredSymbol, Wheels
+from vc2doctor.matrix.verdict import DoorJudgement
 from vc2doctor.target.shared.recipes import RECIPES
 
 RELEASES = {
@@ -292,3 +294,92 @@ def test_a_failure_that_a_package_of_a_door_explains_says_nothing_about_the_stac
     assert [each for each in matrix(fails).verdicts.constraints if each.kind == "behaviour"] == []
     unexplained = cell("2.13.0", "4.57.0", "0.19.0", door_packages={"torchao": "0.16.0"}, **refused)
     assert [each.kind for each in matrix(unexplained).verdicts.constraints].count("behaviour") == 1
+
+
+def ruled_out(*regions: dict[str, str], recipes: tuple[str, ...] = (), door: str = "trainer") -> Matrix:
+    """Return what is known if the Trainer was measured to pass with datasets beside it, and regions rule it out."""
+    knowledge = matrix(measured(beside={"datasets": "5.2.0"}, trainer="passed"))
+    constraints = [
+        Constraint(id=f"c{number}", kind="behaviour", reason=f"reason {number}", when=when, door=door, recipes=recipes)
+        for number, when in enumerate(regions)
+    ]
+    verdicts = knowledge.verdicts.model_copy(update={"constraints": (*knowledge.verdicts.constraints, *constraints)})
+    return knowledge.model_copy(update={"verdicts": verdicts})
+
+
+PASSED = {"transformers": "5.5.0", "peft": "0.10.0", "datasets": "5.2.0"}
+
+
+@pytest.mark.parametrize("region", [{"transformers": ">=5"}, {"python": "==3.11"}, {"datasets": ">=5"}])
+def test_a_passed_door_refutes_what_is_about_the_packages_that_its_cell_had(region: dict[str, str]) -> None:
+    assert judged(ruled_out(region), "trainer", **PASSED).verdict is Verdict.VERIFIED
+    assert judged(ruled_out(region), "trainer", **{**PASSED, "peft": "0.19.0"}).verdict is Verdict.INCOMPATIBLE
+
+
+def test_a_constraint_of_a_door_concerns_the_recipes_that_fail() -> None:
+    knowledge = ruled_out({"peft": ">=0.19"}, recipes=("fp16-scaled",))
+    assert judged(knowledge, "trainer", **{**PASSED, "peft": "0.19.0"}).verdict is not Verdict.INCOMPATIBLE
+    everywhere = ruled_out({"peft": ">=0.19"}, recipes=("bf16",))
+    assert judged(everywhere, "trainer", **{**PASSED, "peft": "0.19.0"}).verdict is Verdict.INCOMPATIBLE
+
+
+def test_two_reasons_of_several_are_told() -> None:
+    knowledge = ruled_out({"peft": ">=0.19"}, {"peft": ">=0.18"}, {"peft": ">=0.17"})
+    judgement = judged(knowledge, "trainer", **{**PASSED, "peft": "0.19.0"})
+    assert judgement.reason == "transformers.Trainer fails: reason 0; reason 1"
+    assert judgement.constraints == ("c0", "c1", "c2")
+
+
+def test_a_door_is_open_if_the_loop_is() -> None:
+    judgement = judged(MATRIX, torch="2.14.0")
+    assert judgement.verdict is Verdict.UNVERIFIED
+    trainer = next(entry for entry in judgement.doors if entry.door == "trainer")
+    assert trainer.verdict is Verdict.UNVERIFIED
+    assert trainer.reason == "transformers.Trainer was not measured with these versions, and no conflict is known"
+    assert open_doors(judgement) == (), "the verdict itself is open"
+
+
+def test_a_door_that_passed_is_told_beside_the_verdict_and_an_open_one_is_named() -> None:
+    known = {"transformers": "5.5.0", "peft": "0.10.0", "datasets": "5.2.0", "trl": "0.9.0"}
+    judgement = judged(matrix(measured(trainer="passed")), **known)
+    trainer = next(entry for entry in judgement.doors if entry.door == "trainer")
+    assert (trainer.verdict, trainer.reason) == (Verdict.VERIFIED, "transformers.Trainer was measured, and passed")
+    assert "trl's SFTTrainer" in open_doors(judgement)
+    assert "transformers.Trainer" not in open_doors(judgement)
+
+
+def test_of_a_list_the_doors_of_a_package_that_it_names_are_judged() -> None:
+    versions = {"torch": "2.13.0", "transformers": "5.5.0", "peft": "0.10.0"}
+    stack, with_trl = (
+        judge(Combination(python=None, versions=each, installed=False), MATRIX, "bf16")
+        for each in (versions, {**versions, "trl": "0.9.0"})
+    )
+    assert "sft" not in doors_of(stack)
+    assert doors_of(with_trl)["sft"] is Verdict.UNVERIFIED
+
+
+def test_each_measured_set_is_compared_with_the_installed_packages() -> None:
+    old, new = ({"datasets": "5.2.0", "pyarrow": pyarrow} for pyarrow in ("20.0.0", "26.0.1"))
+    knowledge = matrix(measured(beside=old, trainer="passed"), measured(beside=new, trainer="failed"))
+    assert judged(knowledge, "trainer", transformers="5.5.0", peft="0.10.0", **old).verdict is Verdict.VERIFIED
+    assert judged(knowledge, "trainer", transformers="5.5.0", peft="0.10.0", **new).verdict is Verdict.INCOMPATIBLE
+
+
+def test_a_cell_of_which_only_the_stack_is_known_says_nothing_about_an_environment() -> None:
+    bare = measured(trainer="passed").model_copy(update={"resolved": {}})
+    known = {"transformers": "5.5.0", "peft": "0.10.0"}
+    assert judged(matrix(bare), "trainer", **known).verdict is not Verdict.VERIFIED
+    listed = Combination(python="3.11", versions={**STACK, **known}, installed=False)
+    assert judge(listed, matrix(bare), "bf16", ("trainer",)).verdict is Verdict.VERIFIED
+
+
+@pytest.mark.parametrize("verdict", [Verdict.INCOMPATIBLE, Verdict.UNVERIFIED])
+def test_conditions_of_the_loop_stay_beside_the_verdict_on_a_door(verdict: Verdict) -> None:
+    loop = Judgement(verdict=Verdict.VERIFIED, reason="measured", conditions=("a defect of some training code",))
+    judgement = with_doors(loop, [DoorJudgement(door="dpo", verdict=verdict, reason="x")])
+    assert (judgement.verdict, judgement.conditions) == (verdict, loop.conditions)
+
+
+def test_a_door_that_this_version_does_not_know_keeps_its_name() -> None:
+    assert title("dpo") == "trl's DPOTrainer"
+    assert title("ppo") == "ppo"

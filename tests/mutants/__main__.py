@@ -34,9 +34,18 @@ TESTS = {
     "vc2doctor/checks/answer.py": ("tests/checks/test_answer.py",),
     "vc2doctor/commands/decisions.py": ("tests/commands/test_baseline.py",),
     "vc2doctor/commands/baseline.py": ("tests/commands/test_baseline.py",),
+    "vc2doctor/remedies/question.py": ("tests/remedies/test_question.py",),
+    "vc2doctor/commands/preflight.py": ("tests/commands/test_preflight.py",),
+    "vc2doctor/commands/cache_key.py": ("tests/commands/test_cache_key.py",),
     "vc2doctor/matrix/verdict.py": ("tests/matrix/test_verdict.py",),
     "vc2doctor/matrix/conflicts.py": ("tests/matrix/test_conflicts.py",),
     "vc2doctor/matrix/refused.py": ("tests/matrix/test_refused.py",),
+    "vc2doctor/matrix/doors.py": ("tests/matrix/test_doors.py",),
+    "vc2doctor/checks/vc010_recipe.py": ("tests/checks/test_vc010_recipe.py",),
+    "vc2doctor/checks/vc005_known_issue.py": ("tests/checks/test_vc005_known_issue.py",),
+    "vc2doctor/checks/vc006_combination.py": ("tests/checks/test_vc006_combination.py",),
+    "vc2doctor/checks/vc022_door.py": ("tests/checks/test_vc022_door.py",),
+    "vc2doctor/probe/log_ratio.py": ("tests/probe/test_log_ratio.py",),
     "vc2doctor/checks/vc007_bf16.py": ("tests/checks/test_vc007_bf16.py",),
 }
 """The judging code, and its unit tests. Every one of these tests may notice a mutant of every module."""

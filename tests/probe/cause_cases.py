@@ -13,6 +13,7 @@ from vc2doctor.probe.facts import (
     PlanRate,
     RecipeFailure,
     RecipeRun,
+    Step,
 )
 from vc2doctor.probe.failed_step import BreakLocation, BrokenOperation, Graph, ModuleGraph
 
@@ -38,6 +39,11 @@ def broken(**fields: Any) -> BreakLocation:  # noqa: ANN401
 
 def gradients(**counts: Any) -> Gradients:  # noqa: ANN401
     return Gradients(**{"tensors": 10, "missing": 0, "non_finite": 0, "zero": 0, **counts})
+
+
+def frozen(scale: float) -> tuple[Step, ...]:
+    """Return attempts at a step that GradScaler skips, while it halves the scale."""
+    return tuple(step(number, 4.5, taken=False, scale=scale / 2**number) for number in range(18))
 
 
 def raised(message: str, name: str = "fp16-scaled", **fields: Any) -> RecipeRun:  # noqa: ANN401

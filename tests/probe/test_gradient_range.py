@@ -18,7 +18,15 @@ def range_of(largest: float, exponents: dict[int, int] | None = None) -> Gradien
 
 @pytest.mark.parametrize(
     ("largest", "scale", "skipped"),
-    [(0.5, 65536.0, 0), (0.9995, 65536.0, 0), (1.0, 32768.0, 1), (3.0, 16384.0, 2), (70000.0, 0.5, 17)],
+    [
+        (0.5, 65536.0, 0),
+        (0.9995, 65536.0, 0),
+        # The largest number of float16 itself does not overflow.
+        (FLOAT16 / 65536.0, 65536.0, 0),
+        (1.0, 32768.0, 1),
+        (3.0, 16384.0, 2),
+        (70000.0, 0.5, 17),
+    ],
 )
 def test_a_scaler_halves_its_scale_until_the_largest_gradient_fits(largest: float, scale: float, skipped: int) -> None:
     gradients = range_of(largest)

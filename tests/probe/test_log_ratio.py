@@ -46,6 +46,9 @@ def findings(measured: LogRatios, precision: str = "bf16", largest: float = 8.0)
         ((0.08, 0.06, 0.0), "float32"),
         ((0.08, 0.06, 0.05), None),
         ((0.009, 0.0, 0.0), None),
+        # At the limits: 1 % of the tokens, and 2.5 times fewer.
+        ((0.01, 0.0, 0.0), "float16"),
+        ((0.05, 0.02, 0.02), "float16"),
     ],
 )
 def test_the_better_dtype_is_named_if_it_is_clearly_better(shares: tuple[float, ...], better: str | None) -> None:
@@ -57,6 +60,16 @@ def test_a_device_that_gives_the_same_bits_for_any_batch_is_judged_by_its_distan
     measured = ratios(0.0, 0.0, 0.0, from_float32=0.037)
     assert measured.noise("bfloat16") == 0.037
     assert measured.better_than_bfloat16(allow_float16=True) == "float16"
+
+
+def test_a_dtype_of_which_one_pair_was_not_measured_or_is_not_finite_is_neither_judged_nor_recommended() -> None:
+    all_pairs = ratios(0.08, 0.0, 0.0).pairs
+    without_float32 = LogRatios(pairs=tuple(each for each in all_pairs if each.trainer != "float32"))
+    assert (without_float32.noise("bfloat16"), without_float32.noise("float32")) == (None, None)
+    assert without_float32.better_than_bfloat16(allow_float16=True) is None
+    not_finite = pair("float16", "float16", 0.0).model_copy(update={"largest": None})
+    pairs = tuple(not_finite if each.trainer == "float16" else each for each in all_pairs)
+    assert LogRatios(pairs=pairs).better_than_bfloat16(allow_float16=True) == "float32"
 
 
 def test_the_finding_says_which_dtype_and_what_it_changes() -> None:
@@ -71,6 +84,8 @@ def test_the_finding_says_which_dtype_and_what_it_changes() -> None:
 
 
 def test_a_model_that_float16_cannot_hold_is_advised_float32() -> None:
+    (enough,) = findings(ratios(0.08, 0.0, 0.0), largest=20000.0)
+    assert "float16 is the better choice" in enough.message
     (finding,) = findings(ratios(0.08, 0.0, 0.0), largest=40000.0)
     assert "float32 is the better choice" in finding.message
     assert any("float16 is left out" in line for line in finding.evidence)

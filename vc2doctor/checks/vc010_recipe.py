@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from vc2doctor.checks import advice
 from vc2doctor.checks.context import Examination
 from vc2doctor.checks.symptoms import is_explained
+from vc2doctor.core.failure import Failure
 from vc2doctor.core.wording import enumerated
 from vc2doctor.findings import Finding, Severity
 from vc2doctor.probe.outcome import RecipeOutcome
@@ -67,8 +68,14 @@ def _is_reported_already(examination: Examination, outcome: RecipeOutcome) -> bo
     """Return whether VC005 reports the known issue that explains this outcome."""
     if examination.plan.custom_subject is None and any(outcome.recipe in issue.recipes for issue in examination.issues):
         return True
-    run = examination.probe.recipe(outcome.recipe) if examination.probe else None
-    return run is not None and run.failure is not None and is_explained(examination, run.failure.error)
+    error = _error(examination, outcome)
+    return error is not None and is_explained(examination, error)
+
+
+def _error(examination: Examination, outcome: RecipeOutcome) -> Failure | None:
+    """Return the exception that ended the training; ``None``: it ended without one."""
+    run = examination.probe.recipe(outcome.recipe) if examination.probe is not None else None
+    return run.failure.error if run is not None and run.failure is not None else None
 
 
 def _unsupported(examination: Examination, outcome: RecipeOutcome) -> Finding:
@@ -139,18 +146,15 @@ def _remedy(examination: Examination, outcome: RecipeOutcome) -> tuple[str, tupl
 
 def _change_versions(examination: Examination, outcome: RecipeOutcome) -> tuple[str, tuple[str, ...]]:
     """Return the remedy for versions: an exception may ask for one."""
-    run = examination.probe.recipe(outcome.recipe) if examination.probe else None
-    if run is not None and run.failure is not None:
-        return advice.install_what_fails(examination, run.failure.error)
-    return advice.change_versions(examination)
+    error = _error(examination, outcome)
+    return advice.change_versions(examination) if error is None else advice.install_what_fails(examination, error)
 
 
 def _where_to_start(examination: Examination, outcome: RecipeOutcome) -> str:
     """Return the sentence for an unknown cause: it names the line or the operation that failed, if one is known."""
-    run = examination.probe.recipe(outcome.recipe) if examination.probe else None
-    failure = run.failure.error if run is not None and run.failure is not None else None
-    if failure is not None and failure.file is not None:
-        return f"Cause unknown. Start at {failure.file}:{failure.line}."
+    error = _error(examination, outcome)
+    if error is not None and error.file is not None:
+        return f"Cause unknown. Start at {error.file}:{error.line}."
     if outcome.where is not None:
         return f"Cause unknown. Start at {outcome.where.place}."
     return "Cause unknown. Start with the evidence above."

@@ -8,8 +8,9 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from vc2doctor.core import reading, writing
-from vc2doctor.core.data import Data
+from vc2doctor.core.data import Data, with_texts
 from vc2doctor.core.errors import DoctorError
+from vc2doctor.core.printing import without_surrogates
 from vc2doctor.findings import Finding
 
 MAX_BYTES = 16 * 1024 * 1024
@@ -110,5 +111,7 @@ def write(path: Path, findings: Sequence[Finding], fingerprints: Sequence[str]) 
     baseline = Baseline(
         findings=tuple(sorted(entries, key=lambda entry: (entry.id, entry.path or "", entry.fingerprint)))
     )
-    writing.write_output(path, json.dumps(baseline.model_dump(mode="json"), indent=2, ensure_ascii=True) + "\n")
+    # Names that are not UTF-8 would make a file that cannot be read again. The rest is ASCII, for every locale.
+    printable = with_texts(baseline, without_surrogates)
+    writing.write_output(path, json.dumps(printable.model_dump(), indent=2) + "\n")
     return baseline

@@ -37,7 +37,8 @@ class KeyFacts(OwnData):
 
 def key(facts: KeyFacts) -> str:
     """Return the key of an answer. If any of the facts is different, so is the key."""
-    text = json.dumps(facts.model_dump(mode="json"), sort_keys=True, ensure_ascii=True)
+    # Not mode="json": that writes all bytes of a path that are not UTF-8 alike, so two files would share a key.
+    text = json.dumps(facts.model_dump(), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

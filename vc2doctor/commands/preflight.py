@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 
 from vc2doctor.commands import command_files
@@ -105,7 +105,7 @@ def _same_program_of(python: str, program: str) -> str | None:
 def _neighbors(folder: Path) -> list[str]:
     try:
         with os.scandir(folder) as entries:
-            names = [entry.name for entry, _ in zip(entries, range(MAX_NEIGHBORS), strict=False)]
+            names = [entry.name for entry in islice(entries, MAX_NEIGHBORS)]
     except OSError:
         return []
     return sorted(name for name in names if name.endswith(".py"))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict
+from typing_extensions import Self
 
 DataT = TypeVar("DataT", bound="Data")
 
@@ -14,6 +15,14 @@ class Data(BaseModel):
     """Immutable data that accepts declared fields only."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy with other values; properties that were computed from the old ones are computed again."""
+        copy = super().model_copy(update=update, deep=deep)
+        # pydantic copies the whole __dict__, in which cached_property keeps its results.
+        for name in copy.__dict__.keys() - type(self).model_fields.keys():
+            del copy.__dict__[name]
+        return copy
 
 
 class OwnData(Data):
@@ -38,11 +47,7 @@ def with_texts(data: DataT, change: Callable[[str], str]) -> DataT:
     changed = {name: _changed(getattr(data, name), change) for name in fields}
     # Data of an unknown kind has no fields, and all of its texts here.
     extra = {name: _changed(value, change) for name, value in (data.model_extra or {}).items()}
-    copy = data.model_copy(update={**changed, **extra})
-    # Properties that were computed from the old texts are computed again.
-    for name in copy.__dict__.keys() - fields.keys():
-        del copy.__dict__[name]
-    return copy
+    return data.model_copy(update={**changed, **extra})
 
 
 def _changed(value: Any, change: Callable[[str], str]) -> Any:  # noqa: ANN401, PLR0911 - the value of any field

@@ -4,12 +4,10 @@ The release number does not say which build is installed: torch 2.13.0 exists fo
 PyPI has one build of each torchvision. pip and uv take that one even if torch came from another index.
 """
 
-from collections.abc import Mapping
-
 from packaging.version import Version
 
 from vc2doctor.core import builds
-from vc2doctor.core.versions import version
+from vc2doctor.core.versions import contains, version
 from vc2doctor.matrix.releases import Release, Wheels
 from vc2doctor.matrix.verdict import Combination
 
@@ -59,8 +57,9 @@ def _error(torch: str, torchvision: str, release: Version) -> str | None:
         return None
     if torch == builds.CPU:
         return "operator torchvision::nms does not exist"
-    numbers = 1 if release >= FIRST_BY_MAJOR else 2
-    if of_torch is None or of_torch[:numbers] == of_torchvision[:numbers]:
+    if of_torch is None or of_torch == of_torchvision:
+        return None
+    if release >= FIRST_BY_MAJOR and of_torch[0] == of_torchvision[0]:
         return None
     return "PyTorch and torchvision were compiled with different CUDA versions"
 
@@ -77,11 +76,14 @@ def _build(combination: Combination, name: str, wheels: Wheels) -> str:
     if named or combination.builds:
         # Files that were looked at and name no build are not those of PyPI's wheels for Linux x86-64.
         return named
-    return _on_pypi(name, str(version(text)), wheels.releases.get(TORCHVISION, {}))
+    release = wheels.release(TORCHVISION, text) if name == TORCHVISION else _made_for(text, wheels)
+    return release.build if release is not None else ""
 
 
-def _on_pypi(name: str, text: str, torchvision: Mapping[str, Release]) -> str:
-    if name == TORCHVISION:
-        return torchvision[text].build if text in torchvision else ""
-    # The wheel of a torchvision is compiled for the torch on PyPI that it requires.
-    return next((each.build for each in torchvision.values() if each.requires.get("torch") == f"=={text}"), "")
+def _made_for(torch: str, wheels: Wheels) -> Release | None:
+    """Return the torchvision that requires exactly this torch: its wheel is compiled for the one on PyPI."""
+    for release in wheels.releases.get(TORCHVISION, {}).values():
+        wanted = release.requires.get("torch", "")
+        if wanted.startswith("==") and contains(wanted, torch):
+            return release
+    return None

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
-from vc2doctor.core.versions import STACK_PACKAGES, contains, version
+from vc2doctor.core.versions import STACK_PACKAGES, contains
 from vc2doctor.matrix.releases import Release, Wheels
 
 
@@ -16,8 +16,7 @@ def refusals(named: Mapping[str, str], wheels: Wheels) -> Iterator[str]:
     """
     requires: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for package, text in named.items():
-        # The index lists 2.13.0, and not the local version 2.13.0+cpu.
-        release = None if package == "python" else wheels.releases.get(package, {}).get(version(text).public)
+        release = wheels.release(package, text)
         if release is None:
             continue
         for dependency, wanted in release.requires.items():

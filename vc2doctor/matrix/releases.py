@@ -1,5 +1,6 @@
 """The facts of the released wheels: ``matrices/releases.json``, written by ``nox -s wheels``."""
 
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from typing import Literal
@@ -10,6 +11,7 @@ from pydantic import Field, ValidationError
 
 from vc2doctor.core import reading
 from vc2doctor.core.data import Data
+from vc2doctor.core.versions import version
 from vc2doctor.matrix.errors import MatrixError, reason_of
 from vc2doctor.target.doors import LOOP
 
@@ -107,6 +109,22 @@ class Wheels(Data):
     """Only symbols that some release of their provider lacks."""
     provided: tuple[ProvidedSymbol, ...]
     refusals: tuple[Refusal, ...] = ()
+
+    def release(self, package: str, text: str) -> Release | None:
+        """Return what is known about a release, however its version is written: ``2.1`` and ``2.1.0+cpu`` are 2.1.0."""
+        known = self.releases.get(package)
+        if known is None:
+            return None
+        public = version(text)
+        exact = known.get(str(public))
+        return exact if exact is not None else self._by_version[package].get(public)
+
+    @cached_property
+    def _by_version(self) -> dict[str, dict[Version, Release]]:
+        return {
+            package: {Version(text): release for text, release in releases.items()}
+            for package, releases in self.releases.items()
+        }
 
     def ordered(self, package: str) -> tuple[str, ...]:
         """Return the releases of ``package``, the oldest version first."""

@@ -100,7 +100,7 @@ class Question(OwnData):
 
     def requires_of(self, package: str, text: str) -> list[Requires]:
         """Return what a release of ``package`` declares; nothing if the release is not known."""
-        release = self.matrix.wheels.releases.get(package, {}).get(str(version(text)))
+        release = self.matrix.wheels.release(package, text)
         return [Requires(package, name, wanted) for name, wanted in release.requires.items()] if release else []
 
     def is_unmet(self, entry: Requires, versions: Mapping[str, str]) -> bool:
@@ -241,7 +241,7 @@ class Question(OwnData):
     def release_date(self, package: str) -> str:
         """Return the day on which the installed release of a package was uploaded; empty if that is not known."""
         text = self.combination.versions.get(package)
-        release = self.matrix.wheels.releases.get(package, {}).get(version(text).public) if text else None
+        release = self.matrix.wheels.release(package, text) if text else None
         return release.date if release else ""
 
     @cached_property

@@ -228,7 +228,7 @@ class _Space:
 
     def _specifiers(self, package: str, text: str) -> Mapping[str, str]:
         """Return what a release requires, by distribution."""
-        release = self._question.matrix.wheels.releases.get(package, {}).get(text)
+        release = self._question.matrix.wheels.release(package, text)
         return release.requires if release is not None else {}
 
 
