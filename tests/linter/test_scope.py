@@ -65,6 +65,32 @@ def test_configurations_of_a_command_are_those_that_it_names_or_its_code_names(t
     assert [config.name for config in found.configs] == ["engines/zero3.json"]
 
 
+@pytest.mark.parametrize(
+    ("command", "configs"),
+    [
+        ("python train.py --config both.yaml", ["both.yaml"]),
+        ("python train.py", ["plain.yaml"]),
+        ("python train.py -c both.yaml", ["both.yaml", "plain.yaml"]),
+    ],
+)
+def test_file_that_a_flag_names_replaces_the_default(tmp_path: Path, command: str, configs: list[str]) -> None:
+    """Both flags of both.yaml are on. With the default beside it, nothing would be known about them."""
+    files = {
+        "train.py": (
+            "import argparse, yaml\nfrom transformers import TrainingArguments\nparser = argparse.ArgumentParser()\n"
+            "parser.add_argument('-c', '--config', default='plain.yaml')\nargs = parser.parse_args()\n"
+            "config = yaml.safe_load(open(args.config))\n"
+            "TrainingArguments('out', fp16=config.get('fp16', False), bf16=config['bf16'])\n"
+        ),
+        "plain.yaml": "bf16: true\n",
+        "both.yaml": "bf16: true\nfp16: true\n",
+    }
+    found = project(tmp_path, files, command)
+    assert sorted(config.name for config in found.configs) == configs
+    findings = apply_rules(LintTask(paths=(tmp_path,), launches=(launch(command),))).findings
+    assert ("VC106" in {finding.id for finding in findings}) is (configs == ["both.yaml"])
+
+
 def test_all_configurations_count_where_hydra_finds_them(tmp_path: Path) -> None:
     files = {"train.py": f"import hydra\n{HALF}", "conf/a.yaml": "precision: 16\n", "conf/b.yaml": "precision: bf16\n"}
     found = project(tmp_path, files, "python train.py")

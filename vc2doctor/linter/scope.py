@@ -1,13 +1,14 @@
 """Limits the facts of a project to what some commands start: their programs, what these import, and what they name."""
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from posixpath import basename
 
 from vc2doctor.linter.analyse.import_graph import ImportGraph
 from vc2doctor.linter.analyse.paths import file_of_launch, program_of_launch
 from vc2doctor.linter.read.config import Config, Launch
+from vc2doctor.linter.read.module import last_name
 from vc2doctor.linter.read.project import ProjectFiles
 from vc2doctor.linter.read.source import UnreadableError, decode, read_source
 
@@ -74,7 +75,8 @@ def _tree(project: ProjectFiles, name: str) -> ast.Module | None:
 def _configs(project: ProjectFiles, launches: tuple[Launch, ...], files: frozenset[str]) -> Iterator[Config]:
     """Yield the configurations that the commands, their code, or such a configuration name."""
     texts = [word for launch in launches for word in _words(launch)]
-    texts += [text for name in files if (text := _text(project, name)) is not None]
+    given = frozenset(flag for launch in launches for flag in launch.flags)
+    texts += [text for name in files if (text := _text(project, name, given)) is not None]
     if any(_COMPOSES_CONFIGURATIONS in text for text in texts):
         yield from (config for config in project.configs if config.kind != "python" or config.name in files)
         return
@@ -97,9 +99,28 @@ def _words(launch: Launch) -> Iterator[str]:
     yield from (flag.value for flag in launch.flags.values() if flag.value is not None)
 
 
-def _text(project: ProjectFiles, name: str) -> str | None:
+def _text(project: ProjectFiles, name: str, given: Collection[str]) -> str | None:
+    """Return the code of a file, without the defaults of options whose flags are ``given``."""
     module = project.modules.get(name)
     if module is not None:
-        return module.source.text
+        return _without_defaults(module.source.text, module.source.tree, given)
     data = project.texts.get(name)
     return decode(data) if data is not None else None
+
+
+def _without_defaults(text: str, tree: ast.Module, given: Collection[str]) -> str:
+    """Return code without the names of files that ``--config both.yaml`` replaces: ``default="config.yaml"``."""
+    lines = text.split("\n")
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call) or last_name(node.func) != "add_argument":
+            continue
+        options = {f"--{option.lstrip('-').replace('-', '_')}" for option in filter(None, map(_literal, node.args))}
+        defaults = [keyword.value for keyword in node.keywords if keyword.arg == "default"]
+        for default in defaults if options.intersection(given) else ():
+            line = default.lineno - 1
+            lines[line] = lines[line].replace(_literal(default) or "\n", "")
+    return "\n".join(lines)
+
+
+def _literal(node: ast.expr) -> str | None:
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
