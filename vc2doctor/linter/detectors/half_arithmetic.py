@@ -11,11 +11,11 @@ from vc2doctor.linter.analyse.autocast import dtype_names
 from vc2doctor.linter.analyse.expressions import expressions_of, factors, is_call_of, operand, square_of, value_at
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.half_contexts import HalfContext, HalfContexts
-from vc2doctor.linter.analyse.tensor_dtypes import Kind, Mode
+from vc2doctor.linter.analyse.tensor_kinds import Kind, Mode
 from vc2doctor.linter.analyse.trained_classes import is_chosen_by_name
 from vc2doctor.linter.detectors.half_limits import LIMITS
 from vc2doctor.linter.detectors.half_pattern import Pattern, arithmetic_finding, kind_of
-from vc2doctor.linter.detectors.half_weights import half_weight_classes
+from vc2doctor.linter.detectors.half_programs import half_contexts
 from vc2doctor.linter.knowledge.autocast_ops import MATRIX_PRODUCTS, SMALLEST_FLOAT16
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.module import Function, Place, last_name
@@ -39,24 +39,29 @@ def half_arithmetic(facts: Facts) -> Iterator[CodeFinding]:
     Places in one function that break in the same way are one finding.
     """
     modules = [module for module in facts.code.files.modules.values() if _MAY_BREAK.search(module.source.text)]
-    contexts = HalfContexts(facts, half_weight_classes(facts)) if modules else None
+    contexts = half_contexts(facts) if modules else None
     groups: dict[tuple[Function, Pattern], list[CodeFinding]] = defaultdict(list)
-    for module in modules if contexts is not None else ():
-        for place in module.statements:
-            context = contexts.of(place.function) if contexts is not None else None
-            for node in expressions_of(place) if context is not None else ():
-                for pattern in PATTERNS:
-                    finding = pattern(contexts, context, node, place) if contexts and context else None
-                    if finding is not None:
-                        groups[place.function, pattern].append(finding)
-                        break
+    for place in (place for module in modules for place in module.statements):
+        found = _at(contexts, place) if contexts is not None and contexts.of(place.function) else ()
+        for pattern, finding in found:
+            groups[place.function, pattern].append(finding)
     for (function, _), (first, *others) in groups.items():
         also = tuple(place for other in others for place in other.places)
         named = {"severity": Severity.NOTE, "message": first.message + BY_NAME}
-        context = contexts.of(function) if contexts is not None else None
         # A registry makes criteria, and their names say nothing.
-        is_named = not (context and context.tensors.outputs) and is_chosen_by_name(facts, function)
+        is_criterion = contexts is not None and any(each.tensors.outputs for each in contexts.of(function))
+        is_named = not is_criterion and is_chosen_by_name(facts, function)
         yield first.model_copy(update={"also": also, **(named if is_named else {})})
+
+
+def _at(contexts: HalfContexts, place: Place) -> Iterator[tuple[Pattern, CodeFinding]]:
+    """Yield the findings about the expressions of a statement, each in the first way of running it that breaks it."""
+    for node in expressions_of(place):
+        tried = ((pattern, context) for context in contexts.of(place.function) for pattern in PATTERNS)
+        found = ((pattern, pattern(contexts, context, node, place)) for pattern, context in tried)
+        first = next(((pattern, finding) for pattern, finding in found if finding is not None), None)
+        if first is not None:
+            yield first
 
 
 def lost_epsilon(contexts: HalfContexts, context: HalfContext, node: ast.AST, place: Place) -> CodeFinding | None:

@@ -18,13 +18,13 @@ from vc2doctor.linter.analyse.half_models import engine_loops, engine_of, half_m
 from vc2doctor.linter.analyse.precision_branches import float16_branch
 from vc2doctor.linter.analyse.stage import is_inference_name
 from vc2doctor.linter.detectors.half_weights import (
-    HALF_LOGITS_SINCE,
     ModelOutputs,
     functions_of,
     half_weight_classes,
     loops_without_region,
     why_half_weights,
 )
+from vc2doctor.linter.knowledge.half_logits import HALF_LOGITS_SINCE
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.module import Call, Class, Function, Place, last_name
 

@@ -15,19 +15,15 @@ from vc2doctor.linter.analyse.dtypes import Dtype
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.float32_casts import mentions_float32
 from vc2doctor.linter.analyse.half_heads import has_half_heads
-from vc2doctor.linter.analyse.half_models import HalfModel
+from vc2doctor.linter.analyse.half_models import HalfCall, HalfModel
 from vc2doctor.linter.analyse.loops import Loop
 from vc2doctor.linter.analyse.resolve import Unit
 from vc2doctor.linter.analyse.stage import is_inference_name
 from vc2doctor.linter.detectors.trained_dtype import half_models
 from vc2doctor.linter.detectors.weight_causes import Cause, cause_of_model
+from vc2doctor.linter.knowledge.half_logits import HALF_LOGITS_SINCE
 from vc2doctor.linter.read.module import Call, Function, Place
 
-HALF_LOGITS_SINCE = "4.46.0"
-"""The first transformers whose language models return logits in their own dtype; before, most took them to float32.
-
-https://github.com/huggingface/transformers/blob/v4.45.2/src/transformers/models/llama/modeling_llama.py
-"""
 MAX_HOPS = 6
 """Names, arguments and returned values between a loss and the model that its input comes from."""
 _REGION = re.compile(r"(^|[._(])amp|autocast|precision|\bctx\b", re.IGNORECASE)
@@ -41,6 +37,10 @@ _OF_TORCH = frozenset(
     }
 )
 """Names of two words that objects of torch and transformers have."""
+_OF_MODULES = frozenset(
+    {"to", "half", "bfloat16", "float", "train", "requires_grad_", "load_state_dict", "cuda", "apply"}
+)
+"""Methods of every module that take arguments and compute nothing."""
 MAX_CALLERS = 4
 """Callers of a helper that are asked for what they give it."""
 
@@ -132,6 +132,31 @@ def _loops_around(facts: Facts, optimizer: Call) -> list[Loop]:
         for loop in facts.loops.of(facts.code.unit_of(module))
         if loop.function.module in closure or module in facts.code.import_closure(loop.function.module)
     ]
+
+
+def half_calls(facts: Facts) -> Mapping[ast.Call, HalfCall]:
+    """Return the calls in loops without a region that run a model with half weights, by their node."""
+    found: dict[ast.Call, HalfCall] = {}
+    for unit in facts.code.units.values():
+        loops = loops_without_region(facts, unit) if _has_half_weights(facts, unit) else []
+        for function in dict.fromkeys(each for loop in loops for each in functions_of(facts, loop)):
+            for call in function.module.calls_in(function):
+                is_new = call.node not in found and facts.code.callee(call) is None
+                cause = cause_of_model(facts, call) if is_new and _can_run_model(call) else None
+                if cause is not None and isinstance(cause.dtype, Dtype):
+                    found[call.node] = HalfCall(call, cause.dtype, why_half_weights(cause))
+    return found
+
+
+def _has_half_weights(facts: Facts, unit: Unit) -> bool:
+    places = (*(load.place for load in facts.weights.loads), *(cast.call.place for cast in facts.weights.casts))
+    return any(facts.code.unit_of(place.module) is unit for place in places)
+
+
+def _can_run_model(call: Call) -> bool:
+    """Return whether a call can run a model: it has arguments, and no method that every module has is called."""
+    is_callable = isinstance(call.node.func, ast.Name | ast.Attribute)
+    return is_callable and bool(call.node.args or call.node.keywords) and call.name not in _OF_MODULES
 
 
 class ModelOutputs:
