@@ -242,7 +242,14 @@ class AutocastFacts:
             return Stage.INFERS
         if not _computes(statement):
             return Stage.UNKNOWN
-        return Stage.INFERS if _evaluates(statement, place) else self.stages.of(place)
+        if _evaluates(statement, place) and not self._is_of_loop(place.function):
+            return Stage.INFERS
+        return self.stages.of(place)
+
+    def _is_of_loop(self, function: Function) -> bool:
+        """Return whether a function outside of a class is called by one that runs a backward pass."""
+        callers = self.code.callers(function) if function.cls is None and not is_inference_name(function.name) else []
+        return any(_runs_backward(call.place.function) for call in callers)
 
     def _context_calls(self, expression: ast.expr, place: Place, calls: Mapping[ast.Call, Call]) -> list[Call]:
         """Return the calls that can make a context: the expression itself, a helper, or what made the object it names.
@@ -298,7 +305,7 @@ def _evaluates(statement: WithStatement, place: Place) -> bool:
     region evaluates if it calls a function that infers by its name, or if it is in a function outside of a class that
     does not mention a loss.
     """
-    if any(isinstance(node, ast.Attribute) and node.attr == "backward" for node in ast.walk(place.function.node)):
+    if _runs_backward(place.function):
         return _only_infers(statement)
     around = statement if isinstance(place.function.node, ast.Module) else place.function.node
     if place.function.cls is None and not _mentions_loss(around):
@@ -307,6 +314,10 @@ def _evaluates(statement: WithStatement, place: Place) -> bool:
         last_name(node.func) for body in statement.body for node in ast.walk(body) if isinstance(node, ast.Call)
     )
     return any(is_inference_name(name) for name in called_names)
+
+
+def _runs_backward(function: Function) -> bool:
+    return any(isinstance(node, ast.Attribute) and node.attr == "backward" for node in ast.walk(function.node))
 
 
 def _only_infers(statement: WithStatement) -> bool:

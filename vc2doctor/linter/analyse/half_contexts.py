@@ -108,7 +108,9 @@ class HalfContexts:
             if cls is not None:
                 self._add_class(cls, region.dtypes, why)
         for cls in self._models_of(self._facts.code.unit_of(module), frozenset([module])):
-            self._add_class(cls, region.dtypes, why)
+            # The class that opens the region calls its own parts there, and the rest of it runs outside.
+            if cls is not own.cls:
+                self._add_class(cls, region.dtypes, why)
         self._add_criteria(region)
         self._add_criteria_of_dictionaries(region)
 

@@ -22,6 +22,12 @@ _PASSES_ARGUMENTS = ("prepare",)
 """Calls that return their arguments, wrapped: ``model, optimizer = accelerator.prepare(model, optimizer)``."""
 
 
+_RETURNS_ITSELF = frozenset(
+    {"to", "cuda", "cpu", "half", "float", "bfloat16", "double", "train", "eval", "requires_grad_", "apply"}
+)
+"""Methods of modules that return the module itself."""
+
+
 class Origin(NamedTuple):
     """An expression that makes an object, and the place of that expression."""
 
@@ -62,16 +68,35 @@ class ObjectFacts:
             self._answers[question] = Origins(tuple(search.found.values()), search.is_complete)
         return self._answers[question]
 
+    def makers(self, expression: ast.expr, place: Place) -> Iterator[Call]:
+        """Yield the calls that make an object, without the methods of modules that return the module itself."""
+        for call in self.of(expression, place).calls():
+            maker = _maker(call.node)
+            yield Call(maker, call.place) if isinstance(maker, ast.Call) else call
+
     def class_of(self, expression: ast.expr, place: Place) -> Class | None:
         """Return the class of the project that an object is of, or ``None``."""
         cls = place.function.cls
         if isinstance(expression, ast.Name) and expression.id in ("self", "cls") and cls is not None:
             return cls
         for call in self.of(expression, place).calls():
-            made = self.code.class_named(call.place.module, call.node.func)
+            maker = _maker(call.node)
+            if maker is not call.node and not isinstance(maker, ast.Call):
+                # `model.cuda()`: what made the model has its class.
+                return self.class_of(maker, call.place) if maker is not expression else None
+            made = self.code.class_named(call.place.module, maker.func) if isinstance(maker, ast.Call) else None
             if made is not None:
                 return made
         return None
+
+
+def _maker(expression: ast.expr) -> ast.expr:
+    """Return the object that methods of modules return themselves of: ``Net()`` of ``Net().cuda().train()``."""
+    while isinstance(expression, ast.Call) and isinstance(expression.func, ast.Attribute):
+        if expression.func.attr not in _RETURNS_ITSELF:
+            break
+        expression = expression.func.value
+    return expression
 
 
 class _At(NamedTuple):

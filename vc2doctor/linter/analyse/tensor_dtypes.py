@@ -326,7 +326,7 @@ class _Reading:
         if callee is not None:
             kind = self._in_callee(callee, call, depth, callee.returned)
             return self._of_model(call, mode, Kind.CONTAINER) if kind is Kind.UNKNOWN else kind
-        made = list(self._facts.objects.of(call.node.func, call.place).calls())
+        made = list(self._facts.objects.makers(call.node.func, call.place))
         layers = [each for each in made if is_torch_layer(each)]
         if made and len(layers) == len(made):
             inputs = [self.of(argument, call.place, depth) for argument in call.node.args[:1]]

@@ -11,6 +11,7 @@ from functools import lru_cache
 
 from vc2doctor.core.versions import older
 from vc2doctor.linter import build
+from vc2doctor.linter.analyse.callees import Callees
 from vc2doctor.linter.analyse.dtypes import Dtype
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.float32_casts import mentions_float32
@@ -91,11 +92,12 @@ def _methods(unit: Unit) -> Mapping[str, list[Function]]:
 def functions_of(facts: Facts, loop: Loop) -> list[Function]:
     """Return the functions that a loop calls, with the methods that only their names tell."""
     found = list(loop.functions)
+    callees = Callees(facts.code, facts.objects)
     for function in found:
         if len(found) > MAX_FUNCTIONS:
             break
         for call in function.module.calls_in(function):
-            callee = facts.code.callee(call) or only_method(facts, call)
+            callee = callees.of(call) or only_method(facts, call)
             is_new = callee is not None and callee not in found and callee.name != "__init__"
             if callee is not None and is_new and not is_inference_name(callee.name):
                 found.append(callee)

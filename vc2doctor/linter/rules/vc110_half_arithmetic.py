@@ -43,8 +43,9 @@ from vc2doctor.linter import build
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.stage import Stage, is_inference_path
 from vc2doctor.linter.analyse.trained_classes import is_chosen_by_name, is_trained
-from vc2doctor.linter.detectors.half_arithmetic import BY_NAME, half_arithmetic
+from vc2doctor.linter.detectors.half_arithmetic import half_arithmetic
 from vc2doctor.linter.detectors.half_indices import half_indices
+from vc2doctor.linter.detectors.half_programs import BY_NAME
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.module import Function, last_name
 
