@@ -14,7 +14,7 @@ from vc2doctor.linter.analyse.half_parameters import parameter_kinds
 from vc2doctor.linter.analyse.outside_regions import OutsideClasses
 from vc2doctor.linter.analyse.region_outputs import calls_without_region, casts_outputs, classes_beside
 from vc2doctor.linter.analyse.resolve import Unit
-from vc2doctor.linter.analyse.stage import Stage, is_inference_name, words
+from vc2doctor.linter.analyse.stage import Stage, disables_gradients, is_inference_name, is_torch_module, words
 from vc2doctor.linter.analyse.tensor_dtypes import MODELS, TensorFacts
 from vc2doctor.linter.analyse.tensor_kinds import Kind, Mode, TensorContext
 from vc2doctor.linter.knowledge.autocast_ops import SETS_OWN_DTYPE
@@ -29,6 +29,8 @@ MAX_CALLEE_DEPTH = 5
 """Functions that a step of training calls, that those call, and so on."""
 MAX_CONTEXTS = 4
 """Ways in which training runs one function: a helper has several callers, each with arguments of other dtypes."""
+_OUTPUTS = {"outputs", "output", "predictions", "preds"}
+"""Names of parameters that hold what a model returns."""
 _HALF = {Kind.HALF, Kind.OUTPUT, Kind.CONTAINER}
 
 
@@ -74,6 +76,8 @@ class HalfContexts:
             self._add_half_model(model)
         for half in (calls or {}).values():
             self._add(half.call.place.function, Mode.PLAIN, frozenset([half.dtype]), half.why)
+        self._spread()
+        self._add_casts()
         self._spread()
 
     def of(self, function: Function) -> tuple[HalfContext, ...]:
@@ -163,8 +167,18 @@ class HalfContexts:
             is_engine = any(settings.engine is not None for settings in run.settings)
             if half is None or half.value not in HALF or is_engine or not run.modules:
                 continue
-            for cls in self._models_of(unit, programs_of(run)):
-                self._add_class(cls, frozenset([_DTYPES[half.value]]), f"it runs under autocast: {half.place}")
+            dtypes, why = frozenset([_DTYPES[half.value]]), f"it runs under autocast: {half.place}"
+            programs = programs_of(run)
+            for cls in self._models_of(unit, programs):
+                self._add_class(cls, dtypes, why)
+            for cls in self._facts.reach.classes_of(unit, programs) if run.is_of_trainer else ():
+                self._add_trainer(cls, dtypes, why)
+
+    def _add_trainer(self, cls: Class, dtypes: frozenset[Value], why: str) -> None:
+        """Add the loss of a class that extends transformers' trainer, which opens a region around it."""
+        method = cls.methods.get("compute_loss") if self.code.extends_trainer(cls) else None
+        if method is not None:
+            self._add_with_callees(method, dtypes, why)
 
     def _models_of(self, unit: Unit, modules: frozenset[Module]) -> Iterator[Class]:
         """Yield the torch modules that programs use, without their losses: those can be called anywhere."""
@@ -188,9 +202,24 @@ class HalfContexts:
 
     def _add_with_callees(self, function: Function, dtypes: frozenset[Value], why: str) -> None:
         """Add a function that a region runs, whatever its arguments, with the functions that it passes on."""
-        if self._add(function, Mode.AUTOCAST, dtypes, why):
+        outputs = {name: Kind.CONTAINER for name in function.parameters() if name in _OUTPUTS}
+        if self._add(function, Mode.AUTOCAST, dtypes, why, outputs):
             for passed in self._passed_on(function):
                 self._add(passed, Mode.AUTOCAST, dtypes, why)
+
+    def _add_casts(self) -> None:
+        """Add the functions that cast tensors to half, and that no region and no model in half precision is known for.
+
+        What runs a torch module may open a region, and is not known.
+        """
+        for cast in self._facts.weights.casts:
+            place, cls = cast.call.place, cast.call.place.function.cls
+            is_tensor = not cast.is_of_module and cast.stage is Stage.TRAINS and cast.dtypes <= HALF_DTYPES
+            is_of_module = cls is not None and is_torch_module(self.code, cls)
+            is_known = not place.function.name or bool(self.of(place.function))
+            if is_tensor and not is_of_module and not is_known and self._facts.values.is_reached(place) is True:
+                path, line = place.module.source.location_of(cast.call.node.lineno)
+                self._add(place.function, Mode.PLAIN, cast.dtypes, f"a value is made half precision at {path}:{line}")
 
     def _passed_on(self, function: Function) -> Iterator[Function]:
         """Yield the functions of the same file that a function names without a call: ``checkpoint(block, x)``."""
@@ -205,7 +234,9 @@ class HalfContexts:
             function = context.tensors.function
             for call in function.module.calls_in(function) if context.depth < MAX_CALLEE_DEPTH else ():
                 callee = self.tensors.callees.of(call)
-                if callee is not None and callee is not function:
+                # What is measured without gradients beside the training is no part of it: an evaluation between epochs.
+                is_measured = any(map(disables_gradients, call.place.contexts))
+                if callee is not None and callee is not function and not is_measured:
                     self._add_callee(context, callee, call)
 
     def _add_callee(self, context: HalfContext, callee: Function, call: Call) -> None:
@@ -225,6 +256,7 @@ class HalfContexts:
         return self.tensors.mode_at(call.place, Mode.AUTOCAST) is not Mode.AUTOCAST
 
     def _add_half_model(self, model: HalfModel) -> None:
+        self._add_trainer(model.cls, frozenset(model.dtypes), model.why)
         for method in model.cls.methods.values():
             if method.name == "forward":
                 arguments = parameter_kinds(method, model.cls)

@@ -41,6 +41,8 @@ class Origins(NamedTuple):
     found: tuple[Origin, ...]
     is_complete: bool
     """Whether every way was followed to its end. If not, the object can also be something else."""
+    names: frozenset[tuple[Function | Class, str]] = frozenset()
+    """The names that the object has on the way, each with the function or class that the name belongs to."""
 
     def calls(self) -> Iterator[Call]:
         """Yield the calls among the expressions."""
@@ -65,7 +67,7 @@ class ObjectFacts:
             self._answers[question] = Origins((), is_complete=False)
             search = _Search(self)
             search.follow(expression, _At(place, None, 0))
-            self._answers[question] = Origins(tuple(search.found.values()), search.is_complete)
+            self._answers[question] = Origins(tuple(search.found.values()), search.is_complete, frozenset(search.names))
         return self._answers[question]
 
     def makers(self, expression: ast.expr, place: Place) -> Iterator[Call]:
@@ -118,6 +120,7 @@ class _Search:
     def __init__(self, facts: ObjectFacts) -> None:
         self._facts = facts
         self.found: dict[ast.expr, Origin] = {}
+        self.names: set[tuple[Function | Class, str]] = set()
         self._seen: set[tuple[ast.expr, int | None]] = set()
         self.is_complete = True
 
@@ -162,6 +165,7 @@ class _Search:
             if is_parameter:
                 self._parameter(scope, name, at)
             if is_parameter or name in scope.names or name in scope.unpacked:
+                self.names.add((scope, name))
                 self._assigned(scope.names.get(name, []), at)
                 for value, position, place in scope.unpacked.get(name, []):
                     if self._facts.values.is_reached(place) is not False:
@@ -203,6 +207,7 @@ class _Search:
         owners = self._facts.code.related_classes(cls) if cls is not None else []
         for owner in owners:
             if expression.attr in owner.attributes:
+                self.names.add((owner, expression.attr))
                 self._assigned(owner.attributes[expression.attr], at)
                 return
             method = owner.methods.get(expression.attr)

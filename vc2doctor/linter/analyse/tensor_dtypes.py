@@ -129,7 +129,7 @@ class _Reading:
         self._elements: dict[str, Kind] = {}
         """The names that comprehensions bind, each with the dtype of what they run over."""
 
-    def of(self, expression: ast.expr, place: Place, depth: int) -> Kind:  # noqa: C901, PLR0911 - one case per kind of expression
+    def of(self, expression: ast.expr, place: Place, depth: int) -> Kind:  # noqa: C901, PLR0911, PLR0912 - one case per kind of expression
         if depth > MAX_DEPTH:
             return Kind.UNKNOWN
         if is_number(expression):
@@ -152,6 +152,12 @@ class _Reading:
                 return self._call(Call(expression, place), deeper)
             case ast.Tuple() | ast.List():
                 return joined(self.of(element, place, deeper) for element in expression.elts)
+            case ast.DictComp(
+                generators=[ast.comprehension(iter=ast.Call(func=ast.Attribute(value=table, attr="items")))]
+            ):
+                # `{name: value for name, value in outputs.items() if …}` has what the table has.
+                kind = self.of(table, place, deeper)
+                return kind if kind in (Kind.OUTPUT, Kind.CONTAINER) else Kind.UNKNOWN
             case ast.ListComp(generators=[generator]) | ast.GeneratorExp(generators=[generator]):
                 if isinstance(generator.target, ast.Name):
                     self._elements[generator.target.id] = self.of(generator.iter, place, deeper)
@@ -338,10 +344,9 @@ class _Reading:
 
     def _of_model(self, call: Call, mode: Mode, kind: Kind) -> Kind:
         """Return a kind for the outputs of a model in half precision, and what is not known for other calls."""
-        is_half = call.node in self._facts.half_calls and mode is Mode.HALF_MODEL
-        is_model = isinstance(call.node.func, ast.Name | ast.Attribute) and words(last_name(call.node.func)) & MODELS
-        is_in_region = mode is Mode.AUTOCAST and bool(is_model)
-        return kind if is_half or is_in_region else Kind.UNKNOWN
+        is_named = bool(words(last_name(call.node.func)) & MODELS)
+        is_half = mode is Mode.HALF_MODEL and (is_named or call.node in self._facts.half_calls)
+        return kind if is_half or (mode is Mode.AUTOCAST and is_named) else Kind.UNKNOWN
 
     def arguments(self, callee: Function, call: Call, depth: int) -> dict[str, Kind]:
         """Return what the parameters of a function are in a call."""

@@ -11,7 +11,7 @@ from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.half_contexts import HalfContexts
 from vc2doctor.linter.analyse.trained_classes import is_chosen_by_name
 from vc2doctor.linter.detectors.half_pattern import Pattern
-from vc2doctor.linter.detectors.half_weights import half_calls, half_weight_classes
+from vc2doctor.linter.detectors.half_weights import half_calls, half_trainers, half_weight_classes
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.module import Function, Place
 
@@ -22,7 +22,7 @@ BY_NAME = "; only a run that chooses this model by name trains it"
 @lru_cache(maxsize=2)
 def half_contexts(facts: Facts) -> HalfContexts:
     """Return how training runs functions in half precision: by regions, engines and half weights."""
-    return HalfContexts(facts, half_weight_classes(facts), half_calls(facts))
+    return HalfContexts(facts, (*half_weight_classes(facts), *half_trainers(facts)), half_calls(facts))
 
 
 def found_in_half(facts: Facts, patterns: Sequence[Pattern], may_have: re.Pattern[str]) -> Iterator[CodeFinding]:

@@ -16,14 +16,15 @@ from vc2doctor.linter.analyse.dtypes import Dtype
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.float32_casts import mentions_float32
 from vc2doctor.linter.analyse.half_heads import has_half_heads
-from vc2doctor.linter.analyse.half_models import HalfCall, HalfModel
+from vc2doctor.linter.analyse.half_models import HalfCall, HalfModel, engine_loops, engine_of, why_engine
 from vc2doctor.linter.analyse.loops import Loop
 from vc2doctor.linter.analyse.resolve import Unit
-from vc2doctor.linter.analyse.stage import is_inference_name
+from vc2doctor.linter.analyse.stage import is_inference_name, words
+from vc2doctor.linter.analyse.tensor_dtypes import MODELS
 from vc2doctor.linter.detectors.trained_dtype import half_models
 from vc2doctor.linter.detectors.weight_causes import Cause, cause_of_model
 from vc2doctor.linter.knowledge.half_logits import HALF_LOGITS_SINCE
-from vc2doctor.linter.read.module import Call, Function, Place
+from vc2doctor.linter.read.module import Call, Function, Place, last_name
 
 MAX_HOPS = 6
 """Names, arguments and returned values between a loss and the model that its input comes from."""
@@ -42,6 +43,10 @@ _OF_MODULES = frozenset(
     {"to", "half", "bfloat16", "float", "train", "requires_grad_", "load_state_dict", "cuda", "apply"}
 )
 """Methods of every module that take arguments and compute nothing."""
+_ENGINES = MODELS | {"engine"}
+"""Words of names that loops give to DeepSpeed's engine."""
+_OTHER_MODELS = frozenset({"ref", "reference", "teacher", "reward", "ema", "frozen", "gen"})
+"""Words of names of models beside the one that is trained, which can have another dtype."""
 MAX_CALLERS = 4
 """Callers of a helper that are asked for what they give it."""
 
@@ -147,7 +152,32 @@ def half_calls(facts: Facts) -> Mapping[ast.Call, HalfCall]:
                 cause = cause_of_model(facts, call) if is_new and _can_run_model(call) else None
                 if cause is not None and isinstance(cause.dtype, Dtype):
                     found[call.node] = HalfCall(call, cause.dtype, why_half_weights(cause))
+        found |= {half.call.node: half for half in _engine_calls(facts, unit)}
     return found
+
+
+def _engine_calls(facts: Facts, unit: Unit) -> Iterator[HalfCall]:
+    """Yield the calls in loops of DeepSpeed's own that run its engine, which has made the whole model half."""
+    loops = engine_loops(facts, unit)
+    engine = engine_of(facts, unit) if loops else None
+    if engine is None or len(engine.dtypes) != 1:
+        return
+    (dtype,) = engine.dtypes
+    for function in dict.fromkeys(each for loop in loops for each in functions_of(facts, loop)):
+        for call in function.module.calls_in(function):
+            named = words(last_name(call.node.func))
+            if named & _ENGINES and not named & _OTHER_MODELS and facts.code.callee(call) is None:
+                yield HalfCall(call, dtype, why_engine(engine))
+
+
+def half_trainers(facts: Facts) -> Iterator[HalfModel]:
+    """Yield the project's own trainers that train a model with half weights: its outputs are half in their loss."""
+    for model in half_models(facts):
+        consumer, dtype = model.trained.consumer, model.cause.dtype
+        cls = facts.code.class_named(consumer.place.module, consumer.node.func)
+        if model.trained.is_by_trainer and cls is not None and isinstance(dtype, Dtype) and not model.cause.option:
+            location = build.place_of(model.cause.module, model.cause.node).location
+            yield HalfModel(cls, frozenset([dtype]), f"the weights are half precision at {location}")
 
 
 def _has_half_weights(facts: Facts, unit: Unit) -> bool:

@@ -50,6 +50,7 @@ from vc2doctor.linter.analyse.stage import Stage, is_inference_path, words
 from vc2doctor.linter.analyse.weights import Cast, Load
 from vc2doctor.linter.detectors.cast_adapters import cast_adapters
 from vc2doctor.linter.detectors.checkpoint_dtypes import checkpoint_dtypes
+from vc2doctor.linter.detectors.half_constructed import half_constructed
 from vc2doctor.linter.detectors.half_evaluation import half_evaluations
 from vc2doctor.linter.detectors.half_layers import half_layers
 from vc2doctor.linter.detectors.marked_parts import marked_parts
@@ -79,6 +80,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
     yield from checkpoint_dtypes(facts)
     yield from cast_adapters(facts)
     yield from half_layers(facts)
+    yield from half_constructed(facts)
     yield from half_evaluations(facts)
     yield from trained_heads(facts)
     yield from marked_parts(facts)
