@@ -17,6 +17,7 @@ from vc2doctor.linter.analyse.resolve import Unit
 from vc2doctor.linter.analyse.stage import Stage, disables_gradients, is_inference_name, is_torch_module, words
 from vc2doctor.linter.analyse.tensor_dtypes import MODELS, TensorFacts
 from vc2doctor.linter.analyse.tensor_kinds import Kind, Mode, TensorContext
+from vc2doctor.linter.analyse.trained_classes import classes_of
 from vc2doctor.linter.knowledge.autocast_ops import SETS_OWN_DTYPE
 from vc2doctor.linter.read.module import Call, Class, Function, Module, Place, last_name
 from vc2doctor.linter.read.run_settings import HALF
@@ -72,6 +73,11 @@ class HalfContexts:
             for region in facts.autocast.training_regions(unit):
                 self._add_region(region)
             self._add_runs(unit)
+        trained = {cls for each in facts.lineages.trained for cls in classes_of(facts, each)}
+        for region in facts.autocast.regions:
+            # A model without a loss of its own trains where an optimizer gets it.
+            if region.stage is Stage.UNKNOWN and region.place.function.cls in trained:
+                self._add_region(region)
         for model in (*half_models(facts), *others):
             self._add_half_model(model)
         for half in (calls or {}).values():

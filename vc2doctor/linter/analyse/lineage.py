@@ -152,7 +152,15 @@ class LineageFacts:
             if cast.call.node in steps
             or _owner_of(_cast_object(cast.receiver), cast.call.place) in lineage.names
             or calls & self._cast_in_helper.get(cast.call.node, frozenset())
+            or self._is_in_constructor(cast, lineage)
         ]
+
+    def _is_in_constructor(self, cast: Cast, lineage: Lineage) -> bool:
+        """Return whether the class of a model casts itself when it is made: ``self.to(dtype)`` in ``__init__``."""
+        function = cast.call.place.function
+        is_own = function.name == "__init__" and ast.unparse(cast.receiver) == "self"
+        makers = lineage.makers if is_own else []
+        return any(self.code.class_named(maker.place.module, maker.node.func) is function.cls for maker in makers)
 
     @cached_property
     def _cast_in_helper(self) -> Mapping[ast.Call, frozenset[ast.Call]]:

@@ -15,7 +15,7 @@ from vc2doctor.linter.detectors.half_pattern import Pattern, arithmetic_finding,
 from vc2doctor.linter.detectors.half_programs import found_in_half
 from vc2doctor.linter.knowledge.autocast_ops import MATRIX_PRODUCTS, SMALLEST_FLOAT16
 from vc2doctor.linter.model import CodeFinding
-from vc2doctor.linter.read.module import Place, last_name
+from vc2doctor.linter.read.module import Call, Place, last_name
 
 _MAY_BREAK = re.compile(
     r"1e-|exp\(|sigmoid|\bvar|\bsum\(|pow\(2\)|\*\* ?2|fill|full_like|-\s*\d+e|-\d{6}|BCELoss|binary_cross"
@@ -250,7 +250,7 @@ def overflowing_exponential(
         return None
     argument, at = value_at(node.args[0], place) if node.args else (operand(node), place)
     mode = contexts.tensors.mode_at(place, context.tensors.mode)
-    if mode is Mode.AUTOCAST or not _is_scaled_product(argument, at):
+    if mode is Mode.AUTOCAST or not _is_scaled_product(contexts, argument, at):
         return None
     if kind_of(contexts, context, operand(node), place) is not Kind.HALF:
         return None
@@ -263,14 +263,23 @@ def overflowing_exponential(
     )
 
 
-def _is_scaled_product(argument: ast.expr | None, place: Place) -> bool:
+def _is_scaled_product(contexts: HalfContexts, argument: ast.expr | None, place: Place) -> bool:
     """Return whether an expression is a matrix product, as it is or scaled: ``a @ b.T / temperature``."""
     match argument:
         case ast.BinOp(left=left, op=ast.Div() | ast.Mult(), right=right):
-            return any(_is_scaled_product(*value_at(side, place)) for side in (left, right))
+            return any(_is_scaled_product(contexts, *value_at(side, place)) for side in (left, right))
         case ast.BinOp(op=ast.MatMult()):
             return True
-    return isinstance(argument, ast.Call) and last_name(argument.func) in MATRIX_PRODUCTS
+        case ast.Call():
+            callee = contexts.tensors.callees.of(Call(argument, place))
+            returned = [each for each, _ in callee.returned] if callee is not None else [argument]
+            return bool(returned) and all(_is_product(each) for each in returned)
+    return False
+
+
+def _is_product(value: ast.expr) -> bool:
+    is_operator = isinstance(value, ast.BinOp) and isinstance(value.op, ast.MatMult)
+    return is_operator or (isinstance(value, ast.Call) and last_name(value.func) in MATRIX_PRODUCTS)
 
 
 def half_probability(contexts: HalfContexts, context: HalfContext, node: ast.AST, place: Place) -> CodeFinding | None:

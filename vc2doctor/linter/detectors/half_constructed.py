@@ -9,12 +9,11 @@ from vc2doctor.linter.analyse.autocast import HALF_DTYPES, dtype_names
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.lineage import Trained
 from vc2doctor.linter.analyse.tensor_kinds import is_torch_layer
+from vc2doctor.linter.analyse.trained_classes import classes_of
 from vc2doctor.linter.detectors.trained_dtype import keeps_small_updates, kept_at, large_rate
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.module import Call, Class
 
-MAX_CLASSES = 40
-"""Classes of the parts of one model."""
 _WITH_WEIGHTS = ("Linear", "Conv", "Embedding", "LayerNorm", "RMSNorm", "Parameter")
 _URL = "https://docs.pytorch.org/docs/stable/notes/amp_examples.html"
 
@@ -24,26 +23,14 @@ def half_constructed(facts: Facts) -> Iterator[CodeFinding]:
     reported: set[Class] = set()
     for trained in facts.lineages.trained:
         is_plain = not trained.is_by_trainer and not names_engine(facts, trained.consumer.place.module)
-        if not is_plain or trained.lineage.adapter is not None or keeps_small_updates(trained.consumer):
+        is_upcast = any(step.name == "float" for step in trained.lineage.steps)
+        if not is_plain or is_upcast or trained.lineage.adapter or keeps_small_updates(trained.consumer):
             continue
-        for cls in _classes_of(facts, trained):
+        for cls in classes_of(facts, trained):
             layers = _half_layers(facts, cls) if cls not in reported else []
             reported.add(cls)
             if layers:
                 yield _finding(facts, trained, layers)
-
-
-def _classes_of(facts: Facts, trained: Trained) -> list[Class]:
-    """Return the class of a trained model and those of its parts."""
-    if any(step.name == "float" for step in trained.lineage.steps):
-        return []
-    made = (facts.code.class_named(maker.place.module, maker.node.func) for maker in trained.lineage.makers)
-    found = [cls for cls in made if cls is not None]
-    for cls in found:
-        for method in cls.methods.values() if len(found) < MAX_CLASSES else ():
-            parts = (facts.code.class_named(cls.module, call.node.func) for call in cls.module.calls_in(method))
-            found.extend(part for part in dict.fromkeys(parts) if part is not None and part not in found)
-    return found
 
 
 def _half_layers(facts: Facts, cls: Class) -> list[Call]:

@@ -88,7 +88,10 @@ def float32_layer(contexts: HalfContexts, context: HalfContext, node: ast.AST, p
         return None
     if contexts.tensors.mode_at(place, context.tensors.mode) is not Mode.PLAIN:
         return None
-    made = list(contexts.tensors.objects.makers(node.func, place))
+    objects = contexts.tensors.objects
+    if any(_may_cast(call) for call in objects.of(node.func, place).calls()):
+        return None
+    made = list(objects.makers(node.func, place))
     is_layer = bool(made) and all(is_torch_layer(call) and _needs_one_dtype(call) for call in made)
     if not is_layer or kind_of(contexts, context, node.args[0], place) is not Kind.HALF:
         return None
@@ -100,6 +103,13 @@ def float32_layer(contexts: HalfContexts, context: HalfContext, node: ast.AST, p
         (context.why, "measured: RuntimeError: mat1 and mat2 must have the same dtype"),
         "Move the layer into the region, or give it x.float().",
     )
+
+
+def _may_cast(call: Call) -> bool:
+    """Return whether a method of a layer may change the dtype of its weights: ``nn.Linear(3, 3).to(dtype)``."""
+    text = ast.unparse(call.node.func) if isinstance(call.node.func, ast.Attribute) else ""
+    is_device = all("device" in ast.unparse(each) or "cuda" in ast.unparse(each) for each in call.node.args)
+    return text.endswith((".half", ".bfloat16", ".type")) or (text.endswith(".to") and not is_device)
 
 
 def _needs_one_dtype(layer: Call) -> bool:
