@@ -249,7 +249,8 @@ class AutocastFacts:
     def _is_of_loop(self, function: Function) -> bool:
         """Return whether a function outside of a class is called by one that runs a backward pass."""
         callers = self.code.callers(function) if function.cls is None and not is_inference_name(function.name) else []
-        return any(_runs_backward(call.place.function) for call in callers)
+        loops = {call.place.function for call in callers}
+        return any(call.name == "backward" for loop in loops for call in loop.module.calls_in(loop))
 
     def _context_calls(self, expression: ast.expr, place: Place, calls: Mapping[ast.Call, Call]) -> list[Call]:
         """Return the calls that can make a context: the expression itself, a helper, or what made the object it names.
