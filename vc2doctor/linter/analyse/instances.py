@@ -33,6 +33,8 @@ class Instances:
             return None
         (cls,) = classes
         calls = [call for _, call in made if call is not None]
+        if any(call.is_open or any(isinstance(each, ast.Starred) for each in call.node.args) for call in calls):
+            return None
         modules = {place.module, cls.module, *(call.place.module for call in calls)}
         sets = re.compile(rf"^[ \t]*(?!self\.)[\w.\[\]]+\.{re.escape(expression.attr)}\s*=[^=]", re.MULTILINE)
         if any(sets.search(module.source.text) or _SETS_ANY.search(module.source.text) for module in modules):
@@ -95,5 +97,7 @@ def _argument(cls: Class, call: Call, name: str) -> Assigned | None:
     """Return what a call gives to a field of a class without a constructor of its own: ``Config(dtype=…)``."""
     if "__init__" in cls.methods:
         return None
-    argument = call.argument(name)
+    fields = [each.target for each in cls.node.body if isinstance(each, ast.AnnAssign)]
+    names = [field.id for field in fields if isinstance(field, ast.Name)]
+    argument = call.argument(name, names.index(name) if name in names else None)
     return (argument, call.place) if argument is not None else None

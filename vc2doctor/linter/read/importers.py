@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from vc2doctor.linter.read.module import Module
 
 _IMPORT = re.compile(
-    rb"^[ \t]*(?:from[ \t]+([.\w]+)[ \t]+import[ \t]+\(?([\w \t,]*)|import[ \t]+([\w. \t,]+))", re.MULTILINE
+    rb"^[ \t]*(?:from[ \t]+([.\w]+)[ \t]+import[ \t]*(\([^()]*|[\w \t,]*)|import[ \t]+([\w. \t,]+))", re.MULTILINE
 )
 _TRAINS = re.compile(r"\.backward\(|autocast|training_step|\w*Trainer\b")
 """What code that trains has in its text."""
@@ -32,7 +32,8 @@ def _imports_one(data: bytes, trained: list[str]) -> bool:
 def _dotted_names(data: bytes) -> Iterator[str]:
     """Yield what the import statements of a file can mean: a module, or a name in it that is a module, too."""
     for package, names, modules in _IMPORT.findall(data):
-        for part in (part.split() for part in (names or modules).decode("ascii", "replace").split(",")):
+        text = (names or modules).decode("ascii", "replace").lstrip("(")
+        for part in (part.split() for part in text.split(",")):
             if part:
                 yield f"{package.decode('ascii', 'replace')}.{part[0]}" if package else part[0]
         if package.strip(b"."):

@@ -84,7 +84,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
     for cast in facts.weights.casts:
         statement = cast.call.place.statement
         is_applied = not is_never_applied(facts, cast.call.place.function.cls)
-        if _is_unconditional(cast) and is_applied and statement not in reported:
+        if _is_unconditional(facts, cast) and is_applied and statement not in reported:
             reported.add(statement)
             yield _unconditional_cast(cast)
     for region in facts.autocast.regions:
@@ -103,7 +103,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
             yield _half_batch(cast)
 
 
-def _is_unconditional(cast: Cast) -> bool:
+def _is_unconditional(facts: Facts, cast: Cast) -> bool:
     """Return whether ``forward`` casts a tensor to float16 whatever dtype the run has."""
     place = cast.call.place
     # A frozen encoder runs without gradients inside a forward pass that trains, so no_grad alone is no inference.
@@ -114,7 +114,7 @@ def _is_unconditional(cast: Cast) -> bool:
         # A dtype of the model's configuration is that of its weights.
         return False
     is_attention_input = "qkv" in ast.unparse(cast.receiver)
-    if not _is_in_forward(place.function) or (place.function.cls is None and not is_attention_input):
+    if not _is_in_forward(facts, place.function) or (place.function.cls is None and not is_attention_input):
         return False
     if any(_asks_for_half(condition) for condition, wanted in place.conditions if wanted):
         return False
@@ -127,8 +127,13 @@ def _is_fallback(cast: Cast) -> bool:
     return any(inner is cast.call.node for handler in handlers for inner in ast.walk(handler))
 
 
-def _is_in_forward(function: Function) -> bool:
-    return any("forward" in words(scope.name) for scope in function.scopes())
+def _is_in_forward(facts: Facts, function: Function) -> bool:
+    """Return whether a function is a forward pass, or a method that the forward pass of its own class calls."""
+    if any("forward" in words(scope.name) for scope in function.scopes()):
+        return True
+    callers = {call.place.function for call in facts.code.callers(function)} if function.cls is not None else set()
+    is_part = any(caller.cls is function.cls and "forward" in words(caller.name) for caller in callers)
+    return is_part and not is_inference_name(function.name)
 
 
 def _asks_for_half(condition: ast.expr) -> bool:
