@@ -238,7 +238,14 @@ def test_the_default_of_another_program_does_not_count(tmp_path: Path) -> None:
     assert shown_value(tmp_path, files) == {BFLOAT16}
 
 
-CONFIG = "import torch\nfrom dataclasses import dataclass\n\n@dataclass\nclass Cfg:\n    dtype: torch.dtype = torch.float16\n\n"
+CONFIG = """import torch
+from dataclasses import dataclass
+
+@dataclass
+class Cfg:
+    dtype: torch.dtype = torch.float16
+
+"""
 OBJECTS: dict[str, tuple[str, set[object]]] = {
     "default of a field": (f"{CONFIG}def run(cfg):\n    show(cfg.dtype)\nrun(Cfg())\n", {FLOAT16}),
     "argument of a field": (f"{CONFIG}def run(cfg):\n    show(cfg.dtype)\nrun(Cfg(dtype=torch.float32))\n", {FLOAT32}),
@@ -249,8 +256,7 @@ OBJECTS: dict[str, tuple[str, set[object]]] = {
         {FLOAT16, BFLOAT16},
     ),
     "attribute of an attribute": (
-        f"{CONFIG}class R:\n    def __init__(self, cfg):\n        self.cfg = cfg\n"
-        "    def run(self):\n        show(self.cfg.dtype)\nR(Cfg()).run()\n",
+        f"{CONFIG}class R:\n def __init__(self, c):\n  self.c = c\n def f(self):\n  show(self.c.dtype)\nR(Cfg())\n",
         {FLOAT16},
     ),
     "returned object": (f"{CONFIG}def make():\n    return Cfg()\nmade = make()\nshow(made.dtype)\n", {FLOAT16}),

@@ -9,12 +9,12 @@ import ast
 import re
 from collections.abc import Collection, Mapping
 from functools import cached_property
-from typing import TypeGuard
 
 from vc2doctor.core.versions import older
 from vc2doctor.linter.analyse.autocast import HALF_DTYPES, AutocastFacts, Region
 from vc2doctor.linter.analyse.callees import Callees
 from vc2doctor.linter.analyse.config_keys import still_alive
+from vc2doctor.linter.analyse.expressions import value_at
 from vc2doctor.linter.analyse.half_parameters import parameter_kinds
 from vc2doctor.linter.analyse.origins import ObjectFacts
 from vc2doctor.linter.analyse.plain_numbers import is_number
@@ -31,11 +31,13 @@ from vc2doctor.linter.analyse.tensor_kinds import (
     of_layer,
     widest,
 )
+from vc2doctor.linter.analyse.tensor_names import has_element, is_device, precedes, replaces
 from vc2doctor.linter.analyse.tensor_operations import inputs_of, is_of_torch, of_operation
 from vc2doctor.linter.analyse.values import Values
 from vc2doctor.linter.knowledge.half_logits import HALF_LOGITS_SINCE
 from vc2doctor.linter.read.config import Unknown
 from vc2doctor.linter.read.module import Assigned, Call, Function, Place, last_name
+from vc2doctor.linter.read.syntax import entries_of
 
 MAX_DEPTH = 24
 """Expressions and names that are followed one inside the other."""
@@ -98,6 +100,11 @@ class TensorFacts:
     def of(self, expression: ast.expr, place: Place, context: TensorContext) -> Kind:
         """Return the dtype of an expression at a place of a function that is run in a context."""
         return as_tensor(_Reading(self, context).of(expression, place, 0))
+
+    def is_record(self, call: Call) -> bool:
+        """Return whether a call makes an object of a class that has only fields: a named tuple, a data class."""
+        cls = self.code.class_named(call.place.module, call.node.func)
+        return cls is not None and not cls.methods and any(isinstance(each, ast.AnnAssign) for each in cls.node.body)
 
     def has_half_logits(self, place: Place) -> bool:
         """Return whether the language models of the library return logits in their own dtype, by its release."""
@@ -168,8 +175,21 @@ class _Reading:
         kind = self.of(expression.value, place, depth)
         match expression.slice:
             case ast.Constant(value=str(name)):
-                return item_of(kind, name)
+                entry = self._entry(expression.value, name, place, depth)
+                return item_of(kind, name) if entry is Kind.UNKNOWN else entry
         return kind
+
+    def _entry(self, table: ast.expr, name: str, place: Place, depth: int) -> Kind:
+        """Return the dtype of what a function of the project returns by a name: ``return {"logits": x, "aux": y}``."""
+        value, at = value_at(table, place)
+        callee = self._facts.callees.of(Call(value, at)) if isinstance(value, ast.Call) else None
+        if callee is None or not isinstance(value, ast.Call):
+            return Kind.UNKNOWN
+        tables = [value_at(*returned) for returned in callee.returned]
+        entries = [(dict(entries_of(each)).get(name), where) for each, where in tables]
+        results = [(entry, where) for entry, where in entries if entry is not None]
+        is_whole = bool(results) and len(results) == len(entries)
+        return self._in_callee(callee, Call(value, at), depth, results, name) if is_whole else Kind.UNKNOWN
 
     def _operation(self, expression: ast.BinOp, place: Place, depth: int) -> Kind:
         left, right = (self.of(operand, place, depth) for operand in (expression.left, expression.right))
@@ -216,7 +236,7 @@ class _Reading:
         if question in self._open:
             return Kind.UNKNOWN
         self._open.add(question)
-        before = [each for each in assigned if _precedes(each[1], line)]
+        before = [each for each in assigned if precedes(each[1], line)]
         kinds = [self.of(value, at, depth) for value, at in still_alive(before, place.function, place)]
         self._open.discard(question)
         return joined(kinds) if kinds else Kind.UNKNOWN
@@ -231,9 +251,9 @@ class _Reading:
             return self._elements[name]
         scope = self._context.function
         line = place.statement.lineno if place.statement is not None else 0
-        before = [each for each in scope.names.get(name, []) if _precedes(each[1], line)]
+        before = [each for each in scope.names.get(name, []) if precedes(each[1], line)]
         assigned = still_alive(before, scope, place)
-        unpacked = [each for each in scope.unpacked.get(name, []) if _precedes(each[2], line)]
+        unpacked = [each for each in scope.unpacked.get(name, []) if precedes(each[2], line)]
         question = (name, line)
         if question in self._open:
             return Kind.UNKNOWN
@@ -243,7 +263,7 @@ class _Reading:
             found += [self._element(value, position, each, depth) for value, position, each in unpacked]
         finally:
             self._open.discard(question)
-        if name in scope.parameters() and not _replaces(assigned, place):
+        if name in scope.parameters() and not replaces(assigned, place):
             found.append(self._parameter(name, place))
         if _LOSS.search(name) and Kind.OUTPUT in found:
             # A model that gets the labels returns its loss, which it may have computed in float32.
@@ -254,7 +274,7 @@ class _Reading:
         """Return the dtype of an element of what a call returns: ``values, rewards = self.reward(…)``."""
         callee = self._facts.callees.of(Call(value, place)) if isinstance(value, ast.Call) else None
         returned = callee.returned if callee is not None else []
-        elements = [each.elts[position] for each, _ in returned if _has_element(each, position)]
+        elements = [each.elts[position] for each, _ in returned if has_element(each, position)]
         if callee is None or not isinstance(value, ast.Call) or not elements or len(elements) < len(returned):
             return self.of(value, place, depth)
         call = Call(value, place)
@@ -305,7 +325,7 @@ class _Reading:
     def _cast_to(self, call: Call, value: ast.expr, depth: int) -> Kind:
         """Return the dtype of ``x.to(…)``, whose arguments can be a dtype, a device or a tensor."""
         for argument in (call.argument("dtype"), *call.node.args):
-            if argument is None or _is_device(argument):
+            if argument is None or is_device(argument):
                 continue
             return self._of_dtype(argument, call.place, depth)
         return self.of(value, call.place, depth)
@@ -337,6 +357,11 @@ class _Reading:
         if made and len(layers) == len(made):
             inputs = [self.of(argument, call.place, depth) for argument in call.node.args[:1]]
             return joined(of_layer(each, mode, inputs) for each in layers)
+        if self._facts.is_record(call):
+            # The fields of a record that all have one dtype.
+            return joined(
+                self.of(argument, call.place, depth) for argument in (*call.node.args, *call.keywords().values())
+            )
         is_of_self = isinstance(call.node.func, ast.Attribute) and last_name(call.node.func.value) == "self"
         if mode is Mode.HALF_MODEL and is_of_self:
             return Kind.HALF
@@ -372,21 +397,3 @@ class _Reading:
         arguments = self.arguments(callee, call, depth)
         context = TensorContext(callee, mode, arguments, self._context.calls + 1)
         return self._facts.returned(context, results, question)
-
-
-def _has_element(value: ast.expr, position: int) -> TypeGuard[ast.Tuple]:
-    return isinstance(value, ast.Tuple) and position < len(value.elts)
-
-
-def _precedes(place: Place, line: int) -> bool:
-    return place.statement is None or place.statement.lineno < line
-
-
-def _replaces(assigned: list[tuple[ast.expr, Place]], place: Place) -> bool:
-    """Return whether a parameter no longer has the value that the caller gave."""
-    return any(each.conditions == place.conditions[: len(each.conditions)] for _, each in assigned)
-
-
-def _is_device(argument: ast.expr) -> bool:
-    text = ast.unparse(argument).lower()
-    return "device" in text or "cuda" in text or text in ("'cpu'", "rank", "local_rank")

@@ -1,13 +1,17 @@
 """Half-precision values that leave their region, or a cast to float16 inside `forward`.
 
 **What it does.** Reports results of an autocast region that reach float32 layers or a criterion outside of it, also
-where the loop has turned autocast off around the criterion, losses on what half-precision weights give in a loop without
-a region, and casts to float16 in `forward` or of a trainer's batch that no condition guards.
+where the loop has turned autocast off around the criterion, losses on what half-precision weights give in a loop
+without a region, and casts to float16 in `forward` or of a trainer's batch that no condition guards. It also reports
+half values that reach what takes only float32: linear algebra, quantiles, layers with float32 weights outside of any
+region, and, for bfloat16, spectra and `numpy()`. Values are followed through functions, methods and files.
 
 **Why is this bad.** An autocast region returns float16 or bfloat16. A float32 layer outside of any region then raises
 "expected scalar type Float but found Half", unless an outer region happens to be on: the code works with `amp: True`
-and fails without it. `enabled=False` around a criterion casts nothing: half inputs give a half loss. A fixed `x.to(torch.float16)` inside `forward` undoes a change to bfloat16 for that part: there
-values overflow at 65504, whatever the rest computes in.
+and fails without it. `enabled=False` around a criterion casts nothing: half inputs give a half loss. A fixed
+`x.to(torch.float16)` inside `forward` undoes a change to bfloat16 for that part: there values overflow at 65504,
+whatever the rest computes in. torch has no kernels of `linalg.inv`, `svd`, `cholesky` and `quantile` for half
+precision, and autocast does not cast their inputs: they raise (measured).
 
 **Example**
 

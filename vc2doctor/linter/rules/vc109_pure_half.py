@@ -3,10 +3,11 @@
 **What it does.** Reports models that are cast to half precision as a whole and then trained, adapters that take the
 dtype of a half-precision base, modules of such a base that peft trains as copies, conversions of weights in place,
 `precision="16-true"` and `"bf16-true"` of Lightning, `--torch_dtype bfloat16` of a program that trains all weights, and
-`bf16` of axolotl without an adapter, full training of bfloat16 weights by ms-swift and LLaMA-Factory without DeepSpeed,
-and evaluations that cast the model under training to float16. What an option turns on (`if args.fp16: model.half()`) is reported as what that
-option does. `torch_dtype="auto"`, and no dtype under transformers 5, is the dtype in which the named model is published;
-for a name that says no family it is a note.
+layers that an argument makes half (`nn.Linear(d, d, dtype=cfg.dtype)`), `bf16` of axolotl without an adapter, full
+training of bfloat16 weights by ms-swift and LLaMA-Factory without DeepSpeed, and evaluations that cast the model under
+training to float16. What an option turns on (`if args.fp16: model.half()`) is reported as what that option does.
+`torch_dtype="auto"`, and no dtype under transformers 5, is the dtype in which the named model is published; for a name
+that says no family it is a note.
 
 **Why is this bad.** In pure bfloat16 an update smaller than 1/256 of the weight is rounded away: after 10 AdamW steps
 at a learning rate of 1e-5, 85 % of the weights had not moved (float32: 0.001 %, measured). In pure float16 AdamW's eps
