@@ -270,3 +270,15 @@ OBJECTS: dict[str, tuple[str, set[object]]] = {
 def test_attribute_of_an_object_is_what_its_construction_gives(case: str, tmp_path: Path) -> None:
     text, expected = OBJECTS[case]
     assert shown_value(tmp_path, {"a.py": text}) == expected
+
+
+ARGPARSE = """import argparse
+p = argparse.ArgumentParser()
+p.add_argument('--fp16', action='store_true')
+args = p.parse_args()
+"""
+
+
+def test_what_code_sets_on_its_arguments_is_one_of_their_values(tmp_path: Path) -> None:
+    text = f"{ARGPARSE}if args.O:\n    args.fp16 = True\nshow(args.fp16)\n"
+    assert {True, False} <= shown_value(tmp_path, {"a.py": text})

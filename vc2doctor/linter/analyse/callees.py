@@ -2,6 +2,7 @@
 
 import ast
 
+from vc2doctor.linter.analyse.module_lists import ModuleLists
 from vc2doctor.linter.analyse.origins import ObjectFacts
 from vc2doctor.linter.analyse.resolve import CodeFacts
 from vc2doctor.linter.read.module import Assigned, Call, Class, Function, Place
@@ -18,6 +19,7 @@ class Callees:
     def __init__(self, code: CodeFacts, objects: ObjectFacts) -> None:
         self._code = code
         self._objects = objects
+        self.lists = ModuleLists(objects)
         self._answers: dict[ast.Call, Function | None] = {}
 
     def of(self, call: Call) -> Function | None:
@@ -39,9 +41,15 @@ class Callees:
         passed = self._passed(function, place, 0)
         if passed is not None:
             return passed
-        cls = self._objects.class_of(function, place)
+        cls = self._objects.class_of(function, place) or self._class_in_list(function, place)
         methods = (self._code.method(cls, name) for name in _RUN_BY_CALL) if cls is not None else ()
         return next((method for method in methods if method is not None), None)
+
+    def _class_in_list(self, function: ast.expr, place: Place) -> Class | None:
+        """Return the class of the modules of a list that an expression takes one of, if all are of one class."""
+        made = self.lists.makers(function, place)
+        classes = {self._code.class_named(call.place.module, call.node.func) for call in made}
+        return classes.pop() if len(classes) == 1 else None
 
     def _passed(self, expression: ast.expr, place: Place, hops: int) -> Function | None:
         """Return the function that a name stands for which was handed on as a value: ``fit(model, dice_loss)``."""

@@ -117,12 +117,23 @@ class HalfContexts:
             cls = self._facts.objects.class_of(call.node.func, call.place) if callee is None else None
             if cls is not None:
                 self._add_class(cls, region.dtypes, why)
+            elif callee is None:
+                self._add_criteria_of_registry(call, region, why)
         for cls in self._models_of(self._facts.code.unit_of(module), frozenset([module])):
             # The class that opens the region calls its own parts there, and the rest of it runs outside.
             if cls is not own.cls:
                 self._add_class(cls, region.dtypes, why)
         self._add_criteria(region)
         self._add_criteria_of_dictionaries(region)
+
+    def _add_criteria_of_registry(self, call: Call, region: Region, why: str) -> None:
+        """Add the losses that a call in a region can run: a registry makes them, so the parameter's name finds them."""
+        first = call.node.args[0] if call.node.args else None
+        if not isinstance(first, ast.Name) or first.id not in _OUTPUTS or not words(call.name) & _LOSS_WORDS:
+            return
+        for cls in classes_beside(self.code, region.place.module):
+            if words(cls.name) & _LOSS_WORDS and _takes_first(cls, first.id) and not casts_outputs(cls):
+                self._add_class(cls, region.dtypes, why)
 
     def _add_criteria(self, region: Region) -> None:
         """Add the losses that a loop calls outside of its region on what the model gave inside."""

@@ -28,9 +28,9 @@ from vc2doctor.linter.analyse.tensor_kinds import (
     is_torch_layer,
     item_of,
     joined,
-    of_layer,
     widest,
 )
+from vc2doctor.linter.analyse.tensor_layers import Layers
 from vc2doctor.linter.analyse.tensor_names import has_element, is_device, precedes, replaces
 from vc2doctor.linter.analyse.tensor_operations import inputs_of, is_of_torch, of_operation
 from vc2doctor.linter.analyse.values import Values
@@ -68,6 +68,7 @@ class TensorFacts:
         self.autocast = autocast
         self.half_calls = half_calls
         self.callees = Callees(code, objects)
+        self.layers = Layers(code, objects, self.callees.lists)
         self._returned: dict[object, Kind] = {}
         """What functions return in a context: several expressions ask for the same call."""
 
@@ -100,11 +101,6 @@ class TensorFacts:
     def of(self, expression: ast.expr, place: Place, context: TensorContext) -> Kind:
         """Return the dtype of an expression at a place of a function that is run in a context."""
         return as_tensor(_Reading(self, context).of(expression, place, 0))
-
-    def is_record(self, call: Call) -> bool:
-        """Return whether a call makes an object of a class that has only fields: a named tuple, a data class."""
-        cls = self.code.class_named(call.place.module, call.node.func)
-        return cls is not None and not cls.methods and any(isinstance(each, ast.AnnAssign) for each in cls.node.body)
 
     def has_half_logits(self, place: Place) -> bool:
         """Return whether the language models of the library return logits in their own dtype, by its release."""
@@ -352,12 +348,12 @@ class _Reading:
         if callee is not None:
             kind = self._in_callee(callee, call, depth, callee.returned)
             return self._of_model(call, mode, Kind.CONTAINER) if kind is Kind.UNKNOWN else kind
-        made = list(self._facts.objects.makers(call.node.func, call.place))
+        made = self._facts.layers.makers(call)
         layers = [each for each in made if is_torch_layer(each)]
         if made and len(layers) == len(made):
             inputs = [self.of(argument, call.place, depth) for argument in call.node.args[:1]]
-            return joined(of_layer(each, mode, inputs) for each in layers)
-        if self._facts.is_record(call):
+            return joined(self._facts.layers.of(each, mode, inputs) for each in layers)
+        if self._facts.layers.is_record(call):
             # The fields of a record that all have one dtype.
             return joined(
                 self.of(argument, call.place, depth) for argument in (*call.node.args, *call.keywords().values())

@@ -1,6 +1,5 @@
 """The words for the dtype of a tensor, what decides it, and what torch's layers make of it."""
 
-import ast
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -10,7 +9,11 @@ from vc2doctor.linter.read.module import Call, Function
 
 _HALF_ITEMS = ("logit", "sample", "hidden_state", "embed", "pred")
 """Parts of the names under which models return tensors that come from a matrix product or a convolution."""
-_ACTIVATIONS = ("ReLU", "GELU", "SiLU", "LeakyReLU", "Dropout", "Sigmoid", "Tanh", "Identity")
+_ACTIVATIONS = (
+    *("ReLU", "GELU", "SiLU", "LeakyReLU", "Dropout", "Sigmoid", "Tanh", "Identity", "ELU", "Hardswish", "Mish"),
+    *("BatchNorm", "MaxPool", "AvgPool", "AdaptiveAvgPool", "AdaptiveMaxPool", "Upsample", "Flatten", "PixelShuffle"),
+)
+"""Beginnings of the names of layers that give the dtype of their input, with and without autocast."""
 
 
 class Kind(Enum):
@@ -105,9 +108,6 @@ def of_layer(call: Call, mode: Mode, inputs: list[Kind]) -> Kind:
     if mode is Mode.HALF_MODEL:
         return Kind.HALF
     name = call.name
-    if name == "Sequential" and call.node.args:
-        last = call.node.args[-1]
-        return of_layer(Call(last, call.place), mode, [Kind.UNKNOWN]) if isinstance(last, ast.Call) else Kind.UNKNOWN
     if mode is Mode.AUTOCAST:
         if name.startswith(ops.FLOAT32_LAYERS):
             return Kind.FLOAT32

@@ -344,6 +344,9 @@ class Values:
             values = self._argument_values(place, key.rpartition(".")[2], depth)
         if default is not None and (not values or None in entries):
             values |= self.of(default, place, depth)
+        # What code sets on its configuration is one value of several: a flag decides whether the code gets there.
+        assigned = self._code.unit_of(place.module).set_on_configs.get(key, []) if values else []
+        values |= self._assigned(assigned, depth)
         return frozenset(values) or _ONLY_UNKNOWN
 
     def _declared(self, place: Place, name: str) -> list[Argument]:

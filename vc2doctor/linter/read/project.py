@@ -251,7 +251,7 @@ class _ProjectReader:
                 self.read(FileToRead(path, name, is_ignored=False))
             importers = importers_of(self._modules.values(), self._unparsed)
             names = {*self._files_of_base_classes(), *self._imported_arithmetic(), *importers}
-            for name in names:
+            for name in sorted(names):
                 self._parse(name, self._unparsed.pop(name))
             if not names:
                 break
