@@ -61,3 +61,14 @@ def test_a_bounded_number_of_importers_is_read(tmp_path: Path) -> None:
     programs = {f"run_{number}.py": "import engine\n" for number in range(MAX_IMPORTERS + 5)}
     # Each round reads no more than the limit.
     assert len(modules_of(tmp_path, {"engine.py": ENGINE, **programs})) > MAX_IMPORTERS
+
+
+def test_class_that_a_registry_hands_over_is_read_beside_the_code_that_uses_the_registry(tmp_path: Path) -> None:
+    registered = "import torch\nfrom core import register\n\n@register()\nclass {name}:\n    pass\n"
+    files = {
+        "zoo/criterion.py": ENGINE,
+        "zoo/matcher.py": registered.format(name="Matcher"),
+        "zoo/boxes.py": "import torch\n",
+        "data/sets.py": registered.format(name="Boxes"),
+    }
+    assert modules_of(tmp_path, files) == {"zoo/criterion.py", "zoo/matcher.py"}

@@ -17,7 +17,7 @@ from vc2doctor.linter.read import discover, formats
 from vc2doctor.linter.read.config import Config, Launch
 from vc2doctor.linter.read.discover import FileToRead, LeftOut
 from vc2doctor.linter.read.ignore_comments import IgnoredLines, ignored_lines
-from vc2doctor.linter.read.importers import importers_of
+from vc2doctor.linter.read.importers import importers_of, registered_beside
 from vc2doctor.linter.read.libraries import other_framework
 from vc2doctor.linter.read.module import Module, module_of
 from vc2doctor.linter.read.python_config import read_python
@@ -249,8 +249,9 @@ class _ProjectReader:
             for name in self._imported_ignored_files():
                 path = self._ignored_files.pop(name)
                 self.read(FileToRead(path, name, is_ignored=False))
-            importers = importers_of(self._modules.values(), self._unparsed)
-            names = {*self._files_of_base_classes(), *self._imported_arithmetic(), *importers}
+            modules = self._modules.values()
+            beside = (*importers_of(modules, self._unparsed), *registered_beside(modules, self._unparsed))
+            names = {*self._files_of_base_classes(), *self._imported_arithmetic(), *beside}
             for name in sorted(names):
                 self._parse(name, self._unparsed.pop(name))
             if not names:
