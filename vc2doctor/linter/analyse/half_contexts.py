@@ -81,7 +81,8 @@ class HalfContexts:
         for model in (*half_models(facts), *others):
             self._add_half_model(model)
         for half in (calls or {}).values():
-            self._add(half.call.place.function, Mode.PLAIN, frozenset([half.dtype]), half.why)
+            for function in (half.call.place.function, half.loop):
+                self._add(function, Mode.PLAIN, frozenset([half.dtype]), half.why)
         self._spread()
         self._add_casts()
         self._spread()

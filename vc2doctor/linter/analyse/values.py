@@ -280,7 +280,10 @@ class Values:
         return self._config_value(place, key, None, depth) if key else _ONLY_UNKNOWN
 
     def _of_instance(self, expression: ast.Attribute, place: Place, depth: int) -> frozenset[Value]:
-        """Return the values of an attribute of an object that code of the project makes."""
+        """Return the values of an attribute of a class of the project, or of an object that its code makes."""
+        named = self._code.resolve(place.module, place.module.dotted(expression.value))
+        if isinstance(named, Class):
+            return self._attribute_of_self(named, expression.attr, depth)
         found = self._instances.given(expression, place)
         if found is None:
             return _ONLY_UNKNOWN

@@ -146,14 +146,20 @@ def half_calls(facts: Facts) -> Mapping[ast.Call, HalfCall]:
     found: dict[ast.Call, HalfCall] = {}
     for unit in facts.code.units.values():
         loops = loops_without_region(facts, unit) if _has_half_weights(facts, unit) else []
-        for function in dict.fromkeys(each for loop in loops for each in functions_of(facts, loop)):
+        for loop, function in _functions_of(facts, loops):
             for call in function.module.calls_in(function):
                 is_new = call.node not in found and facts.code.callee(call) is None
                 cause = cause_of_model(facts, call) if is_new and _can_run_model(call) else None
                 if cause is not None and isinstance(cause.dtype, Dtype):
-                    found[call.node] = HalfCall(call, cause.dtype, why_half_weights(cause))
+                    found[call.node] = HalfCall(call, cause.dtype, why_half_weights(cause), loop.function)
         found |= {half.call.node: half for half in _engine_calls(facts, unit)}
     return found
+
+
+def _functions_of(facts: Facts, loops: list[Loop]) -> Iterator[tuple[Loop, Function]]:
+    """Yield the functions that loops call, each with the loop."""
+    for loop in loops:
+        yield from ((loop, function) for function in functions_of(facts, loop))
 
 
 def _engine_calls(facts: Facts, unit: Unit) -> Iterator[HalfCall]:
@@ -163,11 +169,11 @@ def _engine_calls(facts: Facts, unit: Unit) -> Iterator[HalfCall]:
     if engine is None or len(engine.dtypes) != 1:
         return
     (dtype,) = engine.dtypes
-    for function in dict.fromkeys(each for loop in loops for each in functions_of(facts, loop)):
+    for loop, function in _functions_of(facts, loops):
         for call in function.module.calls_in(function):
             named = words(last_name(call.node.func))
             if named & _ENGINES and not named & _OTHER_MODELS and facts.code.callee(call) is None:
-                yield HalfCall(call, dtype, why_engine(engine))
+                yield HalfCall(call, dtype, why_engine(engine), loop.function)
 
 
 def half_trainers(facts: Facts) -> Iterator[HalfModel]:
