@@ -287,9 +287,8 @@ class Values:
         found = self._instances.given(expression, place)
         if found is None:
             return _ONLY_UNKNOWN
-        cls, given = found
-        values = self._assigned([each for each in given if each is not None], depth)
-        return values | self._attribute_of_self(cls, expression.attr, depth) if None in given else values
+        values = self._assigned([each for each in found[1] if each is not None], depth)
+        return values | self._attribute_of_self(found[0], expression.attr, depth) if None in found[1] else values
 
     def _of_accelerator(self, made: Call, depth: int) -> frozenset[Value]:
         """Return the precision that an ``Accelerator`` was given; without one a command or a file decides."""
