@@ -23,6 +23,8 @@ _APIS = {
 
 _KEEPS = {"append", "extend", "print", "save"}
 """Calls that only keep or show what others computed."""
+_MODELS = {"model", "net", "network", "student", "generator"}
+"""Words of names that loops give to the model that they train."""
 _PIPELINES = {"pipeline", "pipe"}
 """Words of names of diffusers' pipelines, which draw samples."""
 
@@ -242,7 +244,7 @@ class AutocastFacts:
             return Stage.INFERS
         if not _computes(statement):
             return Stage.UNKNOWN
-        if _evaluates(statement, place) and not self._is_of_loop(place.function):
+        if _evaluates(statement, place) and not (_runs_model(statement) and self._is_of_loop(place.function)):
             return Stage.INFERS
         return self.stages.of(place)
 
@@ -315,6 +317,12 @@ def _evaluates(statement: WithStatement, place: Place) -> bool:
         last_name(node.func) for body in statement.body for node in ast.walk(body) if isinstance(node, ast.Call)
     )
     return any(is_inference_name(name) for name in called_names)
+
+
+def _runs_model(statement: WithStatement) -> bool:
+    """Return whether a ``with`` calls what is named as the model; ``autoencoder.encode(x)`` is a frozen part."""
+    calls = [node for body in statement.body for node in ast.walk(body) if isinstance(node, ast.Call)]
+    return any(words(last_name(call.func)) & _MODELS for call in calls)
 
 
 def _runs_backward(function: Function) -> bool:
