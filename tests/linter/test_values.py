@@ -236,3 +236,49 @@ def test_the_default_of_another_program_does_not_count(tmp_path: Path) -> None:
         """,
     }
     assert shown_value(tmp_path, files) == {BFLOAT16}
+
+
+CONFIG = """import torch
+from dataclasses import dataclass
+
+@dataclass
+class Cfg:
+    dtype: torch.dtype = torch.float16
+
+"""
+OBJECTS: dict[str, tuple[str, set[object]]] = {
+    "default of a field": (f"{CONFIG}def run(cfg):\n    show(cfg.dtype)\nrun(Cfg())\n", {FLOAT16}),
+    "argument of a field": (f"{CONFIG}def run(cfg):\n    show(cfg.dtype)\nrun(Cfg(dtype=torch.float32))\n", {FLOAT32}),
+    "argument by position": (f"{CONFIG}made = Cfg(torch.float32)\nshow(made.dtype)\n", {FLOAT32}),
+    "unpacked into the class": (f"{CONFIG}made = Cfg(**read())\nshow(made.dtype)\n", {UNKNOWN}),
+    "two objects": (
+        f"{CONFIG}def run(cfg):\n    show(cfg.dtype)\nrun(Cfg())\nrun(Cfg(dtype=torch.bfloat16))\n",
+        {FLOAT16, BFLOAT16},
+    ),
+    "attribute of an attribute": (
+        f"{CONFIG}class R:\n def __init__(self, c):\n  self.c = c\n def f(self):\n  show(self.c.dtype)\nR(Cfg())\n",
+        {FLOAT16},
+    ),
+    "returned object": (f"{CONFIG}def make():\n    return Cfg()\nmade = make()\nshow(made.dtype)\n", {FLOAT16}),
+    "set outside": (f"{CONFIG}made = Cfg()\nmade.dtype = torch.float32\nshow(made.dtype)\n", {UNKNOWN}),
+    "set by a text": (f"{CONFIG}made = Cfg()\nsetattr(made, 'dtype', 1)\nshow(made.dtype)\n", {UNKNOWN}),
+    "one unknown object": (f"{CONFIG}def run(cfg):\n    show(cfg.dtype)\nrun(Cfg())\nrun(read())\n", {UNKNOWN}),
+}
+
+
+@pytest.mark.parametrize("case", OBJECTS)
+def test_attribute_of_an_object_is_what_its_construction_gives(case: str, tmp_path: Path) -> None:
+    text, expected = OBJECTS[case]
+    assert shown_value(tmp_path, {"a.py": text}) == expected
+
+
+ARGPARSE = """import argparse
+p = argparse.ArgumentParser()
+p.add_argument('--fp16', action='store_true')
+args = p.parse_args()
+"""
+
+
+def test_what_code_sets_on_its_arguments_is_one_of_their_values(tmp_path: Path) -> None:
+    text = f"{ARGPARSE}if args.O:\n    args.fp16 = True\nshow(args.fp16)\n"
+    assert {True, False} <= shown_value(tmp_path, {"a.py": text})

@@ -23,6 +23,8 @@ _APIS = {
 
 _KEEPS = {"append", "extend", "print", "save"}
 """Calls that only keep or show what others computed."""
+_MODELS = {"model", "net", "network", "student", "generator"}
+"""Words of names that loops give to the model that they train."""
 _PIPELINES = {"pipeline", "pipe"}
 """Words of names of diffusers' pipelines, which draw samples."""
 
@@ -242,7 +244,15 @@ class AutocastFacts:
             return Stage.INFERS
         if not _computes(statement):
             return Stage.UNKNOWN
-        return Stage.INFERS if _evaluates(statement, place) else self.stages.of(place)
+        if _evaluates(statement, place) and not (_runs_model(statement) and self._is_of_loop(place.function)):
+            return Stage.INFERS
+        return self.stages.of(place)
+
+    def _is_of_loop(self, function: Function) -> bool:
+        """Return whether a function outside of a class is called by one that runs a backward pass."""
+        callers = self.code.callers(function) if function.cls is None and not is_inference_name(function.name) else []
+        loops = {call.place.function for call in callers}
+        return any(call.name == "backward" for loop in loops for call in loop.module.calls_in(loop))
 
     def _context_calls(self, expression: ast.expr, place: Place, calls: Mapping[ast.Call, Call]) -> list[Call]:
         """Return the calls that can make a context: the expression itself, a helper, or what made the object it names.
@@ -298,7 +308,7 @@ def _evaluates(statement: WithStatement, place: Place) -> bool:
     region evaluates if it calls a function that infers by its name, or if it is in a function outside of a class that
     does not mention a loss.
     """
-    if any(isinstance(node, ast.Attribute) and node.attr == "backward" for node in ast.walk(place.function.node)):
+    if _runs_backward(place.function):
         return _only_infers(statement)
     around = statement if isinstance(place.function.node, ast.Module) else place.function.node
     if place.function.cls is None and not _mentions_loss(around):
@@ -307,6 +317,16 @@ def _evaluates(statement: WithStatement, place: Place) -> bool:
         last_name(node.func) for body in statement.body for node in ast.walk(body) if isinstance(node, ast.Call)
     )
     return any(is_inference_name(name) for name in called_names)
+
+
+def _runs_model(statement: WithStatement) -> bool:
+    """Return whether a ``with`` calls what is named as the model; ``autoencoder.encode(x)`` is a frozen part."""
+    calls = [node for body in statement.body for node in ast.walk(body) if isinstance(node, ast.Call)]
+    return any(words(last_name(call.func)) & _MODELS for call in calls)
+
+
+def _runs_backward(function: Function) -> bool:
+    return any(isinstance(node, ast.Attribute) and node.attr == "backward" for node in ast.walk(function.node))
 
 
 def _only_infers(statement: WithStatement) -> bool:

@@ -51,6 +51,16 @@ def only_table(assigned: list[Assigned]) -> ast.Dict | None:
     return tables[0] if len(tables) == len(assigned) == 1 else None
 
 
+def table_at(expression: ast.expr, place: Place) -> ast.Dict | None:
+    """Return the dictionary that is written, or that a name stands for: ``{"bf16": torch.bfloat16}[key]``."""
+    if isinstance(expression, ast.Dict):
+        return expression
+    if not isinstance(expression, ast.Name) or expression.id in CONFIG_NAMES:
+        return None
+    scope = next((scope for scope in place.function.scopes() if expression.id in scope.names), None)
+    return only_table(scope.names[expression.id]) if scope is not None else None
+
+
 def joined(*parts: str) -> str:
     """Return a dotted key of parts that are not empty."""
     return ".".join(part for part in parts if part)

@@ -17,7 +17,7 @@ from vc2doctor.linter.analyse.precision_branches import float16_branch
 from vc2doctor.linter.analyse.resolve import Unit
 from vc2doctor.linter.analyse.runs import Run
 from vc2doctor.linter.read.launchers.deepspeed import BLOCKS
-from vc2doctor.linter.read.module import Class, Module, Place
+from vc2doctor.linter.read.module import Call, Class, Function, Module, Place
 from vc2doctor.linter.read.run_settings import HALF
 
 _IMPORTS_DEEPSPEED = re.compile(r"^[^#\n]*deepspeed", re.MULTILINE | re.IGNORECASE)
@@ -34,6 +34,17 @@ class HalfModel(NamedTuple):
     dtypes: frozenset[Dtype]
     why: str
     """Why, with a place, as evidence."""
+
+
+class HalfCall(NamedTuple):
+    """A call that runs a model with half weights, outside of any region."""
+
+    call: Call
+    dtype: Dtype
+    why: str
+    """Why, with a place, as evidence."""
+    loop: Function
+    """The function that runs the backward pass of what the call leads to."""
 
 
 class HalfEngine(NamedTuple):

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from vc2doctor.linter.analyse.tensor_dtypes import Kind
+from vc2doctor.linter.analyse.tensor_kinds import Kind
 from vc2doctor.linter.read.module import Class, Function
 
 _OF_INDICES = (

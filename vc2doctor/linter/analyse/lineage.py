@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
@@ -130,7 +130,8 @@ class LineageFacts:
             if owner in lineage.names:
                 return
             lineage.names.add(owner)
-        for call in self.objects.of(model, place).calls():
+        origins = self.objects.of(model, place)
+        for call in origins.calls():
             if call in lineage.steps or any(call.node is known.node for known in (*lineage.steps, *lineage.makers)):
                 continue
             inner = _passed_through(call)
@@ -139,15 +140,40 @@ class LineageFacts:
             else:
                 lineage.steps.append(call)
                 self._follow(lineage, inner, call.place, depth + 1)
+        lineage.names.update(origins.names)
 
     def casts_of(self, lineage: Lineage) -> list[Cast]:
         """Return the casts to a half precision that a model goes through, as steps or as statements of their own."""
         steps = {step.node for step in lineage.steps}
+        calls = steps | {maker.node for maker in lineage.makers}
         return [
             cast
             for cast in self.weights.casts
-            if cast.call.node in steps or _owner_of(_cast_object(cast.receiver), cast.call.place) in lineage.names
+            if cast.call.node in steps
+            or _owner_of(_cast_object(cast.receiver), cast.call.place) in lineage.names
+            or calls & self._cast_in_helper.get(cast.call.node, frozenset())
+            or self._is_in_constructor(cast, lineage)
         ]
+
+    def _is_in_constructor(self, cast: Cast, lineage: Lineage) -> bool:
+        """Return whether the class of a model casts itself when it is made: ``self.to(dtype)`` in ``__init__``."""
+        function = cast.call.place.function
+        is_own = function.name == "__init__" and ast.unparse(cast.receiver) == "self"
+        makers = lineage.makers if is_own else []
+        return any(self.code.class_named(maker.place.module, maker.node.func) is function.cls for maker in makers)
+
+    @cached_property
+    def _cast_in_helper(self) -> Mapping[ast.Call, frozenset[ast.Call]]:
+        """The calls that make the models which helpers cast: ``def to_half(net): net.half()``, by the cast."""
+        found = {}
+        for cast in self.weights.casts:
+            place = cast.call.place
+            model = _model_of_parameter(cast) or _cast_object(cast.receiver)
+            is_given = isinstance(model, ast.Name) and model.id in place.function.parameters()
+            if is_given and self.stages.of(place) is not Stage.INFERS:
+                calls = self.objects.of(model, place).calls()
+                found[cast.call.node] = frozenset(call.node for call in calls)
+        return found
 
 
 def _owner_of(expression: ast.expr, place: Place) -> tuple[Function | Class, str] | None:
@@ -159,6 +185,20 @@ def _owner_of(expression: ast.expr, place: Place) -> tuple[Function | Class, str
             return (owner or place.function, name)
         case ast.Attribute(value=ast.Name(id="self"), attr=name) if place.function.cls is not None:
             return (place.function.cls, name)
+    return None
+
+
+def _model_of_parameter(cast: Cast) -> ast.expr | None:
+    """Return ``net`` of ``for p in net.parameters(): p.data = p.data.half()``; ``None`` for other casts."""
+    match cast.receiver:
+        case ast.Attribute(value=ast.Name(id=parameter), attr="data"):
+            for node in ast.walk(cast.call.place.function.node):
+                match node:
+                    case ast.For(
+                        target=ast.Name(id=name),
+                        iter=ast.Call(func=ast.Attribute(value=model, attr="parameters")),
+                    ) if name == parameter:
+                        return model
     return None
 
 

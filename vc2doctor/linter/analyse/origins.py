@@ -22,6 +22,12 @@ _PASSES_ARGUMENTS = ("prepare",)
 """Calls that return their arguments, wrapped: ``model, optimizer = accelerator.prepare(model, optimizer)``."""
 
 
+_RETURNS_ITSELF = frozenset(
+    {"to", "cuda", "cpu", "half", "float", "bfloat16", "double", "train", "eval", "requires_grad_", "apply"}
+)
+"""Methods of modules that return the module itself."""
+
+
 class Origin(NamedTuple):
     """An expression that makes an object, and the place of that expression."""
 
@@ -35,6 +41,8 @@ class Origins(NamedTuple):
     found: tuple[Origin, ...]
     is_complete: bool
     """Whether every way was followed to its end. If not, the object can also be something else."""
+    names: frozenset[tuple[Function | Class, str]] = frozenset()
+    """The names that the object has on the way, each with the function or class that the name belongs to."""
 
     def calls(self) -> Iterator[Call]:
         """Yield the calls among the expressions."""
@@ -59,8 +67,14 @@ class ObjectFacts:
             self._answers[question] = Origins((), is_complete=False)
             search = _Search(self)
             search.follow(expression, _At(place, None, 0))
-            self._answers[question] = Origins(tuple(search.found.values()), search.is_complete)
+            self._answers[question] = Origins(tuple(search.found.values()), search.is_complete, frozenset(search.names))
         return self._answers[question]
+
+    def makers(self, expression: ast.expr, place: Place) -> Iterator[Call]:
+        """Yield the calls that make an object, without the methods of modules that return the module itself."""
+        for call in self.of(expression, place).calls():
+            maker = _maker(call.node)
+            yield Call(maker, call.place) if isinstance(maker, ast.Call) else call
 
     def class_of(self, expression: ast.expr, place: Place) -> Class | None:
         """Return the class of the project that an object is of, or ``None``."""
@@ -68,10 +82,23 @@ class ObjectFacts:
         if isinstance(expression, ast.Name) and expression.id in ("self", "cls") and cls is not None:
             return cls
         for call in self.of(expression, place).calls():
-            made = self.code.class_named(call.place.module, call.node.func)
+            maker = _maker(call.node)
+            if maker is not call.node and not isinstance(maker, ast.Call):
+                # `model.cuda()`: what made the model has its class.
+                return self.class_of(maker, call.place) if maker is not expression else None
+            made = self.code.class_named(call.place.module, maker.func) if isinstance(maker, ast.Call) else None
             if made is not None:
                 return made
         return None
+
+
+def _maker(expression: ast.expr) -> ast.expr:
+    """Return the object that methods of modules return themselves of: ``Net()`` of ``Net().cuda().train()``."""
+    while isinstance(expression, ast.Call) and isinstance(expression.func, ast.Attribute):
+        if expression.func.attr not in _RETURNS_ITSELF:
+            break
+        expression = expression.func.value
+    return expression
 
 
 class _At(NamedTuple):
@@ -93,6 +120,7 @@ class _Search:
     def __init__(self, facts: ObjectFacts) -> None:
         self._facts = facts
         self.found: dict[ast.expr, Origin] = {}
+        self.names: set[tuple[Function | Class, str]] = set()
         self._seen: set[tuple[ast.expr, int | None]] = set()
         self.is_complete = True
 
@@ -137,6 +165,7 @@ class _Search:
             if is_parameter:
                 self._parameter(scope, name, at)
             if is_parameter or name in scope.names or name in scope.unpacked:
+                self.names.add((scope, name))
                 self._assigned(scope.names.get(name, []), at)
                 for value, position, place in scope.unpacked.get(name, []):
                     if self._facts.values.is_reached(place) is not False:
@@ -178,6 +207,7 @@ class _Search:
         owners = self._facts.code.related_classes(cls) if cls is not None else []
         for owner in owners:
             if expression.attr in owner.attributes:
+                self.names.add((owner, expression.attr))
                 self._assigned(owner.attributes[expression.attr], at)
                 return
             method = owner.methods.get(expression.attr)

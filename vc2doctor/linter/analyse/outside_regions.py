@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from vc2doctor.linter.analyse.resolve import CodeFacts
 from vc2doctor.linter.analyse.stage import is_inference_name
-from vc2doctor.linter.analyse.tensor_dtypes import Mode, TensorFacts
+from vc2doctor.linter.analyse.tensor_dtypes import TensorFacts
+from vc2doctor.linter.analyse.tensor_kinds import Mode
 from vc2doctor.linter.read.module import Call, Class, Function, last_name
 
 _TRAINING_METHODS = ("forward", "__call__", "training_step")

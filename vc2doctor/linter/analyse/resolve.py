@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from posixpath import normpath
 
+from vc2doctor.linter.analyse.config_keys import CONFIG_NAMES
 from vc2doctor.linter.read.arguments import Argument, arguments_of
 from vc2doctor.linter.read.config import Config, Launch
-from vc2doctor.linter.read.module import Call, Class, Function, Module, Place, last_name
+from vc2doctor.linter.read.module import Assigned, Call, Class, Function, Module, Place, last_name
 from vc2doctor.linter.read.project import ProjectFiles
 
 MAX_HOPS = 8
@@ -73,6 +74,18 @@ class Unit:
         for module in self.modules:
             for call in module.calls:
                 by_name[call.name].append(call)
+        return by_name
+
+    @cached_property
+    def set_on_configs(self) -> Mapping[str, list[Assigned]]:
+        """The values that code gives to keys of its configuration (``args.fp16 = True``), by the name of the key."""
+        by_name: dict[str, list[Assigned]] = defaultdict(list)
+        for module in self.modules:
+            for place in module.statements:
+                match place.statement:
+                    case ast.Assign(targets=[ast.Attribute(value=ast.Name(id=owner), attr=name)], value=value):
+                        if owner in CONFIG_NAMES:
+                            by_name[name].append((value, place))
         return by_name
 
     def unpacks_into(self, cls: Class) -> bool:

@@ -1,8 +1,23 @@
 """Whether the programs that train use a class, and whether a run has to choose it by name."""
 
 from vc2doctor.linter.analyse.facts import Facts
+from vc2doctor.linter.analyse.lineage import Trained
 from vc2doctor.linter.analyse.resolve import Unit
 from vc2doctor.linter.read.module import Class, Function, Module
+
+MAX_CLASSES = 40
+"""Classes of the parts of one model."""
+
+
+def classes_of(facts: Facts, trained: Trained) -> list[Class]:
+    """Return the class of a trained model and those of its parts."""
+    made = (facts.code.class_named(maker.place.module, maker.node.func) for maker in trained.lineage.makers)
+    found = [cls for cls in made if cls is not None]
+    for cls in found:
+        for method in cls.methods.values() if len(found) < MAX_CLASSES else ():
+            parts = (facts.code.class_named(cls.module, call.node.func) for call in cls.module.calls_in(method))
+            found.extend(part for part in dict.fromkeys(parts) if part is not None and part not in found)
+    return found
 
 
 def is_trained(facts: Facts, function: Function) -> bool:

@@ -6,7 +6,7 @@ Values are looked up, never computed: arithmetic and calls give ``UNKNOWN``.
 import ast
 from dataclasses import dataclass, field
 
-from vc2doctor.linter.analyse.config_keys import CONFIG_NAMES, config_key, joined, maker_of, only_table, still_alive
+from vc2doctor.linter.analyse.config_keys import config_key, joined, maker_of, still_alive, table_at
 from vc2doctor.linter.analyse.dtypes import (
     Dtype,
     Value,
@@ -18,6 +18,7 @@ from vc2doctor.linter.analyse.dtypes import (
     torch_dtype,
     unary,
 )
+from vc2doctor.linter.analyse.instances import Instances
 from vc2doctor.linter.analyse.on_cuda import on_cuda
 from vc2doctor.linter.analyse.resolve import CodeFacts
 from vc2doctor.linter.read.arguments import Argument
@@ -84,6 +85,7 @@ class Values:
 
     def __init__(self, code: CodeFacts) -> None:
         self._code = code
+        self._instances = Instances(code)
         self._answers: dict[Question, frozenset[Value]] = {}
         self._search = _Search()
 
@@ -271,8 +273,22 @@ class Values:
                 return self._of_accelerator(made, depth)
             if made is not None and made.name == "parse_args":
                 return self._config_value(place, expression.attr, None, depth)
+        values = self._of_instance(expression, place, depth)
+        if UNKNOWN not in values:
+            return values
         key = config_key(expression)
         return self._config_value(place, key, None, depth) if key else _ONLY_UNKNOWN
+
+    def _of_instance(self, expression: ast.Attribute, place: Place, depth: int) -> frozenset[Value]:
+        """Return the values of an attribute of a class of the project, or of an object that its code makes."""
+        named = self._code.resolve(place.module, place.module.dotted(expression.value))
+        if isinstance(named, Class):
+            return self._attribute_of_self(named, expression.attr, depth)
+        found = self._instances.given(expression, place)
+        if found is None:
+            return _ONLY_UNKNOWN
+        values = self._assigned([each for each in found[1] if each is not None], depth)
+        return values | self._attribute_of_self(found[0], expression.attr, depth) if None in found[1] else values
 
     def _of_accelerator(self, made: Call, depth: int) -> frozenset[Value]:
         """Return the precision that an ``Accelerator`` was given; without one a command or a file decides."""
@@ -330,6 +346,9 @@ class Values:
             values = self._argument_values(place, key.rpartition(".")[2], depth)
         if default is not None and (not values or None in entries):
             values |= self.of(default, place, depth)
+        # What code sets on its configuration is one value of several: a flag decides whether the code gets there.
+        assigned = self._code.unit_of(place.module).set_on_configs.get(key, []) if values else []
+        values |= self._assigned(assigned, depth)
         return frozenset(values) or _ONLY_UNKNOWN
 
     def _declared(self, place: Place, name: str) -> list[Argument]:
@@ -367,18 +386,8 @@ class Values:
             values.add(UNKNOWN)
         return values
 
-    @staticmethod
-    def _table(expression: ast.expr, place: Place) -> ast.Dict | None:
-        """Return the dictionary that is written, or that a name stands for: ``{"bf16": torch.bfloat16}[key]``."""
-        if isinstance(expression, ast.Dict):
-            return expression
-        if not isinstance(expression, ast.Name) or expression.id in CONFIG_NAMES:
-            return None
-        scope = next((scope for scope in place.function.scopes() if expression.id in scope.names), None)
-        return only_table(scope.names[expression.id]) if scope is not None else None
-
     def _subscript(self, expression: ast.Subscript, place: Place, depth: int) -> frozenset[Value]:
-        table = self._table(expression.value, place)
+        table = table_at(expression.value, place)
         if table is None:
             key = config_key(expression)
             return self._config_value(place, key, None, depth) if key else _ONLY_UNKNOWN

@@ -2,23 +2,20 @@
 
 import ast
 import re
-from collections import defaultdict
 from collections.abc import Iterator
 
-from vc2doctor.findings import Severity
 from vc2doctor.linter import build
 from vc2doctor.linter.analyse.autocast import dtype_names
-from vc2doctor.linter.analyse.expressions import expressions_of, factors, is_call_of, operand, square_of, value_at
+from vc2doctor.linter.analyse.expressions import factors, is_call_of, operand, square_of, value_at
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.half_contexts import HalfContext, HalfContexts
-from vc2doctor.linter.analyse.tensor_dtypes import Kind, Mode
-from vc2doctor.linter.analyse.trained_classes import is_chosen_by_name
+from vc2doctor.linter.analyse.tensor_kinds import Kind, Mode
 from vc2doctor.linter.detectors.half_limits import LIMITS
 from vc2doctor.linter.detectors.half_pattern import Pattern, arithmetic_finding, kind_of
-from vc2doctor.linter.detectors.half_weights import half_weight_classes
+from vc2doctor.linter.detectors.half_programs import found_in_half
 from vc2doctor.linter.knowledge.autocast_ops import MATRIX_PRODUCTS, SMALLEST_FLOAT16
 from vc2doctor.linter.model import CodeFinding
-from vc2doctor.linter.read.module import Function, Place, last_name
+from vc2doctor.linter.read.module import Call, Place, last_name
 
 _MAY_BREAK = re.compile(
     r"1e-|exp\(|sigmoid|\bvar|\bsum\(|pow\(2\)|\*\* ?2|fill|full_like|-\s*\d+e|-\d{6}|BCELoss|binary_cross"
@@ -27,10 +24,9 @@ _MAY_BREAK = re.compile(
 _TAKES_EPSILON = ("log", "log2", "log10", "sqrt", "rsqrt", "reciprocal")
 _SCALES = re.compile(r"scale|temp|tau|alpha|gamma|beta")
 """Names of single numbers whose exponential is bounded by training."""
+LARGEST_EXPONENT = 11
+"""exp(11) is below the largest float16, and exp(12) above."""
 _BOUNDED_BELOW = ("pow", "square", "abs", "norm", "cdist", "relu", "softplus", "mse_loss", "sum")
-
-BY_NAME = "; only a run that chooses this model by name trains it"
-"""The end of a message about a model that not every run of a program builds."""
 
 
 def half_arithmetic(facts: Facts) -> Iterator[CodeFinding]:
@@ -38,25 +34,7 @@ def half_arithmetic(facts: Facts) -> Iterator[CodeFinding]:
 
     Places in one function that break in the same way are one finding.
     """
-    modules = [module for module in facts.code.files.modules.values() if _MAY_BREAK.search(module.source.text)]
-    contexts = HalfContexts(facts, half_weight_classes(facts)) if modules else None
-    groups: dict[tuple[Function, Pattern], list[CodeFinding]] = defaultdict(list)
-    for module in modules if contexts is not None else ():
-        for place in module.statements:
-            context = contexts.of(place.function) if contexts is not None else None
-            for node in expressions_of(place) if context is not None else ():
-                for pattern in PATTERNS:
-                    finding = pattern(contexts, context, node, place) if contexts and context else None
-                    if finding is not None:
-                        groups[place.function, pattern].append(finding)
-                        break
-    for (function, _), (first, *others) in groups.items():
-        also = tuple(place for other in others for place in other.places)
-        named = {"severity": Severity.NOTE, "message": first.message + BY_NAME}
-        context = contexts.of(function) if contexts is not None else None
-        # A registry makes criteria, and their names say nothing.
-        is_named = not (context and context.tensors.outputs) and is_chosen_by_name(facts, function)
-        yield first.model_copy(update={"also": also, **(named if is_named else {})})
+    return found_in_half(facts, PATTERNS, _MAY_BREAK)
 
 
 def lost_epsilon(contexts: HalfContexts, context: HalfContext, node: ast.AST, place: Place) -> CodeFinding | None:
@@ -169,7 +147,8 @@ def _of_product(node: ast.AST) -> list[ast.expr]:
 def _is_unbounded_exponential(call: ast.Call) -> bool:
     """Return whether a call is an exponential whose argument nothing keeps below 11."""
     argument = operand(call) if last_name(call.func) in ("exp", "expm1") else None
-    if argument is None or _SCALES.search(ast.unparse(argument)):
+    is_scale = isinstance(argument, ast.Name | ast.Attribute | ast.Call)
+    if argument is None or (is_scale and _SCALES.search(ast.unparse(argument))):
         return False
     calls = {last_name(inner.func) for inner in ast.walk(argument) if isinstance(inner, ast.Call)}
     if calls & {"max", "amax", "logsumexp", "clamp", "clip", "log_softmax", "tanh", "sigmoid", "log"}:
@@ -238,14 +217,13 @@ def overflowing_sum(contexts: HalfContexts, context: HalfContext, node: ast.AST,
 
 
 def norm_by_hand(contexts: HalfContexts, context: HalfContext, node: ast.AST, place: Place) -> CodeFinding | None:
-    """Return the finding about the mean of squares in a norm of a model that is half as a whole."""
+    """Return the finding about the mean of squares in a norm by hand, outside of any region."""
     averaged = operand(node) if isinstance(node, ast.Call) and is_call_of(node, "mean") else None
     base = square_of(averaged)
-    cls = place.function.cls
-    if base is None or "norm" not in f"{cls.name if cls is not None else ''}{place.function.name}".lower():
+    if base is None or not _is_of_norm(place):
         return None
     mode = contexts.tensors.mode_at(place, context.tensors.mode)
-    if mode is not Mode.HALF_MODEL or kind_of(contexts, context, base, place) is not Kind.HALF:
+    if mode is Mode.AUTOCAST or kind_of(contexts, context, base, place) is not Kind.HALF:
         return None
     effect = "and overflows float16 above |x| = 255" if context.overflows else "which keeps 8 bits of it"
     return arithmetic_finding(
@@ -255,6 +233,53 @@ def norm_by_hand(contexts: HalfContexts, context: HalfContext, node: ast.AST, pl
         (context.why, "nn.LayerNorm and nn.RMSNorm accumulate in float32, and a norm by hand does not"),
         "Take the input to float32 first, and the result back at the end.",
     )
+
+
+def _is_of_norm(place: Place) -> bool:
+    """Return whether a function is a norm: by its name, that of its class, or because it divides by a root."""
+    cls = place.function.cls
+    has_name = "norm" in f"{cls.name if cls is not None else ''}{place.function.name}".lower()
+    return has_name or any(call.name in ("rsqrt", "sqrt") for call in place.module.calls_in(place.function))
+
+
+def overflowing_exponential(
+    contexts: HalfContexts, context: HalfContext, node: ast.AST, place: Place
+) -> CodeFinding | None:
+    """Return the finding about the exponential of a float16 similarity outside of any region: above 11 it is inf."""
+    if not isinstance(node, ast.Call) or not context.overflows or not _is_unbounded_exponential(node):
+        return None
+    argument, at = value_at(node.args[0], place) if node.args else (operand(node), place)
+    mode = contexts.tensors.mode_at(place, context.tensors.mode)
+    if mode is Mode.AUTOCAST or not _is_scaled_product(contexts, argument, at):
+        return None
+    if kind_of(contexts, context, operand(node), place) is not Kind.HALF:
+        return None
+    return arithmetic_finding(
+        node,
+        place,
+        f"{build.code(node)} is inf in float16 where its argument is above {LARGEST_EXPONENT}",
+        (context.why, "inside a region autocast would compute exp in float32; here nothing does"),
+        "Take the argument to float32 first, or use log_softmax or logsumexp, which subtract the maximum.",
+    )
+
+
+def _is_scaled_product(contexts: HalfContexts, argument: ast.expr | None, place: Place) -> bool:
+    """Return whether an expression is a matrix product, as it is or scaled: ``a @ b.T / temperature``."""
+    match argument:
+        case ast.BinOp(left=left, op=ast.Div() | ast.Mult(), right=right):
+            return any(_is_scaled_product(contexts, *value_at(side, place)) for side in (left, right))
+        case ast.BinOp(op=ast.MatMult()):
+            return True
+        case ast.Call():
+            callee = contexts.tensors.callees.of(Call(argument, place))
+            returned = [each for each, _ in callee.returned] if callee is not None else [argument]
+            return bool(returned) and all(_is_product(each) for each in returned)
+    return False
+
+
+def _is_product(value: ast.expr) -> bool:
+    is_operator = isinstance(value, ast.BinOp) and isinstance(value.op, ast.MatMult)
+    return is_operator or (isinstance(value, ast.Call) and last_name(value.func) in MATRIX_PRODUCTS)
 
 
 def half_probability(contexts: HalfContexts, context: HalfContext, node: ast.AST, place: Place) -> CodeFinding | None:
@@ -277,6 +302,6 @@ def half_probability(contexts: HalfContexts, context: HalfContext, node: ast.AST
 
 PATTERNS: tuple[Pattern, ...] = (
     *(lost_epsilon, log_of_sigmoid, squeezed_product, cancelling_variance, overflowing_sum),
-    *(norm_by_hand, half_probability),
+    *(norm_by_hand, overflowing_exponential, half_probability),
     *LIMITS,
 )

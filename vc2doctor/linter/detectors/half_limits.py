@@ -6,7 +6,7 @@ from vc2doctor.linter.analyse.autocast import dtype_names
 from vc2doctor.linter.analyse.dtypes import BFLOAT16
 from vc2doctor.linter.analyse.expressions import factors, is_call_of, operand, square_of, value_at
 from vc2doctor.linter.analyse.half_contexts import HalfContext, HalfContexts
-from vc2doctor.linter.analyse.tensor_dtypes import Kind, Mode
+from vc2doctor.linter.analyse.tensor_kinds import Kind, Mode
 from vc2doctor.linter.detectors.half_pattern import Pattern, arithmetic_finding, kind_of
 from vc2doctor.linter.knowledge.autocast_ops import LARGEST_FLOAT16, MATRIX_PRODUCTS
 from vc2doctor.linter.model import CodeFinding

@@ -17,18 +17,22 @@ from vc2doctor.linter.analyse.half_heads import has_half_heads
 from vc2doctor.linter.analyse.half_models import engine_loops, engine_of, half_models, why_engine
 from vc2doctor.linter.analyse.precision_branches import float16_branch
 from vc2doctor.linter.analyse.stage import is_inference_name
+from vc2doctor.linter.analyse.tensor_kinds import Kind, Mode
+from vc2doctor.linter.detectors.half_programs import half_contexts
 from vc2doctor.linter.detectors.half_weights import (
-    HALF_LOGITS_SINCE,
     ModelOutputs,
     functions_of,
     half_weight_classes,
     loops_without_region,
     why_half_weights,
 )
+from vc2doctor.linter.knowledge.half_logits import HALF_LOGITS_SINCE
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.module import Call, Class, Function, Place, last_name
 
 _LOSS_NAMES = ("cross_entropy", "CrossEntropyLoss", "nll_loss", "NLLLoss")
+_MAY_HAVE_LOSS = re.compile(r"cross_entropy|CrossEntropy|nll_loss|NLLLoss|log_softmax|logsigmoid")
+"""What all losses have in the text. A module without it is not searched."""
 _LOG_NAMES = ("log_softmax", "logsigmoid")
 """Logarithms that hand-written losses are made of."""
 _LOG_PROBABILITIES = re.compile(r"log_?ratio|log_?prob|logps?\b")
@@ -50,7 +54,7 @@ def half_losses(facts: Facts) -> Iterator[CodeFinding]:
     """Yield losses on half logits: one finding for those that are half for the same reason."""
     groups: dict[str, list[LossCall]] = defaultdict(list)
     reported: set[ast.Call] = set()
-    sources = (_in_models, _in_engine_loops, _in_float16_branches, _in_loops_of_half_weights)
+    sources = (_in_models, _in_engine_loops, _in_float16_branches, _in_loops_of_half_weights, _in_half_contexts)
     for loss in (loss for source in sources for loss in source(facts)):
         call, _, why = loss
         if call.node not in reported and _is_on_half(facts, call):
@@ -123,6 +127,18 @@ def _in_float16_branches(facts: Facts) -> Iterator[LossCall]:
             if branch is not None:
                 why = f"{build.code(branch.key)} makes the weights float16, without autocast"
                 yield call, frozenset([FLOAT16]), why
+
+
+def _in_half_contexts(facts: Facts) -> Iterator[LossCall]:
+    """Yield losses on values that are known to be half where training computes them, outside of any region."""
+    contexts = half_contexts(facts)
+    for module in facts.code.files.modules.values():
+        for call in module.calls if _MAY_HAVE_LOSS.search(module.source.text) else ():
+            value = _logits(facts, call) if call.name != "exp" else None
+            for context in contexts.of(call.place.function) if value is not None else ():
+                is_cast = contexts.tensors.mode_at(call.place, context.tensors.mode) is Mode.AUTOCAST
+                if not is_cast and contexts.tensors.of(value or call.node, call.place, context.tensors) is Kind.HALF:
+                    yield call, frozenset(each for each in context.dtypes if isinstance(each, Dtype)), context.why
 
 
 def _is_on_half(facts: Facts, call: Call) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from vc2doctor.findings import Severity
 from vc2doctor.linter import build
 from vc2doctor.linter.analyse.half_contexts import HalfContext, HalfContexts
-from vc2doctor.linter.analyse.tensor_dtypes import Kind
+from vc2doctor.linter.analyse.tensor_kinds import Kind
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.module import Place
 

@@ -11,23 +11,21 @@ from functools import lru_cache
 
 from vc2doctor.core.versions import older
 from vc2doctor.linter import build
+from vc2doctor.linter.analyse.callees import Callees
 from vc2doctor.linter.analyse.dtypes import Dtype
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.float32_casts import mentions_float32
 from vc2doctor.linter.analyse.half_heads import has_half_heads
-from vc2doctor.linter.analyse.half_models import HalfModel
+from vc2doctor.linter.analyse.half_models import HalfCall, HalfModel, engine_loops, engine_of, why_engine
 from vc2doctor.linter.analyse.loops import Loop
 from vc2doctor.linter.analyse.resolve import Unit
-from vc2doctor.linter.analyse.stage import is_inference_name
+from vc2doctor.linter.analyse.stage import is_inference_name, words
+from vc2doctor.linter.analyse.tensor_dtypes import MODELS
 from vc2doctor.linter.detectors.trained_dtype import half_models
 from vc2doctor.linter.detectors.weight_causes import Cause, cause_of_model
-from vc2doctor.linter.read.module import Call, Function, Place
+from vc2doctor.linter.knowledge.half_logits import HALF_LOGITS_SINCE
+from vc2doctor.linter.read.module import Call, Function, Place, last_name
 
-HALF_LOGITS_SINCE = "4.46.0"
-"""The first transformers whose language models return logits in their own dtype; before, most took them to float32.
-
-https://github.com/huggingface/transformers/blob/v4.45.2/src/transformers/models/llama/modeling_llama.py
-"""
 MAX_HOPS = 6
 """Names, arguments and returned values between a loss and the model that its input comes from."""
 _REGION = re.compile(r"(^|[._(])amp|autocast|precision|\bctx\b", re.IGNORECASE)
@@ -41,6 +39,14 @@ _OF_TORCH = frozenset(
     }
 )
 """Names of two words that objects of torch and transformers have."""
+_OF_MODULES = frozenset(
+    {"to", "half", "bfloat16", "float", "train", "requires_grad_", "load_state_dict", "cuda", "apply"}
+)
+"""Methods of every module that take arguments and compute nothing."""
+_ENGINES = MODELS | {"engine"}
+"""Words of names that loops give to DeepSpeed's engine."""
+_OTHER_MODELS = frozenset({"ref", "reference", "teacher", "reward", "ema", "frozen", "gen"})
+"""Words of names of models beside the one that is trained, which can have another dtype."""
 MAX_CALLERS = 4
 """Callers of a helper that are asked for what they give it."""
 
@@ -91,11 +97,12 @@ def _methods(unit: Unit) -> Mapping[str, list[Function]]:
 def functions_of(facts: Facts, loop: Loop) -> list[Function]:
     """Return the functions that a loop calls, with the methods that only their names tell."""
     found = list(loop.functions)
+    callees = Callees(facts.code, facts.objects)
     for function in found:
         if len(found) > MAX_FUNCTIONS:
             break
         for call in function.module.calls_in(function):
-            callee = facts.code.callee(call) or only_method(facts, call)
+            callee = callees.of(call) or only_method(facts, call)
             is_new = callee is not None and callee not in found and callee.name != "__init__"
             if callee is not None and is_new and not is_inference_name(callee.name):
                 found.append(callee)
@@ -132,6 +139,62 @@ def _loops_around(facts: Facts, optimizer: Call) -> list[Loop]:
         for loop in facts.loops.of(facts.code.unit_of(module))
         if loop.function.module in closure or module in facts.code.import_closure(loop.function.module)
     ]
+
+
+def half_calls(facts: Facts) -> Mapping[ast.Call, HalfCall]:
+    """Return the calls in loops without a region that run a model with half weights, by their node."""
+    found: dict[ast.Call, HalfCall] = {}
+    for unit in facts.code.units.values():
+        loops = loops_without_region(facts, unit) if _has_half_weights(facts, unit) else []
+        for loop, function in _functions_of(facts, loops):
+            for call in function.module.calls_in(function):
+                is_new = call.node not in found and facts.code.callee(call) is None
+                cause = cause_of_model(facts, call) if is_new and _can_run_model(call) else None
+                if cause is not None and isinstance(cause.dtype, Dtype):
+                    found[call.node] = HalfCall(call, cause.dtype, why_half_weights(cause), loop.function)
+        found |= {half.call.node: half for half in _engine_calls(facts, unit)}
+    return found
+
+
+def _functions_of(facts: Facts, loops: list[Loop]) -> Iterator[tuple[Loop, Function]]:
+    """Yield the functions that loops call, each with the loop."""
+    for loop in loops:
+        yield from ((loop, function) for function in functions_of(facts, loop))
+
+
+def _engine_calls(facts: Facts, unit: Unit) -> Iterator[HalfCall]:
+    """Yield the calls in loops of DeepSpeed's own that run its engine, which has made the whole model half."""
+    loops = engine_loops(facts, unit)
+    engine = engine_of(facts, unit) if loops else None
+    if engine is None or len(engine.dtypes) != 1:
+        return
+    (dtype,) = engine.dtypes
+    for loop, function in _functions_of(facts, loops):
+        for call in function.module.calls_in(function):
+            named = words(last_name(call.node.func))
+            if named & _ENGINES and not named & _OTHER_MODELS and facts.code.callee(call) is None:
+                yield HalfCall(call, dtype, why_engine(engine), loop.function)
+
+
+def half_trainers(facts: Facts) -> Iterator[HalfModel]:
+    """Yield the project's own trainers that train a model with half weights: its outputs are half in their loss."""
+    for model in half_models(facts):
+        consumer, dtype = model.trained.consumer, model.cause.dtype
+        cls = facts.code.class_named(consumer.place.module, consumer.node.func)
+        if model.trained.is_by_trainer and cls is not None and isinstance(dtype, Dtype) and not model.cause.option:
+            location = build.place_of(model.cause.module, model.cause.node).location
+            yield HalfModel(cls, frozenset([dtype]), f"the weights are half precision at {location}")
+
+
+def _has_half_weights(facts: Facts, unit: Unit) -> bool:
+    places = (*(load.place for load in facts.weights.loads), *(cast.call.place for cast in facts.weights.casts))
+    return any(facts.code.unit_of(place.module) is unit for place in places)
+
+
+def _can_run_model(call: Call) -> bool:
+    """Return whether a call can run a model: it has arguments, and no method that every module has is called."""
+    is_callable = isinstance(call.node.func, ast.Name | ast.Attribute)
+    return is_callable and bool(call.node.args or call.node.keywords) and call.name not in _OF_MODULES
 
 
 class ModelOutputs:

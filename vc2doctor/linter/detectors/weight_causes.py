@@ -24,6 +24,8 @@ _COPIES = re.compile(r"FP16_?Optimizer|BF16_?Optimizer|master_param|prep_param_l
 
 https://nvidia.github.io/apex/fp16_utils.html
 """
+MAX_CALLERS = 4
+"""Callers of a function that builds a model, which are asked for the dtype that they give."""
 _CASTS_TRAINED = "cast_training_params"
 """The function of diffusers that takes trainable parameters to float32."""
 
@@ -74,7 +76,8 @@ def optional_cause(facts: Facts, trained: Trained) -> Cause | None:
         return None
     if any(_COPIES.search(module.source.text) for module in trained.modules):
         return None
-    causes = (*_optional_casts(facts, trained.lineage), *_optional_loads(facts, trained.lineage))
+    lineage = trained.lineage
+    causes = (*_optional_casts(facts, lineage), *_chosen_casts(facts, lineage), *_optional_loads(facts, lineage))
     return next(iter(causes), None)
 
 
@@ -85,6 +88,32 @@ def _optional_casts(facts: Facts, lineage: Lineage) -> Iterator[Cause]:
         if option is not None:
             has_no_engine = any(_is_without_engine(condition, wanted) for condition, wanted in place.conditions)
             yield Cause(dtype, cast.call.node, place.module, _edits_of(cast), None, option, has_no_engine)
+
+
+def _chosen_casts(facts: Facts, lineage: Lineage) -> Iterator[Cause]:
+    """Yield casts whose dtype an option chooses here or in a caller: ``build(torch.float16 if args.half else …)``."""
+    for cast in facts.lineages.casts_of(lineage):
+        place, dtype = cast.call.place, cast.dtype_argument
+        is_reached = dtype is not None and cast.stage is not Stage.INFERS and facts.values.is_reached(place) is True
+        for value, at in _given_dtypes(facts, dtype, place) if dtype is not None and is_reached else ():
+            half = _only_half(facts.values.dtypes(value.body, at)) if isinstance(value, ast.IfExp) else None
+            option = ast.unparse(value.test) if isinstance(value, ast.IfExp) else ""
+            is_open = isinstance(value, ast.IfExp) and facts.values.truth(value.test, at) is None
+            if half is not None and is_open and _OPTION.search(option):
+                yield Cause(half, cast.call.node, place.module, (), None, option)
+
+
+def _given_dtypes(facts: Facts, dtype: ast.expr, place: Place) -> Iterator[tuple[ast.expr, Place]]:
+    """Yield what a dtype was assigned, through local names, and through a parameter to the arguments of callers."""
+    value, at = value_at(dtype, place)
+    function = at.function
+    if not isinstance(value, ast.Name) or value.id not in function.parameters():
+        yield value, at
+        return
+    for call in facts.code.callers(function)[:MAX_CALLERS]:
+        argument = call.argument(value.id, function.position(value.id))
+        if argument is not None:
+            yield value_at(argument, call.place)
 
 
 def _optional_loads(facts: Facts, lineage: Lineage) -> Iterator[Cause]:

@@ -48,6 +48,19 @@ HALF_LAYERS = ("Linear", "Conv", "LSTM", "GRU", "Bilinear", "MultiheadAttention"
 FLOAT32_LAYERS = ("LayerNorm", "GroupNorm", "Softmax", "LogSoftmax", "Embedding", "Softplus")
 """Beginnings of the names of torch's layers whose result is float32 under autocast."""
 
+FLOAT32_ONLY = frozenset(
+    {
+        *("inv", "pinv", "inverse", "pinverse", "svd", "svdvals", "qr", "cholesky", "cholesky_solve", "eigh", "eig"),
+        *("eigvals", "eigvalsh", "lstsq", "lu_factor", "det", "slogdet", "logdet", "solve_triangular", "quantile"),
+        *("nanquantile",),
+    }
+)
+"""Operations that raise for half precision, with torch 2.13: linear algebra and quantiles. Autocast casts none of them.
+
+"linalg.inv: Low precision dtypes not supported. Got Half", "quantile() input tensor must be either float or double".
+"""
+NO_BFLOAT16 = frozenset({"fft", "ifft", "rfft", "irfft", "fft2", "ifft2", "rfft2", "irfft2", "fftn", "rfftn", "stft"})
+"""Spectra that raise for bfloat16: "Unsupported dtype BFloat16"."""
 SMALLEST_FLOAT16 = 2.0**-24
 """The smallest float16 above zero. Half of it and less is zero."""
 LARGEST_FLOAT16 = 65504.0

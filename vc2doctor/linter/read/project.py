@@ -17,6 +17,7 @@ from vc2doctor.linter.read import discover, formats
 from vc2doctor.linter.read.config import Config, Launch
 from vc2doctor.linter.read.discover import FileToRead, LeftOut
 from vc2doctor.linter.read.ignore_comments import IgnoredLines, ignored_lines
+from vc2doctor.linter.read.importers import importers_of, registered_beside
 from vc2doctor.linter.read.libraries import other_framework
 from vc2doctor.linter.read.module import Module, module_of
 from vc2doctor.linter.read.python_config import read_python
@@ -146,7 +147,8 @@ class _ProjectReader:
         self._launches: list[Launch] = []
         self._ignored_lines: dict[str, dict[int, frozenset[str]]] = {}
         self._unparsed: dict[str, bytes] = {}
-        """Code that does not mention precision. It is parsed only if code that was parsed inherits from it."""
+        """Code that does not mention precision. It is parsed only if code that was parsed needs it, or if it imports
+        code that trains."""
         self._plain_data: dict[str, bytes] = {}
         """Configurations that do not mention precision."""
         self._ignored_files: dict[str, Path] = {}
@@ -242,13 +244,15 @@ class _ProjectReader:
         self._kinds["document"] += bool(launches)
 
     def read_dependencies(self) -> None:
-        """Read the files that code which was read imports or inherits from, and then what those need."""
+        """Read what code that was read imports or inherits from, the files that import it, and what those need."""
         for _ in range(MAX_ROUNDS):
             for name in self._imported_ignored_files():
                 path = self._ignored_files.pop(name)
                 self.read(FileToRead(path, name, is_ignored=False))
-            names = {*self._files_of_base_classes(), *self._imported_arithmetic()}
-            for name in names:
+            modules = self._modules.values()
+            beside = (*importers_of(modules, self._unparsed), *registered_beside(modules, self._unparsed))
+            names = {*self._files_of_base_classes(), *self._imported_arithmetic(), *beside}
+            for name in sorted(names):
                 self._parse(name, self._unparsed.pop(name))
             if not names:
                 break

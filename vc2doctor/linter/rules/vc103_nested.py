@@ -49,7 +49,8 @@ from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.frozen import frozen_attributes
 from vc2doctor.linter.analyse.resolve import Unit
 from vc2doctor.linter.analyse.stage import Stage, words
-from vc2doctor.linter.analyse.tensor_dtypes import Kind, Mode, TensorContext, TensorFacts
+from vc2doctor.linter.analyse.tensor_dtypes import TensorFacts
+from vc2doctor.linter.analyse.tensor_kinds import Kind, Mode, TensorContext
 from vc2doctor.linter.detectors.unopened_regions import unopened_regions
 from vc2doctor.linter.model import CodeFinding, Edit
 from vc2doctor.linter.read.module import last_name

@@ -1,13 +1,17 @@
 """Half-precision values that leave their region, or a cast to float16 inside `forward`.
 
 **What it does.** Reports results of an autocast region that reach float32 layers or a criterion outside of it, also
-where the loop has turned autocast off around the criterion, losses on what half-precision weights give in a loop without
-a region, and casts to float16 in `forward` or of a trainer's batch that no condition guards.
+where the loop has turned autocast off around the criterion, losses on what half-precision weights give in a loop
+without a region, and casts to float16 in `forward` or of a trainer's batch that no condition guards. It also reports
+half values that reach what takes only float32: linear algebra, quantiles, layers with float32 weights outside of any
+region, and, for bfloat16, spectra and `numpy()`. Values are followed through functions, methods and files.
 
 **Why is this bad.** An autocast region returns float16 or bfloat16. A float32 layer outside of any region then raises
 "expected scalar type Float but found Half", unless an outer region happens to be on: the code works with `amp: True`
-and fails without it. `enabled=False` around a criterion casts nothing: half inputs give a half loss. A fixed `x.to(torch.float16)` inside `forward` undoes a change to bfloat16 for that part: there
-values overflow at 65504, whatever the rest computes in.
+and fails without it. `enabled=False` around a criterion casts nothing: half inputs give a half loss. A fixed
+`x.to(torch.float16)` inside `forward` undoes a change to bfloat16 for that part: there values overflow at 65504,
+whatever the rest computes in. torch has no kernels of `linalg.inv`, `svd`, `cholesky` and `quantile` for half
+precision, and autocast does not cast their inputs: they raise (measured).
 
 **Example**
 
@@ -58,6 +62,7 @@ from vc2doctor.linter.analyse.weights import Cast
 from vc2doctor.linter.detectors.half_losses import half_losses
 from vc2doctor.linter.detectors.half_outputs import half_outputs
 from vc2doctor.linter.detectors.half_spectra import half_spectra
+from vc2doctor.linter.detectors.refused_values import refused_values
 from vc2doctor.linter.model import CodeFinding, Edit
 from vc2doctor.linter.read.config import UNKNOWN
 from vc2doctor.linter.read.module import Function, Place, last_name, root_name
@@ -83,7 +88,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
     for cast in facts.weights.casts:
         statement = cast.call.place.statement
         is_applied = not is_never_applied(facts, cast.call.place.function.cls)
-        if _is_unconditional(cast) and is_applied and statement not in reported:
+        if _is_unconditional(facts, cast) and is_applied and statement not in reported:
             reported.add(statement)
             yield _unconditional_cast(cast)
     for region in facts.autocast.regions:
@@ -94,6 +99,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
     for loop in facts.loops.all:
         yield from half_outputs(facts, loop)
     yield from half_spectra(facts)
+    yield from refused_values(facts)
     for cast in facts.weights.casts:
         statement = cast.call.place.statement
         if statement not in reported and _is_of_batch(facts, cast):
@@ -101,7 +107,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
             yield _half_batch(cast)
 
 
-def _is_unconditional(cast: Cast) -> bool:
+def _is_unconditional(facts: Facts, cast: Cast) -> bool:
     """Return whether ``forward`` casts a tensor to float16 whatever dtype the run has."""
     place = cast.call.place
     # A frozen encoder runs without gradients inside a forward pass that trains, so no_grad alone is no inference.
@@ -112,7 +118,7 @@ def _is_unconditional(cast: Cast) -> bool:
         # A dtype of the model's configuration is that of its weights.
         return False
     is_attention_input = "qkv" in ast.unparse(cast.receiver)
-    if not _is_in_forward(place.function) or (place.function.cls is None and not is_attention_input):
+    if not _is_in_forward(facts, place.function) or (place.function.cls is None and not is_attention_input):
         return False
     if any(_asks_for_half(condition) for condition, wanted in place.conditions if wanted):
         return False
@@ -125,8 +131,13 @@ def _is_fallback(cast: Cast) -> bool:
     return any(inner is cast.call.node for handler in handlers for inner in ast.walk(handler))
 
 
-def _is_in_forward(function: Function) -> bool:
-    return any("forward" in words(scope.name) for scope in function.scopes())
+def _is_in_forward(facts: Facts, function: Function) -> bool:
+    """Return whether a function is a forward pass, or a method that the forward pass of its own class calls."""
+    if any("forward" in words(scope.name) for scope in function.scopes()):
+        return True
+    callers = {call.place.function for call in facts.code.callers(function)} if function.cls is not None else set()
+    is_part = any(caller.cls is function.cls and "forward" in words(caller.name) for caller in callers)
+    return is_part and not is_inference_name(function.name)
 
 
 def _asks_for_half(condition: ast.expr) -> bool:

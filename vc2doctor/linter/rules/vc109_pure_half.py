@@ -3,10 +3,11 @@
 **What it does.** Reports models that are cast to half precision as a whole and then trained, adapters that take the
 dtype of a half-precision base, modules of such a base that peft trains as copies, conversions of weights in place,
 `precision="16-true"` and `"bf16-true"` of Lightning, `--torch_dtype bfloat16` of a program that trains all weights, and
-`bf16` of axolotl without an adapter, full training of bfloat16 weights by ms-swift and LLaMA-Factory without DeepSpeed,
-and evaluations that cast the model under training to float16. What an option turns on (`if args.fp16: model.half()`) is reported as what that
-option does. `torch_dtype="auto"`, and no dtype under transformers 5, is the dtype in which the named model is published;
-for a name that says no family it is a note.
+layers that an argument makes half (`nn.Linear(d, d, dtype=cfg.dtype)`), `bf16` of axolotl without an adapter, full
+training of bfloat16 weights by ms-swift and LLaMA-Factory without DeepSpeed, and evaluations that cast the model under
+training to float16. What an option turns on (`if args.fp16: model.half()`) is reported as what that option does.
+`torch_dtype="auto"`, and no dtype under transformers 5, is the dtype in which the named model is published; for a name
+that says no family it is a note.
 
 **Why is this bad.** In pure bfloat16 an update smaller than 1/256 of the weight is rounded away: after 10 AdamW steps
 at a learning rate of 1e-5, 85 % of the weights had not moved (float32: 0.001 %, measured). In pure float16 AdamW's eps
@@ -50,6 +51,7 @@ from vc2doctor.linter.analyse.stage import Stage, is_inference_path, words
 from vc2doctor.linter.analyse.weights import Cast, Load
 from vc2doctor.linter.detectors.cast_adapters import cast_adapters
 from vc2doctor.linter.detectors.checkpoint_dtypes import checkpoint_dtypes
+from vc2doctor.linter.detectors.half_constructed import half_constructed
 from vc2doctor.linter.detectors.half_evaluation import half_evaluations
 from vc2doctor.linter.detectors.half_layers import half_layers
 from vc2doctor.linter.detectors.marked_parts import marked_parts
@@ -79,6 +81,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
     yield from checkpoint_dtypes(facts)
     yield from cast_adapters(facts)
     yield from half_layers(facts)
+    yield from half_constructed(facts)
     yield from half_evaluations(facts)
     yield from trained_heads(facts)
     yield from marked_parts(facts)

@@ -1,18 +1,20 @@
 """Hand-written arithmetic that half precision breaks: a norm, an epsilon, an exponential, a variance.
 
-**What it does.** Reports operations on values that are known to be half, in a region or in a model that is half as a
-whole: `x.pow(2)` in a norm, `x + 1e-8` in a divisor or logarithm, `log(sigmoid(x))`, matrix products of exponentials,
-`mean(x * x) - mean(x) * mean(x)`, probabilities for a binary cross entropy, sums over a whole tensor, ids or positions
-that are cast to half, `masked_fill(scores, -1e9)` and `scores[mask] = -1e9` of float16 scores, limits such as
-`p.clamp(1e-7, 1 - 1e-7)` before a logarithm, and squared distances that are expanded into a matrix product. It also
-reports a binary cross entropy of probabilities inside of a region, whatever its dtype.
+**What it does.** Reports operations on values that are known to be half, in a region, outside of it, or in a model that
+is half as a whole: `x.pow(2)` in a norm, `x + 1e-8` in a divisor or logarithm, `log(sigmoid(x))`, matrix products of
+exponentials, `mean(x * x) - mean(x) * mean(x)`, exponentials of float16 similarities outside of a region, probabilities
+for a binary cross entropy, sums over a whole tensor, ids or positions that are cast to half, `masked_fill(scores,
+-1e9)` and `scores[mask] = -1e9` of float16 scores, limits such as `p.clamp(1e-7, 1 - 1e-7)` before a logarithm, and
+squared distances that are expanded into a matrix product. It also reports a binary cross entropy of probabilities
+inside of a region, whatever its dtype. The dtype of a value is followed from the region or the model with half weights
+into the functions that get it, in other files, too.
 
 **Why is this bad.** `x.pow(2)` overflows float16 above |x| = 255, and `1e-8` is zero in float16. Autocast computes
 `exp`, `pow`, `sum` and `log` in float32, but matrix products take their operands back to half, and `sigmoid`, `mean`
 and `sqrt` follow their input. A half sigmoid is exactly 1 above 8.3, so its logarithm has no gradient. The difference
 of two close half values is mostly rounding. `masked_fill` raises for a constant beyond the range of float16 (measured),
-and autocast refuses `binary_cross_entropy` on CUDA. `1 - 1e-7` is 1 in float16. `nn.LayerNorm` and `nn.RMSNorm` accumulate in float32, also in half kernels,
-so `eps=1e-12` of `nn.LayerNorm` is no fault.
+and autocast refuses `binary_cross_entropy` on CUDA. `1 - 1e-7` is 1 in float16. `nn.LayerNorm` and `nn.RMSNorm`
+accumulate in float32, also in half kernels, so `eps=1e-12` of `nn.LayerNorm` is no fault.
 
 **Example**
 
@@ -43,8 +45,9 @@ from vc2doctor.linter import build
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.stage import Stage, is_inference_path
 from vc2doctor.linter.analyse.trained_classes import is_chosen_by_name, is_trained
-from vc2doctor.linter.detectors.half_arithmetic import BY_NAME, half_arithmetic
+from vc2doctor.linter.detectors.half_arithmetic import half_arithmetic
 from vc2doctor.linter.detectors.half_indices import half_indices
+from vc2doctor.linter.detectors.half_programs import BY_NAME
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.module import Function, last_name
 
