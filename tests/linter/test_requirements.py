@@ -136,3 +136,20 @@ def test_the_comment_of_a_requirements_file_tells_what_to_install_first(tmp_path
     found = requirements_of(tmp_path, "")
     assert found["torch"].specifier == "==2.1.0"
     assert "peft" not in found, "a line that is commented out asks for nothing"
+
+
+def test_the_newest_code_of_a_repository_in_a_readme_is_no_older_release(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("Then\npip install git+https://github.com/huggingface/peft.git\n", "utf-8")
+    found = requirements_of(tmp_path, "")["peft"]
+    assert (found.specifier, found.location, found.is_newest) == ("", "README.md:2", True)
+
+
+def test_a_commit_of_a_repository_in_a_readme_says_nothing(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("pip install git+https://github.com/huggingface/peft@1a2b3c4\n", "utf-8")
+    assert "peft" not in requirements_of(tmp_path, "")
+
+
+def test_the_table_of_versions_in_a_setup_file_counts(tmp_path: Path) -> None:
+    text = '_deps = ["accelerate==0.23.0", "transformers==4.37.0"]\nsetup(install_requires=[deps["transformers"]])\n'
+    (tmp_path / "setup.py").write_text(text, "utf-8")
+    assert requirements_of(tmp_path, "")["transformers"].specifier == "==4.37.0"

@@ -123,9 +123,10 @@ def _reads(module: Module, name: str) -> Iterator[bool]:
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not)
     }
     for node in ast.walk(module.source.tree):
-        is_read = isinstance(node, ast.Attribute) and node.attr == name and isinstance(node.ctx, ast.Load)
+        if not isinstance(node, ast.Attribute) or node.attr != name or not isinstance(node.ctx, ast.Load):
+            continue
         # `torch.autocast` reads no option.
-        if is_read and root_name(node) not in module.imports:
+        if root_name(node) not in module.imports:
             yield node in negated
 
 

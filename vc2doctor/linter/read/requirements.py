@@ -44,6 +44,8 @@ MAX_LOCK_BYTES = 4 * 1024 * 1024
 _LOCKED = re.compile(
     r'^\[\[package\]\]\s*\nname = "(?P<name>[\w.-]+)"\s*\nversion = "(?P<version>[\w.+!-]+)"', re.MULTILINE
 )
+_NAMES_OF_LISTS = re.compile(r"require|(?<![a-z])deps$|dependenc", re.IGNORECASE)
+"""Names of lists of requirements in ``setup.py``: that of transformers, which many copy, has its list in ``_deps``."""
 _CONDA_COMMAND = re.compile(r"\b(?:conda|mamba)\s+install\s+([^;&|]+)")
 
 
@@ -55,6 +57,8 @@ class RequiredVersion(NamedTuple):
     file: str
     """Relative to the root of the project."""
     line: int
+    is_newest: bool = False
+    """Whether it is the newest code of a repository: an installer then takes what that requires, whatever is pinned."""
 
     @property
     def location(self) -> str:
@@ -111,9 +115,11 @@ def files_named(folder: Path, pattern: str) -> list[Path]:
 def _from_readme(path: Path, root: Path) -> Iterator[tuple[str, RequiredVersion]]:
     """Yield the versions that a text for people names: ``pip install transformers==4.29.1``, ``peft: 0.3.0``.
 
-    ``PyTorch: 1.8+`` allows newer releases.
+    ``PyTorch: 1.8+`` allows newer releases, and ``pip install git+https://…/peft`` is the newest code.
     """
     for number, line in enumerate(_text(path).splitlines(), 1):
+        for word in (word for command in _PIP.findall(line) for word in command.split()):
+            yield from (found for found in _entry(word.strip("`\"'"), path, root, number) if found[1].is_newest)
         for match in _NAMED_VERSION.finditer(line):
             operator = match["operator"] if match["operator"] in (">=", "<=", "~=") else "=="
             specifier = f"{'>=' if match['newer'] else operator}{match['version']}"
@@ -178,7 +184,10 @@ def _entry(text: str, path: Path, root: Path, line: int) -> Iterator[tuple[str, 
         if match:
             # Without a commit or a tag it is the newest code, which is at least as new as the newest release.
             is_newest = _NEWEST_CODE.search(text) is not None
-            yield canonicalize_name(match[1] or match[2]), RequiredVersion("" if is_newest else None, file, line)
+            yield (
+                canonicalize_name(match[1] or match[2]),
+                RequiredVersion("" if is_newest else None, file, line, is_newest),
+            )
         return
     if len(text) > MAX_REQUIREMENT_LENGTH:
         return
@@ -255,7 +264,7 @@ def _from_setup(path: Path, root: Path) -> Iterator[tuple[str, RequiredVersion]]
         return
     for node in ast.walk(tree):
         lists = [node.value] if isinstance(node, ast.keyword) and node.arg == "install_requires" else []
-        if isinstance(node, ast.Assign) and "require" in ast.unparse(node.targets[0]).lower():
+        if isinstance(node, ast.Assign) and _NAMES_OF_LISTS.search(ast.unparse(node.targets[0])):
             lists.append(node.value)
         for element in (element for each in lists if isinstance(each, ast.List) for element in each.elts):
             if isinstance(element, ast.Constant) and isinstance(element.value, str):
