@@ -42,6 +42,7 @@ names by its path is a note, and so are settings of DeepSpeed in code whose prog
 from collections.abc import Iterator
 
 from vc2doctor.linter.analyse.facts import Facts
+from vc2doctor.linter.detectors.clipping_accelerate import accelerate_without_limit
 from vc2doctor.linter.detectors.clipping_arguments import arguments_that_clip_nothing
 from vc2doctor.linter.detectors.clipping_engine_code import engine_code_without_limit
 from vc2doctor.linter.detectors.clipping_engines import engines_without_clipping
@@ -60,6 +61,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
         yield from arguments_that_clip_nothing(facts, unit)
         yield from clipping_of_runs(facts, unit)
         yield from clipping_never_asked(facts, unit)
+        yield from accelerate_without_limit(facts, unit)
         yield from engine_code_without_limit(facts, unit)
         loops = facts.loops.of(unit)
         for loop in loops:
