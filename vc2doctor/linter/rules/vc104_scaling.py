@@ -56,6 +56,7 @@ from vc2doctor.linter.analyse.precision_branches import float16_branch
 from vc2doctor.linter.analyse.resolve import Unit
 from vc2doctor.linter.analyse.scalers import Scaler
 from vc2doctor.linter.analyse.stage import is_inference_path
+from vc2doctor.linter.detectors.divided_twice import divided_twice
 from vc2doctor.linter.detectors.scaler_protocol import (
     apex_clipped_while_scaled,
     apex_without_initialize,
@@ -85,6 +86,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
             yield from unprepared_optimizers(facts, loop)
             yield from _forgotten_state(facts, loop)
             yield from unscaled_choice(facts, loop)
+            yield from divided_twice(facts, unit, loop)
         for module in unit.modules:
             if "scale_loss" in module.source.text and not is_inference_path(module.name):
                 yield from apex_without_initialize(facts, module, unit.calls.get("initialize", []))
