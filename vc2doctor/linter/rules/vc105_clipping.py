@@ -44,6 +44,7 @@ from collections.abc import Iterator
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.detectors.clipping_accelerate import accelerate_without_limit
 from vc2doctor.linter.detectors.clipping_arguments import arguments_that_clip_nothing
+from vc2doctor.linter.detectors.clipping_early import clipping_before_backward, clipping_in_training_step
 from vc2doctor.linter.detectors.clipping_engine_code import engine_code_without_limit
 from vc2doctor.linter.detectors.clipping_engines import engines_without_clipping
 from vc2doctor.linter.detectors.clipping_keys import limits_that_are_off
@@ -62,10 +63,12 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
         yield from clipping_of_runs(facts, unit)
         yield from clipping_never_asked(facts, unit)
         yield from accelerate_without_limit(facts, unit)
+        yield from clipping_in_training_step(facts, unit)
         yield from engine_code_without_limit(facts, unit)
         loops = facts.loops.of(unit)
         for loop in loops:
             yield from clipping_of_loop(facts, loop)
+            yield from clipping_before_backward(loop)
             yield from clipping_key_is_unset(facts, unit, loop)
         if loops:
             yield from engines_without_clipping(facts, unit, loops)
