@@ -143,6 +143,10 @@ def compared_texts(
     parts = condition.values if isinstance(condition, ast.BoolOp) and isinstance(condition.op, ast.Or) else [condition]
     for part in parts:
         match part:
+            case ast.Compare(left=ast.Constant(value=str(text)), ops=[ast.In()], comparators=[right]):
+                option = _option(facts, right, place, given or {})
+                if option:
+                    found.append((option, _containing(facts, option, text, place)))
             case ast.Compare(left=left, ops=[operator], comparators=[right]) if isinstance(operator, _COMPARISONS):
                 members = right.elts if isinstance(right, ast.Tuple | ast.List | ast.Set) else [right]
                 texts = tuple(each.value for each in members if isinstance(each, ast.Constant))
@@ -153,6 +157,13 @@ def compared_texts(
     if len(found) != len(parts) or len(options) != 1:
         return "", ()
     return options.pop(), tuple(text for _, texts in found for text in texts)
+
+
+def _containing(facts: Facts, option: str, text: str, place: Place) -> tuple[str, ...]:
+    """Return the choices of an option that contain a text; the text itself if the option has no choices."""
+    declared = facts.code.unit_of(place.module).arguments.get(option, [])
+    choices = dict.fromkeys(choice for argument in declared for choice in argument.choices if text in choice)
+    return tuple(choices) or (text,)
 
 
 def _option(facts: Facts, expression: ast.expr, place: Place, given: Given) -> str:

@@ -67,6 +67,7 @@ from vc2doctor.linter.detectors.trained_dtype import scaled_bfloat16
 from vc2doctor.linter.detectors.unprepared import unprepared_optimizers
 from vc2doctor.linter.detectors.unscaled_bases import unscaled_bases
 from vc2doctor.linter.detectors.unscaled_choices import unscaled_choice
+from vc2doctor.linter.detectors.unscaled_sharding import unscaled_sharding
 from vc2doctor.linter.detectors.wrapped_scaler import float16_wrapper, wrapped_scaler
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.module import Call
@@ -79,6 +80,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
     """Yield scalers that are used with bfloat16, and float16 loops without a scaler."""
     for unit in facts.code.units.values():
         yield from _scalers_against_dtypes(facts, unit)
+        yield from unscaled_sharding(facts, unit)
         for loop in facts.loops.of(unit):
             yield from _unscaled_branch(facts, loop)
             yield from scaler_protocol(facts, loop)
