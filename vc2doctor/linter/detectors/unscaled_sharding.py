@@ -45,9 +45,13 @@ def unscaled_sharding(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
 
 
 def _float16_argument(facts: Facts, call: Call) -> tuple[str, str] | None:
-    """Return the argument of a policy that is float16, and the option that chooses it; ``None``: none is."""
-    if facts.stages.of(call.place) is Stage.INFERS or facts.values.is_reached(call.place) is False:
+    """Return the argument of a policy that is float16, and the option that chooses it; ``None``: none is.
+
+    A branch that the option's default does not reach is one that its other texts reach.
+    """
+    if facts.stages.of(call.place) is Stage.INFERS:
         return None
+    is_reached = facts.values.is_reached(call.place) is not False
     for position, name in enumerate(_DTYPES):
         value = call.argument(name, position)
         if value is None:
@@ -55,7 +59,7 @@ def _float16_argument(facts: Facts, call: Call) -> tuple[str, str] | None:
         choice = choice_of(facts, value, call.place)
         if choice is not None and FLOAT16 in choice.dtypes:
             return name, choice.option
-        if facts.values.dtypes(value, call.place) == {FLOAT16}:
+        if is_reached and facts.values.dtypes(value, call.place) == {FLOAT16}:
             return name, ""
     return None
 
