@@ -57,6 +57,7 @@ from vc2doctor.linter.analyse.resolve import Unit
 from vc2doctor.linter.analyse.scalers import Scaler
 from vc2doctor.linter.analyse.stage import is_inference_path
 from vc2doctor.linter.detectors.divided_twice import divided_twice
+from vc2doctor.linter.detectors.engine_scaler import scaler_beside_engine
 from vc2doctor.linter.detectors.scaler_protocol import (
     apex_clipped_while_scaled,
     apex_without_initialize,
@@ -89,6 +90,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
             yield from _forgotten_state(facts, loop)
             yield from unscaled_choice(facts, loop)
             yield from divided_twice(facts, unit, loop)
+            yield from scaler_beside_engine(facts, loop)
         for module in unit.modules:
             if "scale_loss" in module.source.text and not is_inference_path(module.name):
                 yield from apex_without_initialize(facts, module, unit.calls.get("initialize", []))

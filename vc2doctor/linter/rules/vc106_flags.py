@@ -55,6 +55,7 @@ from vc2doctor.linter.detectors.engine_amp import engine_amp
 from vc2doctor.linter.detectors.engine_flags import engine_flags
 from vc2doctor.linter.detectors.engine_keys import engine_keys
 from vc2doctor.linter.detectors.exclusive_flags import exclusive_arguments, exclusive_defaults, exclusive_flags
+from vc2doctor.linter.detectors.ignored_quantization import ignored_quantization
 from vc2doctor.linter.detectors.launcher_flags import accelerate_against_engine, launcher_flags, text_as_switch
 from vc2doctor.linter.detectors.misspelled_flags import misspelled_flags
 from vc2doctor.linter.detectors.option_types import option_types
@@ -62,6 +63,7 @@ from vc2doctor.linter.detectors.overwritten_keys import overwritten_keys, unreac
 from vc2doctor.linter.detectors.precision_switches import float16_switches, unread_switches
 from vc2doctor.linter.detectors.quantized_compute import quantized_compute
 from vc2doctor.linter.detectors.trainer_flags import float16_flags
+from vc2doctor.linter.detectors.unknown_choices import unknown_choices
 from vc2doctor.linter.detectors.unread_options import unread_options
 from vc2doctor.linter.detectors.unscaled_choices import texts_without_scaler
 from vc2doctor.linter.detectors.unused_dtypes import unused_dtypes
@@ -90,6 +92,8 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
         yield from unreached_precision(facts, unit)
         yield from unread_options(facts, unit)
         yield from option_types(unit)
+        yield from unknown_choices(facts, unit)
+        yield from ignored_quantization(facts, unit)
         yield from unused_dtypes(facts, unit)
         for loop in facts.loops.of(unit):
             yield from texts_without_scaler(facts, loop)
