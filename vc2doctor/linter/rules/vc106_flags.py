@@ -50,6 +50,7 @@ from collections.abc import Iterator
 
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.detectors.accelerator_key import accelerator_keys
+from vc2doctor.linter.detectors.cast_overrides import cast_overrides
 from vc2doctor.linter.detectors.cut_commands import cut_commands
 from vc2doctor.linter.detectors.engine_amp import engine_amp
 from vc2doctor.linter.detectors.engine_flags import engine_flags
@@ -97,4 +98,5 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
         yield from unused_dtypes(facts, unit)
         for loop in facts.loops.of(unit):
             yield from texts_without_scaler(facts, loop)
+    yield from cast_overrides(facts)
     yield from quantized_compute(facts)
