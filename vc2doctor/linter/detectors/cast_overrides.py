@@ -12,7 +12,7 @@ from vc2doctor.linter.analyse.stage import is_inference_path
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.module import Function, last_name
 
-_READS_TEXTS = ("literal_eval", "strtobool", "str2bool", "str_to_bool", "json.loads", "yaml.", ".lower()")
+_READS_TEXTS = re.compile(r"literal_eval|str2bool|str_?to_?bool|json\.loads|\byaml\.|\.lower\(\)")
 """Texts of functions that convert the texts of booleans themselves."""
 _SPLITS, _CASTS = re.compile(rb"\.split\(\s*[\"']=[\"']"), re.compile(rb"\btype\(|\.type\b|\bbool\(")
 """Texts of modules that split ``key=value``, and that cast by a type."""
@@ -55,7 +55,7 @@ def _splits_overrides(function: Function) -> bool:
     if not function.name:
         return False
     text = ast.unparse(function.node)
-    return ".split('='" in text and not any(mark in text for mark in _READS_TEXTS)
+    return ".split('='" in text and not _READS_TEXTS.search(text)
 
 
 def _cast_of_text(function: Function) -> ast.Call | None:
