@@ -6,7 +6,9 @@ from vc2doctor.linter.analyse.api_launches import parsed_classes, program_of
 from vc2doctor.linter.analyse.api_use import Use
 from vc2doctor.linter.analyse.paths import file_of_launch
 from vc2doctor.linter.analyse.resolve import CodeFacts
+from vc2doctor.linter.analyse.started import is_started
 from vc2doctor.linter.knowledge.api_table import ApiTable
+from vc2doctor.linter.read import launchers
 from vc2doctor.linter.read.config import Config, Launch
 from vc2doctor.linter.read.launchers.transformers_arguments import is_of_trainer
 from vc2doctor.linter.read.module import Module
@@ -19,19 +21,44 @@ _TAKES_OTHERS = ("allow_extra_keys=True", "fail_with_unknown_args=False", "retur
 
 
 def config_uses(code: CodeFacts, table: ApiTable) -> Iterator[Use]:
-    """Yield the keys of files, named by a command, that some release of a package's data class lacks."""
+    """Yield the keys of files that some release of a package's data class lacks.
+
+    A file that a command names is judged by its program. One that no command names is judged if all programs beside it
+    that read such files agree: it is an offer to their users.
+    """
     known = {config.name: config for config in code.files.configs if config.kind in ("yaml", "json")}
     seen: set[tuple[str, str]] = set()
+    named: set[str] = set()
     for launch in code.files.launches:
-        module = program_of(code, launch)
-        names = list(_files_of(launch, known)) if module is not None else []
-        if module is None or not names or not _reads_files(code, module):
+        names = list(_files_of(launch, known))
+        named.update(names)
+        module = program_of(code, launch) if names else None
+        if module is None or not _reads_files(code, module):
             continue
         for name in names:
             for use in _of_config(code, table, module, known[name]):
                 if (name, use.label) not in seen:
                     seen.add((name, use.label))
                     yield use
+    for config in known.values():
+        if config.name not in named and is_of_trainer(keys_of_config(config)):
+            yield from _of_offered(code, table, config)
+
+
+def _of_offered(code: CodeFacts, table: ApiTable, config: Config) -> Iterator[Use]:
+    """Yield the keys of a file that every program beside it refuses with the same releases."""
+    settings, folder = launchers.of_config(config), code.folder_of(config.name)
+    if settings is None or settings.launcher != "transformers":
+        return
+    programs = [
+        module
+        for module in code.files.modules.values()
+        if code.folder_of(module.name) == folder and is_started(module) and _reads_files(code, module)
+    ]
+    by_program = [{use.line: use for use in _of_config(code, table, module, config)} for module in programs]
+    for line, use in by_program[0].items() if by_program else ():
+        if all(line in uses and uses[line].existence == use.existence for uses in by_program):
+            yield use._replace(is_conditional=True)
 
 
 def _files_of(launch: Launch, known: Mapping[str, Config]) -> Iterator[str]:
@@ -48,7 +75,8 @@ def _reads_files(code: CodeFacts, module: Module) -> bool:
     """Return whether a program's parser reads files, and refuses keys that it does not know."""
     texts = [each.source.text for each in code.import_closure(module)]
     is_strict = not any(mark in text.replace(" ", "") for text in texts for mark in _TAKES_OTHERS)
-    return is_strict and any(mark in text for text in texts for mark in _READS_FILES)
+    has_parser = any(True for _ in parsed_classes(code, module))
+    return is_strict and has_parser and any(mark in text for text in texts for mark in _READS_FILES)
 
 
 def _of_config(code: CodeFacts, table: ApiTable, module: Module, config: Config) -> Iterator[Use]:

@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from vc2doctor.linter.analyse.dtypes import Dtype
+from vc2doctor.linter.analyse.dtypes import Dtype, as_dtype
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.read.module import Assigned, Call, Function, Place
 
@@ -87,6 +87,9 @@ def _branches(facts: Facts, expression: ast.expr, place: Place, given: Given, ho
         case ast.Name() if expression.id not in place.module.imports:
             scope = next((each for each in place.function.scopes() if expression.id in each.names), None)
             yield from _of_assigned(facts, scope.names[expression.id] if scope else [], given, hops)
+        case ast.Call(func=ast.Name(id="getattr"), args=[ast.Name() as owner, name, *_]):
+            is_torch = place.module.imports.get(owner.id) == "torch"
+            yield from _of_torch(facts, name, place, given) if is_torch else ()
         case ast.Call():
             callee = facts.code.callee(Call(expression, place))
             if callee is not None and callee.name != "__init__":
@@ -120,6 +123,16 @@ def _of_table(facts: Facts, table: ast.expr, key: ast.expr, place: Place, given:
         for dtype in facts.values.dtypes(value, place):
             if isinstance(name, ast.Constant) and isinstance(name.value, str) and isinstance(dtype, Dtype):
                 yield _Branch(dtype, option, (name.value,), key)
+
+
+def _of_torch(facts: Facts, name: ast.expr, place: Place, given: Given) -> Iterator[_Branch]:
+    """Yield the dtypes of ``getattr(torch, args.dtype)``: those of the choices that the option has."""
+    option = _option(facts, name, place, given)
+    for argument in facts.code.unit_of(place.module).arguments.get(option, ()) if option else ():
+        for text in argument.choices:
+            dtype = as_dtype(text)
+            if isinstance(dtype, Dtype):
+                yield _Branch(dtype, option, (text,), name)
 
 
 def _under(

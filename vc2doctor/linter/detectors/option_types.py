@@ -39,6 +39,8 @@ def option_types(unit: Unit) -> Iterator[CodeFinding]:
         default = getattr(call.argument("default"), "value", None)
         if action is None and _type_name(call) == "bool":
             yield _typed_bool(unit, call, name, is_on=default is True)
+        elif action is None and _type_name(call) in ("", "str") and str(default).lower() == "false":
+            yield from _text_default(unit, call, name, default)
         elif action == "store_true" and default is True:
             yield _finding(
                 call,
@@ -79,6 +81,29 @@ def _typed_bool(unit: Unit, call: Call, name: str, *, is_on: bool) -> CodeFindin
         tuple(given[:1]),
         "Use action=argparse.BooleanOptionalAction, or a function that reads the text.",
     )
+
+
+def _text_default(unit: Unit, call: Call, name: str, default: object) -> Iterator[CodeFinding]:
+    """Yield a switch whose default is the text "False", if the code tests it as it is: every text is true."""
+    is_tested = any(_is_condition(module, name) for module in _readers(unit, call))
+    if isinstance(default, str) and call.argument("choices") is None and is_tested:
+        yield _finding(
+            call,
+            Severity.WARNING,
+            f'--{name} is the text "{default}" by default, and the code tests it as it is: the text counts as true',
+            (),
+            "Use action='store_true', or argparse.BooleanOptionalAction with default=False.",
+        )
+
+
+def _is_condition(module: Module, name: str) -> bool:
+    """Return whether ``args.name`` alone, or under ``not``, is the condition of an ``if``."""
+    if f".{name}" not in module.source.text:
+        return False
+    tests = [node.test for node in ast.walk(module.source.tree) if isinstance(node, ast.If | ast.IfExp)]
+    plain = [test.operand if isinstance(test, ast.UnaryOp) else test for test in tests]
+    assigned = re.search(rf"\.{name}\s*=(?!=)", module.source.text)
+    return assigned is None and any(isinstance(test, ast.Attribute) and test.attr == name for test in plain)
 
 
 def _turned_around(unit: Unit, call: Call, name: str, *, is_negated: bool) -> Iterator[CodeFinding]:

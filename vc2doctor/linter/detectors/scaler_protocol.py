@@ -11,7 +11,8 @@ from vc2doctor.linter.analyse.exclusive import are_exclusive
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.loops import Loop
 from vc2doctor.linter.analyse.loss_scaling import is_on_scaler
-from vc2doctor.linter.detectors.scaler_rhythm import unscaled_too_often
+from vc2doctor.linter.detectors.scaler_optimizers import unscaled_other
+from vc2doctor.linter.detectors.scaler_rhythm import unscaled_too_often, updated_too_often
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.module import Call, Function, Module, last_name, root_name
 from vc2doctor.linter.read.syntax import walk
@@ -34,6 +35,8 @@ def scaler_protocol(facts: Facts, loop: Loop) -> Iterator[CodeFinding]:
         yield from _plain_step(loop, uses)
         yield from _unscaled_twice(uses)
         yield from unscaled_too_often(uses)
+        yield from updated_too_often(uses)
+        yield from unscaled_other(uses)
 
 
 def _uses(facts: Facts, loop: Loop) -> dict[str, Uses]:

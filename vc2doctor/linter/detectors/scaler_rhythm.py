@@ -38,6 +38,31 @@ def unscaled_too_often(uses: Mapping[str, list[Call]]) -> Iterator[CodeFinding]:
             )
 
 
+def updated_too_often(uses: Mapping[str, list[Call]]) -> Iterator[CodeFinding]:
+    """Yield ``update`` after each backward pass of a loop that steps, and unscales, only after several of them."""
+    for update in uses.get("update", ()):
+        function = update.place.function
+        checks = [
+            call for name in ("step", "unscale_") for call in uses.get(name, ()) if call.place.function is function
+        ]
+        # Of branches that exclude each other, one is always taken.
+        in_branches = any(are_exclusive(one.place, other.place) for one in checks for other in checks)
+        if checks and not in_branches and all(_is_rarer(check, update) for check in checks):
+            location = build.place_of(checks[0].place.module, checks[0].node).location
+            yield build.at_node(
+                update.place.module,
+                update.node,
+                "VC104",
+                Severity.ERROR,
+                "the scaler is updated after each micro-batch, and steps only after several: torch raises "
+                "AssertionError, because no gradients were checked since the last update",
+                evidence=(f"stepped at {location}", "torch: No inf checks were recorded prior to update."),
+                remedy="Move scaler.update() under the condition that steps the optimizer.",
+                role="scaler",
+                url=_URL,
+            )
+
+
 def _is_rarer(step: Call, unscaling: Call) -> bool:
     """Return whether a step is reached less often than ``unscale_``: under an accumulation, or behind a loop."""
     place, other = step.place, unscaling.place
