@@ -2,7 +2,9 @@
 
 **What it does.** Reports scalers over bfloat16 (also that of mmengine's `AmpOptimWrapper`) or over float16 weights that
 are trained as a whole, float16 without a scaler (also where only the base under adapters is float16), and calls of the
-scaler that are missing or in the wrong order. It judges the places where the scaler is used, not its construction.
+scaler that are missing, too frequent, for another optimizer or in the wrong order. An option that can choose float16,
+for a region or for FSDP, needs a scaler, too. Losses that the loop and the engine both divide by the steps of
+accumulation are reported, and a scaler of torch beside DeepSpeed's engine. It judges the places where the scaler is used, not its construction.
 
 **Why is this bad.** float16 loses small gradients (7 % become zero without scaling, 0 % with it, measured), so it needs
 a scaler. bfloat16 has the exponent of float32 and needs none. A scaler over bfloat16 gradients raises
@@ -26,7 +28,7 @@ scale, backward, unscale, clip, step, update. To keep it, add `# vc2doctor: igno
 construction. The class exists since torch 1.6, as `torch.amp.GradScaler` since 2.3.
 
 **Quiet.** No finding when every use is in a branch that bfloat16 does not take, when the scaler is disabled, for
-float16 with a complete scaler, and in functions that only measure: no optimizer steps there or in a caller.
+float16 with a complete scaler, for options whose choices leave float16 out, and in functions that only measure: no optimizer steps there or in a caller.
 
 **References**
 

@@ -1,7 +1,7 @@
 """Gradient clipping that is off, in the wrong place, or without effect.
 
 **What it does.** Reports limits that turn clipping off in files, commands and the defaults of arguments, clipping
-before `unscale_`, limits that never reach the engine that trains, clipping that waits for a key which nothing sets, and
+before `unscale_` or before the backward pass itself (also in Lightning's `training_step`), limits that never reach the engine that trains, clipping that waits for a key which nothing sets, and
 loops that train in half precision and clip nothing. A loop is in half precision by a region, by accelerate (in code, on
 the command, or in its file), by apex, by a scaler, or because the weights of its model are half.
 
@@ -10,7 +10,8 @@ in many configurations. If it reaches `clip_grad_norm_`, a norm of -1 turns the 
 -0.8], measured), and 0 makes them zero. Clipping before `unscale_` compares a scaled norm with the limit, so it clips
 everything. Under DeepSpeed only `gradient_clipping` of its own configuration counts: transformers and accelerate fill
 only values that are "auto", so a file without that key trains without clipping, whatever `max_grad_norm` is, and
-transformers refuses a number there that is not the run's `max_grad_norm`. Gradients that are NaN stay NaN after
+transformers refuses a number there that is not the run's `max_grad_norm`. The block `deepspeed_config` of accelerate's own file is
+filled since accelerate 0.30, and not before. Gradients that are NaN stay NaN after
 clipping.
 
 **Example**

@@ -3,7 +3,7 @@
 **What it does.** Reports operations on values that are known to be half, in a region or in a model that is half as a
 whole: `x.pow(2)` in a norm, `x + 1e-8` in a divisor or logarithm, `log(sigmoid(x))`, matrix products of exponentials,
 `mean(x * x) - mean(x) * mean(x)`, probabilities for a binary cross entropy, sums over a whole tensor, ids or positions
-that are cast to half, `masked_fill(scores, -1e9)` and `scores[mask] = -1e9` of float16 scores, limits such as
+that are cast to half (also by an option of the command line), `masked_fill(scores, -1e9)` and `scores[mask] = -1e9` of float16 scores, limits such as
 `p.clamp(1e-7, 1 - 1e-7)` before a logarithm, and squared distances that are expanded into a matrix product. It also
 reports a binary cross entropy of probabilities inside of a region, whatever its dtype.
 

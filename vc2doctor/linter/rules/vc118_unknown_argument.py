@@ -4,7 +4,8 @@
 calls that such a release refuses (too many arguments by position, one twice, one that is missing), variables that land
 in another parameter, and methods that override one of a package without taking what the release passes. Names of
 optimizers that a release dropped (`optim="adamw_hf"`), and a model that is replaced by what
-`set_peft_model_state_dict` returns, are reported too. The signatures were read in the released wheels, with the fields of data classes and old names that a release still translates. It
+`set_peft_model_state_dict` returns, are reported too, and so are keys of YAML and JSON files that
+`HfArgumentParser` or `TrlParser` refuses. The signatures were read in the released wheels, with the fields of data classes and old names that a release still translates. It
 reads transformers 4.18, peft 0.1, trl 0.2, accelerate 0.12, bitsandbytes 0.35 and newer, and two calls of torch.
 
 **Why is this bad.** Arguments are renamed and removed: `evaluation_strategy` became `eval_strategy` in transformers
@@ -27,7 +28,7 @@ newest allowed release does not, and where nothing says which release is used. T
 ignore[VC118]`.
 
 **Quiet.** No finding for calls in a `try` that catches the error, under a question for a version, for callables that
-take every keyword, for overrides that only code of the project calls, and for arguments that no release is known to take.
+take every keyword, for files whose parser is told to leave unknown keys alone, for overrides that only code of the project calls, and for arguments that no release is known to take.
 
 **References**
 
