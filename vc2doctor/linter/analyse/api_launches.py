@@ -12,6 +12,9 @@ from vc2doctor.linter.knowledge.api_table import ApiTable
 from vc2doctor.linter.read.config import Launch
 from vc2doctor.linter.read.module import Call, Class, Module
 
+_FILE_OF_PARSER = "config"
+"""The flag that trl's parser takes itself: https://huggingface.co/docs/trl/main/en/script_utils#trl.TrlParser"""
+
 
 def launch_uses(code: CodeFacts, table: ApiTable) -> Iterator[Use]:
     """Yield the flags of launch scripts that become keywords of a package's data class."""
@@ -25,6 +28,8 @@ def launch_uses(code: CodeFacts, table: ApiTable) -> Iterator[Use]:
         yield from _optimizer(launch, table, is_read=any(base.startswith("transformers.") for base in bases))
         for flag, entry in launch.flags.items():
             name = flag.lstrip("-")
+            if name == _FILE_OF_PARSER and any(base.startswith("trl.") for base in bases):
+                continue
             known = [(base, found) for base in bases if (found := table.keyword(base, name)) is not None]
             # A program may parse its flags into several classes, of which one inherits from the other.
             if len({found for _, found in known}) == 1 and name not in own:

@@ -87,9 +87,13 @@ def _branches(facts: Facts, expression: ast.expr, place: Place, given: Given, ho
         case ast.Name() if expression.id not in place.module.imports:
             scope = next((each for each in place.function.scopes() if expression.id in each.names), None)
             yield from _of_assigned(facts, scope.names[expression.id] if scope else [], given, hops)
-        case ast.Call(func=ast.Name(id="getattr"), args=[ast.Name() as owner, name, *_]):
-            is_torch = place.module.imports.get(owner.id) == "torch"
-            yield from _of_torch(facts, name, place, given) if is_torch else ()
+        case ast.Attribute(value=ast.Name(id="self"), attr=name) if place.function.cls is not None:
+            owners = (each for each in facts.code.mro(place.function.cls) if name in each.attributes)
+            owner = next(owners, None)
+            yield from _of_assigned(facts, owner.attributes[name] if owner else [], {}, hops)
+        case ast.Call(func=ast.Name(id="getattr"), args=[ast.Name(id=torch), key, *_]):
+            is_torch = place.module.imports.get(torch) == "torch"
+            yield from _of_torch(facts, key, place, given) if is_torch else ()
         case ast.Call():
             callee = facts.code.callee(Call(expression, place))
             if callee is not None and callee.name != "__init__":
