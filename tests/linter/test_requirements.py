@@ -153,3 +153,14 @@ def test_the_table_of_versions_in_a_setup_file_counts(tmp_path: Path) -> None:
     text = '_deps = ["accelerate==0.23.0", "transformers==4.37.0"]\nsetup(install_requires=[deps["transformers"]])\n'
     (tmp_path / "setup.py").write_text(text, "utf-8")
     assert requirements_of(tmp_path, "")["transformers"].specifier == "==4.37.0"
+
+
+def test_a_version_in_a_readme_counts_more_than_the_newest_code(tmp_path: Path) -> None:
+    text = "pip install git+https://github.com/huggingface/peft\n\nor peft==0.4.0\n"
+    (tmp_path / "README.md").write_text(text, "utf-8")
+    assert requirements_of(tmp_path, "")["peft"].specifier == "==0.4.0"
+
+
+def test_versions_for_developers_in_a_setup_file_do_not_count(tmp_path: Path) -> None:
+    (tmp_path / "setup.py").write_text('test_deps = ["transformers==4.37.0"]\n', "utf-8")
+    assert "transformers" not in requirements_of(tmp_path, "")

@@ -73,7 +73,9 @@ Given = dict[str, tuple[ast.expr, Place]]
 """The arguments of the call through which a function was entered, by parameter."""
 
 
-def _branches(facts: Facts, expression: ast.expr, place: Place, given: Given, hops: int) -> Iterator[_Branch]:
+def _branches(  # noqa: C901 - one case per kind of expression
+    facts: Facts, expression: ast.expr, place: Place, given: Given, hops: int
+) -> Iterator[_Branch]:
     """Yield the dtypes that an expression can have, with what each depends on."""
     if hops > MAX_HOPS:
         return

@@ -117,9 +117,10 @@ def _from_readme(path: Path, root: Path) -> Iterator[tuple[str, RequiredVersion]
 
     ``PyTorch: 1.8+`` allows newer releases, and ``pip install git+https://…/peft`` is the newest code.
     """
+    newest: list[tuple[str, RequiredVersion]] = []
     for number, line in enumerate(_text(path).splitlines(), 1):
         for word in (word for command in _PIP.findall(line) for word in command.split()):
-            yield from (found for found in _entry(word.strip("`\"'"), path, root, number) if found[1].is_newest)
+            newest.extend(found for found in _entry(word.strip("`\"'"), path, root, number) if found[1].is_newest)
         for match in _NAMED_VERSION.finditer(line):
             operator = match["operator"] if match["operator"] in (">=", "<=", "~=") else "=="
             specifier = f"{'>=' if match['newer'] else operator}{match['version']}"
@@ -127,6 +128,8 @@ def _from_readme(path: Path, root: Path) -> Iterator[tuple[str, RequiredVersion]
             file = path.relative_to(root).as_posix()
             # The first mention of torch counts: conda's `pytorch==1.10.0` is torch 1.10.0.
             yield _NAMES_OF_CONDA.get(name, name), RequiredVersion(specifier, file, number)
+    # A version that the text names counts more than a way to install the newest code.
+    yield from newest
 
 
 def _from_commands(path: Path, root: Path) -> Iterator[tuple[str, RequiredVersion]]:
@@ -264,7 +267,9 @@ def _from_setup(path: Path, root: Path) -> Iterator[tuple[str, RequiredVersion]]
         return
     for node in ast.walk(tree):
         lists = [node.value] if isinstance(node, ast.keyword) and node.arg == "install_requires" else []
-        if isinstance(node, ast.Assign) and _NAMES_OF_LISTS.search(ast.unparse(node.targets[0])):
+        target = ast.unparse(node.targets[0]) if isinstance(node, ast.Assign) else ""
+        is_list = _NAMES_OF_LISTS.search(target) and ("require" in target.lower() or not _FOR_DEVELOPERS.search(target))
+        if isinstance(node, ast.Assign) and is_list:
             lists.append(node.value)
         for element in (element for each in lists if isinstance(each, ast.List) for element in each.elts):
             if isinstance(element, ast.Constant) and isinstance(element.value, str):
