@@ -18,7 +18,7 @@ from vc2doctor.core.versions import MAX_REQUIREMENT_LENGTH, MAX_VERSION_LENGTH
 MAX_BYTES = 256 * 1024
 """Larger files are lock files of other tools, or no requirements."""
 _NAMED_VERSION = re.compile(
-    r"(?<![\w/-])(?P<name>transformers|peft|trl|accelerate|bitsandbytes|(?:py)?torch)`?\s*"
+    r"(?<![\w/-])(?P<name>transformers|peft|trl|accelerate|bitsandbytes|(?:pytorch[-_ ])?lightning|(?:py)?torch)`?\s*"
     r"(?P<operator>==|>=|<=|~=|=|:|,? version:?)\s*`?v?"
     r"(?P<version>\d{1,9}(\.\d{1,9}){1,5})(?![\w.]*\w)(?P<newer>\+(?!\w))?",
     re.IGNORECASE,
@@ -124,7 +124,7 @@ def _from_readme(path: Path, root: Path) -> Iterator[tuple[str, RequiredVersion]
         for match in _NAMED_VERSION.finditer(line):
             operator = match["operator"] if match["operator"] in (">=", "<=", "~=") else "=="
             specifier = f"{'>=' if match['newer'] else operator}{match['version']}"
-            name = match["name"].lower()
+            name = re.sub("[_ ]", "-", match["name"].lower())
             file = path.relative_to(root).as_posix()
             # The first mention of torch counts: conda's `pytorch==1.10.0` is torch 1.10.0.
             yield _NAMES_OF_CONDA.get(name, name), RequiredVersion(specifier, file, number)
