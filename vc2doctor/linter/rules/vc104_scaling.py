@@ -60,6 +60,7 @@ from vc2doctor.linter.analyse.scalers import Scaler
 from vc2doctor.linter.analyse.stage import is_inference_path
 from vc2doctor.linter.detectors.divided_twice import divided_twice
 from vc2doctor.linter.detectors.engine_scaler import scaler_beside_engine
+from vc2doctor.linter.detectors.prepared_wrappers import prepared_wrappers
 from vc2doctor.linter.detectors.scaler_protocol import (
     apex_clipped_while_scaled,
     apex_without_initialize,
@@ -89,6 +90,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
             yield from scaler_protocol(facts, loop)
             yield from scaler_made_anew(facts, loop)
             yield from unprepared_optimizers(facts, loop)
+            yield from prepared_wrappers(facts, loop)
             yield from _forgotten_state(facts, loop)
             yield from unscaled_choice(facts, loop)
             yield from divided_twice(facts, unit, loop)
