@@ -164,3 +164,9 @@ def test_a_version_in_a_readme_counts_more_than_the_newest_code(tmp_path: Path) 
 def test_versions_for_developers_in_a_setup_file_do_not_count(tmp_path: Path) -> None:
     (tmp_path / "setup.py").write_text('test_deps = ["transformers==4.37.0"]\n', "utf-8")
     assert "transformers" not in requirements_of(tmp_path, "")
+
+
+def test_a_file_of_conda_may_be_named_after_the_project(tmp_path: Path) -> None:
+    text = "name: stereo\ndependencies:\n  - pytorch-lightning=1.5.4 # training\n"
+    (tmp_path / "stereo_env.yml").write_text(text, "utf-8")
+    assert requirements_of(tmp_path, "")["pytorch-lightning"].specifier == "==1.5.4"

@@ -25,8 +25,8 @@ _URL = "https://lightning.ai/docs/pytorch/stable/upgrade/migration_guide.html"
 
 
 class _Target(NamedTuple):
-    is_certain: bool
-    """Whether no release that may be installed takes the arguments."""
+    severity: Severity
+    """An error: no release that may be installed takes the arguments. A note: nothing says which is used."""
     reason: str
 
 
@@ -64,7 +64,7 @@ def _target(facts: Facts, folder: str, package: str) -> _Target | None:
     asked = (requirement_of(facts.code, folder, name) for name in (package, *_PACKAGES))
     required = next((each for each in asked if each is not None), None)
     if required is None:
-        return _Target(is_certain=False, reason=f"no requirement says which {package}, and the newest is 2 or newer")
+        return _Target(Severity.NOTE, f"no requirement says which {package}, and the newest is 2 or newer")
     try:
         wanted = SpecifierSet(required.specifier) if required.specifier is not None else None
     except InvalidSpecifier:
@@ -73,7 +73,7 @@ def _target(facts: Facts, folder: str, package: str) -> _Target | None:
     if wanted is None or not (is_allowed or any(map(wanted.contains, _NEW))):
         return None
     reason = f"{required.location} asks for {package}{required.specifier}"
-    return _Target(is_certain=not any(map(wanted.contains, _OLD)), reason=reason)
+    return _Target(Severity.WARNING if any(map(wanted.contains, _OLD)) else Severity.ERROR, reason)
 
 
 def _finding(calls: list[Call], package: str, name: str, target: _Target) -> CodeFinding:
@@ -83,7 +83,7 @@ def _finding(calls: list[Call], package: str, name: str, target: _Target) -> Cod
         first.place.module,
         node.value,
         "VC118",
-        Severity.ERROR if target.is_certain else Severity.WARNING,
+        target.severity,
         f"{package} {REFUSED_SINCE} and newer do not take Trainer({name}=)",
         remedy=f"Write {REFUSED[name]}, or install {package} older than {REFUSED_SINCE}."
         if not REFUSED[name].startswith("leave")

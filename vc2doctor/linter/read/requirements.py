@@ -33,7 +33,7 @@ _FULL_DOTS = 2
 """Dots of a full version: ``4.28.1``."""
 _NAMES_OF_CONDA = {"pytorch": "torch"}
 _CONDA = re.compile(r"^([\w.-]+)\s*(==?|>=|<=|<|>|~=)\s*([\w.*]+)")
-_CONDA_FILES = ("environment*.yml", "environment*.yaml", "env.yml", "env.yaml", "conda*.yml", "conda*.yaml")
+_CONDA_FILES = tuple(f"{name}.{suffix}" for name in ("*environment*", "*env", "conda*") for suffix in ("yml", "yaml"))
 _TEXTS = (".md", ".rst", ".txt")
 """Suffixes of texts for people."""
 _PIP = re.compile(r"\bpip3?\s+install\s+([^;&|]+)")
