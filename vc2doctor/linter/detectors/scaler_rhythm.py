@@ -22,13 +22,15 @@ def unscaled_too_often(uses: Mapping[str, list[Call]]) -> Iterator[CodeFinding]:
     for unscaling in uses.get("unscale_", ()):
         function = unscaling.place.function
         steps = [call for name in ("step", "update") for call in uses.get(name, ()) if call.place.function is function]
-        if steps and all(_is_rarer(step, unscaling) for step in steps):
+        if steps and all(_is_rarer(step, unscaling, through_constants=True) for step in steps):
+            is_certain = all(_is_rarer(step, unscaling) for step in steps)
             location = build.place_of(steps[0].place.module, steps[0].node).location
             yield build.at_node(
                 unscaling.place.module,
                 unscaling.node,
                 "VC104",
-                Severity.ERROR,
+                # What a switch such as `update` was assigned under may never hold: one batch a step is the usual default.
+                Severity.ERROR if is_certain else Severity.WARNING,
                 "gradients are unscaled after each micro-batch, and the scaler is updated only after several: "
                 "torch raises RuntimeError at the second",
                 evidence=(f"stepped at {location}, and unscale_ may be called once between two updates",),
@@ -63,8 +65,11 @@ def updated_too_often(uses: Mapping[str, list[Call]]) -> Iterator[CodeFinding]:
             )
 
 
-def _is_rarer(step: Call, unscaling: Call) -> bool:
-    """Return whether a step is reached less often than ``unscale_``: under an accumulation, or behind a loop."""
+def _is_rarer(step: Call, unscaling: Call, *, through_constants: bool = False) -> bool:
+    """Return whether a step is reached less often than ``unscale_``: under an accumulation, or behind a loop.
+
+    With ``through_constants`` also under a name that is assigned constants, by the conditions around them.
+    """
     place, other = step.place, unscaling.place
     if place.loop_depth < other.loop_depth:
         return place.conditions == other.conditions[: len(place.conditions)]
@@ -72,13 +77,16 @@ def _is_rarer(step: Call, unscaling: Call) -> bool:
         return False
     own = {ast.unparse(condition) for condition, _ in other.conditions}
     extra = [condition for condition, _ in place.conditions if ast.unparse(condition) not in own]
-    return any(_counts_batches(condition, place) for condition in extra)
+    return any(_counts_batches(condition, place, through_constants=through_constants) for condition in extra)
 
 
-def _counts_batches(condition: ast.expr, place: Place) -> bool:
+def _counts_batches(condition: ast.expr, place: Place, *, through_constants: bool) -> bool:
     """Return whether a condition holds for some of the batches only, by its text or by what its name was assigned."""
     assigned = place.function.names.get(condition.id, []) if isinstance(condition, ast.Name) else []
-    texts = [ast.unparse(expression) for expression in (condition, *(value for value, _ in assigned))]
+    # `update = False` within `if step % 4:` says by its conditions when it holds.
+    constants = [at for value, at in assigned if isinstance(value, ast.Constant) and through_constants]
+    around = [test for at in constants for test, _ in at.conditions]
+    texts = [ast.unparse(expression) for expression in (condition, *(value for value, _ in assigned), *around)]
     return any(_ACCUMULATION.search(text) for text in texts)
 
 
