@@ -29,7 +29,7 @@ def unscaled_too_often(uses: Mapping[str, list[Call]]) -> Iterator[CodeFinding]:
                 unscaling.place.module,
                 unscaling.node,
                 "VC104",
-                # What a switch such as `update` was assigned under may never hold: one batch a step is the usual default.
+                # The conditions under which a switch is assigned may never hold: a step for each batch is common.
                 Severity.ERROR if is_certain else Severity.WARNING,
                 "gradients are unscaled after each micro-batch, and the scaler is updated only after several: "
                 "torch raises RuntimeError at the second",
@@ -42,11 +42,10 @@ def unscaled_too_often(uses: Mapping[str, list[Call]]) -> Iterator[CodeFinding]:
 
 def updated_too_often(uses: Mapping[str, list[Call]]) -> Iterator[CodeFinding]:
     """Yield ``update`` after each backward pass of a loop that steps, and unscales, only after several of them."""
-    for update in uses.get("update", ()):
-        function = update.place.function
-        checks = [
-            call for name in ("step", "unscale_") for call in uses.get(name, ()) if call.place.function is function
-        ]
+    # `update(new_scale)` sets the scale by hand, and asks for no check.
+    for update in (call for call in uses.get("update", ()) if not call.node.args and not call.node.keywords):
+        others = (call for name in ("step", "unscale_") for call in uses.get(name, ()))
+        checks = [call for call in others if call.place.function is update.place.function]
         # Of branches that exclude each other, one is always taken.
         in_branches = any(are_exclusive(one.place, other.place) for one in checks for other in checks)
         if checks and not in_branches and all(_is_rarer(check, update) for check in checks):
