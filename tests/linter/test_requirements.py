@@ -160,3 +160,31 @@ def test_requirement_that_setup_py_computes_is_unknown(tmp_path: Path) -> None:
     (tmp_path / "setup.py").write_text(text, encoding="utf-8")
     found = requirements_of(tmp_path, "")
     assert (found["peft"].specifier, found["peft"].location) == (None, "setup.py:3")
+
+
+def test_the_newest_code_of_a_repository_in_a_readme_is_no_older_release(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("Then\npip install git+https://github.com/huggingface/peft.git\n", "utf-8")
+    found = requirements_of(tmp_path, "")["peft"]
+    assert (found.specifier, found.location, found.is_newest) == ("", "README.md:2", True)
+
+
+def test_a_commit_of_a_repository_in_a_readme_says_nothing(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("pip install git+https://github.com/huggingface/peft@1a2b3c4\n", "utf-8")
+    assert "peft" not in requirements_of(tmp_path, "")
+
+
+def test_a_version_in_a_readme_counts_more_than_the_newest_code(tmp_path: Path) -> None:
+    text = "pip install git+https://github.com/huggingface/peft\n\nor peft==0.4.0\n"
+    (tmp_path / "README.md").write_text(text, "utf-8")
+    assert requirements_of(tmp_path, "")["peft"].specifier == "==0.4.0"
+
+
+def test_versions_for_developers_in_a_setup_file_do_not_count(tmp_path: Path) -> None:
+    (tmp_path / "setup.py").write_text('test_deps = ["transformers==4.37.0"]\n', "utf-8")
+    assert "transformers" not in requirements_of(tmp_path, "")
+
+
+def test_a_file_of_conda_may_be_named_after_the_project(tmp_path: Path) -> None:
+    text = "name: stereo\ndependencies:\n  - pytorch-lightning=1.5.4 # training\n"
+    (tmp_path / "stereo_env.yml").write_text(text, "utf-8")
+    assert requirements_of(tmp_path, "")["pytorch-lightning"].specifier == "==1.5.4"

@@ -86,10 +86,17 @@ def _unnamed(package: PackageTable, pins: Mapping[str, str], last: int) -> Targe
 
 
 def _exact_pins(code: CodeFacts, folder: str, package: str) -> dict[str, str]:
-    """Return the exact versions that a unit asks for, of the packages that hold others back."""
+    """Return the exact versions that a unit asks for, of the packages that hold others back.
+
+    What a folder above asks for does not count if a nearer one asks for the package: each folder has its environment.
+    """
+    own = requirement_of(code, folder, package)
+    nearest = own.file.rpartition("/")[0] if own is not None else ""
     pins = {}
     for name in PARTNERS:
         required = requirement_of(code, folder, name) if name != package else None
+        if required is not None and nearest and not f"{required.file}/".startswith(f"{nearest}/"):
+            continue
         match = _EXACT.fullmatch(required.specifier or "") if required is not None else None
         if match:
             pins[name] = match[1]
@@ -120,7 +127,8 @@ def _required(package: PackageTable, required: RequiredVersion, pins: Mapping[st
         # A pinned release candidate, or a release that was taken back: its neighbor has the same names.
         position = package.position(exact[0]) if exact else None
         return None if position is None else _known(position, f"{required.location} pins {package.name} {exact[0]}")
-    bits = bits & bits_with(package, pins) or bits
+    if not required.is_newest:
+        bits = bits & bits_with(package, pins) or bits
     newest = bits.bit_length() - 1
     if exact and bits == 1 << newest:
         return _known(newest, f"{required.location} pins {package.name} {package.releases[newest]}")

@@ -7,6 +7,7 @@ from functools import lru_cache, reduce
 from operator import or_
 
 from vc2doctor.linter.analyse.api_calls import CallUses
+from vc2doctor.linter.analyse.api_configs import config_uses
 from vc2doctor.linter.analyse.api_guards import guards_of
 from vc2doctor.linter.analyse.api_launches import launch_uses
 from vc2doctor.linter.analyse.api_minimums import minimum_uses
@@ -42,6 +43,7 @@ def api_uses(facts: Facts) -> tuple[Use, ...]:
         if mentions_package(module) or module.classes or module.star_imports:
             found.extend(_ModuleUses(code, module, table).uses())
     found.extend(launch_uses(code, table))
+    found.extend(config_uses(code, table))
     return tuple(use for use in found if use.existence.package not in shadowed and not _is_patched(use))
 
 

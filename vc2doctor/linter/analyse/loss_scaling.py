@@ -5,11 +5,14 @@ import ast
 from vc2doctor.linter.analyse.autocast import Region
 from vc2doctor.linter.analyse.dtypes import Value
 from vc2doctor.linter.analyse.facts import Facts
-from vc2doctor.linter.analyse.loops import Loop
+from vc2doctor.linter.analyse.loops import BACKWARD_AND_STEP, Loop
 from vc2doctor.linter.analyse.resolve import Unit
 from vc2doctor.linter.analyse.scalers import Scaler
 from vc2doctor.linter.analyse.stage import Stage, words
-from vc2doctor.linter.read.module import Call, Function, last_name
+from vc2doctor.linter.read.module import Call, Function, last_name, root_name
+
+_SCALES_BY_ITSELF = {"accelerator", "engine", "fabric", "trainer"}
+"""Objects whose ``backward`` scales the loss where that is needed."""
 
 
 def compute_dtypes(facts: Facts, unit: Unit, loop: Loop) -> frozenset[Value]:
@@ -112,3 +115,24 @@ def scaler_follows_dtype(facts: Facts, scaler: Scaler) -> bool:
     text = ast.unparse(enabled)
     mentions_dtype = any(dtype in text for dtype in ("float16", "bf16"))
     return mentions_dtype or facts.values.truth(enabled, scaler.call.place) is False
+
+
+def is_of_plain_loss(backward: Call) -> bool:
+    """Return whether a backward pass is ``loss.backward()`` and not that of an engine or accelerator."""
+    receiver = backward.receiver
+    if backward.name in BACKWARD_AND_STEP:
+        return True
+    if backward.node.args or words(root_name(receiver)) & _SCALES_BY_ITSELF:
+        return False
+    return bool(words(last_name(receiver)) & {"loss", "losses", "total"})
+
+
+def only_measures(facts: Facts, loop: Loop) -> bool:
+    """Return whether no optimizer steps around a backward pass: the function measures memory or time.
+
+    A method may be one of several that a framework calls, so only functions outside of classes are judged.
+    """
+    callers = (call.place.function for call in facts.code.callers(loop.function))
+    around = [*loop.functions, *callers]
+    steps = any(call.name == "step" for function in around for call in function.module.calls_in(function))
+    return loop.function.cls is None and bool(loop.function.name) and not steps

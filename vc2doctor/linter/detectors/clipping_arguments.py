@@ -19,8 +19,10 @@ from vc2doctor.linter.detectors.clipping_keys import (
 from vc2doctor.linter.model import CodeFinding, CodePlace
 from vc2doctor.linter.read.arguments import Argument, arguments_of
 from vc2doctor.linter.read.config import Launch
-from vc2doctor.linter.read.module import Module, Place
+from vc2doctor.linter.read.module import Module, Place, root_name
 
+_OPTIONS = ("args", "opt", "opts", "options", "hparams", "flags", "FLAGS")
+"""Names that programs give to their parsed arguments."""
 _EVALUATES = frozenset({"--evaluate", "--eval", "--eval_only", "--test_only", "--test"})
 """Flags of commands that do not train."""
 
@@ -30,9 +32,10 @@ def arguments_that_clip_nothing(facts: Facts, unit: Unit) -> Iterator[CodeFindin
     for module in unit.modules:
         if "clip" not in module.source.text and "grad_norm" not in module.source.text:
             continue
-        arguments = [argument for argument in arguments_of(module) if argument.name.lower() in CLIPPING_KEYS]
+        program = facts.code.import_closure(module)
+        limits = {*CLIPPING_KEYS, *_given_limits(program)}
+        arguments = [argument for argument in arguments_of(module) if argument.name.lower() in limits]
         for argument in arguments if not is_inference_path(module.name) else ():
-            program = facts.code.import_closure(module)
             if (
                 _is_off_by_default(facts, argument)
                 and not _is_given(facts, unit, module, argument.name)
@@ -40,6 +43,15 @@ def arguments_that_clip_nothing(facts: Facts, unit: Unit) -> Iterator[CodeFindin
                 and has_half_region(facts, program)
             ):
                 yield _finding(program, module, argument)
+
+
+def _given_limits(program: frozenset[Module]) -> Iterator[str]:
+    """Yield the arguments that a program gives to torch's clipping as the limit, whatever they are called."""
+    for module in program:
+        for call in module.calls if "clip_grad" in module.source.text else ():
+            limit = call.argument("max_norm", 1) if call.name == "clip_grad_norm_" else None
+            if isinstance(limit, ast.Attribute) and root_name(limit) in _OPTIONS:
+                yield limit.attr
 
 
 def _is_off_by_default(facts: Facts, argument: Argument) -> bool:

@@ -10,7 +10,7 @@ from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.loops import Loop
 from vc2doctor.linter.analyse.loss_scaling import scale_calls, scalers_of
 from vc2doctor.linter.analyse.precision_branches import float16_branch
-from vc2doctor.linter.analyse.stage import Stage
+from vc2doctor.linter.analyse.stage import Stage, words
 from vc2doctor.linter.detectors.trained_dtype import half_models
 from vc2doctor.linter.read.module import Call, Module, last_name
 from vc2doctor.linter.read.run_settings import HALF
@@ -18,10 +18,13 @@ from vc2doctor.linter.read.run_settings import HALF
 _FLOAT32_LEVEL = "O0"
 """The level of apex that computes in float32: https://nvidia.github.io/apex/amp.html#opt-levels"""
 
+_NAMED_HALF = {"amp", "fp16", "bf16", "mixed"}
+"""Words in the names of programs that are meant for mixed precision."""
+
 
 def why_half(facts: Facts, loop: Loop) -> str | None:
     """Return why a loop computes in half precision, with a place, as evidence; ``None``: nothing says that it does."""
-    reasons = (_branches, _accelerate, _lightning, _regions, _apex, _scaler, _weights)
+    reasons = (_branches, _accelerate, _variant, _lightning, _regions, _apex, _scaler, _weights)
     return next((why for reason in reasons for why in reason(facts, loop)), None)
 
 
@@ -65,6 +68,23 @@ def _branches(facts: Facts, loop: Loop) -> Iterator[str]:
 def _accelerate(facts: Facts, loop: Loop) -> Iterator[str]:
     if is_by_accelerate(loop):
         yield from (f"accelerate computes in it: {place}" for place in accelerate_dtypes(facts, loop).values())
+
+
+def _variant(facts: Facts, loop: Loop) -> Iterator[str]:
+    """Yield the command that starts other programs of accelerate in half, for one that is named after it.
+
+    ``train_amp.py`` beside ``accelerate launch --mixed_precision fp16 train.py`` is started in the same way.
+    """
+    module = loop.function.module
+    unit = facts.code.unit_of(module)
+    makers = [call for call in module.calls if call.name == "Accelerator"]
+    is_open = bool(makers) and all(call.argument("mixed_precision", 2) is None for call in makers)
+    if not is_by_accelerate(loop) or not is_open or not words(module.name.rpartition("/")[2]) & _NAMED_HALF:
+        return
+    runs = [run for run in facts.runs.of(unit) if run.launch is not None]
+    if not any(module in run.modules for run in runs):
+        settings = (setting for run in runs for each in run.of("accelerate") for setting in each.precisions)
+        yield from (f"other programs here are started so: {each.place}" for each in settings if each.value in HALF)
 
 
 def _lightning(facts: Facts, loop: Loop) -> Iterator[str]:

@@ -11,7 +11,8 @@ from vc2doctor.linter.analyse.exclusive import are_exclusive
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.loops import Loop
 from vc2doctor.linter.analyse.loss_scaling import is_on_scaler
-from vc2doctor.linter.detectors.scaler_rhythm import unscaled_too_often
+from vc2doctor.linter.detectors.scaler_optimizers import unscaled_other
+from vc2doctor.linter.detectors.scaler_rhythm import unscaled_too_often, updated_too_often
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.module import Call, Function, Module, last_name, root_name
 from vc2doctor.linter.read.syntax import walk
@@ -26,23 +27,46 @@ Uses = dict[str, list[Call]]
 
 def scaler_protocol(facts: Facts, loop: Loop) -> Iterator[CodeFinding]:
     """Yield the steps of the protocol that a loop leaves out, repeats, or does without the scaler."""
-    for name, uses in _uses(facts, loop).items():
+    every, reached = _uses(facts, loop), _reached(facts, loop)
+    for name, uses in every.items():
         if _leaves_the_loop(loop, name):
             continue
-        yield from _no_update(uses)
-        yield from _no_scale(loop, uses)
-        yield from _plain_step(loop, uses)
-        yield from _unscaled_twice(uses)
-        yield from unscaled_too_often(uses)
+        if not reached[name]:
+            yield from map(_as_note, (*unscaled_too_often(uses), *updated_too_often(uses)))
+            continue
+        known = reached[name]
+        yield from _no_update(known)
+        yield from _no_scale(loop, known)
+        yield from _plain_step(loop, known)
+        yield from _unscaled_twice(known)
+        yield from unscaled_too_often(known)
+        yield from updated_too_often(known)
+        yield from unscaled_other(known)
+
+
+def _as_note(finding: CodeFinding) -> CodeFinding:
+    """Return a finding about a scaler that no command and no default switches on."""
+    message = f"{finding.message} (no command here switches the scaler on)"
+    return finding.model_copy(update={"severity": Severity.NOTE, "message": message})
 
 
 def _uses(facts: Facts, loop: Loop) -> dict[str, Uses]:
     """Return the uses of each scaler in a loop and in what it calls, by the last part of the scaler's name."""
     by_scaler: dict[str, Uses] = defaultdict(lambda: defaultdict(list))
     for call in loop.calls:
-        is_use = call.name in _PROTOCOL and is_on_scaler(facts, call)
-        if is_use and facts.values.is_reached(call.place) is not False:
+        if call.name in _PROTOCOL and is_on_scaler(facts, call):
             by_scaler[last_name(call.receiver)][call.name].append(call)
+    return by_scaler
+
+
+def _reached(facts: Facts, loop: Loop) -> dict[str, Uses]:
+    """Return the same without the uses that no run reaches."""
+    by_scaler: dict[str, Uses] = defaultdict(lambda: defaultdict(list))
+    for name, uses in _uses(facts, loop).items():
+        for method, calls in uses.items():
+            for call in calls:
+                if facts.values.is_reached(call.place) is not False:
+                    by_scaler[name][method].append(call)
     return by_scaler
 
 

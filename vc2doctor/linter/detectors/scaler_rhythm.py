@@ -22,13 +22,15 @@ def unscaled_too_often(uses: Mapping[str, list[Call]]) -> Iterator[CodeFinding]:
     for unscaling in uses.get("unscale_", ()):
         function = unscaling.place.function
         steps = [call for name in ("step", "update") for call in uses.get(name, ()) if call.place.function is function]
-        if steps and all(_is_rarer(step, unscaling) for step in steps):
+        if steps and all(_is_rarer(step, unscaling, through_constants=True) for step in steps):
+            is_certain = all(_is_rarer(step, unscaling) for step in steps)
             location = build.place_of(steps[0].place.module, steps[0].node).location
             yield build.at_node(
                 unscaling.place.module,
                 unscaling.node,
                 "VC104",
-                Severity.ERROR,
+                # The conditions under which a switch is assigned may never hold: a step for each batch is common.
+                Severity.ERROR if is_certain else Severity.WARNING,
                 "gradients are unscaled after each micro-batch, and the scaler is updated only after several: "
                 "torch raises RuntimeError at the second",
                 evidence=(f"stepped at {location}, and unscale_ may be called once between two updates",),
@@ -38,8 +40,35 @@ def unscaled_too_often(uses: Mapping[str, list[Call]]) -> Iterator[CodeFinding]:
             )
 
 
-def _is_rarer(step: Call, unscaling: Call) -> bool:
-    """Return whether a step is reached less often than ``unscale_``: under an accumulation, or behind a loop."""
+def updated_too_often(uses: Mapping[str, list[Call]]) -> Iterator[CodeFinding]:
+    """Yield ``update`` after each backward pass of a loop that steps, and unscales, only after several of them."""
+    # `update(new_scale)` sets the scale by hand, and asks for no check.
+    for update in (call for call in uses.get("update", ()) if not call.node.args and not call.node.keywords):
+        others = (call for name in ("step", "unscale_") for call in uses.get(name, ()))
+        checks = [call for call in others if call.place.function is update.place.function]
+        # Of branches that exclude each other, one is always taken.
+        in_branches = any(are_exclusive(one.place, other.place) for one in checks for other in checks)
+        if checks and not in_branches and all(_is_rarer(check, update) for check in checks):
+            location = build.place_of(checks[0].place.module, checks[0].node).location
+            yield build.at_node(
+                update.place.module,
+                update.node,
+                "VC104",
+                Severity.ERROR,
+                "the scaler is updated after each micro-batch, and steps only after several: torch raises "
+                "AssertionError, because no gradients were checked since the last update",
+                evidence=(f"stepped at {location}", "torch: No inf checks were recorded prior to update."),
+                remedy="Move scaler.update() under the condition that steps the optimizer.",
+                role="scaler",
+                url=_URL,
+            )
+
+
+def _is_rarer(step: Call, unscaling: Call, *, through_constants: bool = False) -> bool:
+    """Return whether a step is reached less often than ``unscale_``: under an accumulation, or behind a loop.
+
+    With ``through_constants`` also under a name that is assigned constants, by the conditions around them.
+    """
     place, other = step.place, unscaling.place
     if place.loop_depth < other.loop_depth:
         return place.conditions == other.conditions[: len(place.conditions)]
@@ -47,13 +76,16 @@ def _is_rarer(step: Call, unscaling: Call) -> bool:
         return False
     own = {ast.unparse(condition) for condition, _ in other.conditions}
     extra = [condition for condition, _ in place.conditions if ast.unparse(condition) not in own]
-    return any(_counts_batches(condition, place) for condition in extra)
+    return any(_counts_batches(condition, place, through_constants=through_constants) for condition in extra)
 
 
-def _counts_batches(condition: ast.expr, place: Place) -> bool:
+def _counts_batches(condition: ast.expr, place: Place, *, through_constants: bool) -> bool:
     """Return whether a condition holds for some of the batches only, by its text or by what its name was assigned."""
     assigned = place.function.names.get(condition.id, []) if isinstance(condition, ast.Name) else []
-    texts = [ast.unparse(expression) for expression in (condition, *(value for value, _ in assigned))]
+    # `update = False` within `if step % 4:` says by its conditions when it holds.
+    constants = [at for value, at in assigned if isinstance(value, ast.Constant) and through_constants]
+    around = [test for at in constants for test, _ in at.conditions]
+    texts = [ast.unparse(expression) for expression in (condition, *(value for value, _ in assigned), *around)]
     return any(_ACCUMULATION.search(text) for text in texts)
 
 

@@ -17,6 +17,7 @@ from packaging.version import InvalidVersion, Version
 
 _REFUSES_UNKNOWN_KEYS = SpecifierSet(">=0.17.1", prereleases=True)
 _FREES_BUFFERS_EARLY = SpecifierSet("<0.19", prereleases=True)
+_FILLS_MISSING_LIMIT = SpecifierSet(">=0.30", prereleases=True)
 _ADDS_MISSING_BLOCK = SpecifierSet(">=4.30", prereleases=True)
 
 _BF16_KEYS = (
@@ -90,3 +91,12 @@ def _is_in(version: str | None, releases: SpecifierSet) -> bool | None:
         return None if version is None else Version(version) in releases
     except InvalidVersion:
         return None
+
+
+def fills_missing_limit(accelerate: str | None) -> bool | None:
+    """Return whether this release of accelerate gives the engine a limit that its file leaves out; ``None``: unknown.
+
+    Before 0.30 ``DeepSpeedPlugin`` writes no ``gradient_clipping`` for the block ``deepspeed_config`` of accelerate's
+    own file; later ones write "auto", which transformers and accelerate fill (read in the wheels of 0.23 to 1.15).
+    """
+    return _is_in(accelerate, _FILLS_MISSING_LIMIT)

@@ -23,6 +23,20 @@ class Argument(NamedTuple):
     cls: Class | None = None
     """The class whose field it is."""
 
+    @property
+    def is_of_argparse(self) -> bool:
+        """Whether a command line gives it: it is declared with ``add_argument``."""
+        return isinstance(self.node, ast.Call) and last_name(self.node.func) == "add_argument"
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The texts that ``choices=`` allows; empty: every text is allowed, or the list cannot be read."""
+        keywords = self.node.keywords if isinstance(self.node, ast.Call) else []
+        value = next((keyword.value for keyword in keywords if keyword.arg == "choices"), None)
+        members = value.elts if isinstance(value, ast.Tuple | ast.List | ast.Set) else []
+        texts = [each.value for each in members if isinstance(each, ast.Constant) and isinstance(each.value, str)]
+        return tuple(texts) if len(texts) == len(members) else ()
+
 
 def arguments_of(module: Module) -> Iterator[Argument]:
     """Yield the arguments that a module declares."""

@@ -18,7 +18,7 @@ from vc2doctor.core.versions import MAX_REQUIREMENT_LENGTH, MAX_VERSION_LENGTH
 MAX_BYTES = 256 * 1024
 """Larger files are lock files of other tools, or no requirements."""
 _NAMED_VERSION = re.compile(
-    r"(?<![\w/-])(?P<name>transformers|peft|trl|accelerate|bitsandbytes|(?:py)?torch)`?\s*"
+    r"(?<![\w/-])(?P<name>transformers|peft|trl|accelerate|bitsandbytes|(?:pytorch[-_ ])?lightning|(?:py)?torch)`?\s*"
     r"(?P<operator>==|>=|<=|~=|=|:|,? version:?)\s*`?v?"
     r"(?P<version>\d{1,9}(\.\d{1,9}){1,5})(?![\w.]*\w)(?P<newer>\+(?!\w))?",
     re.IGNORECASE,
@@ -33,7 +33,7 @@ _FULL_DOTS = 2
 """Dots of a full version: ``4.28.1``."""
 _NAMES_OF_CONDA = {"pytorch": "torch"}
 _CONDA = re.compile(r"^([\w.-]+)\s*(==?|>=|<=|<|>|~=)\s*([\w.*]+)")
-_CONDA_FILES = ("environment*.yml", "environment*.yaml", "env.yml", "env.yaml", "conda*.yml", "conda*.yaml")
+_CONDA_FILES = tuple(f"{name}.{suffix}" for name in ("*environment*", "*env", "conda*") for suffix in ("yml", "yaml"))
 _TEXTS = (".md", ".rst", ".txt")
 """Suffixes of texts for people."""
 _PIP = re.compile(r"\bpip3?\s+install\s+([^;&|]+)")
@@ -44,8 +44,8 @@ MAX_LOCK_BYTES = 4 * 1024 * 1024
 _LOCKED = re.compile(
     r'^\[\[package\]\]\s*\nname = "(?P<name>[\w.-]+)"\s*\nversion = "(?P<version>[\w.+!-]+)"', re.MULTILINE
 )
-_REQUIREMENTS = re.compile(r"require|deps|dependenc", re.IGNORECASE)
-"""The names of lists of requirements in a setup.py. Hugging Face's ``_deps`` is a list from which others choose."""
+_NAMES_OF_LISTS = re.compile(r"require|(?<![a-z])deps$|dependenc", re.IGNORECASE)
+"""Names of lists of requirements in ``setup.py``: that of transformers, which many copy, has its list in ``_deps``."""
 _QUOTED_PACKAGE = re.compile(
     r"""["'](transformers|peft|trl|accelerate|bitsandbytes|torch)(?:\[[\w,]*\])?\s*(?:[=<>!~][^"'\n]*)?["']"""
 )
@@ -61,6 +61,8 @@ class RequiredVersion(NamedTuple):
     file: str
     """Relative to the root of the project."""
     line: int
+    is_newest: bool = False
+    """Whether it is the newest code of a repository: an installer then takes what that requires, whatever is pinned."""
 
     @property
     def location(self) -> str:
@@ -117,16 +119,21 @@ def files_named(folder: Path, pattern: str) -> list[Path]:
 def _from_readme(path: Path, root: Path) -> Iterator[tuple[str, RequiredVersion]]:
     """Yield the versions that a text for people names: ``pip install transformers==4.29.1``, ``peft: 0.3.0``.
 
-    ``PyTorch: 1.8+`` allows newer releases.
+    ``PyTorch: 1.8+`` allows newer releases, and ``pip install git+https://…/peft`` is the newest code.
     """
+    newest: list[tuple[str, RequiredVersion]] = []
     for number, line in enumerate(_text(path).splitlines(), 1):
+        for word in (word for command in _PIP.findall(line) for word in command.split()):
+            newest.extend(found for found in _entry(word.strip("`\"'"), path, root, number) if found[1].is_newest)
         for match in _NAMED_VERSION.finditer(line):
             operator = match["operator"] if match["operator"] in (">=", "<=", "~=") else "=="
             specifier = f"{'>=' if match['newer'] else operator}{match['version']}"
-            name = match["name"].lower()
+            name = re.sub("[_ ]", "-", match["name"].lower())
             file = path.relative_to(root).as_posix()
             # The first mention of torch counts: conda's `pytorch==1.10.0` is torch 1.10.0.
             yield _NAMES_OF_CONDA.get(name, name), RequiredVersion(specifier, file, number)
+    # A version that the text names counts more than a way to install the newest code.
+    yield from newest
 
 
 def _from_commands(path: Path, root: Path) -> Iterator[tuple[str, RequiredVersion]]:
@@ -184,7 +191,10 @@ def _entry(text: str, path: Path, root: Path, line: int) -> Iterator[tuple[str, 
         if match:
             # Without a commit or a tag it is the newest code, which is at least as new as the newest release.
             is_newest = _NEWEST_CODE.search(text) is not None
-            yield canonicalize_name(match[1] or match[2]), RequiredVersion("" if is_newest else None, file, line)
+            yield (
+                canonicalize_name(match[1] or match[2]),
+                RequiredVersion("" if is_newest else None, file, line, is_newest),
+            )
         return
     if len(text) > MAX_REQUIREMENT_LENGTH:
         return
@@ -264,10 +274,11 @@ def _from_setup(path: Path, root: Path) -> Iterator[tuple[str, RequiredVersion]]
         for name, entry in _entry(text, path, root, line):
             found.add(name)
             yield name, entry
+    setup = _text(path)
     # What is put together otherwise is unknown, and not without a requirement.
-    for match in _QUOTED_PACKAGE.finditer(_text(path)):
+    for match in _QUOTED_PACKAGE.finditer(setup) if "install_requires" in setup else ():
         if match[1] not in found:
-            line = _text(path).count("\n", 0, match.start()) + 1
+            line = setup.count("\n", 0, match.start()) + 1
             yield match[1], RequiredVersion(None, path.relative_to(root).as_posix(), line)
 
 
@@ -275,7 +286,9 @@ def _constants_of_setup(tree: ast.Module) -> Iterator[tuple[str, int]]:
     """Yield the texts in lists and tables of requirements, with their lines: ``install_requires``, ``_deps``."""
     for node in ast.walk(tree):
         values = [node.value] if isinstance(node, ast.keyword) and node.arg == "install_requires" else []
-        if isinstance(node, ast.Assign) and _REQUIREMENTS.search(ast.unparse(node.targets[0])):
+        target = ast.unparse(node.targets[0]) if isinstance(node, ast.Assign) else ""
+        is_list = _NAMES_OF_LISTS.search(target) and ("require" in target.lower() or not _FOR_DEVELOPERS.search(target))
+        if isinstance(node, ast.Assign) and is_list:
             values.append(node.value)
         for value in values:
             elements = value.elts if isinstance(value, ast.List | ast.Tuple | ast.Set) else []

@@ -2,7 +2,9 @@
 
 **What it does.** Reports scalers over bfloat16 (also that of mmengine's `AmpOptimWrapper`) or over float16 weights that
 are trained as a whole, float16 without a scaler (also where only the base under adapters is float16), and calls of the
-scaler that are missing or in the wrong order. It judges the places where the scaler is used, not its construction.
+scaler that are missing, too frequent, for another optimizer or in the wrong order. An option that can choose float16,
+for a region or for FSDP, needs a scaler, too. Losses that the loop and the engine both divide by the steps of
+accumulation are reported, and a scaler of torch beside DeepSpeed's engine. It judges the places where the scaler is used, not its construction.
 
 **Why is this bad.** float16 loses small gradients (7 % become zero without scaling, 0 % with it, measured), so it needs
 a scaler. bfloat16 has the exponent of float32 and needs none. A scaler over bfloat16 gradients raises
@@ -26,7 +28,7 @@ scale, backward, unscale, clip, step, update. To keep it, add `# vc2doctor: igno
 construction. The class exists since torch 1.6, as `torch.amp.GradScaler` since 2.3.
 
 **Quiet.** No finding when every use is in a branch that bfloat16 does not take, when the scaler is disabled, for
-float16 with a complete scaler, and in functions that only measure: no optimizer steps there or in a caller.
+float16 with a complete scaler, for options whose choices leave float16 out, and in functions that only measure: no optimizer steps there or in a caller.
 
 **References**
 
@@ -42,10 +44,12 @@ from vc2doctor.linter import build
 from vc2doctor.linter.analyse.autocast import Region, dtype_names
 from vc2doctor.linter.analyse.dtypes import BFLOAT16, FLOAT16
 from vc2doctor.linter.analyse.facts import Facts
-from vc2doctor.linter.analyse.loops import BACKWARD_AND_STEP, Loop
+from vc2doctor.linter.analyse.loops import Loop
 from vc2doctor.linter.analyse.loss_scaling import (
     compute_dtypes,
+    is_of_plain_loss,
     is_scaled,
+    only_measures,
     scale_calls,
     scaler_follows_dtype,
     scalers_of,
@@ -53,7 +57,10 @@ from vc2doctor.linter.analyse.loss_scaling import (
 from vc2doctor.linter.analyse.precision_branches import float16_branch
 from vc2doctor.linter.analyse.resolve import Unit
 from vc2doctor.linter.analyse.scalers import Scaler
-from vc2doctor.linter.analyse.stage import is_inference_path, words
+from vc2doctor.linter.analyse.stage import is_inference_path
+from vc2doctor.linter.detectors.divided_twice import divided_twice
+from vc2doctor.linter.detectors.engine_scaler import scaler_beside_engine
+from vc2doctor.linter.detectors.prepared_wrappers import prepared_wrappers
 from vc2doctor.linter.detectors.scaler_protocol import (
     apex_clipped_while_scaled,
     apex_without_initialize,
@@ -63,13 +70,13 @@ from vc2doctor.linter.detectors.scaler_rhythm import scaler_made_anew
 from vc2doctor.linter.detectors.trained_dtype import scaled_bfloat16
 from vc2doctor.linter.detectors.unprepared import unprepared_optimizers
 from vc2doctor.linter.detectors.unscaled_bases import unscaled_bases
+from vc2doctor.linter.detectors.unscaled_choices import unscaled_choice
+from vc2doctor.linter.detectors.unscaled_sharding import unscaled_sharding
 from vc2doctor.linter.detectors.wrapped_scaler import float16_wrapper, wrapped_scaler
 from vc2doctor.linter.model import CodeFinding
-from vc2doctor.linter.read.module import Call, last_name, root_name
+from vc2doctor.linter.read.module import Call
 from vc2doctor.linter.to_bfloat16 import disable_scaler
 
-_SCALES_BY_ITSELF = {"accelerator", "engine", "fabric", "trainer"}
-"""Objects whose ``backward`` scales the loss where that is needed."""
 _SCALER_URL = "https://github.com/pytorch/pytorch/issues/127176"
 
 
@@ -77,12 +84,17 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
     """Yield scalers that are used with bfloat16, and float16 loops without a scaler."""
     for unit in facts.code.units.values():
         yield from _scalers_against_dtypes(facts, unit)
+        yield from unscaled_sharding(facts, unit)
         for loop in facts.loops.of(unit):
             yield from _unscaled_branch(facts, loop)
             yield from scaler_protocol(facts, loop)
             yield from scaler_made_anew(facts, loop)
             yield from unprepared_optimizers(facts, loop)
+            yield from prepared_wrappers(facts, loop)
             yield from _forgotten_state(facts, loop)
+            yield from unscaled_choice(facts, loop)
+            yield from divided_twice(facts, unit, loop)
+            yield from scaler_beside_engine(facts, loop)
         for module in unit.modules:
             if "scale_loss" in module.source.text and not is_inference_path(module.name):
                 yield from apex_without_initialize(facts, module, unit.calls.get("initialize", []))
@@ -135,25 +147,14 @@ def _useless_scaler(facts: Facts, scaler: Scaler, uses: list[Call]) -> CodeFindi
 def _missing_scaling(facts: Facts, loop: Loop, *, is_certain: bool) -> Iterator[CodeFinding]:
     """Yield the backward passes of a float16 loop that run on an unscaled loss."""
     regions = [region for region in loop.regions if not region.autocast.is_disabled]
-    if not regions or is_scaled(facts, loop) or _only_measures(facts, loop):
+    if not regions or is_scaled(facts, loop) or only_measures(facts, loop):
         return
     if not is_certain and any(_is_chosen_by_device(region) for region in regions):
         # float16 is for another kind of device there (MPS): on CUDA the region is bfloat16.
         return
     for call in loop.backwards:
-        if _is_of_plain_loss(call) and facts.values.is_reached(call.place) is not False:
+        if is_of_plain_loss(call) and facts.values.is_reached(call.place) is not False:
             yield _unscaled_backward(call, regions, is_certain=is_certain)
-
-
-def _only_measures(facts: Facts, loop: Loop) -> bool:
-    """Return whether no optimizer steps around a backward pass: the function measures memory or time.
-
-    A method may be one of several that a framework calls, so only functions outside of classes are judged.
-    """
-    callers = (call.place.function for call in facts.code.callers(loop.function))
-    around = [*loop.functions, *callers]
-    steps = any(call.name == "step" for function in around for call in function.module.calls_in(function))
-    return loop.function.cls is None and bool(loop.function.name) and not steps
 
 
 def _is_chosen_by_device(region: Region) -> bool:
@@ -165,7 +166,7 @@ def _is_chosen_by_device(region: Region) -> bool:
 def _unscaled_branch(facts: Facts, loop: Loop) -> Iterator[CodeFinding]:
     """Yield plain backward passes in a branch that a precision key set to float16 selects."""
     for call in loop.backwards:
-        branch = float16_branch(facts, call.place) if _is_of_plain_loss(call) else None
+        branch = float16_branch(facts, call.place) if is_of_plain_loss(call) else None
         if branch is not None:
             yield build.at_node(
                 call.place.module,
@@ -199,16 +200,6 @@ def _forgotten_state(facts: Facts, loop: Loop) -> Iterator[CodeFinding]:
                 role="scaler",
             )
             return
-
-
-def _is_of_plain_loss(backward: Call) -> bool:
-    """Return whether a backward pass is ``loss.backward()`` and not that of an engine or accelerator."""
-    receiver = backward.receiver
-    if backward.name in BACKWARD_AND_STEP:
-        return True
-    if backward.node.args or words(root_name(receiver)) & _SCALES_BY_ITSELF:
-        return False
-    return bool(words(last_name(receiver)) & {"loss", "losses", "total"})
 
 
 def _unscaled_backward(backward: Call, regions: list[Region], *, is_certain: bool) -> CodeFinding:

@@ -1,7 +1,7 @@
 """Gradient clipping that is off, in the wrong place, or without effect.
 
 **What it does.** Reports limits that turn clipping off in files, commands and the defaults of arguments, clipping
-before `unscale_`, limits that never reach the engine that trains, clipping that waits for a key which nothing sets, and
+before `unscale_` or before the backward pass itself (also in Lightning's `training_step`), limits that never reach the engine that trains, clipping that waits for a key which nothing sets, and
 loops that train in half precision and clip nothing. A loop is in half precision by a region, by accelerate (in code, on
 the command, or in its file), by apex, by a scaler, or because the weights of its model are half.
 
@@ -10,7 +10,8 @@ in many configurations. If it reaches `clip_grad_norm_`, a norm of -1 turns the 
 -0.8], measured), and 0 makes them zero. Clipping before `unscale_` compares a scaled norm with the limit, so it clips
 everything. Under DeepSpeed only `gradient_clipping` of its own configuration counts: transformers and accelerate fill
 only values that are "auto", so a file without that key trains without clipping, whatever `max_grad_norm` is, and
-transformers refuses a number there that is not the run's `max_grad_norm`. Gradients that are NaN stay NaN after
+transformers refuses a number there that is not the run's `max_grad_norm`. The block `deepspeed_config` of accelerate's own file is
+filled since accelerate 0.30, and not before. Gradients that are NaN stay NaN after
 clipping.
 
 **Example**
@@ -42,7 +43,9 @@ names by its path is a note, and so are settings of DeepSpeed in code whose prog
 from collections.abc import Iterator
 
 from vc2doctor.linter.analyse.facts import Facts
+from vc2doctor.linter.detectors.clipping_accelerate import accelerate_without_limit
 from vc2doctor.linter.detectors.clipping_arguments import arguments_that_clip_nothing
+from vc2doctor.linter.detectors.clipping_early import clipping_before_backward, clipping_in_training_step
 from vc2doctor.linter.detectors.clipping_engine_code import engine_code_without_limit
 from vc2doctor.linter.detectors.clipping_engines import engines_without_clipping
 from vc2doctor.linter.detectors.clipping_keys import limits_that_are_off
@@ -60,10 +63,13 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
         yield from arguments_that_clip_nothing(facts, unit)
         yield from clipping_of_runs(facts, unit)
         yield from clipping_never_asked(facts, unit)
+        yield from accelerate_without_limit(facts, unit)
+        yield from clipping_in_training_step(facts, unit)
         yield from engine_code_without_limit(facts, unit)
         loops = facts.loops.of(unit)
         for loop in loops:
             yield from clipping_of_loop(facts, loop)
+            yield from clipping_before_backward(loop)
             yield from clipping_key_is_unset(facts, unit, loop)
         if loops:
             yield from engines_without_clipping(facts, unit, loops)

@@ -3,11 +3,11 @@
 **What it does.** Reports operations on values that are known to be half, in a region, outside of it, or in a model that
 is half as a whole: `x.pow(2)` in a norm, `x + 1e-8` in a divisor or logarithm, `log(sigmoid(x))`, matrix products of
 exponentials, `mean(x * x) - mean(x) * mean(x)`, exponentials of float16 similarities outside of a region, probabilities
-for a binary cross entropy, sums over a whole tensor, ids or positions that are cast to half, `masked_fill(scores,
--1e9)` and `scores[mask] = -1e9` of float16 scores, limits such as `p.clamp(1e-7, 1 - 1e-7)` before a logarithm, and
-squared distances that are expanded into a matrix product. It also reports a binary cross entropy of probabilities
-inside of a region, whatever its dtype. The dtype of a value is followed from the region or the model with half weights
-into the functions that get it, in other files, too.
+for a binary cross entropy, sums over a whole tensor, ids or positions that are cast to half (also by an option of the
+command line), `masked_fill(scores, -1e9)` and `scores[mask] = -1e9` of float16 scores, limits such as `p.clamp(1e-7, 1
+- 1e-7)` before a logarithm, and squared distances that are expanded into a matrix product. It also reports a binary
+cross entropy of probabilities inside of a region, whatever its dtype. The dtype of a value is followed from the region
+or the model with half weights into the functions that get it, in other files, too.
 
 **Why is this bad.** `x.pow(2)` overflows float16 above |x| = 255, and `1e-8` is zero in float16. Autocast computes
 `exp`, `pow`, `sum` and `log` in float32, but matrix products take their operands back to half, and `sigmoid`, `mean`

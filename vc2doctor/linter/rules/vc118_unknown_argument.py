@@ -4,8 +4,9 @@
 calls that such a release refuses (too many arguments by position, one twice, one that is missing), variables that land
 in another parameter, and methods that override one of a package without taking what the release passes. Names of
 optimizers that a release dropped (`optim="adamw_hf"`), and a model that is replaced by what
-`set_peft_model_state_dict` returns, are reported too. The signatures were read in the released wheels, with the fields of data classes and old names that a release still translates. It
-reads transformers 4.18, peft 0.1, trl 0.2, accelerate 0.12, bitsandbytes 0.35 and newer, and two calls of torch.
+`set_peft_model_state_dict` returns, are reported too, and so are keys of YAML and JSON files that
+`HfArgumentParser` or `TrlParser` refuses. The signatures were read in the released wheels, with the fields of data classes and old names that a release still translates. It
+reads transformers 4.18, peft 0.1, trl 0.2, accelerate 0.12, bitsandbytes 0.35 and newer, two calls of torch, and what Lightning 2.0 took from its `Trainer`.
 
 **Why is this bad.** Arguments are renamed and removed: `evaluation_strategy` became `eval_strategy` in transformers
 4.41, and releases that no longer translate the old name raise a TypeError. A parser of command lines refuses the flag,
@@ -27,7 +28,7 @@ newest allowed release does not, and where nothing says which release is used. T
 ignore[VC118]`.
 
 **Quiet.** No finding for calls in a `try` that catches the error, under a question for a version, for callables that
-take every keyword, for overrides that only code of the project calls, and for arguments that no release is known to take.
+take every keyword, for files whose parser is told to leave unknown keys alone, for overrides that only code of the project calls, and for arguments that no release is known to take.
 
 **References**
 
@@ -39,6 +40,7 @@ from collections.abc import Iterator
 
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.detectors.api import missing_uses
+from vc2doctor.linter.detectors.lightning_arguments import refused_lightning_arguments
 from vc2doctor.linter.detectors.torch_calls import refused_torch_calls
 from vc2doctor.linter.model import CodeFinding
 
@@ -46,4 +48,5 @@ from vc2doctor.linter.model import CodeFinding
 def find(facts: Facts) -> Iterator[CodeFinding]:
     """Yield arguments and flags that the release in use does not take, one finding each."""
     yield from missing_uses(facts, "VC118", ("argument", "call", "override", "result"))
+    yield from refused_lightning_arguments(facts)
     yield from refused_torch_calls(facts)
