@@ -89,6 +89,24 @@ def test_a_pin_outside_of_the_window_is_an_error(tmp_path: Path) -> None:
     assert "peft==0.17.0 (requirements.txt:1) lies outside this window" in render("needs", report, "text")
 
 
+def test_pins_that_do_not_train_together_are_an_error_although_all_names_exist(tmp_path: Path) -> None:
+    files = {"train.py": "from transformers import EarlyStoppingCallback, LlamaConfig\n" + MAIN}
+    pins = "transformers==5.23.0\npeft==0.17.0\ntorch\n"
+    report = report_of(tmp_path, {**files, "requirements.txt": pins})
+    pinned = report.programs[0].pinned
+    assert pinned is not None
+    assert (pinned.verdict, pinned.files, report.exit_code) == ("incompatible", ("requirements.txt",), 1)
+    text = render("needs", report, "text")
+    assert "transformers==5.23.0 and peft==0.17.0 do not train together, although they are pinned" in text
+    good = report_of(tmp_path, {**files, "requirements.txt": "transformers==5.23.0\npeft==0.21.2\n"})
+    assert (good.programs[0].pinned is not None, good.exit_code) == (True, 0)
+
+
+def test_one_pin_alone_is_not_judged(tmp_path: Path) -> None:
+    files = {"train.py": "from transformers import LlamaConfig\n" + MAIN, "requirements.txt": "peft==0.17.0\npeft>0\n"}
+    assert report_of(tmp_path, files).programs[0].pinned is None
+
+
 def test_without_a_name_of_the_table_nothing_is_known(tmp_path: Path) -> None:
     report = report_of(tmp_path, {"train.py": "import torch\n" + MAIN})
     assert (report.verdict, report.exit_code, report.programs) == ("unknown", 3, ())

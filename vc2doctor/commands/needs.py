@@ -1,12 +1,14 @@
 """``vc2doctor needs``: the releases of the training packages in which everything that a program uses exists."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
 from vc2doctor import __version__
+from vc2doctor.commands import versions
 from vc2doctor.commands.measured_set import MeasuredSet, best_measured
 from vc2doctor.core.data import Data
 from vc2doctor.core.errors import DoctorError
@@ -22,7 +24,15 @@ from vc2doctor.linter.analyse.resolve import CodeFacts
 from vc2doctor.linter.build import place_of_use
 from vc2doctor.linter.knowledge.api_table import ApiTable, PackageTable, load_table
 from vc2doctor.linter.read.project import read_project
+from vc2doctor.linter.read.requirements import RequiredVersion
 from vc2doctor.matrix import load
+from vc2doctor.matrix.judge import Verdict
+from vc2doctor.remedies.question import Goal
+
+_EXACT = re.compile(r"===?[^*,]+")
+"""A specifier that allows one release."""
+MIN_PINS = 2
+"""Packages of the stack that have to be pinned for a verdict on them together."""
 
 
 class NeedsError(DoctorError):
@@ -77,6 +87,17 @@ class PackageWindow(Data):
     """Whether a release that the project asks for lies in the window; ``None``: it asks for none that is known."""
 
 
+class PinnedSet(Data):
+    """The exact versions that the project asks for, and what the matrix says of them together."""
+
+    requirements: tuple[str, ...]
+    """``peft==0.17.0``."""
+    files: tuple[str, ...]
+    """The files that pin them."""
+    verdict: Verdict
+    reason: str
+
+
 class ProgramNeeds(Data):
     """What one program, or several that need the same, can run with."""
 
@@ -85,6 +106,8 @@ class ProgramNeeds(Data):
     windows: tuple[PackageWindow, ...]
     measured: MeasuredSet | None = None
     """The best set of versions inside the windows that was measured to train."""
+    pinned: PinnedSet | None = None
+    """What the project pins, if that is at least two packages of the stack."""
 
 
 class NeedsReport(Data):
@@ -94,7 +117,8 @@ class NeedsReport(Data):
     doctor: str
     verdict: Literal["satisfiable", "unsatisfiable", "unknown"]
     exit_code: int
-    """0: every program has a window; 1: one has none, or the project asks for releases outside of it; 3: unknown."""
+    """0: every program has a window; 1: one has none, or the project asks for releases outside of it, or pins versions
+    that do not train together; 3: unknown."""
     root: str
     table_date: str
     """The day on which the releases were read."""
@@ -139,6 +163,7 @@ def _verdict(programs: Sequence[ProgramNeeds]) -> Literal["satisfiable", "unsati
         return "unknown"
     windows = [window for program in programs for window in program.windows]
     fails = any(not window.first or window.required_fits is False for window in windows)
+    fails |= any(each.pinned and each.pinned.verdict is Verdict.INCOMPATIBLE for each in programs)
     return "unsatisfiable" if fails else "satisfiable"
 
 
@@ -218,11 +243,24 @@ def _grouped(entries: Iterable[ProgramNeeds]) -> Iterator[ProgramNeeds]:
 
 
 def _with_set(code: CodeFacts, entry: ProgramNeeds, recipe: str) -> ProgramNeeds:
-    """Return the program with the best measured set, if every window has a release."""
-    if not all(window.first for window in entry.windows):
-        return entry
+    """Return the program with what the project pins, and with the best measured set if every window has a release."""
     ranges: dict[str, tuple[str, str]] = {window.package: (window.first, window.last) for window in entry.windows}
     folder = code.requirements_folder_of(entry.programs[0])
     asked = {name: requirement_of(code, folder, name) for name in (*STACK_PACKAGES, *ranges)}
-    wanted = {name: required.specifier for name, required in asked.items() if required and required.specifier}
-    return entry.model_copy(update={"measured": best_measured(load.load(load.shipped()), ranges, wanted, recipe)})
+    wanted = {name: required for name, required in asked.items() if required and required.specifier}
+    entry = entry.model_copy(update={"pinned": _pinned(wanted, recipe)})
+    if not all(window.first for window in entry.windows):
+        return entry
+    specifiers = {name: required.specifier or "" for name, required in wanted.items()}
+    return entry.model_copy(update={"measured": best_measured(load.load(load.shipped()), ranges, specifiers, recipe)})
+
+
+def _pinned(wanted: Mapping[str, RequiredVersion], recipe: str) -> PinnedSet | None:
+    """Return what the matrix says of the exact versions among those that are wanted; ``None``: too few are exact."""
+    pins = {name: required for name, required in wanted.items() if _EXACT.fullmatch(required.specifier or "")}
+    if len(pins.keys() & set(STACK_PACKAGES)) < MIN_PINS:
+        return None
+    requirements = tuple(f"{name}{required.specifier}" for name, required in pins.items())
+    judgement = versions.judge(versions.parse_words(requirements), Goal(recipe=recipe)).judgement
+    files = tuple(dict.fromkeys(required.file for required in pins.values()))
+    return PinnedSet(requirements=requirements, files=files, verdict=judgement.verdict, reason=judgement.reason)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from vc2doctor.commands.needs import NeededName, NeedsReport, PackageWindow, ProgramNeeds
 from vc2doctor.core import shell
 from vc2doctor.core.wording import counted, enumerated
+from vc2doctor.matrix.judge import Verdict
 from vc2doctor.report.terminal.lines import Line, Marks, command_line, text_line
 from vc2doctor.report.terminal.styled import Text
 
@@ -36,7 +37,10 @@ def verdict_line(report: NeedsReport, marks: Marks) -> Line:
         )
     elif report.verdict == "unsatisfiable":
         mark, style = marks("bad")
-        text = "A program has no release that holds all that it uses, or the project asks for others."
+        text = (
+            "A program has no release that holds all that it uses, or the project asks for others, or pins versions"
+            " that do not train together."
+        )
     else:
         mark, style = marks("good")
         text = (
@@ -52,10 +56,19 @@ def _program(program: ProgramNeeds, marks: Marks) -> Iterator[Line]:
     yield Line(Text.assemble("  ", (names, "bold"), f" and {more} more" if more > 0 else ""), hang=2)
     for window in program.windows:
         yield from _window(window, marks)
+    if program.pinned is not None and program.pinned.verdict is Verdict.INCOMPATIBLE:
+        mark, style = marks("bad")
+        together, files = enumerated(program.pinned.requirements), enumerated(program.pinned.files)
+        reason = program.pinned.reason.partition("; ")[0]
+        sentence = f"{together} do not train together, although they are pinned in {files}: {reason}"
+        yield Line(Text.assemble("    ", (f"{mark} ", style), sentence), hang=6)
     measured = program.measured
     if measured is not None:
-        names = enumerated(tuple(measured.beside))
-        without = f" It does not record {names}: add what the window says." if measured.beside else ""
+        without = (
+            f" It does not record {enumerated(tuple(measured.beside))}: add what the window says."
+            if measured.beside
+            else ""
+        )
         text = (
             f"Measured to train: Python {measured.python} on {measured.device}, {measured.date}, cell"
             f" {measured.cell}.{without}"
