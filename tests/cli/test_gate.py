@@ -203,7 +203,7 @@ def test_unfit_environment_is_refused_with_its_report(machine: Machine, tmp_path
     gate = machine.gate(*ON_PAPER, "--output", "report.json")
     code, out, err = machine.run(*gate, empty.python, str(ran))
     assert (code, out) == (125, "")
-    assert "VC001 error  torch, transformers, peft are not installed" in err
+    assert "VC001 error  torch, transformers and peft are not installed" in err
     assert "the command was not started (exit code 125): the verdict is unfit (exit code 1 of the check)" in err
     report = json.loads((machine.work / "report.json").read_text(encoding="utf-8"))
     assert (report["exit_code"], report["gate"]["decision"], report["gate"]["refuse_exit"]) == (1, "refuse", 125)

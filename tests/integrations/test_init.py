@@ -258,7 +258,7 @@ def test_environment_of_tox_is_checked(project: Path, variables: dict[str, str])
     (project / "tox.ini").write_text(BY_NAME["tox"].text)
     ran = run([program("tox"), "-e", "vc2doctor", "--", "--no-probe", "--accept", "inferred"], project, variables)
     assert ran.code == 1, ran.out + ran.err
-    assert "torch, transformers, peft are not installed" in ran.out, "the environment that tox made is empty"
+    assert "torch, transformers and peft are not installed" in ran.out, "the environment that tox made is empty"
 
 
 @pytest.mark.parametrize(("has_stack", "code"), [(True, 0), (False, 1), (None, 0)])
