@@ -91,8 +91,7 @@ def examine(
         plan=_plan(request, order, code, choice).model_copy(update={"waivers": judge.waivers}),
     )
     if examination.missing:
-        project = request.code or folder
-        asked = asked_by(project if project.is_dir() else project.parent)
+        asked = asked_by(code.root if code.path is not None else folder)
         examination = examination.model_copy(update={"asked": asked})
     elif order is not None:
         examination = _probed(request, order, examination, choice, on_progress)

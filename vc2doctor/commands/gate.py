@@ -54,7 +54,8 @@ def gate(
 
     Raises:
         GateError: the interpreter of the command is not known, and the request names none; the request names another
-            one than the command starts; or the program of the command does not exist.
+            one than the command starts; or the program of the command, or a configuration that it reads, does not
+            exist.
         LintError: the code that the request names does not exist.
         MatrixError: a file of the matrix is wrong, or the profile does not exist.
         SettingsError: the settings of the code's project cannot be used.
@@ -79,10 +80,11 @@ def _check_names(request: GateRequest, command: CommandReading, folder: Path) ->
     """Check what the command and the options name, before anything is examined.
 
     Raises:
-        GateError: the request names another interpreter than the command starts, or there is no such program.
+        GateError: the request names another interpreter than the command starts, or there is no such program or
+            configuration.
         TargetError: there is no interpreter of the name in the request.
     """
-    problem = preflight.missing_program(command, request.command, folder)
+    problem = preflight.missing_program(command, request.command, folder) or preflight.missing_config(command, folder)
     if problem is None and request.check.python is not None:
         settings = request.check.settings
         by_file = settings is not None and settings.chose("python")
