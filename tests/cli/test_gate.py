@@ -204,7 +204,7 @@ def test_unfit_environment_is_refused_with_its_report(machine: Machine, tmp_path
     code, out, err = machine.run(*gate, empty.python, str(ran))
     assert (code, out) == (125, "")
     assert "VC001 error  torch, transformers and peft are not installed" in err
-    assert "the command was not started (exit code 125): the verdict is unfit (exit code 1 of the check)" in err
+    assert "Not started: the check found 1 error. Exit code 125." in err
     report = json.loads((machine.work / "report.json").read_text(encoding="utf-8"))
     assert (report["exit_code"], report["gate"]["decision"], report["gate"]["refuse_exit"]) == (1, "refuse", 125)
     assert not (tmp_path / "ran").exists()
@@ -361,7 +361,7 @@ def test_refusal_of_a_fit_environment_says_what_refused(machine: Machine) -> Non
     code, out, err = machine.run(*gate, machine.venv.python, "train.py")
     assert (code, out) == (125, "")
     assert "Refused (exit code 1): --fail-on warning counts VC009" in err
-    assert "the command was not started (exit code 125): --fail-on warning counts VC009" in err
+    assert "Not started: --fail-on warning counts VC009. Exit code 125." in err
     assert "the verdict is fit" not in err
     assert err.count("Settings ") == 1
 

@@ -15,9 +15,10 @@ from vc2doctor.commands.report import CodeReading, Gate, Report
 from vc2doctor.commands.request import CheckRequest, GateRequest
 from vc2doctor.core import shell
 from vc2doctor.core.errors import DoctorError
-from vc2doctor.core.wording import enumerated
+from vc2doctor.core.wording import counted, enumerated
 from vc2doctor.environment import choice, interpreter
 from vc2doctor.environment.model import Environment
+from vc2doctor.findings import Severity
 
 MAX_UNREAD = 5
 """Places in the code that are named as not understood; `vc2doctor lint` names all of them."""
@@ -98,7 +99,7 @@ def _check_names(request: GateRequest, command: CommandReading, folder: Path) ->
 
 def _gate(request: GateRequest, report: Report, command: CommandReading, unread: tuple[str, ...]) -> Gate:
     decision: Literal["run", "refuse"] = "refuse"
-    reason = f"{_why_not(report)} (exit code {report.exit_code} of the check)"
+    reason = _why_not(report)
     if not report.exit_code:
         decision, reason = "run", f"the verdict is {report.verdict}"
     elif request.warn_only:
@@ -114,8 +115,9 @@ def _gate(request: GateRequest, report: Report, command: CommandReading, unread:
 
 def _why_not(report: Report) -> str:
     """Return why the check does not end with 0: the verdict, or findings that the user does not accept."""
+    errors = sum(finding.severity is Severity.ERROR for finding in report.findings)
     if report.verdict not in ("fit", "measured"):
-        return f"the verdict is {report.verdict}"
+        return f"the check found {counted(errors, 'error')}" if errors else f"the verdict is {report.verdict}"
     return f"--fail-on {report.plan.fail_on.value} counts {enumerated(report.refusing_ids)}"
 
 
