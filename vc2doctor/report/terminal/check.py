@@ -27,7 +27,7 @@ def render(report: Report, marks: Marks, *, verbose: bool = False) -> Iterator[L
     """Yield the lines of the report: the verdict, the one command to run, why, and then the rest."""
     decision = answer(report.verdict, report.findings, report.exit_code, report.plan)
     printer = FindingPrinter(marks)
-    yield verdict_line(report, marks, verbose=verbose)
+    yield verdict_line(report, marks)
     yield from kept.render(report)
     yield from waived.render(report.waived)
     yield from _to_do(report, decision)
