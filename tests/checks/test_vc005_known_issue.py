@@ -83,3 +83,13 @@ def test_known_issue_of_one_model_is_an_error_for_it_a_note_for_unknown_models_a
     assert gemma_findings() == [Severity.NOTE]
     assert gemma_findings("qwen2") == []
     assert gemma_findings("gemma4", precision="bf16") == [Severity.NOTE]
+
+
+def test_defect_that_the_probe_saw_comes_before_one_that_it_did_not_see() -> None:
+    versions = {**BROKEN, "transformers": "4.40.2", "peft": "0.21.2"}
+    unseen, missing = (finding.message for finding in findings_of(check, examination(versions)))
+    assert unseen.startswith("peft 0.21.2 with torch 2.13.0 and transformers 4.40.2: peft from 0.18 reads")
+    probe = probe_run(recipes=(), adapter=None, import_package="peft", import_failure=MISSING_SYMBOL)
+    first, second = (finding.message for finding in findings_of(check, examination(versions, probe=probe)))
+    assert (first, second) == (missing, unseen)
+    assert "import EncoderDecoderCache" in first
