@@ -329,6 +329,16 @@ class TestNearest:
         line = cell("2.13.0", "4.44.0", "0.12.0", recipes={"fp32": "finite", "bf16": "unsupported"})
         assert nearest_cells(self.TARGET, verdicts_of(line), "bf16") == []
 
+    def test_of_a_package_that_is_not_named_all_releases_are_equally_near(self) -> None:
+        unnamed = Combination(python="3.11", versions={"transformers": "4.44.0", "peft": "0.12.0"}, installed=False)
+        lines = [
+            cell("2.5.1", "4.44.0", "0.12.0"),
+            cell("2.13.0", "4.44.0", "0.12.0"),
+            cell("2.13.0", "4.40.0", "0.9.0"),
+        ]
+        first, *_ = nearest_cells(unnamed, verdicts_of(*lines), "bf16")
+        assert "transformers 4.44.0, peft 0.12.0" in first
+
     def test_combination_without_a_version_has_no_neighbors(self) -> None:
         unnamed = Combination(python="3.11", versions={"torch": "2.13.0"}, installed=False)
         assert nearest_cells(unnamed, MATRIX.verdicts, "bf16") == []

@@ -169,6 +169,8 @@ class Examination(OwnData):
     @property
     def nearest_cells(self) -> tuple[str, ...]:
         """Descriptions of the nearest measured cells; none if a package of the stack is missing."""
+        if self.missing:
+            return ()
         return tuple(nearest_cells(self.combination, self.matrix.verdicts, self.plan.precision))
 
     @property
