@@ -82,6 +82,25 @@ def test_empty_patch_says_that_nothing_can_be_fixed(project: Path, doctor: Calla
     assert "must be fixed by hand" in ran.err
 
 
+def test_baseline_and_reports_of_the_doctor_are_no_configurations(tmp_path: Path, doctor: Callable[..., Ran]) -> None:
+    (tmp_path / "train.py").write_text(FLOAT16_LOOP, encoding="utf-8")
+    (tmp_path / "ds.json").write_text('{"fp16": {"enabled": false}}', encoding="utf-8")
+    doctor("lint", "--baseline", "b.json", "--update-baseline", "--output", "r.json", cwd=tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} >= {"b.json", "r.json"}
+    ran = doctor("lint", "--baseline", "b.json", cwd=tmp_path)
+    assert "  Read: 1 Python file, 1 configuration.\n" in ran.out
+    assert "  Baseline      1 finding is hidden by b.json: VC104 train.py:6\n" in ran.out
+
+
+FLOAT16_LOOP = """import torch
+
+for batch in loader:
+    with torch.autocast("cuda", dtype=torch.float16):
+        loss = model(batch)
+    loss.backward()
+    optimizer.step()
+    torch.isfinite(loss)
+"""
 BOTH_FLAGS = """import argparse
 from transformers import Trainer, TrainingArguments
 
