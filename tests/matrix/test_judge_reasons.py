@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.facts import cell
+from tests.facts import SHIPPED, cell
 from tests.facts import matrix as matrix_of
 from tests.matrix.test_judge import IMPORT_FAILS, LINES, MATRIX, combination, known_issue
 from vc2doctor.curate.compile import compile_matrix
@@ -283,6 +283,16 @@ def under(python: str, torch: str, transformers: str, peft: str) -> EvidenceLine
     return cell(
         torch, transformers, peft, cell={"python": python, "torch": torch, "transformers": transformers, "peft": peft}
     )
+
+
+def test_release_that_a_cell_was_given_and_the_user_did_not_name_is_said() -> None:
+    stack = {"torch": "2.13.0", "transformers": "4.44.2", "peft": "0.15.2"}
+    asked = Combination(python="3.11", versions=stack, installed=False)
+    assert "; verified with accelerate 0.32.1, compatible with other releases of accelerate" in (
+        judge(asked, SHIPPED, "bf16").reason
+    )
+    named = asked.model_copy(update={"versions": {**stack, "accelerate": "0.32.1"}})
+    assert "compatible with other releases" not in judge(named, SHIPPED, "bf16").reason
 
 
 class TestNearest:

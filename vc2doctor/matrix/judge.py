@@ -120,7 +120,7 @@ def _measured(
     cells = [cell for cell in reversed(same_stack(combination, verdicts)) if agrees(combination, cell, verdicts)]
     for cell in cells:
         if recipe in verdicts.outcomes[cell.how].trains:
-            reason = f"{_measurement(cell)} and trains under {recipe}"
+            reason = f"{_measurement(cell)} and trains under {recipe}{_chosen_beside(combination, cell)}"
             return Judgement(verdict=Verdict.VERIFIED, reason=reason), cell
     for cell in cells:
         failure = verdicts.outcomes[cell.how].fails.get(recipe)
@@ -130,6 +130,16 @@ def _measured(
             reason = f"{_measurement(cell)} and does not train under {recipe}: {failure}"
             return Judgement(verdict=Verdict.INCOMPATIBLE, reason=reason), None
     return None, None
+
+
+def _chosen_beside(combination: Combination, cell: MeasuredCell) -> str:
+    """Return which releases a cell was given that the user did not name: an installer may choose others."""
+    pins = [word.split("==") for word in cell.name.split() if "==" in word]
+    unnamed = [(name, text) for name, text in pins if name not in combination.named]
+    if combination.installed or not unnamed:
+        return ""
+    versions = enumerated([f"{name} {text}" for name, text in unnamed])
+    return f"; verified with {versions}, compatible with other releases of {enumerated([name for name, _ in unnamed])}"
 
 
 def _inferred(combination: Combination, verdicts: Verdicts, recipe: str) -> Judgement:
