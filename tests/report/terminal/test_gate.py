@@ -40,6 +40,7 @@ def test_command_that_runs_shows_every_warning_and_points_to_no_option() -> None
             {"invocation": Invocation(verb="gate", options=(("--precision", "bf16"),))},
             f"{UNKNOWN} bf16 is the one that you named.",
         ),
+        ({"code_recipes": {".": "bf16"}}, "  Code          the code trains under bf16."),
         ({"code_recipes": {"train.py": "bf16"}}, "  Code          train.py trains under bf16."),
         (
             {"code": "src", "code_recipes": {"train.py": "bf16"}, "code_silenced": 2},

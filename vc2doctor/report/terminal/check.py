@@ -58,17 +58,17 @@ def _to_do(report: Report, decision: Answer) -> Iterator[Line]:
     further = [each for each in errors if each.path is not None and not each.commands]
     if first is not None and decision.command is None:
         has_others = bool(further) and first.path is not None
-        yield text_line(_at_its_place(first) if has_others else first.remedy, indent=4)
+        yield _at_its_place(first) if has_others else text_line(first.remedy, indent=4)
     room = MAX_TO_DO - 1
-    yield from (text_line(_at_its_place(each), indent=4) for each in further[:room])
+    yield from map(_at_its_place, further[:room])
     if len(further) > room:
         yield text_line(f"and {counted(len(further) - room, 'more error')} below", indent=4)
 
 
-def _at_its_place(finding: Finding) -> str:
-    """Return the remedy of a finding behind the place that it is for."""
+def _at_its_place(finding: Finding) -> Line:
+    """Return the remedy of a finding behind its place; what wraps is indented, to look like one entry."""
     line = f":{finding.line}" if finding.line is not None else ""
-    return f"{finding.path}{line}: {finding.remedy}"
+    return Line(Text(f"    {finding.path}{line}: {finding.remedy}"), hang=6)
 
 
 def _other_findings(findings: Sequence[Finding], printer: FindingPrinter, *, verbose: bool) -> Iterator[Line]:

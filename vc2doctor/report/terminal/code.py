@@ -19,7 +19,9 @@ def _precision(report: Report) -> str:
     plan = report.plan
     if plan.code_recipes:
         where = f"{plan.code}: " if plan.code is not None else ""
-        recipes = ", ".join(f"{entry} trains under {recipe}" for entry, recipe in plan.code_recipes.items())
+        # A unit whose entry points could not be told apart has the name of its folder.
+        entries = {"the code" if name == "." else name: recipe for name, recipe in plan.code_recipes.items()}
+        recipes = ", ".join(f"{entry} trains under {recipe}" for entry, recipe in entries.items())
         return f"{where}{recipes}."
     unknown = "The precision of the code is not known."
     if plan.invocation.has("--precision") or (plan.settings is not None and plan.settings.chose("precision")):

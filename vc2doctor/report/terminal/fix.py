@@ -34,7 +34,7 @@ def render(
             yield from _remaining(program, prefix)
     for caution in fix.cautions:
         mark, style = marks("warn")
-        yield Line(Text.assemble("  ", (f"{mark} check by hand: ", style), f"{prefix}{caution}"))
+        yield Line(Text.assemble("  ", (f"{mark} check by hand: ", style), f"{prefix}{caution}"), hang=6)
 
 
 def refusal(fix: FixResult, marks: Marks, prefix: str) -> Iterator[Line]:
