@@ -76,7 +76,7 @@ def test_installed_wheel_runs_and_finds_its_own_matrix(wheel: Path, venv: Venv, 
     program = str(venv.root / "bin" / "vc2doctor")
     check = subprocess.run([program, "check"], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert check.returncode == 1, check.stderr
-    assert "torch, transformers, peft are not installed" in check.stdout
+    assert "torch, transformers and peft are not installed" in check.stdout
     shipped = subprocess.run(
         [venv.python, "-c", "from vc2doctor.matrix.load import shipped; print(shipped())"],
         capture_output=True,

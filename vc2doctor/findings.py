@@ -84,6 +84,8 @@ class WaivedFinding(Data):
     reason: str
     expires: date | None = None
     """The last day on which this counts."""
+    baseline: str | None = None
+    """The name of the baseline that holds it; ``None``: a policy waived it."""
 
     @property
     def is_hidden(self) -> bool:

@@ -10,6 +10,7 @@ from tests.checks import findings_of
 from tests.facts import GOOD, distribution, environment, examination
 from vc2doctor import checks
 from vc2doctor.checks import vc001_missing, verdict
+from vc2doctor.checks.plan import AskedVersion
 from vc2doctor.environment.model import Module, TargetChoice
 from vc2doctor.findings import Severity
 
@@ -21,8 +22,9 @@ def test_complete_stack_has_no_finding() -> None:
 def test_missing_packages_are_named_and_a_measured_set_is_the_remedy() -> None:
     (finding,) = findings_of(vc001_missing, examination({"numpy": "2.4.6"}))
     assert finding.severity is Severity.ERROR
-    assert finding.message == "torch, transformers, peft are not installed"
-    assert finding.commands[0].startswith("/env/bin/python -m pip install torch==2.15.0 transformers==")
+    assert finding.message == "torch, transformers and peft are not installed"
+    assert finding.commands[0].startswith("/env/bin/python -m pip install torch==2.13.0 transformers==")
+    assert "The matrix calls the result verified: Cell " in finding.remedy
 
 
 def test_if_only_peft_is_missing_only_peft_is_installed() -> None:
@@ -79,12 +81,35 @@ def test_command_that_starts_the_doctors_own_python_is_told_what_to_write() -> N
 
 def test_one_sentence_names_all_that_is_missing() -> None:
     (finding,) = findings_of(vc001_missing, examination({}))
-    assert finding.evidence == (
-        "/env/bin/python lists no distribution torch, transformers or peft with a valid version",
-    )
+    assert finding.message == "torch, transformers and peft are not installed"
+    assert finding.evidence == ("looked in /env/bin/python",)
 
 
 @pytest.mark.parametrize("chosen", [{"origin": "VIRTUAL_ENV"}, {"is_project": True}, {"origin": "named"}])
 def test_environment_that_was_chosen_is_examined_even_if_it_has_nothing(chosen: dict[str, Any]) -> None:
     (finding,) = findings_of(vc001_missing, examination({}, choice=OWN.model_copy(update={"tool": None, **chosen})))
-    assert finding.message == "torch, transformers, peft are not installed"
+    assert finding.message == "torch, transformers and peft are not installed"
+
+
+def test_versions_that_the_project_asks_for_are_evidence_and_the_remedy_follows_them() -> None:
+    asked = {
+        name: AskedVersion(specifier=f"=={text}", location=f"requirements.txt:{line}")
+        for line, (name, text) in enumerate({"torch": "2.13.0", "transformers": "5.23.0", "peft": "0.21.2"}.items(), 1)
+    }
+    examined = examination({"setuptools": "65.5.0"}).model_copy(update={"asked": asked})
+    (finding,) = findings_of(vc001_missing, examined)
+    assert finding.evidence[-3:] == (
+        "requirements.txt:1 asks for torch==2.13.0",
+        "requirements.txt:2 asks for transformers==5.23.0",
+        "requirements.txt:3 asks for peft==0.21.2",
+    )
+    assert finding.commands[0].endswith(" install torch==2.13.0 transformers==5.23.0 peft==0.21.2")
+
+
+def test_versions_that_cannot_be_followed_are_said() -> None:
+    asked = {"peft": AskedVersion(specifier="==0.0.1", location="requirements.txt:7")}
+    (finding,) = findings_of(vc001_missing, examination({}).model_copy(update={"asked": asked}))
+    assert finding.evidence[-2:] == (
+        "requirements.txt:7 asks for peft==0.0.1",
+        "no set of versions that meets all of this is known to train here",
+    )

@@ -105,3 +105,13 @@ def test_defect_of_the_model_that_is_trained_has_the_remedy_of_a_conflict() -> N
     of_the_model, of_an_unknown_model = remedies
     assert of_the_model.startswith("No change of versions is known to fix this")
     assert of_an_unknown_model.startswith("transformers>=5.10.1 is not affected")
+
+
+def test_defect_that_the_probe_saw_comes_before_one_that_it_did_not_see() -> None:
+    versions = {**BROKEN, "transformers": "4.40.2", "peft": "0.21.2"}
+    unseen, missing = (finding.message for finding in findings_of(check, examination(versions)))
+    assert unseen.startswith("peft 0.21.2 with torch 2.13.0 and transformers 4.40.2: peft from 0.18 reads")
+    probe = probe_run(recipes=(), adapter=None, import_package="peft", import_failure=MISSING_SYMBOL)
+    first, second = (finding.message for finding in findings_of(check, examination(versions, probe=probe)))
+    assert (first, second) == (missing, unseen)
+    assert "import EncoderDecoderCache" in first

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.checks import findings_of
@@ -12,6 +14,7 @@ from vc2doctor.checks import verdict
 from vc2doctor.core.failure import Failure, Missing
 from vc2doctor.findings import Severity
 from vc2doctor.probe.facts import LoadedModel, NonFiniteTensor, Operation
+from vc2doctor.target.probe import checkpoint_files
 
 PLANNED = {"checkpoint": "/models/mine", "trains": False}
 
@@ -47,6 +50,35 @@ def test_remedy_for_a_function_says_what_to_check(error: Failure, remedy: str) -
     probe = probe_run(recipes=(), adapter=None, load_failure=error)
     (finding,) = findings_of(check, examination(probe=probe, planned={"entry": "mymodel:nosuch"}))
     assert (finding.message, finding.remedy) == ("mymodel:nosuch cannot be loaded", remedy)
+
+
+@pytest.mark.parametrize(
+    ("type_", "remedy"),
+    [
+        ("TokenizerMissingError", "Save the tokenizer there: tokenizer.save_pretrained('/models/mine')."),
+        ("CheckpointError", "A checkpoint is a folder with config.json, safetensors and the tokenizer, as"),
+        ("ValueError", "If this transformers does not know the architecture, install a newer one."),
+    ],
+)
+def test_remedy_for_a_checkpoint_says_what_is_missing_and_no_command_repeats_the_run(type_: str, remedy: str) -> None:
+    probe = probe_run(recipes=(), adapter=None, load_failure=failure("it cannot be loaded", type=type_))
+    (finding,) = findings_of(check, examination(probe=probe, planned=PLANNED))
+    assert finding.remedy.startswith(remedy)
+    assert finding.commands == ()
+
+
+def test_folder_of_a_checkpoint_without_a_tokenizer_is_told_from_one_with_any_kind(tmp_path: Path) -> None:
+    def has_tokenizer(gguf: str = "") -> bool:
+        return checkpoint_files.has_tokenizer(checkpoint_files.Files(str(tmp_path), {}, {}, gguf, 0, {}))
+
+    for name in ("config.json", "generation_config.json", "model.safetensors.index.json", "trainer_state.json"):
+        (tmp_path / name).write_text("{}", encoding="utf-8")
+    assert not has_tokenizer()
+    assert has_tokenizer(gguf="model.gguf"), "such a file holds its tokenizer itself"
+    for name in ("tokenizer.json", "tokenizer.model", "vocab.txt", "merges.txt", "spiece.model", "qwen.tiktoken"):
+        (tmp_path / name).write_text("", encoding="utf-8")
+        assert has_tokenizer(), name
+        (tmp_path / name).unlink()
 
 
 def test_exception_in_the_forward_pass_is_reported_if_nothing_is_trained() -> None:

@@ -16,9 +16,10 @@ PRESENT = Waiver(code="VC010", severity="note", reason="known", expires=date(209
 
 
 def test_expired_entry_is_a_warning_with_its_reason_and_file() -> None:
-    settings = AppliedSettings(file="/w/pyproject.toml")
+    settings = AppliedSettings(file="/w/pyproject.toml", policy_lines={"VC009": 7})
     (finding,) = findings_of(check, examination(planned={"waivers": (PAST, PRESENT), "settings": settings}))
     assert (finding.id, finding.severity, finding.path) == ("VC029", Severity.WARNING, "/w/pyproject.toml")
+    assert finding.line == 7
     assert finding.message == "the policy on VC009 expired on 2026-01-31"
     assert "it silenced it, because: no GPU yet" in finding.evidence
 

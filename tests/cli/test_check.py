@@ -37,7 +37,7 @@ def test_measured_set_is_fit_without_probe(doctor: Doctor, venv: Venv) -> None:
 def test_missing_packages_are_named(doctor: Doctor, venv: Venv) -> None:
     ran = doctor("check", "--python", venv.python)
     assert ran.code == 1
-    assert "torch, transformers, peft are not installed" in ran.out
+    assert "torch, transformers and peft are not installed" in ran.out
 
 
 def test_active_environment_is_examined_and_the_report_says_why(doctor: Doctor, venv: Venv) -> None:

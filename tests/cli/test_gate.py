@@ -203,8 +203,8 @@ def test_unfit_environment_is_refused_with_its_report(machine: Machine, tmp_path
     gate = machine.gate(*ON_PAPER, "--output", "report.json")
     code, out, err = machine.run(*gate, empty.python, str(ran))
     assert (code, out) == (125, "")
-    assert "VC001 error  torch, transformers, peft are not installed" in err
-    assert "the command was not started (exit code 125): the verdict is unfit (exit code 1 of the check)" in err
+    assert "VC001 error  torch, transformers and peft are not installed" in err
+    assert "Not started: the check found 1 error. Exit code 125." in err
     report = json.loads((machine.work / "report.json").read_text(encoding="utf-8"))
     assert (report["exit_code"], report["gate"]["decision"], report["gate"]["refuse_exit"]) == (1, "refuse", 125)
     assert not (tmp_path / "ran").exists()
@@ -345,13 +345,24 @@ def test_script_that_does_not_exist_is_refused_with_the_nearest_name(machine: Ma
     assert (code, out) == (0, "1\n"), err
 
 
-def test_configuration_that_does_not_exist_is_named(machine: Machine) -> None:
+def test_configuration_that_does_not_exist_is_refused_with_the_nearest_name(machine: Machine) -> None:
     machine.file("train.py", "print('ran')\n")
-    words = ("train.py", "--config", "configs/lroa.yaml", "--output_file", "scores.json")
+    machine.file("config.yaml", "fp16: false\n")
+    words = ("train.py", "--config", "confg.yaml", "--output_file", "scores.json")
+    code, out, err = machine.run(*machine.gate(*ON_PAPER), machine.venv.python, *words)
+    assert (code, out) == (125, "")
+    assert "which --config names. Did you mean config.yaml? The command was not started." in err
+
+
+def test_configuration_that_the_program_may_find_elsewhere_is_named(machine: Machine) -> None:
+    machine.file("train.py", "print('ran')\n")
+    (machine.work / "library").mkdir()
+    machine.file("library/lora.yaml", "fp16: false\n")
+    words = ("train.py", "--config", "configs/lora.yaml", "--output_file", "scores.json")
     code, _, err = machine.run(*machine.gate(*ON_PAPER), machine.venv.python, *words)
     assert code == 0, err
-    assert "configs/lroa.yaml, which the command names, does not exist" in err
-    assert "scores.json" not in err, "a file that the training writes need not exist"
+    assert "Not read      configs/lora.yaml, which the command names, does not exist" in err
+    assert "scores.json" not in err
 
 
 def test_refusal_of_a_fit_environment_says_what_refused(machine: Machine) -> None:
@@ -361,7 +372,7 @@ def test_refusal_of_a_fit_environment_says_what_refused(machine: Machine) -> Non
     code, out, err = machine.run(*gate, machine.venv.python, "train.py")
     assert (code, out) == (125, "")
     assert "Refused (exit code 1): --fail-on warning counts VC009" in err
-    assert "the command was not started (exit code 125): --fail-on warning counts VC009" in err
+    assert "Not started: --fail-on warning counts VC009. Exit code 125." in err
     assert "the verdict is fit" not in err
     assert err.count("Settings ") == 1
 

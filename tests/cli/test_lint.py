@@ -58,7 +58,7 @@ def test_diff_is_a_patch_that_gives_the_same_files_as_the_fix(project: Path, doc
     (copy / "p.diff").unlink()
     fixed = doctor("lint", "--precision", "bf16", "--fix", cwd=project)
     assert "Fixed" in fixed.out
-    assert "vc2doctor check --precision bf16" in fixed.out
+    assert "vc2doctor check --require gpu --code ." in fixed.out
     for path in project.rglob("*.py"):
         assert path.read_bytes() == (copy / path.relative_to(project)).read_bytes()
     assert doctor("lint", "--precision", "bf16", "--diff", cwd=project).code == 0
@@ -80,6 +80,73 @@ def test_empty_patch_says_that_nothing_can_be_fixed(project: Path, doctor: Calla
     assert (ran.code, ran.out) == (0, "")
     assert ran.err.startswith("Nothing can be fixed automatically, so there is no patch.")
     assert "must be fixed by hand" in ran.err
+
+
+def test_baseline_and_reports_of_the_doctor_are_no_configurations(tmp_path: Path, doctor: Callable[..., Ran]) -> None:
+    (tmp_path / "train.py").write_text(FLOAT16_LOOP, encoding="utf-8")
+    (tmp_path / "ds.json").write_text('{"fp16": {"enabled": false}}', encoding="utf-8")
+    doctor("lint", "--baseline", "b.json", "--update-baseline", "--output", "r.json", cwd=tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} >= {"b.json", "r.json"}
+    ran = doctor("lint", "--baseline", "b.json", cwd=tmp_path)
+    assert "  Read: 1 Python file, 1 configuration.\n" in ran.out
+    assert "  Baseline      1 finding is hidden by b.json: VC104 train.py:6\n" in ran.out
+
+
+FLOAT16_LOOP = """import torch
+
+for batch in loader:
+    with torch.autocast("cuda", dtype=torch.float16):
+        loss = model(batch)
+    loss.backward()
+    optimizer.step()
+    torch.isfinite(loss)
+"""
+BOTH_FLAGS = """import argparse
+from transformers import Trainer, TrainingArguments
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--bf16", action="store_true")
+parser.add_argument("--steps", type=int)
+args = parser.parse_args()
+trainer = Trainer(model=None, args=TrainingArguments("out", max_steps=args.steps, bf16=args.bf16, fp16=True))
+trainer.train()
+"""
+"""A contradiction that no single edit resolves, because only the author knows which flag is meant."""
+
+
+def test_fix_without_an_edit_names_what_is_left_for_the_hand(tmp_path: Path, doctor: Callable[..., Ran]) -> None:
+    (tmp_path / "train.py").write_text(BOTH_FLAGS, encoding="utf-8")
+    (tmp_path / "run.sh").write_text("python train.py --bf16\n", encoding="utf-8")
+    ran = doctor("lint", "--fix", cwd=tmp_path)
+    assert "  Nothing can be fixed automatically. Fix VC106 by hand.\n" in ran.out
+    assert "Nothing to fix." not in ran.out
+    (tmp_path / "train.py").write_text("for x in y:\n    loss(x).backward()\n    isnan(x)\n", encoding="utf-8")
+    assert "  Nothing to fix.\n" in doctor("lint", "--fix", cwd=tmp_path).out
+
+
+def test_switch_names_the_option_that_it_leaves_without_a_reader(tmp_path: Path, doctor: Callable[..., Ran]) -> None:
+    (tmp_path / "train.py").write_text(BOTH_FLAGS, encoding="utf-8")
+    ran = doctor("lint", "--precision", "bf16", "--fix", cwd=tmp_path)
+    assert "train.py:5: --bf16 has no effect any more, because the code sets bfloat16 itself." in ran.out
+    assert "--steps has no effect" not in ran.out
+
+
+def test_switch_of_code_that_passes_all_options_on_leaves_none_without_a_reader(
+    tmp_path: Path, doctor: Callable[..., Ran]
+) -> None:
+    text = BOTH_FLAGS.replace("trainer.train()", "trainer.train(**vars(args))")
+    (tmp_path / "train.py").write_text(text, encoding="utf-8")
+    ran = doctor("lint", "--precision", "bf16", "--fix", cwd=tmp_path)
+    assert "Fixed 1 file" in ran.out
+    assert "has no effect" not in ran.out
+
+
+def test_command_after_a_fix_examines_the_same_environment_and_code(
+    tmp_path: Path, doctor: Callable[..., Ran], venv: Venv
+) -> None:
+    (tmp_path / "train.py").write_text(BOTH_FLAGS, encoding="utf-8")
+    ran = doctor("lint", "--python", venv.python, "--precision", "bf16", "--fix", "train.py", cwd=tmp_path)
+    assert f"vc2doctor check --require gpu --python {venv.python} --code train.py\n" in ran.out
 
 
 def test_fail_on_output_and_select_are_respected(project: Path, doctor: Callable[..., Ran]) -> None:

@@ -162,10 +162,12 @@ def test_policy_counts_with_and_without_a_baseline(file: Path) -> None:
         Waiver(code="VC102", severity="off", reason="y", expires=today - timedelta(days=1), is_expired=True),
     )
     assert decisions.judge(entries, None, update=False) == decisions.Judge(waivers=expected)
-    assert decisions.judge(entries, file, update=True) == decisions.Judge(waivers=expected, file=file)
+    assert decisions.judge(entries, file, update=True) == decisions.Judge(
+        waivers=expected, file=file, name="known.json"
+    )
     baseline.write(file, [], [])
     judge = decisions.judge(entries, file, update=False)
-    assert judge == decisions.Judge(waivers=expected)
+    assert judge == decisions.Judge(waivers=expected, name="known.json")
     kept, _ = judge.decide([finding("VC101"), finding("VC102")], ["a", "b"])
     assert [each.id for each in kept] == ["VC102"]
 

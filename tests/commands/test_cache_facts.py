@@ -20,6 +20,7 @@ from vc2doctor.commands import cache_facts, decisions
 from vc2doctor.commands.cache_key import key
 from vc2doctor.commands.request import CheckRequest, GateRequest, ProbeRequest
 from vc2doctor.commands.settings import SettingsSource
+from vc2doctor.core.invocation import Invocation
 from vc2doctor.environment import fingerprint
 from vc2doctor.environment.fingerprint import FingerprintError
 from vc2doctor.environment.model import Nvidia
@@ -55,6 +56,24 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     monkeypatch.setenv("HF_HOME", str(tmp_path / "huggingface"))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
     return Machine(tmp_path)
+
+
+def test_folder_of_an_environment_and_its_interpreter_have_one_key(machine: Machine) -> None:
+    folder = str(machine.venv.root)
+    options = [Invocation(options=(("--python", name),)) for name in (machine.venv.python, folder)]
+    first, second = (
+        machine.key(python=name, invocation=invocation)
+        for name, invocation in zip((machine.venv.python, folder), options, strict=True)
+    )
+    assert first == second
+    command = (machine.venv.python, "train.py")
+    facts = [
+        cache_facts.of_gate(GateRequest(command=command, check=machine.request(code=None, python=name)), machine.work)
+        for name in (machine.venv.python, folder)
+    ]
+    assert facts[0] == facts[1]
+    other = make_venv(machine.work.parent / "other")
+    assert machine.key(python=other.python) != machine.key()
 
 
 def edit(path: Path) -> None:

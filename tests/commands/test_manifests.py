@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.facts import environment, examination, probe_run
 from vc2doctor.commands.examine import report_on
-from vc2doctor.commands.manifests import with_manifests
+from vc2doctor.commands.manifests import asked_by, with_manifests
 from vc2doctor.findings import Finding, ManifestLine, Severity
 
 
@@ -45,3 +45,12 @@ def test_findings_about_versions_name_their_packages() -> None:
     assert by_id["VC005"].packages == ("peft", "transformers")
     missing = report_on(examination({"torch": "2.13.0"}), 1.0).findings
     assert next(each.packages for each in missing if each.id == "VC001") == ("transformers", "peft")
+
+
+def test_versions_that_a_project_asks_for_are_read_without_those_that_allow_all(tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_text("torch\ntransformers==4.36.2\n", encoding="utf-8")
+    (tmp_path / "README.md").write_text("Works with peft==0.9.0\n", encoding="utf-8")
+    asked = asked_by(tmp_path)
+    assert {name: (each.specifier, each.location) for name, each in asked.items()} == {
+        "transformers": ("==4.36.2", "requirements.txt:2")
+    }

@@ -152,3 +152,41 @@ def test_configuration_is_looked_for_where_a_script_goes_first(tmp_path: Path) -
     script = "cd sub && python train.py --config there.yaml --data gone.json"
     (launch,) = command_line.read(["bash", "-c", script], tmp_path, {"PATH": "/usr/bin:/bin"}).launches
     assert list(preflight.missing_configs(launch, tmp_path)) == ["gone.json"]
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        ("--config confg.yaml", "no file confg.yaml in {folder}, which --config names. Did you mean config.yaml?"),
+        ("--config=confg.yaml", "no file confg.yaml in {folder}, which --config names. Did you mean config.yaml?"),
+        ("--deepspeed ds.json", "no file ds.json in {folder}, which --deepspeed names."),
+        ("train.config=confg.yaml", "no file confg.yaml in {folder}, which train.config names."),
+        ("--config config.yaml", None),
+        ("--config sub.yaml", None),
+        ("--config ${CONFIG}.yaml", None),
+        ("--config-name confg.yaml", None),
+        ("--save-config new.yaml", None),
+        ("--config-output new.yaml", None),
+        ("--config llama3/8B_lora", None),
+        ("--results new.json", None),
+        ("new.json", None),
+    ],
+)
+def test_configuration_that_a_command_only_reads_must_exist(
+    venv: Venv, tmp_path: Path, words: str, problem: str | None
+) -> None:
+    for name in ("train.py", "config.yaml", "conf/sub.yaml"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("", encoding="utf-8")
+    command = command_line.read([venv.python, "train.py", *words.split()], tmp_path, {"PATH": "/usr/bin:/bin"})
+    found = preflight.missing_config(command, tmp_path)
+    if problem is None:
+        assert found is None
+    else:
+        assert found is not None
+        assert found.startswith(f"there is {problem.format(folder=tmp_path)}")
+
+
+def test_configuration_of_a_program_that_is_elsewhere_is_an_open_question(venv: Venv, tmp_path: Path) -> None:
+    words = [venv.python, "-m", "package.train", "--config", "confg.yaml"]
+    assert preflight.missing_config(command_line.read(words, tmp_path, {"PATH": ""}), tmp_path) is None

@@ -134,6 +134,22 @@ def test_wrong_key_or_value_is_reported_with_its_file(tmp_path: Path, text: str,
     assert message in str(caught.value)
 
 
+def test_lines_of_the_policy_are_known_as_keys_and_as_tables(tmp_path: Path) -> None:
+    entry = '{ severity = "error", reason = "VC104 = x" }'
+    text = f"""# VC105 and VC106
+[tool.vc2doctor.policy]
+VC105 = {entry}
+"VC106" = {entry}
+[tool.vc2doctor.policy.VC107]
+severity = "error"
+reason = "x"
+"""
+    write(tmp_path, text)
+    applied = load(tmp_path).applied
+    assert applied is not None
+    assert applied.policy_lines == {"VC105": 3, "VC106": 4, "VC107": 5}
+
+
 def test_date_that_does_not_exist_is_named(tmp_path: Path) -> None:
     write(tmp_path, '[tool.vc2doctor.policy]\nVC105 = { severity = "off", reason = "x", expires = 2027-13-01 }\n')
     with pytest.raises(SettingsError, match="2027-13-01 is not a date: write year-month-day"):

@@ -114,6 +114,16 @@ def test_last_line_writes_what_was_shown_and_nothing_if_all_is_there(doctor: Doc
     assert again.out.splitlines()[-1] == "The project has all of these files, so there is nothing to write."
 
 
+def test_second_run_finds_identical_files_and_a_changed_one_is_still_shown(doctor: Doctor, tmp_path: Path) -> None:
+    assert doctor("init", "github", "gitlab", "--write", cwd=tmp_path).code == 0
+    again = doctor("init", "github", "gitlab", "--write", cwd=tmp_path)
+    assert (again.code, again.out.count("  already there, identical\n"), len(again.out.splitlines())) == (0, 2, 4)
+    (tmp_path / BY_NAME["gitlab"].path).write_text("mine\n")
+    changed = doctor("init", "github", "gitlab", "--write", cwd=tmp_path)
+    assert (changed.code, changed.out.count("already there, identical")) == (1, 1)
+    assert "Add what you need of the following by hand." in changed.out
+
+
 def git(folder: Path, *words: str) -> None:
     subprocess.run([program("git"), "-C", str(folder), *words], check=True, capture_output=True)
 
@@ -258,7 +268,7 @@ def test_environment_of_tox_is_checked(project: Path, variables: dict[str, str])
     (project / "tox.ini").write_text(BY_NAME["tox"].text)
     ran = run([program("tox"), "-e", "vc2doctor", "--", "--no-probe", "--accept", "inferred"], project, variables)
     assert ran.code == 1, ran.out + ran.err
-    assert "torch, transformers, peft are not installed" in ran.out, "the environment that tox made is empty"
+    assert "torch, transformers and peft are not installed" in ran.out, "the environment that tox made is empty"
 
 
 @pytest.mark.parametrize(("has_stack", "code"), [(True, 0), (False, 1), (None, 0)])
@@ -279,6 +289,25 @@ def test_task_prolog_without_an_environment_checks_nothing(project: Path, variab
     variables.pop("VC2DOCTOR_PYTHON", None)
     ran = run(["bash", str(TEMPLATES / BY_NAME["slurm-prolog"].template)], project, variables)
     assert (ran.code, ran.out) == (0, "")
+
+
+def test_slurm_job_asks_for_the_gpu_that_its_gate_requires() -> None:
+    text = BY_NAME["slurm-job"].text
+    assert "gate --require gpu" in text
+    assert "\n#SBATCH --gres=gpu:1\n" in text
+
+
+@pytest.mark.parametrize("more", ["", "--config 'a b.toml'"])
+def test_slurm_job_passes_its_options_on_also_if_there_are_none(more: str, tmp_path: Path) -> None:
+    for name, text in {"srun": '#!/bin/sh\nprintf "%s\\n" "$@"\n', ".venv/bin/activate": ""}.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / "job.sh").write_text(BY_NAME["slurm-job"].text.replace("options=()", f"options=({more})"))
+    ran = run(["bash", "job.sh", "--bf16"], tmp_path, {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"})
+    words = ["--config", "a b.toml"] if more else []
+    gate = ["--kill-on-bad-exit=1", "vc2doctor", "gate", "--require", "gpu", *words]
+    assert ran.out.splitlines() == [*gate, "--", "python", "train.py", "--bf16"], ran.err
 
 
 @pytest.mark.parametrize("name", ["slurm-prolog", "slurm-job"])

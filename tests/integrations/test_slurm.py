@@ -139,7 +139,9 @@ def project(cluster: Path) -> Path:
     text = BY_NAME["slurm-job"].text
     # This machine has no GPU, and the stack of the fixture cannot train.
     assert "--require gpu" in text
-    (folder / "train.sbatch").write_text(text.replace("--require gpu", "--no-probe --accept inferred"))
+    (folder / "train.sbatch").write_text(
+        text.replace("--require gpu", "--no-probe --accept inferred").replace("#SBATCH --gres=gpu:1\n", "")
+    )
     return folder
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.facts import cell
+from tests.facts import SHIPPED, cell
 from tests.facts import matrix as matrix_of
 from tests.matrix.test_judge import IMPORT_FAILS, LINES, MATRIX, combination, known_issue
 from vc2doctor.curate.compile import compile_matrix
@@ -285,6 +285,16 @@ def under(python: str, torch: str, transformers: str, peft: str) -> EvidenceLine
     )
 
 
+def test_release_that_a_cell_was_given_and_the_user_did_not_name_is_said() -> None:
+    stack = {"torch": "2.13.0", "transformers": "4.44.2", "peft": "0.15.2"}
+    asked = Combination(python="3.11", versions=stack, installed=False)
+    assert "; verified with accelerate 0.32.1, compatible with other releases of accelerate" in (
+        judge(asked, SHIPPED, "bf16").reason
+    )
+    named = asked.model_copy(update={"versions": {**stack, "accelerate": "0.32.1"}})
+    assert "compatible with other releases" not in judge(named, SHIPPED, "bf16").reason
+
+
 class TestNearest:
     """Measured cells near a combination, for a report on versions that are not known."""
 
@@ -328,6 +338,16 @@ class TestNearest:
     def test_cell_that_did_not_measure_the_recipe_is_left_out(self) -> None:
         line = cell("2.13.0", "4.44.0", "0.12.0", recipes={"fp32": "finite", "bf16": "unsupported"})
         assert nearest_cells(self.TARGET, verdicts_of(line), "bf16") == []
+
+    def test_of_a_package_that_is_not_named_all_releases_are_equally_near(self) -> None:
+        unnamed = Combination(python="3.11", versions={"transformers": "4.44.0", "peft": "0.12.0"}, installed=False)
+        lines = [
+            cell("2.5.1", "4.44.0", "0.12.0"),
+            cell("2.13.0", "4.44.0", "0.12.0"),
+            cell("2.13.0", "4.40.0", "0.9.0"),
+        ]
+        first, *_ = nearest_cells(unnamed, verdicts_of(*lines), "bf16")
+        assert "transformers 4.44.0, peft 0.12.0" in first
 
     def test_combination_without_a_version_has_no_neighbors(self) -> None:
         unnamed = Combination(python="3.11", versions={"torch": "2.13.0"}, installed=False)

@@ -88,7 +88,7 @@ def test_the_message_names_each_with_its_suggestion_and_says_what_to_do() -> Non
         refuse_misspelled(["transfomers", "nonsense", "bitsandbyte"], MODELED)
     assert str(caught.value) == (
         "the matrix does not judge transfomers (did you mean transformers?), bitsandbyte (did you mean bitsandbytes?)."
-        " Correct the spelling. If you mean another package, leave it out: its version changes no verdict."
+        " Correct the spelling. Other packages are not judged; leave them out."
     )
 
 

@@ -36,6 +36,18 @@ def test_every_combination_of_a_range_is_in_one_group_with_its_verdict() -> None
     assert answer.judgement.verdict is Verdict.INCOMPATIBLE, "an installer may choose any of them"
 
 
+def test_answer_without_one_package_says_with_which_of_its_releases_the_others_were_measured() -> None:
+    lines = [cell(torch, "4.44.2", "0.15.2") for torch in ("2.5.1", "2.13.0")]
+    query = resolve(from_words(["transformers==4.44.2", "peft==0.15.2"]), matrix(*lines))
+    first, second, *_ = judge_ranges(query, matrix(*lines), "bf16").judgement.reason.split("; ")
+    assert "torch, which was not named" in first
+    assert second == "measured to train with torch 2.5.1 and 2.13.0"
+    other = resolve(from_words(["transformers==4.44.1", "peft==0.15.2"]), matrix(*lines))
+    assert "; measured to train with" not in judge_ranges(other, matrix(*lines), "bf16").judgement.reason
+    many = judged("torch==2.13.0", "peft==0.15.2").judgement.reason
+    assert "; measured to train with 14 releases of transformers from 4.44.1 to 5.24.0" in many
+
+
 def test_a_group_holds_only_combinations_with_its_verdict() -> None:
     query = resolved("torch==2.5.1", "transformers>=4.40,<4.45", "peft>=0.12")
     for group in judge_ranges(query, SHIPPED, "bf16").groups:

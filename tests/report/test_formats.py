@@ -60,7 +60,9 @@ class TestText:
 
     def test_good_environment_begins_with_the_verdict(self) -> None:
         text = rendered(report(examination(probe=probe_run())))
-        assert text.startswith("✓ Fit to train under bf16: a plain loop was tried; not tried: ")
+        assert text.startswith(
+            "✓ Fit to train under bf16: a plain loop was tried; 2 other ways to train were not tried"
+        )
         assert text.splitlines()[0].endswith(" 1 warning. Judged as: plain language model (no code given).")
         assert "bf16 (decides)" in text
 

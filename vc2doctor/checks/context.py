@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from functools import cached_property
 
 from packaging.requirements import Requirement
+from pydantic import Field
 
-from vc2doctor.checks.plan import PLAIN, CodeImport, Plan
+from vc2doctor.checks.plan import PLAIN, AskedVersion, CodeImport, Plan
 from vc2doctor.core.data import OwnData
 from vc2doctor.core.failure import Failure
 from vc2doctor.core.versions import STACK_PACKAGES, contains
@@ -52,6 +53,8 @@ class Examination(OwnData):
     plan: Plan
     code: tuple[Finding, ...] = ()
     """The linter's findings about the training code, if there is any."""
+    asked: Mapping[str, AskedVersion] = Field(default_factory=dict)
+    """What the files of the project ask for, by package. It is read only where something of the stack is missing."""
     imports: tuple[CodeImport, ...] = ()
     """What the programs of the training code import from the packages of the stack."""
     dependents: tuple[DependentConflict, ...] = ()
@@ -104,7 +107,11 @@ class Examination(OwnData):
         """Return the question which versions to change: all conflicts at once, and further goals if there are any."""
         doors = (*self.plan.doors, *more_doors)
         goal = Goal(
-            recipe=evidence_recipe(self.plan.precision), doors=doors, wanted=dict(wanted or {}), avoided=avoided
+            recipe=evidence_recipe(self.plan.precision),
+            doors=doors,
+            wanted=dict(wanted or {}),
+            avoided=avoided,
+            asked={name: each.specifier for name, each in self.asked.items()},
         )
         return question_of(self.environment, self.combination, self.matrix, goal)
 
@@ -162,6 +169,8 @@ class Examination(OwnData):
     @property
     def nearest_cells(self) -> tuple[str, ...]:
         """Descriptions of the nearest measured cells; none if a package of the stack is missing."""
+        if self.missing:
+            return ()
         return tuple(nearest_cells(self.combination, self.matrix.verdicts, self.plan.precision))
 
     @property

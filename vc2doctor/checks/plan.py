@@ -44,6 +44,15 @@ class CodeImport(OwnData):
     line: int
 
 
+class AskedVersion(OwnData):
+    """What a file of the project asks for of one package."""
+
+    specifier: str
+    """``==5.23.0``, ``>=4.28,<4.40``."""
+    location: str
+    """``path:line``, relative to the folder of the project."""
+
+
 class Plan(OwnData):
     """What the user wants to do. The examination is judged by it."""
 

@@ -101,18 +101,20 @@ def apply(
     fingerprints: Sequence[str],
     waivers: Iterable[Waiver],
     baseline: frozenset[str],
+    file: str = "the baseline",
 ) -> tuple[tuple[AnyFinding, ...], tuple[WaivedFinding, ...]]:
     """Return the findings that remain, and what was decided about the others and about those that became lighter.
 
     ``fingerprints`` are those of ``findings``, in the same order. ``baseline`` holds the fingerprints of findings that
-    were there before.
+    were there before, and ``file`` is its name.
     """
     by_code = {waiver.code: waiver for waiver in waivers if not waiver.is_expired}
     kept: list[AnyFinding] = []
     waived: list[WaivedFinding] = []
     for finding, fingerprint in zip(findings, fingerprints, strict=True):
         if fingerprint in baseline and can_be_known(finding):
-            waived.append(_waived(finding, "baseline", "it is in the baseline"))
+            hidden = _waived(finding, "baseline", "it is in the baseline")
+            waived.append(hidden.model_copy(update={"baseline": file}))
             continue
         waiver = by_code.get(finding.id)
         changed = finding if waiver is None else _changed(finding, waiver)

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from vc2doctor.checks import advice
 from vc2doctor.checks.context import Examination
 from vc2doctor.core import shell
+from vc2doctor.core.versions import contains
 from vc2doctor.core.wording import enumerated
 from vc2doctor.findings import Finding, Severity
 
@@ -33,8 +34,10 @@ def check(examination: Examination) -> Iterator[Finding]:
     if not missing:
         return
     environment = examination.environment
-    names = enumerated(missing, "or")
-    evidence = [f"{environment.interpreter.path} lists no distribution {names} with a valid version"]
+    are = "is" if len(missing) == 1 else "are"
+    evidence = [f"looked in {environment.interpreter.path}"]
+    evidence += list(_unread_versions(examination))
+    evidence += list(_asked(examination))
     for name in missing:
         module = environment.module(name)
         if module is not None and module.found:
@@ -44,13 +47,30 @@ def check(examination: Examination) -> Iterator[Finding]:
     yield Finding(
         id="VC001",
         severity=Severity.ERROR,
-        message=f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed",
+        message=f"{enumerated(missing)} {are} not installed",
         evidence=tuple(evidence),
         remedy=remedy,
         commands=commands,
         url="https://packaging.python.org/en/latest/tutorials/installing-packages/",
         packages=missing,
     )
+
+
+def _asked(examination: Examination) -> Iterator[str]:
+    """Yield what the files of the project ask for of what is missing, and whether the remedy meets it."""
+    asked = {name: examination.asked[name] for name in examination.missing if name in examination.asked}
+    yield from (f"{each.location} asks for {name}{each.specifier}" for name, each in asked.items())
+    versions = examination.version_plan.versions
+    if not all(contains(each.specifier, versions.get(name, "")) for name, each in asked.items()):
+        yield "no set of versions that meets all of this is known to train here"
+
+
+def _unread_versions(examination: Examination) -> Iterator[str]:
+    """Yield the distributions that are there, and whose version cannot be judged."""
+    for name in examination.missing:
+        distribution = examination.environment.distribution(name)
+        if distribution is not None:
+            yield f"there is a distribution {name}, but its version is not valid: {distribution.version}"
 
 
 def _unchosen(examination: Examination) -> Finding:

@@ -11,18 +11,19 @@ What to do: run the first command. It makes the smallest change that resolves al
 commands are alternatives.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from vc2doctor.checks import advice
 from vc2doctor.checks.context import Examination
 from vc2doctor.checks.symptoms import explained_by
+from vc2doctor.core.wording import enumerated
 from vc2doctor.findings import Finding, Severity
 from vc2doctor.matrix.known_issue import KnownIssue
 
 
 def check(examination: Examination) -> Iterator[Finding]:
-    """Find known defects that apply."""
-    for issue in examination.issues:
+    """Find known defects that apply; those whose symptom the probe saw come first."""
+    for issue in sorted(examination.issues, key=lambda issue: not explained_by(examination, issue)):
         yield _finding(examination, issue)
 
 
@@ -43,13 +44,18 @@ def _finding(examination: Examination, issue: KnownIssue) -> Finding:
     return Finding(
         id="VC005",
         severity=severity,
-        message=f"{' with '.join(affected)}: {issue.title}",
+        message=f"{_together(affected)}: {issue.title}",
         evidence=tuple(evidence),
         remedy=remedy,
         commands=remedy_commands,
         url=issue.sources[0],
         packages=tuple(name for name in names if name in examination.versions),
     )
+
+
+def _together(affected: Sequence[str]) -> str:
+    """Return ``peft 0.21.2 with torch 2.13.0 and transformers 4.40.2``."""
+    return " with ".join(filter(None, (*affected[:1], enumerated(affected[1:]))))
 
 
 def _severity(examination: Examination, issue: KnownIssue) -> Severity:

@@ -139,7 +139,8 @@ def _remedy(examination: Examination, outcome: RecipeOutcome) -> tuple[str, tupl
     control_failed = "" if control_is_good else "float32 fails as well, so precision is not the cause. "
     if examination.plan.custom_subject is not None:
         remedy = f"{control_failed}{cause_remedy or _where_to_start(examination, outcome)}".strip()
-        return remedy, (examination.plan.invocation.again(),)
+        # The command that was just typed fixes nothing.
+        return remedy, ()
     remedy, commands = _change_versions(examination, outcome)
     return f"{control_failed}{cause_remedy}{remedy}", commands
 

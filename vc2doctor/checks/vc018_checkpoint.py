@@ -25,6 +25,15 @@ from vc2doctor.target.shared.spec import entry_parts
 
 _URL = "https://huggingface.co/docs/transformers/main_classes/model"
 
+_OF_CHECKPOINTS = {
+    "MemoryError": "Use a machine with more memory.",
+    # These classes are in target/probe/checkpoint_files.py, which the doctor cannot import.
+    "TokenizerMissingError": "Save the tokenizer there: tokenizer.save_pretrained({checkpoint!r}).",
+    "CheckpointError": "A checkpoint is a folder with config.json, safetensors and the tokenizer, as save_pretrained"
+    " writes them, or a .gguf file. Add what is missing, or name another one.",
+}
+"""What to do about an exception that ended the loading, by its type."""
+
 
 def check(examination: Examination) -> Iterator[Finding]:
     """Find a checkpoint or function that cannot be loaded, and a checkpoint that is not finite."""
@@ -39,18 +48,18 @@ def _not_loaded(examination: Examination) -> Iterator[Finding]:
     if probe.load_failure is not None:
         evidence = (describe(probe.load_failure),)
         remedy = _load_remedy(plan, probe.load_failure)
-        yield _finding(examination, f"{plan.custom_subject} cannot be loaded", evidence, remedy)
+        yield _finding(f"{plan.custom_subject} cannot be loaded", evidence, remedy)
     elif probe.headroom_failure is not None and not plan.trains:
         # If recipes run, VC010 reports the same exception.
         message = f"{plan.custom_subject} was loaded, but its range cannot be measured"
         remedy = "The forward pass fails. Fix this error, then run the probe again."
-        yield _finding(examination, message, (describe(probe.headroom_failure),), remedy)
+        yield _finding(message, (describe(probe.headroom_failure),), remedy)
 
 
 def _load_remedy(plan: Plan, failure: Failure) -> str:
     """Return what to do about the exception that ended the loading."""
-    if failure.type == "MemoryError":
-        return "Use a machine with more memory."
+    if failure.type in _OF_CHECKPOINTS:
+        return _OF_CHECKPOINTS[failure.type].format(checkpoint=plan.checkpoint)
     if plan.entry is None:
         return (
             "If this transformers does not know the architecture, install a newer one. If a file is damaged, save or"
@@ -82,16 +91,15 @@ def _not_finite(examination: Examination) -> Iterator[Finding]:
     else:
         return
     remedy = "Take the checkpoint of an earlier step, or download it again. No precision repairs these values."
-    yield _finding(examination, message, tuple(evidence), remedy)
+    yield _finding(message, tuple(evidence), remedy)
 
 
-def _finding(examination: Examination, message: str, evidence: tuple[str, ...], remedy: str) -> Finding:
+def _finding(message: str, evidence: tuple[str, ...], remedy: str) -> Finding:
     return Finding(
         id="VC018",
         severity=Severity.ERROR,
         message=message,
         evidence=evidence,
         remedy=remedy,
-        commands=(examination.plan.invocation.again(),),
         url=_URL,
     )

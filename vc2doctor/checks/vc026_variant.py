@@ -43,14 +43,14 @@ def check(examination: Examination) -> Iterator[Finding]:
         if variant.repeats is False:
             message = f"two trainings {variant.title} differ"
             evidence = ("losses or weights after 3 steps from the same seed are not the same bit for bit",)
-            yield _finding(examination, variant, Severity.WARNING, message, evidence)
+            yield _finding(variant, Severity.WARNING, message, evidence)
 
 
 def _of_recipe(examination: Examination, variant: VariantOutcome, outcome: RecipeOutcome) -> Iterator[Finding]:
     decides = outcome.recipe == examination.plan.precision
     if decides and not outcome.is_measured:
         message = f"{outcome.recipe} could not be tried {variant.title}, so it was not measured"
-        finding = _finding(examination, variant, Severity.WARNING, message, (outcome.description,))
+        finding = _finding(variant, Severity.WARNING, message, (outcome.description,))
         yield finding.model_copy(update={"remedy": _REMEDY_OF_UNTRIED})
     if variant.comparisons[outcome.recipe] != "only-here":
         return
@@ -59,7 +59,7 @@ def _of_recipe(examination: Examination, variant: VariantOutcome, outcome: Recip
     if decides:
         severity = Severity.WARNING if outcome.outcome == "weak" else Severity.ERROR
     message = f"{outcome.recipe} fails only {variant.title} ({outcome.outcome}): without it, the same steps are finite"
-    yield _finding(examination, variant, severity, message, tuple(_evidence(variant, outcome)))
+    yield _finding(variant, severity, message, tuple(_evidence(variant, outcome)))
 
 
 def _evidence(variant: VariantOutcome, outcome: RecipeOutcome) -> Iterator[str]:
@@ -75,9 +75,7 @@ def _evidence(variant: VariantOutcome, outcome: RecipeOutcome) -> Iterator[str]:
         yield f"float32 fails {variant.title} as well, so precision is not the cause"
 
 
-def _finding(
-    examination: Examination, variant: VariantOutcome, severity: Severity, message: str, evidence: tuple[str, ...]
-) -> Finding:
+def _finding(variant: VariantOutcome, severity: Severity, message: str, evidence: tuple[str, ...]) -> Finding:
     attention = VARIANTS[variant.variant].attention
     remedy = _REMEDIES.get(variant.variant) or f"Use attention code other than {attention} (attn_implementation=)."
     return Finding(
@@ -86,6 +84,5 @@ def _finding(
         message=message,
         evidence=evidence,
         remedy=remedy,
-        commands=(examination.plan.invocation.again(),),
         url=_URLS.get(variant.variant, _URL_OF_ATTENTION),
     )

@@ -17,6 +17,7 @@ from vc2doctor.findings import Finding, Severity
 
 if TYPE_CHECKING:
     from vc2doctor.checks.context import Examination  # the linter needs only the finding
+    from vc2doctor.linter.settings import AppliedSettings
 
 
 def check(examination: "Examination") -> Iterator[Finding]:
@@ -24,11 +25,11 @@ def check(examination: "Examination") -> Iterator[Finding]:
     settings = examination.plan.settings
     for waiver in examination.plan.waivers:
         if waiver.is_expired:
-            yield finding(waiver, settings.file if settings is not None else None)
+            yield finding(waiver, settings)
 
 
-def finding(waiver: Waiver, file: str | None) -> Finding:
-    """Return the finding on an entry of the settings in ``file`` that has expired."""
+def finding(waiver: Waiver, settings: "AppliedSettings | None") -> Finding:
+    """Return the finding on an entry of the policy in ``settings`` that has expired."""
     effect = "silenced it" if waiver.severity == "off" else f"made it {waiver.severity}"
     return Finding(
         id="VC029",
@@ -37,5 +38,6 @@ def finding(waiver: Waiver, file: str | None) -> Finding:
         evidence=(f"it {effect}, because: {waiver.reason}", f"{waiver.code} has its own severity again"),
         remedy=f"Fix what {waiver.code} says and remove the entry, or write a new date and reason.",
         url="https://packaging.python.org/en/latest/specifications/pyproject-toml/",
-        path=file,
+        path=settings.file if settings is not None else None,
+        line=settings.policy_lines.get(waiver.code) if settings is not None else None,
     )

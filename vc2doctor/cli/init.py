@@ -17,7 +17,7 @@ def init(names: tuple[str, ...], *, write: bool) -> None:
     Without a NAME, they are those for the systems that the project in the working directory uses. Names: github,
     github-cells, pre-commit, gitlab, nox, tox, slurm-prolog, slurm-job, kubernetes, kueue, argo, docker, devcontainer.
 
-    Exit codes: 0 shown or written; 1 a file exists and was not written; 2 wrong usage.
+    Exit codes: 0 shown or written; 1 a file exists with another text and was not written; 2 wrong usage.
     """
     from vc2doctor.commands.init import init as run_init  # noqa: PLC0415 - `--help` needs none of it
     from vc2doctor.report.terminal.init import init_as_text  # noqa: PLC0415

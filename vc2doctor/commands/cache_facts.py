@@ -7,6 +7,7 @@ import os
 import platform
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from vc2doctor import __version__
 from vc2doctor.commands import command_files, command_line, decisions, settings
@@ -31,6 +32,7 @@ from vc2doctor.environment.sources import Context, sources
 from vc2doctor.matrix.load import shipped
 from vc2doctor.target.shared.protocol import WORKER_VERSION
 
+_Request = TypeVar("_Request", bound=ExaminationRequest)
 _PACKAGE = Path(__file__).parents[1]
 _MANIFEST_SUFFIXES = (".txt", ".toml", ".lock", ".cfg", ".yml", ".yaml", ".in")
 """Of files in the working folder that say what is installed; findings name their lines."""
@@ -70,7 +72,7 @@ def gather(
         },
         environment=looks,
         machine=_machine(looks, choice, folder),
-        request=repr(request),
+        request=repr(_with_interpreter(request, choice.python)),
         contents={path: digest for path, digest in contents.items() if path not in written},
         variables=relevant(os.environ),
         waivers=tuple(each.code for each in decisions.today(request.policy) if each.is_expired),
@@ -90,7 +92,18 @@ def of_gate(
     if python is None:
         return None
     facts = gather(request.check.model_copy(update={"python": python}), folder, outputs, command, ask_target)
-    return facts.model_copy(update={"request": f"{request!r}\n{command!r}"})
+    named = choose_target(request.check.python, folder).python if request.check.python is not None else None
+    asked = request if named is None else request.model_copy(update={"check": _with_interpreter(request.check, named)})
+    return facts.model_copy(update={"request": f"{asked!r}\n{command!r}"})
+
+
+def _with_interpreter(request: _Request, python: str) -> _Request:
+    """Return ``request`` with the interpreter that it means, so that each way to name an environment has one key."""
+    invocation = request.invocation
+    if invocation is not None:
+        options = tuple((name, python if name == "--python" else value) for name, value in invocation.options)
+        invocation = invocation.model_copy(update={"options": options})
+    return request.model_copy(update={"python": python, "invocation": invocation})
 
 
 def _machine(looks: Fingerprint, choice: TargetChoice, folder: Path) -> dict[str, str]:

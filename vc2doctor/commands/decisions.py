@@ -24,6 +24,8 @@ class Judge(OwnData):
     """The fingerprints of the baseline."""
     file: Path | None = None
     """The baseline that is written; ``None``: none is."""
+    name: str = "the baseline"
+    """The name of the file that ``known`` is from."""
 
     def decide(
         self, findings: Sequence[AnyFinding], fingerprints: Sequence[str]
@@ -39,7 +41,7 @@ class Judge(OwnData):
             new = [pair for pair in pairs if pair[0].severity is not Severity.NOTE and policy.can_be_known(pair[0])]
             written = baseline.write(self.file, [finding for finding, _ in new], [name for _, name in new])
             known = written.fingerprints
-        return policy.apply(findings, fingerprints, self.waivers, known)
+        return policy.apply(findings, fingerprints, self.waivers, known, self.name)
 
 
 def today(entries: Entries) -> tuple[Waiver, ...]:
@@ -62,5 +64,5 @@ def judge(entries: Entries, file: Path | None, *, update: bool) -> Judge:
         return Judge(waivers=waivers)
     if update:
         baseline.check_replaceable(file)
-        return Judge(waivers=waivers, file=file)
-    return Judge(waivers=waivers, known=baseline.read(file).fingerprints)
+        return Judge(waivers=waivers, file=file, name=file.name)
+    return Judge(waivers=waivers, known=baseline.read(file).fingerprints, name=file.name)

@@ -12,7 +12,7 @@ from vc2doctor.checks.plan import Plan
 from vc2doctor.commands import decisions, fingerprints, judged_as, recipes
 from vc2doctor.commands.invocation import invocation_of
 from vc2doctor.commands.judged_as import Choice
-from vc2doctor.commands.manifests import with_manifests
+from vc2doctor.commands.manifests import asked_by, with_manifests
 from vc2doctor.commands.report import CodeReading, ProbeReport, Report
 from vc2doctor.commands.request import ExaminationRequest
 from vc2doctor.core.data import OwnData
@@ -90,7 +90,10 @@ def examine(
         explicit_profile=request.profile is not None,
         plan=_plan(request, order, code, choice).model_copy(update={"waivers": judge.waivers}),
     )
-    if order is not None and not examination.missing:
+    if examination.missing:
+        asked = asked_by(code.root if code.path is not None else folder)
+        examination = examination.model_copy(update={"asked": asked})
+    elif order is not None:
         examination = _probed(request, order, examination, choice, on_progress)
 
     def decide(findings: tuple[Finding, ...]) -> Decided:

@@ -15,9 +15,10 @@ from vc2doctor.commands.report import CodeReading, Gate, Report
 from vc2doctor.commands.request import CheckRequest, GateRequest
 from vc2doctor.core import shell
 from vc2doctor.core.errors import DoctorError
-from vc2doctor.core.wording import enumerated
+from vc2doctor.core.wording import counted, enumerated
 from vc2doctor.environment import choice, interpreter
 from vc2doctor.environment.model import Environment
+from vc2doctor.findings import Severity
 
 MAX_UNREAD = 5
 """Places in the code that are named as not understood; `vc2doctor lint` names all of them."""
@@ -54,7 +55,8 @@ def gate(
 
     Raises:
         GateError: the interpreter of the command is not known, and the request names none; the request names another
-            one than the command starts; or the program of the command does not exist.
+            one than the command starts; or the program of the command, or a configuration that it reads, does not
+            exist.
         LintError: the code that the request names does not exist.
         MatrixError: a file of the matrix is wrong, or the profile does not exist.
         SettingsError: the settings of the code's project cannot be used.
@@ -79,10 +81,11 @@ def _check_names(request: GateRequest, command: CommandReading, folder: Path) ->
     """Check what the command and the options name, before anything is examined.
 
     Raises:
-        GateError: the request names another interpreter than the command starts, or there is no such program.
+        GateError: the request names another interpreter than the command starts, or there is no such program or
+            configuration.
         TargetError: there is no interpreter of the name in the request.
     """
-    problem = preflight.missing_program(command, request.command, folder)
+    problem = preflight.missing_program(command, request.command, folder) or preflight.missing_config(command, folder)
     if problem is None and request.check.python is not None:
         settings = request.check.settings
         by_file = settings is not None and settings.chose("python")
@@ -96,7 +99,7 @@ def _check_names(request: GateRequest, command: CommandReading, folder: Path) ->
 
 def _gate(request: GateRequest, report: Report, command: CommandReading, unread: tuple[str, ...]) -> Gate:
     decision: Literal["run", "refuse"] = "refuse"
-    reason = f"{_why_not(report)} (exit code {report.exit_code} of the check)"
+    reason = _why_not(report)
     if not report.exit_code:
         decision, reason = "run", f"the verdict is {report.verdict}"
     elif request.warn_only:
@@ -112,8 +115,9 @@ def _gate(request: GateRequest, report: Report, command: CommandReading, unread:
 
 def _why_not(report: Report) -> str:
     """Return why the check does not end with 0: the verdict, or findings that the user does not accept."""
+    errors = sum(finding.severity is Severity.ERROR for finding in report.findings)
     if report.verdict not in ("fit", "measured"):
-        return f"the verdict is {report.verdict}"
+        return f"the check found {counted(errors, 'error')}" if errors else f"the verdict is {report.verdict}"
     return f"--fail-on {report.plan.fail_on.value} counts {enumerated(report.refusing_ids)}"
 
 

@@ -35,6 +35,8 @@ class Proposal(Data):
     """What in the project asks for it; ``None``: the user named it."""
     exists: bool
     """Whether the project has a file there, which is not overwritten."""
+    is_identical: bool = False
+    """Whether that file has just this text, so that nothing is left to do."""
     is_written: bool
 
 
@@ -47,7 +49,7 @@ class InitReport(Data):
     available: dict[str, str]
     """Every integration by name, with its purpose."""
     exit_code: int
-    """1: a file was to be written, and exists."""
+    """1: a file was to be written, and exists with another text."""
 
 
 def init(folder: Path, names: Sequence[str], *, write: bool) -> InitReport:
@@ -67,30 +69,36 @@ def init(folder: Path, names: Sequence[str], *, write: bool) -> InitReport:
     chosen = [(by_name[name], None) for name in dict.fromkeys(names)] if names else list(requested_by(folder))
     branch = default_branch(folder)
     # A link that leads nowhere counts: whatever it points to must not be made.
-    existing = {each.name for each, _ in chosen if os.path.lexists(folder / each.path)}
+    files = {each.name: folder / each.path for each, _ in chosen}
+    existing = {name: reading.text_or_empty(path) for name, path in files.items() if os.path.lexists(path)}
     if write:
         _write([each for each, _ in chosen if each.name not in existing], folder, branch)
     proposals = tuple(
-        _proposal(each, sign, branch, exists=each.name in existing, is_written=write and each.name not in existing)
+        _proposal(each, sign, branch, existing.get(each.name), is_written=write and each.name not in existing)
         for each, sign in chosen
     )
     return InitReport(
         proposals=proposals,
         names=tuple(names),
         available={name: integration.purpose for name, integration in by_name.items()},
-        exit_code=int(write and bool(existing)),
+        exit_code=int(write and any(each.exists and not each.is_identical for each in proposals)),
     )
 
 
-def _proposal(integration: Integration, sign: str | None, branch: str, *, exists: bool, is_written: bool) -> Proposal:
+def _proposal(
+    integration: Integration, sign: str | None, branch: str, present: str | None, *, is_written: bool
+) -> Proposal:
+    """Return what an integration proposes; ``present`` is the text of the file before, ``None``: there was none."""
+    text = _for_branch(integration.text, branch)
     return Proposal(
         name=integration.name,
         path=integration.path,
-        text=_for_branch(integration.text, branch),
+        text=text,
         purpose=integration.purpose,
         tested=integration.tested,
         sign=sign,
-        exists=exists,
+        exists=present is not None,
+        is_identical=present == text,
         is_written=is_written,
     )
 

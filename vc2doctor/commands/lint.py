@@ -1,6 +1,7 @@
 """``vc2doctor lint``: lint training code, and fix it if requested."""
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -8,7 +9,7 @@ from vc2doctor.commands import decisions, lint_decisions, settings
 from vc2doctor.commands.invocation import settings_options
 from vc2doctor.commands.settings import SettingsSource
 from vc2doctor.core.data import Data
-from vc2doctor.core.invocation import Invocation
+from vc2doctor.core.invocation import Invocation, Option
 from vc2doctor.findings import Severity
 from vc2doctor.linter.model import FixError, LintError, LintReport
 from vc2doctor.linter.run import LintResult, LintTask, apply_rules, report
@@ -77,9 +78,7 @@ def lint(request: LintRequest, folder: Path) -> LintReport:
         installed=_installed(request.python, folder),
         user_config=request.user_config,
         fail_on=request.fail_on,
-        invocation=Invocation(
-            program=request.program, verb="lint", options=tuple(settings_options(request.settings_source))
-        ),
+        invocation=Invocation(program=request.program, verb="lint", options=tuple(_options(request))),
     )
     if task.precision is not None and not request.fixes:
         option = "--precision" if request.precision is not None else "--gpu"
@@ -99,6 +98,13 @@ def lint(request: LintRequest, folder: Path) -> LintReport:
         message = "a file is nested too deeply to be changed, so nothing was written. Name the other files."
         raise FixError(message) from error
     return report(task, lint_decisions.decided(result_after, judge, loaded.applied), start_time, fix_result)
+
+
+def _options(request: LintRequest) -> Iterator[Option]:
+    """Yield the options that every command of the report repeats."""
+    if request.python is not None:
+        yield "--python", request.python
+    yield from settings_options(request.settings_source)
 
 
 def _installed(python: str | None, folder: Path) -> dict[str, str]:

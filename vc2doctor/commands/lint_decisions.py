@@ -40,5 +40,6 @@ def _reduced(diagnosis: Diagnosis, remaining: Mapping[FindingKey, CodeFinding]) 
 
 
 def _expired(waiver: Waiver, applied: AppliedSettings | None) -> CodeFinding:
-    finding = expired_waiver.finding(waiver, applied.file if applied is not None else None)
-    return CodeFinding(**{**finding.model_dump(), "path": finding.path or "pyproject.toml", "line": 1})
+    finding = expired_waiver.finding(waiver, applied)
+    place = {"path": finding.path or "pyproject.toml", "line": finding.line or 1}
+    return CodeFinding(**{**finding.model_dump(), **place})

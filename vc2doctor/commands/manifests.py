@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vc2doctor.checks.plan import AskedVersion
 from vc2doctor.environment.model import Environment
 from vc2doctor.findings import Finding, ManifestLine
 
@@ -19,6 +20,15 @@ def with_manifests(findings: Iterable[Finding], environment: Environment, folder
     listed = tuple(findings)
     required = _required(folder) if any(finding.packages for finding in listed) else {}
     return tuple(_with_manifest(finding, required, environment, folder) for finding in listed)
+
+
+def asked_by(folder: Path) -> dict[str, AskedVersion]:
+    """Return which versions the files in ``folder`` ask for, by package; without those that allow every release."""
+    return {
+        name: AskedVersion(specifier=entry.specifier, location=entry.location)
+        for name, entry in _required(folder).items()
+        if entry.specifier
+    }
 
 
 def _required(folder: Path) -> dict[str, "RequiredVersion"]:

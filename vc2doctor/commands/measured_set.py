@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping
 
-from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 from pydantic import Field
 
 from vc2doctor.core.data import Data
 from vc2doctor.core.versions import STACK_PACKAGES
-from vc2doctor.matrix.compiled import MeasuredCell
 from vc2doctor.matrix.matrix import Matrix
+from vc2doctor.matrix.measured_sets import preference, requirements_met, versions_of
 
 
 class MeasuredSet(Data):
@@ -37,30 +36,20 @@ def best_measured(
     verdicts = matrix.verdicts
     found: list[tuple[tuple[object, ...], MeasuredSet]] = []
     for cell in verdicts.cells:
-        versions = _versions(cell, verdicts.companions[cell.companions])
-        outcome = verdicts.outcomes[cell.how]
-        if recipe not in outcome.trains or not all(_lies_in(versions, name, ends) for name, ends in ranges.items()):
+        versions = versions_of(cell, matrix)
+        trains = verdicts.outcomes[cell.how].trains
+        if recipe not in trains or not all(_lies_in(versions, name, ends) for name, ends in ranges.items()):
             continue
         beside = {name: f">={first},<={last}" for name, (first, last) in ranges.items() if name not in versions}
-        met = sum(_meets(versions, name, specifier) for name, specifier in wanted.items())
-        newness = [Version(versions[name]).release for name in ("transformers", "peft", "torch")]
         named = {name: text for name, text in versions.items() if name in STACK_PACKAGES or name in ranges}
         measured = MeasuredSet(
             cell=cell.name, date=cell.date, python=cell.python, device=cell.device, versions=named, beside=beside
         )
-        found.append(((met, -len(beside), len(outcome.trains), newness, cell.name), measured))
+        met = requirements_met(versions, wanted)
+        found.append(((met, -len(beside), *preference(cell, matrix)), measured))
     return max(found, key=lambda pair: pair[0])[1] if found else None
-
-
-def _versions(cell: MeasuredCell, companions: Mapping[str, str]) -> dict[str, str]:
-    stack = {name: Version(getattr(cell, name)).public for name in STACK_PACKAGES}
-    return {**stack, **{name: text for name, text in companions.items() if name not in stack}}
 
 
 def _lies_in(versions: Mapping[str, str], name: str, ends: tuple[str, str]) -> bool:
     """Return whether a version lies between two releases, both included; a package that is not there does."""
     return name not in versions or Version(ends[0]) <= Version(versions[name]) <= Version(ends[1])
-
-
-def _meets(versions: Mapping[str, str], name: str, specifier: str) -> bool:
-    return name in versions and SpecifierSet(specifier).contains(versions[name], prereleases=True)

@@ -58,6 +58,7 @@ class SettingsError(DoctorError):
 
 _DEVICE = re.compile(r"auto|cpu|cuda:[0-9]{1,3}")
 _ENTRY = '{ severity = "off", reason = "why", expires = 2027-03-31 }'
+_ENTRY_KEY = re.compile(r"""\s*(?:\[?\s*(?:tool\.vc2doctor\.)?policy\.)?["']?(VC\d{3})\b""")
 _DATE = re.compile(r"=\s*(\d{4}-\d{1,2}-\d{1,2})\b")
 
 
@@ -203,6 +204,7 @@ def load(
         applied=AppliedSettings(
             file=str(path),
             is_above=not source.is_trusted and path.parent != folder.resolve(),
+            policy_lines=_lines_of(policy, reading.text_or_empty(path, MAX_BYTES)) if policy else {},
             applied=(*_names_in_file(applied_keys, applied_lint_keys), *_names_of_entries(policy)),
             ignored=(
                 *_names_in_file(keys - applied_keys, lint_keys - applied_lint_keys),
@@ -210,6 +212,16 @@ def load(
             ),
         ),
     )
+
+
+def _lines_of(codes: Iterable[str], text: str) -> dict[str, int]:
+    """Return the line on which each entry of the policy begins, as a key or as a table of its own."""
+    lines: dict[str, int] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        match = _ENTRY_KEY.match(line)
+        if match is not None:
+            lines.setdefault(match[1], number)
+    return {code: lines[code] for code in codes if code in lines}
 
 
 def _names_in_file(keys: Iterable[str], lint_keys: Iterable[str]) -> tuple[str, ...]:

@@ -32,6 +32,8 @@ class AppliedSettings(Data):
     """Whether the file was found in a folder above the one that was asked for, so that the user may not know of it."""
     ignored: tuple[str, ...] = ()
     """Keys that were ignored because the file was discovered and not named by the user: see VC021."""
+    policy_lines: Mapping[str, int] = Field(default_factory=dict)
+    """The lines of the entries of the policy, by the id that they are about."""
     misspelled: tuple[str, ...] = ()
     """Tables of a file without ``[tool.vc2doctor]`` whose names are nearly that one: nothing reads them."""
 

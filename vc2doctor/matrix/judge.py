@@ -120,7 +120,7 @@ def _measured(
     cells = [cell for cell in reversed(same_stack(combination, verdicts)) if agrees(combination, cell, verdicts)]
     for cell in cells:
         if recipe in verdicts.outcomes[cell.how].trains:
-            reason = f"{_measurement(cell)} and trains under {recipe}"
+            reason = f"{_measurement(cell)} and trains under {recipe}{_chosen_beside(combination, cell)}"
             return Judgement(verdict=Verdict.VERIFIED, reason=reason), cell
     for cell in cells:
         failure = verdicts.outcomes[cell.how].fails.get(recipe)
@@ -130,6 +130,16 @@ def _measured(
             reason = f"{_measurement(cell)} and does not train under {recipe}: {failure}"
             return Judgement(verdict=Verdict.INCOMPATIBLE, reason=reason), None
     return None, None
+
+
+def _chosen_beside(combination: Combination, cell: MeasuredCell) -> str:
+    """Return which releases a cell was given that the user did not name: an installer may choose others."""
+    pins = [word.split("==") for word in cell.name.split() if "==" in word]
+    unnamed = [(name, text) for name, text in pins if name not in combination.named]
+    if combination.installed or not unnamed:
+        return ""
+    versions = enumerated([f"{name} {text}" for name, text in unnamed])
+    return f"; verified with {versions}, compatible with other releases of {enumerated([name for name, _ in unnamed])}"
 
 
 def _inferred(combination: Combination, verdicts: Verdicts, recipe: str) -> Judgement:
@@ -314,20 +324,22 @@ def nearest_cells(combination: Combination, verdicts: Verdicts, recipe: str, lim
     """Return descriptions of the nearest measured cells, the nearest first.
 
     The distance counts the releases between two versions, weighted by ``DISTANCE_WEIGHTS``; of equally distant cells,
-    those of the same Python come first. The list is empty if a package of the stack is not named.
+    those of the same Python come first. If one package of the stack is not named, all its releases are equally near;
+    the newest come first. The list is empty if more are not named.
     """
-    if not all(axis in combination.versions for axis in STACK_PACKAGES):
+    axes = [axis for axis in STACK_PACKAGES if axis in combination.versions]
+    if len(axes) < len(STACK_PACKAGES) - 1:
         return []
     recipe = evidence_recipe(recipe)
-    target = {axis: verdicts.release_index(axis, combination.versions[axis]) for axis in STACK_PACKAGES}
+    target = {axis: verdicts.release_index(axis, combination.versions[axis]) for axis in axes}
 
     def distance(cell: MeasuredCell) -> tuple[int, bool]:
-        steps = {axis: abs(verdicts.release_index(axis, getattr(cell, axis)) - target[axis]) for axis in STACK_PACKAGES}
-        return sum(DISTANCE_WEIGHTS[axis] * steps[axis] for axis in STACK_PACKAGES), cell.python != combination.python
+        steps = {axis: abs(verdicts.release_index(axis, getattr(cell, axis)) - target[axis]) for axis in axes}
+        return sum(DISTANCE_WEIGHTS[axis] * steps[axis] for axis in axes), cell.python != combination.python
 
     cells = [cell for cell in verdicts.cells if _outcome(cell, verdicts, recipe)]
     # Cells that differ only in companions, or in one release, are joined. A square of the limit leaves enough then.
-    nearest = sorted(cells, key=distance)[: limit * limit]
+    nearest = sorted(cells if len(axes) == len(STACK_PACKAGES) else cells[::-1], key=distance)[: limit * limit]
     return joined_cells(((cell, _outcome(cell, verdicts, recipe)) for cell in nearest), verdicts)[:limit]
 
 

@@ -65,7 +65,7 @@ def refuse_misspelled(names: Iterable[str], modeled: AbstractSet[str]) -> None:
     more = f" and {len(misspelled) - MAX_LISTED} more" if len(misspelled) > MAX_LISTED else ""
     message = (
         f"the matrix does not judge {', '.join(listed)}{more}. Correct the spelling."
-        " If you mean another package, leave it out: its version changes no verdict."
+        " Other packages are not judged; leave them out."
     )
     raise MisspelledNameError(message)
 

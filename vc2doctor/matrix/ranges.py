@@ -7,13 +7,17 @@ from typing import NamedTuple, TypeVar
 
 from vc2doctor.core.data import Data
 from vc2doctor.core.versions import holds, specifier, version
-from vc2doctor.core.wording import counted
+from vc2doctor.core.wording import counted, enumerated
+from vc2doctor.matrix.doors import same_stack
 from vc2doctor.matrix.judge import Combination, Judgement, Verdict, judge
 from vc2doctor.matrix.matrix import Matrix
 from vc2doctor.matrix.releases import ReleaseRange, to_ranges
 from vc2doctor.matrix.resolve import ResolvedQuery
 from vc2doctor.target.doors import DEFAULT_DOORS
+from vc2doctor.target.shared.recipes import evidence_recipe
 
+MAX_NAMED = 10
+"""Measured releases that are listed by number; more are counted."""
 _WORKS_KEY = "works"
 """Of all combinations that train; the keys of the others give the reason."""
 
@@ -82,7 +86,7 @@ def judge_ranges(
     # Of the same verdict, the newest releases come first: they are what people install.
     groups = [_group(members, query) for members in reversed(by_key.values())]
     ordered = tuple(sorted(groups, key=lambda group: ORDER.index(group.verdict)))
-    overall = _overall(parts, ordered, query)
+    overall = _with_measured(_overall(parts, ordered, query), query, matrix, evidence_recipe(recipe))
     working = [dict(zip(query.axes, part.releases, strict=True)) for part in parts if part.key == _WORKS_KEY]
     if not working:
         return RangeJudgement(overall, ordered, None, ())
@@ -90,6 +94,28 @@ def judge_ranges(
     narrowed = [_requirement(name, each, query.ranges[name]) for name, each in newest.items()]
     newest_working = query.with_releases({name: releases[-1] for name, releases in newest.items()})
     return RangeJudgement(overall, ordered, newest_working, () if overall.verdict in WORKS else tuple(narrowed))
+
+
+def _with_measured(judgement: Judgement, query: ResolvedQuery, matrix: Matrix, recipe: str) -> Judgement:
+    """Add with which releases of the package that was not named the others were measured to train."""
+    if query.unnamed is None or len(query.axes) > 1:
+        return judgement
+    verdicts = matrix.verdicts
+    measured = [
+        text
+        for text in query.axes[query.unnamed]
+        if any(
+            recipe in verdicts.outcomes[cell.how].trains
+            for cell in same_stack(query.with_releases({query.unnamed: text}), verdicts)
+        )
+    ]
+    if not measured:
+        return judgement
+    first, *others = judgement.reason.split("; ")
+    few = f"{query.unnamed} {enumerated(measured)}"
+    many = f"{len(measured)} releases of {query.unnamed} from {measured[0]} to {measured[-1]}"
+    statement = f"measured to train with {few if len(measured) <= MAX_NAMED else many}"
+    return judgement.model_copy(update={"reason": "; ".join((first, statement, *others))})
 
 
 def _requirement(name: str, releases: Sequence[str], range_text: str) -> str:

@@ -16,6 +16,7 @@ from vc2doctor.matrix.judge import Combination
 from vc2doctor.matrix.matrix import Matrix
 from vc2doctor.remedies import commands, requirements
 from vc2doctor.remedies.by_date import raised_to_date
+from vc2doctor.remedies.complete_set import complete_sets
 from vc2doctor.remedies.question import Goal, Question, Requires
 from vc2doctor.remedies.smallest import Remedy, nearest_measured, smallest_remedies
 
@@ -91,7 +92,7 @@ def plan(
     is_solved = question.is_solved_by({})
     question = question.with_undeclared
     needs_no_change = question.is_solved_by({}) if undeclared else is_solved
-    remedies = smallest_remedies(question)
+    remedies = complete_sets(question) if question.missing else smallest_remedies(question)
     likely = raised_to_date(question, named) if is_solved else None
     if likely is not None:
         remedies = (likely,)

@@ -44,6 +44,8 @@ class Goal(OwnData):
     """Specifiers by distribution that must be met, whatever the matrix says: an exception or a check asked for them."""
     avoided: tuple[str, ...] = ()
     """Ids of known issues that must not apply, although they do not stop the training."""
+    asked: dict[str, str] = Field(default_factory=dict)
+    """Specifiers by distribution that the files of the project ask for. Missing packages meet them where possible."""
 
 
 class Question(OwnData):

@@ -39,7 +39,7 @@ def smallest_remedies(question: Question, limit: int = MAX_REMEDIES) -> tuple[Re
     """
     if question.is_solved_by({}):
         return ()
-    return tuple(_remedy(question, changes) for changes in smallest_changes(question, limit))
+    return tuple(remedy_of(question, changes) for changes in smallest_changes(question, limit))
 
 
 def nearest_measured(question: Question, suspects: frozenset[str] = frozenset()) -> Remedy | None:
@@ -48,7 +48,7 @@ def nearest_measured(question: Question, suspects: frozenset[str] = frozenset())
     Sets that keep torch come first, then those measured under the same Python, then those with the fewest changes,
     then the newest. ``None``: no measured set can be installed here.
     """
-    ordered = sorted(_candidates(question), key=lambda pair: _cost(question, *pair))
+    ordered = sorted(stack_changes(question), key=lambda pair: _cost(question, *pair))
     for cell, stack in ordered[:MAX_CELLS]:
         changes = _completed(question, cell, stack, suspects)
         if changes is not None and (not suspects or not suspects.isdisjoint(changes)):
@@ -57,7 +57,8 @@ def nearest_measured(question: Question, suspects: frozenset[str] = frozenset())
     return None
 
 
-def _remedy(question: Question, changes: Mapping[str, str]) -> Remedy:
+def remedy_of(question: Question, changes: Mapping[str, str]) -> Remedy:
+    """Return a change as a remedy, with what the matrix says of the result."""
     judgement = question.judged(changes)
     statement, _, __ = judgement.reason.partition("; ")
     return Remedy(requirements=pins(changes), reason=f"{judgement.verdict.value}: {statement}")
@@ -70,7 +71,7 @@ def pins(changes: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(f"{name}=={changes[name]}" for name in names)
 
 
-def _candidates(question: Question) -> Iterator[tuple[MeasuredCell, dict[str, str]]]:
+def stack_changes(question: Question) -> Iterator[tuple[MeasuredCell, dict[str, str]]]:
     """Yield each measured cell that trains, with the changes of the stack that lead to it."""
     verdicts = question.matrix.verdicts
     for cell in verdicts.cells:

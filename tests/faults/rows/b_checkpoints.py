@@ -94,6 +94,8 @@ def _checkpoint(arrange: Callable[[Scene], None], sentence: str, *says: str) -> 
         yes = fake("agreeable")
         python = scene.target(torch=yes, transformers=f"{yes}\n{fake('loader')}", peft=yes)
         scene.file("model/config.json", _CONFIG)
+        # Without a tokenizer nothing is loaded.
+        scene.file("model/tokenizer.json", "{}")
         arrange(scene)
         return Command(("probe", "--model", "model", "--timeout", "60", "--python", python))
 

@@ -16,7 +16,7 @@ from vc2doctor.findings import Finding, Severity
 from vc2doctor.probe.facts import RecipeRun
 from vc2doctor.report import terminal
 from vc2doctor.report.terminal import check
-from vc2doctor.report.terminal.lines import Marks, print_lines
+from vc2doctor.report.terminal.lines import Marks, plain, print_lines
 from vc2doctor.target.shared.recipes import DEFAULT_RECIPES
 
 BROKEN = examination(
@@ -185,3 +185,30 @@ def test_verdict_alone_is_one_line_of_plain_text() -> None:
     assert terminal.verdict_text("check", report_on(BROKEN, 1.0)).startswith(
         "✗ Not fit to train under bf16. 2 errors, 1 w"
     )
+
+
+def with_errors(number: int) -> list[str]:
+    report = report_on(examination(probe=probe_run()), 1.0)
+    errors = [
+        Finding(
+            id="VC104",
+            severity=Severity.ERROR,
+            message=f"fault {index}",
+            evidence=(),
+            remedy=f"Do {index}.",
+            url="https://example.org",
+            path=f"{index}.py",
+            line=index,
+        )
+        for index in range(number)
+    ]
+    report = report.model_copy(update={"verdict": "unfit", "exit_code": 1, "findings": (*errors, *report.findings)})
+    return [plain(line) for line in check.render(report, Marks(ascii_only=False))]
+
+
+def test_each_error_of_the_code_has_its_place_below_the_verdict_and_many_are_counted() -> None:
+    assert with_errors(1)[1:3] == ["    Do 0.", ""]
+    assert with_errors(2)[1:4] == ["    0.py:0: Do 0.", "    1.py:1: Do 1.", ""]
+    lines = with_errors(5)
+    assert lines[1:5] == ["    0.py:0: Do 0.", "    1.py:1: Do 1.", "    2.py:2: Do 2.", "    and 2 more errors below"]
+    assert lines[5] == ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from rich.console import Console
@@ -32,10 +33,10 @@ KBIT = Door("kbit", "prepare_model_for_kbit_training", "unsupported", "bitsandby
 WRAPPERS = ("multi-GPU wrappers", "flash attention")
 
 
-def shown(*tried: Door, detail: Detail = "normal", width: int = 80) -> str:
+def shown(*tried: Door, detail: Detail = "normal", width: int = 80, not_tried: Sequence[str] = ()) -> str:
     file = io.StringIO()
     console = Console(file=file, width=width, force_terminal=True, color_system=None)
-    print_lines(doors.render(tried, Marks(ascii_only=False), detail), console)
+    print_lines(doors.render(tried, Marks(ascii_only=False), detail, not_tried), console)
     return file.getvalue()
 
 
@@ -56,11 +57,12 @@ def test_a_door_that_is_named_twice_is_shown_once_and_an_interrupted_one_was_not
 def test_what_nothing_points_to_is_counted_and_a_single_one_is_named() -> None:
     unlikely = ("prepare_model_for_kbit_training", "flash attention")
     assert doors.tried((LOOP, DPO, KBIT), ("flash attention",), unlikely) == (
-        "plain loop was tried; not tried: trl's DPOTrainer and 2 ways to train that nothing here points to (see -v)"
+        "plain loop was tried; not tried: trl's DPOTrainer; 2 other ways to train were not tried, and nothing"
+        " here points to them"
     )
     assert doors.tried((LOOP,), ("flash attention",), unlikely) == "plain loop was tried; not tried: flash attention"
-    assert doors.tried((LOOP, KBIT), ("flash attention",), unlikely) == (
-        "plain loop was tried; not tried: 2 ways to train that nothing here points to (see -v)"
+    assert doors.tried((LOOP, KBIT), ("flash attention",), unlikely, "your code uses none of them") == (
+        "plain loop was tried; 2 other ways to train were not tried, and your code uses none of them"
     )
 
 
@@ -103,11 +105,19 @@ def test_verbose_report_has_a_row_for_each_door_and_unused_ones_do_not_look_like
     assert "see -v" not in text
 
 
-def test_brief_report_counts_what_the_verdict_line_names_and_shows_first_clauses() -> None:
+def test_verbose_table_is_as_wide_as_its_longest_name_and_names_what_no_door_covers() -> None:
+    text = shown(LOOP, KBIT, detail="all", width=160, not_tried=(KBIT.title, *WRAPPERS))
+    assert text.splitlines() == [
+        "    ✓  plain loop                      passed       2.1 s",
+        "    -  prepare_model_for_kbit_training unsupported  bitsandbytes is not installed",
+        "    no door leads through: multi-GPU wrappers, flash attention",
+    ]
+
+
+def test_brief_report_leaves_the_count_to_the_verdict_line_and_shows_first_clauses() -> None:
     trainer = TRAINER._replace(description="losses 4.5, 4.4; 100% of the trainable elements moved")
     assert shown(trainer, DPO, KBIT, GRPO, detail="brief").splitlines() == [
         "    ✓ transformers.Trainer: passed, losses 4.5, 4.4",
-        "    3 other doors: 1 imported only, 1 unsupported, 1 failed; see -v",
     ]
 
 

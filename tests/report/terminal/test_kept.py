@@ -51,7 +51,7 @@ def test_each_waived_finding_has_a_line_with_reason_and_end() -> None:
     text = terminal.plain_text("check", REPORT.model_copy(update={"waived": (lowered, waived(4), *known)}))
     assert "  Waived        VC001 at a.py:3, error made note until 2027-01-31: ticket\n" in text
     assert "  Waived        VC004, silenced: ticket\n" in text
-    assert "  Baseline      2 findings that were there before\n" in text
+    assert "  Baseline      2 findings are hidden by the baseline: VC002, VC003\n" in text
 
 
 def test_markdown_and_html_name_what_is_waived_and_its_reason_stays_text() -> None:
@@ -59,11 +59,19 @@ def test_markdown_and_html_name_what_is_waived_and_its_reason_stays_text() -> No
     report = REPORT.model_copy(update={"waived": (lowered, waived(2, became="baseline"))})
     markdown = formats.render("check", report, "markdown")
     assert "* Waived: VC001 at a.py:3, error made note: &lt;b&gt;see&lt;/b&gt; \\[x\\](javascript:x)" in markdown
-    assert "* Baseline: 1 finding that was there before\n" in markdown
+    assert "* Baseline: 1 finding is hidden by the baseline: VC002\n" in markdown
     html = formats.render("check", report, "html")
     assert "<strong>Waived:</strong> <bdi>VC001 at a.py:3, error made note: &lt;b&gt;see&lt;/b&gt;" in html
-    assert "<strong>Baseline:</strong> <bdi>1 finding that was there before</bdi>" in html
+    assert "<strong>Baseline:</strong> <bdi>1 finding is hidden by the baseline: VC002</bdi>" in html
     assert "\x1b" not in markdown + html
+
+
+def test_hidden_findings_are_named_with_their_file_and_many_are_counted() -> None:
+    many = tuple(
+        waived(number, became="baseline", baseline="b.json", place=f"loop.py:{number}") for number in range(1, 6)
+    )
+    text = terminal.plain_text("check", REPORT.model_copy(update={"waived": many}))
+    assert "hidden by b.json: VC001 loop.py:1, VC002 loop.py:2, VC003 loop.py:3 and 2 more\n" in text
 
 
 def test_many_waived_findings_are_counted() -> None:

@@ -18,7 +18,7 @@ _OPTIONS = (
     *("gradient_clipping", "clip_norm", "half", "fp32", "disable_amp", "no_amp", "torch_dtype"),
 )
 """Names of options that decide the precision or the clipping of a run."""
-_PASSES_ALL = re.compile(
+PASSES_ALL = re.compile(
     r"\bvars\(|__dict__|\*\*\s*(args|opt)\b|OmegaConf|setattr\(|HfArgumentParser|getattr\((args|opt|self\.args),\s*[a-z]"
 )
 """Code that passes every option on without naming it, or reads options by computed names."""
@@ -55,7 +55,7 @@ def _passes_all(facts: Facts, module: Module) -> bool:
     """Return whether the parser's module, or one that imports it, passes its options on without naming them."""
     unit = facts.code.unit_of(module)
     related = [each for each in unit.modules if module in facts.code.import_closure(each)]
-    return any(_PASSES_ALL.search(each.source.text) for each in related)
+    return any(PASSES_ALL.search(each.source.text) for each in related)
 
 
 def _unread(unit: Unit, call: Call, name: str) -> CodeFinding:

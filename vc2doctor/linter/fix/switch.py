@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from vc2doctor.findings import Severity
+from vc2doctor.linter.fix.dead_options import dead_options
 from vc2doctor.linter.fix.edited import EditedTexts, by_file
 from vc2doctor.linter.fix.programs import Program, programs_of
 from vc2doctor.linter.fix.remaining import tokens_of
@@ -152,9 +153,14 @@ class Switch:
             yield ProgramFix(name=program.name, outcome="nothing to do")
 
     def cautions(self) -> Iterator[str]:
-        """Yield the code outside of the programs that uses a changed file and is float16 itself."""
+        """Yield the options that lost their reader, and code outside of the programs that is float16 itself.
+
+        The latter counts if it uses a changed file.
+        """
         changed = set(self.edited.changed())
-        view = ProjectView(self._task, self.after, self.edited.texts)
+        before, view = ProjectView(self._task, self._before, {}), ProjectView(self._task, self.after, self.edited.texts)
+        switched = [each.program for each in self._candidates if not each.reasons and changed & each.program.files]
+        yield from dict.fromkeys(text for program in switched for text in dead_options(before, view, program))
         reached = {name for candidate in self._candidates for name in candidate.program.files}
         reached |= {name for program in self._idle for name in program.files}
         for name in sorted(view.python_names - reached) if changed and view.target == "bf16" else ():

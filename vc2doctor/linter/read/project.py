@@ -129,6 +129,10 @@ def read_project(  # noqa: PLR0913 - what to read, and what to know of it
     return reader.result(installed or {}, read_user_config() if user_config else None)
 
 
+_MADE_BY_THE_DOCTOR = re.compile(rb'\s*\{\s*"(schema_version":\s*\d+,\s*"findings|schema":\s*\d+,\s*"doctor)"')
+"""How a baseline and a report in JSON begin: they configure nothing."""
+
+
 class _ProjectReader:
     """Collects the facts of the files that were read so far."""
 
@@ -189,6 +193,8 @@ class _ProjectReader:
         framework = other_framework(data) if mentions_precision and kind == "python" else None
         if framework is not None:
             self.leave_out([file], f"is written for {framework}")
+            return
+        if _MADE_BY_THE_DOCTOR.match(data):
             return
         if kind == "document":
             self._read_document(file.name, decode(data))

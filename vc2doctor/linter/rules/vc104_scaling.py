@@ -19,13 +19,23 @@ the first overflow, because nothing skips that step.
         loss = model(batch)
     scaler.scale(loss).backward()
 
+    with torch.autocast("cuda", dtype=torch.float16):          # float16, and no scaler anywhere
+        loss = model(batch)
+    loss.backward()
+    optimizer.step()
+
 **Use instead**
 
     scaler = torch.cuda.amp.GradScaler(enabled=False)  # bfloat16 needs no loss scaling
 
+    with torch.autocast("cuda", dtype=torch.bfloat16):         # or float16 with a scaler: scale, step, update
+        loss = model(batch)
+    loss.backward()
+    optimizer.step()
+
 **How to fix.** Turn the scaler off under bfloat16: every `scaler.*` call stays valid. Under float16 use it completely:
-scale, backward, unscale, clip, step, update. To keep it, add `# vc2doctor: ignore[VC104]` to the line of the
-construction. The class exists since torch 1.6, as `torch.amp.GradScaler` since 2.3.
+scale, backward, unscale, clip, step, update. To keep it, add `# vc2doctor: ignore[VC104]` to the line that the finding
+names. The class exists since torch 1.6, as `torch.amp.GradScaler` since 2.3.
 
 **Quiet.** No finding when every use is in a branch that bfloat16 does not take, when the scaler is disabled, for
 float16 with a complete scaler, for options whose choices leave float16 out, and in functions that only measure: no optimizer steps there or in a caller.

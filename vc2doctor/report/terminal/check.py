@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from vc2doctor.checks.answer import answer
+from vc2doctor.checks.answer import Answer, answer
 from vc2doctor.checks.plan import Plan
 from vc2doctor.commands.report import Report
 from vc2doctor.core import shell
@@ -11,13 +11,15 @@ from vc2doctor.core.wording import counted
 from vc2doctor.environment.model import COMPANION_PACKAGES, Environment, Gpu, Nvidia
 from vc2doctor.findings import Finding, Severity
 from vc2doctor.matrix.judge import Judgement
-from vc2doctor.report.terminal import coverage, gate, kept, probe, quantized, remedy_trial, waived
+from vc2doctor.report.terminal import code, coverage, gate, kept, probe, quantized, remedy_trial, waived
 from vc2doctor.report.terminal.findings import FindingPrinter
 from vc2doctor.report.terminal.lines import Line, Marks, command_line, labeled_line, text_line
 from vc2doctor.report.terminal.recipes import detail_of
 from vc2doctor.report.terminal.styled import Text
 from vc2doctor.report.terminal.verdict import verdict_line
 
+MAX_TO_DO = 3
+"""Lines below the verdict that say what to do."""
 _GIB = 1024**3
 
 
@@ -25,13 +27,10 @@ def render(report: Report, marks: Marks, *, verbose: bool = False) -> Iterator[L
     """Yield the lines of the report: the verdict, the one command to run, why, and then the rest."""
     decision = answer(report.verdict, report.findings, report.exit_code, report.plan)
     printer = FindingPrinter(marks)
-    yield verdict_line(report, marks, verbose=verbose)
+    yield verdict_line(report, marks)
     yield from kept.render(report)
     yield from waived.render(report.waived)
-    if decision.command is not None:
-        yield command_line(decision.command, indent=4)
-    elif decision.finding is not None:
-        yield text_line(decision.finding.remedy, indent=4)
+    yield from _to_do(report, decision)
     if decision.finding is not None:
         yield Line(Text())
         yield from printer.deciding(decision.finding, has_command_above=decision.command is not None)
@@ -49,6 +48,29 @@ def render(report: Report, marks: Marks, *, verbose: bool = False) -> Iterator[L
         yield from printer.short([finding for finding in others if finding.severity is not Severity.ERROR])
 
 
+def _to_do(report: Report, decision: Answer) -> Iterator[Line]:
+    """Yield what to do next: the one command, or the remedy; and a line for each further error that it does not fix."""
+    first = decision.finding
+    if decision.command is not None:
+        yield command_line(decision.command, indent=4)
+    errors = [each for each in report.findings if each.severity is Severity.ERROR and each is not first]
+    # An error that happens because of the first one has the same command, and one without a place has no remedy alone.
+    further = [each for each in errors if each.path is not None and not each.commands]
+    if first is not None and decision.command is None:
+        has_others = bool(further) and first.path is not None
+        yield _at_its_place(first) if has_others else text_line(first.remedy, indent=4)
+    room = MAX_TO_DO - 1
+    yield from map(_at_its_place, further[:room])
+    if len(further) > room:
+        yield text_line(f"and {counted(len(further) - room, 'more error')} below", indent=4)
+
+
+def _at_its_place(finding: Finding) -> Line:
+    """Return the remedy of a finding behind its place; what wraps is indented, to look like one entry."""
+    line = f":{finding.line}" if finding.line is not None else ""
+    return Line(Text(f"    {finding.path}{line}: {finding.remedy}"), hang=6)
+
+
 def _other_findings(findings: Sequence[Finding], printer: FindingPrinter, *, verbose: bool) -> Iterator[Line]:
     for finding in findings:
         if verbose:
@@ -63,8 +85,7 @@ def _context(report: Report, *, verbose: bool) -> Iterator[Line]:
     plan = report.plan
     yield from gate.render(report)
     yield Line(Text(f"vc2doctor {report.doctor}: profile {plan.profile}, precision {plan.precision}", "bold"))
-    if plan.code is not None:
-        yield labeled_line("Code", f"{plan.code}: {_code(report)}")
+    yield from code.render(report)
     yield from _settings(plan)
     yield from _environment(report.environment, verbose=verbose)
     if report.combination is not None:
@@ -91,14 +112,6 @@ def _combination(judgement: Judgement, report: Report, *, verbose: bool) -> str:
     if report.probe is not None:
         return f"{judgement.verdict.value} by the matrix"
     return f"{judgement.verdict.value}: {judgement.reason.partition('; ')[0]}"
-
-
-def _code(report: Report) -> str:
-    plan = report.plan
-    recipes = ", ".join(f"{entry} trains under {recipe}" for entry, recipe in plan.code_recipes.items())
-    silenced = f"; {counted(plan.code_silenced, 'finding')} silenced" if plan.code_silenced else ""
-    unread = f"no recipe of the probe could be read from it, so {plan.precision} was chosen"
-    return f"{recipes or unread}{silenced}"
 
 
 def _environment(environment: Environment, *, verbose: bool) -> Iterator[Line]:

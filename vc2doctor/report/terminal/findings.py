@@ -53,9 +53,9 @@ class FindingPrinter:
             yield Line(Text())
             yield from self.full(finding)
 
-    def short(self, findings: Sequence[Finding]) -> Iterator[Line]:
-        """Yield one line for each of the first warnings, and one line that counts everything else."""
-        shown = [finding for finding in findings if finding.severity is not Severity.NOTE][:MAX_SHORT]
+    def short(self, findings: Sequence[Finding], limit: int = MAX_SHORT) -> Iterator[Line]:
+        """Yield one line for each of the first ``limit`` warnings, and one line that counts everything else."""
+        shown = [finding for finding in findings if finding.severity is not Severity.NOTE][:limit]
         for finding in shown:
             yield self._head(finding, f". {finding.remedy}")
         others = [finding for finding in findings if finding not in shown]

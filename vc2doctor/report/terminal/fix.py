@@ -1,10 +1,11 @@
 """The part of the linter's report that says what a fix changed, what it refused, and how to undo it."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from vc2doctor.core.wording import counted, enumerated
-from vc2doctor.linter.model import FixResult, LintPlan, ProgramFix
+from vc2doctor.findings import Severity
+from vc2doctor.linter.model import CodeFinding, FixResult, LintPlan, ProgramFix
 from vc2doctor.report.terminal.lines import Line, Marks, command_line, text_line
 from vc2doctor.report.terminal.styled import Text
 
@@ -14,21 +15,26 @@ MAX_REMAINING = 12
 """Mentions of float16 that are printed for one program. The JSON report has all of them."""
 
 
-def render(fix: FixResult, marks: Marks, plan: LintPlan, prefix: str) -> Iterator[Line]:
-    """Yield the lines about a fix. ``prefix`` leads from the working directory to the paths."""
+def render(
+    fix: FixResult, marks: Marks, plan: LintPlan, prefix: str, findings: Sequence[CodeFinding] = ()
+) -> Iterator[Line]:
+    """Yield the lines about a fix, after which ``findings`` remain.
+
+    ``prefix`` leads from the working directory to the paths.
+    """
     yield Line(Text())
     if fix.refused:
         yield from refusal(fix, marks, prefix)
     if fix.files:
         yield from _changed(fix, marks, plan, prefix)
     elif not fix.refused:
-        yield text_line("Nothing to fix.", indent=2)
+        yield text_line(_unchanged(findings), indent=2)
     for program in fix.programs:
         if program.outcome == "fixed" and program.remaining:
             yield from _remaining(program, prefix)
     for caution in fix.cautions:
         mark, style = marks("warn")
-        yield Line(Text.assemble("  ", (f"{mark} check by hand: ", style), f"{prefix}{caution}"))
+        yield Line(Text.assemble("  ", (f"{mark} check by hand: ", style), f"{prefix}{caution}"), hang=6)
 
 
 def refusal(fix: FixResult, marks: Marks, prefix: str) -> Iterator[Line]:
@@ -66,12 +72,27 @@ def _changed(fix: FixResult, marks: Marks, plan: LintPlan, prefix: str) -> Itera
             when = "now" if fix.written else "after that"
             yield text_line(f"{program.name} is {precision} {when}.")
     if plan.precision == "bf16":
-        yield text_line("bfloat16 needs an Ampere or newer GPU. Check that this environment has one, and trains:")
-        yield command_line(plan.invocation.other("check", ("--precision", "bf16")))
+        yield text_line("bfloat16 needs an Ampere or newer GPU. Check the changed code on the machine that trains:")
+        yield command_line(_check(plan, prefix))
     if fix.undo is not None:
         yield text_line("Undo:" if fix.undo.startswith("git ") else fix.undo)
         if fix.undo.startswith("git "):
             yield command_line(fix.undo)
+
+
+def _check(plan: LintPlan, prefix: str) -> str:
+    """Return the command that trains in the precision of the changed code, and fails without a GPU."""
+    python = tuple(option for option in plan.invocation.options if option[0] == "--python")
+    code = plan.paths[0] if len(plan.paths) == 1 else prefix.rstrip("/") or "."
+    return plan.invocation.other("check", ("--require", "gpu"), *python, ("--code", code))
+
+
+def _unchanged(findings: Sequence[CodeFinding]) -> str:
+    """Return that nothing was changed, and what is left to fix by hand."""
+    ids = dict.fromkeys(each.id for each in findings if each.severity is not Severity.NOTE)
+    if not ids:
+        return "Nothing to fix."
+    return f"Nothing can be fixed automatically. Fix {enumerated(tuple(ids))} by hand."
 
 
 def _remaining(program: ProgramFix, prefix: str) -> Iterator[Line]:

@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 
 from vc2doctor.commands.report import Report
-from vc2doctor.report.terminal import kept, recipes, waived
+from vc2doctor.findings import Severity
+from vc2doctor.report.terminal import code, kept, recipes, waived
+from vc2doctor.report.terminal.findings import FindingPrinter
 from vc2doctor.report.terminal.lines import Line, Marks, labeled_line
 from vc2doctor.report.terminal.verdict import verdict_line
 
@@ -16,14 +18,17 @@ def render(report: Report) -> Iterator[Line]:
     yield labeled_line("Command", gate.starts)
     yield from _unread(report)
     if gate.decision == "run":
-        yield labeled_line("Gate", f"the command runs: {gate.reason}")
+        yield labeled_line("Gate", f"The command runs: {gate.reason}.")
     else:
-        yield labeled_line("Gate", f"the command was not started (exit code {gate.refuse_exit}): {gate.reason}")
+        yield labeled_line("Gate", f"Not started: {gate.reason}. Exit code {gate.refuse_exit}.")
 
 
 def brief(report: Report, marks: Marks) -> Iterator[Line]:
     """Yield the verdict of a command that runs, and what this verdict does not cover."""
     yield verdict_line(report, marks)
+    # "-v" would mean to start the training again, so each warning gets its line.
+    warnings = [finding for finding in report.findings if finding.severity is not Severity.NOTE]
+    yield from FindingPrinter(marks).short(warnings, limit=len(warnings))
     yield labeled_line("Examined", _examined(report))
     yield from kept.render(report)
     yield from waived.render(report.waived)
@@ -31,6 +36,7 @@ def brief(report: Report, marks: Marks) -> Iterator[Line]:
         yield labeled_line("Trained in", ", ".join(each.recipe for each in report.probe.recipes))
     if report.plan.recipes_left_out:
         yield labeled_line("Not run", recipes.left_out(report.plan))
+    yield from code.render(report)
     yield from _unread(report)
 
 

@@ -33,6 +33,9 @@ def _proposal(proposal: Proposal) -> Iterator[str]:
     if proposal.is_written:
         yield "  written"
         return
+    if proposal.is_identical:
+        yield "  already there, identical"
+        return
     if proposal.exists:
         yield "  The project has this file, and it is not overwritten. Add what you need of the following by hand."
     if proposal.tested == "validated":

@@ -130,8 +130,8 @@ def short_row(mark: tuple[str, str], name: str, outcome: str, description: str) 
     return Line(Text.assemble("    ", (f"{mark[0]:<2}", mark[1]), text), hang=6)
 
 
-def probe_row(mark: tuple[str, str], name: str, outcome: str, description: str) -> Line:
-    """Return a row of the probe: mark, name, outcome and description."""
-    columns = f" {name:<{_NAME_WIDTH}} {outcome:<{_OUTCOME_WIDTH}} "
+def probe_row(mark: tuple[str, str], name: str, outcome: str, description: str, min_width: int = 0) -> Line:
+    """Return a row of the probe; ``min_width`` is that of the longest name in its table."""
+    columns = f" {name:<{max(min_width, _NAME_WIDTH)}} {outcome:<{_OUTCOME_WIDTH}} "
     one_line = description.replace("\n", " ")
     return Line(Text.assemble("    ", (f"{mark[0]:<2}", mark[1]), columns, one_line), hang=6 + len(columns))

@@ -55,7 +55,7 @@ def render(report: LintReport, marks: Marks) -> Iterator[Line]:
             yield from _finding(finding, marks, prefix)
     yield from _notes([finding for finding in single_findings if finding.severity is Severity.NOTE], marks, prefix)
     if report.fix is not None:
-        yield from fixes.render(report.fix, marks, report.plan, prefix)
+        yield from fixes.render(report.fix, marks, report.plan, prefix, report.findings)
     yield Line(Text())
     yield from coverage.render(report, prefix)
     yield Line(Text())

@@ -52,7 +52,7 @@ def render_answer(answer: VersionsAnswer, marks: Marks) -> Iterator[Line]:
     sections = {
         "Ruled out": tuple(excluded(judgement)),
         "Versions do not decide these; they fail only in the situation that is described": judgement.conditions,
-        "These other packages could still break it": tuple(_possible_conflicts(answer)) if is_open else (),
+        "If you also install one of these versions, it can fail": tuple(_possible_conflicts(answer)) if is_open else (),
         "Nearest measured": answer.nearest_cells,
     }
     for title, entries in sections.items():

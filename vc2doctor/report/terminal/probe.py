@@ -37,7 +37,7 @@ def render(probe: ProbeReport, plan: Plan, marks: Marks, detail: Detail = "norma
     yield from variants.rows(probe.variants, plan, marks)
     if probe.adapter is not None and detail != "brief":
         yield _adapter(probe.adapter, marks)
-    yield from doors.render(probe.doors, marks, detail)
+    yield from doors.render(probe.doors, marks, detail, probe.not_tried)
     yield from _measures(probe, marks)
     yield from _stress(probe.stress, marks)
 

@@ -16,12 +16,12 @@ from vc2doctor.target.shared.variants import VARIANTS
 _ON_PAPER = {Verdict.VERIFIED: "they were measured to train", Verdict.COMPATIBLE: "inferred from measured ones"}
 
 
-def verdict_line(report: Report, marks: Marks, *, verbose: bool = False) -> Line:
+def verdict_line(report: Report, marks: Marks) -> Line:
     """Return the line with the verdict, what was tried, and how many findings there are.
 
-    With ``verbose`` it names all that was not tried, and else what is likely here, with the number of the others.
+    What was not tried is named if it is likely here; the others are counted.
     """
-    sentence, kind = in_words(report, verbose=verbose)
+    sentence, kind = in_words(report)
     if kind == "good" and report.exit_code:
         # A good mark must not stand before an exit code that refuses.
         kind = "warn"
@@ -30,12 +30,12 @@ def verdict_line(report: Report, marks: Marks, *, verbose: bool = False) -> Line
     return Line(Text.assemble((f"{mark} {sentence}", style), rest), hang=2)
 
 
-def in_words(report: Report, *, verbose: bool = False) -> tuple[str, str]:
+def in_words(report: Report) -> tuple[str, str]:
     """Return the sentence of the verdict and the kind of its mark."""
     if _is_unchosen(report):
         return "No environment was chosen, so none was examined.", "warn"
     if report.verdict == "fit":
-        return _fit(report, verbose=verbose)
+        return _fit(report)
     if report.verdict == "unfit":
         return _unfit(report), "bad"
     if report.verdict == "unproven":
@@ -56,10 +56,10 @@ def _unproven(report: Report) -> str:
     return f"{start} nothing shows that training under {report.plan.precision}{_untried(report)} works."
 
 
-def _fit(report: Report, *, verbose: bool) -> tuple[str, str]:
+def _fit(report: Report) -> tuple[str, str]:
     start = f"Fit to train under {report.plan.precision}"
     if report.probe is not None:
-        return f"{start}: {_tried(report, verbose=verbose)}.", "good"
+        return f"{start}: {_tried(report)}.", "good"
     return f"{start} by {_by_versions_alone(report)} (--no-probe).", "warn"
 
 
@@ -108,13 +108,14 @@ def _trained(report: Report) -> bool:
     return report.plan.precision in finite and passed.issuperset(report.plan.doors)
 
 
-def _tried(report: Report, *, verbose: bool) -> str:
+def _tried(report: Report) -> str:
     probe, environment = report.probe, report.environment
     if probe is None:
         return ""
     # What is not named is counted, and the JSON report names all.
     unnamed = unlikely(report.plan, probe.doors, environment.all_versions, len(environment.nvidia.gpus))
-    return doors.tried((plain_loop(report.plan), *probe.doors), probe.not_tried, () if verbose else unnamed)
+    why = "your code uses none of them" if report.plan.code is not None else ""
+    return doors.tried((plain_loop(report.plan), *probe.doors), probe.not_tried, unnamed, why)
 
 
 def _judged_as(report: Report) -> str:

@@ -9,6 +9,9 @@ from vc2doctor.report.terminal.lines import Line, labeled_line
 MAX_SHOWN = 5
 """Entries with a line of their own; the others are counted. The JSON report has all of them."""
 
+MAX_HIDDEN = 3
+"""Findings of a baseline that are named; the others are counted."""
+
 
 def render(waived: Sequence[WaivedFinding]) -> Iterator[Line]:
     """Yield a line for each finding that a policy waived, and one for those in the baseline."""
@@ -23,9 +26,18 @@ def entries(waived: Sequence[WaivedFinding]) -> Iterator[tuple[str, str]]:
         yield "Waived", in_words(each)
     if len(by_policy) > MAX_SHOWN:
         yield "Waived", f"{counted(len(by_policy) - MAX_SHOWN, 'more finding')}; the JSON report has all"
-    known = len(waived) - len(by_policy)
-    if known:
-        yield "Baseline", f"{counted(known, 'finding')} that {'was' if known == 1 else 'were'} there before"
+    hidden = [each for each in waived if each.became == "baseline"]
+    if hidden:
+        yield "Baseline", _hidden(hidden)
+
+
+def _hidden(waived: Sequence[WaivedFinding]) -> str:
+    """Return which findings a baseline hides: the first by name, and how many more."""
+    verb = "is" if len(waived) == 1 else "are"
+    names = [" ".join(filter(None, (each.id, each.place))) for each in waived[:MAX_HIDDEN]]
+    more = f" and {len(waived) - len(names)} more" if len(waived) > len(names) else ""
+    file = waived[0].baseline or "the baseline"
+    return f"{counted(len(waived), 'finding')} {verb} hidden by {file}: {', '.join(names)}{more}"
 
 
 def in_words(waived: WaivedFinding) -> str:

@@ -7,7 +7,7 @@ from ..runtime import LoadedCheckpoint, Runtime
 from ..shared.recipes import Recipe
 from ..shared.spec import Spec
 from . import checkpoint_files
-from .checkpoint_files import CheckpointError, Files
+from .checkpoint_files import CheckpointError, Files, TokenizerMissingError
 from .tensors import IGNORED_LABEL
 from .trained import prepare
 
@@ -33,10 +33,12 @@ def load(runtime: Runtime, spec: Spec, *, trains: bool) -> LoadedCheckpoint:
     """Load the checkpoint of ``spec``: in float32, or in bfloat16 if only that fits and nothing is trained.
 
     Raises:
-        CheckpointError: it is not a safetensors folder or a GGUF file, or needs code of its own.
+        CheckpointError: it is not a safetensors folder or a GGUF file, lacks a file, or needs code of its own.
         MemoryError: it does not fit into memory.
     """
     files = checkpoint_files.resolve(spec.checkpoint)
+    if not checkpoint_files.has_tokenizer(files):
+        raise TokenizerMissingError("%s holds no tokenizer." % spec.checkpoint)
     dtype = _fitting_dtype(runtime, files.values, trains=trains)
     common: Dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     if files.gguf:

@@ -31,8 +31,16 @@ _STEERING_KEYS = ("transformers_weights", "auto_map")
 """Keys of config.json that name other files: weights, and code. https://github.com/huggingface/transformers"""
 
 
+_TOKENIZER_NAMES = ("token", "vocab", "merges", "spiece", "sentencepiece", "tekken", "spm")
+"""Parts of the names of files that a tokenizer is saved in, whatever its kind."""
+
+
 class CheckpointError(Exception):
     """The path is not a checkpoint that this worker can load safely."""
+
+
+class TokenizerMissingError(CheckpointError):
+    """The folder of a checkpoint holds no tokenizer. The doctor knows this class by its name."""
 
 
 class Files(NamedTuple):
@@ -109,6 +117,12 @@ def without_pickles(torch: Any) -> Iterator[None]:
         yield
     finally:
         torch.load = original
+
+
+def has_tokenizer(files: Files) -> bool:
+    """Return whether some file of the checkpoint can hold a tokenizer; a GGUF file has its own."""
+    names = [name.lower() for name, _ in _companions(files.folder)] if not files.gguf else ["token"]
+    return any(part in name for name in names for part in _TOKENIZER_NAMES)
 
 
 def _resolve_folder(folder: str) -> Files:
