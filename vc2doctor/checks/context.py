@@ -54,7 +54,8 @@ class Examination(OwnData):
     code: tuple[Finding, ...] = ()
     """The linter's findings about the training code, if there is any."""
     asked: Mapping[str, AskedVersion] = Field(default_factory=dict)
-    """What the files of the project ask for, by package. It is read only where something of the stack is missing."""
+    """What the files of the project ask for, by package. It is read where there is code, and where something of the
+    stack is missing."""
     imports: tuple[CodeImport, ...] = ()
     """What the programs of the training code import from the packages of the stack."""
     dependents: tuple[DependentConflict, ...] = ()

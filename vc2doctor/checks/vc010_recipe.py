@@ -131,7 +131,8 @@ def _remedy(examination: Examination, outcome: RecipeOutcome) -> tuple[str, tupl
     cause_remedy = f"{outcome.cause.remedy} " if outcome.cause else ""
     good = examination.good_recipes
     control = examination.outcome(CONTROL)
-    control_is_good = control is None or control.outcome == "finite"
+    # A float32 that hardly learns does not rule precision out.
+    control_is_good = control is None or control.outcome in ("finite", "weak")
     if outcome.recipe != CONTROL and good and control_is_good:
         verb = "Or train" if cause_remedy else "Train"
         remedy = f"{cause_remedy}{verb} in a precision that works here: {', '.join(good)}."

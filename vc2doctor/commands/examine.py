@@ -90,10 +90,10 @@ def examine(
         explicit_profile=request.profile is not None,
         plan=_plan(request, order, code, choice).model_copy(update={"waivers": judge.waivers}),
     )
-    if examination.missing:
+    if examination.missing or code.path is not None:
         asked = asked_by(code.root if code.path is not None else folder)
         examination = examination.model_copy(update={"asked": asked})
-    elif order is not None:
+    if order is not None and not examination.missing:
         examination = _probed(request, order, examination, choice, on_progress)
 
     def decide(findings: tuple[Finding, ...]) -> Decided:

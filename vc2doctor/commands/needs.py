@@ -1,6 +1,5 @@
 """``vc2doctor needs``: the releases of the training packages in which everything that a program uses exists."""
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -12,7 +11,7 @@ from vc2doctor.commands import versions
 from vc2doctor.commands.measured_set import MeasuredSet, best_measured
 from vc2doctor.core.data import Data
 from vc2doctor.core.errors import DoctorError
-from vc2doctor.core.versions import STACK_PACKAGES
+from vc2doctor.core.versions import STACK_PACKAGES, exact
 from vc2doctor.linter.analyse.api_names import whole_code
 from vc2doctor.linter.analyse.api_programs import Program, programs_of
 from vc2doctor.linter.analyse.api_target import allowed_bits, requirement_of
@@ -29,8 +28,6 @@ from vc2doctor.matrix import load
 from vc2doctor.matrix.judge import Verdict
 from vc2doctor.remedies.question import Goal
 
-_EXACT = re.compile(r"===?[^*,]+")
-"""A specifier that allows one release."""
 MIN_PINS = 2
 """Packages of the stack that have to be pinned for a verdict on them together."""
 
@@ -257,7 +254,7 @@ def _with_set(code: CodeFacts, entry: ProgramNeeds, recipe: str) -> ProgramNeeds
 
 def _pinned(wanted: Mapping[str, RequiredVersion], recipe: str) -> PinnedSet | None:
     """Return what the matrix says of the exact versions among those that are wanted; ``None``: too few are exact."""
-    pins = {name: required for name, required in wanted.items() if _EXACT.fullmatch(required.specifier or "")}
+    pins = {name: required for name, required in wanted.items() if exact(required.specifier or "") is not None}
     if len(pins.keys() & set(STACK_PACKAGES)) < MIN_PINS:
         return None
     requirements = tuple(f"{name}{required.specifier}" for name, required in pins.items())

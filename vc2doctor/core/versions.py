@@ -67,6 +67,13 @@ def contains(specifier_text: str, version_text: str) -> bool:
     return specifier(specifier_text).contains(version(version_text), prereleases=True)
 
 
+def exact(specifier_text: str) -> str | None:
+    """Return the version that a specifier pins; ``None``: it allows several releases."""
+    clauses = list(specifier(specifier_text))
+    is_exact = len(clauses) == 1 and clauses[0].operator == "==" and not clauses[0].version.endswith("*")
+    return clauses[0].version if is_exact else None
+
+
 def older(text: str | None, than: str) -> bool:
     """Return whether the version ``text`` is older than ``than``; ``False`` if it is ``None`` or not a version."""
     try:

@@ -2,9 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from packaging.specifiers import SpecifierSet
-
-from vc2doctor.core.versions import STACK_PACKAGES, contains
+from vc2doctor.core.versions import STACK_PACKAGES, contains, exact
 from vc2doctor.matrix.compiled import MeasuredCell
 from vc2doctor.matrix.judge import Verdict
 from vc2doctor.matrix.measured_sets import preference, requirements_met, versions_of
@@ -40,7 +38,7 @@ def _meeting(question: Question, asked: Mapping[str, str]) -> Question:
 
 def _pinned(question: Question, asked: Mapping[str, str]) -> Remedy | None:
     """Return the installation of what the project pins; ``None``: it pins not all, or this is not known to train."""
-    changes = {name: text for name in question.missing if (text := _exact(asked.get(name, ""))) is not None}
+    changes = {name: text for name in question.missing if (text := exact(asked.get(name, ""))) is not None}
     is_complete = len(changes) == len(question.missing)
     if not is_complete or not all(question.is_installable(name, text) for name, text in changes.items()):
         return None
@@ -49,13 +47,6 @@ def _pinned(question: Question, asked: Mapping[str, str]) -> Remedy | None:
     best = max(cells, key=lambda cell: preference(cell, question.matrix), default=None)
     beside = versions_of(best, question.matrix) if best is not None else {}
     return _remedy(_installed(question, changes, beside), changes)
-
-
-def _exact(specifier: str) -> str | None:
-    """Return the version that a specifier pins; ``None``: it allows several."""
-    clauses = list(SpecifierSet(specifier))
-    is_exact = len(clauses) == 1 and clauses[0].operator == "==" and not clauses[0].version.endswith("*")
-    return clauses[0].version if is_exact else None
 
 
 def _trained_cells(question: Question) -> Iterator[MeasuredCell]:
