@@ -87,6 +87,26 @@ def test_training_program_beside_the_package_in_a_checkout_is_read(tmp_path: Pat
     assert [name for name, _, _ in left_out(tmp_path)] == ["det/fork"]
 
 
+def test_programs_of_a_library_are_left_out_with_its_whole_repository(tmp_path: Path) -> None:
+    write_training_code(
+        tmp_path, "lib/examples/train.py", "lib/tests/t.py", "lib/docs/d.py", "lib/own/train.py", "a.py"
+    )
+    (tmp_path / "lib" / "setup.py").write_text('setup(name="peft", version="1")\n', encoding="utf-8")
+    write_copy(tmp_path / "lib" / "src" / "peft", next(layout for layout in LAYOUTS if layout.library == "peft"))
+    assert places(tmp_path) == ["a.py", "lib/own/train.py"]
+    reasons = {name: reason for name, reason, _ in left_out(tmp_path)}
+    assert reasons["lib/examples"] == "belongs to a copy of the repository of peft"
+    assert reasons.keys() == {"lib/docs", "lib/examples", "lib/src/peft", "lib/tests"}
+
+
+def test_programs_beside_a_part_of_a_library_are_read(tmp_path: Path) -> None:
+    """Whoever deletes its tests and documents keeps the rest for a reason."""
+    write_training_code(tmp_path, "lib/examples/train.py")
+    (tmp_path / "lib" / "setup.py").write_text('setup(name="peft", version="1")\n', encoding="utf-8")
+    write_copy(tmp_path / "lib" / "src" / "peft", next(layout for layout in LAYOUTS if layout.library == "peft"))
+    assert places(tmp_path) == ["lib/examples/train.py"]
+
+
 def test_folder_named_for_the_code_of_others_is_listed_with_its_count(tmp_path: Path) -> None:
     write_training_code(tmp_path, "train.py", "third_party/a.py", "third_party/b/c.py")
     assert left_out(tmp_path) == [("third_party", "is a folder for the code of others, by its name", 2)]

@@ -12,7 +12,7 @@ from vc2doctor.core import reading
 from vc2doctor.linter.model import LintError
 from vc2doctor.linter.read import formats
 from vc2doctor.linter.read.gitignore import GitIgnore
-from vc2doctor.linter.read.vendored import copied_library, libraries_around
+from vc2doctor.linter.read.vendored import copied_library, folders_of_library, libraries_around
 from vc2doctor.matrix.quantized_formats import FORMATS
 from vc2doctor.target.doors import DOORS
 
@@ -148,6 +148,8 @@ class _Walk:
                 continue
             if ".gitignore" in files:
                 git_ignore.read_folder(Path(folder))
+            if folder != str(self._top):
+                subfolders[:] = self._without_programs_of_library(folder, files, subfolders)
             # os.walk goes into the folders that are left in its list.
             subfolders[:] = sorted(name for name in subfolders if self._is_entered(folder, name, git_ignore))
             for file in files:
@@ -174,6 +176,15 @@ class _Walk:
             return False
         self._leave_out(folder, f"is a copy of {library.title}")
         return True
+
+    def _without_programs_of_library(self, folder: str, files: list[str], subfolders: list[str]) -> list[str]:
+        found = folders_of_library(folder, files, subfolders)
+        if found is None or found[0] in self._own_libraries:
+            return subfolders
+        library, own = found
+        for name in own:
+            self._leave_out(f"{folder}/{name}", f"belongs to a copy of the repository of {library}")
+        return [name for name in subfolders if name not in own]
 
     def _leave_out(self, folder: str, reason: str) -> None:
         count = sum(file.lower().endswith(CODE_ENDINGS) for _, _, files in os.walk(folder) for file in files)

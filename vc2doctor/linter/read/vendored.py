@@ -17,6 +17,12 @@ MAX_START_BYTES = 64 * 1024
 ``__init__.py`` have the version in the first lines, and that of transformers goes on for 300 kB."""
 
 
+_OF_REPOSITORY = ("tests", "docs")
+"""Folders of a repository of a library that people delete first when they keep only what they need."""
+_OWN_PROGRAMS = ("examples", "benchmarks", "docs", "tests", "scripts", "utils")
+"""Folders of such a repository whose programs are the library's own."""
+
+
 class Library(NamedTuple):
     """A library that a folder is a copy of."""
 
@@ -37,6 +43,26 @@ def copied_library(folder: str, files: list[str], subfolders: list[str]) -> Libr
     """
     name = _library_of_package(folder, set(files), set(subfolders))
     return Library(name, _version(folder, files)) if name is not None else None
+
+
+def folders_of_library(folder: str, files: list[str], subfolders: list[str]) -> tuple[str, tuple[str, ...]] | None:
+    """Return the library whose whole repository a folder is a copy of, with the subfolders that hold its own programs.
+
+    ``None``: it is none, or only a part of one, beside which a project has programs of its own.
+    """
+    is_whole = set(_OF_REPOSITORY).issubset(subfolders)
+    name = _distribution(Path(folder), files) if is_whole else None
+    if name is None:
+        return None
+    packages = (Path(folder, part) for part in ("src", "") if not part or part in subfolders)
+    inside = (child for package in packages for child in _subfolders(package))
+    if not any(_library_of_package(str(child), *map(set, _contents(child))) == name for child in inside):
+        return None
+    return name, tuple(each for each in _OWN_PROGRAMS if each in subfolders)
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    return [folder / name for name in _contents(folder)[1]]
 
 
 def libraries_around(top: Path) -> frozenset[str]:
