@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from vc2doctor.linter.knowledge.api_table import NEW_NAMES, RENAMED, ApiTable, load_table
+from vc2doctor.linter.run import LintTask, apply_rules
 
 PACKAGE_OF = {"SFTConfig": "trl", "Accelerator": "accelerate"}
 
@@ -87,3 +90,11 @@ def test_the_new_name_of_a_function_exists_where_the_old_one_is_gone(table: ApiT
 def test_what_takes_every_keyword_is_never_a_finding(table: ApiTable) -> None:
     assert table.keyword("transformers.BitsAndBytesConfig", "no_release_has_this") is None
     assert table.keyword("transformers.LlamaConfig", "torch_dtype") is None
+
+
+def test_releases_without_the_class_are_none_that_take_its_argument(tmp_path: Path) -> None:
+    """Trl has GRPOConfig from 0.14 on, with use_liger_loss from 0.17.0 to 0.27.2, as its wheels show."""
+    (tmp_path / "train.py").write_text("from trl import GRPOConfig\nGRPOConfig('out', use_liger_loss=True)\n", "utf-8")
+    (finding,) = (each for each in apply_rules(LintTask(paths=(tmp_path,))).findings if each.id == "VC118")
+    assert "trl 0.17.0 to 0.27.2" in finding.remedy
+    assert not any("and older" in evidence for evidence in finding.evidence)

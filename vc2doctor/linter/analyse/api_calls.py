@@ -3,7 +3,7 @@
 import ast
 from collections.abc import Iterator, Sequence
 from functools import reduce
-from operator import or_
+from operator import and_, or_
 
 from vc2doctor.linter.analyse.api_keywords import Keyword, keywords_of
 from vc2doctor.linter.analyse.api_names import external_name, initializer, own_names, passes_keywords_on
@@ -78,7 +78,7 @@ class CallUses:
         new_name = self._table.new_name(bases[0], keyword.name)
         hint = f"{new_name}=" if new_name else ""
         label = f"{bases[0].rpartition('.')[2]}({keyword.name}=)"
-        existence = Existence(packages.pop(), bits)
+        existence = Existence(packages.pop(), bits, reduce(and_, (each.absent for each in found)))
         yield from self._context.use(
             "argument", label, existence, keyword.node, hint, is_conditional=keyword.is_conditional
         )

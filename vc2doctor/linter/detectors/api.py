@@ -86,14 +86,14 @@ def _predicate(use: Use, position: int, package: PackageTable) -> str:
 
 def _works(use: Use, package: PackageTable) -> str:
     verb = "it works with" if use.problems else "it exists in"
-    bits = use.existence.bits
+    bits = use.existence.takes
     return f"{verb} {package.name} {ranges(bits, package)}" if bits else f"no release of {package.name} takes it"
 
 
 def _remedy(use: Use, judgement: Judgement, package: PackageTable) -> str:
     if not use.existence.bits:
         return "Change the call."
-    releases = f"{package.name} {ranges(use.existence.bits, package, 'or')}"
+    releases = f"{package.name} {ranges(use.existence.takes, package, 'or')}"
     position = package.places[judgement.release]
     is_older = not use.existence.bits & ((1 << position) - 1)
     if use.kind == "argument" and use.label.partition("(")[2].removesuffix("=)") in DROPPED:

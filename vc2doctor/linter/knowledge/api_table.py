@@ -21,6 +21,13 @@ class Existence(NamedTuple):
     package: str
     bits: int
     """One bit for each release of the table, the oldest first."""
+    absent: int = 0
+    """The releases among them in which the class or function itself does not exist: that is another finding."""
+
+    @property
+    def takes(self) -> int:
+        """The releases that really have it; all of ``bits`` if none is known to."""
+        return self.bits & ~self.absent or self.bits
 
 
 class PackageTable:
@@ -175,11 +182,12 @@ class ApiTable:
         inherited = self._inherited(entries, keyword)
         if keyword not in entries:
             return inherited[0] if len(inherited) == 1 else None
-        bits = entries[keyword] | entries.get(OPEN, 0) | (package.everything & ~entries[HERE])
+        absent = package.everything & ~entries[HERE]
+        bits = entries[keyword] | entries.get(OPEN, 0) | absent
         for name, place in entries.items():
             if name.startswith(INHERITS) and self.keyword(name[len(INHERITS) :], keyword) is not None:
                 bits |= place
-        return Existence(package.name, bits)
+        return Existence(package.name, bits, absent)
 
     def _inherited(self, entries: Mapping[str, int], keyword: str) -> list[Existence]:
         bases = [name[len(INHERITS) :] for name in entries if name.startswith(INHERITS)]
