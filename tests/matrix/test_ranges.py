@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,7 +47,7 @@ def test_answer_without_one_package_says_with_which_of_its_releases_the_others_w
     other = resolve(from_words(["transformers==4.44.1", "peft==0.15.2"]), matrix(*lines))
     assert "; measured to train with" not in judge_ranges(other, matrix(*lines), "bf16").judgement.reason
     many = judged("torch==2.13.0", "peft==0.15.2").judgement.reason
-    assert "; measured to train with 14 releases of transformers from 4.44.1 to 5.24.0" in many
+    assert re.search(r"; measured to train with \d+ releases of transformers from 4\.44\.1 to 5\.24\.0$", many)
 
 
 def test_a_group_holds_only_combinations_with_its_verdict() -> None:

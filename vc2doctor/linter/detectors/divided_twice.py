@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from vc2doctor.findings import Severity
 from vc2doctor.linter import build
@@ -12,7 +12,7 @@ from vc2doctor.linter.analyse.loops import Loop
 from vc2doctor.linter.analyse.resolve import Unit
 from vc2doctor.linter.analyse.stage import words
 from vc2doctor.linter.model import CodeFinding
-from vc2doctor.linter.read.module import Call, Place, last_name, root_name
+from vc2doctor.linter.read.module import Call, Module, Place, last_name, root_name
 
 _ACCUMULATION = {"accum", "accumulate", "accumulation", "accumulations", "gas", "freq"}
 """Words of names that hold the number of micro-batches of one step: ``accum_iter``, ``update_freq``."""
@@ -28,7 +28,7 @@ def divided_twice(facts: Facts, unit: Unit, loop: Loop) -> Iterator[CodeFinding]
         for division, place, steps in _divisions(backward):
             name = last_name(steps)
             is_accumulation = bool(words(name) & _ACCUMULATION)
-            engine = _engine_with(unit, loop, backward, steps) if is_accumulation else None
+            engine = _engine_with(facts, unit, loop, backward, steps) if is_accumulation else None
             if engine is not None and not are_exclusive(place, backward.place):
                 yield _finding(facts, unit, division, place, steps, engine)
                 return
@@ -53,16 +53,22 @@ def _divisions(backward: Call) -> Iterator[tuple[ast.AST, Place, ast.expr]]:
                 yield place.statement, place, steps
 
 
-def _engine_with(unit: Unit, loop: Loop, backward: Call, divisor: ast.expr) -> tuple[str, str] | None:
-    """Return the engine of a backward pass, and where it gets the same number of steps; ``None``: it is not known."""
+def _engine_with(facts: Facts, unit: Unit, loop: Loop, backward: Call, divisor: ast.expr) -> tuple[str, str] | None:
+    """Return the engine of a backward pass, and where it gets the same number of steps; ``None``: it is not known.
+
+    Only the modules of the loop's programs count: another program of the project has an engine of its own.
+    """
     name = last_name(divisor)
+    together = facts.code.together_with(loop.function.module)
     is_of_accelerator = isinstance(divisor, ast.Attribute) and "accelerator" in words(last_name(divisor.value))
     if root_name(backward.receiver) == "self" and backward.name == "manual_backward":
         return None
     if "accelerator" in words(last_name(backward.receiver)):
         for call in unit.calls.get("Accelerator", []):
             steps = call.argument("gradient_accumulation_steps", 3)
-            is_same = steps is not None and (is_of_accelerator or last_name(steps) == name)
+            is_same = (
+                steps is not None and call.place.module in together and (is_of_accelerator or last_name(steps) == name)
+            )
             if is_same and not _is_one(steps):
                 return "accelerate", build.place_of(call.place.module, call.node).location
         return None
@@ -71,7 +77,8 @@ def _engine_with(unit: Unit, loop: Loop, backward: Call, divisor: ast.expr) -> t
         call.name == "step" and not call.node.args and ast.unparse(call.receiver) == engine
         for call in loop.function.module.calls_in(loop.function)
     )
-    place = _deepspeed_steps(unit, name) if steps_engine else None
+    modules = [module for module in unit.modules if module in together]
+    place = _deepspeed_steps(modules, name) if steps_engine else None
     return ("DeepSpeed", place) if place is not None else None
 
 
@@ -79,13 +86,13 @@ def _is_one(steps: ast.expr | None) -> bool:
     return isinstance(steps, ast.Constant) and steps.value == 1
 
 
-def _deepspeed_steps(unit: Unit, name: str) -> str | None:
-    """Return where the code of a unit gives DeepSpeed a number of steps: in its settings, or in a check of them."""
+def _deepspeed_steps(modules: Iterable[Module], name: str) -> str | None:
+    """Return where some code gives DeepSpeed a number of steps: in its settings, or in a check of them."""
     mentions = re.compile(
         rf"""gradient_accumulation_steps\(\)\s*==\s*[\w.]*\b{name}\b"""
         rf"""|["'](?:gradient_accumulation_steps|train_batch_size)["']\s*\]?\s*[:=][^,\n]*\b{name}\b"""
     )
-    for module in unit.modules:
+    for module in modules:
         match = mentions.search(module.source.text) if "deepspeed" in module.source.text.lower() else None
         if match is not None:
             line = module.source.text.count("\n", 0, match.start()) + 1
