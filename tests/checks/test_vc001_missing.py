@@ -113,3 +113,20 @@ def test_versions_that_cannot_be_followed_are_said() -> None:
         "requirements.txt:7 asks for peft==0.0.1",
         "no set of versions that meets all of this is known to train here",
     )
+
+
+WITHOUT_PEFT = {name: text for name, text in GOOD.items() if name != "peft"}
+
+
+def test_peft_is_no_error_where_the_code_never_mentions_adapters() -> None:
+    unneeded = examination(WITHOUT_PEFT).model_copy(update={"needs_peft": False})
+    (finding,) = findings_of(vc001_missing, unneeded)
+    assert finding.severity is Severity.WARNING
+    assert finding.remedy.startswith("The probe trains adapters, so nothing was tried without peft.")
+    # Nothing shows that it trains, so it is not fit either.
+    assert verdict.final_verdict(unneeded, [finding]) == "unproven"
+    (finding,) = findings_of(vc001_missing, examination(WITHOUT_PEFT))
+    assert finding.severity is Severity.ERROR
+    both = examination({"torch": GOOD["torch"]}).model_copy(update={"needs_peft": False})
+    (finding,) = findings_of(vc001_missing, both)
+    assert finding.severity is Severity.ERROR

@@ -4,7 +4,8 @@ This check looks for torch, transformers and peft. A package whose metadata name
 because its version cannot be judged.
 
 Why it matters: without these three packages there is nothing to train with. peft requires accelerate and safetensors;
-VC004 reports them if they are missing.
+VC004 reports them if they are missing. peft alone is a warning where code was read that never mentions it, LoRA or
+adapters: such code may train all weights. Then nothing is tried, because the probe trains adapters.
 
 If the doctor runs in an environment of its own (``uvx``, ``pipx``, ``uv tool``), no other one is active, and you named
 none, then nothing was examined. Nothing is installed into the doctor's own environment.
@@ -44,9 +45,15 @@ def check(examination: Examination) -> Iterator[Finding]:
             place = module.origin or "a folder on the import path"
             evidence.append(f"there is a module {name} at {place}, but no distribution owns it")
     remedy, commands = advice.change_versions(examination)
+    is_needed = missing != ("peft",) or examination.needs_peft
+    if not is_needed:
+        evidence.append(
+            "no file of the code that was read mentions peft, LoRA or adapters, so training may not need it"
+        )
+        remedy = f"The probe trains adapters, so nothing was tried without peft. To have it tried: {remedy}"
     yield Finding(
         id="VC001",
-        severity=Severity.ERROR,
+        severity=Severity.ERROR if is_needed else Severity.WARNING,
         message=f"{enumerated(missing)} {are} not installed",
         evidence=tuple(evidence),
         remedy=remedy,

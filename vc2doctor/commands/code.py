@@ -1,6 +1,7 @@
 """What ``vc2doctor check --code`` uses of the linter: one finding per diagnosis, and the precision of the code."""
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -19,9 +20,13 @@ from vc2doctor.linter.analyse.trained_kind import learning_rate_of
 from vc2doctor.linter.analyse.tried_imports import imports_of_programs
 from vc2doctor.linter.model import CodeFinding, Diagnosis, undiagnosed
 from vc2doctor.linter.read.config import Launch
+from vc2doctor.linter.read.requirements import requirements_of
 from vc2doctor.linter.read.user_config import default_path
 from vc2doctor.linter.run import LintResult, LintTask, apply_rules
 from vc2doctor.linter.scope import imports_by_unknown_names
+
+_ADAPTERS = re.compile(rb"peft|lora|adapter", re.IGNORECASE)
+"""Words of code and configurations that train adapters."""
 
 
 def read(
@@ -60,8 +65,20 @@ def read(
         settings=loaded.applied,
         root=result.facts.code.files.root,
         imports=tuple(_imports(result)),
+        mentions_adapters=_mentions_adapters(result),
         models=tuple(CodeModel(**model._asdict()) for model in named_models(result.facts)),
     )
+
+
+def _mentions_adapters(result: LintResult) -> bool:
+    """Return whether code, data or requirements speak of peft or LoRA, also in a name such as ``use_peft``."""
+    files = result.facts.code.files
+    if files.unread_files or "peft" in requirements_of(files.root, ""):
+        return True
+    texts = (module.source.text.encode("utf-8", "replace") for module in files.modules.values())
+    keys = (entry.key.encode("utf-8", "replace") for config in files.configs for entry in config.entries)
+    flags = (flag.encode("utf-8", "replace") for launch in files.launches for flag in launch.flags)
+    return any(_ADAPTERS.search(text) for text in (*texts, *files.texts.values(), *keys, *flags))
 
 
 def _unread(result: LintResult, *, scoped: bool) -> Iterator[str]:

@@ -84,6 +84,7 @@ def examine(
         environment=environment,
         code=code.findings,
         imports=code.imports,
+        needs_peft=code.mentions_adapters,
         dependents=dependents.conflicts(environment, matrix.modeled_packages),
         matrix=matrix,
         profile=profile,

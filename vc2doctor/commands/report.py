@@ -80,6 +80,8 @@ class CodeReading(OwnData):
     """The models that the code names, those that most likely decide first."""
     imports: tuple[CodeImport, ...] = ()
     """What its programs import from the packages of the stack, whenever they run."""
+    mentions_adapters: bool = True
+    """Whether a file that was read speaks of peft or LoRA; where no code was read, nobody knows."""
 
 
 class ProbeReport(OwnData):
