@@ -1,4 +1,4 @@
-"""Names of the user's programs, really imported one by one: from packages that are loaded already."""
+"""Names of the user's programs, really imported one by one, from the packages that are installed."""
 
 from __future__ import annotations
 
@@ -37,12 +37,18 @@ def test_a_missing_name_has_its_error_and_what_is_spelled_like_it() -> None:
     assert second["error"]["message"] == "No module named 'json.no_such_module'"
 
 
-def test_packages_that_are_not_loaded_are_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "with_effects.py").write_text("raise SystemExit")
+def test_packages_that_are_not_installed_are_left_alone() -> None:
+    assert run("not_installed_anywhere:x") == {}
+    assert run("not_installed_anywhere:x", "json:dumps")["left_out"] == 1
+
+
+def test_a_package_that_nothing_else_imports_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It can need a name that another package lost: only its own import shows that."""
+    (tmp_path / "needs_old.py").write_text("from json import removed_long_ago\n")
     monkeypatch.syspath_prepend(tmp_path)
-    assert run("with_effects:x") == {}
-    assert run("with_effects:x", "json:dumps")["left_out"] == 1
-    assert "with_effects" not in sys.modules
+    (missing,) = run("needs_old:x")["missing"]
+    assert missing["error"]["missing"] == {"module": "json", "symbol": "removed_long_ago"}
+    assert "needs_old" not in sys.modules
 
 
 def test_a_package_that_ends_the_process_is_a_missing_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

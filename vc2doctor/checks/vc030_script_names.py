@@ -1,8 +1,9 @@
 """The training code imports a name that the installed packages do not have.
 
 The probe imports, in your environment, each name that the programs import from torch, transformers, peft, trl,
-accelerate or bitsandbytes. Imports under a condition, in a function or in a ``try`` are not tried: a run may not need
-them. What VC117 has reported is not repeated.
+accelerate or bitsandbytes, and from datasets, diffusers, evaluate, huggingface_hub, sentence_transformers, setfit or
+tokenizers. A package that is not installed is left out, and so are imports under a condition, in a function or in a
+``try``: a run may not need them. What VC117 has reported is not repeated.
 
 Why it matters: the script fails at this line, before its first step.
 
@@ -42,13 +43,13 @@ def check(examination: Examination) -> Iterator[Finding]:
             url="https://docs.python.org/3/library/exceptions.html#ImportError",
             path=places[0].path,
             line=places[0].line,
-            packages=(missing.module.partition(".")[0],),
+            packages=(missing.module.partition(".")[0].replace("_", "-"),),
         )
 
 
 def _what(examination: Examination, missing: MissingName) -> str:
     package = missing.module.partition(".")[0]
-    release = examination.versions.get(package)
+    release = examination.versions.get(package.replace("_", "-"))
     installed = f"{package} {release}" if release else package
     if _is_unknown(missing):
         return f"{installed} has no such name"

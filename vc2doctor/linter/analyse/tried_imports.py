@@ -10,7 +10,9 @@ from vc2doctor.linter.analyse.api_programs import files_of_programs
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.read.module import Module
 
-_TRIED = frozenset((*PACKAGES, "torch"))
+_BESIDE = ("datasets", "diffusers", "evaluate", "huggingface_hub", "sentence_transformers", "setfit", "tokenizers")
+"""Packages that people import beside the training packages, and whose names come and go with theirs."""
+_TRIED = frozenset((*PACKAGES, "torch", *_BESIDE))
 
 
 class TriedImport(NamedTuple):

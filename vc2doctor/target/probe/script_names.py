@@ -1,6 +1,7 @@
 """Imports the names that the user's programs import, one by one: does this environment have them?"""
 
 import difflib
+import importlib.util
 import sys
 import time
 from typing import Any, Dict, List, Optional
@@ -20,10 +21,10 @@ _STATEMENT = "<import>"
 def run(events: EventSink, spec: Spec) -> None:
     """Emit ``names``: how many were tried, and those that cannot be imported.
 
-    Only packages that are imported already are looked into: the import of another one can take long, and it can have
-    effects of its own.
+    Only packages that are there are looked into: whoever examines a whole project need not have what each of its
+    programs needs.
     """
-    names = [text for text in spec.names if _is_loaded(text)]
+    names = [text for text in spec.names if _is_there(text)]
     if not names:
         return
     events.emit("measuring", name="the names that your code imports")
@@ -41,10 +42,15 @@ def run(events: EventSink, spec: Spec) -> None:
     events.emit("names", tried=tried, left_out=len(spec.names) - tried, missing=missing)
 
 
-def _is_loaded(text: str) -> bool:
-    """Return whether the package of ``module:name`` is imported, and both are names of Python."""
+def _is_there(text: str) -> bool:
+    """Return whether the package of ``module:name`` can be found, and both are names of Python."""
     words = text.replace(":", ".").split(".")
-    return words[0] in sys.modules and all(word.isidentifier() for word in words)
+    if not all(word.isidentifier() for word in words):
+        return False
+    try:
+        return words[0] in sys.modules or importlib.util.find_spec(words[0]) is not None
+    except (ImportError, ValueError):
+        return False
 
 
 def _try(module: str, name: str) -> Optional[Dict[str, Any]]:
