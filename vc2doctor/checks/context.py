@@ -59,7 +59,7 @@ class Examination(OwnData):
     imports: tuple[CodeImport, ...] = ()
     """What the programs of the training code import from the packages of the stack."""
     needs_peft: bool = True
-    """Whether the training may use peft: without code nobody knows, and code may not mention it."""
+    """Whether the training may use peft. It is also true where no code was read."""
     dependents: tuple[DependentConflict, ...] = ()
     """What installed packages that build upon the stack use, and the stack lacks."""
     probe: ProbeRun | None = None

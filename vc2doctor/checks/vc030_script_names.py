@@ -12,6 +12,8 @@ What to do: correct the name, or install the release that has it.
 
 from collections.abc import Iterator
 
+from packaging.utils import canonicalize_name
+
 from vc2doctor.checks import advice
 from vc2doctor.checks.context import Examination
 from vc2doctor.checks.symptoms import describe
@@ -43,13 +45,13 @@ def check(examination: Examination) -> Iterator[Finding]:
             url="https://docs.python.org/3/library/exceptions.html#ImportError",
             path=places[0].path,
             line=places[0].line,
-            packages=(missing.module.partition(".")[0].replace("_", "-"),),
+            packages=(canonicalize_name(missing.module.partition(".")[0]),),
         )
 
 
 def _what(examination: Examination, missing: MissingName) -> str:
     package = missing.module.partition(".")[0]
-    release = examination.versions.get(package.replace("_", "-"))
+    release = examination.versions.get(canonicalize_name(package))
     installed = f"{package} {release}" if release else package
     if _is_unknown(missing):
         return f"{installed} has no such name"

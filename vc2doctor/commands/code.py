@@ -20,7 +20,6 @@ from vc2doctor.linter.analyse.trained_kind import learning_rate_of
 from vc2doctor.linter.analyse.tried_imports import imports_of_programs
 from vc2doctor.linter.model import CodeFinding, Diagnosis, undiagnosed
 from vc2doctor.linter.read.config import Launch
-from vc2doctor.linter.read.requirements import requirements_of
 from vc2doctor.linter.read.user_config import default_path
 from vc2doctor.linter.run import LintResult, LintTask, apply_rules
 from vc2doctor.linter.scope import imports_by_unknown_names
@@ -73,7 +72,7 @@ def read(
 def _mentions_adapters(result: LintResult) -> bool:
     """Return whether code, data or requirements speak of peft or LoRA, also in a name such as ``use_peft``."""
     files = result.facts.code.files
-    if files.unread_files or "peft" in requirements_of(files.root, ""):
+    if files.unread_files or any("peft" in required for required in files.requirements.values()):
         return True
     texts = (module.source.text.encode("utf-8", "replace") for module in files.modules.values())
     keys = (entry.key.encode("utf-8", "replace") for config in files.configs for entry in config.entries)

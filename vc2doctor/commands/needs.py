@@ -26,6 +26,7 @@ from vc2doctor.linter.read.project import read_project
 from vc2doctor.linter.read.requirements import RequiredVersion
 from vc2doctor.matrix import load
 from vc2doctor.matrix.judge import Verdict
+from vc2doctor.matrix.matrix import Matrix
 from vc2doctor.remedies.question import Goal
 
 MIN_PINS = 2
@@ -141,7 +142,8 @@ def needs(request: NeedsRequest) -> NeedsReport:
     code = whole_code(facts)
     uses = api_uses(facts)
     entries = [entry for program in programs_of(code) if (entry := _program(code, program, uses, table)) is not None]
-    programs = tuple(_with_set(code, entry, request.recipe) for entry in _grouped(entries))
+    matrix = load.load(load.shipped())
+    programs = tuple(_with_set(code, entry, matrix, request.recipe) for entry in _grouped(entries))
     verdict = _verdict(programs)
     return NeedsReport(
         doctor=__version__,
@@ -239,25 +241,25 @@ def _grouped(entries: Iterable[ProgramNeeds]) -> Iterator[ProgramNeeds]:
         yield group[0].model_copy(update={"programs": names})
 
 
-def _with_set(code: CodeFacts, entry: ProgramNeeds, recipe: str) -> ProgramNeeds:
+def _with_set(code: CodeFacts, entry: ProgramNeeds, matrix: Matrix, recipe: str) -> ProgramNeeds:
     """Return the program with what the project pins, and with the best measured set if every window has a release."""
     ranges: dict[str, tuple[str, str]] = {window.package: (window.first, window.last) for window in entry.windows}
     folder = code.requirements_folder_of(entry.programs[0])
     asked = {name: requirement_of(code, folder, name) for name in (*STACK_PACKAGES, *ranges)}
     wanted = {name: required for name, required in asked.items() if required and required.specifier}
-    entry = entry.model_copy(update={"pinned": _pinned(wanted, recipe)})
+    entry = entry.model_copy(update={"pinned": _pinned(wanted, matrix, recipe)})
     if not all(window.first for window in entry.windows):
         return entry
     specifiers = {name: required.specifier or "" for name, required in wanted.items()}
-    return entry.model_copy(update={"measured": best_measured(load.load(load.shipped()), ranges, specifiers, recipe)})
+    return entry.model_copy(update={"measured": best_measured(matrix, ranges, specifiers, recipe)})
 
 
-def _pinned(wanted: Mapping[str, RequiredVersion], recipe: str) -> PinnedSet | None:
+def _pinned(wanted: Mapping[str, RequiredVersion], matrix: Matrix, recipe: str) -> PinnedSet | None:
     """Return what the matrix says of the exact versions among those that are wanted; ``None``: too few are exact."""
     pins = {name: required for name, required in wanted.items() if exact(required.specifier or "") is not None}
     if len(pins.keys() & set(STACK_PACKAGES)) < MIN_PINS:
         return None
     requirements = tuple(f"{name}{required.specifier}" for name, required in pins.items())
-    judgement = versions.judge(versions.parse_words(requirements), Goal(recipe=recipe)).judgement
+    judgement = versions.judgement_of(versions.parse_words(requirements), matrix, Goal(recipe=recipe))
     files = tuple(dict.fromkeys(required.file for required in pins.values()))
     return PinnedSet(requirements=requirements, files=files, verdict=judgement.verdict, reason=judgement.reason)

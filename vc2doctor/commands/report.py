@@ -81,7 +81,7 @@ class CodeReading(OwnData):
     imports: tuple[CodeImport, ...] = ()
     """What its programs import from the packages of the stack, whenever they run."""
     mentions_adapters: bool = True
-    """Whether a file that was read speaks of peft or LoRA; where no code was read, nobody knows."""
+    """Whether a file that was read mentions peft, LoRA or adapters. It is also true where no code was read."""
 
 
 class ProbeReport(OwnData):

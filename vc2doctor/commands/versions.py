@@ -105,6 +105,16 @@ def judge(
     return _answer(_of_models(resolve(query, matrix), model_types), matrix, goal)
 
 
+def judgement_of(query: VersionQuery, matrix: Matrix, goal: Goal) -> Judgement:
+    """Return the verdict alone, without remedies and neighbors.
+
+    Raises:
+        CombinationError: a range holds no known release, or there are too many combinations.
+        MisspelledNameError: a name is close to one that the matrix judges.
+    """
+    return _judged(resolve(query, matrix), matrix, goal)[0]
+
+
 def _of_models(query: ResolvedQuery, model_types: Sequence[str]) -> ResolvedQuery:
     fixed = query.fixed.model_copy(update={"model_types": tuple(model_types)})
     return query.model_copy(update={"fixed": fixed})

@@ -8,7 +8,7 @@ from posixpath import basename
 from vc2doctor.linter.analyse.import_graph import ImportGraph
 from vc2doctor.linter.analyse.paths import file_of_launch, program_of_launch
 from vc2doctor.linter.read.config import Config, Launch
-from vc2doctor.linter.read.module import last_name
+from vc2doctor.linter.read.module import Module
 from vc2doctor.linter.read.project import ProjectFiles
 from vc2doctor.linter.read.source import UnreadableError, decode, read_source
 
@@ -103,24 +103,21 @@ def _text(project: ProjectFiles, name: str, given: Collection[str]) -> str | Non
     """Return the code of a file, without the defaults of options whose flags are ``given``."""
     module = project.modules.get(name)
     if module is not None:
-        return _without_defaults(module.source.text, module.source.tree, given)
+        return _without_defaults(module, given)
     data = project.texts.get(name)
     return decode(data) if data is not None else None
 
 
-def _without_defaults(text: str, tree: ast.Module, given: Collection[str]) -> str:
+def _without_defaults(module: Module, given: Collection[str]) -> str:
     """Return code without the names of files that ``--config both.yaml`` replaces: ``default="config.yaml"``."""
-    lines = text.split("\n")
-    for node in ast.walk(tree):
-        if not isinstance(node, ast.Call) or last_name(node.func) != "add_argument":
+    lines = module.source.text.split("\n")
+    for call in module.calls:
+        default = call.argument("default") if call.name == "add_argument" else None
+        if not isinstance(default, ast.Constant) or not isinstance(default.value, str) or not default.value:
             continue
-        options = {f"--{option.lstrip('-').replace('-', '_')}" for option in filter(None, map(_literal, node.args))}
-        defaults = [keyword.value for keyword in node.keywords if keyword.arg == "default"]
-        for default in defaults if options.intersection(given) else ():
+        texts = (each.value for each in call.node.args if isinstance(each, ast.Constant))
+        options = {f"--{text.lstrip('-').replace('-', '_')}" for text in texts if isinstance(text, str)}
+        if options.intersection(given):
             line = default.lineno - 1
-            lines[line] = lines[line].replace(_literal(default) or "\n", "")
+            lines[line] = lines[line].replace(default.value, "")
     return "\n".join(lines)
-
-
-def _literal(node: ast.expr) -> str | None:
-    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None

@@ -28,7 +28,9 @@ newest allowed release does not, and where nothing says which release is used. T
 ignore[VC118]`.
 
 **Quiet.** No finding for calls in a `try` that catches the error, under a question for a version, for callables that
-take every keyword, for files whose parser is told to leave unknown keys alone, for overrides that only code of the project calls, and for arguments that no release is known to take.
+take every keyword, for files
+whose parser ignores unknown keys, for overrides that only code of the project calls, and for arguments that no release
+is known to take.
 
 **References**
 

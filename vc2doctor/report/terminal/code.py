@@ -19,7 +19,7 @@ def _precision(report: Report) -> str:
     plan = report.plan
     if plan.code_recipes:
         where = f"{plan.code}: " if plan.code is not None else ""
-        # A unit whose entry points could not be told apart has the name of its folder.
+        # A unit whose entry points could not be distinguished has the name of its folder.
         entries = {"the code" if name == "." else name: recipe for name, recipe in plan.code_recipes.items()}
         recipes = ", ".join(f"{entry} trains under {recipe}" for entry, recipe in entries.items())
         return f"{where}{recipes}."

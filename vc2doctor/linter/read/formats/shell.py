@@ -171,30 +171,34 @@ class _Shell:
             yield from (Word(argument, word.line, word.is_quoted) for argument in self._arguments)
             return
         match = _VARIABLE.fullmatch(word.text)
-        name = (match.group(1) or match.group(2)) if match else None
         splits = not word.is_quoted or word.text.endswith(("[@]}", "[*]}"))
-        value = self._variables.get(name or "")
-        takes_default = not value and match is not None and match.group(3) is not None and _is_unset_if_empty(match)
-        if value is not None and name not in self._uncertain and splits and not takes_default:
-            yield from value
+        words = self._words_of(match) if match is not None and splits else None
+        if words is not None:
+            yield from words
         else:
             yield word._replace(text=self._substituted(word.text))
+
+    def _words_of(self, match: re.Match[str]) -> tuple[Word, ...] | None:
+        """Return the words of a variable; ``None``: only a run knows them, or its default counts instead."""
+        name = match.group(1) or match.group(2)
+        words = self._variables.get(name) if name not in self._uncertain else None
+        return None if not words and _has_default_if_empty(match) else words
 
     def _substituted(self, text: str) -> str:
         return _VARIABLE.sub(self._value_of, text)
 
     def _value_of(self, match: re.Match[str]) -> str:
         name, default = match.group(1) or match.group(2), match.group(3)
+        words = self._words_of(match)
+        if words is not None:
+            return " ".join(word.text for word in words)
         if name in self._uncertain:
             return match.group(0)
-        value: str | None = None
-        if name in self._variables:
-            value = " ".join(word.text for word in self._variables[name])
-        elif name.isdigit() and name != "0" and self._arguments is not None:
-            value = next(iter(self._arguments[int(name) - 1 :]), "")
-        if default is not None and (value is None or (not value and _is_unset_if_empty(match))):
-            return default
-        return value if value is not None else match.group(0)
+        if name.isdigit() and name != "0" and self._arguments is not None:
+            argument = next(iter(self._arguments[int(name) - 1 :]), "")
+            if argument or not _has_default_if_empty(match):
+                return argument
+        return default if default is not None else match.group(0)
 
 
 def _given(variables: Mapping[str, str]) -> dict[str, tuple[Word, ...]]:
@@ -211,8 +215,9 @@ def _changed(arguments: tuple[str, ...] | None, builtin: str, words: list[str]) 
     return arguments[int(count) :] if arguments is not None and count.isdecimal() else None
 
 
-def _is_unset_if_empty(match: re.Match[str]) -> bool:
-    return any(operator in match.group(0) for operator in _EMPTY_COUNTS_AS_UNSET)
+def _has_default_if_empty(match: re.Match[str]) -> bool:
+    """Return whether a variable has a default that also counts where it is empty: ``${NAME:-default}``."""
+    return match.group(3) is not None and any(operator in match.group(0) for operator in _EMPTY_COUNTS_AS_UNSET)
 
 
 class _Assignment(NamedTuple):
