@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vc2doctor.core import reading
+from vc2doctor.core.executables import is_executable
 from vc2doctor.linter.read.config import Launch
 from vc2doctor.linter.read.formats.shell import Caller, launch_of, read_launches, starter_of
 from vc2doctor.linter.read.shell_words import CONDITIONAL, commands_of
@@ -189,7 +190,7 @@ class _Reader:
         """Return the file that is run for a word, absolute; ``None``: there is none."""
         if "/" in word:
             path = os.path.normpath(self._folder / word)
-            return path if os.path.isfile(path) and os.access(path, os.X_OK) else None  # noqa: PTH113
+            return path if os.path.isfile(path) and is_executable(path) else None  # noqa: PTH113
         found = shutil.which(word, path=self._variables.get("PATH"))
         return os.path.abspath(found) if found is not None else None  # noqa: PTH100 - links make the environment
 

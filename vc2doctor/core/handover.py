@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, NoReturn
 
 from vc2doctor.core import reading, streams
+from vc2doctor.core.executables import is_executable
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 """The exit codes of shells for a command that does not exist, and for one that cannot be run."""
@@ -64,7 +65,7 @@ def check_program(program: str) -> None:
     existing = [path for path in candidates if os.path.isfile(path)]  # noqa: PTH113 - one with a null byte is none
     if not existing:
         raise HandoverError(program, "command not found", NOT_FOUND)
-    if not os.access(existing[0], os.X_OK):
+    if not is_executable(existing[0]):
         raise HandoverError(program, os.strerror(errno.EACCES), NOT_EXECUTABLE)
 
 

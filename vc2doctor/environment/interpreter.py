@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from vc2doctor.core import child
 from vc2doctor.core.child import ChildRun, TargetError
+from vc2doctor.core.executables import is_executable
 from vc2doctor.core.limits import DESCRIPTION_SECONDS
 from vc2doctor.core.versions import MAX_REQUIREMENT_LENGTH, MAX_VERSION_LENGTH
 from vc2doctor.environment import bytecode
@@ -44,7 +45,7 @@ def find(python: str) -> str:
     if path.is_dir():
         path = _in_folder(python, path)
     if path.is_file():
-        if not os.access(path, os.X_OK):
+        if not is_executable(path):
             message = f"--python {python}: this file cannot be run, so it is no interpreter. {_ADVICE}"
             raise TargetError(message)
         # Links are not resolved: a venv's python is a link, and only through that link it is the venv's.
