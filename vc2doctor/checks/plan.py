@@ -80,6 +80,8 @@ class Plan(OwnData):
     """The ways to train of ``target/shared/variants.py`` that the user asked for; they decide the verdict as well."""
     formats: tuple[str, ...] = ()
     """The quantized and FP8 formats that the code uses: ids of ``matrix/quantized_formats.py``."""
+    adapters: bool = True
+    """Whether adapters are trained; ``False``: peft is not installed, and the code never mentions adapters."""
     trains: bool = True
     """Whether training steps are run. The range of a checkpoint can be measured without them."""
     recipes_left_out: tuple[str, ...] = ()

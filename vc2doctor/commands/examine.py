@@ -17,6 +17,7 @@ from vc2doctor.commands.report import CodeReading, ProbeReport, Report
 from vc2doctor.commands.request import ExaminationRequest
 from vc2doctor.core.data import OwnData
 from vc2doctor.core.limits import DESCRIPTION_SECONDS
+from vc2doctor.core.versions import ADAPTERS
 from vc2doctor.environment.choice import choose as choose_target
 from vc2doctor.environment.gather import gather
 from vc2doctor.environment.model import Environment
@@ -84,17 +85,16 @@ def examine(
         environment=environment,
         code=code.findings,
         imports=code.imports,
-        needs_peft=code.mentions_adapters,
         dependents=dependents.conflicts(environment, matrix.modeled_packages),
         matrix=matrix,
         profile=profile,
         explicit_profile=request.profile is not None,
-        plan=_plan(request, order, code, choice).model_copy(update={"waivers": judge.waivers}),
+        plan=_plan(request, order, code, choice, environment).model_copy(update={"waivers": judge.waivers}),
     )
     if examination.missing or code.path is not None:
         asked = asked_by(code.root if code.path is not None else folder)
         examination = examination.model_copy(update={"asked": asked})
-    if order is not None and not examination.missing:
+    if order is not None and examination.can_train:
         examination = _probed(request, order, examination, choice, on_progress)
 
     def decide(findings: tuple[Finding, ...]) -> Decided:
@@ -125,7 +125,7 @@ def _probed(
 
     plan = examination.plan
     names = tuple(dict.fromkeys(f"{each.module}:{each.name}" for each in examination.imports))
-    further = {"doors": plan.doors, "import_doors": order.trains, "names": names}
+    further = {"doors": plan.doors, "import_doors": order.trains, "names": names, "adapters": plan.adapters}
     subject = order.subject.model_copy(update=further)
 
     def run(names: tuple[str, ...]) -> ProbeRun:
@@ -139,7 +139,8 @@ def _probed(
         on_progress(f"starting the probe: {described(work, limit, load, cores)}")
         return probe(examination.environment.choice.python, request.device, names, limit, on_progress, spec, kept)
 
-    every = recipes.every(order.recipes, plan.precision) if order.trains else ()
+    named = order.recipes if plan.adapters else ()
+    every = recipes.every(named, plan.precision) if order.trains else ()
     used = recipes.used(plan, request.precision) if order.only_used and order.trains else ()
     first = used or every
     probed = examination.model_copy(update={"probe": run(first)})
@@ -172,13 +173,23 @@ def _at_rate(profile: Profile, rate: float | None) -> Profile:
     return profile.model_copy(update={"training": profile.training.model_copy(update={"learning_rate": rate})})
 
 
-def _plan(request: ExaminationRequest, order: ProbeOrder | None, code: CodeReading, choice: Choice) -> Plan:
+def _plan(
+    request: ExaminationRequest, order: ProbeOrder | None, code: CodeReading, choice: Choice, environment: Environment
+) -> Plan:
     subject = order.subject if order else Subject()
+    adapters = code.mentions_adapters or ADAPTERS in environment.versions
+    # The user's own choice comes first, then what the code does, then what the project recommends.
+    named, code_recipes = request.precision or code.precision, code.recipes
+    precision = named or choice.profile.precision.recommended
+    if not adapters:
+        # A profile recommends a precision for adapters.
+        precision = recipes.of_every_weight(named or recipes.RECOMMENDED_FOR_WEIGHTS)
+        code_recipes = {entry: recipes.of_every_weight(name) for entry, name in code_recipes.items()}
     return Plan(
         profile=choice.profile.name,
         judged_as=choice.judged_as,
-        # The user's own choice comes first, then what the code does, then what the project recommends.
-        precision=request.precision or code.precision or choice.profile.precision.recommended,
+        precision=precision,
+        adapters=adapters,
         device=request.device,
         require_gpu=request.require_gpu,
         probe=order is not None,
@@ -190,7 +201,7 @@ def _plan(request: ExaminationRequest, order: ProbeOrder | None, code: CodeReadi
         doors=_doors(request, order, code),
         formats=code.formats,
         code=code.path,
-        code_recipes=code.recipes,
+        code_recipes=code_recipes,
         code_silenced=code.silenced,
         accept=request.accept,
         settings=request.settings,
@@ -225,7 +236,7 @@ def report_on(examination: Examination, seconds: float, decide: Decide = lambda 
         not_judged=examination.not_judged,
         quantized=examination.quantized,
         matrix=examination.matrix_age,
-        probe=_probe_report(examination.probe) if examination.probe else None,
+        probe=_probe_report(examination.probe, adapters=examination.plan.adapters) if examination.probe else None,
         findings=findings,
         waived=waived,
         version_plan=examination.version_plan if examination.version_plan.commands else None,
@@ -233,7 +244,7 @@ def report_on(examination: Examination, seconds: float, decide: Decide = lambda 
     )
 
 
-def _probe_report(run: ProbeRun) -> ProbeReport:
+def _probe_report(run: ProbeRun, *, adapters: bool = True) -> ProbeReport:
     doors = door_outcomes(run)
     return ProbeReport(
         ending=run.ending,
@@ -264,7 +275,7 @@ def _probe_report(run: ProbeRun) -> ProbeReport:
         measures=run.measures,
         not_measured=not_measured(run),
         doors=doors,
-        not_tried=not_tried(doors),
+        not_tried=not_tried(doors, adapters=adapters),
         distributions=run.distributions or (),
         adapter=run.adapter,
         malformed_events=run.malformed_events,

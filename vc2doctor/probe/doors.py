@@ -10,6 +10,7 @@ from vc2doctor.core.failure import Failure
 from vc2doctor.probe.facts import DoorRun, ProbeRun
 from vc2doctor.target.doors import DOORS
 
+NO_ADAPTERS = "adapters (peft is not installed)"
 SEVERAL_GPUS, FLASH_ATTENTION = "FSDP and ZeRO on several GPUs", "flash attention"
 NEVER_TRIED = (SEVERAL_GPUS, FLASH_ATTENTION)
 """What no door goes through, on no machine."""
@@ -44,10 +45,13 @@ def installed_doors(versions: Collection[str]) -> tuple[str, ...]:
     )
 
 
-def not_tried(outcomes: Iterable[DoorOutcome]) -> tuple[str, ...]:
-    """Return in words what people train through and the probe did not: installed doors first."""
+def not_tried(outcomes: Iterable[DoorOutcome], *, adapters: bool = True) -> tuple[str, ...]:
+    """Return in words what people train through and the probe did not: installed doors first.
+
+    Without ``adapters`` the probe trained every weight instead.
+    """
     imported = [outcome.title for outcome in outcomes if outcome.outcome in ("imported", "unsupported")]
-    return (*imported, *NEVER_TRIED)
+    return (*(() if adapters else (NO_ADAPTERS,)), *imported, *NEVER_TRIED)
 
 
 def _judge(run: DoorRun) -> DoorOutcome:

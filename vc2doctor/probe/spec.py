@@ -37,6 +37,8 @@ class Subject(OwnData):
     """Whether the other doors are imported."""
     names: tuple[str, ...] = ()
     """``module:name``: what the user's programs import from the packages of the stack."""
+    adapters: bool = True
+    """Whether adapters are trained; otherwise every weight is."""
 
     @property
     def variants(self) -> tuple[str, ...]:
@@ -78,4 +80,5 @@ def spec_of(
         "doors": subject.doors,
         "import_doors": subject.import_doors,
         "names": subject.names,
+        "adapters": subject.adapters,
     }

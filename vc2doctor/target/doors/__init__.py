@@ -27,7 +27,7 @@ class Door(NamedTuple):
     of ``probe/door_kit.py``, takes a few optimizer steps, and returns the loss of each (``None``: NaN or infinite).
     ``fault`` names the function, as ``module:Class.method``, that only this door calls: the tests break it to show that
     the probe notices. ``parent`` is the door that it goes through: what fails there fails here. ``default`` doors
-    matter unless the code says otherwise.
+    matter unless the code says otherwise. A door with ``needs_adapters`` is closed where no adapters are trained.
     """
 
     name: str
@@ -39,6 +39,7 @@ class Door(NamedTuple):
     fault: str
     parent: str = LOOP
     default: bool = False
+    needs_adapters: bool = False
 
     def is_there(self, has: Callable[[str], bool]) -> bool:
         """Return whether ``has`` holds for every module that the door needs; of alternatives one is enough."""

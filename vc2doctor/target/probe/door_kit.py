@@ -48,6 +48,11 @@ class Kit:
         """Whether the probe trains on the CPU."""
         return bool(self.runtime.device.type == "cpu")
 
+    @property
+    def has_adapters(self) -> bool:
+        """Whether adapters are trained."""
+        return self.runtime.peft is not None
+
     def base(self) -> Any:
         """Return a new base model in float32 on the device of the probe."""
         model = language_model.base_model(self.runtime, self.spec, "float32")
@@ -72,8 +77,10 @@ class Kit:
         return language_model.lora_config(self.runtime, self.spec, targets)
 
     def adapted(self) -> Any:
-        """Return a new base model with adapters, whose movement is watched."""
-        model = self.runtime.peft.get_peft_model(self.base(), self.lora())
+        """Return a new base model with adapters, whose movement is watched; without peft every weight is trained."""
+        model = self.base()
+        if self.has_adapters:
+            model = self.runtime.peft.get_peft_model(model, self.lora())
         model.train()
         return self.watch(model)
 

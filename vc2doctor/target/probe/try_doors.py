@@ -23,12 +23,16 @@ def run(events: EventSink, runtime: Runtime, spec: Spec) -> None:
     for name in wanted + [name for name in DOORS if name not in wanted]:
         door = DOORS[name]
         trains = name in wanted
-        if not trains and not (spec.import_doors and door.is_there(_find)):
+        if not trains and not (spec.import_doors and _is_open(spec, door)):
             continue
         started = time.perf_counter()
         events.emit("door", door=name, trains=trains)
         facts = _open(runtime, spec, door, trains=trains)
         events.emit("door-end", door=name, seconds=round(time.perf_counter() - started, 3), **facts)
+
+
+def _is_open(spec: Spec, door: Door) -> bool:
+    return door.is_there(_find) and (spec.adapters or not door.needs_adapters)
 
 
 def _find(module: str) -> bool:

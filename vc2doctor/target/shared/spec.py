@@ -40,6 +40,7 @@ class Spec(NamedTuple):
     ``compiled`` runs the forward pass through torch.compile. ``variants`` are names of shared/variants.py: each trains
     the recipes ``variant_recipes`` once more. ``rl`` compares the probabilities of tokens in trainer and rollout.
     ``names`` (``module:name``) are what the user's programs import from packages.
+    Without ``adapters`` every weight is trained where a recipe trains adapters, and peft is not imported.
     """
 
     model: str = "videochat2"
@@ -70,6 +71,7 @@ class Spec(NamedTuple):
     variant_recipes: Tuple[str, ...] = ()
     rl: bool = False
     names: Tuple[str, ...] = ()
+    adapters: bool = True
 
 
 def parse(text: str) -> Spec:
