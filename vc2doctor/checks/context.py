@@ -32,6 +32,7 @@ from vc2doctor.remedies import requirements
 from vc2doctor.remedies.observed import requirement_for, wanted_versions
 from vc2doctor.remedies.plan import MissingRequirement, VersionPlan, question_of
 from vc2doctor.remedies.question import Goal, Question
+from vc2doctor.target.doors import DOORS
 from vc2doctor.target.shared.recipes import CONTROL, RECIPES, evidence_recipe
 
 _ALWAYS_INSTALLED = ("transformers", "peft", "accelerate")
@@ -296,7 +297,14 @@ class Examination(OwnData):
     def passed_all_doors(self) -> bool:
         """Whether the probe trained through every door that matters."""
         passed = {outcome.door for outcome in self.doors if outcome.outcome == "passed"}
-        return passed.issuperset(self.plan.doors)
+        return passed.issuperset(name for name in self.plan.doors if name not in self._closed_doors)
+
+    @property
+    def _closed_doors(self) -> frozenset[str]:
+        """The doors that the probe does not open, because it could not train the user's architecture."""
+        if self.probe is None or self.probe.architecture is not None:
+            return frozenset()
+        return frozenset(door.name for door in DOORS.values() if door.needs_architecture)
 
     @cached_property
     def variants(self) -> tuple[VariantOutcome, ...]:

@@ -31,7 +31,7 @@ from vc2doctor.probe.facts import ProbeRun
 from vc2doctor.probe.outcome import not_measured, outcomes, self_test, stress
 from vc2doctor.probe.spec import Subject, spec_of
 from vc2doctor.probe.variants import variant_outcomes
-from vc2doctor.target.doors import DEFAULT_DOORS, LOOP
+from vc2doctor.target.doors import DEFAULT_DOORS, DOORS, LOOP
 from vc2doctor.target.shared.recipes import DEFAULT_RECIPES, controls_of
 
 Decided = tuple[tuple[Finding, ...], tuple[WaivedFinding, ...]]
@@ -95,6 +95,8 @@ def examine(
         asked = asked_by(code.root if code.path is not None else folder)
         examination = examination.model_copy(update={"asked": asked})
     if order is not None and examination.can_train:
+        subject = order.subject.model_copy(update={"use": code.use})
+        order = order.model_copy(update={"subject": subject})
         examination = _probed(request, order, examination, choice, on_progress)
 
     def decide(findings: tuple[Finding, ...]) -> Decided:
@@ -198,7 +200,7 @@ def _plan(
         checkpoint=str(subject.checkpoint) if subject.checkpoint else None,
         trains=order.trains if order else True,
         variants=subject.variants,
-        doors=_doors(request, order, code),
+        doors=_doors(request, order, code, choice),
         formats=code.formats,
         code=code.path,
         code_recipes=code_recipes,
@@ -210,12 +212,16 @@ def _plan(
     )
 
 
-def _doors(request: ExaminationRequest, order: ProbeOrder | None, code: CodeReading) -> tuple[str, ...]:
-    """Return the doors that matter: those that the user names, else those of the code, else the default ones."""
+def _doors(request: ExaminationRequest, order: ProbeOrder | None, code: CodeReading, choice: Choice) -> tuple[str, ...]:
+    """Return the doors that matter: those that the user names, else those of the code, else the default ones.
+
+    Without a known architecture, nothing is said of the doors that need it.
+    """
     if order is not None and not order.trains:
         return ()
     named = code.doors or DEFAULT_DOORS if request.doors is None else request.doors
-    return tuple(door for door in named if door != LOOP)
+    known = bool(choice.architecture)
+    return tuple(door for door in named if door != LOOP and (known or not DOORS[door].needs_architecture))
 
 
 def report_on(examination: Examination, seconds: float, decide: Decide = lambda findings: (findings, ())) -> Report:
