@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import Ran
-from vc2doctor.probe.doors import NO_ADAPTERS, door_outcomes, installed_doors
+from vc2doctor.checks.tried import NO_ADAPTERS
+from vc2doctor.probe.doors import door_outcomes, installed_doors
 from vc2doctor.probe.run import probe
 
 pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("without-peft")]

@@ -295,16 +295,13 @@ class Examination(OwnData):
 
     @property
     def passed_all_doors(self) -> bool:
-        """Whether the probe trained through every door that matters."""
-        passed = {outcome.door for outcome in self.doors if outcome.outcome == "passed"}
-        return passed.issuperset(name for name in self.plan.doors if name not in self._closed_doors)
+        """Whether the probe trained through every door that matters.
 
-    @property
-    def _closed_doors(self) -> frozenset[str]:
-        """The doors that the probe does not open, because it could not train the user's architecture."""
-        if self.probe is None or self.probe.architecture is not None:
-            return frozenset()
-        return frozenset(door.name for door in DOORS.values() if door.needs_architecture)
+        A door of the user's architecture asks for a detail. It says no without a passed step only if it fails, and that
+        is an error.
+        """
+        passed = {outcome.door for outcome in self.doors if outcome.outcome == "passed"}
+        return passed.issuperset(name for name in self.plan.doors if not DOORS[name].needs_architecture)
 
     @cached_property
     def variants(self) -> tuple[VariantOutcome, ...]:

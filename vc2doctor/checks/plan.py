@@ -61,6 +61,8 @@ class Plan(OwnData):
     precision: str
     """The recipe that decides the verdict."""
     device: str
+    learning_rate: float | None = None
+    """What the user or the code names; ``None``: nothing does."""
     require_gpu: bool
     probe: bool
     fail_on: Severity

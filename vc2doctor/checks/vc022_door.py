@@ -94,6 +94,16 @@ def _doubtful(outcome: DoorOutcome) -> Finding:
 
 
 def _not_tried(examination: Examination, outcome: DoorOutcome) -> Finding:
+    if ways.DOORS[outcome.door].needs_architecture:
+        message = f"{outcome.title} could not be tried on a small model"
+        return Finding(
+            id="VC022",
+            severity=Severity.NOTE,
+            message=message,
+            evidence=(outcome.description,),
+            remedy="Compare them with the names in model.named_modules() of your model.",
+            url=_URL,
+        )
     return Finding(
         id="VC022",
         severity=Severity.WARNING,

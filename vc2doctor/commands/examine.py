@@ -2,13 +2,14 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from vc2doctor import __version__, checks
 from vc2doctor.checks import verdict
 from vc2doctor.checks.context import Examination
 from vc2doctor.checks.plan import Plan
+from vc2doctor.checks.tried import not_as_planned
 from vc2doctor.commands import decisions, fingerprints, judged_as, recipes
 from vc2doctor.commands.invocation import invocation_of
 from vc2doctor.commands.judged_as import Choice
@@ -80,7 +81,8 @@ def examine(
         on_progress("reading the training code")
     code = read_code(environment) if read_code is not None else CodeReading()
     choice = judged_as.choose(matrix, request.profile, code, (order or ProbeOrder()).subject, folder)
-    profile = _at_rate(choice.profile, request.learning_rate or code.learning_rate)
+    plan = _plan(request, order, code, choice, environment)
+    profile = _at_rate(choice.profile, plan.learning_rate)
     examination = Examination(
         environment=environment,
         code=code.findings,
@@ -89,7 +91,7 @@ def examine(
         matrix=matrix,
         profile=profile,
         explicit_profile=request.profile is not None,
-        plan=_plan(request, order, code, choice, environment).model_copy(update={"waivers": judge.waivers}),
+        plan=plan.model_copy(update={"waivers": judge.waivers}),
     )
     if examination.missing or code.path is not None:
         asked = asked_by(code.root if code.path is not None else folder)
@@ -191,6 +193,7 @@ def _plan(
         profile=choice.profile.name,
         judged_as=choice.judged_as,
         precision=precision,
+        learning_rate=request.learning_rate or code.learning_rate,
         adapters=adapters,
         device=request.device,
         require_gpu=request.require_gpu,
@@ -242,7 +245,7 @@ def report_on(examination: Examination, seconds: float, decide: Decide = lambda 
         not_judged=examination.not_judged,
         quantized=examination.quantized,
         matrix=examination.matrix_age,
-        probe=_probe_report(examination.probe, adapters=examination.plan.adapters) if examination.probe else None,
+        probe=_probe_report(examination.probe, not_as_planned(examination.plan)) if examination.probe else None,
         findings=findings,
         waived=waived,
         version_plan=examination.version_plan if examination.version_plan.commands else None,
@@ -250,7 +253,7 @@ def report_on(examination: Examination, seconds: float, decide: Decide = lambda 
     )
 
 
-def _probe_report(run: ProbeRun, *, adapters: bool = True) -> ProbeReport:
+def _probe_report(run: ProbeRun, untried: Iterable[str] = ()) -> ProbeReport:
     doors = door_outcomes(run)
     return ProbeReport(
         ending=run.ending,
@@ -281,7 +284,7 @@ def _probe_report(run: ProbeRun, *, adapters: bool = True) -> ProbeReport:
         measures=run.measures,
         not_measured=not_measured(run),
         doors=doors,
-        not_tried=not_tried(doors, adapters=adapters),
+        not_tried=not_tried(doors, untried),
         distributions=run.distributions or (),
         adapter=run.adapter,
         malformed_events=run.malformed_events,

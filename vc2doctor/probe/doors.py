@@ -10,7 +10,6 @@ from vc2doctor.core.failure import Failure
 from vc2doctor.probe.facts import DoorRun, ProbeRun
 from vc2doctor.target.doors import COMMON_DOORS, DOORS
 
-NO_ADAPTERS = "adapters (peft is not installed)"
 SEVERAL_GPUS, FLASH_ATTENTION = "FSDP and ZeRO on several GPUs", "flash attention"
 NEVER_TRIED = (SEVERAL_GPUS, FLASH_ATTENTION)
 """What no door goes through, on no machine."""
@@ -47,13 +46,10 @@ def installed_doors(versions: Collection[str]) -> tuple[str, ...]:
     )
 
 
-def not_tried(outcomes: Iterable[DoorOutcome], *, adapters: bool = True) -> tuple[str, ...]:
-    """Return in words what people train through and the probe did not: installed doors first.
-
-    Without ``adapters`` the probe trained every weight instead.
-    """
+def not_tried(outcomes: Iterable[DoorOutcome], first: Iterable[str] = ()) -> tuple[str, ...]:
+    """Return in words what people train through and the probe did not: what stands ``first``, then installed doors."""
     imported = [outcome.title for outcome in outcomes if outcome.outcome in ("imported", "unsupported")]
-    return (*(() if adapters else (NO_ADAPTERS,)), *imported, *NEVER_TRIED)
+    return (*first, *imported, *NEVER_TRIED)
 
 
 def _judge(run: DoorRun) -> DoorOutcome:

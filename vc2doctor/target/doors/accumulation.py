@@ -9,7 +9,7 @@ import importlib
 from typing import Any, List, Optional, Tuple
 
 from ..shared.code_use import CodeUse
-from . import Door, Doubt
+from . import Door, Doubt, Unavailable
 
 BATCHES = 4
 """Batches to a step: a sum in place of an average is far from rounding."""
@@ -40,7 +40,7 @@ def _gradient(kit: Any, batches: int) -> Tuple[Any, List[Optional[float]]]:
     """Return the gradient of one step on all rows, split into ``batches``, as one vector; and the logged loss."""
     torch, transformers = kit.runtime.torch, kit.runtime.transformers
     rows = kit.rows()
-    model = kit.whole_base()
+    model = _model(kit)
     # Dropout would differ between the two trainings.
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
@@ -60,6 +60,14 @@ def _gradient(kit: Any, batches: int) -> Tuple[Any, List[Optional[float]]]:
     losses = kit.run_trainer(trainer)
     changes = [(old - new.detach().cpu()).flatten() for old, new in zip(before, model.parameters())]
     return torch.cat(changes).double() / _RATE, list(losses)
+
+
+def _model(kit: Any) -> Any:
+    """Return the user's architecture of its own class; the language model in it, if that cannot be built small."""
+    try:
+        return kit.whole_base()
+    except Unavailable:
+        return kit.language_base()
 
 
 def _is_used(use: CodeUse) -> bool:
