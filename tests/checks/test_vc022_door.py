@@ -158,3 +158,22 @@ def test_detail_that_a_small_model_cannot_show_is_a_note() -> None:
     (finding,) = findings(door("trainer"), unknown, wanted=("trainer", "targets"))
     assert finding.severity is Severity.NOTE
     assert final(door("trainer"), unknown, wanted=("trainer", "targets")) == "fit"
+
+
+def test_part_of_peft_that_few_use_is_answered_by_a_peft_of_the_date() -> None:
+    versions = {
+        **MEASURED,
+        "transformers": "4.57.1",
+        "peft": "0.12.0",
+        "huggingface-hub": "0.36.0",
+        "tokenizers": "0.22.2",
+    }
+    error = failure("'tuple' object has no attribute 'get_seq_length'", file="transformers/cache_utils.py")
+    judged = examination(
+        versions=None,
+        distributions=of(versions).distributions,
+        probe=probe_run(doors=(door("prefix", error=error),)),
+        planned={"doors": ("prefix",)},
+    )
+    (finding,) = findings_of(check, judged)
+    assert "peft==0.18.0" in finding.commands[0]

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from vc2doctor.checks import advice
 from vc2doctor.checks.context import Examination
 from vc2doctor.checks.symptoms import describe
+from vc2doctor.core.versions import ADAPTERS
 from vc2doctor.findings import Finding, Severity
 from vc2doctor.matrix.door_table import DOORS
 from vc2doctor.probe.doors import DoorOutcome
@@ -69,7 +70,14 @@ def _remedy(examination: Examination, outcome: DoorOutcome) -> tuple[str, tuple[
     if outcome.error is None:
         return advice.change_versions(examination)
     packages = frozenset(DOORS[outcome.door].packages)
+    if _asks_peft(ways.DOORS[outcome.door]):
+        packages |= {ADAPTERS}
     return advice.install_what_fails(examination, outcome.error, caller=packages)
+
+
+def _asks_peft(door: ways.Door) -> bool:
+    """Return whether a door goes through a part of peft that few use: it calls what fails in transformers."""
+    return door.only_if_used and door.needs_adapters
 
 
 def _same_failure(examination: Examination, outcome: DoorOutcome) -> tuple[str, ...]:
