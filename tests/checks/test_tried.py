@@ -6,7 +6,7 @@ import pytest
 
 from tests.facts import examination
 from vc2doctor.checks.plan import Plan
-from vc2doctor.checks.tried import unlikely
+from vc2doctor.checks.tried import NO_ADAPTERS, not_as_planned, unlikely
 from vc2doctor.probe.doors import FLASH_ATTENTION, SEVERAL_GPUS, DoorOutcome
 from vc2doctor.target.doors import DOORS
 
@@ -57,3 +57,18 @@ def test_several_gpus_point_to_wrappers() -> None:
 def test_code_that_was_read_names_its_ways_itself() -> None:
     doors = (outcome("sft"), outcome("dpo", matters=True))
     assert named(plan("."), "trl", doors=doors) == {DOORS["dpo"].title}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, []),
+        ({"learning_rate": 2e-4}, []),
+        ({"learning_rate": 0.03}, ["your learning rate of 0.03 (the probe steps at 0.001)"]),
+        # The optimizer of the user's own function has its own rate.
+        ({"learning_rate": 0.03, "entry": "mine:build"}, []),
+        ({"adapters": False}, [NO_ADAPTERS]),
+    ],
+)
+def test_what_the_probe_does_not_do_as_the_user_does_is_said(changes: dict[str, object], expected: list[str]) -> None:
+    assert list(not_as_planned(plan().model_copy(update=changes))) == expected

@@ -119,14 +119,16 @@ WITHOUT_PEFT = {name: text for name, text in GOOD.items() if name != "peft"}
 
 
 def test_peft_is_no_error_where_the_code_never_mentions_adapters() -> None:
-    unneeded = examination(WITHOUT_PEFT).model_copy(update={"needs_peft": False})
+    unneeded = examination(WITHOUT_PEFT, planned={"adapters": False})
+    assert unneeded.can_train
     (finding,) = findings_of(vc001_missing, unneeded)
-    assert finding.severity is Severity.WARNING
-    assert finding.remedy.startswith("The probe trains adapters, so nothing was tried without peft.")
-    # Nothing shows that it trains, so it is not fit either.
+    assert finding.severity is Severity.NOTE
+    assert finding.message.endswith("your code never mentions adapters, so none was tried")
+    # Nothing shows that it trains before a probe did, so it is not fit either.
     assert verdict.final_verdict(unneeded, [finding]) == "unproven"
     (finding,) = findings_of(vc001_missing, examination(WITHOUT_PEFT))
     assert finding.severity is Severity.ERROR
-    both = examination({"torch": GOOD["torch"]}).model_copy(update={"needs_peft": False})
+    both = examination({"torch": GOOD["torch"]}, planned={"adapters": False})
+    assert not both.can_train
     (finding,) = findings_of(vc001_missing, both)
     assert finding.severity is Severity.ERROR

@@ -13,6 +13,7 @@ from vc2doctor.checks import vc022_door as check
 from vc2doctor.checks import verdict
 from vc2doctor.findings import Finding, Severity
 from vc2doctor.probe.facts import DoorRun
+from vc2doctor.target.doors import DOORS
 
 
 def door(name: str, **fields: Any) -> DoorRun:  # noqa: ANN401
@@ -134,3 +135,45 @@ def test_a_door_that_cannot_be_tried_here_leaves_the_verdict_open() -> None:
 def test_a_door_that_the_probe_did_not_reach_is_not_called_fit() -> None:
     assert final(wanted=("trainer",)) == "unproven"
     assert final(wanted=()) == "fit"
+
+
+def test_steps_that_do_otherwise_than_meant_are_a_warning_with_what_to_change_in_the_code() -> None:
+    summed = door("accumulation", doubt="the gradient is 4.00 times that of the same rows in one batch")
+    (finding,) = findings(door("trainer"), summed, wanted=("trainer", "accumulation"))
+    assert finding.severity is Severity.WARNING
+    assert "4.00 times" in finding.message
+    assert finding.remedy.startswith("Use a larger batch")
+    assert final(door("trainer"), summed, wanted=("trainer", "accumulation")) == "fit"
+
+
+def test_a_fault_of_the_code_is_not_answered_by_other_versions() -> None:
+    (finding,) = findings(door("targets", error=failure("Target modules not found")), wanted=("targets",))
+    assert finding.severity is Severity.ERROR
+    assert finding.remedy == DOORS["targets"].advice
+    assert not finding.commands
+
+
+def test_detail_that_a_small_model_cannot_show_is_a_note() -> None:
+    unknown = door("targets", unavailable="numbers of layers")
+    (finding,) = findings(door("trainer"), unknown, wanted=("trainer", "targets"))
+    assert finding.severity is Severity.NOTE
+    assert final(door("trainer"), unknown, wanted=("trainer", "targets")) == "fit"
+
+
+def test_part_of_peft_that_few_use_is_answered_by_a_peft_of_the_date() -> None:
+    versions = {
+        **MEASURED,
+        "transformers": "4.57.1",
+        "peft": "0.12.0",
+        "huggingface-hub": "0.36.0",
+        "tokenizers": "0.22.2",
+    }
+    error = failure("'tuple' object has no attribute 'get_seq_length'", file="transformers/cache_utils.py")
+    judged = examination(
+        versions=None,
+        distributions=of(versions).distributions,
+        probe=probe_run(doors=(door("prefix", error=error),)),
+        planned={"doors": ("prefix",)},
+    )
+    (finding,) = findings_of(check, judged)
+    assert "peft==0.18.0" in finding.commands[0]

@@ -56,3 +56,14 @@ def test_left_out_recipes_are_named() -> None:
 def test_other_recipes_run_if_precision_may_be_the_cause(control: str, used: str | None, matters: bool) -> None:
     outcomes = [outcome(CONTROL, control), outcome("fp16-amp", used)]
     assert recipes.alternatives_matter(outcomes) is matters
+
+
+@pytest.mark.parametrize(
+    ("adapters", "weights"),
+    [
+        *[("bf16", "full-bf16"), ("bf16-amp", "full-bf16-amp"), ("fp32", "full-fp32"), ("full-bf16", "full-bf16")],
+        *[("fp16-amp", "fp16-amp"), ("qlora-bf16", "qlora-bf16")],
+    ],
+)
+def test_recipe_that_trains_every_weight_in_the_same_precision(adapters: str, weights: str) -> None:
+    assert recipes.of_every_weight(adapters) == weights

@@ -68,3 +68,9 @@ def test_a_door_is_named_or_the_choices_are_listed() -> None:
     assert [door_named(name) for name in ("loop", *DOORS)] == ["loop", *DOORS]
     with pytest.raises(ValueError, match="'trianer' is not one of loop, trainer, "):
         door_named("trianer")
+
+
+def test_steps_that_do_otherwise_than_meant_pass_with_a_doubt() -> None:
+    run = DoorRun(**{**PASSED, "door": "accumulation", "doubt": "x"})
+    (outcome,) = door_outcomes(probe_run(doors=(run,)))
+    assert (outcome.outcome, outcome.doubt) == ("passed", "x")

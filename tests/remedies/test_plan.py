@@ -113,3 +113,13 @@ def test_requirement_of_the_release_that_is_replaced_is_not_added() -> None:
     old = distribution("huggingface-hub", "0.36.0", requires=("requests",))
     made = planned(of(versions, old))
     assert made.commands == ("/env/bin/python -m pip install huggingface-hub==1.31.0",)
+
+
+def test_package_that_the_training_does_not_use_is_not_brought() -> None:
+    versions = {name: text for name, text in GOOD.items() if name != "peft"}
+    answer = planned(of(versions), left_out=("peft",))
+    assert (answer.commands, answer.is_solved) == ((), True)
+    old = planned(of({**versions, "accelerate": "0.20.3"}), left_out=("peft",), wanted={"accelerate": ">=1.1"})
+    assert not old.is_solved
+    assert "accelerate==1." in old.commands[0]
+    assert "peft" not in old.commands[0]

@@ -9,7 +9,7 @@ from pydantic import Field
 from vc2doctor.checks.plan import PLAIN, AskedVersion, CodeImport, Plan
 from vc2doctor.core.data import OwnData
 from vc2doctor.core.failure import Failure
-from vc2doctor.core.versions import STACK_PACKAGES, contains
+from vc2doctor.core.versions import ADAPTERS, STACK_PACKAGES, contains
 from vc2doctor.environment.model import Builds, Environment
 from vc2doctor.environment.requirements import declared_names
 from vc2doctor.findings import Finding, Severity
@@ -32,6 +32,7 @@ from vc2doctor.remedies import requirements
 from vc2doctor.remedies.observed import requirement_for, wanted_versions
 from vc2doctor.remedies.plan import MissingRequirement, VersionPlan, question_of
 from vc2doctor.remedies.question import Goal, Question
+from vc2doctor.target.doors import DOORS
 from vc2doctor.target.shared.recipes import CONTROL, RECIPES, evidence_recipe
 
 _ALWAYS_INSTALLED = ("transformers", "peft", "accelerate")
@@ -58,8 +59,6 @@ class Examination(OwnData):
     stack is missing."""
     imports: tuple[CodeImport, ...] = ()
     """What the programs of the training code import from the packages of the stack."""
-    needs_peft: bool = True
-    """Whether the training may use peft. It is also true where no code was read."""
     dependents: tuple[DependentConflict, ...] = ()
     """What installed packages that build upon the stack use, and the stack lacks."""
     probe: ProbeRun | None = None
@@ -75,6 +74,16 @@ class Examination(OwnData):
     def missing(self) -> tuple[str, ...]:
         """The packages of the stack that are not installed, or whose version cannot be read."""
         return tuple(name for name in STACK_PACKAGES if name not in self.versions)
+
+    @property
+    def can_train(self) -> bool:
+        """Whether all is installed that the training imports."""
+        return not self.missing or self.is_without_adapters
+
+    @property
+    def is_without_adapters(self) -> bool:
+        """Whether only peft is missing, and the code that was read never mentions adapters."""
+        return self.missing == (ADAPTERS,) and not self.plan.adapters
 
     @cached_property
     def judgement(self) -> Judgement | None:
@@ -114,6 +123,7 @@ class Examination(OwnData):
             doors=doors,
             wanted=dict(wanted or {}),
             avoided=avoided,
+            left_out=(ADAPTERS,) if self.is_without_adapters else (),
             asked={name: each.specifier for name, each in self.asked.items()},
         )
         return question_of(self.environment, self.combination, self.matrix, goal)
@@ -285,9 +295,13 @@ class Examination(OwnData):
 
     @property
     def passed_all_doors(self) -> bool:
-        """Whether the probe trained through every door that matters."""
+        """Whether the probe trained through every door that matters.
+
+        A door of the user's architecture asks for a detail. It says no without a passed step only if it fails, and that
+        is an error.
+        """
         passed = {outcome.door for outcome in self.doors if outcome.outcome == "passed"}
-        return passed.issuperset(self.plan.doors)
+        return passed.issuperset(name for name in self.plan.doors if not DOORS[name].needs_architecture)
 
     @cached_property
     def variants(self) -> tuple[VariantOutcome, ...]:
@@ -313,4 +327,5 @@ class Examination(OwnData):
             # That another model trains does not outweigh it.
             return False
         # The worker saves and reloads the adapter of the miniature only: a user's function may have none.
-        return are_finite and (self.plan.custom_subject is not None or (adapter is not None and adapter.same))
+        has_no_adapter = self.plan.custom_subject is not None or not self.plan.adapters
+        return are_finite and (has_no_adapter or (adapter is not None and adapter.same))

@@ -61,6 +61,8 @@ class Plan(OwnData):
     precision: str
     """The recipe that decides the verdict."""
     device: str
+    learning_rate: float | None = None
+    """What the user or the code names; ``None``: nothing does."""
     require_gpu: bool
     probe: bool
     fail_on: Severity
@@ -80,6 +82,8 @@ class Plan(OwnData):
     """The ways to train of ``target/shared/variants.py`` that the user asked for; they decide the verdict as well."""
     formats: tuple[str, ...] = ()
     """The quantized and FP8 formats that the code uses: ids of ``matrix/quantized_formats.py``."""
+    adapters: bool = True
+    """Whether adapters are trained; ``False``: peft is not installed, and the code never mentions adapters."""
     trains: bool = True
     """Whether training steps are run. The range of a checkpoint can be measured without them."""
     recipes_left_out: tuple[str, ...] = ()

@@ -1,6 +1,6 @@
 """What the verdict line says about what was tried: the plain loop, and which other ways to train are likely here."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 
 from packaging.utils import canonicalize_name
 
@@ -9,11 +9,18 @@ from vc2doctor.core.data import Data
 from vc2doctor.core.versions import STACK_PACKAGES
 from vc2doctor.probe.doors import FLASH_ATTENTION, SEVERAL_GPUS, DoorOutcome
 from vc2doctor.target.doors import DOORS
+from vc2doctor.target.shared.spec import Spec
 
 _WITH_EVERY_STACK = frozenset({*STACK_PACKAGES, "accelerate", "datasets"})
 """Packages that come with the stack or as dependencies of trainers: that they are installed shows no intent."""
 _SEVERAL_GPUS_PACKAGES = ("deepspeed", "fairscale", "megatron-core")
 _FLASH_PACKAGES = ("flash-attn", "flash-attn-3", "kernels")
+
+
+NO_ADAPTERS = "adapters (peft is not installed)"
+MAX_RATE = 5 * Spec().probe_rate
+"""A rate up to this is near enough to the one of the probe's steps. Whether a higher one is too high depends on the
+size of the model, so steps of a miniature would not show it."""
 
 
 class Tried(Data):
@@ -29,6 +36,14 @@ def plain_loop(plan: Plan) -> Tried:
     """Return the loop of the probe, which trains the user's own model or the miniature."""
     subject = plan.entry or plan.checkpoint
     return Tried(title=f"a plain loop on {subject}" if subject else "a plain loop")
+
+
+def not_as_planned(plan: Plan) -> Iterator[str]:
+    """Yield in words what the user's training does and the probe's steps do not."""
+    if not plan.adapters:
+        yield NO_ADAPTERS
+    if plan.entry is None and plan.learning_rate is not None and plan.learning_rate > MAX_RATE:
+        yield f"your learning rate of {plan.learning_rate:g} (the probe steps at {Spec().probe_rate:g})"
 
 
 def unlikely(plan: Plan, doors: Iterable[DoorOutcome], installed: Collection[str], gpus: int) -> frozenset[str]:

@@ -4,8 +4,8 @@ This check looks for torch, transformers and peft. A package whose metadata name
 because its version cannot be judged.
 
 Why it matters: without these three packages there is nothing to train with. peft requires accelerate and safetensors;
-VC004 reports them if they are missing. peft alone is a warning where code was read that never mentions it, LoRA or
-adapters: such code may train all weights. Then nothing is tried, because the probe trains adapters.
+VC004 reports them if they are missing. peft alone is a note where code was read that never mentions it, LoRA or
+adapters: such code trains weights themselves. Then the probe trains every weight, and no adapter is tried.
 
 If the doctor runs in an environment of its own (``uvx``, ``pipx``, ``uv tool``), no other one is active, and you named
 none, then nothing was examined. Nothing is installed into the doctor's own environment.
@@ -45,21 +45,30 @@ def check(examination: Examination) -> Iterator[Finding]:
             place = module.origin or "a folder on the import path"
             evidence.append(f"there is a module {name} at {place}, but no distribution owns it")
     remedy, commands = advice.change_versions(examination)
-    is_needed = missing != ("peft",) or examination.needs_peft
-    if not is_needed:
-        evidence.append(
-            "no file of the code that was read mentions peft, LoRA or adapters, so training may not need it"
-        )
-        remedy = f"The probe trains adapters, so nothing was tried without peft. To have it tried: {remedy}"
+    if examination.is_without_adapters:
+        yield _without_adapters(evidence)
+        return
     yield Finding(
         id="VC001",
-        severity=Severity.ERROR if is_needed else Severity.WARNING,
+        severity=Severity.ERROR,
         message=f"{enumerated(missing)} {are} not installed",
         evidence=tuple(evidence),
         remedy=remedy,
         commands=commands,
         url="https://packaging.python.org/en/latest/tutorials/installing-packages/",
         packages=missing,
+    )
+
+
+def _without_adapters(evidence: list[str]) -> Finding:
+    return Finding(
+        id="VC001",
+        severity=Severity.NOTE,
+        message="peft is not installed, and your code never mentions adapters, so none was tried",
+        evidence=(*evidence, "no file of the code that was read mentions peft, LoRA or adapters"),
+        remedy="If you train adapters, install peft and check again. Otherwise there is nothing to do.",
+        url="https://huggingface.co/docs/peft/install",
+        packages=("peft",),
     )
 
 

@@ -24,7 +24,7 @@ _ADVICE = {
 
 def check(examination: Examination) -> Iterator[Finding]:
     """Report that no training step was run."""
-    if examination.probe is not None or examination.missing:
+    if examination.probe is not None or not examination.can_train:
         # If a package of the stack is missing, VC001 says why nothing was trained.
         return
     yield Finding(

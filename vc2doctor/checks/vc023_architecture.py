@@ -36,7 +36,7 @@ _MESSAGES = {
 def check(examination: Examination) -> Iterator[Finding]:
     """Find an architecture that is missing, or that could not be tried."""
     types = examination.plan.judged_as.model_types
-    if not types or examination.missing:
+    if not types or not examination.can_train:
         return
     failure = examination.architecture_failure
     installed = examination.versions["transformers"]

@@ -12,6 +12,7 @@ from vc2doctor.commands.report import CodeModel, CodeReading
 from vc2doctor.commands.settings import SettingsSource
 from vc2doctor.core.invocation import BF16_PATCH, Invocation
 from vc2doctor.findings import Finding, Severity
+from vc2doctor.linter.analyse.code_use import use_of
 from vc2doctor.linter.analyse.doors import doors_of
 from vc2doctor.linter.analyse.named_models import named_models
 from vc2doctor.linter.analyse.quantized import formats_of
@@ -58,6 +59,7 @@ def read(
         precision=riskiest_recipe(recipes),
         learning_rate=learning_rate_of(result.facts),
         doors=doors_of(result.facts),
+        use=use_of(result.facts)._asdict(),
         formats=formats_of(result.facts),
         silenced=result.silenced + result.switched_off,
         unread=tuple(_unread(result, scoped=launches is not None)),

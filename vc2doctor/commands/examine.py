@@ -2,13 +2,14 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from vc2doctor import __version__, checks
 from vc2doctor.checks import verdict
 from vc2doctor.checks.context import Examination
 from vc2doctor.checks.plan import Plan
+from vc2doctor.checks.tried import not_as_planned
 from vc2doctor.commands import decisions, fingerprints, judged_as, recipes
 from vc2doctor.commands.invocation import invocation_of
 from vc2doctor.commands.judged_as import Choice
@@ -17,6 +18,7 @@ from vc2doctor.commands.report import CodeReading, ProbeReport, Report
 from vc2doctor.commands.request import ExaminationRequest
 from vc2doctor.core.data import OwnData
 from vc2doctor.core.limits import DESCRIPTION_SECONDS
+from vc2doctor.core.versions import ADAPTERS
 from vc2doctor.environment.choice import choose as choose_target
 from vc2doctor.environment.gather import gather
 from vc2doctor.environment.model import Environment
@@ -30,7 +32,7 @@ from vc2doctor.probe.facts import ProbeRun
 from vc2doctor.probe.outcome import not_measured, outcomes, self_test, stress
 from vc2doctor.probe.spec import Subject, spec_of
 from vc2doctor.probe.variants import variant_outcomes
-from vc2doctor.target.doors import DEFAULT_DOORS, LOOP
+from vc2doctor.target.doors import DEFAULT_DOORS, DOORS, LOOP
 from vc2doctor.target.shared.recipes import DEFAULT_RECIPES, controls_of
 
 Decided = tuple[tuple[Finding, ...], tuple[WaivedFinding, ...]]
@@ -79,22 +81,24 @@ def examine(
         on_progress("reading the training code")
     code = read_code(environment) if read_code is not None else CodeReading()
     choice = judged_as.choose(matrix, request.profile, code, (order or ProbeOrder()).subject, folder)
-    profile = _at_rate(choice.profile, request.learning_rate or code.learning_rate)
+    plan = _plan(request, order, code, choice, environment)
+    profile = _at_rate(choice.profile, plan.learning_rate)
     examination = Examination(
         environment=environment,
         code=code.findings,
         imports=code.imports,
-        needs_peft=code.mentions_adapters,
         dependents=dependents.conflicts(environment, matrix.modeled_packages),
         matrix=matrix,
         profile=profile,
         explicit_profile=request.profile is not None,
-        plan=_plan(request, order, code, choice).model_copy(update={"waivers": judge.waivers}),
+        plan=plan.model_copy(update={"waivers": judge.waivers}),
     )
     if examination.missing or code.path is not None:
         asked = asked_by(code.root if code.path is not None else folder)
         examination = examination.model_copy(update={"asked": asked})
-    if order is not None and not examination.missing:
+    if order is not None and examination.can_train:
+        subject = order.subject.model_copy(update={"use": code.use})
+        order = order.model_copy(update={"subject": subject})
         examination = _probed(request, order, examination, choice, on_progress)
 
     def decide(findings: tuple[Finding, ...]) -> Decided:
@@ -125,7 +129,7 @@ def _probed(
 
     plan = examination.plan
     names = tuple(dict.fromkeys(f"{each.module}:{each.name}" for each in examination.imports))
-    further = {"doors": plan.doors, "import_doors": order.trains, "names": names}
+    further = {"doors": plan.doors, "import_doors": order.trains, "names": names, "adapters": plan.adapters}
     subject = order.subject.model_copy(update=further)
 
     def run(names: tuple[str, ...]) -> ProbeRun:
@@ -139,7 +143,8 @@ def _probed(
         on_progress(f"starting the probe: {described(work, limit, load, cores)}")
         return probe(examination.environment.choice.python, request.device, names, limit, on_progress, spec, kept)
 
-    every = recipes.every(order.recipes, plan.precision) if order.trains else ()
+    named = order.recipes if plan.adapters else ()
+    every = recipes.every(named, plan.precision) if order.trains else ()
     used = recipes.used(plan, request.precision) if order.only_used and order.trains else ()
     first = used or every
     probed = examination.model_copy(update={"probe": run(first)})
@@ -172,13 +177,24 @@ def _at_rate(profile: Profile, rate: float | None) -> Profile:
     return profile.model_copy(update={"training": profile.training.model_copy(update={"learning_rate": rate})})
 
 
-def _plan(request: ExaminationRequest, order: ProbeOrder | None, code: CodeReading, choice: Choice) -> Plan:
+def _plan(
+    request: ExaminationRequest, order: ProbeOrder | None, code: CodeReading, choice: Choice, environment: Environment
+) -> Plan:
     subject = order.subject if order else Subject()
+    adapters = code.mentions_adapters or ADAPTERS in environment.versions
+    # The user's own choice comes first, then what the code does, then what the project recommends.
+    named, code_recipes = request.precision or code.precision, code.recipes
+    precision = named or choice.profile.precision.recommended
+    if not adapters:
+        # A profile recommends a precision for adapters.
+        precision = recipes.of_every_weight(named or recipes.RECOMMENDED_FOR_WEIGHTS)
+        code_recipes = {entry: recipes.of_every_weight(name) for entry, name in code_recipes.items()}
     return Plan(
         profile=choice.profile.name,
         judged_as=choice.judged_as,
-        # The user's own choice comes first, then what the code does, then what the project recommends.
-        precision=request.precision or code.precision or choice.profile.precision.recommended,
+        precision=precision,
+        learning_rate=request.learning_rate or code.learning_rate,
+        adapters=adapters,
         device=request.device,
         require_gpu=request.require_gpu,
         probe=order is not None,
@@ -187,10 +203,10 @@ def _plan(request: ExaminationRequest, order: ProbeOrder | None, code: CodeReadi
         checkpoint=str(subject.checkpoint) if subject.checkpoint else None,
         trains=order.trains if order else True,
         variants=subject.variants,
-        doors=_doors(request, order, code),
+        doors=_doors(request, order, code, choice),
         formats=code.formats,
         code=code.path,
-        code_recipes=code.recipes,
+        code_recipes=code_recipes,
         code_silenced=code.silenced,
         accept=request.accept,
         settings=request.settings,
@@ -199,12 +215,16 @@ def _plan(request: ExaminationRequest, order: ProbeOrder | None, code: CodeReadi
     )
 
 
-def _doors(request: ExaminationRequest, order: ProbeOrder | None, code: CodeReading) -> tuple[str, ...]:
-    """Return the doors that matter: those that the user names, else those of the code, else the default ones."""
+def _doors(request: ExaminationRequest, order: ProbeOrder | None, code: CodeReading, choice: Choice) -> tuple[str, ...]:
+    """Return the doors that matter: those that the user names, else those of the code, else the default ones.
+
+    Without a known architecture, nothing is said of the doors that need it.
+    """
     if order is not None and not order.trains:
         return ()
     named = code.doors or DEFAULT_DOORS if request.doors is None else request.doors
-    return tuple(door for door in named if door != LOOP)
+    known = bool(choice.architecture)
+    return tuple(door for door in named if door != LOOP and (known or not DOORS[door].needs_architecture))
 
 
 def report_on(examination: Examination, seconds: float, decide: Decide = lambda findings: (findings, ())) -> Report:
@@ -225,7 +245,7 @@ def report_on(examination: Examination, seconds: float, decide: Decide = lambda 
         not_judged=examination.not_judged,
         quantized=examination.quantized,
         matrix=examination.matrix_age,
-        probe=_probe_report(examination.probe) if examination.probe else None,
+        probe=_probe_report(examination.probe, not_as_planned(examination.plan)) if examination.probe else None,
         findings=findings,
         waived=waived,
         version_plan=examination.version_plan if examination.version_plan.commands else None,
@@ -233,7 +253,7 @@ def report_on(examination: Examination, seconds: float, decide: Decide = lambda 
     )
 
 
-def _probe_report(run: ProbeRun) -> ProbeReport:
+def _probe_report(run: ProbeRun, untried: Iterable[str] = ()) -> ProbeReport:
     doors = door_outcomes(run)
     return ProbeReport(
         ending=run.ending,
@@ -264,7 +284,7 @@ def _probe_report(run: ProbeRun) -> ProbeReport:
         measures=run.measures,
         not_measured=not_measured(run),
         doors=doors,
-        not_tried=not_tried(doors),
+        not_tried=not_tried(doors, untried),
         distributions=run.distributions or (),
         adapter=run.adapter,
         malformed_events=run.malformed_events,

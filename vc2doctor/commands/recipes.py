@@ -4,8 +4,10 @@ from collections.abc import Iterable, Sequence
 
 from vc2doctor.checks.plan import Plan
 from vc2doctor.probe.outcome import RecipeOutcome
-from vc2doctor.target.shared.recipes import CONTROL, DEFAULT_RECIPES, RECIPES, controls_of
+from vc2doctor.target.shared.recipes import CONTROL, DEFAULT_RECIPES, RECIPES, Recipe, controls_of
 
+RECOMMENDED_FOR_WEIGHTS = "full-bf16-amp"
+"""Decides where every weight is trained and nothing says in which precision. bfloat16 alone loses small steps."""
 _NO_FAILURE = ("finite", "unsupported", None)
 """Outcomes after which another recipe is no remedy. What could not run here needs another machine."""
 
@@ -19,6 +21,20 @@ def every(named: Iterable[str], deciding: str) -> tuple[str, ...]:
     kind = RECIPES[deciding].kind
     related = [name for name, recipe in RECIPES.items() if (recipe.kind, recipe.rounding) == (kind, "nearest")]
     return _with_controls({deciding, *([] if deciding in DEFAULT_RECIPES else related), *named})
+
+
+def of_every_weight(name: str) -> str:
+    """Return the recipe that trains every weight in the precision of ``name``; without one, ``name`` itself.
+
+    Where no adapters are trained, the probe trains every weight under the recipes without such a twin, too.
+    """
+    wanted = _precision(RECIPES[name])
+    same = (other.name for other in RECIPES.values() if other.trains == "all" and _precision(other) == wanted)
+    return next(same, name)
+
+
+def _precision(recipe: Recipe) -> tuple[object, ...]:
+    return recipe.base, recipe.outer, recipe.inner, recipe.scaled, recipe.rounding, recipe.quantized
 
 
 def used(plan: Plan, requested: str | None) -> tuple[str, ...]:

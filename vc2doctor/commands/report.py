@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -66,6 +66,8 @@ class CodeReading(OwnData):
     """The learning rate that it names, if it names one."""
     doors: tuple[str, ...] = ()
     """The doors of ``target/doors`` that the code goes through."""
+    use: Mapping[str, Any] = Field(default_factory=dict)
+    """What it does there: the fields of ``target/shared/code_use.py``."""
     formats: tuple[str, ...] = ()
     """The quantized and FP8 formats that it uses: ids of ``matrix/quantized_formats.py``."""
     silenced: int = 0

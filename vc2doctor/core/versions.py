@@ -6,7 +6,9 @@ from functools import lru_cache
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
-STACK_PACKAGES = ("torch", "transformers", "peft")
+ADAPTERS = "peft"
+"""The package of the stack that training without adapters does not need."""
+STACK_PACKAGES = ("torch", "transformers", ADAPTERS)
 """The packages without which there is nothing to train with. The matrix is measured along these three."""
 
 MAX_VERSION_LENGTH = 200

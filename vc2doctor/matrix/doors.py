@@ -8,7 +8,7 @@ from vc2doctor.environment.model import COMPANION_PACKAGES
 from vc2doctor.matrix.compiled import Constraint, MeasuredCell, Verdicts
 from vc2doctor.matrix.door_table import DOORS, FAILED, PASSED, lineage
 from vc2doctor.matrix.verdict import Combination, DoorJudgement, Judgement, Verdict
-from vc2doctor.target.doors import LOOP
+from vc2doctor.target.doors import COMMON_DOORS, LOOP
 
 DOORS_NOT_MEASURED = "doors that were not measured"
 """Begins the uncertainty of a verdict that is open for nothing but doors without a measurement."""
@@ -26,7 +26,7 @@ def judge_doors(
     """
     measurements = _measurements(combination, verdicts, recipe)
     judgements = []
-    for door in dict.fromkeys((*wanted, *DOORS)):
+    for door in dict.fromkeys((*wanted, *COMMON_DOORS)):
         if door == LOOP:
             continue
         measurement = measurements.get(door)

@@ -8,7 +8,7 @@ from packaging.utils import canonicalize_name
 from vc2doctor.core.data import Data
 from vc2doctor.core.failure import Failure
 from vc2doctor.probe.facts import DoorRun, ProbeRun
-from vc2doctor.target.doors import DOORS
+from vc2doctor.target.doors import COMMON_DOORS, DOORS
 
 SEVERAL_GPUS, FLASH_ATTENTION = "FSDP and ZeRO on several GPUs", "flash attention"
 NEVER_TRIED = (SEVERAL_GPUS, FLASH_ATTENTION)
@@ -28,6 +28,8 @@ class DoorOutcome(Data):
     matters: bool
     description: str
     losses: tuple[float | None, ...] = ()
+    doubt: str | None = None
+    """What the steps do otherwise than the user means, although they end well."""
     error: Failure | None = None
     seconds: float | None = None
 
@@ -38,16 +40,16 @@ def door_outcomes(run: ProbeRun) -> tuple[DoorOutcome, ...]:
 
 
 def installed_doors(versions: Collection[str]) -> tuple[str, ...]:
-    """Return the doors whose packages are all among the canonical names of the installed distributions."""
+    """Return the common doors whose packages are all among the canonical names of the installed distributions."""
     return tuple(
-        door.name for door in DOORS.values() if door.is_there(lambda name: canonicalize_name(name) in versions)
+        door.name for door in COMMON_DOORS.values() if door.is_there(lambda name: canonicalize_name(name) in versions)
     )
 
 
-def not_tried(outcomes: Iterable[DoorOutcome]) -> tuple[str, ...]:
-    """Return in words what people train through and the probe did not: installed doors first."""
+def not_tried(outcomes: Iterable[DoorOutcome], first: Iterable[str] = ()) -> tuple[str, ...]:
+    """Return in words what people train through and the probe did not: what stands ``first``, then installed doors."""
     imported = [outcome.title for outcome in outcomes if outcome.outcome in ("imported", "unsupported")]
-    return (*imported, *NEVER_TRIED)
+    return (*first, *imported, *NEVER_TRIED)
 
 
 def _judge(run: DoorRun) -> DoorOutcome:
@@ -59,6 +61,7 @@ def _judge(run: DoorRun) -> DoorOutcome:
         matters=run.trains,
         description=description,
         losses=run.losses,
+        doubt=run.doubt if outcome == "passed" else None,
         error=run.error,
         seconds=run.seconds,
     )

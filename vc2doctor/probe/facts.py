@@ -296,6 +296,8 @@ class DoorRun(Data):
     """Share of the trainable elements that changed."""
     unavailable: str | None = None
     """Why it cannot be tried here."""
+    doubt: str | None = None
+    """What its steps do otherwise than the user means, although they end well."""
     error: Failure | None = None
     seconds: FiniteFloat | None = None
 

@@ -1,8 +1,10 @@
 """The spec for the worker, from the profile and from what the user passed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from pydantic import Field
 
 from vc2doctor.core.data import OwnData
 from vc2doctor.matrix.profile import Profile
@@ -37,6 +39,11 @@ class Subject(OwnData):
     """Whether the other doors are imported."""
     names: tuple[str, ...] = ()
     """``module:name``: what the user's programs import from the packages of the stack."""
+    adapters: bool = True
+    """Whether adapters are trained; otherwise every weight is."""
+
+    use: Mapping[str, Any] = Field(default_factory=dict)
+    """What the user's code does at the doors: the fields of ``target/shared/code_use.py``."""
 
     @property
     def variants(self) -> tuple[str, ...]:
@@ -78,4 +85,6 @@ def spec_of(
         "doors": subject.doors,
         "import_doors": subject.import_doors,
         "names": subject.names,
+        "adapters": subject.adapters,
+        "use": dict(subject.use),
     }

@@ -92,13 +92,19 @@ def plan(
     is_solved = question.is_solved_by({})
     question = question.with_undeclared
     needs_no_change = question.is_solved_by({}) if undeclared else is_solved
-    remedies = complete_sets(question) if question.missing else smallest_remedies(question)
+    # A package that is left out brings none of its requirements, so the change has to name all of them.
+    is_completed = question.missing and not question.goal.left_out
+    remedies = complete_sets(question) if is_completed else smallest_remedies(question)
+    if question.goal.left_out:
+        remedies = tuple(each.without(question.goal.left_out) for each in remedies)
+        is_solved = needs_no_change = not all(each.requirements for each in remedies)
+        remedies = () if is_solved else remedies
     likely = raised_to_date(question, named) if is_solved else None
     if likely is not None:
-        remedies = (likely,)
+        remedies = (likely.without(question.goal.left_out),)
     measured = None
     if not remedies and (suspects or not needs_no_change):
-        measured = nearest_measured(question, suspects)
+        measured = _nearest(question, suspects)
     ways = [*remedies, *([measured] if measured else [])]
     reinstalled = _damaged(environment, question)
     # Without a change, there may still be something to reinstall or to add.
@@ -120,6 +126,14 @@ def plan(
         is_solved=is_solved,
         versions={**installed, **(ways[0].changes if ways else {})},
     )
+
+
+def _nearest(question: Question, suspects: frozenset[str]) -> Remedy | None:
+    """Return the change to the nearest measured set, without what is left out; ``None``: there is none."""
+    left_out = question.goal.left_out
+    nearest = nearest_measured(question, suspects.difference(left_out))
+    changed = nearest.without(left_out) if nearest is not None else None
+    return changed if changed is not None and changed.requirements else None
 
 
 def _damaged(environment: Environment, question: Question) -> tuple[str, ...]:

@@ -44,6 +44,9 @@ class Goal(OwnData):
     """Specifiers by distribution that must be met, whatever the matrix says: an exception or a check asked for them."""
     avoided: tuple[str, ...] = ()
     """Ids of known issues that must not apply, although they do not stop the training."""
+    left_out: tuple[str, ...] = ()
+    """Packages of the stack that stay away, because the training does not use them. The matrix knows whole sets only,
+    so it judges a release of them with the rest."""
     asked: dict[str, str] = Field(default_factory=dict)
     """Specifiers by distribution that the files of the project ask for. Missing packages meet them where possible."""
 

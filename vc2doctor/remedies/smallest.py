@@ -1,6 +1,6 @@
 """The remedies for versions that do not work: the smallest changes, or a measured set if no small change is known."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from packaging.version import Version
 
@@ -28,6 +28,11 @@ class Remedy(OwnData):
     def changes(self) -> dict[str, str]:
         """The new versions by distribution."""
         return dict(requirement.split("==") for requirement in self.requirements)
+
+    def without(self, packages: Collection[str]) -> "Remedy":
+        """Return the remedy that leaves ``packages`` as they are."""
+        changes = {name: text for name, text in self.changes.items() if name not in packages}
+        return self.model_copy(update={"requirements": pins(changes)})
 
 
 def smallest_remedies(question: Question, limit: int = MAX_REMEDIES) -> tuple[Remedy, ...]:

@@ -28,6 +28,7 @@ class Runtime:
         self.torch = torch
         self.transformers = transformers
         self.peft = peft
+        """``None``: no adapters are trained."""
         self.device = device
         self.checkpoint: Optional[LoadedCheckpoint] = None
         """The checkpoint that the user passed; it is trained instead of the miniature."""

@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterator, Mapping
 
+from vc2doctor.linter.analyse.code_use import use_of
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.read.module import Module
 from vc2doctor.target.doors import DOORS
@@ -10,7 +11,11 @@ from vc2doctor.target.doors import DOORS
 
 def doors_of(facts: Facts) -> tuple[str, ...]:
     """Return the names of the doors whose signs the code shows, in the order of the table."""
-    return uses_of(facts, {door.name: door.signs for door in DOORS.values()})
+    by_name = uses_of(facts, {door.name: door.signs for door in DOORS.values()})
+    use = use_of(facts)
+    return tuple(
+        door.name for door in DOORS.values() if door.name in by_name or (door.is_used is not None and door.is_used(use))
+    )
 
 
 def uses_of(facts: Facts, signs: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:

@@ -11,12 +11,22 @@ import importlib
 import os
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
+from ..shared.code_use import CodeUse
+
 LOOP = "loop"
 """The plain training loop, which the recipes take: always tried, and therefore not in the table."""
 
 
 class Unavailable(Exception):  # noqa: N818 - a fact about the environment, no error
     """The door cannot be tried here: the installed release does not have it, or this machine cannot run it."""
+
+
+class Doubt(Exception):  # noqa: N818 - the steps end well, so it is no error
+    """The door trains, and does not do what its user means; ``losses`` are those of its steps."""
+
+    def __init__(self, message: str, losses: List[Optional[float]]) -> None:
+        super().__init__(message)
+        self.losses = losses
 
 
 class Door(NamedTuple):
@@ -26,8 +36,12 @@ class Door(NamedTuple):
     in training code shows that it goes through this door. ``load`` imports what the door needs. ``train`` gets the kit
     of ``probe/door_kit.py``, takes a few optimizer steps, and returns the loss of each (``None``: NaN or infinite).
     ``fault`` names the function, as ``module:Class.method``, that only this door calls: the tests break it to show that
-    the probe notices. ``parent`` is the door that it goes through: what fails there fails here. ``default`` doors
-    matter unless the code says otherwise.
+    the probe notices; it is empty where releases have real faults. ``parent`` is the door that it goes through: what
+    fails there fails here. ``default`` doors matter unless the code says otherwise. A door with ``needs_adapters`` is
+    closed where no adapters are trained.
+    A door that is ``only_if_used`` is opened for code that uses it, and not imported for other code. ``is_used``
+    tells that from more than ``signs``. With ``needs_architecture`` it is opened only where the probe trains the user's
+    architecture. ``advice`` is what users change in their code if it fails; otherwise versions are the remedy.
     """
 
     name: str
@@ -39,6 +53,11 @@ class Door(NamedTuple):
     fault: str
     parent: str = LOOP
     default: bool = False
+    needs_adapters: bool = False
+    only_if_used: bool = False
+    is_used: Optional[Callable[[CodeUse], bool]] = None
+    needs_architecture: bool = False
+    advice: str = ""
 
     def is_there(self, has: Callable[[str], bool]) -> bool:
         """Return whether ``has`` holds for every module that the door needs; of alternatives one is enough."""
@@ -62,6 +81,9 @@ def _discover() -> Dict[str, Door]:
 
 DOORS: Dict[str, Door] = _discover()
 """The table by name; the doors that matter by default come first."""
+
+COMMON_DOORS = {name: door for name, door in DOORS.items() if not door.only_if_used}
+"""The doors that are imported wherever their packages are installed."""
 
 DEFAULT_DOORS = tuple(door.name for door in DOORS.values() if door.default)
 """The doors that matter if neither the user nor the code names any."""

@@ -37,4 +37,5 @@ DOOR = Door(
     load=_load,
     train=_train,
     fault="transformers.integrations.peft:PeftAdapterMixin.load_adapter",
+    needs_adapters=True,
 )

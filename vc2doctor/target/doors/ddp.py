@@ -25,9 +25,8 @@ def _train(kit: Any) -> List[Optional[float]]:
     if not distributed.is_available() or not getattr(distributed, "is_gloo_available", lambda: True)():
         raise Unavailable("this torch was built without gloo")
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    run_ranks(
-        [[sys.executable, package, "--rank", str(rank), "--folder", kit.folder] for rank in range(RANKS)], kit.folder
-    )
+    command = [sys.executable, package, "--folder", kit.folder, *([] if kit.has_adapters else ["--without-adapters"])]
+    run_ranks([[*command, "--rank", str(rank)] for rank in range(RANKS)], kit.folder)
     results: List[Dict[str, Any]] = []
     for rank in range(RANKS):
         with open(os.path.join(kit.folder, "rank%d.json" % rank), encoding="utf-8") as file:

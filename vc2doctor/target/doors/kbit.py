@@ -35,4 +35,5 @@ DOOR = Door(
     load=_load,
     train=_train,
     fault="peft:prepare_model_for_kbit_training",
+    needs_adapters=True,
 )

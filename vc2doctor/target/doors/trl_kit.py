@@ -34,7 +34,7 @@ def train(kit: Any, trainer: str, config: str, rows: List[Dict[str, Any]], **mor
         "args": kit.arguments(config_class, **more),
         "train_dataset": datasets.Dataset.from_list(rows),
         # Newer releases compute the loss from the weights of lm_head directly, and refuse adapters on it.
-        "peft_config": kit.lora(without=("lm_head",)),
+        "peft_config": kit.lora(without=("lm_head",)) if kit.has_adapters else None,
         **first_accepted(trainer_class, ["processing_class", "tokenizer"], tokenizer),
         **accepted(trainer_class, more),
     }

@@ -87,6 +87,31 @@ def build(runtime: Runtime, spec: Spec, bos: int, eos: int) -> Any:
     return model.to(device=runtime.device, dtype=runtime.torch.float32)
 
 
+def build_whole(runtime: Runtime, spec: Spec, special: Tuple[int, int]) -> Any:
+    """Return the small model of the class that the configuration itself names, with its towers if it has some.
+
+    ``build`` returns the language model of such a class alone, where that has a class of its own.
+
+    Raises:
+        ShrinkError: it cannot be built small.
+    """
+    try:
+        whole = _full_config(runtime, json.loads(spec.architecture))
+        part = language_part(whole.to_dict())
+        if part.get("model_type") == whole.model_type:
+            return build(runtime, spec, *special)
+        text = _part_config(runtime, part)
+        small = dict(_shrunk(text, spec, special), model_type=text.model_type)
+        config = _small_whole(runtime, whole, small)
+        model_class = _class_of(runtime, config)
+        _check_size(runtime, model_class, config)
+        runtime.torch.manual_seed(spec.seed)
+        model = _construct(model_class, config)
+    except Exception as error:
+        raise ShrinkError("its class cannot be built small: %s" % _text(error)) from error
+    return model.to(device=runtime.device, dtype=runtime.torch.float32)
+
+
 def small_config(runtime: Runtime, spec: Spec, bos: int, eos: int) -> Any:
     """Return the configuration object of the small twin: of the language model, if that has a class of its own.
 

@@ -3,9 +3,9 @@
 from typing import Any, Dict, List, Optional
 
 from ..runtime import EventSink, Runtime
-from ..shared.recipes import CONTROL, RECIPES
+from ..shared.recipes import CONTROL
 from ..shared.spec import Spec
-from . import training
+from . import trained, training
 from .headroom import layer_of
 from .subject import build
 
@@ -27,7 +27,7 @@ def run(events: EventSink, runtime: Runtime, spec: Spec) -> None:
         reason = "memory holds the checkpoint in %s only, and a backward pass needs float32" % runtime.checkpoint.dtype
         events.emit("gradients-unmeasured", reason=reason)
         return
-    recipe = RECIPES[CONTROL]
+    recipe = trained.recipe_named(spec, CONTROL)
     subject = build(runtime, spec, recipe, trains=False)
     subject.module.eval()
     batch = subject.batches[0]

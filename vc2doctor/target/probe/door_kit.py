@@ -4,10 +4,11 @@ import dataclasses
 import os
 from typing import Any, Dict, List, Optional, Tuple
 
+from ..doors import Unavailable
 from ..doors.arguments import accepted
 from ..runtime import Runtime
 from ..shared.spec import Spec
-from . import language_model, trained
+from . import architecture, language_model, trained
 from .tensors import finite_or_none
 from .updates import moved_share
 
@@ -37,6 +38,7 @@ class Kit:
         self.runtime = runtime
         # The plain model: whether the user's own architecture trains is a question of its own.
         self.spec = spec._replace(architecture="", targets=Spec().targets)
+        self._own_spec = spec
         self.folder = folder
         self.reported_movement: Optional[float] = None
         """What moved in other processes, if the door trains there."""
@@ -48,11 +50,71 @@ class Kit:
         """Whether the probe trains on the CPU."""
         return bool(self.runtime.device.type == "cpu")
 
+    @property
+    def has_adapters(self) -> bool:
+        """Whether adapters are trained."""
+        return self.runtime.peft is not None
+
     def base(self) -> Any:
         """Return a new base model in float32 on the device of the probe."""
         model = language_model.base_model(self.runtime, self.spec, "float32")
         model.config.use_cache = False
         return model
+
+    def whole_base(self) -> Any:
+        """Return a new base model of the user's architecture, of its own class; the plain one if there is none.
+
+        Raises:
+            Unavailable: the class cannot be built as a miniature.
+        """
+        if not self._own_spec.architecture:
+            return self.base()
+        special = (language_model.BOS, language_model.PAD)
+        try:
+            model = architecture.build_whole(self.runtime, self._own_spec, special)
+        except architecture.ShrinkError as error:
+            raise Unavailable(str(error)) from error
+        model.config.use_cache = False
+        return model
+
+    def language_base(self) -> Any:
+        """Return a new base model of the user's architecture, of its language model alone.
+
+        Without one it is the plain model with as many heads of keys as of queries: whether fewer work is then unknown.
+        """
+        shape = self.spec.shape
+        plain = self.spec._replace(shape=shape._replace(kv_heads=shape.heads))
+        spec = self._own_spec if self._own_spec.architecture else plain
+        model = language_model.base_model(self.runtime, spec, "float32")
+        model.config.use_cache = False
+        return model
+
+    def adapted_as_used(self, model: Any, config: Any) -> Any:
+        """Return ``model`` with the adapters ``config``, whose blocks are checkpointed as in the user's code."""
+        use = self.spec.use
+        if use.checkpointing == "before":
+            self._checkpoint(model)
+        model = self.runtime.peft.get_peft_model(model, config)
+        if use.checkpointing == "after" or (use.checkpointing == "arguments" and not use.uses_trainer):
+            self._checkpoint(model)
+        model.train()
+        return self.watch(model)
+
+    def _checkpoint(self, model: Any) -> None:
+        function, use = model.gradient_checkpointing_enable, self.spec.use
+        keywords = {} if use.reentrant else {"gradient_checkpointing_kwargs": {"use_reentrant": False}}
+        function(**accepted(function, keywords))
+
+    def train_as_used(self, model: Any) -> List[Optional[float]]:
+        """Train ``model`` through ``transformers.Trainer`` where the user's code does, else in a plain loop."""
+        use, transformers = self.spec.use, self.runtime.transformers
+        if not use.uses_trainer:
+            return self.train_loop(model)
+        more: Dict[str, Any] = {"gradient_checkpointing": use.checkpointing == "arguments"}
+        if not use.reentrant:
+            more["gradient_checkpointing_kwargs"] = {"use_reentrant": False}
+        arguments = self.arguments(transformers.TrainingArguments, **more)
+        return self.run_trainer(transformers.Trainer(model=model, args=arguments, train_dataset=self.rows()))
 
     def four_bit(self) -> Any:
         """Return a new base model in 4 bits that computes in float32.
@@ -72,8 +134,10 @@ class Kit:
         return language_model.lora_config(self.runtime, self.spec, targets)
 
     def adapted(self) -> Any:
-        """Return a new base model with adapters, whose movement is watched."""
-        model = self.runtime.peft.get_peft_model(self.base(), self.lora())
+        """Return a new base model with adapters, whose movement is watched; without peft every weight is trained."""
+        model = self.base()
+        if self.has_adapters:
+            model = self.runtime.peft.get_peft_model(model, self.lora())
         model.train()
         return self.watch(model)
 

@@ -8,9 +8,9 @@ import math
 from typing import TYPE_CHECKING, Any, Dict, List
 
 from ..runtime import EventSink, Runtime
-from ..shared.recipes import CONTROL, RECIPES
+from ..shared.recipes import CONTROL
 from ..shared.spec import Spec
-from . import spares, training
+from . import spares, trained, training
 from .subject import build
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def _outputs(runtime: Runtime, spec: Spec, name: str, *, sizes: bool) -> "Dict[C
     """Return the dtype of every operation's output under the recipe ``name``, and with ``sizes`` its largest value."""
     from .watch import Ranges  # noqa: PLC0415 - imports torch; run.py imports it first and reports a failure
 
-    recipe = RECIPES[name]
+    recipe = trained.recipe_named(spec, name)
     subject = build(runtime, spec, recipe, trains=False)
     subject.module.eval()
     watch = Ranges(subject.module, sizes=sizes)

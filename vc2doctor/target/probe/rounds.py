@@ -5,7 +5,7 @@ from typing import Any, Dict, Iterable, List, Optional, Sequence
 from ..runtime import EventSink, Runtime
 from ..shared.recipes import RECIPES, Recipe
 from ..shared.spec import Spec
-from . import graph, headroom, inspect_data, locate, save_reload, spares, training, user_function
+from . import graph, headroom, inspect_data, locate, save_reload, spares, trained, training, user_function
 from .exceptions import describe
 from .subject import Subject
 
@@ -31,7 +31,7 @@ def run(  # noqa: PLR0913 - what to train, and what to do besides
     inspected = adapter_checked
     controls: Dict[Any, Dict[str, Any]] = {}
     for name in names:
-        recipe = RECIPES[name]
+        recipe = trained.recipe_named(spec, name)
         events.emit("recipe", recipe=name)
         sink = _RecipeSink(events, runtime, inspected=inspected)
         loop = training.run(sink, runtime, spec, recipe, controls.get(recipe.kind))

@@ -8,11 +8,11 @@ import platform
 import site
 import sys
 import time
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Sequence
 
 from ..runtime import EventPipe, EventSink, Runtime
 from ..shared.protocol import PROTOCOL, WORKER_VERSION
-from ..shared.recipes import CONTROL, DEFAULT_RECIPES, RECIPES
+from ..shared.recipes import CONTROL, DEFAULT_RECIPES
 from ..shared.spec import Spec, parse
 from . import (
     backward,
@@ -28,6 +28,7 @@ from . import (
     script_names,
     self_test,
     spares,
+    trained,
     try_doors,
     user_function,
     variants,
@@ -35,7 +36,9 @@ from . import (
 from .exceptions import describe
 from .subject import build
 
-PACKAGES = ("torch", "transformers", "peft")
+PACKAGES = ("torch", "transformers")
+ADAPTERS = "peft"
+"""The package that is imported after them, if adapters are trained."""
 MAX_TENSORS = 20
 """Damaged tensors that one event names; a whole checkpoint may be damaged."""
 
@@ -52,7 +55,7 @@ def main(arguments: List[str]) -> int:
     if "deterministic" in spec.variants:
         # cuBLAS reads it when the first product is computed: https://docs.nvidia.com/cuda/cublas/#results-reproducibility
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    packages = _import_without_collecting(events)
+    packages = _import_without_collecting(events, (*PACKAGES, ADAPTERS) if spec.adapters else PACKAGES)
     if packages is not None:
         _measure(events, packages, options, spec)
     events.emit("end")
@@ -83,23 +86,23 @@ def _live_in(folder: str) -> None:
         os.environ[name] = folder
 
 
-def _import_without_collecting(events: EventSink) -> Optional[Dict[str, Any]]:
+def _import_without_collecting(events: EventSink, names: Sequence[str]) -> Optional[Dict[str, Any]]:
     """Import the stack with the garbage collector off: imports create a million objects and almost no garbage.
 
     Later collections skip these objects (``gc.freeze``). Both together save a tenth of the probe's time.
     """
     gc.disable()
     try:
-        return _import(events)
+        return _import(events, names)
     finally:
         gc.freeze()
         gc.enable()
 
 
-def _import(events: EventSink) -> Optional[Dict[str, Any]]:
-    """Import the stack and return its modules by name, or ``None`` if an import failed."""
+def _import(events: EventSink, names: Sequence[str]) -> Optional[Dict[str, Any]]:
+    """Import the packages ``names`` and return its modules by name, or ``None`` if an import failed."""
     packages = {}
-    for name in PACKAGES:
+    for name in names:
         started = time.perf_counter()
         events.emit("importing", package=name)
         try:
@@ -129,7 +132,7 @@ def _measure(events: EventSink, packages: Dict[str, Any], options: argparse.Name
     except Exception as error:  # noqa: BLE001 - a driver can fail in any way
         events.emit("device-failed", device=options.device, error=describe(error))
         return
-    runtime = Runtime(torch, packages["transformers"], packages["peft"], device)
+    runtime = Runtime(torch, packages["transformers"], packages.get(ADAPTERS), device)
     if not spec.checkpoint and not spec.entry:
         # The matrices of the miniature are too small to share: with torch's default number of threads the same steps
         # took 11 to 28 CPU seconds instead of 5 on two cores.
@@ -165,7 +168,7 @@ def _build_first(runtime: Runtime, spec: Spec) -> None:
     The first optimizer makes torch import most of itself, and so do the self-test and the doors. What a package forgot
     to import is there afterward: peft 0.18 reads ``torch.distributed.tensor``, and leaves its import to transformers.
     """
-    plain, control = spec._replace(architecture="", targets=Spec().targets), RECIPES[CONTROL]
+    plain, control = spec._replace(architecture="", targets=Spec().targets), trained.recipe_named(spec, CONTROL)
     try:
         subject = build(runtime, plain, control)
         spares.keep(runtime, plain, control, subject.module, subject.first_values)

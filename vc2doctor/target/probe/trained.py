@@ -7,17 +7,24 @@ from typing import Any, Optional
 
 from ..doors import Unavailable
 from ..runtime import Runtime
-from ..shared.recipes import Recipe
+from ..shared.recipes import RECIPES, Recipe
 from ..shared.spec import Spec
 from .language_model import with_adapters
 
 _STOCHASTIC = ("torchao", "torchao 0.7 or newer, whose AdamW rounds to bfloat16 at random")
 _FOUR_BITS = ("bitsandbytes", "bitsandbytes, which stores the base in 4 bits")
+_ADAPTERS = ("peft", "peft, which adds the adapters to a base in 4 bits")
+
+
+def recipe_named(spec: Spec, name: str) -> Recipe:
+    """Return the recipe ``name``, as ``spec`` has it trained: without adapters, every weight that is not in 4 bits."""
+    recipe = RECIPES[name]
+    return recipe if spec.adapters or recipe.quantized else recipe._replace(trains="all")
 
 
 def missing_package(recipe: Recipe) -> Optional[str]:
     """Return why ``recipe`` cannot run in this environment: a package that it needs is not installed."""
-    needed = [_FOUR_BITS] if recipe.quantized else []
+    needed = [_FOUR_BITS, _ADAPTERS] if recipe.quantized else []
     if recipe.rounding == "stochastic":
         needed.append(_STOCHASTIC)
     for name, description in needed:

@@ -7,7 +7,7 @@ from ..runtime import EventSink, Runtime
 from ..shared.recipes import RECIPES
 from ..shared.spec import Spec
 from ..shared.variants import VARIANTS, Variant
-from . import checkpoint, rounds, training
+from . import checkpoint, rounds, trained, training
 from .exceptions import describe
 from .subject import build
 
@@ -71,7 +71,7 @@ def _repeats(runtime: Runtime, spec: Spec, name: str) -> Optional[bool]:
 
 
 def _train(runtime: Runtime, spec: Spec, name: str) -> List[Any]:
-    recipe = RECIPES[name]
+    recipe = trained.recipe_named(spec, name)
     loop = training.Loop(runtime, spec, recipe, build(runtime, spec, recipe))
     steps = training.take_steps(loop, REPEATED_STEPS)
     losses = runtime.torch.tensor([step["loss"] or 0.0 for step in steps], dtype=runtime.torch.float64)

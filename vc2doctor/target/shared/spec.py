@@ -3,6 +3,8 @@
 import json
 from typing import Any, Dict, NamedTuple, Tuple
 
+from .code_use import CodeUse, parsed
+
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj", "lm_head")
 """LoRA targets of VideoChat2-Mistral, stage 3 (``models/videochat_mistra/videochat2_it_mistral.py``)."""
 
@@ -40,6 +42,8 @@ class Spec(NamedTuple):
     ``compiled`` runs the forward pass through torch.compile. ``variants`` are names of shared/variants.py: each trains
     the recipes ``variant_recipes`` once more. ``rl`` compares the probabilities of tokens in trainer and rollout.
     ``names`` (``module:name``) are what the user's programs import from packages.
+    Without ``adapters`` every weight is trained where a recipe trains adapters, and peft is not imported.
+    ``use`` is what the user's code does at the doors.
     """
 
     model: str = "videochat2"
@@ -70,6 +74,8 @@ class Spec(NamedTuple):
     variant_recipes: Tuple[str, ...] = ()
     rl: bool = False
     names: Tuple[str, ...] = ()
+    adapters: bool = True
+    use: CodeUse = CodeUse()
 
 
 def parse(text: str) -> Spec:
@@ -83,6 +89,8 @@ def parse(text: str) -> Spec:
     fields: Dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in keys.items()}
     if "shape" in fields:
         fields["shape"] = Shape(**fields["shape"])
+    if "use" in fields:
+        fields["use"] = parsed(fields["use"])
     return Spec(**fields)
 
 
