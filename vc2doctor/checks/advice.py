@@ -108,10 +108,17 @@ def is_planned(examination: Examination, package: str) -> bool:
 
 def change_to_meet(examination: Examination, package: str, specifier: str) -> tuple[str, tuple[str, ...]]:
     """Return the remedy for a requirement that a package beside the stack declares: a change that keeps the rest."""
-    plan = remedies.plan(examination.environment, examination.question(wanted={package: specifier}))
-    if plan.remedies:
+    return change_to_meet_all(examination, {package: specifier})
+
+
+def change_to_meet_all(examination: Examination, wanted: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
+    """Return the remedy that meets several requirements, by package: one change that keeps the rest."""
+    plan = remedies.plan(examination.environment, examination.question(wanted=wanted))
+    if plan.remedies or plan.measured is not None:
         return in_words(examination, plan)
-    return f"No version of {package} meets {specifier or 'this'} and is known to train with the rest.", ()
+    asked = enumerated([f"{name}{specifier}" for name, specifier in wanted.items() if specifier]) or "this"
+    verb = "meet" if len(wanted) > 1 else "meets"
+    return f"No version of {enumerated(list(wanted))} {verb} {asked} and is known to train with the rest.", ()
 
 
 def change_to_avoid(examination: Examination, issue: KnownIssue) -> tuple[str, tuple[str, ...]]:

@@ -6,7 +6,7 @@ from functools import cached_property
 from packaging.requirements import Requirement
 from pydantic import Field
 
-from vc2doctor.checks.plan import PLAIN, AskedVersion, CodeImport, Plan
+from vc2doctor.checks.plan import PLAIN, AskedVersion, CodeImport, Plan, SavedFile
 from vc2doctor.core.data import OwnData
 from vc2doctor.core.failure import Failure
 from vc2doctor.core.versions import STACK_PACKAGES, contains
@@ -58,6 +58,8 @@ class Examination(OwnData):
     stack is missing."""
     imports: tuple[CodeImport, ...] = ()
     """What the programs of the training code import from the packages of the stack."""
+    saved_files: tuple[SavedFile, ...] = ()
+    """The local files that the training code loads."""
     needs_peft: bool = True
     """Whether the training may use peft. It is also true where no code was read."""
     dependents: tuple[DependentConflict, ...] = ()

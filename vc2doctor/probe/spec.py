@@ -38,6 +38,9 @@ class Subject(OwnData):
     names: tuple[str, ...] = ()
     """``module:name``: what the user's programs import from the packages of the stack."""
 
+    files: tuple[tuple[str, str, str], ...] = ()
+    """Kind, class and path of the local files that the user's programs load."""
+
     @property
     def variants(self) -> tuple[str, ...]:
         """The ways in which it is trained once more, by name."""
@@ -78,4 +81,5 @@ def spec_of(
         "doors": subject.doors,
         "import_doors": subject.import_doors,
         "names": subject.names,
+        "files": subject.files,
     }

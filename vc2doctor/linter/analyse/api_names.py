@@ -27,6 +27,12 @@ def all_code(facts: Facts) -> CodeFacts:
     return _with_modules(facts.code, [name for name, data in texts.items() if any(word in data for word in _MENTIONS)])
 
 
+def code_mentioning(facts: Facts, words: Iterable[bytes]) -> CodeFacts:
+    """Return the facts of the project with the modules that contain one of ``words``."""
+    texts, wanted = facts.code.files.texts, tuple(words)
+    return _with_modules(facts.code, [name for name, data in texts.items() if any(word in data for word in wanted)])
+
+
 def whole_code(facts: Facts) -> CodeFacts:
     """Return the facts of the project with all of its modules: any of them may import one that matters."""
     return _with_modules(facts.code, list(facts.code.files.texts))

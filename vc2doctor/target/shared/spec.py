@@ -40,6 +40,7 @@ class Spec(NamedTuple):
     ``compiled`` runs the forward pass through torch.compile. ``variants`` are names of shared/variants.py: each trains
     the recipes ``variant_recipes`` once more. ``rl`` compares the probabilities of tokens in trainer and rollout.
     ``names`` (``module:name``) are what the user's programs import from packages.
+    ``files`` (kind, class, path) are what they load from this machine.
     """
 
     model: str = "videochat2"
@@ -70,6 +71,7 @@ class Spec(NamedTuple):
     variant_recipes: Tuple[str, ...] = ()
     rl: bool = False
     names: Tuple[str, ...] = ()
+    files: Tuple[Tuple[str, str, str], ...] = ()
 
 
 def parse(text: str) -> Spec:
@@ -83,6 +85,8 @@ def parse(text: str) -> Spec:
     fields: Dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in keys.items()}
     if "shape" in fields:
         fields["shape"] = Shape(**fields["shape"])
+    # A spec is a key of caches, so it holds no lists.
+    fields["files"] = tuple(tuple(file) for file in fields.get("files", ()))
     return Spec(**fields)
 
 
