@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from packaging.requirements import Requirement
+
 from vc2doctor.checks.context import Examination
 from vc2doctor.core.failure import Failure
 from vc2doctor.core.names import mentioned
@@ -122,7 +124,13 @@ def change_to_meet_all(examination: Examination, wanted: Mapping[str, str]) -> t
 
 
 def change_to_avoid(examination: Examination, issue: KnownIssue) -> tuple[str, tuple[str, ...]]:
-    """Return the remedy for a known issue that does not stop the training: a change that keeps the rest working."""
+    """Return the remedy for a known issue that does not stop the training: a change that keeps the rest working.
+
+    A package whose releases the matrix does not know is left to the installer.
+    """
+    named = [Requirement(text).name for text in issue.fix[0]]
+    if not any(is_planned(examination, name) for name in named):
+        return f"Install {enumerated(issue.fix[0])}.", (commands.change(examination.environment, issue.fix[0]),)
     plan = remedies.plan(examination.environment, examination.question(avoided=(issue.id,)))
     if plan.remedies:
         return in_words(examination, plan)

@@ -58,6 +58,8 @@ class Examination(OwnData):
     stack is missing."""
     imports: tuple[CodeImport, ...] = ()
     """What the programs of the training code import from the packages of the stack."""
+    imported: frozenset[str] = frozenset()
+    """What the training code imports from any package, as ``module:name``."""
     saved_files: tuple[SavedFile, ...] = ()
     """The local files that the training code loads."""
     needs_peft: bool = True
@@ -77,6 +79,10 @@ class Examination(OwnData):
     def missing(self) -> tuple[str, ...]:
         """The packages of the stack that are not installed, or whose version cannot be read."""
         return tuple(name for name in STACK_PACKAGES if name not in self.versions)
+
+    def imports_package(self, name: str) -> bool:
+        """Return whether the training code imports a package."""
+        return bool(name) and any(each.partition(":")[0].partition(".")[0] == name for each in self.imported)
 
     @cached_property
     def judgement(self) -> Judgement | None:

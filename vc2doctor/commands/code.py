@@ -18,7 +18,7 @@ from vc2doctor.linter.analyse.named_models import named_models
 from vc2doctor.linter.analyse.quantized import formats_of
 from vc2doctor.linter.analyse.recipe import recipes_of, recipes_of_launches, riskiest_recipe
 from vc2doctor.linter.analyse.trained_kind import learning_rate_of
-from vc2doctor.linter.analyse.tried_imports import imports_of_programs
+from vc2doctor.linter.analyse.tried_imports import imported_names, imports_of_programs
 from vc2doctor.linter.model import CodeFinding, Diagnosis, undiagnosed
 from vc2doctor.linter.read.config import Launch
 from vc2doctor.linter.read.user_config import default_path
@@ -65,6 +65,7 @@ def read(
         settings=loaded.applied,
         root=result.facts.code.files.root,
         imports=tuple(_imports(result)),
+        imported=imported_names(result.facts),
         loads=tuple(CodeFile(**file._asdict()) for file in loaded_files(result.facts)),
         mentions_adapters=_mentions_adapters(result),
         models=tuple(CodeModel(**model._asdict()) for model in named_models(result.facts)),

@@ -93,6 +93,8 @@ class CodeReading(OwnData):
     """The models that the code names, those that most likely decide first."""
     imports: tuple[CodeImport, ...] = ()
     """What its programs import from the packages of the stack, whenever they run."""
+    imported: frozenset[str] = frozenset()
+    """What its files import at the top of a module, as ``module:name``."""
     loads: tuple[CodeFile, ...] = ()
     """What its programs load by a name that may be a local path."""
     mentions_adapters: bool = True
