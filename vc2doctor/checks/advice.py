@@ -114,8 +114,16 @@ def change_to_meet(examination: Examination, package: str, specifier: str) -> tu
 
 
 def change_to_meet_all(examination: Examination, wanted: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
-    """Return the remedy that meets several requirements, by package: one change that keeps the rest."""
-    plan = remedies.plan(examination.environment, examination.question(wanted=wanted))
+    """Return the remedy that meets several requirements, by package: one change that keeps the rest.
+
+    It leads into no known issue of these packages that is not there already, not even into one of some code only.
+    """
+    # Those of single doors are constraints already, and what is undeclared is installed beside.
+    general = [issue for issue in examination.matrix.issues if not issue.doors and not issue.undeclared]
+    new = [issue for issue in general if not issue.applies_to(examination.versions)]
+    named = ((issue.id, {name for when in issue.when for name in when}) for issue in new)
+    avoided = tuple(id_ for id_, names in named if not names.isdisjoint(wanted))
+    plan = remedies.plan(examination.environment, examination.question(wanted=wanted, avoided=avoided))
     if plan.remedies or plan.measured is not None:
         return in_words(examination, plan)
     asked = enumerated([f"{name}{specifier}" for name, specifier in wanted.items() if specifier]) or "this"

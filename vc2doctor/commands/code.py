@@ -130,6 +130,7 @@ def _with_prefix(finding: CodeFinding, prefix: str) -> Finding:
         url=finding.url,
         path=f"{prefix}{finding.path}" if finding.path is not None else None,
         line=finding.line,
+        wanted=finding.wanted,
     )
 
 

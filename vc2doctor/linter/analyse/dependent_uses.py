@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vc2doctor.linter.analyse.api_names import all_code, inherited, whole_code
-from vc2doctor.linter.analyse.api_target import allowed_bits, described
+from vc2doctor.linter.analyse.api_target import allowed_bits, described, nearest_releases
 from vc2doctor.linter.analyse.api_use import Use
 from vc2doctor.linter.analyse.api_uses import api_uses
 from vc2doctor.linter.analyse.facts import Facts
@@ -33,7 +33,6 @@ class FailingUse(NamedTuple):
     """The class in whose method it fails; empty: it is in none."""
 
 
-_FEWEST_RELEASES = 3
 _METHODS_THAT_RUN = frozenset(
     {
         "__init__",
@@ -184,30 +183,3 @@ def _description(use: Use, position: int, package: PackageTable) -> str:
     if use.kind == "argument":
         return f"does not take {use.label}: {described(use.existence.bits, position, package)}"
     return f"does not have {use.label}: {described(use.existence.bits, position, package)}"
-
-
-def nearest_releases(bits: int, position: int, package: PackageTable) -> str:
-    """Return the releases in ``bits`` around the one nearest to ``position``, as a specifier; empty: there are none.
-
-    A few releases between others are passed over if there are more elsewhere: a defect of theirs may be why it works.
-    """
-    regions = list(_regions(bits, len(package.releases)))
-    large = [region for region in regions if region[1] - region[0] + 1 >= _FEWEST_RELEASES] or regions
-    if not large:
-        return ""
-    first, last = min(large, key=lambda region: min(abs(region[0] - position), abs(region[1] - position)))
-    lower = f">={package.releases[first]}" if first else ""
-    upper = f"<={package.releases[last]}" if last < len(package.releases) - 1 else ""
-    return ",".join(part for part in (lower, upper) if part)
-
-
-def _regions(bits: int, count: int) -> Iterator[tuple[int, int]]:
-    """Yield the first and the last position of each row of releases in ``bits``."""
-    start: int | None = None
-    for place in range(count + 1):
-        is_set = place < count and bool(bits >> place & 1)
-        if is_set and start is None:
-            start = place
-        elif not is_set and start is not None:
-            yield start, place - 1
-            start = None
