@@ -7,7 +7,7 @@ from vc2doctor.core.wording import enumerated
 from vc2doctor.findings import Severity, WantedRelease
 from vc2doctor.linter import build
 from vc2doctor.linter.analyse.api_names import all_code
-from vc2doctor.linter.analyse.api_programs import files_of_programs
+from vc2doctor.linter.analyse.api_programs import files_of_programs, folders_that_decide
 from vc2doctor.linter.analyse.api_target import (
     Judgement,
     companions,
@@ -38,7 +38,8 @@ def missing_uses(facts: Facts, id_: str, kinds: Sequence[Kind]) -> Iterator[Code
     grouped: dict[tuple[str, str], list[Use]] = defaultdict(list)
     for use in api_uses(facts):
         if use.kind in kinds:
-            grouped[code.requirements_folder_of(use.file), use.label].append(use)
+            for folder in folders_that_decide(code, use.file, use.existence.package):
+                grouped[folder, use.label].append(use)
     reached = files_of_programs(code) if grouped else frozenset()
     for (folder, _), uses in grouped.items():
         package = table.packages[uses[0].existence.package]
