@@ -2,7 +2,7 @@
 
 from datetime import date
 from enum import Enum
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import Field
 
@@ -41,6 +41,15 @@ class ManifestLine(Data):
     line: int = 1
 
 
+class WantedRelease(NamedTuple):
+    """The releases of a package with which code works as it is."""
+
+    package: str
+    specifier: str
+    instead: str
+    """What else helps, as a sentence without its full stop: a change of the code; empty: nothing is known."""
+
+
 class Finding(Data):
     """One fault, or one fact worth knowing, with its evidence and its remedy."""
 
@@ -60,6 +69,8 @@ class Finding(Data):
     """The distributions that it is about, by canonical name; the most important one first."""
     manifest: ManifestLine | None = None
     """Where the project asks for one of ``packages``; ``None``: nowhere, or it was not looked for."""
+    wanted: WantedRelease | None = Field(default=None, exclude=True)
+    """The releases with which the fault is gone: a check searches the command that installs one of them."""
     of_machine: bool = False
     """Whether it is about this machine or this run, and not about the project: the next machine may be without it. A
     baseline never holds such a finding, because it would stay silent there."""

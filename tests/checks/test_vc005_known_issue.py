@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.checks import findings_of
-from tests.facts import MISSING_SYMBOL, SHIPPED, examination, failed, failure, matrix, probe_run
+from tests.facts import GOOD, MISSING_SYMBOL, SHIPPED, examination, failed, failure, matrix, probe_run
 from vc2doctor.checks import vc005_known_issue as check
 from vc2doctor.checks.plan import JudgedAs
 from vc2doctor.findings import Severity
@@ -115,3 +115,12 @@ def test_defect_that_the_probe_saw_comes_before_one_that_it_did_not_see() -> Non
     first, second = (finding.message for finding in findings_of(check, examination(versions, probe=probe)))
     assert (first, second) == (missing, unseen)
     assert "import EncoderDecoderCache" in first
+
+
+def test_a_defect_of_a_package_is_an_error_where_the_code_imports_it() -> None:
+    versions = {**GOOD, "setfit": "1.1.1", "sentence-transformers": "4.1.0"}
+    for imported, severity in (("setfit:Trainer", Severity.ERROR), ("datasets:Dataset", Severity.WARNING)):
+        judged = examination(versions).model_copy(update={"imported": frozenset({imported})})
+        (finding,) = [each for each in findings_of(check, judged) if "setfit" in each.packages]
+        assert finding.severity is severity
+        assert finding.commands == ("/env/bin/python -m pip install 'setfit>=1.1.2'",)

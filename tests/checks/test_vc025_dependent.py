@@ -37,3 +37,14 @@ def test_a_conflict_is_a_warning_with_a_change_that_keeps_the_rest_working() -> 
 
 def test_without_a_conflict_there_is_no_finding() -> None:
     assert findings_of(check, examination(GOOD)) == []
+
+
+def test_a_conflict_that_the_code_meets_is_an_error_and_comes_first() -> None:
+    versions = {**GOOD, "transformers": "4.53.1", "peft": "0.16.0"}
+    later = CONFLICT.model_copy(update={"line": 9, "owner": "MyTrainer"})
+    judged = examination(versions).model_copy(
+        update={"dependents": (CONFLICT, later), "imported": frozenset({"my_trainer:MyTrainer"})}
+    )
+    (finding,) = findings_of(check, judged)
+    assert (finding.severity, finding.line) == (Severity.ERROR, 9)
+    assert "your code imports MyTrainer" in finding.evidence

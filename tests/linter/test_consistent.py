@@ -8,6 +8,7 @@ import pytest
 
 from vc2doctor.findings import Severity
 from vc2doctor.linter.run import LintTask, apply_rules
+from vc2doctor.linter.settings import LintSettings
 
 LOOP = """\
 import torch
@@ -93,3 +94,18 @@ def test_weights_that_are_trained_in_float16_are_named_as_the_reason(tmp_path: P
     assert diagnosis.title.startswith(
         "this project trains float16 weights with loss scaling, which raises at the first"
     )
+
+
+def test_a_line_that_loads_and_trains_weights_has_one_remedy(tmp_path: Path) -> None:
+    code = (
+        "import torch\nfrom transformers import LlamaForCausalLM\n"
+        "model = LlamaForCausalLM.from_pretrained('meta-llama/Llama-2-7b-hf', torch_dtype=torch.float16).cuda()\n"
+        "opt = torch.optim.AdamW(model.parameters(), lr=1e-5)\n"
+        "for batch in loader:\n    loss = model(**batch).loss\n    loss.backward()\n    opt.step()\n"
+    )
+    (tmp_path / "train.py").write_text(code, encoding="utf-8")
+    findings = apply_rules(LintTask(paths=(tmp_path,), settings=LintSettings())).findings
+    remedies = {each.id: each.remedy for each in findings if each.id in {"VC101", "VC109"}}
+    assert len(remedies) == 2
+    assert len(set(remedies.values())) == 1
+    assert remedies["VC101"].startswith("Load these weights in float32")

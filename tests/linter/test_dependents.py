@@ -97,3 +97,51 @@ def test_a_module_with_the_name_of_a_training_package_within_a_package_hides_not
     )
     (conflict,) = conflicts(environment(distributions=packages), modeled=("transformers",))
     assert conflict.path == "my_trainer/trainer.py"
+
+
+@pytest.mark.parametrize(
+    ("line", "method", "found_there"),
+    [
+        ("super().__init__(tokenizer=None)", "__init__", True),
+        ("print(self.args.save_safetensors)", "_save", True),
+        ("print(self.args.save_safetensors)", "of_my_own", False),
+        ("if self.is_old:\n            super().__init__(tokenizer=None)", "__init__", False),
+        (
+            "try:\n            print(self.args.save_safetensors)\n        except AttributeError:\n            pass",
+            "_save",
+            False,
+        ),
+    ],
+)
+def test_what_a_method_uses_counts_if_each_training_runs_it(
+    tmp_path: Path, line: str, method: str, *, found_there: bool
+) -> None:
+    head = "from transformers import Trainer\n\n\nclass Mine(Trainer):\n"
+    code = f"{head}    def {method}(self, *args, **kwargs):\n        {line}\n"
+    conflicts = found(tmp_path, code, transformers="5.23.0", requires=("transformers",))
+    assert [each.owner for each in conflicts] == (["Mine"] if found_there else [])
+
+
+def test_code_meets_a_failing_import_by_the_package_and_a_failing_method_by_its_class(tmp_path: Path) -> None:
+    (name,) = found(tmp_path, "from transformers.trainer import ALL_LAYERNORM_LAYERS\n")
+    assert name.imported_by == ("my_trainer", "my_trainer.trainer")
+    assert name.is_met_by({"my_trainer:Anything"})
+    assert not name.is_met_by({"transformers:Trainer"})
+    method = name.model_copy(update={"imported_by": (), "owner": "Mine"})
+    assert method.is_met_by({"my_trainer.trainer:Mine"})
+    assert not method.is_met_by({"my_trainer:Other"})
+    submodule = name.model_copy(update={"imported_by": ("my_trainer.training",)})
+    assert submodule.is_met_by({"my_trainer:training"})
+    assert submodule.is_met_by({"my_trainer.training.deeper:X"})
+    assert not submodule.is_met_by({"my_trainer:Model"})
+
+
+def test_one_change_fixes_all_uses_and_a_row_of_few_releases_is_passed_over(tmp_path: Path) -> None:
+    code = (
+        "from transformers import Trainer\n\n\nclass Mine(Trainer):\n"
+        "    def __init__(self):\n        super().__init__(tokenizer=None)\n\n"
+        "    def compute_loss(self, model, inputs, return_outputs=False):\n        return model(**inputs).loss\n"
+    )
+    conflicts = found(tmp_path, code, transformers="5.23.0", requires=("transformers",))
+    # 4.48.0 alone passes no num_items_in_batch.
+    assert {each.works_with for each in conflicts} == {"<=4.45.2"}

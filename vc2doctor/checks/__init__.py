@@ -34,7 +34,9 @@ def pages() -> dict[str, str]:
 
 def run(examination: "Examination") -> tuple[Finding, ...]:
     """Return the findings of all checks and of the linter: errors first, then by id."""
-    findings: list[Finding] = [*examination.code]
+    from vc2doctor.checks.code_remedies import with_commands  # noqa: PLC0415 - imports nearly everything
+
+    findings: list[Finding] = [*with_commands(examination)]
     for module in modules():
         if _applies(discovery.id_of(module.__name__.rpartition(".")[2]), examination):
             check: Check = module.check

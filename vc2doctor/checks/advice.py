@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from packaging.requirements import Requirement
+
 from vc2doctor.checks.context import Examination
 from vc2doctor.core.failure import Failure
 from vc2doctor.core.names import mentioned
@@ -108,14 +110,35 @@ def is_planned(examination: Examination, package: str) -> bool:
 
 def change_to_meet(examination: Examination, package: str, specifier: str) -> tuple[str, tuple[str, ...]]:
     """Return the remedy for a requirement that a package beside the stack declares: a change that keeps the rest."""
-    plan = remedies.plan(examination.environment, examination.question(wanted={package: specifier}))
-    if plan.remedies:
+    return change_to_meet_all(examination, {package: specifier})
+
+
+def change_to_meet_all(examination: Examination, wanted: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
+    """Return the remedy that meets several requirements, by package: one change that keeps the rest.
+
+    It leads into no known issue of these packages that is not there already, not even into one of some code only.
+    """
+    # Those of single doors are constraints already, and what is undeclared is installed beside.
+    general = [issue for issue in examination.matrix.issues if not issue.doors and not issue.undeclared]
+    new = [issue for issue in general if not issue.applies_to(examination.versions)]
+    named = ((issue.id, {name for when in issue.when for name in when}) for issue in new)
+    avoided = tuple(id_ for id_, names in named if not names.isdisjoint(wanted))
+    plan = remedies.plan(examination.environment, examination.question(wanted=wanted, avoided=avoided))
+    if plan.remedies or plan.measured is not None:
         return in_words(examination, plan)
-    return f"No version of {package} meets {specifier or 'this'} and is known to train with the rest.", ()
+    asked = enumerated([f"{name}{specifier}" for name, specifier in wanted.items() if specifier]) or "this"
+    verb = "meet" if len(wanted) > 1 else "meets"
+    return f"No version of {enumerated(list(wanted))} {verb} {asked} and is known to train with the rest.", ()
 
 
 def change_to_avoid(examination: Examination, issue: KnownIssue) -> tuple[str, tuple[str, ...]]:
-    """Return the remedy for a known issue that does not stop the training: a change that keeps the rest working."""
+    """Return the remedy for a known issue that does not stop the training: a change that keeps the rest working.
+
+    A package whose releases the matrix does not know is left to the installer.
+    """
+    named = [Requirement(text).name for text in issue.fix[0]]
+    if not any(is_planned(examination, name) for name in named):
+        return f"Install {enumerated(issue.fix[0])}.", (commands.change(examination.environment, issue.fix[0]),)
     plan = remedies.plan(examination.environment, examination.question(avoided=(issue.id,)))
     if plan.remedies:
         return in_words(examination, plan)

@@ -6,7 +6,7 @@ from functools import cached_property
 from packaging.requirements import Requirement
 from pydantic import Field
 
-from vc2doctor.checks.plan import PLAIN, AskedVersion, CodeImport, Plan
+from vc2doctor.checks.plan import PLAIN, AskedVersion, CodeImport, Plan, SavedFile
 from vc2doctor.core.data import OwnData
 from vc2doctor.core.failure import Failure
 from vc2doctor.core.versions import ADAPTERS, STACK_PACKAGES, contains
@@ -59,6 +59,10 @@ class Examination(OwnData):
     stack is missing."""
     imports: tuple[CodeImport, ...] = ()
     """What the programs of the training code import from the packages of the stack."""
+    imported: frozenset[str] = frozenset()
+    """What the training code imports from any package, as ``module:name``."""
+    saved_files: tuple[SavedFile, ...] = ()
+    """The local files that the training code loads."""
     dependents: tuple[DependentConflict, ...] = ()
     """What installed packages that build upon the stack use, and the stack lacks."""
     probe: ProbeRun | None = None
@@ -84,6 +88,10 @@ class Examination(OwnData):
     def is_without_adapters(self) -> bool:
         """Whether only peft is missing, and the code that was read never mentions adapters."""
         return self.missing == (ADAPTERS,) and not self.plan.adapters
+
+    def imports_package(self, name: str) -> bool:
+        """Return whether the training code imports a package."""
+        return bool(name) and any(each.partition(":")[0].partition(".")[0] == name for each in self.imported)
 
     @cached_property
     def judgement(self) -> Judgement | None:

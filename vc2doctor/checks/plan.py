@@ -44,6 +44,46 @@ class CodeImport(OwnData):
     line: int
 
 
+class FileMark(OwnData):
+    """Something in a file that the installed release of a package cannot read."""
+
+    file: str
+    key: str
+    """The key and its value, as a part of a sentence."""
+    package: str
+    written_since: str
+    """The first release that writes it."""
+    affected: str
+    """The releases that cannot read it, as a specifier."""
+    read_since: str
+    """The first release with which the file works."""
+    is_ignored: bool = False
+    """Whether the affected releases leave it out without an error."""
+
+
+class SavedFile(OwnData):
+    """A local file or folder that the training code loads."""
+
+    kind: str
+    """``config``, ``adapter``, ``tokenizer``, ``trainer-state``, ``parquet`` or ``dataset``: how it is loaded."""
+    loader: str
+    """The class that loads it, such as ``AutoTokenizer``; empty: it is not known."""
+    target: str
+    """What is loaded: an absolute path."""
+    file: str
+    """The file in it that is named in findings, relative to the working directory if it lies below."""
+    files: tuple[str, ...] = ()
+    """The files that are read: absolute paths."""
+    marks: tuple[FileMark, ...] = ()
+    problem: str = ""
+    """Why it cannot be read, in words."""
+    is_custom: bool = False
+    """Whether code that came with the file reads it."""
+    path: str
+    """The file of the code that names it."""
+    line: int
+
+
 class AskedVersion(OwnData):
     """What a file of the project asks for of one package."""
 
@@ -84,6 +124,8 @@ class Plan(OwnData):
     """The quantized and FP8 formats that the code uses: ids of ``matrix/quantized_formats.py``."""
     adapters: bool = True
     """Whether adapters are trained; ``False``: peft is not installed, and the code never mentions adapters."""
+    files_read: tuple[str, ...] = ()
+    """The local files that the code loads and that were judged: absolute paths."""
     trains: bool = True
     """Whether training steps are run. The range of a checkpoint can be measured without them."""
     recipes_left_out: tuple[str, ...] = ()

@@ -36,6 +36,8 @@ def _finding(examination: Examination, issue: KnownIssue) -> Finding:
     if severity is Severity.WARNING and issue.severity == "error":
         evidence.append(f"the probe trained here under {examination.plan.precision} nevertheless")
     evidence.append(issue.explanation)
+    if examination.imports_package(issue.import_name):
+        evidence.append(f"your code imports {issue.import_name}")
     if issue.model_types:
         evidence.append(f"only models of these types have it: {', '.join(issue.model_types)}")
     if not symptoms:
@@ -64,7 +66,7 @@ def _severity(examination: Examination, issue: KnownIssue) -> Severity:
     if issue.is_of(types) is None:
         return Severity.NOTE
     if severity is not Severity.ERROR:
-        return severity
+        return Severity.ERROR if examination.imports_package(issue.import_name) else severity
     if not issue.blocks(examination.plan.precision, types):
         return Severity.NOTE
     # The probe outweighs a report only if it runs the code that has the defect.

@@ -199,5 +199,6 @@ def _dependencies(report: Report) -> dict[str, str]:
     """Return the digests of the files that only the examination found out about."""
     from vc2doctor.environment.fingerprint import digest_of_file  # noqa: PLC0415 - as in `check`
 
-    path = report.plan.judged_as.config
-    return {path: digest_of_file(path)} if path is not None else {}
+    config = report.plan.judged_as.config
+    paths = [*([config] if config is not None else []), *report.plan.files_read]
+    return {path: digest_of_file(path) for path in dict.fromkeys(paths)}

@@ -8,17 +8,18 @@ from pathlib import Path
 from vc2doctor.checks.plan import CodeImport
 from vc2doctor.commands import settings
 from vc2doctor.commands.command_line import COMMAND_NAME
-from vc2doctor.commands.report import CodeModel, CodeReading
+from vc2doctor.commands.report import CodeFile, CodeModel, CodeReading
 from vc2doctor.commands.settings import SettingsSource
 from vc2doctor.core.invocation import BF16_PATCH, Invocation
 from vc2doctor.findings import Finding, Severity
 from vc2doctor.linter.analyse.code_use import use_of
 from vc2doctor.linter.analyse.doors import doors_of
+from vc2doctor.linter.analyse.loaded_files import loaded_files
 from vc2doctor.linter.analyse.named_models import named_models
 from vc2doctor.linter.analyse.quantized import formats_of
 from vc2doctor.linter.analyse.recipe import recipes_of, recipes_of_launches, riskiest_recipe
 from vc2doctor.linter.analyse.trained_kind import learning_rate_of
-from vc2doctor.linter.analyse.tried_imports import imports_of_programs
+from vc2doctor.linter.analyse.tried_imports import imported_names, imports_of_programs
 from vc2doctor.linter.model import CodeFinding, Diagnosis, undiagnosed
 from vc2doctor.linter.read.config import Launch
 from vc2doctor.linter.read.user_config import default_path
@@ -66,6 +67,8 @@ def read(
         settings=loaded.applied,
         root=result.facts.code.files.root,
         imports=tuple(_imports(result)),
+        imported=imported_names(result.facts),
+        loads=tuple(CodeFile(**file._asdict()) for file in loaded_files(result.facts)),
         mentions_adapters=_mentions_adapters(result),
         models=tuple(CodeModel(**model._asdict()) for model in named_models(result.facts)),
     )
@@ -129,6 +132,7 @@ def _with_prefix(finding: CodeFinding, prefix: str) -> Finding:
         url=finding.url,
         path=f"{prefix}{finding.path}" if finding.path is not None else None,
         line=finding.line,
+        wanted=finding.wanted,
     )
 
 

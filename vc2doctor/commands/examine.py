@@ -8,7 +8,7 @@ from pathlib import Path
 from vc2doctor import __version__, checks
 from vc2doctor.checks import verdict
 from vc2doctor.checks.context import Examination
-from vc2doctor.checks.plan import Plan
+from vc2doctor.checks.plan import Plan, SavedFile
 from vc2doctor.checks.tried import not_as_planned
 from vc2doctor.commands import decisions, fingerprints, judged_as, recipes
 from vc2doctor.commands.invocation import invocation_of
@@ -26,6 +26,7 @@ from vc2doctor.findings import Finding, WaivedFinding
 from vc2doctor.linter import dependents
 from vc2doctor.matrix import load
 from vc2doctor.matrix import stack_map as stack_maps
+from vc2doctor.matrix.matrix import Matrix
 from vc2doctor.matrix.profile import Profile
 from vc2doctor.probe.doors import door_outcomes, not_tried
 from vc2doctor.probe.facts import ProbeRun
@@ -81,17 +82,21 @@ def examine(
         on_progress("reading the training code")
     code = read_code(environment) if read_code is not None else CodeReading()
     choice = judged_as.choose(matrix, request.profile, code, (order or ProbeOrder()).subject, folder)
+    saved_files = _saved_files(code, folder, environment, matrix)
+    files_read = tuple(dict.fromkeys(path for file in saved_files for path in file.files))
     plan = _plan(request, order, code, choice, environment)
     profile = _at_rate(choice.profile, plan.learning_rate)
     examination = Examination(
         environment=environment,
         code=code.findings,
         imports=code.imports,
-        dependents=dependents.conflicts(environment, matrix.modeled_packages),
+        imported=code.imported,
+        saved_files=saved_files,
+        dependents=dependents.conflicts(environment, matrix.wheels.releases),
         matrix=matrix,
         profile=profile,
         explicit_profile=request.profile is not None,
-        plan=plan.model_copy(update={"waivers": judge.waivers}),
+        plan=plan.model_copy(update={"waivers": judge.waivers, "files_read": files_read}),
     )
     if examination.missing or code.path is not None:
         asked = asked_by(code.root if code.path is not None else folder)
@@ -107,6 +112,15 @@ def examine(
 
     report = report_on(examination, time.monotonic() - start_time, decide)
     return report.model_copy(update={"stack_map": _stack_map(request, examination, on_progress)})
+
+
+def _saved_files(code: CodeReading, folder: Path, environment: Environment, matrix: Matrix) -> tuple[SavedFile, ...]:
+    if not code.loads:
+        return ()
+    # Few projects name local files.
+    from vc2doctor.commands.saved_files import saved_files  # noqa: PLC0415
+
+    return saved_files(code, folder, environment.versions, matrix.architectures)
 
 
 def _stack_map(
@@ -129,7 +143,14 @@ def _probed(
 
     plan = examination.plan
     names = tuple(dict.fromkeys(f"{each.module}:{each.name}" for each in examination.imports))
-    further = {"doors": plan.doors, "import_doors": order.trains, "names": names, "adapters": plan.adapters}
+    files = tuple((each.kind, each.loader, each.target) for each in examination.saved_files if not each.is_custom)
+    further = {
+        "doors": plan.doors,
+        "import_doors": order.trains,
+        "names": names,
+        "adapters": plan.adapters,
+        "files": files,
+    }
     subject = order.subject.model_copy(update=further)
 
     def run(names: tuple[str, ...]) -> ProbeRun:

@@ -52,6 +52,19 @@ class CodeModel(Data):
     """``path:line``, relative to ``CodeReading.root``."""
 
 
+class CodeFile(Data):
+    """Something that the training code loads by a name that may be a local path."""
+
+    kind: Literal["model", "tokenizer", "adapter", "checkpoint", "data", "data-folder"]
+    loader: str
+    """The class that loads it, such as ``AutoTokenizer``; empty: it is not known."""
+    name: str
+    """As it is written."""
+    path: str
+    """The file of the code, relative to ``CodeReading.root``."""
+    line: int
+
+
 class CodeReading(OwnData):
     """What the linter found out about the training code."""
 
@@ -82,6 +95,10 @@ class CodeReading(OwnData):
     """The models that the code names, those that most likely decide first."""
     imports: tuple[CodeImport, ...] = ()
     """What its programs import from the packages of the stack, whenever they run."""
+    imported: frozenset[str] = frozenset()
+    """What its files import at the top of a module, as ``module:name``."""
+    loads: tuple[CodeFile, ...] = ()
+    """What its programs load by a name that may be a local path."""
     mentions_adapters: bool = True
     """Whether a file that was read mentions peft, LoRA or adapters. It is also true where no code was read."""
 

@@ -11,6 +11,10 @@ from vc2doctor.linter.analyse.resolve import Unit
 from vc2doctor.linter.model import CodeFinding
 
 _ADAPTER_CALLS = ("get_peft_model", "inject_adapter_in_model")
+_REMEDY_OF_BOTH = (
+    "Load these weights in float32, because they are trained themselves, and let bf16=True or autocast compute in"
+    " bfloat16."
+)
 _OF_ONE_RUN = ("config", "launch")
 """The roles of places that say something about one run, and not about every program that imports the code."""
 
@@ -54,3 +58,16 @@ def with_severities(facts: Facts, findings: Iterable[CodeFinding]) -> Iterator[C
         for place in places:
             is_right = is_consistent and place.severity is not Severity.ERROR
             yield place.model_copy(update={"severity": Severity.NOTE}) if is_right else place
+
+
+def with_one_remedy(findings: Iterable[CodeFinding]) -> Iterator[CodeFinding]:
+    """Yield the findings; a line that loads weights and decides what is trained (VC101, VC109) gets one remedy.
+
+    VC101 alone would load them in bfloat16, and VC109 would then report bfloat16 parameters without float32 copies.
+    """
+    every = list(findings)
+    trained = {finding.key[:2] for finding in every if finding.id == "VC109" and finding.role == "cast"}
+    loaded = {finding.key[:2] for finding in every if finding.id == "VC101"}
+    for finding in every:
+        is_shared = finding.id in ("VC101", "VC109") and finding.key[:2] in trained & loaded
+        yield finding.model_copy(update={"remedy": _REMEDY_OF_BOTH}) if is_shared else finding

@@ -5,7 +5,7 @@ transformers removed, a method of its Trainer that is called with a new argument
 linted is; nothing of it is imported.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from vc2doctor.core import reading
@@ -37,12 +37,34 @@ class DependentConflict(Data):
     """The releases of ``package`` with it that are nearest to the installed one, as a specifier."""
     path: str
     line: int
+    imported_by: tuple[str, ...] = ()
+    """The modules whose import fails, by their full names; empty: it fails later."""
+    owner: str = ""
+    """The class in whose method it fails; empty: it is in none."""
+
+    def is_met_by(self, imports: Collection[str]) -> bool:
+        """Return whether code that imports these names (``module:name``) meets it: the package, or the class in it."""
+        root = self.path.partition("/")[0]
+        pairs = [(module, name) for module, _, name in (each.partition(":") for each in imports)]
+        pairs = [(module, name) for module, name in pairs if module.partition(".")[0] == root]
+        if not self.imported_by:
+            return bool(self.owner) and any(name == self.owner for _, name in pairs)
+        # Whoever imports a.b imports a first, and `from a import b` can mean the module a.b.
+        read = {part for module, name in pairs for part in (*_with_parents(module), f"{module}.{name}")}
+        return not read.isdisjoint(self.imported_by)
+
+
+def _with_parents(module: str) -> Iterator[str]:
+    parts = module.split(".")
+    for length in range(1, len(parts) + 1):
+        yield ".".join(parts[:length])
 
 
 def conflicts(environment: Environment, modeled: Collection[str]) -> tuple[DependentConflict, ...]:
     """Return what installed packages use and the installed releases lack; the ``modeled`` ones are judged elsewhere.
 
-    Only what certainly runs counts: imports at the top of a module, and methods that a trainer calls.
+    Only what certainly runs counts: imports at the top of a module, methods that a trainer calls, and what methods of
+    trainers and of their arguments use that each training runs.
     """
     versions = environment.versions
     installed = {name: versions[name] for name in BASES if name in versions}
@@ -64,6 +86,8 @@ def conflicts(environment: Environment, modeled: Collection[str]) -> tuple[Depen
                     works_with=use.works_with,
                     path=f"{folder.name}/{use.file}",
                     line=use.line,
+                    imported_by=use.imported_by,
+                    owner=use.owner,
                 )
                 for use in uses_that_fail(folder, installed, declared)
             ]

@@ -13,7 +13,7 @@ from vc2doctor.findings import Severity, WaivedFinding
 from vc2doctor.linter import rules
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.resolve import CodeFacts
-from vc2doctor.linter.consistent import with_severities
+from vc2doctor.linter.consistent import with_one_remedy, with_severities
 from vc2doctor.linter.copies import with_copies_as_one
 from vc2doctor.linter.coverage import coverage_of
 from vc2doctor.linter.diagnose import diagnose
@@ -104,7 +104,7 @@ def _apply(task: LintTask, project: ProjectFiles, chosen: frozenset[str]) -> Lin
     found = rules.run(facts, chosen)
     if task.precision is None:
         # A change of the precision looks for every float16 place, so there each keeps its severity.
-        found = tuple(with_severities(facts, found))
+        found = tuple(with_one_remedy(with_severities(facts, found)))
     unsuppressed, silenced = without_suppressed(found, code.files.ignored_lines, task.settings)
     findings = with_copies_as_one(code, unsuppressed)
     ordered = tuple(

@@ -30,6 +30,8 @@ class KnownIssue(Data):
     become constraints when the matrix is compiled, so ``blocks`` and ``concerns`` are about the others."""
     probe_sees: bool = True
     """Whether the probe runs the defective code. If so, a probe that trains outweighs the report."""
+    import_name: str = ""
+    """The import package that has the defect: it is an error where the training code imports it."""
     when: tuple[dict[Name, Condition], ...] = Field(min_length=1)
     """Alternatives. One of them applies if every named distribution is installed in a matching version, or is
     not installed if the condition is ``absent``."""

@@ -14,6 +14,7 @@ from vc2doctor.probe.facts import (
     Device,
     DoorRun,
     Ending,
+    FilesRun,
     Headroom,
     ImportedPackage,
     Inspection,
@@ -113,6 +114,7 @@ class EventReader:
             "door": self._door,
             "door-end": self._door_end,
             "names": self._names,
+            "files": self._files,
             "distributions": self._distributions,
             "end": self._end,
         }
@@ -354,6 +356,9 @@ class EventReader:
 
     def _names(self, fields: _Event) -> None:
         self._facts["names"] = NamesRun(**fields)
+
+    def _files(self, fields: _Event) -> None:
+        self._facts["files"] = FilesRun(**fields)
 
     def _distributions(self, fields: _Event) -> None:
         names = tuple(canonicalize_name(str(name)) for name in fields["names"][:MAX_DISTRIBUTIONS])

@@ -330,6 +330,27 @@ class NamesRun(Data):
     missing: tuple[MissingName, ...] = ()
 
 
+class FileTrial(Data):
+    """A local file that the target cannot load, or does not load completely."""
+
+    kind: str
+    path: str
+    error: Failure | None = None
+    """``None``: it was loaded, without ``ignored``."""
+    ignored: tuple[str, ...] = ()
+    """Keys of the file that the loaded object does not have, or has with another value."""
+
+
+class FilesRun(Data):
+    """The local files that the user's code loads, loaded one by one."""
+
+    tried: tuple[tuple[str, str], ...] = ()
+    """Kind and path of those that were tried."""
+    left_out: Count = 0
+    """Files for which no time was left, and those whose package is not installed."""
+    failed: tuple[FileTrial, ...] = ()
+
+
 class Device(Data):
     """The facts that torch reports on its build and on the device of the probe."""
 
@@ -387,6 +408,8 @@ class ProbeRun(Data):
     doors: tuple[DoorRun, ...] = ()
     names: NamesRun | None = None
     """``None``: there is no code, or the worker did not get that far."""
+    files: FilesRun | None = None
+    """``None``: the code loads no local files, or the worker did not get that far."""
     distributions: tuple[str, ...] | None = None
     """Names of the distributions of which a module was imported; ``None``: the worker did not get that far."""
     child: ChildRun

@@ -45,6 +45,9 @@ class Subject(OwnData):
     use: Mapping[str, Any] = Field(default_factory=dict)
     """What the user's code does at the doors: the fields of ``target/shared/code_use.py``."""
 
+    files: tuple[tuple[str, str, str], ...] = ()
+    """Kind, class and path of the local files that the user's programs load."""
+
     @property
     def variants(self) -> tuple[str, ...]:
         """The ways in which it is trained once more, by name."""
@@ -87,4 +90,5 @@ def spec_of(
         "names": subject.names,
         "adapters": subject.adapters,
         "use": dict(subject.use),
+        "files": subject.files,
     }

@@ -18,7 +18,7 @@ from vc2doctor.linter.knowledge.api_shapes import (
     problem,
 )
 from vc2doctor.linter.knowledge.api_table import Existence
-from vc2doctor.linter.knowledge.loader_keywords import INSTEAD, existence_of, is_loader
+from vc2doctor.linter.knowledge.loader_keywords import existence_of, instead_of, is_loader
 from vc2doctor.linter.read.module import Call, Class
 
 
@@ -49,7 +49,7 @@ class CallUses:
         for keyword in keywords:
             existence = existence_of(self._table, keyword.name)
             if existence is not None:
-                hint = INSTEAD.get(keyword.name, "")
+                hint = instead_of(keyword.name, keyword.value)
                 label = f"from_pretrained({keyword.name}=)"
                 node = keyword.node.value if isinstance(keyword.node, ast.keyword) else keyword.node
                 yield from self._context.use(

@@ -15,6 +15,8 @@ class Keyword(NamedTuple):
     """Where it is written."""
     is_conditional: bool
     """Whether it is given only under a condition that the call itself does not have."""
+    value: ast.expr | None = None
+    """Its value; ``None``: it is not written there."""
 
 
 def keywords_of(call: Call) -> tuple[list[Keyword], bool]:
@@ -23,7 +25,7 @@ def keywords_of(call: Call) -> tuple[list[Keyword], bool]:
     is_complete = True
     for keyword in call.node.keywords:
         if keyword.arg is not None:
-            found.append(Keyword(keyword.arg, keyword, is_conditional=False))
+            found.append(Keyword(keyword.arg, keyword, is_conditional=False, value=keyword.value))
             continue
         entries = _unpacked(keyword.value, call.place)
         found.extend(entries or [])
@@ -35,7 +37,11 @@ def _unpacked(value: ast.expr, place: Place) -> list[Keyword] | None:
     """Return the entries of a dictionary; ``None``: it cannot be read."""
     if not isinstance(value, ast.Name):
         entries = _of_dictionary(value)
-        return None if entries is None else [Keyword(name, node, is_conditional=False) for name, node in entries]
+        return (
+            None
+            if entries is None
+            else [Keyword(name, node, is_conditional=False, value=given) for name, node, given in entries]
+        )
     name = value.id
     for scope in place.function.scopes():
         values = scope.names.get(name, [])
@@ -44,9 +50,9 @@ def _unpacked(value: ast.expr, place: Place) -> list[Keyword] | None:
             continue
         taken_out = set(_taken_out(name, place))
         found = [
-            Keyword(key, node, is_conditional=_is_narrower(at, place) or len(values) > 1)
+            Keyword(key, node, is_conditional=_is_narrower(at, place) or len(values) > 1, value=given)
             for assigned, at in values
-            for key, node in _of_dictionary(assigned) or []
+            for key, node, given in _of_dictionary(assigned) or []
         ]
         return [entry for entry in (*found, *stored) if entry.name not in taken_out]
     return None
@@ -67,15 +73,16 @@ def _stored(name: str, place: Place) -> Iterator[Keyword]:
             if isinstance(target, ast.Subscript) and _names(target.value, name):
                 key = target.slice
                 if isinstance(key, ast.Constant) and isinstance(key.value, str):
-                    yield Keyword(key.value, statement, _is_narrower(at, place))
+                    yield Keyword(key.value, statement, _is_narrower(at, place), statement.value)
     for call in place.module.calls_in(place.function):
         if call.name == "update" and _names(call.receiver, name):
-            entries = [(keyword.arg, keyword) for keyword in call.node.keywords if keyword.arg is not None]
+            entries: list[tuple[str, ast.AST, ast.expr]] = [
+                (keyword.arg, keyword, keyword.value) for keyword in call.node.keywords if keyword.arg is not None
+            ]
             for argument in call.node.args[:1]:
-                yield from (
-                    Keyword(*entry, _is_narrower(call.place, place)) for entry in _of_dictionary(argument) or []
-                )
-            yield from (Keyword(*entry, _is_narrower(call.place, place)) for entry in entries)
+                entries = [*(_of_dictionary(argument) or []), *entries]
+            is_narrower = _is_narrower(call.place, place)
+            yield from (Keyword(name, node, is_narrower, given) for name, node, given in entries)
 
 
 def _taken_out(name: str, place: Place) -> Iterator[str]:
@@ -90,11 +97,14 @@ def _names(expression: ast.expr, name: str) -> bool:
     return isinstance(expression, ast.Name) and expression.id == name
 
 
-def _of_dictionary(value: ast.expr) -> list[tuple[str, ast.AST]] | None:
-    """Return the keys of a dictionary that is written out, with their places; ``None``: it is something else."""
+def _of_dictionary(value: ast.expr) -> list[tuple[str, ast.AST, ast.expr]] | None:
+    """Return the keys of a dictionary that is written out, with places and values; ``None``: it is something else."""
     if isinstance(value, ast.Dict):
-        keys = [key for key in value.keys if isinstance(key, ast.Constant) and isinstance(key.value, str)]
-        return [(str(key.value), key) for key in keys]
+        return [
+            (key.value, key, given)
+            for key, given in zip(value.keys, value.values, strict=True)
+            if isinstance(key, ast.Constant) and isinstance(key.value, str)
+        ]
     if isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id == "dict":
-        return [(keyword.arg, keyword) for keyword in value.keywords if keyword.arg is not None]
+        return [(keyword.arg, keyword, keyword.value) for keyword in value.keywords if keyword.arg is not None]
     return None

@@ -15,6 +15,19 @@ PACKAGES = ("transformers", "peft", "trl", "accelerate", "bitsandbytes")
 """Packages of the table of names."""
 NEUTRAL_BASES = frozenset({"object", "ABC", "abc.ABC", "typing.Generic", "Generic"})
 """Base classes that take no keywords and add no attributes that matter."""
+_INHERITING = {
+    f"sentence_transformers{module}.{name}": "transformers.TrainingArguments"
+    for name, module_name in (
+        ("SentenceTransformerTrainingArguments", ".training_args"),
+        ("CrossEncoderTrainingArguments", ".cross_encoder"),
+        ("SparseEncoderTrainingArguments", ".sparse_encoder"),
+    )
+    for module in ("", module_name, f"{module_name}.training_args")
+}
+"""Arguments of sentence-transformers that inherit from those of transformers, and take their keywords.
+
+Read in the wheels of 3.0.1 to 6.2.0.
+"""
 MAX_HOPS = 6
 """Modules of the project through which a name is passed on."""
 _MENTIONS = tuple(name.encode() for name in PACKAGES)
@@ -25,6 +38,12 @@ def all_code(facts: Facts) -> CodeFacts:
     """Return the facts of the project with the modules that do not mention precision but one of the packages."""
     texts = facts.code.files.texts
     return _with_modules(facts.code, [name for name, data in texts.items() if any(word in data for word in _MENTIONS)])
+
+
+def code_mentioning(facts: Facts, words: Iterable[bytes]) -> CodeFacts:
+    """Return the facts of the project with the modules that contain one of ``words``."""
+    texts, wanted = facts.code.files.texts, tuple(words)
+    return _with_modules(facts.code, [name for name, data in texts.items() if any(word in data for word in wanted)])
 
 
 def whole_code(facts: Facts) -> CodeFacts:
@@ -80,6 +99,8 @@ def external_name(code: CodeFacts, module: Module, dotted: str, hops: int = 0) -
     """
     if dotted.partition(".")[0] in PACKAGES:
         return dotted
+    if dotted in _INHERITING:
+        return _INHERITING[dotted]
     if hops > MAX_HOPS or not dotted.strip("."):
         return None
     prefix, _, name = dotted.rpartition(".")

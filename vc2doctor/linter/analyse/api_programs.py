@@ -2,13 +2,16 @@
 
 import ast
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
+from vc2doctor.linter.analyse.api_target import requirement_of
 from vc2doctor.linter.analyse.resolve import CodeFacts
 from vc2doctor.linter.analyse.started import is_started
 from vc2doctor.linter.read.module import Module
+from vc2doctor.linter.read.requirements import RequiredVersion
 
 _TEST = re.compile(r"(^|/)(tests?|testing)/|(^|/)(test_\w+|\w+_test|conftest|setup)\.py$")
 """Files that are started to test or to install the project."""
@@ -40,6 +43,34 @@ def files_of_programs(code: CodeFacts) -> frozenset[str]:
     imports = {module: frozenset(_imported(code, module)) for module in code.files.modules.values()}
     started = [module for module in imports if _is_started(code, module)] or _not_imported(imports)
     return frozenset(module.name for module in _closure(imports, started))
+
+
+def folders_that_decide(code: CodeFacts, file: str, package: str) -> tuple[str, ...]:
+    """Return the folders whose requirements say with which release of ``package`` a file runs.
+
+    They are those of the programs that import the file, as far as they ask for the package themselves: what stands in
+    the folder of an imported file is of another environment then. Else it is the folder of the file.
+    """
+    own = code.requirements_folder_of(file)
+    folders = {code.requirements_folder_of(program) for program in _programs_of_files(code).get(file, ())}
+    if not folders or own in folders:
+        return (own,)
+    asked = {folder for folder in folders if (entry := requirement_of(code, folder, package)) and _is_in(entry, folder)}
+    return tuple(sorted(asked)) if asked == folders else (own,)
+
+
+def _is_in(required: RequiredVersion, folder: str) -> bool:
+    """Return whether a requirement stands in a folder itself, or below, and not in one above."""
+    return not folder or required.file.startswith(f"{folder}/")
+
+
+@lru_cache(maxsize=2)
+def _programs_of_files(code: CodeFacts) -> Mapping[str, frozenset[str]]:
+    found: dict[str, set[str]] = defaultdict(set)
+    for program in programs_of(code):
+        for file in program.files:
+            found[file].add(program.name)
+    return {file: frozenset(names) for file, names in found.items()}
 
 
 def _closure(imports: Mapping[Module, frozenset[Module]], modules: Iterable[Module]) -> frozenset[Module]:

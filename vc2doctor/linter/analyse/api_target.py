@@ -1,7 +1,7 @@
 """The releases of a package that code will meet: the installed one, the pinned one, or what its requirements allow."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Literal, NamedTuple
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
@@ -14,6 +14,7 @@ from vc2doctor.linter.read.requirements import RequiredVersion
 _EXACT = re.compile(r"={2,3}(\d[\w.]*)")
 """A specifier that allows one release."""
 
+_FEWEST_RELEASES = 3
 Certainty = Literal["known", "allowed", "unnamed"]
 """``known``: one release, installed or pinned. ``allowed``: a requirement allows several. ``unnamed``: there is no
 requirement."""
@@ -101,6 +102,13 @@ def _exact_pins(code: CodeFacts, folder: str, package: str) -> dict[str, str]:
         if match:
             pins[name] = match[1]
     return pins
+
+
+def companions(code: CodeFacts, folder: str, package: str) -> dict[str, str]:
+    """Return the versions of the packages beside one that stay: what is installed, else what the unit pins."""
+    installed = {name: code.files.installed[name] for name in PARTNERS if name in code.files.installed}
+    kept = installed or _exact_pins(code, folder, package)
+    return {name: text for name, text in kept.items() if name != package}
 
 
 def requirement_of(code: CodeFacts, folder: str, package: str) -> RequiredVersion | None:
@@ -198,3 +206,30 @@ def _range_text(start: int, stop: int, package: PackageTable, joint: str) -> str
     if stop == len(package.releases) - 1:
         return f"{first} {joint} newer"
     return f"{last} {joint} older" if start == 0 else f"{first} to {last}"
+
+
+def nearest_releases(bits: int, position: int, package: PackageTable) -> str:
+    """Return the releases in ``bits`` around the one nearest to ``position``, as a specifier; empty: there are none.
+
+    A few releases between others are passed over if there are more elsewhere: a defect of theirs may be why it works.
+    """
+    regions = list(_regions(bits, len(package.releases)))
+    large = [region for region in regions if region[1] - region[0] + 1 >= _FEWEST_RELEASES] or regions
+    if not large:
+        return ""
+    first, last = min(large, key=lambda region: min(abs(region[0] - position), abs(region[1] - position)))
+    lower = f">={package.releases[first]}" if first else ""
+    upper = f"<={package.releases[last]}" if last < len(package.releases) - 1 else ""
+    return ",".join(part for part in (lower, upper) if part)
+
+
+def _regions(bits: int, count: int) -> Iterator[tuple[int, int]]:
+    """Yield the first and the last position of each row of releases in ``bits``."""
+    start: int | None = None
+    for place in range(count + 1):
+        is_set = place < count and bool(bits >> place & 1)
+        if is_set and start is None:
+            start = place
+        elif not is_set and start is not None:
+            yield start, place - 1
+            start = None

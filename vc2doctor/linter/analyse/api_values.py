@@ -8,7 +8,7 @@ from packaging.specifiers import SpecifierSet
 from vc2doctor.linter.analyse.api_names import external_name
 from vc2doctor.linter.analyse.api_use import ModuleContext, Use
 from vc2doctor.linter.knowledge.api_table import ApiTable, Existence
-from vc2doctor.linter.knowledge.loader_keywords import INSTEAD, existence_of
+from vc2doctor.linter.knowledge.loader_keywords import existence_of, instead_of
 from vc2doctor.linter.read.module import Call
 
 OPTIMIZER_FIELD = "optim"
@@ -97,12 +97,12 @@ def _of_pipeline(context: ModuleContext, call: Call) -> Iterator[Use]:
         or external_name(context.code, context.module, dotted) != "transformers.pipeline"
     ):
         return
-    for key in given.keys:
+    for key, value in zip(given.keys, given.values, strict=True):
         name = _text_of(key)
         existence = existence_of(context.table, name)
         if key is not None and existence is not None:
             label = f'pipeline(model_kwargs={{"{name}": …}})'
-            yield from context.use("argument", label, existence, key, INSTEAD.get(name, ""))
+            yield from context.use("argument", label, existence, key, instead_of(name, value))
 
 
 def _text_of(expression: ast.expr | None) -> str:

@@ -1,17 +1,29 @@
 """Finds uses of names and arguments that the release in use lacks."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from vc2doctor.findings import Severity
+from vc2doctor.core.wording import enumerated
+from vc2doctor.findings import Severity, WantedRelease
 from vc2doctor.linter import build
 from vc2doctor.linter.analyse.api_names import all_code
-from vc2doctor.linter.analyse.api_programs import files_of_programs
-from vc2doctor.linter.analyse.api_target import Judgement, described, judge, ranges, since, target_of
+from vc2doctor.linter.analyse.api_programs import files_of_programs, folders_that_decide
+from vc2doctor.linter.analyse.api_target import (
+    Judgement,
+    companions,
+    described,
+    judge,
+    nearest_releases,
+    ranges,
+    since,
+    target_of,
+)
 from vc2doctor.linter.analyse.api_use import Kind, Use
 from vc2doctor.linter.analyse.api_uses import api_uses
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.knowledge.api_table import DROPPED, ApiTable, PackageTable, load_table
+from vc2doctor.linter.knowledge.held_back import bits_in_known_issues, bits_with
+from vc2doctor.linter.knowledge.loader_keywords import LEFT_OUT
 from vc2doctor.linter.model import CodeFinding
 
 _URL = "https://pypi.org/project/{}/#history"
@@ -26,7 +38,8 @@ def missing_uses(facts: Facts, id_: str, kinds: Sequence[Kind]) -> Iterator[Code
     grouped: dict[tuple[str, str], list[Use]] = defaultdict(list)
     for use in api_uses(facts):
         if use.kind in kinds:
-            grouped[code.requirements_folder_of(use.file), use.label].append(use)
+            for folder in folders_that_decide(code, use.file, use.existence.package):
+                grouped[folder, use.label].append(use)
     reached = files_of_programs(code) if grouped else frozenset()
     for (folder, _), uses in grouped.items():
         package = table.packages[uses[0].existence.package]
@@ -34,7 +47,9 @@ def missing_uses(facts: Facts, id_: str, kinds: Sequence[Kind]) -> Iterator[Code
         judgement = judge(uses[0].existence.bits, target, package) if target else None
         if judgement is not None:
             is_reached = any(use.module is None or use.file in reached for use in uses)
-            yield _finding(id_, uses, judgement, table, is_reached=is_reached)
+            finding = _finding(id_, uses, judgement, table, is_reached=is_reached)
+            remedy, wanted = _remedy(uses[0], judgement, package, companions(code, folder, package.name))
+            yield finding.model_copy(update={"remedy": remedy, "wanted": wanted})
 
 
 def _finding(id_: str, uses: Sequence[Use], judgement: Judgement, table: ApiTable, *, is_reached: bool) -> CodeFinding:
@@ -53,7 +68,6 @@ def _finding(id_: str, uses: Sequence[Use], judgement: Judgement, table: ApiTabl
         id_,
         Severity.NOTE if doubt else severity,
         f"{message} ({doubt})" if doubt else message,
-        remedy=_remedy(use, judgement, package),
         evidence=(
             judgement.reason,
             f"{_works(use, package)}, as the wheels of {table.date} show",
@@ -90,14 +104,29 @@ def _works(use: Use, package: PackageTable) -> str:
     return f"{verb} {package.name} {ranges(bits, package)}" if bits else f"no release of {package.name} takes it"
 
 
-def _remedy(use: Use, judgement: Judgement, package: PackageTable) -> str:
+def _remedy(
+    use: Use, judgement: Judgement, package: PackageTable, kept: Mapping[str, str]
+) -> tuple[str, WantedRelease | None]:
+    """Return what to do, and the releases that work; ``kept`` are the versions of other packages that stay."""
     if not use.existence.bits:
-        return "Change the call."
-    releases = f"{package.name} {ranges(use.existence.takes, package, 'or')}"
+        return "Change the call.", None
     position = package.places[judgement.release]
+    instead = _instead(use, position)
+    wanted = WantedRelease(package.name, nearest_releases(use.existence.takes, position, package), instead)
+    installable = use.existence.takes & bits_with(package, kept) & ~bits_in_known_issues(package, kept)
+    if not installable:
+        others = enumerated([f"{name} {text}" for name, text in kept.items()])
+        what = f"no release of {package.name} that takes it works with {others}"
+        return f"{instead}: {what}." if instead else f"Change the code: {what}.", wanted
+    releases = f"{package.name} {ranges(installable, package, 'or')}"
+    return f"{instead}, or install {releases}." if instead else f"Install {releases}, or change the code.", wanted
+
+
+def _instead(use: Use, position: int) -> str:
+    """Return the change of the code that helps, as a clause; empty: it is not known."""
     is_older = not use.existence.bits & ((1 << position) - 1)
     if use.kind == "argument" and use.label.partition("(")[2].removesuffix("=)") in DROPPED:
-        return f"Leave it out, or install {releases}."
-    if use.hint and not is_older:
-        return f"Write `{use.hint}`, or install {releases}."
-    return f"Install {releases}, or change the code."
+        return "Leave it out"
+    if not use.hint or is_older:
+        return ""
+    return "Leave it out" if use.hint == LEFT_OUT else f"Write `{use.hint}`"

@@ -16,7 +16,7 @@ from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.config import Config
 from vc2doctor.linter.read.launchers.deepspeed import BLOCKS, line_of_half_block
 from vc2doctor.linter.read.module import Module
-from vc2doctor.linter.read.run_settings import Setting
+from vc2doctor.linter.read.run_settings import Precision, Setting
 
 _ENGINE_URL = "https://www.deepspeed.ai/docs/config-json/#gradient-clipping"
 _ENGINE_DEFAULT = (
@@ -184,6 +184,12 @@ def _named_at(runs: list[Run]) -> tuple[str, ...]:
     return (*places[:MAX_EVIDENCE], f"and {more} more") if more > 0 else tuple(places)
 
 
+def _asked_by(runs: list[Run]) -> Precision | None:
+    """Return the half precision that runs of one file ask for; ``None``: they ask for none, or for several."""
+    asked = {run.half.value for run in runs if run.half is not None}
+    return asked.pop() if len(asked) == 1 else None
+
+
 def _no_limit(config: Config, runs: list[Run]) -> CodeFinding:
     effect = "nothing is clipped"
     if runs[0].is_of_trainer:
@@ -192,7 +198,7 @@ def _no_limit(config: Config, runs: list[Run]) -> CodeFinding:
         effect = "the limit of accelerate does not reach the engine, and nothing is clipped"
     return build.at_line(
         config.name,
-        line_of_half_block(config),
+        line_of_half_block(config, _asked_by(runs)),
         "VC105",
         Severity.WARNING,
         f"this DeepSpeed file has no gradient_clipping: {effect}",

@@ -35,6 +35,8 @@ def exclusive_arguments(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
 
 def _both_given(call: Call) -> CodeFinding:
     module = call.place.module
+    fp16, bf16 = call.argument("fp16"), call.argument("bf16")
+    kept, dropped = (f"{name}={build.code(value)}" for name, value in (("bf16", bf16), ("fp16", fp16)) if value)
     return build.at_node(
         module,
         call.node,
@@ -42,7 +44,7 @@ def _both_given(call: Call) -> CodeFinding:
         Severity.ERROR,
         f"{call.name} gets fp16 and bf16: they exclude each other here",
         evidence=(_RAISES,),
-        remedy="Keep bf16=True on an Ampere or newer GPU.",
+        remedy=f"Keep {kept} on an Ampere or newer GPU, and leave {dropped} out.",
         unsafe_edits=(change.set_keyword(module, call.node, "fp16", "False"),),
         url=TRAINER_URL,
         role="config",

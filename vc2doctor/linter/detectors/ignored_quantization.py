@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterator
 
+from vc2doctor.core.wording import enumerated
 from vc2doctor.findings import Severity
 from vc2doctor.linter import build
 from vc2doctor.linter.analyse.facts import Facts
@@ -30,7 +31,8 @@ def ignored_quantization(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
                 Severity.NOTE,
                 f"load_in_8bit is on, so {', '.join(ignored)} have no effect: int8 layers compute in float16",
                 evidence=("the keys that begin with bnb_4bit_ are read for load_in_4bit=True only",),
-                remedy="Write load_in_4bit=True if 4-bit weights are meant, else leave these keys out.",
+                remedy=f"Write load_in_4bit=True in place of load_in_8bit=True if 4-bit weights are meant (both together"
+                f" raise ValueError), else leave {enumerated(ignored)} out.",
                 url=_URL,
                 role="config",
             )

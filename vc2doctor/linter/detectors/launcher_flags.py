@@ -103,7 +103,7 @@ def _quantized_compute(settings: RunSettings) -> Iterator[CodeFinding]:
             settings.precisions[0].place,
             "measured: with float16 compute an input of 1e5 gives inf in a 4-bit layer, also under bf16",
         ),
-        remedy="Set bnb_4bit_compute_dtype to bfloat16.",
+        remedy=f"Set {compute.text.split()[0].strip('-:')} to bfloat16.",
         url=_BITSANDBYTES_URL,
         role="launch" if compute.text.startswith("--") else "config",
     )

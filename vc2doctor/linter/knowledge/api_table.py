@@ -129,6 +129,11 @@ class PackageTable:
             callers[key.rpartition(".")[2]].update(item.partition(FROM)[2] for item in items)
         return {name: frozenset(found) for name, found in callers.items()}
 
+    @property
+    def class_names(self) -> frozenset[str]:
+        """The keys of the classes and functions whose keywords are known."""
+        return frozenset(self._api.callables)
+
     @cached_property
     def method_names(self) -> frozenset[str]:
         """The names of all methods whose parameters are known: calls of others need not be looked up."""

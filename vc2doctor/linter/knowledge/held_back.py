@@ -9,6 +9,7 @@ from functools import lru_cache
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
+from vc2doctor.core.versions import ABSENT, holds
 from vc2doctor.linter.knowledge.api_table import PackageTable
 from vc2doctor.matrix import load, releases
 
@@ -29,6 +30,25 @@ def bits_with(package: PackageTable, pins: Mapping[str, str]) -> int:
         for position, text in enumerate(package.releases)
         if all(_allows(known.get(text, {}).get(name, ""), pin) for name, pin in pins.items())
     )
+
+
+def bits_in_known_issues(package: PackageTable, pins: Mapping[str, str]) -> int:
+    """Return the releases of a package that have a known issue together with exact versions of others, as bits.
+
+    Issues of single doors do not count: which of them the code goes through is not known here.
+    """
+    issues = [issue for issue in load.load(load.shipped()).issues if issue.severity != "note" and not issue.doors]
+    pairs = [when for issue in issues for when in issue.when if _is_of_versions(when, package.name)]
+    return sum(
+        1 << position
+        for position, text in enumerate(package.releases)
+        if any(holds(when, {**pins, package.name: text}) for when in pairs)
+    )
+
+
+def _is_of_versions(when: Mapping[str, str], package: str) -> bool:
+    """Return whether a condition is about versions of a package and of others, none of which is absent."""
+    return package in when and len(when) > 1 and ABSENT not in when.values()
 
 
 @lru_cache(maxsize=8)

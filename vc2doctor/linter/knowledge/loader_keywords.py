@@ -6,6 +6,7 @@ its keywords, and that of 5.0.0 names neither; ``attn_implementation`` is in 4.3
 of the model, which raises TypeError.
 """
 
+import ast
 import re
 from collections.abc import Mapping
 
@@ -29,12 +30,35 @@ RELEASES: Mapping[str, SpecifierSet] = {
     "attn_implementation": SpecifierSet(">=4.36"),
     "use_flash_attention_2": SpecifierSet(">=4.34,<4.53"),
 }
-INSTEAD: Mapping[str, str] = {
-    "load_in_8bit": "quantization_config=BitsAndBytesConfig(load_in_8bit=True)",
-    "load_in_4bit": "quantization_config=BitsAndBytesConfig(load_in_4bit=True)",
-    "use_auth_token": "token=",
-    "use_flash_attention_2": 'attn_implementation="flash_attention_2"',
+LEFT_OUT = "nothing"
+"""What to write in place of a keyword that can go: its value is the default."""
+
+
+_SWITCHES = {
+    "load_in_8bit": ("quantization_config=", "BitsAndBytesConfig(load_in_8bit=True)", "None"),
+    "load_in_4bit": ("quantization_config=", "BitsAndBytesConfig(load_in_4bit=True)", "None"),
+    "use_flash_attention_2": ("attn_implementation=", '"flash_attention_2"', '"sdpa"'),
 }
+"""Switches: the keyword that took their place, and its values where the switch is on and where it is off."""
+
+
+def instead_of(keyword: str, value: ast.expr | None) -> str:
+    """Return what to write in place of a keyword with this value; empty: nothing is known.
+
+    ``None`` as the value: it is not written where the keyword is.
+    """
+    if keyword == "use_auth_token":
+        return f"token={ast.unparse(value) if value is not None else ''}"
+    if keyword not in _SWITCHES:
+        return ""
+    name, on, off = _SWITCHES[keyword]
+    match value:
+        case None:
+            return name
+        case ast.Constant(value=constant):
+            return f"{name}{on}" if constant else LEFT_OUT
+        case _:
+            return f"{name}{on} if {ast.unparse(value)} else {off}"
 
 
 def is_loader(dotted: str) -> bool:

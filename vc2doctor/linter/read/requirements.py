@@ -26,6 +26,10 @@ _NAMED_VERSION = re.compile(
 """A package with a version in a text for people."""
 _FOR_DEVELOPERS = re.compile(r"(?<![a-z])(tests?|dev|docs?|lint|ci|build)(?![a-z])", re.IGNORECASE)
 """Files of requirements that the code itself is not run with."""
+_OTHER_PURPOSE = re.compile(
+    r"(?<![a-z])(serv|infer|eval|deploy|demo|app|api|web|gradio|vllm|benchmark|onnx)", re.IGNORECASE
+)
+"""Lists of requirements for something else than training, in an environment of its own."""
 _GIT = re.compile(r"github\.com/[\w.-]+/([\w-]+)|#egg=([\w.-]+)")
 _NEWEST_CODE = re.compile(r"github\.com/[\w.-]+/[\w.-]+?(\.git)?(@main|@master)?\s*$")
 """A repository without a commit or a tag: its newest code."""
@@ -80,7 +84,8 @@ def requirements_of(root: Path, folder: str) -> Mapping[str, RequiredVersion]:
     """
     found: dict[str, RequiredVersion] = {}
     base = root / folder
-    for path in (*files_named(base, "requirement*.txt"), *files_named(base / "requirements", "*.txt")):
+    lists = (*files_named(base, "requirement*.txt"), *files_named(base / "requirements", "*.txt"))
+    for path in sorted(lists, key=lambda path: _purpose(path.stem)):
         if not _FOR_DEVELOPERS.search(path.stem):
             _keep(found, _from_lines(path, root))
     for name in _LOCK_FILES:
@@ -100,6 +105,15 @@ def requirements_of(root: Path, folder: str) -> Mapping[str, RequiredVersion]:
             for name, entry in reader(path, root):
                 found.setdefault(name, entry)
     return found
+
+
+def _purpose(stem: str) -> int:
+    """Return how likely a list of requirements is meant for training: 0 is the most likely."""
+    if re.search(r"(?<![a-z])(train|finetun|sft)", stem, re.IGNORECASE):
+        return 0
+    if re.fullmatch(r"requirements?|base|main|common|core", stem, re.IGNORECASE):
+        return 1
+    return 3 if _OTHER_PURPOSE.search(stem) else 2
 
 
 def files_named(folder: Path, pattern: str) -> list[Path]:

@@ -145,7 +145,7 @@ def _useless_scaler(facts: Facts, scaler: Scaler, uses: list[Call]) -> CodeFindi
             f"used at {locations}",
             "on CUDA a scaler raises NotImplementedError as soon as one trainable parameter is bfloat16; it needs float32 trainables",
         ),
-        remedy="Enable it for float16 only: GradScaler(enabled=False) keeps every scaler.* call valid.",
+        remedy=f"Enable it for float16 only: {scaler.call.name}(enabled=False) keeps every call of the scaler valid.",
         url=_SCALER_URL,
         role="scaler",
         if_missed="training works while every trainable parameter is float32; on CUDA bfloat16 gradients raise",

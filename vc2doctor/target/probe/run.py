@@ -24,6 +24,7 @@ from . import (
     log_ratio,
     own_architecture,
     rounds,
+    saved_files,
     scaled_formats,
     script_names,
     self_test,
@@ -157,6 +158,7 @@ def _measure(events: EventSink, packages: Dict[str, Any], options: argparse.Name
     variants.run(events, runtime, spec)
     try_doors.run(events, runtime, spec)
     script_names.run(events, spec)
+    saved_files.run(events, spec)
     gpu_questions.run(events, runtime)
     events.emit("distributions", names=imported.distributions())
     sys.stdout.flush()

@@ -44,6 +44,7 @@ class Spec(NamedTuple):
     ``names`` (``module:name``) are what the user's programs import from packages.
     Without ``adapters`` every weight is trained where a recipe trains adapters, and peft is not imported.
     ``use`` is what the user's code does at the doors.
+    ``files`` (kind, class, path) are what they load from this machine.
     """
 
     model: str = "videochat2"
@@ -76,6 +77,7 @@ class Spec(NamedTuple):
     names: Tuple[str, ...] = ()
     adapters: bool = True
     use: CodeUse = CodeUse()
+    files: Tuple[Tuple[str, str, str], ...] = ()
 
 
 def parse(text: str) -> Spec:
@@ -91,6 +93,8 @@ def parse(text: str) -> Spec:
         fields["shape"] = Shape(**fields["shape"])
     if "use" in fields:
         fields["use"] = parsed(fields["use"])
+    # A spec is a key of caches, so it holds no lists.
+    fields["files"] = tuple(tuple(file) for file in fields.get("files", ()))
     return Spec(**fields)
 
 

@@ -41,14 +41,16 @@ def is_deepspeed(config: Config) -> bool:
     )
 
 
-def line_of_half_block(config: Config) -> int:
+def line_of_half_block(config: Config, precision: Precision | None = None) -> int:
     """Return the line of the block that makes the engine compute in a half precision; 1 if there is none.
 
-    A block that is on counts more than one that a run decides ("auto").
+    A block that is on counts more than one that a run decides ("auto"). Of several, it is the block of the
+    ``precision`` that the run asks for.
     """
-    switches = [entry for block in BLOCKS if (entry := config.find(f"{block}.enabled")) is not None]
-    chosen = [entry for value in (True, "auto") for entry in switches if entry.value == value]
-    return chosen[0].line if chosen else 1
+    switches = [(entry, kind) for block, kind in BLOCKS.items() if (entry := config.find(f"{block}.enabled"))]
+    chosen = [(entry, kind) for value in (True, "auto") for entry, kind in switches if entry.value == value]
+    ordered = sorted(chosen, key=lambda each: (each[0].value is not True, each[1] != precision))
+    return ordered[0][0].line if ordered else 1
 
 
 def _of_config(config: Config) -> RunSettings | None:
