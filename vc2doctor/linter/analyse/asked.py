@@ -80,6 +80,20 @@ def _has_engine(facts: Facts, call: Call, engines: list[ast.expr]) -> bool:
     return all(_uses_engine(facts, run) for run in runs)
 
 
+def has_optional_engine(facts: Facts, trained: Trained) -> bool:
+    """Return whether an option gives a trainer its engine, and no known command gives that option."""
+    consumer = trained.consumer
+    arguments = consumer.argument("args") or consumer.argument("config")
+    made = facts.objects.of(arguments, consumer.place).calls() if arguments is not None else ()
+    for call in (call for call in made if call.name.endswith(ARGUMENTS_CLASSES)):
+        engines = [engine for name in ("deepspeed", "fsdp") if (engine := call.argument(name)) is not None]
+        is_optional = bool(engines) and all(None in facts.values.of(engine, call.place) for engine in engines)
+        runs = [run for run in _launched(facts, call.place.module) if call.place.module in run.modules]
+        if is_optional and not _IN_CODE.search(call.place.module.source.text):
+            return not any(_uses_engine(facts, run) for run in runs)
+    return False
+
+
 def _truth(facts: Facts, call: Call, name: str) -> bool | None:
     argument = call.argument(name)
     if argument is not None:

@@ -49,12 +49,15 @@ from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.on_cuda import is_off_cuda
 from vc2doctor.linter.analyse.stage import Stage, is_inference_path, words
 from vc2doctor.linter.analyse.weights import Cast, Load
+from vc2doctor.linter.detectors.adapters_in_place import adapters_in_place
+from vc2doctor.linter.detectors.cast_adapter_layers import cast_adapter_layers
 from vc2doctor.linter.detectors.cast_adapters import cast_adapters
 from vc2doctor.linter.detectors.checkpoint_dtypes import checkpoint_dtypes
 from vc2doctor.linter.detectors.half_constructed import half_constructed
 from vc2doctor.linter.detectors.half_evaluation import half_evaluations
 from vc2doctor.linter.detectors.half_layers import half_layers
 from vc2doctor.linter.detectors.marked_parts import marked_parts
+from vc2doctor.linter.detectors.possible_half import possible_half
 from vc2doctor.linter.detectors.pure_framework_runs import pure_framework_runs
 from vc2doctor.linter.detectors.pure_runs import pure_runs
 from vc2doctor.linter.detectors.pure_trainer_runs import pure_trainer_runs
@@ -75,11 +78,21 @@ MAX_CALLER_DEPTH = 3
 
 
 def find(facts: Facts) -> Iterator[CodeFinding]:
-    """Yield parameters that are trained in pure half precision: whole models, adapters, and converted weights."""
+    """Yield parameters that are trained in pure half precision, and those that may be."""
+    shown = list(_shown(facts))
+    yield from shown
+    places = (place for finding in shown for place in finding.places)
+    yield from possible_half(facts, frozenset((place.path, place.line) for place in places))
+
+
+def _shown(facts: Facts) -> Iterator[CodeFinding]:
+    """Yield what the code shows to be trained in half precision: whole models, adapters, and converted weights."""
     models = list(pure_half_models(facts))
     yield from models
     yield from checkpoint_dtypes(facts)
     yield from cast_adapters(facts)
+    yield from cast_adapter_layers(facts)
+    yield from adapters_in_place(facts)
     yield from half_layers(facts)
     yield from half_constructed(facts)
     yield from half_evaluations(facts)
