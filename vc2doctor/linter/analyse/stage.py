@@ -30,6 +30,8 @@ _QUANTIZED_FOLDER = re.compile(
 """A folder named for a quantization: ``12B_8bit/``."""
 _BENCHMARK_WORDS = {"benchmark", "benchmarks"}
 _BENCHMARK = re.compile(r"benchmarks?", re.IGNORECASE)
+_OF_TESTS = re.compile(r"^\s*(def test_|import (pytest|unittest)|from (pytest|unittest))", re.MULTILINE)
+"""What a file of tests has in its text."""
 _TRAINING_FILE_WORDS = {"train", "training", "pretrain", "finetune", "finetuning", "sft"}
 """Words of a file's own name that outweigh a folder of benchmarks."""
 _PREPARATION_FOLDER = re.compile(
@@ -131,6 +133,8 @@ class Stages:
         if not is_inference_path(module.name):
             return False
         found = words(module.name.removesuffix(".py")) & _INFERENCE_PATH_WORDS
+        if _is_trial(module, found):
+            return False
         return not (found <= _WEAK_PATH_WORDS and any(call.name == "backward" for call in module.calls))
 
     def class_trains(self, cls: Class) -> bool:
@@ -161,6 +165,14 @@ class Stages:
             answer = any(_is_training_call(call) for call in module.calls)
             self._trains[module] = answer
         return answer
+
+
+def _is_trial(module: Module, found: set[str]) -> bool:
+    """Return whether a file trains although its own name has the word "test": a trial, and no test of the code."""
+    folder = module.name.rpartition("/")[0]
+    if found != {"test"} or words(folder) & _INFERENCE_PATH_WORDS or _OF_TESTS.search(module.source.text):
+        return False
+    return any(call.name == "train" and "trainer" in ast.unparse(call.receiver).lower() for call in module.calls)
 
 
 def is_torch_module(code: CodeFacts, cls: Class) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from vc2doctor.findings import Severity
 from vc2doctor.linter import build
-from vc2doctor.linter.analyse.asked import names_engine
+from vc2doctor.linter.analyse.asked import always_has_engine
 from vc2doctor.linter.analyse.autocast import HALF_DTYPES, dtype_names
 from vc2doctor.linter.analyse.dtypes import FLOAT16
 from vc2doctor.linter.analyse.facts import Facts
@@ -30,7 +30,7 @@ def cast_adapter_layers(facts: Facts) -> Iterator[CodeFinding]:
     for cast in facts.weights.casts:
         place = cast.call.place
         is_half = bool(cast.dtypes) and cast.dtypes <= HALF_DTYPES and cast.stage is not Stage.INFERS
-        if not is_half or not place.loop_depth or not _is_of_adapters(cast) or names_engine(facts, place.module):
+        if not is_half or not place.loop_depth or not _is_of_adapters(cast) or always_has_engine(facts, place.module):
             continue
         effect = "a scaler raises an error for them" if cast.dtypes == {FLOAT16} else BFLOAT16_EFFECT
         # What an option turns on, and a setting that no run is known for, can both be off.

@@ -29,10 +29,10 @@ from vc2doctor.linter.detectors.trained_dtype import (
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.module import Call, Module, Place, last_name
 
-_ADAPTERS = re.compile(
-    r"\b(get_peft_model|LoraConfig|PeftModel|FastLanguageModel|FastModel|add_adapter|inject_adapter)"
+_ADAPTERS = frozenset(
+    {"get_peft_model", "PeftModel", "FastLanguageModel", "FastModel", "add_adapter", "inject_adapter_in_model"}
 )
-"""What a program has in its text that may train adapters alone."""
+"""Calls of a program that may train adapters alone."""
 _COPIES = re.compile(
     r"FP16_?Optimizer|BF16_?Optimizer|master|cast_training_params|prep_param_lists|MixedPrecisionTrainer|[Kk]ahan"
     r"|stochastic_round|\b(Ada)?L[Oo][Mm][Oo]\b"
@@ -73,7 +73,7 @@ def possible_half(facts: Facts, known: frozenset[tuple[str | None, int | None]])
 
 def _half_places(facts: Facts) -> Iterator[_HalfPlace]:
     for load in facts.weights.loads:
-        is_whole = load.quantized is None or _is_optional_quantization(load)
+        is_whole = load.quantized is None or _is_optional_quantization(facts, load)
         # VC101 reports loads that are float16 in every run.
         is_new = load.dtypes != {FLOAT16} and bool(load.dtypes & HALF_DTYPES)
         if (
@@ -97,10 +97,15 @@ def _is_certain(facts: Facts, place: Place) -> bool:
     return facts.values.is_reached(place) is True
 
 
-def _is_optional_quantization(load: Load) -> bool:
-    """Return whether a load is quantized in some runs only: its configuration is a name that is ``None`` first."""
+def _is_optional_quantization(facts: Facts, load: Load) -> bool:
+    """Return whether a load is quantized in some runs only: an option asks for it, or its configuration can be ``None``."""
     call = Call(load.node, load.place) if isinstance(load.node, ast.Call) else None
-    config = call.argument("quantization_config") if call is not None else None
+    if call is None:
+        return False
+    options = [option for name in ("load_in_8bit", "load_in_4bit") if (option := call.argument(name)) is not None]
+    config = call.argument("quantization_config")
+    if config is None:
+        return bool(options) and all(facts.values.truth(option, load.place) is None for option in options)
     if not isinstance(config, ast.Name):
         return False
     values = load.place.function.names.get(config.id, [])
@@ -152,15 +157,19 @@ def _why_trained(facts: Facts, half: _HalfPlace, trained: Trained) -> str | None
     condition = _engine_condition(facts, trained, program)
     if condition is None:
         return None
-    adapter = lineage.adapter
-    if adapter is not None or any(_ADAPTERS.search(each.source.text) for each in program):
-        only_in_some = adapter is not None and adapter.place.conditions and is_own
-        if adapter is None or not only_in_some:
-            return None
-        condition = " and ".join(
-            filter(None, (condition, f"without adapters ({build.code(adapter.place.conditions[-1][0])})"))
-        )
-    return condition
+    return _without_adapters(trained, program, condition, is_own=is_own)
+
+
+def _without_adapters(trained: Trained, program: frozenset[Module], condition: str, *, is_own: bool) -> str | None:
+    """Return a condition and that a run has no adapters; ``None``: adapters alone are trained, or may be."""
+    adapter = trained.lineage.adapter
+    if adapter is None:
+        adds = any(call.name in _ADAPTERS for each in program for call in each.calls)
+        return condition if is_own or not adds else None
+    if not adapter.place.conditions or not is_own:
+        return None
+    option, _ = adapter.place.conditions[-1]
+    return " and ".join(filter(None, (condition, f"where {build.code(option)} adds no adapters")))
 
 
 def _engine_condition(facts: Facts, trained: Trained, program: frozenset[Module]) -> str | None:

@@ -1,5 +1,6 @@
 """torch's FSDP in float16 without the scaler that it needs."""
 
+import ast
 from collections.abc import Iterator
 
 from vc2doctor.findings import Severity
@@ -9,8 +10,8 @@ from vc2doctor.linter.analyse.dtypes import FLOAT16
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.resolve import Unit
 from vc2doctor.linter.analyse.stage import Stage
-from vc2doctor.linter.model import CodeFinding
-from vc2doctor.linter.read.module import Call, Module
+from vc2doctor.linter.model import CodeFinding, CodePlace
+from vc2doctor.linter.read.module import Call, Module, last_name
 
 _POLICIES = ("MixedPrecision", "MixedPrecisionPolicy")
 """What FSDP takes its dtypes from; the second is that of ``fully_shard``."""
@@ -41,7 +42,21 @@ def unscaled_sharding(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
                     remedy="Use ShardedGradScaler of torch.distributed.fsdp.sharded_grad_scaler, or bfloat16.",
                     url=_URL,
                     role="scaler",
+                    also=tuple(_uses(facts, unit, call)),
                 )
+
+
+def _uses(facts: Facts, unit: Unit, policy: Call) -> Iterator[CodePlace]:
+    """Yield where the code of other files chooses a policy that a module level names: ``policy = fpSixteen``."""
+    place = policy.place
+    targets = place.statement.targets if isinstance(place.statement, ast.Assign) and not place.function.name else []
+    names = {last_name(target) for target in targets}
+    for module in unit.modules if names else ():
+        is_imported = module is not place.module and place.module in facts.code.import_closure(module)
+        for at in module.statements if is_imported else ():
+            value = at.statement.value if isinstance(at.statement, ast.Assign) else None
+            if isinstance(value, ast.Name) and value.id in names:
+                yield build.place_of(module, value)
 
 
 def _float16_argument(facts: Facts, call: Call) -> tuple[str, str] | None:

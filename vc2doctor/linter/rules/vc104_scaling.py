@@ -76,7 +76,7 @@ from vc2doctor.linter.detectors.scaler_protocol import (
     apex_without_initialize,
     scaler_protocol,
 )
-from vc2doctor.linter.detectors.scaler_rhythm import scaler_made_anew
+from vc2doctor.linter.detectors.scaler_rhythm import scaler_made_anew, scaler_of_each_epoch
 from vc2doctor.linter.detectors.trained_dtype import scaled_bfloat16
 from vc2doctor.linter.detectors.unprepared import unprepared_optimizers
 from vc2doctor.linter.detectors.unscaled_bases import unscaled_bases
@@ -99,6 +99,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
             yield from _unscaled_branch(facts, loop)
             yield from scaler_protocol(facts, loop)
             yield from scaler_made_anew(facts, loop)
+            yield from scaler_of_each_epoch(facts, loop)
             yield from unprepared_optimizers(facts, loop)
             yield from prepared_wrappers(facts, loop)
             yield from _forgotten_state(facts, loop)

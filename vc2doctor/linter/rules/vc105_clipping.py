@@ -45,6 +45,7 @@ from collections.abc import Iterator
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.detectors.clipping_accelerate import accelerate_without_limit
 from vc2doctor.linter.detectors.clipping_arguments import arguments_that_clip_nothing
+from vc2doctor.linter.detectors.clipping_choices import limits_off_by_choice
 from vc2doctor.linter.detectors.clipping_early import clipping_before_backward, clipping_in_training_step
 from vc2doctor.linter.detectors.clipping_engine_code import engine_code_without_limit
 from vc2doctor.linter.detectors.clipping_engines import engines_without_clipping
@@ -53,6 +54,7 @@ from vc2doctor.linter.detectors.clipping_loops import clipping_of_loop
 from vc2doctor.linter.detectors.clipping_missing import clipping_never_asked
 from vc2doctor.linter.detectors.clipping_runs import clipping_of_runs
 from vc2doctor.linter.detectors.clipping_unset import clipping_key_is_unset
+from vc2doctor.linter.detectors.clipping_wrappers import wrapper_without_limit
 from vc2doctor.linter.model import CodeFinding
 
 
@@ -60,6 +62,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
     """Yield gradient clipping that is off, in the wrong place, or without effect."""
     for unit in facts.code.units.values():
         yield from limits_that_are_off(facts, unit)
+        yield from limits_off_by_choice(facts, unit)
         yield from arguments_that_clip_nothing(facts, unit)
         yield from clipping_of_runs(facts, unit)
         yield from clipping_never_asked(facts, unit)
@@ -69,6 +72,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
         loops = facts.loops.of(unit)
         for loop in loops:
             yield from clipping_of_loop(facts, loop)
+            yield from wrapper_without_limit(facts, loop)
             yield from clipping_before_backward(loop)
             yield from clipping_key_is_unset(facts, unit, loop)
         if loops:

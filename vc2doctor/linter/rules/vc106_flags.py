@@ -62,6 +62,7 @@ from vc2doctor.linter.detectors.exclusive_flags import exclusive_arguments, excl
 from vc2doctor.linter.detectors.ignored_quantization import ignored_quantization
 from vc2doctor.linter.detectors.launcher_flags import accelerate_against_engine, launcher_flags, text_as_switch
 from vc2doctor.linter.detectors.misspelled_flags import misspelled_flags
+from vc2doctor.linter.detectors.misspelled_quantization import misspelled_quantization
 from vc2doctor.linter.detectors.option_types import option_types
 from vc2doctor.linter.detectors.overwritten_keys import overwritten_keys, unreached_precision
 from vc2doctor.linter.detectors.precision_switches import float16_switches, unread_switches
@@ -93,6 +94,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
         yield from accelerate_against_engine(facts, unit)
         yield from engine_amp(facts, unit)
         yield from misspelled_flags(facts, unit)
+        yield from misspelled_quantization(unit)
         yield from overwritten_keys(unit)
         yield from unreached_precision(facts, unit)
         yield from unread_options(facts, unit)

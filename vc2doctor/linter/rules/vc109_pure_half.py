@@ -53,6 +53,7 @@ from vc2doctor.linter.detectors.adapters_in_place import adapters_in_place
 from vc2doctor.linter.detectors.cast_adapter_layers import cast_adapter_layers
 from vc2doctor.linter.detectors.cast_adapters import cast_adapters
 from vc2doctor.linter.detectors.checkpoint_dtypes import checkpoint_dtypes
+from vc2doctor.linter.detectors.default_dtype_models import default_dtype_models
 from vc2doctor.linter.detectors.half_constructed import half_constructed
 from vc2doctor.linter.detectors.half_evaluation import half_evaluations
 from vc2doctor.linter.detectors.half_layers import half_layers
@@ -93,6 +94,7 @@ def _shown(facts: Facts) -> Iterator[CodeFinding]:
     yield from cast_adapters(facts)
     yield from cast_adapter_layers(facts)
     yield from adapters_in_place(facts)
+    yield from default_dtype_models(facts)
     yield from half_layers(facts)
     yield from half_constructed(facts)
     yield from half_evaluations(facts)
