@@ -127,8 +127,8 @@ def _finding(added: Call, node: ast.expr, dtypes: frozenset[Value], why: str) ->
         node,
         "VC109",
         Severity.NOTE,
-        f"the adapters get the dtype of {owner}, which may be {dtype_names(dtypes)}, and may be trained in it: bfloat16 "
-        "loses small updates, and in float16 a scaler raises an error",
+        f"the adapters get the dtype of {owner}, which may be {dtype_names(dtypes)}, and may be trained in it: "
+        "bfloat16 loses small updates, and in float16 a scaler raises an error",
         evidence=(f"added at {build.place_of(module, added.node).location}", why),
         remedy="Take what is trained to float32 whatever the precision is: "
         f"cast_training_params({owner}, dtype=torch.float32).",

@@ -102,8 +102,14 @@ def _names_half(facts: Facts, key: ast.expr, place: Place) -> bool:
     return any(as_dtype(value) in HALF_DTYPES for value in facts.values.of(key, place))
 
 
+def _has_in_code(name: str, module: Module) -> bool:
+    """Return whether a name is in the code of a module, and not only in a comment."""
+    text = module.source.text
+    return name in text and re.search(rf"^[^#\n]*{name}", text, re.MULTILINE) is not None
+
+
 def _finding(module: Module, block: _Block, program: frozenset[Module]) -> CodeFinding:
-    wanted = next((name for name in _ASKS_FOR_LIMIT for each in program if name in each.source.text), None)
+    wanted = next((name for name in _ASKS_FOR_LIMIT for each in program if _has_in_code(name, each)), None)
     is_bypassed = wanted is not None and block.is_on
     finding = build.at_node(
         module,

@@ -20,8 +20,8 @@ from vc2doctor.linter.read.module import Call, Function
 def wrapper_without_limit(facts: Facts, loop: Loop) -> Iterator[CodeFinding]:
     """Yield the calls of a wrapper that give it no limit, where it clips by no other one (VC105)."""
     wrapper = loop.function
-    name = _limit_of(wrapper) if wrapper.name == "__call__" else None
-    for call in _calls_of(facts, wrapper) if name is not None else ():
+    name = _limit_of(wrapper) if wrapper.name == "__call__" else ""
+    for call in _calls_of(facts, wrapper) if name else ():
         limit = call.argument(name, wrapper.position(name))
         is_none = isinstance(limit, ast.Constant) and limit.value is None
         is_open = any(keyword.arg is None for keyword in call.node.keywords)
@@ -39,8 +39,8 @@ def wrapper_without_limit(facts: Facts, loop: Loop) -> Iterator[CodeFinding]:
             )
 
 
-def _limit_of(wrapper: Function) -> str | None:
-    """Return the parameter that a wrapper needs to clip, if it is ``None`` by default; ``None``: it always clips."""
+def _limit_of(wrapper: Function) -> str:
+    """Return the parameter that a wrapper needs to clip, if it is ``None`` by default; ``""``: it always clips."""
     clippings = [call for call in wrapper.module.calls_in(wrapper) if call.name in CLIPPING_CALLS]
     defaults = wrapper.defaults()
     names = {
@@ -51,7 +51,7 @@ def _limit_of(wrapper: Function) -> str | None:
         if isinstance(default := defaults.get(name), ast.Constant) and default.value is None
     }
     is_always = any(not call.place.conditions for call in clippings)
-    return next(iter(sorted(names)), None) if not is_always else None
+    return next(iter(sorted(names)), "") if not is_always else ""
 
 
 def _asked_for(condition: ast.expr) -> Iterator[str]:
@@ -69,9 +69,11 @@ def _calls_of(facts: Facts, wrapper: Function) -> Iterator[Call]:
     for module in facts.code.unit_of(wrapper.module).modules:
         for call in module.calls if wrapper.module in facts.code.together_with(module) else ():
             function = call.node.func
-            if not isinstance(function, ast.Name | ast.Attribute) or not words(call.name) & {"scaler", "scale"}:
+            takes_loss = bool(call.node.args) and "loss" in ast.unparse(call.node.args[0]).lower()
+            if not isinstance(function, ast.Name | ast.Attribute) or not takes_loss:
                 continue
             cls = facts.objects.class_of(function, call.place)
             is_parameter = isinstance(function, ast.Name) and function.id in call.place.function.parameters()
-            if cls is wrapper.cls or (cls is None and is_parameter):
+            is_named = is_parameter and bool(words(call.name) & {"scaler", "scale"})
+            if cls is wrapper.cls or (cls is None and is_named):
                 yield call

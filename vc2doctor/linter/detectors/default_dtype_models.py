@@ -3,12 +3,11 @@
 Models of the project's own classes are found through their constructions: ``weight_causes``, and VC101 for float16.
 """
 
-import ast
+import re
 from collections.abc import Iterator
 
 from vc2doctor.findings import Severity
 from vc2doctor.linter import build
-from vc2doctor.linter.analyse.asked import names_engine
 from vc2doctor.linter.analyse.autocast import HALF_DTYPES, dtype_names
 from vc2doctor.linter.analyse.dtypes import Value
 from vc2doctor.linter.analyse.facts import Facts
@@ -18,13 +17,15 @@ from vc2doctor.linter.detectors.trained_dtype import keeps_small_updates, large_
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.module import Call
 
+_ENGINES = re.compile(r"^[^#\n]*(deepspeed|accelerat)", re.MULTILINE | re.IGNORECASE)
+"""Engines that keep float32 copies. FSDP of torch shards parameters in the dtype that they have."""
 _SETTER = "set_default_dtype"
 _URL = "https://docs.pytorch.org/docs/stable/generated/torch.set_default_dtype.html"
 
 
 def default_dtype_models(facts: Facts) -> Iterator[CodeFinding]:
     """Yield the setters of a half default dtype under which a trained model of a library is constructed (VC109)."""
-    reported: set[ast.expr] = set()
+    reported: set[object] = set()
     for trained in facts.lineages.trained:
         if trained.is_by_trainer or keeps_small_updates(trained.consumer) or trained.lineage.adapter is not None:
             continue
@@ -33,7 +34,8 @@ def default_dtype_models(facts: Facts) -> Iterator[CodeFinding]:
             continue
         for maker in trained.lineage.makers:
             setter, dtypes = _default_at(facts, maker)
-            if setter is not None and setter.node not in reported and not names_engine(facts, setter.place.module):
+            has_engine = _ENGINES.search(maker.place.module.source.text) is not None
+            if setter is not None and setter.node not in reported and not has_engine:
                 reported.add(setter.node)
                 yield _finding(facts, trained, maker, setter, dtypes)
 
@@ -65,8 +67,8 @@ def _finding(facts: Facts, trained: Trained, maker: Call, setter: Call, dtypes: 
         setter.node,
         "VC109",
         Severity.NOTE,
-        f"{build.code(maker.node.func)} may be constructed in {dtype_names(dtypes)}, the default dtype here, and trained "
-        "without float32 copies: small updates are lost",
+        f"{build.code(maker.node.func)} may be constructed in {dtype_names(dtypes)}, the default dtype here, and "
+        "trained without float32 copies: small updates are lost",
         evidence=(
             f"constructed at {build.place_of(maker.place.module, maker.node).location}",
             f"trained by {consumer.name} at {place.location}" + (f", at a learning rate of {rate:g}" if rate else ""),

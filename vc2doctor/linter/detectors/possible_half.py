@@ -26,6 +26,7 @@ from vc2doctor.linter.detectors.trained_dtype import (
     keeps_small_updates,
     large_rate,
 )
+from vc2doctor.linter.detectors.weight_causes import is_only_offered
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.module import Call, Module, Place, last_name
 
@@ -98,23 +99,31 @@ def _is_certain(facts: Facts, place: Place) -> bool:
 
 
 def _is_optional_quantization(facts: Facts, load: Load) -> bool:
-    """Return whether a load is quantized in some runs only: an option asks for it, or its configuration can be ``None``."""
+    """Return whether a load is quantized in some runs only: an option asks for it, or its settings can be ``None``."""
     call = Call(load.node, load.place) if isinstance(load.node, ast.Call) else None
     if call is None:
         return False
     options = [option for name in ("load_in_8bit", "load_in_4bit") if (option := call.argument(name)) is not None]
     config = call.argument("quantization_config")
     if config is None:
-        return bool(options) and all(facts.values.truth(option, load.place) is None for option in options)
+        return bool(options) and all(_is_open(facts, option, load.place) for option in options)
     if not isinstance(config, ast.Name):
         return False
     values = load.place.function.names.get(config.id, [])
     return any(isinstance(value, ast.Constant) and value.value is None for value, _ in values)
 
 
+def _is_open(facts: Facts, option: ast.expr, place: Place) -> bool:
+    """Return whether only a run can tell an option: also the parameter of a function that the command line fills."""
+    function = place.function
+    is_of_command = isinstance(option, ast.Name) and option.id in function.parameters()
+    return facts.values.truth(option, place) is None or (is_of_command and not facts.code.callers(function))
+
+
 def _is_of_whole_model(facts: Facts, cast: Cast) -> bool:
     """Return whether a cast is of a module of the project or of one that a library builds, and not of a tensor."""
-    if cast.call.place.function.name == "forward" or cast.call.place.loop_depth:
+    function = cast.call.place.function
+    if function.name == "forward" or cast.call.place.loop_depth or is_only_offered(facts, function):
         return False
     if cast.is_of_module:
         return not words(cast.name) & {"encoder", "tower", "text", "vision"}

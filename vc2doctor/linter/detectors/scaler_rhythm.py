@@ -128,7 +128,7 @@ def scaler_of_each_epoch(facts: Facts, loop: Loop) -> Iterator[CodeFinding]:
                 scaler.call.node,
                 "VC104",
                 Severity.NOTE,
-                "a new scaler is made in each epoch: its scale starts at 65536 each time, and the first steps are skipped",
+                "a new scaler is made in each epoch: its scale starts at 65536 each time, and first steps are skipped",
                 evidence=(f"{loop.function.name} is called in a loop at {location}",),
                 remedy="Make the scaler once, before the loop over epochs, and hand it over.",
                 role="scaler",

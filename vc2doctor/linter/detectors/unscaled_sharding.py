@@ -7,6 +7,7 @@ from vc2doctor.findings import Severity
 from vc2doctor.linter import build
 from vc2doctor.linter.analyse.dtype_choices import choice_of
 from vc2doctor.linter.analyse.dtypes import FLOAT16
+from vc2doctor.linter.analyse.expressions import value_at
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.resolve import Unit
 from vc2doctor.linter.analyse.stage import Stage
@@ -30,12 +31,12 @@ def unscaled_sharding(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
             found = _float16_argument(facts, call) if dotted.startswith("torch.distributed") else None
             if found is not None and _trains_unscaled(facts, unit, call.place.module):
                 argument, option = found
-                chosen = f" if --{option} says so" if option else ""
+                chosen = f" if {option} says so" if option else ""
                 yield build.at_node(
                     call.place.module,
                     call.node,
                     "VC104",
-                    Severity.WARNING,
+                    Severity.WARNING if option.startswith("--") or not option else Severity.NOTE,
                     f"FSDP has {argument} float16{chosen}, and nothing scales the loss: small gradients become zero, "
                     "and the first overflow makes every trainable tensor NaN",
                     evidence=("no module of the program makes a GradScaler",),
@@ -73,10 +74,24 @@ def _float16_argument(facts: Facts, call: Call) -> tuple[str, str] | None:
             continue
         choice = choice_of(facts, value, call.place)
         if choice is not None and FLOAT16 in choice.dtypes:
-            return name, choice.option
+            return name, f"--{choice.option}"
         if is_reached and facts.values.dtypes(value, call.place) == {FLOAT16}:
             return name, ""
+        key = _key_of(value, call)
+        if is_reached and key:
+            return name, key
     return None
+
+
+def _key_of(value: ast.expr, call: Call) -> str:
+    """Return the key whose text is the name of the dtype, whatever it is: ``getattr(torch, cfg.policy_dtype)``."""
+    value, _ = value_at(value, call.place)
+    branches = [value.body, value.orelse] if isinstance(value, ast.IfExp) else [value]
+    for branch in branches:
+        match branch:
+            case ast.Call(func=ast.Name(id="getattr"), args=[ast.Name(id="torch"), ast.Attribute(attr=key)]):
+                return key
+    return ""
 
 
 def _trains_unscaled(facts: Facts, unit: Unit, module: Module) -> bool:

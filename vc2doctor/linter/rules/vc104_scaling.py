@@ -71,6 +71,7 @@ from vc2doctor.linter.analyse.stage import is_inference_path
 from vc2doctor.linter.detectors.divided_twice import divided_twice
 from vc2doctor.linter.detectors.engine_scaler import scaler_beside_engine
 from vc2doctor.linter.detectors.prepared_wrappers import prepared_wrappers
+from vc2doctor.linter.detectors.quantized_adapters import quantized_adapters
 from vc2doctor.linter.detectors.scaler_protocol import (
     apex_clipped_while_scaled,
     apex_without_initialize,
@@ -115,6 +116,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
             yield from wrapped_scaler(facts, config)
     yield from scaled_bfloat16(facts)
     yield from unscaled_bases(facts)
+    yield from quantized_adapters(facts)
 
 
 def _scalers_against_dtypes(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:

@@ -49,6 +49,7 @@ from vc2doctor.linter.detectors.clipping_choices import limits_off_by_choice
 from vc2doctor.linter.detectors.clipping_early import clipping_before_backward, clipping_in_training_step
 from vc2doctor.linter.detectors.clipping_engine_code import engine_code_without_limit
 from vc2doctor.linter.detectors.clipping_engines import engines_without_clipping
+from vc2doctor.linter.detectors.clipping_iterators import clipping_of_used_iterator
 from vc2doctor.linter.detectors.clipping_keys import limits_that_are_off
 from vc2doctor.linter.detectors.clipping_loops import clipping_of_loop
 from vc2doctor.linter.detectors.clipping_missing import clipping_never_asked
@@ -63,6 +64,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
     for unit in facts.code.units.values():
         yield from limits_that_are_off(facts, unit)
         yield from limits_off_by_choice(facts, unit)
+        yield from clipping_of_used_iterator(facts, unit)
         yield from arguments_that_clip_nothing(facts, unit)
         yield from clipping_of_runs(facts, unit)
         yield from clipping_never_asked(facts, unit)

@@ -346,7 +346,7 @@ def _half_converter(function: Function, *, by_switch: bool) -> CodeFinding:
         function.module,
         function.node,
         "VC109",
-        Severity.NOTE if by_switch else Severity.WARNING,
+        Severity.NOTE,
         f"{function.name} makes weights float16 in place, and {why}",
         evidence=("frozen weights may be float16; trained ones become NaN, because AdamW's eps of 1e-8 is 0 there",),
         remedy='Halve only what is frozen: where it is trained, keep precision = "fp32".',
