@@ -111,6 +111,7 @@ class Stages:
         self._code = code
         self._trains: dict[Class | Module, bool] = {}
         self._takes_losses: dict[Function, bool] = {}
+        self._infers: dict[Module, bool] = {}
 
     def of(self, place: Place) -> Stage:
         """Return what the code at ``place`` does."""
@@ -130,12 +131,10 @@ class Stages:
 
     def infers_by_path(self, module: Module) -> bool:
         """Return whether the path of a module says that it evaluates, and its code does not train all the same."""
-        if not is_inference_path(module.name):
-            return False
-        found = words(module.name.removesuffix(".py")) & _INFERENCE_PATH_WORDS
-        if _is_trial(module, found):
-            return False
-        return not (found <= _WEAK_PATH_WORDS and any(call.name == "backward" for call in module.calls))
+        answer = self._infers.get(module)
+        if answer is None:
+            answer = self._infers[module] = _infers_by_path(module)
+        return answer
 
     def class_trains(self, cls: Class) -> bool:
         """Return whether a class, or a base or subclass of it, has a training step, or a ``forward`` with a loss."""
@@ -165,6 +164,15 @@ class Stages:
             answer = any(_is_training_call(call) for call in module.calls)
             self._trains[module] = answer
         return answer
+
+
+def _infers_by_path(module: Module) -> bool:
+    if not is_inference_path(module.name):
+        return False
+    found = words(module.name.removesuffix(".py")) & _INFERENCE_PATH_WORDS
+    if _is_trial(module, found):
+        return False
+    return not (found <= _WEAK_PATH_WORDS and any(call.name == "backward" for call in module.calls))
 
 
 def _is_trial(module: Module, found: set[str]) -> bool:

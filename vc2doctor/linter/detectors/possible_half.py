@@ -18,6 +18,7 @@ from vc2doctor.linter.analyse.dtypes import BFLOAT16, FLOAT16, Value
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.frozen import is_frozen_by_its_class
 from vc2doctor.linter.analyse.lineage import Trained
+from vc2doctor.linter.analyse.on_cuda import is_off_cuda
 from vc2doctor.linter.analyse.stage import Stage, is_torch_module, words
 from vc2doctor.linter.analyse.weights import Cast, Load
 from vc2doctor.linter.detectors.trained_dtype import (
@@ -63,7 +64,8 @@ class _HalfPlace(NamedTuple):
 def possible_half(facts: Facts, known: frozenset[tuple[str | None, int | None]]) -> Iterator[CodeFinding]:
     """Yield places whose half weights an optimizer may get (VC109); ``known`` are the lines that have a finding."""
     for half in _half_places(facts):
-        if build.span(half.place.module, half.node)[:2] in known:
+        is_dead = facts.values.is_reached(half.place) is False or is_off_cuda(half.place)
+        if is_dead or build.span(half.place.module, half.node)[:2] in known:
             continue
         for trained in _consumers(facts, half.place.module):
             why = _why_trained(facts, half, trained)
