@@ -387,6 +387,11 @@ class Values:
         return values
 
     def _subscript(self, expression: ast.Subscript, place: Place, depth: int) -> frozenset[Value]:
+        match expression:
+            case ast.Subscript(
+                value=ast.List(elts=elements) | ast.Tuple(elts=elements), slice=ast.Constant(value=int(at))
+            ):
+                return self.of(elements[at], place, depth) if at < len(elements) else _ONLY_UNKNOWN
         table = table_at(expression.value, place)
         if table is None:
             key = config_key(expression)

@@ -68,18 +68,25 @@ def cause_of(facts: Facts, lineage: Lineage) -> Cause | None:
 
 
 def _is_certain(facts: Facts, place: Place) -> bool:
-    """Return whether every run gets to a place, as far as its conditions and those of its callers tell."""
-    callers = facts.code.callers(place.function)
+    """Return whether every run gets to a place, as far as its conditions tell, and those of callers about precision."""
     if facts.values.is_reached(place) is not True or is_only_offered(facts, place.function):
         return False
-    return not callers or any(facts.values.is_reached(call.place) is True for call in callers)
+    callers = [call.place for call in facts.code.callers(place.function)]
+    return not callers or any(not _asks_for_half(at) or facts.values.is_reached(at) is True for at in callers)
+
+
+def _asks_for_half(place: Place) -> bool:
+    """Return whether a place is under a condition about the precision."""
+    return any(_OPTION.search(ast.unparse(condition)) for condition, _ in place.conditions)
 
 
 def is_only_offered(facts: Facts, function: Function) -> bool:
     """Return whether nothing in the project calls a method, or only branches do that no run gets to: ``to_fp16``."""
     callers = facts.code.callers(function)
     if callers:
-        return all(facts.values.is_reached(call.place) is False for call in callers)
+        # A function can be handed on as well: `mp.spawn(main_worker)`.
+        never_called = all(facts.values.is_reached(call.place) is False for call in callers)
+        return never_called and function.cls is not None
     is_method = function.cls is not None and not function.name.startswith("__") and not function.decorators
     if not is_method or function.cls is None or facts.code.same_name_calls(function):
         return False

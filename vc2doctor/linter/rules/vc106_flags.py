@@ -57,6 +57,7 @@ from vc2doctor.linter.detectors.cut_commands import cut_commands
 from vc2doctor.linter.detectors.engine_amp import engine_amp
 from vc2doctor.linter.detectors.engine_flags import engine_flags
 from vc2doctor.linter.detectors.engine_keys import engine_keys
+from vc2doctor.linter.detectors.engine_optimizers import engine_optimizers
 from vc2doctor.linter.detectors.engine_paths import engine_paths
 from vc2doctor.linter.detectors.exclusive_flags import exclusive_arguments, exclusive_defaults, exclusive_flags
 from vc2doctor.linter.detectors.ignored_quantization import ignored_quantization
@@ -91,6 +92,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
         yield from engine_keys(facts, unit)
         yield from engine_paths(facts, unit)
         yield from engine_flags(facts, unit)
+        yield from engine_optimizers(facts, unit)
         yield from accelerate_against_engine(facts, unit)
         yield from engine_amp(facts, unit)
         yield from misspelled_flags(facts, unit)
