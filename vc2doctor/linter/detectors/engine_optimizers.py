@@ -1,6 +1,7 @@
 """The optimizer of a run beside a DeepSpeed file that makes its own: the file wins, and nothing says so.
 
-https://github.com/huggingface/transformers/blob/main/src/transformers/integrations/deepspeed.py (``deepspeed_optim_sched``)
+``deepspeed_optim_sched`` in
+https://github.com/huggingface/transformers/blob/main/src/transformers/integrations/deepspeed.py
 """
 
 from collections.abc import Iterator
