@@ -221,6 +221,8 @@ def _is_switched_off(half: _HalfPlace) -> bool:
         return True
     targets = statement.targets if isinstance(statement, ast.Assign) else []
     names = {ast.unparse(target) for target in targets}
+    if half.load is None and isinstance(half.node, ast.Call) and isinstance(half.node.func, ast.Attribute):
+        names.add(ast.unparse(half.node.func.value))
     for call in half.place.module.calls_in(half.place.function):
         if call.name in ("eval", "requires_grad_") and isinstance(call.node.func, ast.Attribute):
             is_off = call.name == "eval" or ast.unparse(call.node).endswith("(False)")

@@ -4,7 +4,8 @@
 are trained as a whole, float16 without a scaler (also where only the base under adapters is float16), and calls of the
 scaler that are missing, too frequent, for another optimizer or in the wrong order. An option that can choose float16,
 for a region or for FSDP, needs a scaler, too. Losses that the loop and the engine both divide by the steps of
-accumulation are reported, and a scaler of torch beside DeepSpeed's engine. It judges the places where the scaler is used, not its construction.
+accumulation are reported, a scaler of torch beside DeepSpeed's engine, a scaler that each epoch makes anew (a note),
+and fp16 for adapters on a quantized base, which trl casts to bfloat16 from 0.26 on. It judges the places where the scaler is used, not its construction.
 
 **Why is this bad.** float16 loses small gradients (7 % become zero without scaling, 0 % with it, measured), so it needs
 a scaler. bfloat16 has the exponent of float32 and needs none. A scaler over bfloat16 gradients raises

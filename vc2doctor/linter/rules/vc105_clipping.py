@@ -1,9 +1,10 @@
 """Gradient clipping that is off, in the wrong place, or without effect.
 
 **What it does.** Reports limits that turn clipping off in files, commands and the defaults of arguments, clipping
-before `unscale_` or before the backward pass itself (also in Lightning's `training_step`), limits that never reach the engine that trains, clipping that waits for a key which nothing sets, and
+before `unscale_` or before the backward pass itself (also in Lightning's `training_step`), limits that never reach the engine that trains, clipping that waits for a key which nothing sets, clipping of an iterator that
+the optimizer has used up, calls of a scaler's wrapper without a limit, limits that are off beside a half-precision choice of Hydra's trainer, and
 loops that train in half precision and clip nothing. A loop is in half precision by a region, by accelerate (in code, on
-the command, or in its file), by apex, by a scaler, or because the weights of its model are half.
+the command, or in its file), by apex, by a scaler, by an option that is off by default, or because the weights of its model are half.
 
 **Why is this bad.** One step with a gradient of 1e4 times the usual size ruins a half-precision run. `-1` means "off"
 in many configurations. If it reaches `clip_grad_norm_`, a norm of -1 turns the gradients around ([3, 4] becomes [-0.6,

@@ -3,7 +3,8 @@
 **What it does.** Reports flags of one framework that cannot be on together, float16 flags for models that were trained
 in bfloat16, keys that their reader ignores or refuses, options that do not do what their name says (`type=bool`,
 `store_false` under `not`, a text as default, a spelling that only some functions know, texts for which the scaler is
-off), and launchers and programs that get different precisions.
+off), launchers and programs that get different precisions, keys that `BitsAndBytesConfig` does not have, and optimizers
+that DeepSpeed's file replaces (a note).
 
 **Why is this bad.** In transformers' `TrainingArguments` `fp16` and `bf16` are dtypes and exclude each other. In
 projects like VideoChat2 `fp16 = True` only switches mixed precision on. Where no `bf16` key is read, the dtype is then

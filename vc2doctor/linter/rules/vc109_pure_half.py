@@ -7,7 +7,10 @@ layers that an argument makes half (`nn.Linear(d, d, dtype=cfg.dtype)`), `bf16` 
 training of bfloat16 weights by ms-swift and LLaMA-Factory without DeepSpeed, and evaluations that cast the model under
 training to float16. What an option turns on (`if args.fp16: model.half()`) is reported as what that option does.
 `torch_dtype="auto"`, and no dtype under transformers 5, is the dtype in which the named model is published; for a name
-that says no family it is a note.
+that says no family it is a note. Where the code does not show that an optimizer gets half weights, and the program
+trains with a plain one and keeps no float32 copies, it is a note as well: weights of some runs, adapters that
+`add_adapter` makes on a base whose dtype follows accelerate, adapter layers that a loop casts, and models of libraries
+that are constructed under a half default dtype.
 
 **Why is this bad.** In pure bfloat16 an update smaller than 1/256 of the weight is rounded away: after 10 AdamW steps
 at a learning rate of 1e-5, 85 % of the weights had not moved (float32: 0.001 %, measured). In pure float16 AdamW's eps
@@ -30,7 +33,8 @@ have the dtype of the base (measured on the grid): install peft 0.12 or newer, o
 asks the installed or pinned peft. To keep a line, add `# vc2doctor: ignore[VC109]`.
 
 **Quiet.** No finding before adapters are added (only the base is cast), under `no_grad`, for frozen parts, where the
-caller sets float32 for what is trained, and in branches for devices other than CUDA.
+caller sets float32 for what is trained, for lists of float32 copies, in methods that nothing calls, and in branches for
+devices other than CUDA.
 
 **References**
 

@@ -1,6 +1,6 @@
 """A training loop that does not test whether the loss is finite.
 
-**What it does.** Reports hand-written loops without a test of the loss, and calls or settings that hide a loss that is
+**What it does.** Reports hand-written loops without a test of the loss, also those of classes that extend a trainer, and calls or settings that hide a loss that is
 NaN.
 
 **Why is this bad.** A GradScaler skips every step whose gradients overflow, and says nothing: the loss is logged as
@@ -20,7 +20,8 @@ it from the log.
 
 **How to fix.** Test the loss at each step, and stop. To keep a line, add `# vc2doctor: ignore[VC112]`.
 
-**Quiet.** No finding where the loop, or a function that it calls, tests with `isfinite`, `isnan` or `isinf`. It is
+**Quiet.** No finding where the loop, or a function that it calls, tests the loss or its gradients with `isfinite`,
+`isnan` or `isinf`; a test of the input, or one that only chooses which histograms are logged, does not count. It is
 always a note.
 
 **References**
