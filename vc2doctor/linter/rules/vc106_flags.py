@@ -4,7 +4,7 @@
 in bfloat16, keys that their reader ignores or refuses, options that do not do what their name says (`type=bool`,
 `store_false` under `not`, a text as default, a spelling that only some functions know, texts for which the scaler is
 off), launchers and programs that get different precisions, keys that `BitsAndBytesConfig` does not have, and optimizers
-that DeepSpeed's file replaces (a note).
+that DeepSpeed's file replaces (a note), and a reference model that a loop runs outside of its policy's region (a note).
 
 **Why is this bad.** In transformers' `TrainingArguments` `fp16` and `bf16` are dtypes and exclude each other. In
 projects like VideoChat2 `fp16 = True` only switches mixed precision on. Where no `bf16` key is read, the dtype is then
@@ -69,6 +69,7 @@ from vc2doctor.linter.detectors.option_types import option_types
 from vc2doctor.linter.detectors.overwritten_keys import overwritten_keys, unreached_precision
 from vc2doctor.linter.detectors.precision_switches import float16_switches, unread_switches
 from vc2doctor.linter.detectors.quantized_compute import quantized_compute
+from vc2doctor.linter.detectors.reference_outside import references_outside
 from vc2doctor.linter.detectors.trainer_flags import float16_flags
 from vc2doctor.linter.detectors.unknown_choices import unknown_choices
 from vc2doctor.linter.detectors.unread_options import unread_options
@@ -107,5 +108,6 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
         yield from unused_dtypes(facts, unit)
         for loop in facts.loops.of(unit):
             yield from texts_without_scaler(facts, loop)
+            yield from references_outside(facts, loop)
     yield from cast_overrides(facts)
     yield from quantized_compute(facts)
