@@ -11,6 +11,7 @@ from vc2doctor.findings import Severity
 from vc2doctor.linter import build
 from vc2doctor.linter.analyse.autocast import HALF_DTYPES, dtype_names
 from vc2doctor.linter.analyse.dtypes import BFLOAT16, Value
+from vc2doctor.linter.analyse.expressions import value_at
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.stage import Stage
 from vc2doctor.linter.detectors.trained_dtype import keeps_small_updates
@@ -60,7 +61,15 @@ def _dtypes_before(facts: Facts, added: Call) -> frozenset[Value]:
         and len(cast.dtypes) > 1
         for dtype in cast.dtypes
     }
-    return frozenset(dtypes & HALF_DTYPES)
+    return frozenset((dtypes or _dtypes_of_pipeline(facts, added)) & HALF_DTYPES)
+
+
+def _dtypes_of_pipeline(facts: Facts, added: Call) -> set[Value]:
+    """Return the dtypes in which a pipeline was loaded whose part gets adapters: ``transformer = pipe.transformer``."""
+    part, place = value_at(added.receiver, added.place)
+    makers = facts.objects.of(part.value, place).calls() if isinstance(part, ast.Attribute) else ()
+    nodes = {maker.node for maker in makers if last_name(maker.receiver).endswith("Pipeline")}
+    return {dtype for load in facts.weights.loads if load.node in nodes for dtype in load.dtypes}
 
 
 def _of_adapters(added: Call, dtypes: frozenset[Value]) -> Iterator[CodeFinding]:

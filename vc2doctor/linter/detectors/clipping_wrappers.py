@@ -40,7 +40,7 @@ def wrapper_without_limit(facts: Facts, loop: Loop) -> Iterator[CodeFinding]:
 
 
 def _limit_of(wrapper: Function) -> str:
-    """Return the parameter that a wrapper needs to clip, if it is ``None`` by default; ``""``: it always clips."""
+    """Return the parameter that a wrapper needs to clip, if it is ``None`` or 0 by default; ``""``: it always clips."""
     clippings = [call for call in wrapper.module.calls_in(wrapper) if call.name in CLIPPING_CALLS]
     defaults = wrapper.defaults()
     names = {
@@ -48,7 +48,7 @@ def _limit_of(wrapper: Function) -> str:
         for call in clippings
         for condition, wanted in call.place.conditions
         for name in (_asked_for(condition) if wanted else ())
-        if isinstance(default := defaults.get(name), ast.Constant) and default.value is None
+        if isinstance(default := defaults.get(name), ast.Constant) and not default.value
     }
     is_always = any(not call.place.conditions for call in clippings)
     return next(iter(sorted(names)), "") if not is_always else ""

@@ -5,6 +5,7 @@ GRPOTrainer and RewardTrainer cast what is trained on a 4-bit or 8-bit base, wha
 https://github.com/huggingface/trl/blob/v0.26.0/trl/trainer/sft_trainer.py
 """
 
+import ast
 from collections.abc import Iterator
 
 from vc2doctor.core.versions import older
@@ -46,7 +47,10 @@ def quantized_adapters(facts: Facts) -> Iterator[CodeFinding]:
 
 def _is_quantized(facts: Facts, trained: Trained) -> bool:
     makers = trained.lineage.makers
-    return bool(makers) and all(facts.weights.quantization(maker) in ("4bit", "8bit") for maker in makers)
+    return bool(makers) and all(
+        facts.weights.quantization(maker) in ("4bit", "8bit") or "load_in_8bit=True" in ast.unparse(maker.node)
+        for maker in makers
+    )
 
 
 def _has_adapters(trained: Trained) -> bool:
