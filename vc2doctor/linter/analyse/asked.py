@@ -53,7 +53,7 @@ def asked_of(facts: Facts, trained: Trained) -> Asked:
 def _of_trainer(facts: Facts, trained: Trained) -> Asked:
     consumer = trained.consumer
     module = consumer.place.module
-    arguments = consumer.argument("args") or consumer.argument("config")
+    arguments = consumer.argument("args", 1 if consumer.name == "Trainer" else None) or consumer.argument("config")
     made = list(facts.objects.of(arguments, consumer.place).calls()) if arguments is not None else []
     calls = [call for call in made if call.name.endswith(ARGUMENTS_CLASSES)]
     if not calls:
@@ -80,12 +80,41 @@ def _has_engine(facts: Facts, call: Call, engines: list[ast.expr]) -> bool:
     return all(_uses_engine(facts, run) for run in runs)
 
 
+def has_optional_engine(facts: Facts, trained: Trained) -> bool:
+    """Return whether an option gives a trainer its engine, and no known command gives that option."""
+    consumer = trained.consumer
+    arguments = consumer.argument("args", 1 if consumer.name == "Trainer" else None) or consumer.argument("config")
+    made = facts.objects.of(arguments, consumer.place).calls() if arguments is not None else ()
+    for call in (call for call in made if call.name.endswith(ARGUMENTS_CLASSES)):
+        engines = [engine for name in ("deepspeed", "fsdp") if (engine := call.argument(name)) is not None]
+        is_optional = bool(engines) and all(_can_be_off(facts, engine, call) for engine in engines)
+        runs = [run for run in _launched(facts, call.place.module) if call.place.module in run.modules]
+        if is_optional and not _IN_CODE.search(call.place.module.source.text):
+            return not any(_uses_engine(facts, run) for run in runs)
+    return False
+
+
+def _can_be_off(facts: Facts, engine: ast.expr, call: Call) -> bool:
+    """Return whether an option for an engine can be ``None`` or ``""``."""
+    return bool(facts.values.of(engine, call.place) & {None, ""})
+
+
+def always_has_engine(facts: Facts, module: Module) -> bool:
+    """Return whether a module names an engine itself, or each known command that starts it does."""
+    runs = [run for run in _launched(facts, module) if module in run.modules]
+    return _ENGINE.search(module.source.text) is not None or (
+        bool(runs) and all(_uses_engine(facts, run) for run in runs)
+    )
+
+
 def _truth(facts: Facts, call: Call, name: str) -> bool | None:
     argument = call.argument(name)
     if argument is not None:
         return facts.values.truth(argument, call.place)
-    # `**kwargs` can hold it; the arguments classes of trl have defaults of their own.
-    is_open = any(keyword.arg is None for keyword in call.node.keywords) or not call.name.endswith("TrainingArguments")
+    # `**kwargs` can hold it; the arguments classes of trl have defaults of their own, and bf16 is True in new ones.
+    is_told = name == "fp16" and call.argument("bf16") is not None
+    is_of_trl = not call.name.endswith("TrainingArguments") and not is_told
+    is_open = any(keyword.arg is None for keyword in call.node.keywords) or is_of_trl
     return None if is_open else False
 
 
@@ -136,13 +165,24 @@ def names_engine(facts: Facts, module: Module) -> bool:
 
 def _launched(facts: Facts, module: Module) -> list[Run]:
     """Return the runs with a command that start a program which imports a module, or a program that is not known."""
-    runs = facts.runs.of(facts.code.unit_of(module))
-    return [run for run in runs if run.launch is not None and (module in run.modules or _is_open(run, run.launch))]
+    unit = facts.code.unit_of(module)
+    importers = (each for each in unit.modules if module in facts.code.import_closure(each))
+    names = frozenset(each.name.rpartition("/")[2] for each in importers)
+    return [
+        run
+        for run in facts.runs.of(unit)
+        if run.launch is not None and (module in run.modules or _is_open(run, run.launch, names))
+    ]
 
 
-def _is_open(run: Run, launch: Launch) -> bool:
-    """Return whether it is not known which modules a command runs, and no framework runs its own."""
-    return not run.modules and launch.launcher not in _FRAMEWORKS
+def _is_open(run: Run, launch: Launch, names: frozenset[str]) -> bool:
+    """Return whether it is not known which modules a command runs, and no framework runs its own.
+
+    A program that is not in the project, and has another file name than all ``names``, is another one.
+    """
+    program = launch.program.rpartition("/")[2]
+    is_other = program.endswith(".py") and program not in names
+    return not run.modules and launch.launcher not in _FRAMEWORKS and not is_other
 
 
 def _uses_engine(facts: Facts, run: Run) -> bool:

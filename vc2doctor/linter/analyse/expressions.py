@@ -98,3 +98,11 @@ def value_at(expression: ast.expr, place: Place, hops: int = 0) -> tuple[ast.exp
 def _precedes(place: Place, other: Place) -> bool:
     lines = [each.statement.lineno for each in (place, other) if each.statement is not None]
     return len(lines) < len((place, other)) or lines[0] < lines[1]
+
+
+def constant_element(expression: ast.Subscript) -> ast.expr | None:
+    """Return the element that a constant picks from a list in place: ``["no", "fp16", "bf16"][2]``."""
+    match expression:
+        case ast.Subscript(value=ast.List(elts=elements) | ast.Tuple(elts=elements), slice=ast.Constant(value=int(at))):
+            return elements[at] if at < len(elements) else None
+    return None

@@ -32,6 +32,8 @@ _OWN_PARAMETERS = re.compile(r"(trainable|optimizer)_param(eter)?s$")
 """Methods with which a class of the project gives what it trains: ``network.prepare_optimizer_params()``."""
 _FREEZES = re.compile(r"requires_grad|freeze|frozen|no_grad|peft|lora", re.IGNORECASE)
 """What a module has in its text that does not train all weights of the models in it."""
+_COPIED = re.compile(r"\.float\(\)|float32|\.double\(\)")
+"""What the element of a list of parameters has that is a float32 copy of each."""
 MAX_DEPTH = 6
 """Wrappers and casts around one another."""
 
@@ -241,7 +243,7 @@ def _models_of(call: Call, objects: ObjectFacts) -> Iterator[ast.expr]:
             yield model
     elif call.name == _OWN_OPTIMIZER and last_name(call.receiver) != "self":
         yield call.receiver
-    elif _OPTIMIZERS.match(call.name) or (call.node.args and _is_named_optimizer(call)):
+    elif _OPTIMIZERS.match(call.name) or _is_chosen_optimizer(call) or (call.node.args and _is_named_optimizer(call)):
         yield from _owners(call, objects)
 
 
@@ -286,6 +288,14 @@ def _given_to_helpers(parameters: ast.expr, place: Place, objects: ObjectFacts) 
                     yield argument
 
 
+def _is_chosen_optimizer(call: Call) -> bool:
+    """Return whether a call makes an optimizer whose class a name chooses: ``getattr(torch.optim, name)(params)``."""
+    match call.node.func:
+        case ast.Call(func=ast.Name(id="getattr"), args=[owner, *_]):
+            return last_name(owner) == "optim"
+    return False
+
+
 def _is_named_optimizer(call: Call) -> bool:
     """Return whether the name that a call is assigned to is an optimizer's: ``optimizer = cls(params, lr=lr)``."""
     statement = call.place.statement
@@ -294,8 +304,16 @@ def _is_named_optimizer(call: Call) -> bool:
 
 
 def _owners_of_parameters(expression: ast.AST) -> Iterator[ast.expr]:
-    """Yield ``model`` for each ``model.parameters()`` in an expression or a function."""
-    for node in ast.walk(expression):
+    """Yield ``model`` for each ``model.parameters()`` in an expression or a function, unless they are copied there."""
+    copied = {
+        id(node)
+        for each in ast.walk(expression)
+        if isinstance(each, ast.ListComp | ast.GeneratorExp) and _COPIED.search(ast.unparse(each.elt))
+        for node in ast.walk(each)
+    }
+    for node in (
+        ast.walk(expression) if not copied else (each for each in ast.walk(expression) if id(each) not in copied)
+    ):
         match node:
             case ast.Call(func=ast.Attribute(attr="parameters" | "named_parameters", value=owner)):
                 yield owner

@@ -30,6 +30,8 @@ _QUANTIZED_FOLDER = re.compile(
 """A folder named for a quantization: ``12B_8bit/``."""
 _BENCHMARK_WORDS = {"benchmark", "benchmarks"}
 _BENCHMARK = re.compile(r"benchmarks?", re.IGNORECASE)
+_OF_TESTS = re.compile(r"^\s*(def test_|import (pytest|unittest)|from (pytest|unittest))", re.MULTILINE)
+"""What a file of tests has in its text."""
 _TRAINING_FILE_WORDS = {"train", "training", "pretrain", "finetune", "finetuning", "sft"}
 """Words of a file's own name that outweigh a folder of benchmarks."""
 _PREPARATION_FOLDER = re.compile(
@@ -109,6 +111,7 @@ class Stages:
         self._code = code
         self._trains: dict[Class | Module, bool] = {}
         self._takes_losses: dict[Function, bool] = {}
+        self._infers: dict[Module, bool] = {}
 
     def of(self, place: Place) -> Stage:
         """Return what the code at ``place`` does."""
@@ -128,10 +131,10 @@ class Stages:
 
     def infers_by_path(self, module: Module) -> bool:
         """Return whether the path of a module says that it evaluates, and its code does not train all the same."""
-        if not is_inference_path(module.name):
-            return False
-        found = words(module.name.removesuffix(".py")) & _INFERENCE_PATH_WORDS
-        return not (found <= _WEAK_PATH_WORDS and any(call.name == "backward" for call in module.calls))
+        answer = self._infers.get(module)
+        if answer is None:
+            answer = self._infers[module] = _infers_by_path(module)
+        return answer
 
     def class_trains(self, cls: Class) -> bool:
         """Return whether a class, or a base or subclass of it, has a training step, or a ``forward`` with a loss."""
@@ -161,6 +164,23 @@ class Stages:
             answer = any(_is_training_call(call) for call in module.calls)
             self._trains[module] = answer
         return answer
+
+
+def _infers_by_path(module: Module) -> bool:
+    if not is_inference_path(module.name):
+        return False
+    found = words(module.name.removesuffix(".py")) & _INFERENCE_PATH_WORDS
+    if _is_trial(module, found):
+        return False
+    return not (found <= _WEAK_PATH_WORDS and any(call.name == "backward" for call in module.calls))
+
+
+def _is_trial(module: Module, found: set[str]) -> bool:
+    """Return whether a file trains although its own name has the word "test": a trial, and no test of the code."""
+    folder = module.name.rpartition("/")[0]
+    if found != {"test"} or words(folder) & _INFERENCE_PATH_WORDS or _OF_TESTS.search(module.source.text):
+        return False
+    return any(call.name == "train" and "trainer" in ast.unparse(call.receiver).lower() for call in module.calls)
 
 
 def is_torch_module(code: CodeFacts, cls: Class) -> bool:

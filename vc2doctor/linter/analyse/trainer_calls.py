@@ -9,7 +9,7 @@ from vc2doctor.linter.analyse.values import Values
 from vc2doctor.linter.read.config import UNKNOWN, Unknown
 from vc2doctor.linter.read.launchers.lightning import settings_of_trainer
 from vc2doctor.linter.read.launchers.transformers_arguments import settings_of_keys
-from vc2doctor.linter.read.module import Call, Module
+from vc2doctor.linter.read.module import Call, Module, last_name
 from vc2doctor.linter.read.run_settings import Keys, RunSettings, only
 
 ARGUMENTS_CLASSES = ("TrainingArguments", "SFTConfig", "DPOConfig", "GRPOConfig", "Arguments")
@@ -35,8 +35,9 @@ def _is_of_transformers(dotted: str) -> bool:
 
 
 def is_of_lightning(call: Call) -> bool:
-    """Return whether a call makes Lightning's ``Trainer`` or ``Fabric``."""
-    return call.name in ("Trainer", "Fabric") and call.place.module.dotted(call.node.func).startswith(_LIGHTNING)
+    """Return whether a call makes Lightning's ``Trainer`` or ``Fabric``, also through ``from_argparse_args``."""
+    maker = call.receiver if call.name == "from_argparse_args" else call.node.func
+    return last_name(maker) in ("Trainer", "Fabric") and call.place.module.dotted(maker).startswith(_LIGHTNING)
 
 
 def takes_flags_of_lightning(modules: frozenset[Module]) -> bool:

@@ -18,6 +18,7 @@ from vc2doctor.linter.analyse.dtypes import (
     torch_dtype,
     unary,
 )
+from vc2doctor.linter.analyse.expressions import constant_element
 from vc2doctor.linter.analyse.instances import Instances
 from vc2doctor.linter.analyse.on_cuda import on_cuda
 from vc2doctor.linter.analyse.resolve import CodeFacts
@@ -106,10 +107,7 @@ class Values:
         return None if any(truth is None for truth, _ in truths) else True
 
     def of(self, expression: ast.expr, place: Place, depth: int = 0) -> frozenset[Value]:
-        """Return the values that an expression can have at a place.
-
-        Callers outside of this class leave ``depth`` at 0; it counts the questions that led to this one.
-        """
+        """Return the values that an expression can have at a place; ``depth`` counts the questions that led here."""
         question = (expression, place.function)
         if question in self._answers:
             return self._answers[question]
@@ -387,6 +385,8 @@ class Values:
         return values
 
     def _subscript(self, expression: ast.Subscript, place: Place, depth: int) -> frozenset[Value]:
+        if (element := constant_element(expression)) is not None:
+            return self.of(element, place, depth)
         table = table_at(expression.value, place)
         if table is None:
             key = config_key(expression)

@@ -9,7 +9,7 @@ from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.loops import BACKWARD_AND_STEP, Loop
 from vc2doctor.linter.analyse.stage import words
 from vc2doctor.linter.detectors.clipping_keys import CLIPPING_CALLS, CLIPPING_URL
-from vc2doctor.linter.detectors.half_loops import why_half
+from vc2doctor.linter.detectors.half_loops import why_may_be_half
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.module import Call, last_name
 
@@ -30,7 +30,7 @@ def clipping_is_absent(facts: Facts, loop: Loop) -> Iterator[CodeFinding]:
     clips = any(call.name in CLIPPING_CALLS for call in calls)
     if clips or not (_steps_optimizer(loop, calls) or _class_steps(loop)) or _callees_clip(facts, calls):
         return
-    why = why_half(facts, loop)
+    why = why_may_be_half(facts, loop)
     if why is not None:
         yield _finding(loop, calls, why)
 

@@ -1,6 +1,7 @@
 """DeepSpeed settings that code assembles as a dictionary, with a half precision and without a limit for clipping."""
 
 import ast
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -25,6 +26,8 @@ _LIGHTNING_STRATEGY = "DeepSpeedStrategy("
 
 https://github.com/Lightning-AI/pytorch-lightning/blob/master/src/lightning/pytorch/strategies/deepspeed.py
 """
+_HAS_LIMIT = re.compile(r"^[^#\n]*gradient_clipping", re.MULTILINE)
+"""The key of the limit in code, and not only in a comment."""
 _ASKS_FOR_LIMIT = (*CLIPPING_KEYS, "TrainingArguments")
 """Names with which a program limits gradients. transformers' trainer limits them by default."""
 
@@ -44,7 +47,7 @@ def engine_code_without_limit(facts: Facts, unit: Unit) -> Iterator[CodeFinding]
         if "deepspeed" not in module.source.text and not any(key in module.source.text for key in _OWN_KEYS):
             continue
         program = _related(facts, unit, module)
-        if is_inference_path(module.name) or any("gradient_clipping" in each.source.text for each in program):
+        if is_inference_path(module.name) or any(_HAS_LIMIT.search(each.source.text) for each in program):
             continue
         if any(_LIGHTNING_STRATEGY in each.source.text for each in program):
             continue
@@ -99,8 +102,14 @@ def _names_half(facts: Facts, key: ast.expr, place: Place) -> bool:
     return any(as_dtype(value) in HALF_DTYPES for value in facts.values.of(key, place))
 
 
+def _has_in_code(name: str, module: Module) -> bool:
+    """Return whether a name is in the code of a module, and not only in a comment."""
+    text = module.source.text
+    return name in text and re.search(rf"^[^#\n]*{name}", text, re.MULTILINE) is not None
+
+
 def _finding(module: Module, block: _Block, program: frozenset[Module]) -> CodeFinding:
-    wanted = next((name for name in _ASKS_FOR_LIMIT for each in program if name in each.source.text), None)
+    wanted = next((name for name in _ASKS_FOR_LIMIT for each in program if _has_in_code(name, each)), None)
     is_bypassed = wanted is not None and block.is_on
     finding = build.at_node(
         module,

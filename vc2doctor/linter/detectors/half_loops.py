@@ -22,6 +22,11 @@ _NAMED_HALF = {"amp", "fp16", "bf16", "mixed"}
 """Words in the names of programs that are meant for mixed precision."""
 
 
+def why_may_be_half(facts: Facts, loop: Loop) -> str | None:
+    """Return why a loop computes in half precision in every run, or in those with an option; ``None``: in none."""
+    return why_half(facts, loop) or next(_optional_regions(facts, loop), None)
+
+
 def why_half(facts: Facts, loop: Loop) -> str | None:
     """Return why a loop computes in half precision, with a place, as evidence; ``None``: nothing says that it does."""
     reasons = (_branches, _accelerate, _variant, _lightning, _regions, _apex, _scaler, _weights)
@@ -105,6 +110,19 @@ def _regions(facts: Facts, loop: Loop) -> Iterator[str]:
     for region in (*loop.regions, *(each for each in of_class if each.stage is Stage.TRAINS)):
         if _is_half(facts, region):
             yield f"the autocast region at {build.place_of(region.place.module, region.call.node).location}"
+
+
+def _optional_regions(facts: Facts, loop: Loop) -> Iterator[str]:
+    """Yield the regions of a loop that an option of its program turns on, which is off by default: ``--use_amp``."""
+    arguments = facts.code.unit_of(loop.function.module).arguments
+    for region in loop.own_regions:
+        conditions = [condition for condition, wanted in region.place.conditions if wanted]
+        names = [name for condition in conditions if (name := last_name(condition)) in arguments]
+        option = next((name for name in names if words(name) & _NAMED_HALF), None)
+        is_off = facts.values.is_reached(region.place) is False
+        if option is not None and is_off and region.dtypes & HALF_DTYPES and not region.autocast.is_disabled:
+            place = build.place_of(region.place.module, region.call.node)
+            yield f"the autocast region at {place.location}, in runs with --{option}"
 
 
 def _is_half(facts: Facts, region: Region) -> bool:

@@ -30,7 +30,11 @@ def pure_trainer_runs(facts: Facts) -> Iterator[CodeFinding]:
     for unit in facts.code.units.values():
         for run in facts.runs.of(unit):
             place = _of_trainer(facts, run) or _of_axolotl(facts, run)
-            if place is not None:
+            # A file that no command names is started like its neighbors: with an engine, if they are.
+            is_open = run.launch is None and any(
+                each.launch and has_engine(facts, each) for each in facts.runs.of(unit)
+            )
+            if place is not None and not is_open:
                 where, program = place
                 groups[program].setdefault(where, program)
     for program, places in groups.items():
@@ -102,11 +106,12 @@ def has_engine(facts: Facts, run: Run) -> bool:
 
 def _has_adapters(facts: Facts, run: Run) -> bool:
     """Return whether a flag or a key of a run asks for adapters, and is not off."""
-    given: dict[str, object] = {name: flag.value for name, flag in run.flags.items()}
+    # A flag without a value is on; a key without one is off.
+    given: dict[str, object] = {name: flag.value is None or flag.value for name, flag in run.flags.items()}
     for path in {settings.path for settings in run.settings}:
         given.update(facts.runs.keys_of(path))
     asked = (value for name, value in given.items() if _ADAPTER.search(name))
-    return any(str(value).lower() not in ("false", "null", "full", "") or value is None for value in asked)
+    return any(str(value).lower() not in ("false", "none", "null", "full", "") for value in asked)
 
 
 def _keeps_updates(facts: Facts, run: Run) -> bool:

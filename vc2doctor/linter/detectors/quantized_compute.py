@@ -25,7 +25,7 @@ def quantized_compute(facts: Facts) -> Iterator[CodeFinding]:
     for trained in facts.lineages.trained:
         asked = asked_of(facts, trained)
         wanted = FLOAT16 if asked.scales_float16 else BFLOAT16 if asked.bf16 else None
-        for config, argument in _compute_dtypes(facts, trained) if wanted is not None else ():
+        for config, argument in compute_dtypes(facts, trained) if wanted is not None else ():
             dtypes = facts.values.dtypes(argument, config.place)
             computed = next(iter(dtypes)) if len(dtypes) == 1 else None
             is_other = computed in (FLOAT16, BFLOAT16) and computed != wanted
@@ -34,7 +34,7 @@ def quantized_compute(facts: Facts) -> Iterator[CodeFinding]:
                 yield _contradiction(config, argument, computed, asked)
 
 
-def _compute_dtypes(facts: Facts, trained: Trained) -> Iterator[tuple[Call, ast.expr]]:
+def compute_dtypes(facts: Facts, trained: Trained) -> Iterator[tuple[Call, ast.expr]]:
     """Yield the calls that configure the quantization of a model, with the argument for the dtype."""
     configs = [(maker.argument("quantization_config"), maker.place) for maker in trained.lineage.makers]
     calls = [

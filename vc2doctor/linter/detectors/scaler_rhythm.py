@@ -111,3 +111,26 @@ def scaler_made_anew(facts: Facts, loop: Loop) -> Iterator[CodeFinding]:
                 role="scaler",
                 url=_URL,
             )
+
+
+def scaler_of_each_epoch(facts: Facts, loop: Loop) -> Iterator[CodeFinding]:
+    """Yield a scaler that a function makes which runs one epoch: each epoch starts with the first scale again."""
+    calls = [call for call in facts.code.callers(loop.function) if call.place.loop_depth]
+    scales_in_loop = any(
+        call.name == "scale" and call.place.loop_depth for call in loop.function.module.calls_in(loop.function)
+    )
+    for scaler in facts.scalers.all if calls and scales_in_loop else ():
+        place = scaler.call.place
+        if place.function is loop.function and not place.loop_depth and scaler.enabled != {False}:
+            location = build.place_of(calls[0].place.module, calls[0].node).location
+            yield build.at_node(
+                place.module,
+                scaler.call.node,
+                "VC104",
+                Severity.NOTE,
+                "a new scaler is made in each epoch: its scale starts at 65536 each time, and first steps are skipped",
+                evidence=(f"{loop.function.name} is called in a loop at {location}",),
+                remedy="Make the scaler once, before the loop over epochs, and hand it over.",
+                role="scaler",
+                url=_URL,
+            )

@@ -13,7 +13,7 @@ from vc2doctor.linter.analyse.dtypes import BFLOAT16, FLOAT16
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.lineage import Trained
 from vc2doctor.linter.detectors.weight_causes import Cause, cause_of, is_quantized, optional_cause, upcasts
-from vc2doctor.linter.model import CodeFinding
+from vc2doctor.linter.model import CodeFinding, CodePlace
 from vc2doctor.linter.read.module import Call, last_name
 from vc2doctor.matrix.model_families import Family, family_of
 
@@ -185,6 +185,7 @@ def _float16_parameters(facts: Facts, model: HalfModel) -> CodeFinding:
         cause="float16",
         if_missed="the trainable parameters stay float16, and the first step raises or makes them NaN",
         bf16_edits=model.cause.edits,
+        also=_also(model),
     )
 
 
@@ -212,6 +213,7 @@ def _bfloat16_parameters(facts: Facts, model: HalfModel) -> Iterator[CodeFinding
             "which keeps float32 copies.",
             url=_PURE_URL,
             role="cast",
+            also=_also(model),
         )
 
 
@@ -240,6 +242,12 @@ def large_rate(facts: Facts, optimizers: Sequence[Call]) -> float | None:
 def _consumer(model: HalfModel) -> str:
     call = model.trained.consumer
     return f"trained by {call.name} at {build.place_of(call.place.module, call.node).location}"
+
+
+def _also(model: HalfModel) -> tuple[CodePlace, ...]:
+    """Return the place of the optimizer, where it is given the weights; that of a trainer says nothing of its own."""
+    call = model.trained.consumer
+    return () if model.trained.is_by_trainer else (build.place_of(call.place.module, call.node),)
 
 
 def _of_option(model: HalfModel) -> str:

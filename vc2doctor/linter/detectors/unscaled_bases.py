@@ -11,6 +11,7 @@ from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.lineage import Trained
 from vc2doctor.linter.analyse.stage import is_inference_path
 from vc2doctor.linter.analyse.weights import Cast
+from vc2doctor.linter.detectors.quantized_compute import compute_dtypes
 from vc2doctor.linter.detectors.trained_dtype import half_models
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.module import Module
@@ -24,6 +25,7 @@ def unscaled_bases(facts: Facts) -> Iterator[CodeFinding]:
         if is_cast and model.has_adapter and _is_unscaled(model.asked) and model.cause.node not in reported:
             reported.add(model.cause.node)
             yield _unscaled(model.cause.module, model.cause.node, model.asked, "adapters")
+    yield from _unscaled_loads(facts)
     for cast in facts.weights.casts:
         trained = _trainer_of_float32_part(facts, cast)
         if trained is not None and cast.call.node not in reported:
@@ -31,6 +33,39 @@ def unscaled_bases(facts: Facts) -> Iterator[CodeFinding]:
             if _is_unscaled(asked):
                 reported.add(cast.call.node)
                 yield _unscaled(cast.call.place.module, cast.call.node, asked, "part that is cast back to float32")
+
+
+def _unscaled_loads(facts: Facts) -> Iterator[CodeFinding]:
+    """Yield loads in float16, and 4-bit bases that compute in it, whose adapters a trainer without fp16 trains."""
+    reported: set[ast.expr] = set()
+    for trained in facts.lineages.trained:
+        if not trained.is_by_trainer or not _has_adapters(trained):
+            continue
+        asked = asked_of(facts, trained)
+        for module, node, is_certain in _float16_bases(facts, trained) if _is_unscaled(asked) else ():
+            if node not in reported:
+                reported.add(node)
+                finding = _unscaled(module, node, asked, "adapters")
+                yield finding if is_certain else finding.model_copy(update={"severity": Severity.NOTE})
+
+
+def _has_adapters(trained: Trained) -> bool:
+    config = trained.consumer.argument("peft_config")
+    is_given = config is not None and not (isinstance(config, ast.Constant) and config.value is None)
+    return is_given or trained.lineage.adapter is not None
+
+
+def _float16_bases(facts: Facts, trained: Trained) -> Iterator[tuple[Module, ast.expr, bool]]:
+    """Yield what makes a base compute in float16, with whether it does so in every run."""
+    nodes = {maker.node for maker in trained.lineage.makers}
+    for load in facts.weights.loads:
+        if load.node in nodes and FLOAT16 in load.dtypes and load.quantized is None:
+            yield load.place.module, load.node, load.dtypes == {FLOAT16} and len(nodes) == 1
+    for config, argument in compute_dtypes(facts, trained):
+        dtypes = facts.values.dtypes(argument, config.place)
+        if FLOAT16 in dtypes:
+            is_certain = dtypes == {FLOAT16} and facts.values.is_reached(config.place) is True
+            yield config.place.module, argument, is_certain and len(nodes) == 1
 
 
 def _is_unscaled(asked: Asked) -> bool:

@@ -1,16 +1,18 @@
 """torch's FSDP in float16 without the scaler that it needs."""
 
+import ast
 from collections.abc import Iterator
 
 from vc2doctor.findings import Severity
 from vc2doctor.linter import build
 from vc2doctor.linter.analyse.dtype_choices import choice_of
 from vc2doctor.linter.analyse.dtypes import FLOAT16
+from vc2doctor.linter.analyse.expressions import value_at
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.resolve import Unit
 from vc2doctor.linter.analyse.stage import Stage
-from vc2doctor.linter.model import CodeFinding
-from vc2doctor.linter.read.module import Call, Module
+from vc2doctor.linter.model import CodeFinding, CodePlace
+from vc2doctor.linter.read.module import Call, Module, last_name
 
 _POLICIES = ("MixedPrecision", "MixedPrecisionPolicy")
 """What FSDP takes its dtypes from; the second is that of ``fully_shard``."""
@@ -29,19 +31,33 @@ def unscaled_sharding(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
             found = _float16_argument(facts, call) if dotted.startswith("torch.distributed") else None
             if found is not None and _trains_unscaled(facts, unit, call.place.module):
                 argument, option = found
-                chosen = f" if --{option} says so" if option else ""
+                chosen = f" if {option} says so" if option else ""
                 yield build.at_node(
                     call.place.module,
                     call.node,
                     "VC104",
-                    Severity.WARNING,
+                    Severity.WARNING if option.startswith("--") or not option else Severity.NOTE,
                     f"FSDP has {argument} float16{chosen}, and nothing scales the loss: small gradients become zero, "
                     "and the first overflow makes every trainable tensor NaN",
                     evidence=("no module of the program makes a GradScaler",),
                     remedy="Use ShardedGradScaler of torch.distributed.fsdp.sharded_grad_scaler, or bfloat16.",
                     url=_URL,
                     role="scaler",
+                    also=tuple(_uses(facts, unit, call)),
                 )
+
+
+def _uses(facts: Facts, unit: Unit, policy: Call) -> Iterator[CodePlace]:
+    """Yield where the code of other files chooses a policy that a module level names: ``policy = fpSixteen``."""
+    place = policy.place
+    targets = place.statement.targets if isinstance(place.statement, ast.Assign) and not place.function.name else []
+    names = {last_name(target) for target in targets}
+    for module in unit.modules if names else ():
+        is_imported = module is not place.module and place.module in facts.code.import_closure(module)
+        for at in module.statements if is_imported else ():
+            value = at.statement.value if isinstance(at.statement, ast.Assign) else None
+            if isinstance(value, ast.Name) and value.id in names:
+                yield build.place_of(module, value)
 
 
 def _float16_argument(facts: Facts, call: Call) -> tuple[str, str] | None:
@@ -58,10 +74,24 @@ def _float16_argument(facts: Facts, call: Call) -> tuple[str, str] | None:
             continue
         choice = choice_of(facts, value, call.place)
         if choice is not None and FLOAT16 in choice.dtypes:
-            return name, choice.option
+            return name, f"--{choice.option}"
         if is_reached and facts.values.dtypes(value, call.place) == {FLOAT16}:
             return name, ""
+        key = _key_of(value, call)
+        if is_reached and key:
+            return name, key
     return None
+
+
+def _key_of(value: ast.expr, call: Call) -> str:
+    """Return the key whose text is the name of the dtype, whatever it is: ``getattr(torch, cfg.policy_dtype)``."""
+    value, _ = value_at(value, call.place)
+    branches = [value.body, value.orelse] if isinstance(value, ast.IfExp) else [value]
+    for branch in branches:
+        match branch:
+            case ast.Call(func=ast.Name(id="getattr"), args=[ast.Name(id="torch"), ast.Attribute(attr=key)]):
+                return key
+    return ""
 
 
 def _trains_unscaled(facts: Facts, unit: Unit, module: Module) -> bool:

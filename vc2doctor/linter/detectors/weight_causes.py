@@ -14,7 +14,7 @@ from vc2doctor.linter.analyse.lineage import Lineage, Trained
 from vc2doctor.linter.analyse.stage import Stage
 from vc2doctor.linter.analyse.weights import Cast, Load
 from vc2doctor.linter.model import Edit
-from vc2doctor.linter.read.module import Call, Module, Place, last_name
+from vc2doctor.linter.read.module import Call, Function, Module, Place, last_name
 from vc2doctor.linter.to_bfloat16 import cast_to_bfloat16, float16_to_bfloat16
 
 _OPTION = re.compile(r"\b\w*(fp16|bf16|float16|half|precision)\w*\b")
@@ -46,7 +46,7 @@ class Cause(NamedTuple):
 
 def cause_of(facts: Facts, lineage: Lineage) -> Cause | None:
     """Return what decides the dtype of the weights: the last cast, else the load."""
-    casts = [cast for cast in facts.lineages.casts_of(lineage) if facts.values.is_reached(cast.call.place) is True]
+    casts = [cast for cast in facts.lineages.casts_of(lineage) if _is_certain(facts, cast.call.place)]
     floats = [step for step in lineage.steps if step.name == "float"]
     if casts and not floats:
         cast = max(casts, key=lambda cast: (cast.call.place.module.name, cast.call.node.end_lineno or 0))
@@ -65,6 +65,34 @@ def cause_of(facts: Facts, lineage: Lineage) -> Cause | None:
     dtype = _only_half(load.dtypes)
     module = load.place.module
     return Cause(dtype, load.node, module, float16_to_bfloat16(module, load.dtype_expression), load) if dtype else None
+
+
+def _is_certain(facts: Facts, place: Place) -> bool:
+    """Return whether every run gets to a place, as far as its conditions tell, and those of callers about precision."""
+    if facts.values.is_reached(place) is not True or is_only_offered(facts, place.function):
+        return False
+    callers = [call.place for call in facts.code.callers(place.function)]
+    return not callers or any(not _asks_for_half(at) or facts.values.is_reached(at) is True for at in callers)
+
+
+def _asks_for_half(place: Place) -> bool:
+    """Return whether a place is under a condition about the precision."""
+    return any(_OPTION.search(ast.unparse(condition)) for condition, _ in place.conditions)
+
+
+def is_only_offered(facts: Facts, function: Function) -> bool:
+    """Return whether nothing in the project calls a method, or only branches do that no run gets to: ``to_fp16``."""
+    callers = facts.code.callers(function)
+    if callers:
+        # A function can be handed on as well: `mp.spawn(main_worker)`.
+        never_called = all(facts.values.is_reached(call.place) is False for call in callers)
+        return never_called and function.cls is not None
+    is_method = function.cls is not None and not function.name.startswith("__") and not function.decorators
+    if not is_method or function.cls is None or facts.code.same_name_calls(function):
+        return False
+    # A framework calls methods of the classes that extend its own: `configure_model`.
+    bases = [(owner.module, base) for owner in facts.code.mro(function.cls) for base in owner.node.bases]
+    return all(ast.unparse(base) == "object" or facts.code.class_named(module, base) for module, base in bases)
 
 
 def optional_cause(facts: Facts, trained: Trained) -> Cause | None:

@@ -78,8 +78,9 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
     tensors = TensorFacts(facts.code, facts.values, facts.objects, facts.autocast)
     for region in facts.autocast.regions:
         is_off = region.autocast.is_disabled and region.stage is Stage.TRAINS
-        if is_off and (_stays_half(region) or _multiplies_half(tensors, region)):
-            yield _disabled_without_cast(region)
+        is_shown = is_off and _multiplies_half(tensors, region)
+        if is_shown or (is_off and _stays_half(region)):
+            yield _disabled_without_cast(region, is_shown=is_shown)
     yield from unopened_regions(facts)
     for region in inner_regions:
         finding = _contradiction(facts, region)
@@ -139,13 +140,13 @@ def _is_float32(node: ast.AST) -> bool:
     return isinstance(node, ast.Attribute) and node.attr in ("float", "float32", "double", "to", "type", "type_as")
 
 
-def _disabled_without_cast(region: Region) -> CodeFinding:
+def _disabled_without_cast(region: Region, *, is_shown: bool) -> CodeFinding:
     return build.at_node(
         region.place.module,
         _opening(region),
         "VC103",
-        Severity.WARNING,
-        "autocast is off here, and no input is cast to float32: half-precision inputs are still multiplied in half precision",
+        Severity.WARNING if is_shown else Severity.NOTE,
+        "autocast is off here, and no input is cast to float32: inputs that are half are still multiplied in half precision",
         evidence=("enabled=False only stops casting; tensors keep their dtypes",),
         remedy="Take the inputs to float32 first: x.float().",
         url=build.AMP_URL,

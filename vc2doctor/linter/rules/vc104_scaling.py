@@ -4,7 +4,8 @@
 are trained as a whole, float16 without a scaler (also where only the base under adapters is float16), and calls of the
 scaler that are missing, too frequent, for another optimizer or in the wrong order. An option that can choose float16,
 for a region or for FSDP, needs a scaler, too. Losses that the loop and the engine both divide by the steps of
-accumulation are reported, and a scaler of torch beside DeepSpeed's engine. It judges the places where the scaler is used, not its construction.
+accumulation are reported, a scaler of torch beside DeepSpeed's engine, a scaler that each epoch makes anew (a note),
+and fp16 for adapters on a quantized base, which trl casts to bfloat16 from 0.26 on. It judges the places where the scaler is used, not its construction.
 
 **Why is this bad.** float16 loses small gradients (7 % become zero without scaling, 0 % with it, measured), so it needs
 a scaler. bfloat16 has the exponent of float32 and needs none. A scaler over bfloat16 gradients raises
@@ -71,12 +72,13 @@ from vc2doctor.linter.analyse.stage import is_inference_path
 from vc2doctor.linter.detectors.divided_twice import divided_twice
 from vc2doctor.linter.detectors.engine_scaler import scaler_beside_engine
 from vc2doctor.linter.detectors.prepared_wrappers import prepared_wrappers
+from vc2doctor.linter.detectors.quantized_adapters import quantized_adapters
 from vc2doctor.linter.detectors.scaler_protocol import (
     apex_clipped_while_scaled,
     apex_without_initialize,
     scaler_protocol,
 )
-from vc2doctor.linter.detectors.scaler_rhythm import scaler_made_anew
+from vc2doctor.linter.detectors.scaler_rhythm import scaler_made_anew, scaler_of_each_epoch
 from vc2doctor.linter.detectors.trained_dtype import scaled_bfloat16
 from vc2doctor.linter.detectors.unprepared import unprepared_optimizers
 from vc2doctor.linter.detectors.unscaled_bases import unscaled_bases
@@ -99,6 +101,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
             yield from _unscaled_branch(facts, loop)
             yield from scaler_protocol(facts, loop)
             yield from scaler_made_anew(facts, loop)
+            yield from scaler_of_each_epoch(facts, loop)
             yield from unprepared_optimizers(facts, loop)
             yield from prepared_wrappers(facts, loop)
             yield from _forgotten_state(facts, loop)
@@ -114,6 +117,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
             yield from wrapped_scaler(facts, config)
     yield from scaled_bfloat16(facts)
     yield from unscaled_bases(facts)
+    yield from quantized_adapters(facts)
 
 
 def _scalers_against_dtypes(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:

@@ -1,9 +1,10 @@
 """Gradient clipping that is off, in the wrong place, or without effect.
 
 **What it does.** Reports limits that turn clipping off in files, commands and the defaults of arguments, clipping
-before `unscale_` or before the backward pass itself (also in Lightning's `training_step`), limits that never reach the engine that trains, clipping that waits for a key which nothing sets, and
+before `unscale_` or before the backward pass itself (also in Lightning's `training_step`), limits that never reach the engine that trains, clipping that waits for a key which nothing sets, clipping of an iterator that
+the optimizer has used up, calls of a scaler's wrapper without a limit, limits that are off beside a half-precision choice of Hydra's trainer, and
 loops that train in half precision and clip nothing. A loop is in half precision by a region, by accelerate (in code, on
-the command, or in its file), by apex, by a scaler, or because the weights of its model are half.
+the command, or in its file), by apex, by a scaler, by an option that is off by default, or because the weights of its model are half.
 
 **Why is this bad.** One step with a gradient of 1e4 times the usual size ruins a half-precision run. `-1` means "off"
 in many configurations. If it reaches `clip_grad_norm_`, a norm of -1 turns the gradients around ([3, 4] becomes [-0.6,
@@ -45,14 +46,17 @@ from collections.abc import Iterator
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.detectors.clipping_accelerate import accelerate_without_limit
 from vc2doctor.linter.detectors.clipping_arguments import arguments_that_clip_nothing
+from vc2doctor.linter.detectors.clipping_choices import limits_off_by_choice
 from vc2doctor.linter.detectors.clipping_early import clipping_before_backward, clipping_in_training_step
 from vc2doctor.linter.detectors.clipping_engine_code import engine_code_without_limit
 from vc2doctor.linter.detectors.clipping_engines import engines_without_clipping
+from vc2doctor.linter.detectors.clipping_iterators import clipping_of_used_iterator
 from vc2doctor.linter.detectors.clipping_keys import limits_that_are_off
 from vc2doctor.linter.detectors.clipping_loops import clipping_of_loop
 from vc2doctor.linter.detectors.clipping_missing import clipping_never_asked
 from vc2doctor.linter.detectors.clipping_runs import clipping_of_runs
 from vc2doctor.linter.detectors.clipping_unset import clipping_key_is_unset
+from vc2doctor.linter.detectors.clipping_wrappers import wrapper_without_limit
 from vc2doctor.linter.model import CodeFinding
 
 
@@ -60,6 +64,8 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
     """Yield gradient clipping that is off, in the wrong place, or without effect."""
     for unit in facts.code.units.values():
         yield from limits_that_are_off(facts, unit)
+        yield from limits_off_by_choice(facts, unit)
+        yield from clipping_of_used_iterator(facts, unit)
         yield from arguments_that_clip_nothing(facts, unit)
         yield from clipping_of_runs(facts, unit)
         yield from clipping_never_asked(facts, unit)
@@ -69,6 +75,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
         loops = facts.loops.of(unit)
         for loop in loops:
             yield from clipping_of_loop(facts, loop)
+            yield from wrapper_without_limit(facts, loop)
             yield from clipping_before_backward(loop)
             yield from clipping_key_is_unset(facts, unit, loop)
         if loops:

@@ -3,7 +3,8 @@
 **What it does.** Reports flags of one framework that cannot be on together, float16 flags for models that were trained
 in bfloat16, keys that their reader ignores or refuses, options that do not do what their name says (`type=bool`,
 `store_false` under `not`, a text as default, a spelling that only some functions know, texts for which the scaler is
-off), and launchers and programs that get different precisions.
+off), launchers and programs that get different precisions, keys that `BitsAndBytesConfig` does not have, and optimizers
+that DeepSpeed's file replaces (a note), and a reference model that a loop runs outside of its policy's region (a note).
 
 **Why is this bad.** In transformers' `TrainingArguments` `fp16` and `bf16` are dtypes and exclude each other. In
 projects like VideoChat2 `fp16 = True` only switches mixed precision on. Where no `bf16` key is read, the dtype is then
@@ -57,15 +58,18 @@ from vc2doctor.linter.detectors.cut_commands import cut_commands
 from vc2doctor.linter.detectors.engine_amp import engine_amp
 from vc2doctor.linter.detectors.engine_flags import engine_flags
 from vc2doctor.linter.detectors.engine_keys import engine_keys
+from vc2doctor.linter.detectors.engine_optimizers import engine_optimizers
 from vc2doctor.linter.detectors.engine_paths import engine_paths
 from vc2doctor.linter.detectors.exclusive_flags import exclusive_arguments, exclusive_defaults, exclusive_flags
 from vc2doctor.linter.detectors.ignored_quantization import ignored_quantization
 from vc2doctor.linter.detectors.launcher_flags import accelerate_against_engine, launcher_flags, text_as_switch
 from vc2doctor.linter.detectors.misspelled_flags import misspelled_flags
+from vc2doctor.linter.detectors.misspelled_quantization import misspelled_quantization
 from vc2doctor.linter.detectors.option_types import option_types
 from vc2doctor.linter.detectors.overwritten_keys import overwritten_keys, unreached_precision
 from vc2doctor.linter.detectors.precision_switches import float16_switches, unread_switches
 from vc2doctor.linter.detectors.quantized_compute import quantized_compute
+from vc2doctor.linter.detectors.reference_outside import references_outside
 from vc2doctor.linter.detectors.trainer_flags import float16_flags
 from vc2doctor.linter.detectors.unknown_choices import unknown_choices
 from vc2doctor.linter.detectors.unread_options import unread_options
@@ -90,9 +94,11 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
         yield from engine_keys(facts, unit)
         yield from engine_paths(facts, unit)
         yield from engine_flags(facts, unit)
+        yield from engine_optimizers(facts, unit)
         yield from accelerate_against_engine(facts, unit)
         yield from engine_amp(facts, unit)
         yield from misspelled_flags(facts, unit)
+        yield from misspelled_quantization(unit)
         yield from overwritten_keys(unit)
         yield from unreached_precision(facts, unit)
         yield from unread_options(facts, unit)
@@ -102,5 +108,6 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
         yield from unused_dtypes(facts, unit)
         for loop in facts.loops.of(unit):
             yield from texts_without_scaler(facts, loop)
+            yield from references_outside(facts, loop)
     yield from cast_overrides(facts)
     yield from quantized_compute(facts)

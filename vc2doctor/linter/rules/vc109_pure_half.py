@@ -7,7 +7,10 @@ layers that an argument makes half (`nn.Linear(d, d, dtype=cfg.dtype)`), `bf16` 
 training of bfloat16 weights by ms-swift and LLaMA-Factory without DeepSpeed, and evaluations that cast the model under
 training to float16. What an option turns on (`if args.fp16: model.half()`) is reported as what that option does.
 `torch_dtype="auto"`, and no dtype under transformers 5, is the dtype in which the named model is published; for a name
-that says no family it is a note.
+that says no family it is a note. Where the code does not show that an optimizer gets half weights, and the program
+trains with a plain one and keeps no float32 copies, it is a note as well: weights of some runs, adapters that
+`add_adapter` makes on a base whose dtype follows accelerate, adapter layers that a loop casts, and models of libraries
+that are constructed under a half default dtype.
 
 **Why is this bad.** In pure bfloat16 an update smaller than 1/256 of the weight is rounded away: after 10 AdamW steps
 at a learning rate of 1e-5, 85 % of the weights had not moved (float32: 0.001 %, measured). In pure float16 AdamW's eps
@@ -30,7 +33,8 @@ have the dtype of the base (measured on the grid): install peft 0.12 or newer, o
 asks the installed or pinned peft. To keep a line, add `# vc2doctor: ignore[VC109]`.
 
 **Quiet.** No finding before adapters are added (only the base is cast), under `no_grad`, for frozen parts, where the
-caller sets float32 for what is trained, and in branches for devices other than CUDA.
+caller sets float32 for what is trained, for lists of float32 copies, in methods that nothing calls, and in branches for
+devices other than CUDA.
 
 **References**
 
@@ -49,12 +53,16 @@ from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.on_cuda import is_off_cuda
 from vc2doctor.linter.analyse.stage import Stage, is_inference_path, words
 from vc2doctor.linter.analyse.weights import Cast, Load
+from vc2doctor.linter.detectors.adapters_in_place import adapters_in_place
+from vc2doctor.linter.detectors.cast_adapter_layers import cast_adapter_layers
 from vc2doctor.linter.detectors.cast_adapters import cast_adapters
 from vc2doctor.linter.detectors.checkpoint_dtypes import checkpoint_dtypes
+from vc2doctor.linter.detectors.default_dtype_models import default_dtype_models
 from vc2doctor.linter.detectors.half_constructed import half_constructed
 from vc2doctor.linter.detectors.half_evaluation import half_evaluations
 from vc2doctor.linter.detectors.half_layers import half_layers
 from vc2doctor.linter.detectors.marked_parts import marked_parts
+from vc2doctor.linter.detectors.possible_half import possible_half
 from vc2doctor.linter.detectors.pure_framework_runs import pure_framework_runs
 from vc2doctor.linter.detectors.pure_runs import pure_runs
 from vc2doctor.linter.detectors.pure_trainer_runs import pure_trainer_runs
@@ -75,11 +83,22 @@ MAX_CALLER_DEPTH = 3
 
 
 def find(facts: Facts) -> Iterator[CodeFinding]:
-    """Yield parameters that are trained in pure half precision: whole models, adapters, and converted weights."""
+    """Yield parameters that are trained in pure half precision, and those that may be."""
+    shown = list(_shown(facts))
+    yield from shown
+    places = (place for finding in shown for place in finding.places)
+    yield from possible_half(facts, frozenset((place.path, place.line) for place in places))
+
+
+def _shown(facts: Facts) -> Iterator[CodeFinding]:
+    """Yield what the code shows to be trained in half precision: whole models, adapters, and converted weights."""
     models = list(pure_half_models(facts))
     yield from models
     yield from checkpoint_dtypes(facts)
     yield from cast_adapters(facts)
+    yield from cast_adapter_layers(facts)
+    yield from adapters_in_place(facts)
+    yield from default_dtype_models(facts)
     yield from half_layers(facts)
     yield from half_constructed(facts)
     yield from half_evaluations(facts)
@@ -331,7 +350,7 @@ def _half_converter(function: Function, *, by_switch: bool) -> CodeFinding:
         function.module,
         function.node,
         "VC109",
-        Severity.NOTE if by_switch else Severity.WARNING,
+        Severity.NOTE,
         f"{function.name} makes weights float16 in place, and {why}",
         evidence=("frozen weights may be float16; trained ones become NaN, because AdamW's eps of 1e-8 is 0 there",),
         remedy='Halve only what is frozen: where it is trained, keep precision = "fp32".',

@@ -1,6 +1,6 @@
 """A training loop that does not test whether the loss is finite.
 
-**What it does.** Reports hand-written loops without a test of the loss, and calls or settings that hide a loss that is
+**What it does.** Reports hand-written loops without a test of the loss, also those of classes that extend a trainer, and calls or settings that hide a loss that is
 NaN.
 
 **Why is this bad.** A GradScaler skips every step whose gradients overflow, and says nothing: the loss is logged as
@@ -20,7 +20,8 @@ it from the log.
 
 **How to fix.** Test the loss at each step, and stop. To keep a line, add `# vc2doctor: ignore[VC112]`.
 
-**Quiet.** No finding where the loop, or a function that it calls, tests with `isfinite`, `isnan` or `isinf`. It is
+**Quiet.** No finding where the loop, or a function that it calls, tests the loss or its gradients with `isfinite`,
+`isnan` or `isinf`; a test of the input, or one that only chooses which histograms are logged, does not count. It is
 always a note.
 
 **References**
@@ -35,19 +36,20 @@ from collections.abc import Iterator
 from vc2doctor.findings import Severity
 from vc2doctor.linter import build
 from vc2doctor.linter.analyse.facts import Facts
+from vc2doctor.linter.analyse.finite_tests import tests_loss
 from vc2doctor.linter.analyse.loops import Loop
-from vc2doctor.linter.analyse.stage import words
-from vc2doctor.linter.model import CodeFinding
-from vc2doctor.linter.read.module import Call, Function, last_name
+from vc2doctor.linter.model import CodeFinding, CodePlace
+from vc2doctor.linter.read.module import Call, last_name
 
-_FINITENESS_TESTS = {"isfinite", "isnan", "isinf", "check_nan_losses", "check_nan", "assert_finite"}
 _HIDING_CALLS = {"nanmean", "nan_to_num", "nanmedian"}
 _LOGGING_CALLS = {
     *("update", "print", "info", "log", "add_scalar", "item", "append", "write", "set_postfix", "set_description"),
     "log_metrics",
 }
-MAX_CALLEE_DEPTH = 2
-"""Functions called by functions that the loop calls are searched for a test, and no deeper ones."""
+_INHERITED_STEP = "training_step"
+"""The method of transformers' trainer that runs the backward pass of a batch."""
+_MESSAGE = "the loop does not test whether the loss is finite, so it goes on after a NaN"
+_REMEDY = "Test it each step: if not torch.isfinite(loss): raise FloatingPointError(...)."
 _URL = "https://docs.pytorch.org/docs/stable/generated/torch.isfinite.html"
 _FILTER_URL = "https://huggingface.co/docs/transformers/main_classes/trainer#transformers.TrainingArguments.logging_nan_inf_filter"
 
@@ -55,8 +57,9 @@ _FILTER_URL = "https://huggingface.co/docs/transformers/main_classes/trainer#tra
 def find(facts: Facts) -> Iterator[CodeFinding]:
     """Yield loops that never test the loss, and calls that hide a loss that is not finite."""
     for loop in facts.loops.all:
-        if _is_repeated(facts, loop) and not _tests_loss(facts, loop.function):
-            yield _untested_loop(loop)
+        if _is_repeated(facts, loop) and not tests_loss(facts, loop.function):
+            yield _untested_loop(facts, loop)
+    yield from _own_trainer_loops(facts)
     for module in facts.code.files.modules.values():
         for call in module.calls:
             yield from _filtered_log(facts, call)
@@ -79,17 +82,42 @@ def _is_wrapper(loop: Loop) -> bool:
     return loop.function.name == "__call__"
 
 
-def _untested_loop(loop: Loop) -> CodeFinding:
+def _untested_loop(facts: Facts, loop: Loop) -> CodeFinding:
     return build.at_node(
         loop.function.module,
         _logging_statement(loop),
         "VC112",
         Severity.NOTE,
-        "the loop does not test whether the loss is finite, so it goes on after a NaN",
-        remedy="Test it each step: if not torch.isfinite(loss): raise FloatingPointError(...).",
+        _MESSAGE,
+        remedy=_REMEDY,
         url=_URL,
-        also=(build.place_of(loop.function.module, loop.backwards[-1].node),),
+        also=tuple(dict.fromkeys(_further_places(facts, loop))),
     )
+
+
+def _further_places(facts: Facts, loop: Loop) -> Iterator[CodePlace]:
+    """Yield where a test can stand: at the backward passes, where the loss is logged before, and where a step is run."""
+    module = loop.function.module
+    yield from (build.place_of(module, call.node) for call in loop.backwards)
+    first = min(call.node.lineno for call in loop.backwards)
+    before = [statement for statement in _logging_statements(loop) if statement.lineno < first]
+    yield from (build.place_of(module, statement) for statement in before[:1])
+    steps = [call for call in facts.code.callers(loop.function) if call.place.loop_depth]
+    yield from (build.place_of(call.place.module, call.place.statement or call.node) for call in steps[:1])
+
+
+def _own_trainer_loops(facts: Facts) -> Iterator[CodeFinding]:
+    """Yield loops of classes that extend a trainer, and run its step on batches in a loop of their own."""
+    for module in facts.code.files.modules.values():
+        for call in module.calls if _INHERITED_STEP in module.source.text else ():
+            function = call.place.function
+            is_step = call.name == _INHERITED_STEP and ast.unparse(call.receiver) == "self" and call.place.loop_depth
+            if not is_step or function.cls is None or not facts.code.extends_trainer(function.cls):
+                continue
+            names = {each.name for each in module.calls_in(function)}
+            is_first = next(each for each in module.calls_in(function) if each.name == _INHERITED_STEP) is call
+            if is_first and "step" in names and not tests_loss(facts, function):
+                yield build.at_node(module, call.node, "VC112", Severity.NOTE, _MESSAGE, remedy=_REMEDY, url=_URL)
 
 
 def _filtered_log(facts: Facts, call: Call) -> Iterator[CodeFinding]:
@@ -123,32 +151,22 @@ def _hidden_loss(facts: Facts, call: Call) -> Iterator[CodeFinding]:
         )
 
 
-def _tests_loss(facts: Facts, function: Function, depth: int = 0) -> bool:
-    """Return whether a function, or one that it calls, tests whether a value is finite."""
-    calls = [call for call in function.module.calls if function in call.place.function.scopes()]
-    if any(call.name in _FINITENESS_TESTS or "nan" in words(call.name) - {"nanmean"} for call in calls):
-        return True
-    if depth >= MAX_CALLEE_DEPTH:
-        return False
-    callees = (facts.code.callee(call) for call in calls)
-    return any(
-        _tests_loss(facts, callee, depth + 1) for callee in callees if callee is not None and callee is not function
-    )
-
-
 def _logging_statement(loop: Loop) -> ast.AST:
     """Return the first statement after the backward pass that logs the loss, else the backward pass itself."""
     last_line = max(call.node.lineno for call in loop.backwards)
+    after = (statement for statement in _logging_statements(loop) if statement.lineno > last_line)
+    return next(after, loop.backwards[-1].node)
+
+
+def _logging_statements(loop: Loop) -> Iterator[ast.stmt]:
+    """Yield the statements of a loop that log the loss."""
     for place in loop.function.module.statements:
         statement = place.statement
         if place.function is not loop.function or statement is None:
-            continue
-        if statement.lineno <= last_line:
             continue
         text = ast.unparse(statement)
         logs = any(
             isinstance(node, ast.Call) and last_name(node.func) in _LOGGING_CALLS for node in ast.walk(statement)
         )
         if logs and "loss" in text.lower() and "backward" not in text:
-            return statement
-    return loop.backwards[-1].node
+            yield statement

@@ -22,13 +22,15 @@ happens. Gradient checkpointing is reentrant before 5 and not from 5 on.
 vc2doctor: ignore[VC119]`.
 
 **Quiet.** No finding where the requirements allow only one side of the change, where a dtype or a quantization is given
-(also by `**kwargs`), and in code that does not train. It is a note where no requirement names the package.
+(also by `**kwargs`), and in code that does not train. It is a note where no requirement names the package, and for models that generate no
+text, whose checkpoints are float32 as a rule.
 
 **References**
 
 * https://github.com/huggingface/transformers/blob/main/MIGRATION_GUIDE_V5.md (read in the wheels of 4.57.6 and 5.0.0, `modeling_utils.py`)
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 
@@ -42,9 +44,11 @@ from vc2doctor.linter.detectors.checkpoint_loads import checkpoint_loads
 from vc2doctor.linter.knowledge.api_table import PackageTable, load_table
 from vc2doctor.linter.knowledge.loader_keywords import MODEL_CLASSES
 from vc2doctor.linter.model import CodeFinding
-from vc2doctor.linter.read.module import Call
+from vc2doctor.linter.read.module import Call, last_name
 
 _CHANGED_IN = "5.0.0"
+_LANGUAGE_MODELS = re.compile(r"(CausalLM|ConditionalGeneration|ImageTextToText|Vision2Seq|LMHeadModel)$")
+"""Classes of models that generate text."""
 _DECIDES = frozenset({"dtype", "torch_dtype", "quantization_config", "load_in_8bit", "load_in_4bit"})
 _URL = "https://github.com/huggingface/transformers/blob/main/MIGRATION_GUIDE_V5.md"
 
@@ -78,6 +82,11 @@ def _loads_without_dtype(facts: Facts, call: Call) -> bool:
     return owner.partition(".")[0] == "transformers" and MODEL_CLASSES.fullmatch(name) is not None
 
 
+def _is_language_model(call: Call) -> bool:
+    """Return whether a load is of a class whose checkpoints are half as a rule; encoders are published in float32."""
+    return _LANGUAGE_MODELS.search(last_name(call.receiver)) is not None
+
+
 def _allows_both(target: Target, package: PackageTable) -> bool:
     position = package.places.get(_CHANGED_IN)
     if position is None:
@@ -92,7 +101,7 @@ def _finding(calls: list[Call], target: Target) -> CodeFinding:
         first.place.module,
         first.node,
         "VC119",
-        Severity.NOTE if target.certainty == "unnamed" else Severity.WARNING,
+        Severity.WARNING if target.certainty != "unnamed" and any(map(_is_language_model, calls)) else Severity.NOTE,
         "the weights are float32 under transformers 4, and have the checkpoint's dtype under transformers 5",
         remedy="Pass the dtype: torch_dtype=torch.float32 for trained weights, or the one that you want.",
         evidence=(target.reason, "the default of from_pretrained changed in 5.0.0, as its wheel shows"),

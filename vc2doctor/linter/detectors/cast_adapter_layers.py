@@ -1,0 +1,62 @@
+"""Adapter layers that a loop over the modules of a model casts to half precision.
+
+QLoRA's script has it, and many programs copied it: ``if isinstance(module, LoraLayer): module.to(torch.bfloat16)``.
+https://github.com/artidoro/qlora/blob/main/qlora.py
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+
+from vc2doctor.findings import Severity
+from vc2doctor.linter import build
+from vc2doctor.linter.analyse.asked import always_has_engine
+from vc2doctor.linter.analyse.autocast import HALF_DTYPES, dtype_names
+from vc2doctor.linter.analyse.dtypes import FLOAT16
+from vc2doctor.linter.analyse.facts import Facts
+from vc2doctor.linter.analyse.stage import Stage
+from vc2doctor.linter.analyse.weights import Cast
+from vc2doctor.linter.detectors.trained_dtype import BFLOAT16_EFFECT
+from vc2doctor.linter.model import CodeFinding
+from vc2doctor.linter.read.module import root_name
+from vc2doctor.linter.read.syntax import walk
+
+_ADAPTERS = re.compile(r"lora|adapter|peft|\bIA3|prompt_encoder", re.IGNORECASE)
+_WHOLE = ("modules()", "parameters()")
+
+
+def cast_adapter_layers(facts: Facts) -> Iterator[CodeFinding]:
+    """Yield the casts of adapter layers in loops over a model (VC109): what is trained becomes half."""
+    for cast in facts.weights.casts:
+        place = cast.call.place
+        is_half = bool(cast.dtypes) and cast.dtypes <= HALF_DTYPES and cast.stage is not Stage.INFERS
+        if not is_half or not place.loop_depth or not _is_of_adapters(cast) or always_has_engine(facts, place.module):
+            continue
+        effect = "a scaler raises an error for them" if cast.dtypes == {FLOAT16} else BFLOAT16_EFFECT
+        # What an option turns on, and a setting that no run is known for, can both be off.
+        is_certain = facts.values.is_reached(place) is True
+        yield build.at_node(
+            place.module,
+            cast.call.node,
+            "VC109",
+            Severity.NOTE,
+            f"the adapters {'are' if is_certain else 'may be'} {dtype_names(cast.dtypes)}, and are trained without "
+            f"float32 copies: {effect}",
+            evidence=tuple(f"under {build.code(condition)}" for condition, _ in place.conditions),
+            remedy="Leave the adapters in float32: autocast computes in half precision all the same.",
+            url="https://github.com/artidoro/qlora/blob/main/qlora.py",
+            role="cast",
+        )
+
+
+def _is_of_adapters(cast: Cast) -> bool:
+    """Return whether a cast is of what a loop over a model gives, under a condition that names adapters."""
+    place = cast.call.place
+    asks = any(wanted and _ADAPTERS.search(ast.unparse(condition)) for condition, wanted in place.conditions)
+    name = root_name(cast.receiver)
+    return asks and any(
+        isinstance(node, ast.For)
+        and ast.unparse(node.iter).endswith(_WHOLE)
+        and any(isinstance(target, ast.Name) and target.id == name for target in ast.walk(node.target))
+        for node in walk(place.function.node)
+    )
