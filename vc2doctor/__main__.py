@@ -13,8 +13,8 @@ _UNFINISHED = 3
 """The exit code of a run that was interrupted or could not begin, see ``checks/verdict.py``."""
 _OLDEST_PYTHON = (3, 10)
 _NEW_OBJECTS = 250_000
-"""New objects until Python looks for garbage. Imports and a check make about 130,000 objects, and hardly any garbage: each
-search among them takes 10 ms. Of a megabyte of garbage more or less depends nothing."""
+"""New objects until Python looks for garbage among all of them. A check by versions makes about 130,000, and hardly any
+garbage: with Python's default of 700 it would take a fifth longer."""
 _MIN_STACK_BYTES = 512 * 1024
 """Python's parser ends with SIGSEGV on nested code when the stack has 256 KiB, and not when it has 512. Linux gives
 8 MiB."""
@@ -48,7 +48,7 @@ def main() -> None:
             try:
                 run()
             finally:
-                # Python looks for garbage among all objects when it ends, twice: a seventh of a check by versions. The
+                # Python looks for garbage once more when it ends, for a seventh of the time of a check by versions. The
                 # system takes the memory back anyway.
                 gc.freeze()
             return

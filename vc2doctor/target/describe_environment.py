@@ -280,9 +280,8 @@ def _quoted_paths(text: str) -> Optional[List[str]]:
 
 
 def _lost_files(root: str, paths: List[str]) -> List[str]:
-    modules = [path for path in paths if path.endswith(MODULE_ENDINGS)]
     # Slim images delete tests on purpose.
-    modules = [path for path in modules if "/test" not in path.lower()]
+    modules = [path for path in paths if path.endswith(MODULE_ENDINGS) and "/test" not in path.lower()]
     lost = _missing(root, modules)
     if not lost:
         return []
