@@ -94,7 +94,9 @@ def _window(window: PackageWindow, marks: Marks) -> Iterator[Line]:
         if end is not None:
             yield text_line(f"{end.missing_in} lacks {end.label}: {_place(end)}", indent=8)
     for name in window.only_in_branches:
-        yield text_line(f"{_place(name)} {name.label}, under a condition, exists in none of these", indent=8)
+        yield text_line(
+            f"{_place(name)} {name.label}, under a condition, does not count: {name.missing_in} lacks it", indent=8
+        )
     if window.required_fits is not None:
         mark, style = marks("good" if window.required_fits else "bad")
         fits = "lies in this window" if window.required_fits else "lies outside this window"
