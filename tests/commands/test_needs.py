@@ -178,3 +178,22 @@ def test_pins_that_some_release_beside_them_may_train_with_are_no_error(tmp_path
     pinned = report.programs[0].pinned
     assert pinned is not None
     assert (pinned.verdict, report.exit_code) == ("unverified", 0)
+
+
+def test_a_model_type_that_transformers_got_itself_ends_the_window(tmp_path: Path) -> None:
+    text = "from transformers import AutoConfig, LlamaConfig\nAutoConfig.register('llava', LlamaConfig)\n"
+    (window,) = report_of(tmp_path, {"train.py": text + MAIN}).programs[0].windows
+    assert (window.first, window.last) == ("4.28.0", "4.35.2")
+    assert window.upper is not None
+    # 4.35.2 takes it; 4.36.0 raises: 'llava' is already used by a Transformers config, pick another name.
+    assert (window.upper.label, window.upper.line) == ("AutoConfig.register('llava')", 2)
+
+
+def test_of_a_package_and_a_file_with_one_name_the_package_is_imported(tmp_path: Path) -> None:
+    files = {
+        "tuner.py": "import tuner\n" + MAIN,
+        "tuner/__init__.py": "from tuner.gemma import Gemma2Config\n",
+        "tuner/gemma.py": "from transformers import Gemma2Config\n",
+    }
+    (program,) = report_of(tmp_path, files).programs
+    assert (program.programs, program.windows[0].first) == (("tuner.py",), "4.42.0")

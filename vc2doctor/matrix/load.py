@@ -58,7 +58,7 @@ def load(folder: Path) -> Matrix:
         # Before the verdicts: a damaged file must be named, and not only called different from what was compiled.
         wheels=releases.read(folder / "releases.json"),
         verdicts=_verdicts(folder),
-        architectures=_architectures(folder),
+        architectures=architectures(folder),
     )
 
 
@@ -143,7 +143,12 @@ def digest(folder: Path) -> str:
     return sha256.hexdigest()
 
 
-def _architectures(folder: Path) -> Architectures:
+def architectures(folder: Path) -> Architectures:
+    """Return the architectures of transformers of the matrix in ``folder``; empty if it has no such file.
+
+    Raises:
+        MatrixError: the file holds something else.
+    """
     path = folder / "architectures.json"
     if not path.exists():
         return Architectures()

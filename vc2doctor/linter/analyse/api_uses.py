@@ -21,6 +21,7 @@ from vc2doctor.linter.analyse.api_names import (
 )
 from vc2doctor.linter.analyse.api_objects import class_of
 from vc2doctor.linter.analyse.api_overrides import override_uses
+from vc2doctor.linter.analyse.api_registrations import registration_uses
 from vc2doctor.linter.analyse.api_use import ModuleContext, Use
 from vc2doctor.linter.analyse.api_values import value_uses
 from vc2doctor.linter.analyse.facts import Facts
@@ -82,6 +83,7 @@ class _ModuleUses:
         yield from override_uses(self._context)
         yield from value_uses(self._context)
         yield from minimum_uses(self._context)
+        yield from registration_uses(self._context)
 
     def _imports(self, node: ast.ImportFrom | ast.Import) -> Iterator[Use]:
         if isinstance(node, ast.Import):
