@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from vc2doctor.core import parsing, reading, shell
 from vc2doctor.core.data import Data
-from vc2doctor.matrix import bundle, releases
+from vc2doctor.matrix import releases
 from vc2doctor.matrix.architectures import Architectures
 from vc2doctor.matrix.compiled import Verdicts
 from vc2doctor.matrix.errors import MatrixError, StaleVerdictsError
@@ -63,6 +63,8 @@ def load(folder: Path) -> Matrix:
 
 
 def _load_bundle(path: Path) -> Matrix:
+    from vc2doctor.matrix import bundle  # noqa: PLC0415 - most matrices are folders
+
     with bundle.unpacked(path) as folder:
         try:
             return load(folder)
