@@ -148,7 +148,7 @@ def test_a_pin_counts_more_than_a_branch_that_it_lacks(tmp_path: Path) -> None:
     assert (window.first, window.required_fits, report.exit_code) == ("0.4.0", True, 0)
     assert [(name.line, name.missing_in) for name in window.only_in_branches] == [(6, "0.6.0")]
     text = render("needs", report, "text")
-    assert "set_peft_model_state_dict, under a condition, does not count: 0.6.0 lacks it" in text
+    assert "set_peft_model_state_dict, under a condition, does not count: 0.6.0 returns no model" in text
 
 
 def test_what_stands_behind_and_is_a_branch(tmp_path: Path) -> None:
@@ -182,11 +182,16 @@ def test_pins_that_some_release_beside_them_may_train_with_are_no_error(tmp_path
 
 def test_a_model_type_that_transformers_got_itself_ends_the_window(tmp_path: Path) -> None:
     text = "from transformers import AutoConfig, LlamaConfig\nAutoConfig.register('llava', LlamaConfig)\n"
-    (window,) = report_of(tmp_path, {"train.py": text + MAIN}).programs[0].windows
+    report = report_of(tmp_path, {"train.py": text + MAIN})
+    (window,) = report.programs[0].windows
     assert (window.first, window.last) == ("4.28.0", "4.35.2")
     assert window.upper is not None
     # 4.35.2 takes it; 4.36.0 raises: 'llava' is already used by a Transformers config, pick another name.
     assert (window.upper.label, window.upper.line) == ("AutoConfig.register('llava')", 2)
+    sentence = (
+        "4.36.0 has a model type 'llava' of its own and raises ValueError (AutoConfig.register('llava')): train.py:2"
+    )
+    assert sentence in " ".join(render("needs", report, "text").split())
 
 
 def test_of_a_package_and_a_file_with_one_name_the_package_is_imported(tmp_path: Path) -> None:

@@ -56,6 +56,8 @@ class NeededName(Data):
     line: int
     missing_in: str
     """The nearest release outside the window, which lacks it."""
+    problem: str = ""
+    """What that release does instead of lacking it: ``returns no model``; empty: it lacks it."""
 
 
 class PackageWindow(Data):
@@ -217,7 +219,8 @@ def _name(use: Use | None, package: PackageTable, position: int) -> NeededName |
     if use is None:
         return None
     place = place_of_use(use.module, use.node, use.file, use.line)
-    return NeededName(label=use.label, path=place.path, line=place.line, missing_in=package.releases[position])
+    release, problem = package.releases[position], use.problem(position)
+    return NeededName(label=use.label, path=place.path, line=place.line, missing_in=release, problem=problem)
 
 
 def _conflicting(window: Window, package: PackageTable) -> Iterator[NeededName]:
