@@ -12,9 +12,9 @@ import sys
 _UNFINISHED = 3
 """The exit code of a run that was interrupted or could not begin, see ``checks/verdict.py``."""
 _OLDEST_PYTHON = (3, 10)
-_NEW_OBJECTS = 50_000
-"""New objects until Python looks for garbage. Its default of 700 costs a check a tenth of its time: imports make many
-objects and no garbage."""
+_NEW_OBJECTS = 250_000
+"""New objects until Python looks for garbage among all of them. A check by versions makes about 130,000, and hardly any
+garbage: with Python's default of 700 it would take a fifth longer."""
 _MIN_STACK_BYTES = 512 * 1024
 """Python's parser ends with SIGSEGV on nested code when the stack has 256 KiB, and not when it has 512. Linux gives
 8 MiB."""
@@ -45,7 +45,12 @@ def main() -> None:
         except (OSError, MemoryError) as error:
             message = f"the doctor cannot be started: {error or type(error).__name__}"
         else:
-            run()
+            try:
+                run()
+            finally:
+                # Python looks for garbage once more when it ends, for a seventh of the time of a check by versions. The
+                # system takes the memory back anyway.
+                gc.freeze()
             return
     os.write(2, f"vc2doctor: {message}\n".encode("utf-8", "replace"))
     sys.exit(_UNFINISHED)

@@ -130,3 +130,75 @@ def test_text_and_json_tell_the_same(tmp_path: Path) -> None:
     text = render("needs", report, "text")
     assert "peft 0.2.0 to 0.9.0  (8 minor releases)" in text
     assert "0.10.0 lacks peft.prepare_model_for_int8_training: train.py:1" in text
+
+
+RESUMED = """
+from peft import prepare_model_for_kbit_training, set_peft_model_state_dict
+
+def resume(model, weights):
+    if weights is not None:
+        model = set_peft_model_state_dict(model, weights)
+    return prepare_model_for_kbit_training(model)
+"""
+
+
+def test_a_pin_counts_more_than_a_branch_that_it_lacks(tmp_path: Path) -> None:
+    report = report_of(tmp_path, {"train.py": RESUMED + MAIN, "requirements.txt": "peft==0.6.0\n"})
+    (window,) = report.programs[0].windows
+    assert (window.first, window.required_fits, report.exit_code) == ("0.4.0", True, 0)
+    assert [(name.line, name.missing_in) for name in window.only_in_branches] == [(6, "0.6.0")]
+    text = render("needs", report, "text")
+    assert "set_peft_model_state_dict, under a condition, does not count: 0.6.0 returns no model" in text
+
+
+def test_what_stands_behind_and_is_a_branch(tmp_path: Path) -> None:
+    asked = "import transformers\nprint({})\n" + MAIN
+    pins = {"requirements.txt": "transformers==4.30.0\n"}
+    always = report_of(tmp_path / "a", {"train.py": asked.format("transformers.Qwen2Config"), **pins})
+    behind = report_of(tmp_path / "b", {"train.py": asked.format("MAIN and transformers.Qwen2Config"), **pins})
+    assert [each.programs[0].windows[0].required_fits for each in (always, behind)] == [False, True]
+
+
+def test_what_breaks_another_way_of_training_does_not_concern_a_program(tmp_path: Path) -> None:
+    pins = {"requirements.txt": "torch==2.4.0\ntransformers==4.51.3\npeft==0.12.0\naccelerate==0.33.0\n"}
+    loop = (
+        "from accelerate import Accelerator\nfrom transformers import GenerationConfig\nAccelerator(project_dir='.')\n"
+    )
+    trainer = f"{loop}from transformers import Trainer\nTrainer(None).train()\n"
+    verdicts = [
+        report_of(tmp_path / name, {"train.py": text + MAIN, **pins}).programs[0].pinned
+        for name, text in (("loop", loop), ("trainer", trainer))
+    ]
+    assert [each.verdict if each else None for each in verdicts] == ["compatible", "incompatible"]
+
+
+def test_pins_that_some_release_beside_them_may_train_with_are_no_error(tmp_path: Path) -> None:
+    files = {"train.py": "from transformers import LlamaConfig\n" + MAIN}
+    report = report_of(tmp_path, {**files, "requirements.txt": "torch==2.0.0\npeft==0.2.0\n"})
+    pinned = report.programs[0].pinned
+    assert pinned is not None
+    assert (pinned.verdict, report.exit_code) == ("unverified", 0)
+
+
+def test_a_model_type_that_transformers_got_itself_ends_the_window(tmp_path: Path) -> None:
+    text = "from transformers import AutoConfig, LlamaConfig\nAutoConfig.register('llava', LlamaConfig)\n"
+    report = report_of(tmp_path, {"train.py": text + MAIN})
+    (window,) = report.programs[0].windows
+    assert (window.first, window.last) == ("4.28.0", "4.35.2")
+    assert window.upper is not None
+    # 4.35.2 takes it; 4.36.0 raises: 'llava' is already used by a Transformers config, pick another name.
+    assert (window.upper.label, window.upper.line) == ("AutoConfig.register('llava')", 2)
+    sentence = (
+        "4.36.0 has a model type 'llava' of its own and raises ValueError (AutoConfig.register('llava')): train.py:2"
+    )
+    assert sentence in " ".join(render("needs", report, "text").split())
+
+
+def test_of_a_package_and_a_file_with_one_name_the_package_is_imported(tmp_path: Path) -> None:
+    files = {
+        "tuner.py": "import tuner\n" + MAIN,
+        "tuner/__init__.py": "from tuner.gemma import Gemma2Config\n",
+        "tuner/gemma.py": "from transformers import Gemma2Config\n",
+    }
+    (program,) = report_of(tmp_path, files).programs
+    assert (program.programs, program.windows[0].first) == (("tuner.py",), "4.42.0")

@@ -13,9 +13,8 @@ from vc2doctor.environment.model import COMPANION_PACKAGES
 from vc2doctor.findings import Severity
 from vc2doctor.matrix.judge import Verdict, judge_loop
 from vc2doctor.matrix.known_issue import KnownIssue
-from vc2doctor.remedies import commands, native_libraries, requirements
+from vc2doctor.remedies import commands, requirements
 from vc2doctor.remedies import plan as remedies
-from vc2doctor.remedies.observed import named_packages
 from vc2doctor.remedies.plan import VersionPlan
 from vc2doctor.remedies.smallest import Remedy
 from vc2doctor.target.shared.recipes import RECIPES
@@ -46,6 +45,10 @@ def install_what_fails(
     for is installed if the rest allows it. Without such a hint, the conflicts that the matrix knows decide; if it knows
     none, the answer is the nearest measured set that replaces a package which the exception names.
     """
+    # Their patterns take a hundredth of a check by versions, in which nothing fails.
+    from vc2doctor.remedies import native_libraries  # noqa: PLC0415
+    from vc2doctor.remedies.observed import named_packages  # noqa: PLC0415
+
     wanted = examination.undeclared(failure)
     is_declared = wanted is None and examination.missing_requirement(failure) is not None
     if is_declared or not examination.version_plan.is_solved:

@@ -29,7 +29,6 @@ from vc2doctor.probe.outcome import RecipeOutcome, outcomes
 from vc2doctor.probe.variants import VariantOutcome, variant_outcomes
 from vc2doctor.remedies import plan as remedies
 from vc2doctor.remedies import requirements
-from vc2doctor.remedies.observed import requirement_for, wanted_versions
 from vc2doctor.remedies.plan import MissingRequirement, VersionPlan, question_of
 from vc2doctor.remedies.question import Goal, Question
 from vc2doctor.target.doors import DOORS
@@ -150,12 +149,7 @@ class Examination(OwnData):
         known: frozenset[str] = frozenset()
         if not plain.is_solved_by({}):
             known = known.union(*plain.conflicts)
-        wanted = {
-            name: specifier
-            for failure in self.failures
-            for name, specifier in wanted_versions(failure, self.versions).items()
-            if name not in known and not contains(specifier, self.versions[name])
-        }
+        wanted = self._wanted_versions(known) if self.failures else {}
         missing = [
             MissingRequirement(requirement, failure.package)
             for failure in self.failures
@@ -163,10 +157,23 @@ class Examination(OwnData):
         ]
         return remedies.plan(self.environment, self.question(wanted=wanted), missing=missing)
 
+    def _wanted_versions(self, known: frozenset[str]) -> dict[str, str]:
+        """Return the specifiers that the exceptions of the probe ask for, except for the ``known`` packages."""
+        from vc2doctor.remedies.observed import wanted_versions  # noqa: PLC0415 - its patterns are slow to compile
+
+        return {
+            name: specifier
+            for failure in self.failures
+            for name, specifier in wanted_versions(failure, self.versions).items()
+            if name not in known and not contains(specifier, self.versions[name])
+        }
+
     def missing_requirement(self, failure: Failure) -> str | None:
         """Return the requirement that brings the module which ``failure`` misses; ``None``: it misses no module."""
         if failure.missing is None or failure.missing.symbol is not None:
             return None
+        from vc2doctor.remedies.observed import requirement_for  # noqa: PLC0415 - as in `_wanted_versions`
+
         return requirement_for(failure.missing.module, self.versions)
 
     def undeclared(self, failure: Failure) -> str | None:

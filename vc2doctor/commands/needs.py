@@ -1,6 +1,6 @@
 """``vc2doctor needs``: the releases of the training packages in which everything that a program uses exists."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +18,7 @@ from vc2doctor.linter.analyse.api_target import allowed_bits, requirement_of
 from vc2doctor.linter.analyse.api_use import Use
 from vc2doctor.linter.analyse.api_uses import api_uses
 from vc2doctor.linter.analyse.api_window import Window, window_of
+from vc2doctor.linter.analyse.doors import doors_in
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.resolve import CodeFacts
 from vc2doctor.linter.build import place_of_use
@@ -25,9 +26,10 @@ from vc2doctor.linter.knowledge.api_table import ApiTable, PackageTable, load_ta
 from vc2doctor.linter.read.project import read_project
 from vc2doctor.linter.read.requirements import RequiredVersion
 from vc2doctor.matrix import load
-from vc2doctor.matrix.judge import Verdict
+from vc2doctor.matrix.judge import Judgement, Verdict
 from vc2doctor.matrix.matrix import Matrix
 from vc2doctor.remedies.question import Goal
+from vc2doctor.target.doors import DEFAULT_DOORS
 
 MIN_PINS = 2
 """Packages of the stack that have to be pinned for a verdict on them together."""
@@ -54,6 +56,8 @@ class NeededName(Data):
     line: int
     missing_in: str
     """The nearest release outside the window, which lacks it."""
+    problem: str = ""
+    """What that release does instead of lacking it: ``returns no model``; empty: it lacks it."""
 
 
 class PackageWindow(Data):
@@ -78,7 +82,8 @@ class PackageWindow(Data):
     conflict: tuple[NeededName, ...] = ()
     """Names that no release has together; ``missing_in`` is then the nearest release that lacks it."""
     only_in_branches: tuple[NeededName, ...] = ()
-    """Names that the window lacks, and that are imported under a condition only."""
+    """Names in a branch that do not count, because ``missing_in`` lacks them: the newest release in the window, or the
+    newest in it that the project asks for."""
     required: str | None = None
     """What the project asks for: ``transformers==4.28.1 (requirements.txt:3)``."""
     required_fits: bool | None = None
@@ -141,8 +146,13 @@ def needs(request: NeedsRequest) -> NeedsReport:
     facts = Facts(CodeFacts(read_project(request.paths)))
     code = whole_code(facts)
     uses = api_uses(facts)
-    entries = [entry for program in programs_of(code) if (entry := _program(code, program, uses, table)) is not None]
     matrix = load.load(load.shipped())
+    pins = _Pins(code, matrix, request.recipe)
+    entries = [
+        entry.model_copy(update={"pinned": pins.of(entry, program)})
+        for program in programs_of(code)
+        if (entry := _program(code, program, uses, table)) is not None
+    ]
     programs = tuple(_with_set(code, entry, matrix, request.recipe) for entry in _grouped(entries))
     verdict = _verdict(programs)
     return NeedsReport(
@@ -194,7 +204,7 @@ def _window(code: CodeFacts, folder: str, package: PackageTable, uses: Sequence[
         lower=_name(window.lower, package, window.first - 1),
         upper=_name(window.upper, package, window.last + 1),
         conflict=tuple(_conflicting(window, package)),
-        only_in_branches=tuple(_in_branches(window, package)),
+        only_in_branches=tuple(_in_branches(window, package, allowed or 0)),
         required=text,
         required_fits=bool(allowed & window.bits) if allowed else None,
     )
@@ -209,7 +219,8 @@ def _name(use: Use | None, package: PackageTable, position: int) -> NeededName |
     if use is None:
         return None
     place = place_of_use(use.module, use.node, use.file, use.line)
-    return NeededName(label=use.label, path=place.path, line=place.line, missing_in=package.releases[position])
+    release, problem = package.releases[position], use.problem(position)
+    return NeededName(label=use.label, path=place.path, line=place.line, missing_in=release, problem=problem)
 
 
 def _conflicting(window: Window, package: PackageTable) -> Iterator[NeededName]:
@@ -223,9 +234,10 @@ def _conflicting(window: Window, package: PackageTable) -> Iterator[NeededName]:
             yield name
 
 
-def _in_branches(window: Window, package: PackageTable) -> Iterator[NeededName]:
+def _in_branches(window: Window, package: PackageTable, allowed: int) -> Iterator[NeededName]:
+    newest = (window.bits & allowed or window.bits).bit_length() - 1
     for use in window.left_out:
-        name = _name(use, package, window.last)
+        name = _name(use, package, newest)
         if name is not None:
             yield name
 
@@ -234,32 +246,57 @@ def _grouped(entries: Iterable[ProgramNeeds]) -> Iterator[ProgramNeeds]:
     """Yield the programs; those that need the same releases for the same reasons are one entry."""
     groups: dict[str, list[ProgramNeeds]] = {}
     for entry in entries:
-        key = "".join(window.model_dump_json() for window in entry.windows)
-        groups.setdefault(key, []).append(entry)
+        groups.setdefault(entry.model_dump_json(exclude={"programs"}), []).append(entry)
     for group in groups.values():
         names = tuple(name for entry in group for name in entry.programs)
         yield group[0].model_copy(update={"programs": names})
 
 
 def _with_set(code: CodeFacts, entry: ProgramNeeds, matrix: Matrix, recipe: str) -> ProgramNeeds:
-    """Return the program with what the project pins, and with the best measured set if every window has a release."""
-    ranges: dict[str, tuple[str, str]] = {window.package: (window.first, window.last) for window in entry.windows}
-    folder = code.requirements_folder_of(entry.programs[0])
-    asked = {name: requirement_of(code, folder, name) for name in (*STACK_PACKAGES, *ranges)}
-    wanted = {name: required for name, required in asked.items() if required and required.specifier}
-    entry = entry.model_copy(update={"pinned": _pinned(wanted, matrix, recipe)})
+    """Return the program with the best measured set if every window has a release."""
     if not all(window.first for window in entry.windows):
         return entry
-    specifiers = {name: required.specifier or "" for name, required in wanted.items()}
+    ranges = {window.package: (window.first, window.last) for window in entry.windows}
+    specifiers = {name: required.specifier or "" for name, required in _wanted(code, entry).items()}
     return entry.model_copy(update={"measured": best_measured(matrix, ranges, specifiers, recipe)})
 
 
-def _pinned(wanted: Mapping[str, RequiredVersion], matrix: Matrix, recipe: str) -> PinnedSet | None:
-    """Return what the matrix says of the exact versions among those that are wanted; ``None``: too few are exact."""
-    pins = {name: required for name, required in wanted.items() if exact(required.specifier or "") is not None}
-    if len(pins.keys() & set(STACK_PACKAGES)) < MIN_PINS:
-        return None
-    requirements = tuple(f"{name}{required.specifier}" for name, required in pins.items())
-    judgement = versions.judgement_of(versions.parse_words(requirements), matrix, Goal(recipe=recipe))
-    files = tuple(dict.fromkeys(required.file for required in pins.values()))
-    return PinnedSet(requirements=requirements, files=files, verdict=judgement.verdict, reason=judgement.reason)
+def _wanted(code: CodeFacts, entry: ProgramNeeds) -> dict[str, RequiredVersion]:
+    """Return what the project asks for of the stack, and of the packages that a program uses."""
+    folder = code.requirements_folder_of(entry.programs[0])
+    names = (*STACK_PACKAGES, *(window.package for window in entry.windows))
+    asked = {name: requirement_of(code, folder, name) for name in dict.fromkeys(names)}
+    return {name: required for name, required in asked.items() if required and required.specifier}
+
+
+class _Pins:
+    """Judges what the project pins, each set of versions once."""
+
+    def __init__(self, code: CodeFacts, matrix: Matrix, recipe: str) -> None:
+        self._code = code
+        self._matrix = matrix
+        self._recipe = recipe
+        self._judgements: dict[tuple[tuple[str, ...], tuple[str, ...]], Judgement] = {}
+
+    def of(self, entry: ProgramNeeds, program: Program) -> PinnedSet | None:
+        """Return what the matrix says of the exact versions that a program shall run with.
+
+        Only the default doors that its files show count: what breaks another way of training does not concern it.
+        ``None``: too few versions are exact.
+        """
+        wanted = _wanted(self._code, entry)
+        pins = {name: required for name, required in wanted.items() if exact(required.specifier or "") is not None}
+        if len(pins.keys() & set(STACK_PACKAGES)) < MIN_PINS:
+            return None
+        shown = doors_in(module for module in self._code.files.modules.values() if module.name in program.files)
+        requirements = tuple(f"{name}{required.specifier}" for name, required in pins.items())
+        judgement = self._judgement(requirements, tuple(door for door in shown if door in DEFAULT_DOORS))
+        files = tuple(dict.fromkeys(required.file for required in pins.values()))
+        return PinnedSet(requirements=requirements, files=files, verdict=judgement.verdict, reason=judgement.reason)
+
+    def _judgement(self, requirements: tuple[str, ...], doors: tuple[str, ...]) -> Judgement:
+        key = requirements, doors
+        if key not in self._judgements:
+            goal = Goal(recipe=self._recipe, doors=doors)
+            self._judgements[key] = versions.judgement_of(versions.parse_words(requirements), self._matrix, goal)
+        return self._judgements[key]

@@ -99,8 +99,11 @@ def read_start(path: str | Path, size: int) -> bytes:
     """
     with open_regular(path) as file:
         try:
-            # The reported size is not used: files of /proc report 0, and other files can grow.
-            return file.read(size)
+            # Python makes room for all that it is asked to read, and 64 MiB take longer than most files. The reported
+            # size is only a guess: files of /proc report 0, and other files can grow.
+            expected = os.fstat(file.fileno()).st_size
+            data = file.read(min(size, expected + 1))
+            return data if len(data) <= expected else data + file.read(size - len(data))
         except OSError as error:
             raise ReadError(path, error.strerror or str(error)) from error
 

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from vc2doctor.core import parsing, reading, shell
 from vc2doctor.core.data import Data
-from vc2doctor.matrix import bundle, releases
+from vc2doctor.matrix import releases
 from vc2doctor.matrix.architectures import Architectures
 from vc2doctor.matrix.compiled import Verdicts
 from vc2doctor.matrix.errors import MatrixError, StaleVerdictsError
@@ -58,11 +58,13 @@ def load(folder: Path) -> Matrix:
         # Before the verdicts: a damaged file must be named, and not only called different from what was compiled.
         wheels=releases.read(folder / "releases.json"),
         verdicts=_verdicts(folder),
-        architectures=_architectures(folder),
+        architectures=architectures(folder),
     )
 
 
 def _load_bundle(path: Path) -> Matrix:
+    from vc2doctor.matrix import bundle  # noqa: PLC0415 - most matrices are folders
+
     with bundle.unpacked(path) as folder:
         try:
             return load(folder)
@@ -143,7 +145,12 @@ def digest(folder: Path) -> str:
     return sha256.hexdigest()
 
 
-def _architectures(folder: Path) -> Architectures:
+def architectures(folder: Path) -> Architectures:
+    """Return the architectures of transformers of the matrix in ``folder``; empty if it has no such file.
+
+    Raises:
+        MatrixError: the file holds something else.
+    """
     path = folder / "architectures.json"
     if not path.exists():
         return Architectures()

@@ -76,7 +76,7 @@ def judge_ranges(
     """Return the verdict on training the combinations of a query that has at least one range.
 
     It is the worst of their verdicts, because an installer may choose any of them. If the only range is that of a
-    package which was not named, and some of its releases train, there is no verdict without its version.
+    package which was not named, and not all of its releases fail, there is no verdict without its version.
     """
     parts = _parts(query, {}, list(query.axes), _Judge(matrix, recipe, tuple(doors)))
     by_key: dict[tuple[object, ...], list[_Part]] = defaultdict(list)
@@ -202,7 +202,7 @@ def _overall(parts: Sequence[_Part], groups: Sequence[ReleaseGroup], query: Reso
     }
     counts = [f"{numbers[kind]} {forms[numbers[kind] > 1]}" for kind, forms in statements.items() if numbers[kind]]
     total = counted(len(judgements), "combination")
-    if is_only_unnamed and numbers["train"]:
+    if is_only_unnamed and (numbers["train"] or len(numbers) > 1):
         name, releases = query.unnamed, counted(len(judgements), "release")
         reason = f"It depends on {name}, which was not named: of its {releases}, {', '.join(counts)}"
         return Judgement(verdict=Verdict.UNVERIFIED, reason=reason, uncertainty="unnamed")

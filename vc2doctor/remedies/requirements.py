@@ -1,5 +1,6 @@
 """Requirements that the installed packages declare, as far as they apply in the target."""
 
+import itertools
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import NamedTuple
@@ -46,14 +47,18 @@ def _declared(
 ) -> tuple[DeclaredRequirement, ...]:
     """Return what ``declared`` returns. Several checks and every question about versions ask for it."""
     values = dict(markers)
+    applying = {each.name: tuple(_applying(each, values, set())) for each in distributions}
     extras: dict[str, set[str]] = {}
-    for distribution in distributions:
-        for requirement in _applying(distribution, values, set()):
-            extras.setdefault(canonicalize_name(requirement.name), set()).update(requirement.extras)
+    for requirement in itertools.chain.from_iterable(applying.values()):
+        extras.setdefault(canonicalize_name(requirement.name), set()).update(requirement.extras)
+    # Of most packages no extra is requested: then what applies is known already.
+    for each in distributions:
+        if extras.get(each.name):
+            applying[each.name] = tuple(_applying(each, values, extras[each.name]))
     return tuple(
         DeclaredRequirement(distribution, requirement)
         for distribution in distributions
-        for requirement in _applying(distribution, values, extras.get(distribution.name, set()))
+        for requirement in applying[distribution.name]
     )
 
 

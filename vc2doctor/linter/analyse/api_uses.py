@@ -21,6 +21,7 @@ from vc2doctor.linter.analyse.api_names import (
 )
 from vc2doctor.linter.analyse.api_objects import class_of
 from vc2doctor.linter.analyse.api_overrides import override_uses
+from vc2doctor.linter.analyse.api_registrations import registration_uses
 from vc2doctor.linter.analyse.api_use import ModuleContext, Use
 from vc2doctor.linter.analyse.api_values import value_uses
 from vc2doctor.linter.analyse.facts import Facts
@@ -28,6 +29,7 @@ from vc2doctor.linter.analyse.resolve import CodeFacts
 from vc2doctor.linter.knowledge.api_shapes import has_known_bases
 from vc2doctor.linter.knowledge.api_table import ApiTable, Existence, load_table
 from vc2doctor.linter.read.module import Module, Place
+from vc2doctor.linter.read.syntax import expressions_of
 
 
 @lru_cache(maxsize=2)
@@ -81,6 +83,7 @@ class _ModuleUses:
         yield from override_uses(self._context)
         yield from value_uses(self._context)
         yield from minimum_uses(self._context)
+        yield from registration_uses(self._context)
 
     def _imports(self, node: ast.ImportFrom | ast.Import) -> Iterator[Use]:
         if isinstance(node, ast.Import):
@@ -103,7 +106,7 @@ class _ModuleUses:
     def _attributes(self, statement: ast.stmt, place: Place) -> Iterator[Use]:
         """Yield the names that are read as attributes of a package or of what inherits from its classes."""
         inner: set[ast.AST] = set()
-        for node in _expressions(statement):
+        for node in expressions_of(statement):
             if not isinstance(node, ast.Attribute):
                 continue
             # Of `a.b.c` only the whole counts.
@@ -173,14 +176,3 @@ class _ModuleUses:
     def _is_stored(self, attribute: str) -> bool:
         """Return whether the module assigns an attribute of this name to any object."""
         return re.search(rf"\.{attribute}\b\s*(:[^=\n]+)?=(?!=)", self._module.source.text) is not None
-
-
-def _expressions(statement: ast.stmt) -> Iterator[ast.AST]:
-    """Yield the expressions of a statement without those of the statements inside it."""
-    waiting: list[ast.AST] = [
-        child for child in ast.iter_child_nodes(statement) if not isinstance(child, ast.stmt | ast.ExceptHandler)
-    ]
-    while waiting:
-        node = waiting.pop()
-        yield node
-        waiting.extend(child for child in ast.iter_child_nodes(node) if not isinstance(child, ast.stmt))

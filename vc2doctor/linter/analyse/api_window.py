@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import reduce
 from typing import NamedTuple
 
+from vc2doctor.linter.analyse.api_branches import is_in_branch
 from vc2doctor.linter.analyse.api_use import Use
 from vc2doctor.linter.knowledge.api_table import PackageTable
 
@@ -22,19 +23,24 @@ class Window(NamedTuple):
     conflict: tuple[Use, ...]
     """Uses that no release has together; empty: there is a window."""
     left_out: tuple[Use, ...]
-    """Uses under a condition that the window lacks."""
+    """Uses in a branch that the window lacks, or all releases in it that the project asks for."""
 
 
 def window_of(package: PackageTable, uses: Sequence[Use], allowed: int) -> Window:
     """Return the window of some uses. Of several, the one that holds ``allowed`` releases counts, else the longest.
 
-    Uses under a condition count, unless no release has all uses together.
+    Uses in a branch count, unless no release has all uses together, or none of those that the project asks for has: it
+    most likely runs with what it asks for, and does not take the branch.
     """
-    bits = _common(package, uses)
     counted: Sequence[Use] = uses
-    if not bits:
-        counted = [use for use in uses if not use.is_conditional]
-        bits = _common(package, counted)
+    bits = _common(package, uses)
+    for kept in (allowed, 0):
+        if bits and (not allowed or bits & allowed):
+            break
+        fewer = [use for use in uses if use.existence.bits & kept or not is_in_branch(use)]
+        common = _common(package, fewer)
+        if not bits or common & allowed:
+            counted, bits = fewer, common
     if not bits:
         return Window(0, 0, 0, None, None, _conflict(counted), ())
     first, last = max(_runs(bits), key=lambda run: (bool(_span(*run) & allowed), run[1] - run[0], run[1]))
@@ -46,7 +52,7 @@ def window_of(package: PackageTable, uses: Sequence[Use], allowed: int) -> Windo
         lower=_lacking(counted, first - 1) if first else None,
         upper=_lacking(counted, last + 1) if last + 1 < len(package.releases) else None,
         conflict=(),
-        left_out=tuple(use for use in uses if use.is_conditional and not use.existence.bits & span),
+        left_out=tuple(use for use in uses if use not in counted and not use.existence.bits & (span & allowed or span)),
     )
 
 
@@ -73,7 +79,7 @@ def _runs(bits: int) -> Iterator[tuple[int, int]]:
 def _lacking(uses: Iterable[Use], position: int) -> Use | None:
     """Return the use that a release lacks; those that always run come first."""
     lacking = [use for use in uses if not use.existence.bits >> position & 1]
-    return min(lacking, key=lambda use: use.is_conditional, default=None)
+    return min(lacking, key=is_in_branch, default=None)
 
 
 def _conflict(uses: Sequence[Use]) -> tuple[Use, ...]:

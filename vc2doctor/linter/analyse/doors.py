@@ -1,7 +1,7 @@
 """Maps the code of a project to the doors of the probe: the ways into the stack that the code trains through."""
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from vc2doctor.linter.analyse.code_use import use_of
 from vc2doctor.linter.analyse.facts import Facts
@@ -11,16 +11,25 @@ from vc2doctor.target.doors import DOORS
 
 def doors_of(facts: Facts) -> tuple[str, ...]:
     """Return the names of the doors whose signs the code shows, in the order of the table."""
-    by_name = uses_of(facts, {door.name: door.signs for door in DOORS.values()})
+    by_name = doors_in(facts.code.files.modules.values())
     use = use_of(facts)
     return tuple(
         door.name for door in DOORS.values() if door.name in by_name or (door.is_used is not None and door.is_used(use))
     )
 
 
+def doors_in(modules: Iterable[Module]) -> tuple[str, ...]:
+    """Return the names of the doors whose signs some modules show, in the order of the table."""
+    return _uses_in(modules, {door.name: door.signs for door in DOORS.values()})
+
+
 def uses_of(facts: Facts, signs: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
     """Return the keys of ``signs`` whose dotted names the code calls, or derives a class from."""
-    names = {name for module in facts.code.files.modules.values() for name in _used_names(module)}
+    return _uses_in(facts.code.files.modules.values(), signs)
+
+
+def _uses_in(modules: Iterable[Module], signs: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    names = {name for module in modules for name in _used_names(module)}
     return tuple(key for key, signs_of_key in signs.items() if any(_matches(name, signs_of_key) for name in names))
 
 

@@ -81,7 +81,7 @@ class ImportGraph:
             file = next(
                 (
                     each
-                    for each in (f"{stem}.py", f"{stem}/__init__.py" if stem else "__init__.py")
+                    for each in (f"{stem}/__init__.py" if stem else "__init__.py", f"{stem}.py")
                     if each in self._names
                 ),
                 None,

@@ -155,7 +155,8 @@ class CodeFacts:
     def _module_below(self, folder: str, dotted: str) -> Module | None:
         stem = "/".join(part for part in (folder, dotted.replace(".", "/")) if part)
         package = f"{stem}/__init__.py" if stem else "__init__.py"
-        return self.files.modules.get(f"{stem}.py") or self.files.modules.get(package)
+        # Of a package and a file with one name in one folder, Python imports the package.
+        return self.files.modules.get(package) or self.files.modules.get(f"{stem}.py")
 
     def resolve(self, module: Module, dotted: str, hops: int = 0) -> Definition | None:
         """Return the definition that a dotted name in ``module`` means, through imports and re-exports, or ``None``."""

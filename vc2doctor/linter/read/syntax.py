@@ -74,3 +74,14 @@ def entries_of(table: ast.expr) -> Iterator[tuple[str, ast.expr]]:
             )
         case ast.Call(func=ast.Name(id="dict"), keywords=keywords):
             yield from ((keyword.arg, keyword.value) for keyword in keywords if keyword.arg is not None)
+
+
+def expressions_of(statement: ast.stmt) -> Iterator[ast.AST]:
+    """Yield the nodes of the expressions of a statement without those of the statements inside it."""
+    waiting: list[ast.AST] = [
+        child for child in ast.iter_child_nodes(statement) if not isinstance(child, ast.stmt | ast.ExceptHandler)
+    ]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        waiting.extend(child for child in ast.iter_child_nodes(node) if not isinstance(child, ast.stmt))

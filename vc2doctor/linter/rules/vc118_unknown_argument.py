@@ -4,7 +4,8 @@
 calls that such a release refuses (too many arguments by position, one twice, one that is missing), variables that land
 in another parameter, and methods that override one of a package without taking what the release passes. Names of
 optimizers that a release dropped (`optim="adamw_hf"`), and a model that is replaced by what
-`set_peft_model_state_dict` returns, are reported too, and so are keys of YAML and JSON files that
+`set_peft_model_state_dict` returns, are reported too, and so are model types that `AutoConfig.register` adds and
+transformers has itself (`llava` since 4.36), and keys of YAML and JSON files that
 `HfArgumentParser` or `TrlParser` refuses. The signatures were read in the released wheels, with the fields of data classes and old names that a release still translates. It
 reads transformers 4.18, peft 0.1, trl 0.2, accelerate 0.12, bitsandbytes 0.35 and newer, two calls of torch, and what Lightning 2.0 took from its `Trainer`.
 

@@ -86,15 +86,17 @@ def _window(window: PackageWindow, marks: Marks) -> Iterator[Line]:
         mark, style = marks("bad")
         yield Line(Text.assemble("    ", (f"{mark} {window.package}: no release has all of these", style)))
         for name in window.conflict:
-            yield text_line(f"{_place(name)} {name.label}, which {name.missing_in} lacks", indent=8)
+            yield text_line(f"{_place(name)} {name.label}: {name.missing_in} {name.problem or 'lacks it'}", indent=8)
         return
     text = f"{window.package} {_releases(window)}"
     yield Line(Text.assemble("    ", (text, "bold"), f"  ({counted(window.minor_releases, 'minor release')})"), hang=6)
     for end in (window.lower, window.upper):
         if end is not None:
-            yield text_line(f"{end.missing_in} lacks {end.label}: {_place(end)}", indent=8)
+            fault = f"{end.problem} ({end.label})" if end.problem else f"lacks {end.label}"
+            yield text_line(f"{end.missing_in} {fault}: {_place(end)}", indent=8)
     for name in window.only_in_branches:
-        yield text_line(f"{_place(name)} {name.label}, under a condition, exists in none of these", indent=8)
+        fault = f"{name.missing_in} {name.problem or 'lacks it'}"
+        yield text_line(f"{_place(name)} {name.label}, under a condition, does not count: {fault}", indent=8)
     if window.required_fits is not None:
         mark, style = marks("good" if window.required_fits else "bad")
         fits = "lies in this window" if window.required_fits else "lies outside this window"
