@@ -31,8 +31,8 @@ def ignored_quantization(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
                 Severity.NOTE,
                 f"load_in_8bit is on, so {', '.join(ignored)} have no effect: int8 layers compute in float16",
                 evidence=("the keys that begin with bnb_4bit_ are read for load_in_4bit=True only",),
-                remedy=f"Write load_in_4bit=True in place of load_in_8bit=True if 4-bit weights are meant (both together"
-                f" raise ValueError), else leave {enumerated(ignored)} out.",
+                remedy=f"Write load_in_4bit=True in place of load_in_8bit=True if 4-bit weights are meant (both"
+                f" together raise ValueError), else leave {enumerated(ignored)} out.",
                 url=_URL,
                 role="config",
             )
