@@ -8,9 +8,9 @@ from tests.checks import findings_of
 from tests.facts import examination, probe_run
 from vc2doctor.checks import vc032_saved_files as check
 from vc2doctor.checks.plan import FileMark, SavedFile
-from vc2doctor.core.failure import Failure
+from vc2doctor.core.failure import Failure, Missing
 from vc2doctor.findings import Finding, Severity
-from vc2doctor.probe.facts import FilesRun, FileTrial
+from vc2doctor.probe.file_trials import FilesRun, FileTrial
 
 VERSIONS = {
     "torch": "2.13.0",
@@ -68,6 +68,14 @@ def test_an_error_that_no_key_explains_names_the_package() -> None:
     (finding,) = findings(file(), tried(FileTrial(kind="adapter", path="/p/a", error=ERROR)))
     assert finding.message == "a/adapter_config.json cannot be loaded with peft 0.12.0"
     assert finding.commands == ()
+
+
+def test_a_package_that_the_file_needs_is_installed() -> None:
+    missing = Failure(
+        type="ModuleNotFoundError", message="No module named 'tiktoken'", missing=Missing(module="tiktoken")
+    )
+    (finding,) = findings(file(), tried(FileTrial(kind="adapter", path="/p/a", error=missing)))
+    assert finding.commands == ("/env/bin/python -m pip install tiktoken",)
 
 
 def test_a_part_that_is_left_out_is_a_warning_also_if_the_file_was_loaded() -> None:

@@ -116,3 +116,10 @@ def test_a_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
     (tmp_path / "a" / "adapter_config.json").write_text("{", encoding="utf-8")
     (file,) = found(tmp_path, "adapter", "a")
     assert file.problem
+
+
+def test_a_tokenizer_beside_a_model_of_the_users_own_is_left_alone(tmp_path: Path) -> None:
+    write(tmp_path / "m" / "tokenizer.json", TOKENIZER)
+    write(tmp_path / "m" / "config.json", {"model_type": "of_my_own"})
+    (file,) = found(tmp_path, "tokenizer", "m")
+    assert file.is_custom

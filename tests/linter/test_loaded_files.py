@@ -27,6 +27,7 @@ CASES = {
     "resumed by arguments": ("TrainingArguments('o', resume_from_checkpoint='c')", {("checkpoint", "c")}),
     "newest": ("a = TrainingArguments('o')\nt.train(resume_from_checkpoint=True)", {("checkpoint", "o")}),
     "not resumed": ("a = TrainingArguments('o')\nt.train(resume_from_checkpoint=None)", set()),
+    "another method": ("a = TrainingArguments('o')\nmodel.train(True)", set()),
     "computed": ("AutoModel.from_pretrained(find())", set()),
 }  # fmt: skip
 

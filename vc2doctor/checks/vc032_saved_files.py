@@ -19,10 +19,11 @@ from vc2doctor.checks import advice
 from vc2doctor.checks.context import Examination
 from vc2doctor.checks.plan import FileMark, SavedFile
 from vc2doctor.checks.symptoms import describe
+from vc2doctor.core.failure import Failure
 from vc2doctor.core.versions import version
 from vc2doctor.core.wording import enumerated
 from vc2doctor.findings import Finding, Severity
-from vc2doctor.probe.facts import FileTrial
+from vc2doctor.probe.file_trials import FileTrial
 
 _URLS = {
     "adapter": "https://huggingface.co/docs/peft/main/en/developer_guides/checkpoint",
@@ -33,6 +34,7 @@ _URLS = {
 _URL = "https://github.com/huggingface/transformers/blob/main/MIGRATION_GUIDE_V5.md"
 _PACKAGES = {"adapter": "peft", "parquet": "datasets", "dataset": "datasets"}
 """The package that loads a kind of file; transformers loads the others."""
+_MISSING_PACKAGE = ("ImportError", "ModuleNotFoundError")
 MAX_KEYS = 4
 
 Change = tuple[str, tuple[str, ...]]
@@ -52,9 +54,9 @@ def check(examination: Examination) -> Iterator[Finding]:
         together = next((remedies[mark.package] for mark in file.marks), _NOTHING)
         remedy = together if together[1] else _remedy(examination, file.marks)
         if trial is not None and trial.error is not None:
-            yield _refused(examination, file, refused, remedy, (describe(trial.error),))
+            yield _refused(examination, file, refused, remedy, trial.error)
         elif refused:
-            yield _refused(examination, file, refused, remedy, ())
+            yield _refused(examination, file, refused, remedy, None)
         elif file.problem and not was_tried:
             yield _unread(file)
         elif file.marks or trial is not None:
@@ -90,16 +92,21 @@ def _trial(examination: Examination, file: SavedFile) -> tuple[FileTrial | None,
 
 
 def _refused(
-    examination: Examination, file: SavedFile, marks: tuple[FileMark, ...], change: Change, evidence: tuple[str, ...]
+    examination: Examination, file: SavedFile, marks: tuple[FileMark, ...], change: Change, error: Failure | None
 ) -> Finding:
+    remedy, commands = change
     if marks:
-        remedy, commands = change
         message = f"{marks[0].file} cannot be loaded: {_keys(examination, marks, 'cannot read')}"
     else:
         package = _PACKAGES.get(file.kind, "transformers")
         installed = f"{package} {examination.versions.get(package, '')}".rstrip()
         message, commands = f"{file.file} cannot be loaded with {installed}", ()
         remedy = f"Write the file again with {installed}, or install the release of {package} that wrote it."
+        if error is not None and error.missing is not None:
+            remedy, commands = advice.install_what_fails(examination, error)
+        elif error is not None and error.type in _MISSING_PACKAGE:
+            remedy = "Install the package that the message names."
+    evidence = (describe(error),) if error is not None else ()
     return _finding(file, Severity.ERROR, message, (*evidence, *_of_marks(marks)), remedy, commands, marks)
 
 

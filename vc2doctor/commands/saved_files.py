@@ -150,6 +150,8 @@ class _Reader:
                 continue
             is_custom = is_custom or self._is_custom(content)
             marks += [FileMark(file=_shown(path), **mark._asdict()) for mark in self._marks(path, content)]
+        # AutoTokenizer can choose the class by the type of the model beside it.
+        is_custom = is_custom or (kind == "tokenizer" and self._is_custom(_content_or_empty(target / "config.json")))
         return SavedFile(
             kind=kind,
             loader=loaded.loader,
@@ -196,6 +198,13 @@ def _content(path: Path, installed: Mapping[str, str]) -> dict[str, Any]:
         message = f"{path.name} is no JSON object"
         raise parsing.MalformedError(message)
     return content
+
+
+def _content_or_empty(path: Path) -> dict[str, Any]:
+    try:
+        return _content(path, {})
+    except (OSError, reading.ReadError, parsing.MalformedError):
+        return {}
 
 
 def _features_of_footer(path: Path) -> dict[str, Any]:

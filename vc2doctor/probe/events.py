@@ -14,7 +14,6 @@ from vc2doctor.probe.facts import (
     Device,
     DoorRun,
     Ending,
-    FilesRun,
     Headroom,
     ImportedPackage,
     Inspection,
@@ -32,6 +31,7 @@ from vc2doctor.probe.facts import (
     VariantRun,
 )
 from vc2doctor.probe.failed_step import BreakLocation, Graph
+from vc2doctor.probe.file_trials import FilesRun
 from vc2doctor.probe.gradient_range import GradientRange
 from vc2doctor.probe.log_ratio import LogRatio, LogRatios
 from vc2doctor.probe.scaled_formats import ScaledWeights

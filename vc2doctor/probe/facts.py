@@ -10,6 +10,7 @@ from vc2doctor.core.failure import Failure
 from vc2doctor.core.precision import bits_of
 from vc2doctor.core.versions import MAX_VERSION_LENGTH
 from vc2doctor.probe.failed_step import BreakLocation, Graph
+from vc2doctor.probe.file_trials import FilesRun
 from vc2doctor.probe.gradient_range import Count, GradientRange
 from vc2doctor.probe.log_ratio import LogRatios
 from vc2doctor.probe.scaled_formats import ScaledWeights
@@ -330,27 +331,6 @@ class NamesRun(Data):
     missing: tuple[MissingName, ...] = ()
 
 
-class FileTrial(Data):
-    """A local file that the target cannot load, or does not load completely."""
-
-    kind: str
-    path: str
-    error: Failure | None = None
-    """``None``: it was loaded, without ``ignored``."""
-    ignored: tuple[str, ...] = ()
-    """Keys of the file that the loaded object does not have, or has with another value."""
-
-
-class FilesRun(Data):
-    """The local files that the user's code loads, loaded one by one."""
-
-    tried: tuple[tuple[str, str], ...] = ()
-    """Kind and path of those that were tried."""
-    left_out: Count = 0
-    """Files for which no time was left, and those whose package is not installed."""
-    failed: tuple[FileTrial, ...] = ()
-
-
 class Device(Data):
     """The facts that torch reports on its build and on the device of the probe."""
 
@@ -409,12 +389,10 @@ class ProbeRun(Data):
     names: NamesRun | None = None
     """``None``: there is no code, or the worker did not get that far."""
     files: FilesRun | None = None
-    """``None``: the code loads no local files, or the worker did not get that far."""
     distributions: tuple[str, ...] | None = None
     """Names of the distributions of which a module was imported; ``None``: the worker did not get that far."""
     child: ChildRun
     malformed_events: int = 0
-    """Number of events that could not be understood."""
     rounds_planned: Count = 0
     """Number of trainings under one recipe that were planned, those with planted outliers included."""
     rounds_begun: Count = 0

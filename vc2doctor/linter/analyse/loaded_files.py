@@ -140,7 +140,9 @@ def _resumed(values: Values, call: Call) -> Iterator[LoadedFile]:
     if argument is None:
         return
     yield from _files(values, call, "checkpoint", "", argument)
-    if isinstance(argument, ast.Constant) and argument.value is True:
+    # model.train(True) is another method.
+    named = call.argument(_RESUME)
+    if isinstance(named, ast.Constant) and named.value is True:
         for folder in _output_folders(values, call.place.module):
             yield LoadedFile("checkpoint", "newest", folder, call.place.module.name, call.node.lineno)
 

@@ -37,13 +37,19 @@ def bits_in_known_issues(package: PackageTable, pins: Mapping[str, str]) -> int:
 
     Issues of single doors do not count: which of them the code goes through is not known here.
     """
-    issues = [issue for issue in load.load(load.shipped()).issues if issue.severity != "note" and not issue.doors]
-    pairs = [when for issue in issues for when in issue.when if _is_of_versions(when, package.name)]
+    pairs = [when for when in _conditions() if _is_of_versions(when, package.name)]
     return sum(
         1 << position
         for position, text in enumerate(package.releases)
         if any(holds(when, {**pins, package.name: text}) for when in pairs)
     )
+
+
+@lru_cache(maxsize=1)
+def _conditions() -> tuple[Mapping[str, str], ...]:
+    """Return the conditions of the known issues that concern every training."""
+    issues = load.known_issues(load.shipped())
+    return tuple(when for issue in issues if issue.severity != "note" and not issue.doors for when in issue.when)
 
 
 def _is_of_versions(when: Mapping[str, str], package: str) -> bool:
