@@ -64,6 +64,8 @@ def test_prefix_under_checkpointing_gets_no_gradient(target: str) -> None:
         ({**CHECKPOINTED, "checkpointing": "after"}, "failed"),
         ({**CHECKPOINTED, "checkpointing": "before"}, "passed"),
         ({**CHECKPOINTED, "reentrant": False}, "passed"),
+        # The user names the door, and no code was read.
+        ({}, "failed"),
     ],
 )
 def test_checkpointing_of_a_frozen_model(target: str, use: dict[str, Any], expected: str) -> None:
@@ -85,6 +87,7 @@ def test_accumulated_gradients_of_a_class_that_ignores_the_number_of_items_are_a
     [
         (["q_proj", "v_proj"], False, "passed", False),
         (["query_key_value"], False, "failed", False),
+        ([], False, "unsupported", False),
         ([r".*self_attn\.(q|v)_proj"], True, "passed", False),
         ([r".*attention\.(q|v)"], True, "failed", False),
         # The miniature has two layers.

@@ -11,6 +11,7 @@ def _load() -> None:
 
 
 def _train(kit: Any) -> List[Optional[float]]:
+    kit.switch_checkpointing_on()
     return prompt_kit.train(kit, "PrefixTuningConfig")
 
 

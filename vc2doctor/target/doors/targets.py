@@ -18,6 +18,8 @@ def _load() -> None:
 
 def _train(kit: Any) -> List[Optional[float]]:
     use = kit.spec.use
+    if not use.targets:
+        raise Unavailable("no target_modules are written out in your code")
     base = kit.whole_base()
     targets = use.targets[0] if use.is_pattern else list(use.targets)
     config = kit.runtime.peft.LoraConfig(task_type=kit.runtime.peft.TaskType.CAUSAL_LM, r=4, target_modules=targets)

@@ -89,6 +89,11 @@ class Kit:
         model.config.use_cache = False
         return model
 
+    def switch_checkpointing_on(self) -> None:
+        """Let the adapted model checkpoint its blocks, if the user's code was not seen to do so in some way."""
+        use = self.spec.use
+        self.spec = self.spec._replace(use=use._replace(checkpointing=use.checkpointing or "after"))
+
     def adapted_as_used(self, model: Any, config: Any) -> Any:
         """Return ``model`` with the adapters ``config``, whose blocks are checkpointed as in the user's code."""
         use = self.spec.use
