@@ -62,6 +62,7 @@ from vc2doctor.linter.analyse.weights import Cast
 from vc2doctor.linter.detectors.half_losses import half_losses
 from vc2doctor.linter.detectors.half_outputs import half_outputs
 from vc2doctor.linter.detectors.half_spectra import half_spectra
+from vc2doctor.linter.detectors.refused_kernels import refused_kernels
 from vc2doctor.linter.detectors.refused_values import refused_values
 from vc2doctor.linter.model import CodeFinding, Edit
 from vc2doctor.linter.read.config import UNKNOWN
@@ -100,6 +101,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
         yield from half_outputs(facts, loop)
     yield from half_spectra(facts)
     yield from refused_values(facts)
+    yield from refused_kernels(facts)
     for cast in facts.weights.casts:
         statement = cast.call.place.statement
         if statement not in reported and _is_of_batch(facts, cast):

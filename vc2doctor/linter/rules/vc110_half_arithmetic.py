@@ -47,7 +47,10 @@ from vc2doctor.linter.analyse.stage import Stage, is_inference_path
 from vc2doctor.linter.analyse.trained_classes import is_chosen_by_name, is_trained
 from vc2doctor.linter.detectors.half_arithmetic import half_arithmetic
 from vc2doctor.linter.detectors.half_indices import half_indices
+from vc2doctor.linter.detectors.half_losses import half_losses
 from vc2doctor.linter.detectors.half_programs import BY_NAME
+from vc2doctor.linter.detectors.possible_arithmetic import beside, possible_arithmetic
+from vc2doctor.linter.detectors.sharded_dtypes import sharded_dtypes
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.module import Function, last_name
 
@@ -55,7 +58,15 @@ _FLOAT32_NAMES = {"float", "float32", "double", "float64"}
 
 
 def find(facts: Facts) -> Iterator[CodeFinding]:
-    """Yield norms that square half-precision values, and other arithmetic that half precision breaks."""
+    """Yield arithmetic that half precision breaks, and notes about arithmetic that it may break."""
+    proved = list(_proved(facts))
+    yield from proved
+    yield from sharded_dtypes(facts)
+    yield from beside(possible_arithmetic(facts), (*proved, *half_losses(facts)))
+
+
+def _proved(facts: Facts) -> Iterator[CodeFinding]:
+    """Yield norms that square half-precision values, and other arithmetic on values that are known to be half."""
     yield from half_arithmetic(facts)
     yield from half_indices(facts)
     for module in facts.code.files.modules.values():

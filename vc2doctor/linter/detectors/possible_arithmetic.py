@@ -1,0 +1,88 @@
+"""Notes about arithmetic that half precision may break, where nothing proves the dtype of the values."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+
+from vc2doctor.findings import Severity
+from vc2doctor.linter.analyse.expressions import expressions_of
+from vc2doctor.linter.analyse.facts import Facts
+from vc2doctor.linter.analyse.stage import is_without_gradients
+from vc2doctor.linter.detectors.half_arithmetic import PATTERNS
+from vc2doctor.linter.detectors.half_pattern import Pattern
+from vc2doctor.linter.detectors.possible_half import PossibleContexts, possible_contexts
+from vc2doctor.linter.detectors.possible_patterns import POSSIBLE
+from vc2doctor.linter.detectors.refused_values import refused_by_numpy, refused_operation
+from vc2doctor.linter.model import CodeFinding, CodePlace
+from vc2doctor.linter.read.module import Function, Module, Place
+
+_MAY_BREAK = re.compile(
+    r"1e-|exp\(|sigmoid|\bvar\(|\bstd\(|\bsum\(|pow\(2\)|\*\* ?2|fill|full_like|-\s*\d+e|-\d{6}|BCELoss|binary_cross"
+    r"|cross_entropy|CrossEntropy|log_softmax|logsigmoid|nll_loss|kl_div|mse_loss|fft\b|stft|linalg|invers|\bsvd"
+    r"|cholesky|quantile|matmul|bmm\(|mm\(| @ |scatter|index_add|\bsin\(|\bcos\(|dice|numpy\("
+)
+"""What all patterns have in the text. A module without it is not searched."""
+MAX_PER_FILE = 2
+"""Notes of one kind in a file. Where there are more, they are one note with all places."""
+
+
+@lru_cache(maxsize=2)
+def possible_arithmetic(facts: Facts) -> tuple[CodeFinding, ...]:
+    """Return a note for each kind of arithmetic in a function that training may run in half precision."""
+    contexts = possible_contexts(facts)
+    groups: dict[tuple[Module, Pattern], dict[Function, list[CodeFinding]]] = defaultdict(lambda: defaultdict(list))
+    for module in facts.code.files.modules.values():
+        # The programs around a module are asked for first: most modules of a large repository have none.
+        if _MAY_BREAK.search(module.source.text) is None or not contexts.may_have(module):
+            continue
+        for place in module.statements:
+            for pattern, finding in _at(contexts, place):
+                groups[module, pattern][place.function].append(finding)
+    return tuple(note for by_function in groups.values() for note in _notes(by_function))
+
+
+def beside(notes: Iterable[CodeFinding], proved: Iterable[CodeFinding]) -> Iterator[CodeFinding]:
+    """Yield the notes without a proved finding at one of their places."""
+    lines = {(place.path, line) for each in proved for place in each.places for line in _lines(place)}
+    for note in notes:
+        if not any((place.path, line) in lines for place in note.places for line in _lines(place)):
+            yield note
+
+
+def _lines(place: CodePlace) -> range:
+    return range(place.line, place.end_line + 1)
+
+
+def _at(contexts: PossibleContexts, place: Place) -> Iterator[tuple[Pattern, CodeFinding]]:
+    ways = contexts.of(place.function)
+    if not ways or is_without_gradients(place) or contexts.facts.values.is_reached(place) is False:
+        return
+    for node in expressions_of(place):
+        tried = ((pattern, way) for way in ways for pattern in _ALL)
+        found = ((pattern, pattern(contexts.known, way, node, place)) for pattern, way in tried)
+        first = next(((pattern, finding) for pattern, finding in found if finding is not None), None)
+        if first is not None:
+            yield first
+
+
+def _notes(by_function: dict[Function, list[CodeFinding]]) -> Iterator[CodeFinding]:
+    """Yield one note for each function, or one for a file where many functions have the same kind."""
+    groups = list(by_function.values())
+    if len(groups) > MAX_PER_FILE:
+        groups = [[finding for group in groups for finding in group]]
+    for first, *others in groups:
+        also = tuple(place for other in others for place in other.places)
+        count = f", here and at {len(also)} other places of this file" if also else ""
+        yield first.model_copy(
+            update={
+                "severity": Severity.NOTE,
+                "message": f"{first.message}{count}, if the values are half precision here",
+                "evidence": (*first.evidence, "the code does not tell the dtype of the values"),
+                "role": "other",
+                "also": also,
+            }
+        )
+
+
+_ALL: tuple[Pattern, ...] = (*PATTERNS, refused_operation, refused_by_numpy, *POSSIBLE)

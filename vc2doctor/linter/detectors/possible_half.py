@@ -1,0 +1,195 @@
+"""The functions that a program may run in half precision, with the dtypes that their arguments may have there.
+
+This is the second reading beside ``half_contexts``, which proves dtypes. In real programs the proof is lost: a registry
+makes the criterion, an engine is configured in a file. Here a parameter called ``logits`` is taken for half wherever a
+program trains in half precision, and what follows is a note.
+"""
+
+import ast
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+
+from vc2doctor.linter.analyse.facts import Facts
+from vc2doctor.linter.analyse.half_contexts import HalfContext
+from vc2doctor.linter.analyse.stage import is_inference_name, is_torch_module, is_without_gradients, words
+from vc2doctor.linter.analyse.tensor_kinds import Kind, Mode, TensorContext
+from vc2doctor.linter.detectors.half_programs import half_contexts
+from vc2doctor.linter.detectors.possible_programs import CRITERION_WORDS, HalfProgram, half_programs
+from vc2doctor.linter.knowledge.autocast_ops import SETS_OWN_DTYPE
+from vc2doctor.linter.read.module import Class, Function, Module, last_name
+
+MAX_CONTEXTS = 4
+"""Ways of running one function that are tried."""
+_OTHER_WORK = frozenset(
+    {
+        *("data", "dataset", "datasets", "dataloader", "dataloaders", "transform", "transforms", "augment", "vis"),
+        *("visualize", "visualization", "plot", "plots", "tokenizer", "tokenization", "logger", "logging", "env", "envs"),
+        *("download", "scripts", "reward", "rewards", "simulation", "sim", "metric", "collate"),
+    }
+)
+"""Words of paths and names of code that prepares data, draws or measures: it computes in float32 or with numpy."""
+_SETS_UP = re.compile(r"__init__|_?init_|_?reset|configure|_?load|_?save|from_|register|log_|state_dict")
+"""Beginnings of the names of methods that run before the training or beside it."""
+_TELLS_NOTHING = frozenset({"valid", "sample", "decode", "answer", "rank", "caption", "merge"})
+"""Words of functions that evaluate, and also of parts of a forward pass: ``get_valid_mask``, ``decode``."""
+_ACTIVATIONS = frozenset(
+    {
+        *("hidden", "feat", "feats", "feature", "features", "embed", "embeds", "embedding", "embeddings", "emb", "embs"),
+        *("logit", "logits", "logps", "q", "k", "v", "query", "key", "value", "queries", "keys", "values", "attn"),
+        *("score", "scores", "latent", "latents", "memory", "repr", "similarity", "sim"),
+    }
+)
+"""Words of parameters that hold what layers gave."""
+_PREDICTIONS = frozenset({"pred", "preds", "prediction", "predictions", "prob", "probs", "logit", "logits", "out"})
+"""Words of parameters that hold what a model gave, in a criterion."""
+_INPUTS = frozenset({"input", "inputs", "x"})
+_COLLECTIONS = frozenset({"outputs", "output", "predictions"})
+_LABELS = frozenset({"target", "targets", "label", "labels", "gt", "true"})
+_GIVEN = frozenset(
+    {
+        *(*_LABELS, "y", "truth", "mask", "masks", "length", "lengths"),
+        *("weight", "weights", "reward", "rewards", "advantage", "advantages", "id", "ids", "idx", "index", "num", "t"),
+        *("timestep", "timesteps", "sigma", "sigmas", "step", "eps", "dim", "size", "coords", "box", "boxes", "bbox"),
+    }
+)
+"""Words of parameters that the batch or the code gives: integers, or float32."""
+
+
+@lru_cache(maxsize=2)
+def possible_contexts(facts: Facts) -> "PossibleContexts":
+    """Return the ways in which the training of a project may run its functions in half precision."""
+    return PossibleContexts(facts)
+
+
+class PossibleContexts:
+    """The functions of one project that training may run in half precision."""
+
+    def __init__(self, facts: Facts) -> None:
+        self.facts = facts
+        self.known = half_contexts(facts)
+        self._answers: dict[Function, tuple[HalfContext, ...]] = {}
+        self._modules: dict[Module, tuple[HalfProgram, ...]] = {}
+        self._closures: dict[frozenset[Module], frozenset[Module]] = {}
+
+    def of(self, function: Function) -> tuple[HalfContext, ...]:
+        """Return the ways in which training may run a function; empty: no program in half precision reaches it."""
+        if function not in self._answers:
+            is_left_out = not function.name or self._is_left_out(function)
+            self._answers[function] = () if is_left_out else tuple(self._contexts(function))[:MAX_CONTEXTS]
+        return self._answers[function]
+
+    def may_have(self, module: Module) -> bool:
+        """Return whether training may run some function of a module in half precision."""
+        return bool(self.programs_around(module)) or any(self.known.of(each) for each in module.functions)
+
+    def programs_around(self, module: Module) -> tuple[HalfProgram, ...]:
+        """Return the programs in half precision that import a module, or that a module with a region belongs to."""
+        if module not in self._modules:
+            unit = self.facts.code.unit_of(module)
+            programs = half_programs(self.facts, unit)
+            self._modules[module] = tuple(each for each in programs if module in self._around(each))
+        return self._modules[module]
+
+    def _around(self, program: HalfProgram) -> frozenset[Module]:
+        """Return the modules of the programs that import a start of a program."""
+        if program.starts not in self._closures:
+            code, around = self.facts.code, set[Module]()
+            for module in code.unit_of(next(iter(program.starts))).modules:
+                closure = code.import_closure(module)
+                if program.starts & closure and not self.facts.stages.infers_by_path(module):
+                    around |= closure
+            self._closures[program.starts] = frozenset(around)
+        return self._closures[program.starts]
+
+    def _is_left_out(self, function: Function) -> bool:
+        module = function.module
+        if self.facts.stages.infers_by_path(module) or words(module.name.removesuffix(".py")) & _OTHER_WORK:
+            return True
+        decorated = any(
+            last_name(getattr(each, "func", each)) in SETS_OWN_DTYPE
+            or "no_grad" in ast.unparse(each)
+            or "enabled=False" in ast.unparse(each)
+            for scope in function.scopes()
+            for each in scope.decorators
+        )
+        named = any(is_inference_name(scope.name) for scope in function.scopes() if not _is_part(scope))
+        beside = words(function.name) & _OTHER_WORK or _SETS_UP.match(function.name)
+        return decorated or named or bool(beside)
+
+    def _contexts(self, function: Function) -> list[HalfContext]:
+        """Return the ways that are proved, with what their parameters may be beside, or those of the programs around."""
+        proved = [_assuming(context) for context in self.known.of(function)]
+        found: dict[Mode, HalfContext] = {}
+        is_decided = any(context.tensors.mode is Mode.HALF_MODEL for context in proved)
+        for program in self.programs_around(function.module) if not is_decided else ():
+            mode = self._mode(function, program)
+            if mode is not None and mode not in found:
+                arguments = assumed(function, mode)
+                found[mode] = HalfContext(TensorContext(function, mode, arguments), program.dtypes, program.why)
+        known = {context.tensors.mode for context in proved}
+        return [*(context for mode, context in found.items() if mode not in known), *proved]
+
+    def _mode(self, function: Function, program: HalfProgram) -> Mode | None:
+        """Return what decides dtypes where a program runs a function; ``None``: it does not run it in half precision."""
+        cls = function.cls
+        if cls is not None and not self._uses(program, cls):
+            return None
+        if cls is None and not self.facts.code.callers(function):
+            return None
+        is_criterion = is_of_criterion(function)
+        is_module = cls is not None and is_torch_module(self.facts.code, cls)
+        if program.mode is Mode.HALF_MODEL:
+            return Mode.HALF_MODEL
+        if not is_module and not is_criterion and cls is not None:
+            # A trainer or an agent opens the regions itself, which the other reading follows.
+            return None
+        if is_criterion and program.returns_float32:
+            return None
+        return Mode.PLAIN if is_criterion and program.has_criteria_outside else Mode.AUTOCAST
+
+    def _uses(self, program: HalfProgram, cls: Class) -> bool:
+        unit = self.facts.code.unit_of(cls.module)
+        used = self.facts.reach.classes_of(unit, program.starts)
+        return cls in used or any(cls in self.facts.code.mro(each) for each in used if each.module is cls.module)
+
+
+def _is_part(function: Function) -> bool:
+    """Return whether a method can be a part of a forward pass, although its name has a word of evaluation."""
+    is_of_module = function.cls is not None and "forward" in function.cls.methods
+    return is_of_module and bool(words(function.name) & _TELLS_NOTHING)
+
+
+def is_of_criterion(function: Function) -> bool:
+    """Return whether a function computes a loss, by its name or that of its class."""
+    name = f"{function.cls.name if function.cls is not None else ''} {function.name}"
+    return bool(words(name) & CRITERION_WORDS)
+
+
+def _assuming(context: HalfContext) -> HalfContext:
+    """Return a proved way of running a function, with what its unknown parameters may be."""
+    tensors = context.tensors
+    known = {name: kind for name, kind in tensors.arguments.items() if kind is not Kind.UNKNOWN}
+    arguments = {**assumed(tensors.function, tensors.mode), **known}
+    return HalfContext(
+        TensorContext(tensors.function, tensors.mode, arguments, outputs=tensors.outputs), context.dtypes, context.why
+    )
+
+
+def assumed(function: Function, mode: Mode) -> Mapping[str, Kind]:
+    """Return what the parameters of a function may be where training runs it in half precision, by their names."""
+    is_criterion = is_of_criterion(function)
+    kinds: dict[str, Kind] = {}
+    for name in function.parameters():
+        named = words(name)
+        if name in ("self", "cls"):
+            continue
+        if named & _PREDICTIONS and not named & _LABELS:
+            kinds[name] = Kind.HALF
+        elif named & _GIVEN:
+            kinds[name] = Kind.FLOAT32
+        elif named & _COLLECTIONS and is_criterion:
+            kinds[name] = Kind.CONTAINER if "outputs" in named else Kind.HALF
+        elif named & _ACTIVATIONS or ((is_criterion or mode is Mode.HALF_MODEL) and named & _INPUTS):
+            kinds[name] = Kind.HALF
+    return kinds

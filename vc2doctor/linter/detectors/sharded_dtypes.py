@@ -1,0 +1,50 @@
+"""FSDP's dtypes for what is summed over the ranks and for the buffers."""
+
+from collections.abc import Iterator
+
+from vc2doctor.findings import Severity
+from vc2doctor.linter import build
+from vc2doctor.linter.analyse.autocast import HALF_DTYPES, dtype_names
+from vc2doctor.linter.analyse.dtypes import Value
+from vc2doctor.linter.analyse.facts import Facts
+from vc2doctor.linter.analyse.stage import Stage
+from vc2doctor.linter.model import CodeFinding
+from vc2doctor.linter.read.module import Call
+
+_URL = "https://docs.pytorch.org/docs/stable/fsdp.html#torch.distributed.fsdp.MixedPrecision"
+_EFFECTS = {
+    "reduce_dtype": "gradients are summed over the ranks in it",
+    "buffer_dtype": "buffers are cast to it, also the frequencies of rotary positions",
+}
+
+
+def sharded_dtypes(facts: Facts) -> Iterator[CodeFinding]:
+    """Yield a note for each policy of FSDP that reduces gradients, or keeps buffers, in half precision."""
+    for unit in facts.code.units.values():
+        for name in ("MixedPrecision", "MixedPrecisionPolicy"):
+            for call in unit.calls.get(name, []):
+                if facts.stages.of(call.place) is not Stage.INFERS:
+                    yield from _at(facts, call)
+
+
+def _at(facts: Facts, call: Call) -> Iterator[CodeFinding]:
+    dtypes = {name: _dtypes(facts, call, name) for name in ("param_dtype", *_EFFECTS)}
+    half = [name for name in _EFFECTS if dtypes[name]]
+    if not half:
+        return
+    effects = ", and ".join(_EFFECTS[name] for name in half)
+    yield build.at_node(
+        call.place.module,
+        call.node,
+        "VC110",
+        Severity.NOTE,
+        f"{' and '.join(half)} can be {dtype_names(dtypes[half[0]])}: {effects}",
+        evidence=("float32 is what FSDP uses for both if the policy does not name them and the parameters are float32",),
+        remedy="Write reduce_dtype=torch.float32, and leave buffer_dtype out, if the links between the GPUs allow it.",
+        url=_URL,
+    )
+
+
+def _dtypes(facts: Facts, call: Call, name: str) -> frozenset[Value]:
+    argument = call.argument(name)
+    return facts.values.dtypes(argument, call.place) & HALF_DTYPES if argument is not None else frozenset()
