@@ -284,12 +284,9 @@ def square_in_norm(contexts: HalfContexts, context: HalfContext, node: ast.AST, 
 
 def mel_product(contexts: HalfContexts, context: HalfContext, node: ast.AST, place: Place) -> CodeFinding | None:
     """Return the finding about a mel spectrogram in a float16 region, whose product with the filters is float16."""
-    if not isinstance(node, ast.Call) or not context.overflows or _casts_in(place):
+    if not isinstance(node, ast.Call) or not context.overflows or not node.args or mentions_float32(node.args[0]):
         return None
-    if _mode(contexts, context, place) is not Mode.AUTOCAST:
-        return None
-    makers = {call.name for call in contexts.tensors.objects.of(node.func, place).calls()}
-    if not makers & {"MelScale", "MelSpectrogram", "MFCC"}:
+    if _mode(contexts, context, place) is not Mode.AUTOCAST or not _computes_mel(contexts, Call(node, place)):
         return None
     return arithmetic_finding(
         node,
@@ -299,6 +296,18 @@ def mel_product(contexts: HalfContexts, context: HalfContext, node: ast.AST, pla
         (context.why, "the product with the filters is a matrix product, which autocast runs in float16"),
         "Compute it outside of the region, or with autocast off (enabled=False).",
     )
+
+
+def _computes_mel(contexts: HalfContexts, call: Call) -> bool:
+    """Return whether a call multiplies spectra and mel filters: a layer of torchaudio, or a function of the project."""
+    if "mel" not in call.name.lower():
+        return False
+    makers = {each.name for each in contexts.tensors.objects.of(call.node.func, call.place).calls()}
+    if makers & {"MelScale", "MelSpectrogram", "MFCC"}:
+        return True
+    callee = contexts.tensors.callees.of(call)
+    inner = callee.module.calls_in(callee) if callee is not None else []
+    return any(each.name == "matmul" and not mentions_float32(each.node) for each in inner)
 
 
 def deviation(contexts: HalfContexts, context: HalfContext, node: ast.AST, place: Place) -> CodeFinding | None:

@@ -25,7 +25,7 @@ _FRAMEWORK_SWITCH = re.compile(
     r"AMPTrainer|AmpOptimWrapper|SOLVER\.AMP\b|^\s*fp16 = dict\(|(?<!\w)amp\.initialize\(", re.MULTILINE
 )
 """How detectron2, mmengine, mmcv and apex are told to train in half precision: the framework opens the regions."""
-_TRAINER_PRECISION = re.compile(r"\bTrainer\([^)]*?\bprecision\s*=\s*(?![\"']?32)(?![\"']?64)", re.DOTALL)
+_TRAINER_PRECISION = re.compile(r"trainer\.precision\s*=|\bTrainer\([^)]*?\bprecision\s*=\s*(?![\"']?32)(?![\"']?64)", re.DOTALL)
 """An argument of Lightning's trainer that can be a half precision."""
 
 
@@ -46,6 +46,7 @@ class HalfProgram(NamedTuple):
 
 _ENGINE_SWITCH = re.compile(r"DeepSpeedStrategy|[\"'](fp16|bf16)[\"']\s*:\s*(\{\s*[\"']enabled[\"']\s*:\s*(?!False)|\w+\.\w)")
 """How code configures DeepSpeed's half precision, also through an attribute that builds the block."""
+_OF_DEEPSPEED = re.compile(r"deepspeed|zero_optimization|train_micro_batch_size_per_gpu", re.IGNORECASE)
 _PRECISION_KEYS = ("precision", "mixed_precision", "fp16", "bf16", "amp", "use_amp", "use_fp16", "use_bf16")
 _HALF_VALUES = frozenset({"16", "fp16", "bf16", "float16", "bfloat16", "16-mixed", "bf16-mixed", "half"})
 
@@ -53,7 +54,7 @@ _HALF_VALUES = frozenset({"16", "fp16", "bf16", "float16", "bfloat16", "16-mixed
 @lru_cache(maxsize=16)
 def half_programs(facts: Facts, unit: Unit) -> tuple[HalfProgram, ...]:
     """Return the programs of a unit that may train in half precision."""
-    sources = (_of_regions, _of_runs, _of_engine, _of_sharding, _of_loads, _of_frameworks)
+    sources = (_of_regions, _of_runs, _of_flags, _of_engine, _of_sharding, _of_loads, _of_frameworks)
     return tuple(dict.fromkeys(program for source in sources for program in source(facts, unit) if program.starts))
 
 
@@ -108,6 +109,18 @@ def _dtypes_of_engine(run: Run) -> frozenset[Value]:
     entries = {block: config.find(f"{block}.enabled") for block in BLOCKS} if config is not None else {}
     on = {block for block, entry in entries.items() if entry is not None and entry.value is True}
     return frozenset(as_dtype(BLOCKS[block]) for block in on)
+
+
+def _of_flags(facts: Facts, unit: Unit) -> Iterator[HalfProgram]:
+    """Yield the unit if a command hands its model to DeepSpeed through a launcher whose settings are not read."""
+    for launch in unit.launches:
+        flag = launch.flags.get("--deepspeed")
+        is_read = flag is None or flag.value is None or flag.value.endswith(".json")
+        if not is_read and not launch.program.endswith(".py"):
+            starts = training_modules(facts, unit) or frozenset(unit.modules)
+            why = f"{launch.script} hands the model to DeepSpeed: --deepspeed {flag.value if flag else ''}"
+            yield HalfProgram(starts, Mode.HALF_MODEL, frozenset([FLOAT16, BFLOAT16]), why)
+            return
 
 
 def _of_engine(facts: Facts, unit: Unit) -> Iterator[HalfProgram]:
@@ -165,7 +178,7 @@ def _of_frameworks(facts: Facts, unit: Unit) -> Iterator[HalfProgram]:
     found = [(mode, *each) for mode, pattern in _SWITCHES for each in _mentions(facts, unit, pattern)]
     starts = training_modules(facts, unit) or frozenset(unit.modules)
     for mode, module, line in found:
-        has_engine = mode is Mode.AUTOCAST or any("deepspeed" in each.source.text.lower() for each in unit.modules)
+        has_engine = mode is Mode.AUTOCAST or any(_OF_DEEPSPEED.search(each.source.text) for each in unit.modules)
         if has_engine:
             path, number = module.source.location_of(line)
             why = f"{path}:{number} can turn half precision on"

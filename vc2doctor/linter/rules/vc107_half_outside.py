@@ -47,7 +47,7 @@ from vc2doctor.findings import Severity
 from vc2doctor.linter import build
 from vc2doctor.linter.analyse.autocast import HALF_DTYPES, Region, WithStatement, dtype_names
 from vc2doctor.linter.analyse.config_keys import config_key
-from vc2doctor.linter.analyse.dtypes import FLOAT16
+from vc2doctor.linter.analyse.dtypes import BFLOAT16, FLOAT16, Dtype
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.resolve import Unit
 from vc2doctor.linter.analyse.stage import (
@@ -92,6 +92,9 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
         if _is_unconditional(facts, cast) and is_applied and statement not in reported:
             reported.add(statement)
             yield _unconditional_cast(cast)
+        elif is_applied and statement not in reported and _is_unconditional(facts, cast, BFLOAT16):
+            reported.add(statement)
+            yield _bfloat16_cast(cast)
     for region in facts.autocast.regions:
         is_in_method = region.place.function.cls is not None
         if region.stage is Stage.TRAINS and is_in_method and not region.autocast.is_disabled:
@@ -109,12 +112,12 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
             yield _half_batch(cast)
 
 
-def _is_unconditional(facts: Facts, cast: Cast) -> bool:
-    """Return whether ``forward`` casts a tensor to float16 whatever dtype the run has."""
+def _is_unconditional(facts: Facts, cast: Cast, dtype: Dtype = FLOAT16) -> bool:
+    """Return whether ``forward`` casts a tensor to a half precision whatever dtype the run has."""
     place = cast.call.place
     # A frozen encoder runs without gradients inside a forward pass that trains, so no_grad alone is no inference.
     infers = is_inference_path(place.module.name) or (cast.stage is Stage.INFERS and not is_without_gradients(place))
-    if infers or cast.dtypes != {FLOAT16} or UNKNOWN in cast.dtypes or cast.is_of_module:
+    if infers or cast.dtypes != {dtype} or UNKNOWN in cast.dtypes or cast.is_of_module:
         return False
     if cast.dtype_argument is not None and config_key(cast.dtype_argument) is not None:
         # A dtype of the model's configuration is that of its weights.
@@ -185,6 +188,18 @@ def _unconditional_cast(cast: Cast) -> CodeFinding:
     if conditions and node.lineno - conditions[-1][0].lineno == 1:
         return finding.model_copy(update={"line": conditions[-1][0].lineno})
     return finding
+
+
+def _bfloat16_cast(cast: Cast) -> CodeFinding:
+    return build.at_node(
+        cast.call.place.module,
+        cast.call.node,
+        "VC107",
+        Severity.NOTE,
+        f"{build.code(cast.call.node)} inside forward makes this part bfloat16, whatever dtype the run has",
+        evidence=("float32 or float16 weights behind it raise for bfloat16 values outside of any region",),
+        remedy="Cast to the dtype of the weights that the tensor is multiplied with.",
+    )
 
 
 def _is_of_batch(facts: Facts, cast: Cast) -> bool:
