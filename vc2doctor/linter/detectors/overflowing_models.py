@@ -5,13 +5,17 @@ from collections.abc import Iterator
 
 from vc2doctor.findings import Severity
 from vc2doctor.linter import build
+from vc2doctor.linter.analyse.dtypes import FLOAT16
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.runs import Run
-from vc2doctor.linter.knowledge.overflowing_models import OVERFLOWING_CLASSES, OVERFLOWING_NAMES, URL
+from vc2doctor.linter.knowledge.overflowing_models import OVERFLOWING_CLASSES, OVERFLOWING_NAMES, URL, URL_OF_VAE
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.module import Module
 
 _NAME = re.compile(OVERFLOWING_NAMES, re.IGNORECASE)
+_HAS_OVERFLOWING_VAE = re.compile(r"StableDiffusionXL|AutoencoderKLTemporalDecoder|StableVideoDiffusion")
+_KEEPS_FLOAT32 = re.compile(r"fp16-fix|force_upcast|vae\.(to\([^)]*torch\.float32|float\(\))")
+"""What programs have that use other weights, or take the autoencoder to float32 somewhere."""
 
 
 def overflowing_models(facts: Facts) -> Iterator[CodeFinding]:
@@ -33,6 +37,26 @@ def overflowing_models(facts: Facts) -> Iterator[CodeFinding]:
                         remedy="Train it in bfloat16 or in float32.",
                         url=URL,
                     )
+
+
+def overflowing_encoders(facts: Facts) -> Iterator[CodeFinding]:
+    """Yield a note for each autoencoder of SDXL or SVD that a program casts to float16 to encode its images."""
+    for cast in facts.weights.casts:
+        module = cast.call.place.module
+        text = module.source.text
+        is_vae = cast.name == "vae" and FLOAT16 in cast.dtypes and _HAS_OVERFLOWING_VAE.search(text) is not None
+        trains = facts.stages.module_trains(module) and not facts.stages.infers_by_path(module)
+        if is_vae and trains and not _KEEPS_FLOAT32.search(text):
+            yield build.at_node(
+                module,
+                cast.call.node,
+                "VC110",
+                Severity.NOTE,
+                f"{build.code(cast.call.node)} can make the autoencoder float16, in which that of SDXL and SVD overflows",
+                evidence=("its configuration has force_upcast: diffusers' pipelines encode with it in float32",),
+                remedy="Keep it in float32: vae.to(device, dtype=torch.float32), or use weights made for float16.",
+                url=URL_OF_VAE,
+            )
 
 
 def _model_of(run: Run) -> str | None:

@@ -11,7 +11,7 @@ from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.stage import is_without_gradients
 from vc2doctor.linter.detectors.half_arithmetic import PATTERNS
 from vc2doctor.linter.detectors.half_pattern import Pattern
-from vc2doctor.linter.detectors.possible_half import PossibleContexts, possible_contexts
+from vc2doctor.linter.detectors.possible_half import PossibleContexts, is_of_criterion, possible_contexts
 from vc2doctor.linter.detectors.possible_patterns import POSSIBLE
 from vc2doctor.linter.detectors.refused_values import refused_by_numpy, refused_operation
 from vc2doctor.linter.model import CodeFinding, CodePlace
@@ -56,7 +56,10 @@ def _lines(place: CodePlace) -> range:
 
 def _at(contexts: PossibleContexts, place: Place) -> Iterator[tuple[Pattern, CodeFinding]]:
     ways = contexts.of(place.function)
-    if not ways or is_without_gradients(place) or contexts.facts.values.is_reached(place) is False:
+    if not ways:
+        return
+    is_measured = is_without_gradients(place) and not is_of_criterion(place.function)
+    if is_measured or contexts.facts.values.is_reached(place) is False:
         return
     for node in expressions_of(place):
         tried = ((pattern, way) for way in ways for pattern in _ALL)

@@ -8,6 +8,7 @@ program trains in half precision, and what follows is a note.
 import ast
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 
 from vc2doctor.linter.analyse.facts import Facts
@@ -25,12 +26,14 @@ _OTHER_WORK = frozenset(
     {
         *("data", "dataset", "datasets", "dataloader", "dataloaders", "transform", "transforms", "augment", "vis"),
         *("visualize", "visualization", "plot", "plots", "tokenizer", "tokenization", "logger", "logging", "env", "envs"),
-        *("download", "scripts", "reward", "rewards", "simulation", "sim", "metric", "collate"),
+        *("download", "scripts", "simulation", "metric", "collate"),
     }
 )
 """Words of paths and names of code that prepares data, draws or measures: it computes in float32 or with numpy."""
 _SETS_UP = re.compile(r"__init__|_?init_|_?reset|configure|_?load|_?save|from_|register|log_|state_dict")
 """Beginnings of the names of methods that run before the training or beside it."""
+_BY_NAME = re.compile(r"__dict__\[")
+"""How a program builds a model that its command names: ``models.__dict__[args.model]()``."""
 _TELLS_NOTHING = frozenset({"valid", "sample", "decode", "answer", "rank", "caption", "merge"})
 """Words of functions that evaluate, and also of parts of a forward pass: ``get_valid_mask``, ``decode``."""
 _ACTIVATIONS = frozenset(
@@ -43,14 +46,15 @@ _ACTIVATIONS = frozenset(
 """Words of parameters that hold what layers gave."""
 _PREDICTIONS = frozenset({"pred", "preds", "prediction", "predictions", "prob", "probs", "logit", "logits", "out"})
 """Words of parameters that hold what a model gave, in a criterion."""
-_INPUTS = frozenset({"input", "inputs", "x"})
+_INPUTS = frozenset({"input", "inputs", "x", "sigma"})
+"""Further such words. In other functions they can be float32: the images, the noise of a schedule."""
 _COLLECTIONS = frozenset({"outputs", "output", "predictions"})
 _LABELS = frozenset({"target", "targets", "label", "labels", "gt", "true"})
 _GIVEN = frozenset(
     {
         *(*_LABELS, "y", "truth", "mask", "masks", "length", "lengths"),
         *("weight", "weights", "reward", "rewards", "advantage", "advantages", "id", "ids", "idx", "index", "num", "t"),
-        *("timestep", "timesteps", "sigma", "sigmas", "step", "eps", "dim", "size", "coords", "box", "boxes", "bbox"),
+        *("timestep", "timesteps", "step", "eps", "dim", "size", "coords", "box", "boxes", "bbox"),
     }
 )
 """Words of parameters that the batch or the code gives: integers, or float32."""
@@ -108,7 +112,7 @@ class PossibleContexts:
             return True
         decorated = any(
             last_name(getattr(each, "func", each)) in SETS_OWN_DTYPE
-            or "no_grad" in ast.unparse(each)
+            or ("no_grad" in ast.unparse(each) and not is_of_criterion(function))
             or "enabled=False" in ast.unparse(each)
             for scope in function.scopes()
             for each in scope.decorators
@@ -124,9 +128,13 @@ class PossibleContexts:
         is_decided = any(context.tensors.mode is Mode.HALF_MODEL for context in proved)
         for program in self.programs_around(function.module) if not is_decided else ():
             mode = self._mode(function, program)
-            if mode is not None and mode not in found:
+            if mode is None:
+                continue
+            if mode in found:
+                found[mode] = replace(found[mode], dtypes=found[mode].dtypes | program.dtypes)
+            else:
                 arguments = assumed(function, mode)
-                found[mode] = HalfContext(TensorContext(function, mode, arguments), program.dtypes, program.why)
+                found[mode] = HalfContext(TensorContext(function, mode, arguments, is_assumed=True), program.dtypes, program.why)
         known = {context.tensors.mode for context in proved}
         return [*(context for mode, context in found.items() if mode not in known), *proved]
 
@@ -151,6 +159,8 @@ class PossibleContexts:
     def _uses(self, program: HalfProgram, cls: Class) -> bool:
         unit = self.facts.code.unit_of(cls.module)
         used = self.facts.reach.classes_of(unit, program.starts)
+        if any(_BY_NAME.search(module.source.text) for module in program.starts):
+            return True
         return cls in used or any(cls in self.facts.code.mro(each) for each in used if each.module is cls.module)
 
 
@@ -171,9 +181,10 @@ def _assuming(context: HalfContext) -> HalfContext:
     tensors = context.tensors
     known = {name: kind for name, kind in tensors.arguments.items() if kind is not Kind.UNKNOWN}
     arguments = {**assumed(tensors.function, tensors.mode), **known}
-    return HalfContext(
-        TensorContext(tensors.function, tensors.mode, arguments, outputs=tensors.outputs), context.dtypes, context.why
+    assuming = TensorContext(
+        tensors.function, tensors.mode, arguments, outputs=tensors.outputs, is_assumed=True
     )
+    return HalfContext(assuming, context.dtypes, context.why)
 
 
 def assumed(function: Function, mode: Mode) -> Mapping[str, Kind]:

@@ -18,7 +18,10 @@ from vc2doctor.linter.read.module import Call, Class, Place, last_name
 from vc2doctor.linter.read.syntax import walk
 
 _SPECTRA = ("rfft", "irfft", "fft", "ifft", "rfft2", "irfft2", "fft2", "ifft2", "rfftn", "irfftn", "fftn", "stft")
-_DIVERGENCES = ("kl_div", "binary_cross_entropy_with_logits", "mse_loss")
+_DIVERGENCES = ("kl_div", "binary_cross_entropy_with_logits", "mse_loss", "huber_loss", "smooth_l1_loss")
+_OF_ONE_DTYPE = ("binary_cross_entropy", "binary_cross_entropy_with_logits")
+"""Losses whose target must have the dtype of their input."""
+_RESULTS = frozenset({"logits", "logit", "output", "outputs", "out", "pred", "preds"})
 _GEOMETRY = frozenset(
     {
         *("inv", "pose", "poses", "intrinsic", "intrinsics", "extrinsic", "extrinsics", "world", "cam", "camera"),
@@ -42,13 +45,13 @@ def half_loss(contexts: HalfContexts, context: HalfContext, node: ast.AST, place
     if not isinstance(node, ast.Call) or _mode(contexts, context, place) is Mode.AUTOCAST:
         return None
     call = Call(node, place)
-    is_divergence = call.name in _DIVERGENCES and len(node.args) > 1
+    is_divergence = call.name in (*_DIVERGENCES, *_OF_ONE_DTYPE) and len(node.args) > 1
     value = node.args[0] if is_divergence else _logits(contexts, call)
     if value is None or call.argument("dtype") is not None or is_of_float32(call, value):
         return None
     if not is_divergence and not is_on_half(contexts.facts, call):
         return None
-    values = node.args[:2] if is_divergence else [value]
+    values = node.args[:2] if is_divergence and call.name not in _OF_ONE_DTYPE else [value]
     if not all(_may_be_half(contexts, context, each, place) for each in values):
         return None
     return arithmetic_finding(
@@ -65,8 +68,9 @@ def _may_be_half(contexts: HalfContexts, context: HalfContext, value: ast.expr, 
     kind = kind_of(contexts, context, value, place)
     if kind is not Kind.UNKNOWN or context.tensors.mode is not Mode.HALF_MODEL:
         return kind is Kind.HALF
-    cls = place.function.cls
-    return cls is not None and "forward" in cls.methods and not _words_of(value) & _LABELS and not _casts_in(place)
+    cls, named = place.function.cls, _words_of(value)
+    is_of_model = (cls is not None and "forward" in cls.methods) or bool(named & _RESULTS)
+    return is_of_model and not named & _LABELS and not _casts_in(place)
 
 
 def _logits(contexts: HalfContexts, call: Call) -> ast.expr | None:

@@ -63,7 +63,7 @@ def _of_regions(facts: Facts, unit: Unit) -> Iterator[HalfProgram]:
     for region in facts.autocast.regions:
         module = region.place.module
         is_own = facts.code.unit_of(module) is unit and region.stage is Stage.TRAINS
-        if not is_own or region.autocast.is_disabled or facts.values.is_reached(region.place) is False:
+        if not is_own or region.autocast.is_disabled:
             continue
         dtypes = region.dtypes & HALF_DTYPES
         if dtypes:

@@ -1,11 +1,12 @@
 """FSDP's dtypes for what is summed over the ranks and for the buffers."""
 
+import ast
 from collections.abc import Iterator
 
 from vc2doctor.findings import Severity
 from vc2doctor.linter import build
-from vc2doctor.linter.analyse.autocast import HALF_DTYPES, dtype_names
-from vc2doctor.linter.analyse.dtypes import Value
+from vc2doctor.linter.analyse.autocast import HALF_DTYPES
+from vc2doctor.linter.analyse.dtypes import Dtype
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.stage import Stage
 from vc2doctor.linter.model import CodeFinding
@@ -28,8 +29,7 @@ def sharded_dtypes(facts: Facts) -> Iterator[CodeFinding]:
 
 
 def _at(facts: Facts, call: Call) -> Iterator[CodeFinding]:
-    dtypes = {name: _dtypes(facts, call, name) for name in ("param_dtype", *_EFFECTS)}
-    half = [name for name in _EFFECTS if dtypes[name]]
+    half = [name for name in _EFFECTS if _may_be_half(facts, call, name)]
     if not half:
         return
     effects = ", and ".join(_EFFECTS[name] for name in half)
@@ -38,13 +38,18 @@ def _at(facts: Facts, call: Call) -> Iterator[CodeFinding]:
         call.node,
         "VC110",
         Severity.NOTE,
-        f"{' and '.join(half)} can be {dtype_names(dtypes[half[0]])}: {effects}",
-        evidence=("float32 is what FSDP uses for both if the policy does not name them and the parameters are float32",),
+        f"{' and '.join(half)} can be half precision: {effects}",
+        evidence=tuple(f"{name}={build.code(argument)}" for name in half if (argument := call.argument(name))),
         remedy="Write reduce_dtype=torch.float32, and leave buffer_dtype out, if the links between the GPUs allow it.",
         url=_URL,
     )
 
 
-def _dtypes(facts: Facts, call: Call, name: str) -> frozenset[Value]:
+def _may_be_half(facts: Facts, call: Call, name: str) -> bool:
+    """Return whether an argument is a half precision, or a dtype that only a run can tell."""
     argument = call.argument(name)
-    return facts.values.dtypes(argument, call.place) & HALF_DTYPES if argument is not None else frozenset()
+    if argument is None or isinstance(argument, ast.Constant):
+        return False
+    dtypes = facts.values.dtypes(argument, call.place)
+    is_known = all(isinstance(each, Dtype) for each in dtypes) and bool(dtypes)
+    return bool(dtypes & HALF_DTYPES) if is_known else isinstance(argument, ast.Name | ast.Attribute)

@@ -9,3 +9,5 @@ OVERFLOWING_CLASSES = ("T5For", "MT5For", "UMT5For", "LongT5For", "T5Model", "MT
 OVERFLOWING_NAMES = r"(^|[/_\s-])(flan-|m|um|long-?|code)?t5([-_]|$)"
 """What the names of their published weights have."""
 URL = "https://github.com/huggingface/transformers/issues/9295"
+URL_OF_VAE = "https://huggingface.co/madebyollin/sdxl-vae-fp16-fix"
+"""The autoencoder of SDXL gives NaN in float16; ``force_upcast`` of its configuration says so to diffusers."""

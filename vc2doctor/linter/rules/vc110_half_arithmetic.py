@@ -49,7 +49,7 @@ from vc2doctor.linter.detectors.half_arithmetic import half_arithmetic
 from vc2doctor.linter.detectors.half_indices import half_indices
 from vc2doctor.linter.detectors.half_losses import half_losses
 from vc2doctor.linter.detectors.half_programs import BY_NAME
-from vc2doctor.linter.detectors.overflowing_models import overflowing_models
+from vc2doctor.linter.detectors.overflowing_models import overflowing_encoders, overflowing_models
 from vc2doctor.linter.detectors.possible_arithmetic import beside, possible_arithmetic
 from vc2doctor.linter.detectors.sharded_dtypes import sharded_dtypes
 from vc2doctor.linter.model import CodeFinding
@@ -64,6 +64,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
     yield from proved
     yield from sharded_dtypes(facts)
     yield from overflowing_models(facts)
+    yield from overflowing_encoders(facts)
     yield from beside(possible_arithmetic(facts), (*proved, *half_losses(facts)))
 
 
