@@ -156,9 +156,11 @@ def _is_of_float32_model(facts: Facts, call: Call, value: ast.expr) -> bool:
     if not _is_of_output(call.place.function, value):
         return False
     module = call.place.module
-    if older(facts.code.version(facts.code.unit_of(module), "transformers"), HALF_LOGITS_SINCE):
+    closure = facts.code.import_closure(module)
+    is_of_library = any(dotted.startswith("transformers") for each in closure for dotted in each.imports.values())
+    if is_of_library and older(facts.code.version(facts.code.unit_of(module), "transformers"), HALF_LOGITS_SINCE):
         return not has_half_heads(facts)
-    return any(_FLOAT32_HEAD.search(other.source.text) for other in facts.code.import_closure(module) - {module})
+    return any(_FLOAT32_HEAD.search(other.source.text) for other in closure - {module})
 
 
 def _is_of_output(function: Function, value: ast.expr, hops: int = 0) -> bool:

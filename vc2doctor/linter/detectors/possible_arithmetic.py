@@ -9,11 +9,9 @@ from vc2doctor.findings import Severity
 from vc2doctor.linter.analyse.expressions import expressions_of
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.stage import is_without_gradients
-from vc2doctor.linter.detectors.half_arithmetic import PATTERNS
 from vc2doctor.linter.detectors.half_pattern import Pattern
 from vc2doctor.linter.detectors.possible_half import PossibleContexts, is_of_criterion, possible_contexts
-from vc2doctor.linter.detectors.possible_patterns import POSSIBLE
-from vc2doctor.linter.detectors.refused_values import refused_by_numpy, refused_operation
+from vc2doctor.linter.detectors.possible_dispatch import patterns_for
 from vc2doctor.linter.model import CodeFinding, CodePlace
 from vc2doctor.linter.read.module import Function, Module, Place
 
@@ -55,18 +53,21 @@ def _lines(place: CodePlace) -> range:
 
 
 def _at(contexts: PossibleContexts, place: Place) -> Iterator[tuple[Pattern, CodeFinding]]:
+    """Yield the findings about a statement, each in the first way of running it that breaks it."""
     ways = contexts.of(place.function)
-    if not ways:
-        return
+    for node in expressions_of(place) if ways else ():
+        tried = ((way, pattern) for pattern in patterns_for(node) for way in ways)
+        found = ((way, pattern, pattern(contexts.known, way, node, place)) for way, pattern in tried)
+        for way, pattern, finding in found:
+            if finding is not None and contexts.is_used(way) and _is_trained(contexts, place):
+                yield pattern, finding
+                break
+
+
+def _is_trained(contexts: PossibleContexts, place: Place) -> bool:
+    """Return whether a place can be reached, and not only without gradients; a matcher runs without them."""
     is_measured = is_without_gradients(place) and not is_of_criterion(place.function)
-    if is_measured or contexts.facts.values.is_reached(place) is False:
-        return
-    for node in expressions_of(place):
-        tried = ((pattern, way) for way in ways for pattern in _ALL)
-        found = ((pattern, pattern(contexts.known, way, node, place)) for pattern, way in tried)
-        first = next(((pattern, finding) for pattern, finding in found if finding is not None), None)
-        if first is not None:
-            yield first
+    return not is_measured and contexts.facts.values.is_reached(place) is not False
 
 
 def _notes(by_function: dict[Function, list[CodeFinding]]) -> Iterator[CodeFinding]:
@@ -86,6 +87,3 @@ def _notes(by_function: dict[Function, list[CodeFinding]]) -> Iterator[CodeFindi
                 "also": also,
             }
         )
-
-
-_ALL: tuple[Pattern, ...] = (*PATTERNS, refused_operation, refused_by_numpy, *POSSIBLE)

@@ -8,8 +8,7 @@ program trains in half precision, and what follows is a note.
 import ast
 import re
 from collections.abc import Mapping
-from dataclasses import replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.half_contexts import HalfContext
@@ -74,7 +73,13 @@ class PossibleContexts:
         self.known = half_contexts(facts)
         self._answers: dict[Function, tuple[HalfContext, ...]] = {}
         self._modules: dict[Module, tuple[HalfProgram, ...]] = {}
+        self._programs_of: dict[HalfContext, list[HalfProgram]] = {}
         self._closures: dict[frozenset[Module], frozenset[Module]] = {}
+
+    @cached_property
+    def _programs(self) -> tuple[HalfProgram, ...]:
+        units = self.facts.code.units.values()
+        return tuple(dict.fromkeys(each for unit in units for each in half_programs(self.facts, unit)))
 
     def of(self, function: Function) -> tuple[HalfContext, ...]:
         """Return the ways in which training may run a function; empty: no program in half precision reaches it."""
@@ -90,16 +95,15 @@ class PossibleContexts:
     def programs_around(self, module: Module) -> tuple[HalfProgram, ...]:
         """Return the programs in half precision that import a module, or that a module with a region belongs to."""
         if module not in self._modules:
-            unit = self.facts.code.unit_of(module)
-            programs = half_programs(self.facts, unit)
-            self._modules[module] = tuple(each for each in programs if module in self._around(each))
+            self._modules[module] = tuple(each for each in self._programs if module in self._around(each))
         return self._modules[module]
 
     def _around(self, program: HalfProgram) -> frozenset[Module]:
         """Return the modules of the programs that import a start of a program."""
         if program.starts not in self._closures:
             code, around = self.facts.code, set[Module]()
-            for module in code.unit_of(next(iter(program.starts))).modules:
+            units = {code.unit_of(module) for module in program.starts}
+            for module in (module for unit in units for module in unit.modules):
                 closure = code.import_closure(module)
                 if program.starts & closure and not self.facts.stages.infers_by_path(module):
                     around |= closure
@@ -122,27 +126,35 @@ class PossibleContexts:
         return decorated or named or bool(beside)
 
     def _contexts(self, function: Function) -> list[HalfContext]:
-        """Return the ways that are proved, with what their parameters may be beside, or those of the programs around."""
+        """Return the ways that are proved, with what their parameters may be beside, and those of the programs around.
+
+        Whether a program uses the class of the function is asked later, with ``is_used``: it takes long.
+        """
         proved = [_assuming(context) for context in self.known.of(function)]
-        found: dict[Mode, HalfContext] = {}
-        is_decided = any(context.tensors.mode is Mode.HALF_MODEL for context in proved)
-        for program in self.programs_around(function.module) if not is_decided else ():
-            mode = self._mode(function, program)
-            if mode is None:
-                continue
-            if mode in found:
-                found[mode] = replace(found[mode], dtypes=found[mode].dtypes | program.dtypes)
-            else:
-                arguments = assumed(function, mode)
-                found[mode] = HalfContext(TensorContext(function, mode, arguments, is_assumed=True), program.dtypes, program.why)
         known = {context.tensors.mode for context in proved}
-        return [*(context for mode, context in found.items() if mode not in known), *proved]
+        found: dict[Mode, list[HalfProgram]] = {}
+        for program in self.programs_around(function.module) if Mode.HALF_MODEL not in known else ():
+            mode = self._mode(function, program)
+            if mode is not None and mode not in known:
+                found.setdefault(mode, []).append(program)
+        ways = []
+        for mode, programs in found.items():
+            tensors = TensorContext(function, mode, assumed(function, mode), is_assumed=True)
+            dtypes = frozenset(dtype for program in programs for dtype in program.dtypes)
+            way = HalfContext(tensors, dtypes, programs[0].why)
+            self._programs_of[way] = programs
+            ways.append(way)
+        return [*ways, *proved]
+
+    def is_used(self, way: HalfContext) -> bool:
+        """Return whether a program runs a function in a way; those that are proved are used."""
+        cls = way.tensors.function.cls
+        programs = self._programs_of.get(way)
+        return programs is None or cls is None or any(self._uses(program, cls) for program in programs)
 
     def _mode(self, function: Function, program: HalfProgram) -> Mode | None:
         """Return what decides dtypes where a program runs a function; ``None``: it does not run it in half precision."""
         cls = function.cls
-        if cls is not None and not self._uses(program, cls):
-            return None
         if cls is None and not self.facts.code.callers(function):
             return None
         is_criterion = is_of_criterion(function)
@@ -157,11 +169,19 @@ class PossibleContexts:
         return Mode.PLAIN if is_criterion and program.has_criteria_outside else Mode.AUTOCAST
 
     def _uses(self, program: HalfProgram, cls: Class) -> bool:
+        """Return whether a program uses a class: by reach, by a name that its command gives, or beside a used class.
+
+        A default of the command line may leave out the branch that builds a class, and another command takes it.
+        """
         unit = self.facts.code.unit_of(cls.module)
         used = self.facts.reach.classes_of(unit, program.starts)
         if any(_BY_NAME.search(module.source.text) for module in program.starts):
             return True
-        return cls in used or any(cls in self.facts.code.mro(each) for each in used if each.module is cls.module)
+        if cls in used or any(cls in self.facts.code.mro(each) for each in used if each.module is cls.module):
+            return True
+        built = re.compile(rf"\b{cls.name}\(")
+        around = {each.module for each in used if cls.module in self.facts.code.import_closure(each.module)}
+        return any(built.search(module.source.text) for module in around - {cls.module})
 
 
 def _is_part(function: Function) -> bool:

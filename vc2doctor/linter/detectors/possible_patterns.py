@@ -11,15 +11,15 @@ from vc2doctor.linter.analyse.half_contexts import HalfContext, HalfContexts
 from vc2doctor.linter.analyse.stage import words
 from vc2doctor.linter.analyse.tensor_kinds import Kind, Mode
 from vc2doctor.linter.detectors.half_losses import is_on_half, logits_of
-from vc2doctor.linter.detectors.half_pattern import Pattern, arithmetic_finding, kind_of
+from vc2doctor.linter.detectors.half_pattern import arithmetic_finding, kind_of
 from vc2doctor.linter.knowledge.autocast_ops import MATRIX_PRODUCTS
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.module import Call, Class, Place, last_name
 from vc2doctor.linter.read.syntax import walk
 
-_SPECTRA = ("rfft", "irfft", "fft", "ifft", "rfft2", "irfft2", "fft2", "ifft2", "rfftn", "irfftn", "fftn", "stft")
-_DIVERGENCES = ("kl_div", "binary_cross_entropy_with_logits", "mse_loss", "huber_loss", "smooth_l1_loss")
-_OF_ONE_DTYPE = ("binary_cross_entropy", "binary_cross_entropy_with_logits")
+SPECTRA = ("rfft", "irfft", "fft", "ifft", "rfft2", "irfft2", "fft2", "ifft2", "rfftn", "irfftn", "fftn", "stft")
+DIVERGENCES = ("kl_div", "binary_cross_entropy_with_logits", "mse_loss", "huber_loss", "smooth_l1_loss")
+OF_ONE_DTYPE = ("binary_cross_entropy", "binary_cross_entropy_with_logits")
 """Losses whose target must have the dtype of their input."""
 _RESULTS = frozenset({"logits", "logit", "output", "outputs", "out", "pred", "preds"})
 _GEOMETRY = frozenset(
@@ -34,7 +34,7 @@ _BINS = frozenset({"bins", "support", "supports", "atoms"})
 _OF_CAMERAS = _GEOMETRY | {"k", "p", "t"}
 _LABELS = frozenset({"target", "targets", "label", "labels", "gt"})
 _TEMPERATURES = frozenset({"temperature", "temp", "tau"})
-_SCATTERS = frozenset({"scatter_mean", "scatter_sum", "scatter_add", "scatter_add_", "index_add", "index_add_", "scatter"})
+SCATTERS = frozenset({"scatter_mean", "scatter_sum", "scatter_add", "scatter_add_", "index_add", "index_add_", "scatter"})
 _FREQUENCIES = frozenset({"omega", "freq", "freqs", "frequencies", "theta", "div", "timescale"})
 """Words of the frequencies of a position embedding."""
 _CASTS = frozenset({"float", "float32", "double"})
@@ -45,13 +45,13 @@ def half_loss(contexts: HalfContexts, context: HalfContext, node: ast.AST, place
     if not isinstance(node, ast.Call) or _mode(contexts, context, place) is Mode.AUTOCAST:
         return None
     call = Call(node, place)
-    is_divergence = call.name in (*_DIVERGENCES, *_OF_ONE_DTYPE) and len(node.args) > 1
+    is_divergence = call.name in (*DIVERGENCES, *OF_ONE_DTYPE) and len(node.args) > 1
     value = node.args[0] if is_divergence else _logits(contexts, call)
     if value is None or call.argument("dtype") is not None or is_of_float32(call, value):
         return None
     if not is_divergence and not is_on_half(contexts.facts, call):
         return None
-    values = node.args[:2] if is_divergence and call.name not in _OF_ONE_DTYPE else [value]
+    values = node.args[:2] if is_divergence and call.name not in OF_ONE_DTYPE else [value]
     if not all(_may_be_half(contexts, context, each, place) for each in values):
         return None
     return arithmetic_finding(
@@ -81,7 +81,7 @@ def _logits(contexts: HalfContexts, call: Call) -> ast.expr | None:
 
 def half_spectrum(contexts: HalfContexts, context: HalfContext, node: ast.AST, place: Place) -> CodeFinding | None:
     """Return the finding about a Fourier transform of float16 values."""
-    if not isinstance(node, ast.Call) or last_name(node.func) not in _SPECTRA:
+    if not isinstance(node, ast.Call) or last_name(node.func) not in SPECTRA:
         return None
     if not place.module.dotted(node.func).startswith(("torch.fft.", "torch.stft")):
         return None
@@ -183,7 +183,7 @@ def _is_logit_scale(node: ast.expr) -> bool:
 
 def scattered_sum(contexts: HalfContexts, context: HalfContext, node: ast.AST, place: Place) -> CodeFinding | None:
     """Return the finding about sums over groups in half precision: autocast does not know these operations."""
-    if not isinstance(node, ast.Call) or last_name(node.func) not in _SCATTERS:
+    if not isinstance(node, ast.Call) or last_name(node.func) not in SCATTERS:
         return None
     is_library = place.module.dotted(node.func).startswith("torch_scatter.")
     values = [operand(node)] if is_library else list(node.args[-1:])
@@ -333,9 +333,3 @@ def deviation(contexts: HalfContexts, context: HalfContext, node: ast.AST, place
 
 def _mode(contexts: HalfContexts, context: HalfContext, place: Place) -> Mode:
     return contexts.tensors.mode_at(place, context.tensors.mode)
-
-
-POSSIBLE: tuple[Pattern, ...] = (
-    *(half_loss, half_spectrum, camera_product, enlarged_similarity, scattered_sum, half_angle, half_dice),
-    *(deviation, square_in_norm, mel_product),
-)
