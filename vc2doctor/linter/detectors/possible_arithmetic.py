@@ -21,6 +21,8 @@ _MAY_BREAK = re.compile(
     r"|cholesky|quantile|matmul|bmm\(|mm\(| @ |scatter|index_add|\bsin\(|\bcos\(|dice|numpy\("
 )
 """What all patterns have in the text. A module without it is not searched."""
+NEAR = 2
+"""Lines around a proved finding without a note."""
 MAX_PER_FILE = 2
 """Notes of one kind in a file. Where there are more, they are one note with all places."""
 
@@ -34,22 +36,26 @@ def possible_arithmetic(facts: Facts) -> tuple[CodeFinding, ...]:
         # The programs around a module are asked for first: most modules of a large repository have none.
         if _MAY_BREAK.search(module.source.text) is None or not contexts.may_have(module):
             continue
+        seen: set[int] = set()
         for place in module.statements:
             for pattern, finding in _at(contexts, place):
-                groups[module, pattern][place.function].append(finding)
+                # One note about a line is enough: the same cast changes all of it.
+                if finding.line not in seen:
+                    seen.add(finding.line or 0)
+                    groups[module, pattern][place.function].append(finding)
     return tuple(note for by_function in groups.values() for note in _notes(by_function))
 
 
 def beside(notes: Iterable[CodeFinding], proved: Iterable[CodeFinding]) -> Iterator[CodeFinding]:
-    """Yield the notes without a proved finding at one of their places."""
-    lines = {(place.path, line) for each in proved for place in each.places for line in _lines(place)}
+    """Yield the notes without a proved finding near one of their places: its remedy changes them, too."""
+    lines = {(place.path, line) for each in proved for place in each.places for line in _lines(place, NEAR)}
     for note in notes:
         if not any((place.path, line) in lines for place in note.places for line in _lines(place)):
             yield note
 
 
-def _lines(place: CodePlace) -> range:
-    return range(place.line, place.end_line + 1)
+def _lines(place: CodePlace, around: int = 0) -> range:
+    return range(place.line - around, place.end_line + around + 1)
 
 
 def _at(contexts: PossibleContexts, place: Place) -> Iterator[tuple[Pattern, CodeFinding]]:

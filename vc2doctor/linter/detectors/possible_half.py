@@ -12,6 +12,7 @@ from functools import cached_property, lru_cache
 
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.half_contexts import HalfContext
+from vc2doctor.linter.analyse.outside_regions import OutsideClasses
 from vc2doctor.linter.analyse.stage import is_inference_name, is_torch_module, is_without_gradients, words
 from vc2doctor.linter.analyse.tensor_kinds import Kind, Mode, TensorContext
 from vc2doctor.linter.detectors.half_programs import half_contexts
@@ -38,7 +39,7 @@ _TELLS_NOTHING = frozenset({"valid", "sample", "decode", "answer", "rank", "capt
 _ACTIVATIONS = frozenset(
     {
         *("hidden", "feat", "feats", "feature", "features", "embed", "embeds", "embedding", "embeddings", "emb", "embs"),
-        *("logit", "logits", "logps", "q", "k", "v", "query", "key", "value", "queries", "keys", "values", "attn"),
+        *("logit", "logits", "logps", "query", "key", "value", "queries", "keys", "values", "attn"),
         *("score", "scores", "latent", "latents", "memory", "repr", "similarity", "sim"),
     }
 )
@@ -74,6 +75,7 @@ class PossibleContexts:
         self._answers: dict[Function, tuple[HalfContext, ...]] = {}
         self._modules: dict[Module, tuple[HalfProgram, ...]] = {}
         self._programs_of: dict[HalfContext, list[HalfProgram]] = {}
+        self._outside: dict[frozenset[Class], OutsideClasses] = {}
         self._closures: dict[frozenset[Module], frozenset[Module]] = {}
 
     @cached_property
@@ -130,7 +132,9 @@ class PossibleContexts:
 
         Whether a program uses the class of the function is asked later, with ``is_used``: it takes long.
         """
-        proved = [_assuming(context) for context in self.known.of(function)]
+        contexts = self.known.of(function)
+        in_float32 = {name for each in contexts for name, kind in each.tensors.arguments.items() if kind is Kind.FLOAT32}
+        proved = [_assuming(context, in_float32) for context in contexts]
         known = {context.tensors.mode for context in proved}
         found: dict[Mode, list[HalfProgram]] = {}
         for program in self.programs_around(function.module) if Mode.HALF_MODEL not in known else ():
@@ -168,6 +172,12 @@ class PossibleContexts:
             return None
         return Mode.PLAIN if is_criterion and program.has_criteria_outside else Mode.AUTOCAST
 
+    def _is_outside(self, cls: Class, used: frozenset[Class]) -> bool:
+        """Return whether a class is only called where autocast is off."""
+        if used not in self._outside:
+            self._outside[used] = OutsideClasses(self.facts.code, self.known.tensors, used)
+        return self._outside[used].has(cls)
+
     def _uses(self, program: HalfProgram, cls: Class) -> bool:
         """Return whether a program uses a class: by reach, by a name that its command gives, or beside a used class.
 
@@ -175,6 +185,8 @@ class PossibleContexts:
         """
         unit = self.facts.code.unit_of(cls.module)
         used = self.facts.reach.classes_of(unit, program.starts)
+        if program.mode is Mode.AUTOCAST and self._is_outside(cls, used):
+            return False
         if any(_BY_NAME.search(module.source.text) for module in program.starts):
             return True
         if cls in used or any(cls in self.facts.code.mro(each) for each in used if each.module is cls.module):
@@ -196,11 +208,15 @@ def is_of_criterion(function: Function) -> bool:
     return bool(words(name) & CRITERION_WORDS)
 
 
-def _assuming(context: HalfContext) -> HalfContext:
-    """Return a proved way of running a function, with what its unknown parameters may be."""
+def _assuming(context: HalfContext, in_float32: set[str]) -> HalfContext:
+    """Return a proved way of running a function, with what its unknown parameters may be.
+
+    A parameter that gets float32 in some call is not taken for half.
+    """
     tensors = context.tensors
     known = {name: kind for name, kind in tensors.arguments.items() if kind is not Kind.UNKNOWN}
-    arguments = {**assumed(tensors.function, tensors.mode), **known}
+    may_be = {name: kind for name, kind in assumed(tensors.function, tensors.mode).items() if name not in in_float32}
+    arguments = {**may_be, **known}
     assuming = TensorContext(
         tensors.function, tensors.mode, arguments, outputs=tensors.outputs, is_assumed=True
     )
@@ -210,6 +226,8 @@ def _assuming(context: HalfContext) -> HalfContext:
 def assumed(function: Function, mode: Mode) -> Mapping[str, Kind]:
     """Return what the parameters of a function may be where training runs it in half precision, by their names."""
     is_criterion = is_of_criterion(function)
+    attention = {"q", "k", "v"} & set(function.parameters())
+    attention = attention if len(attention) > 1 else set()
     kinds: dict[str, Kind] = {}
     for name in function.parameters():
         named = words(name)
@@ -221,6 +239,6 @@ def assumed(function: Function, mode: Mode) -> Mapping[str, Kind]:
             kinds[name] = Kind.FLOAT32
         elif named & _COLLECTIONS and is_criterion:
             kinds[name] = Kind.CONTAINER if "outputs" in named else Kind.HALF
-        elif named & _ACTIVATIONS or ((is_criterion or mode is Mode.HALF_MODEL) and named & _INPUTS):
+        elif named & _ACTIVATIONS or name in attention or ((is_criterion or mode is Mode.HALF_MODEL) and named & _INPUTS):
             kinds[name] = Kind.HALF
     return kinds
