@@ -393,7 +393,5 @@ class _Reading:
             return Kind.UNKNOWN
         mode = self._facts.mode_of(call, self._context)
         arguments = self.arguments(callee, call, depth)
-        context = TensorContext(
-            callee, mode, arguments, self._context.calls + 1, is_assumed=self._context.is_assumed
-        )
+        context = TensorContext(callee, mode, arguments, self._context.calls + 1, is_assumed=self._context.is_assumed)
         return self._facts.returned(context, results, question)

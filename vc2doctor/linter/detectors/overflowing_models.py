@@ -52,7 +52,8 @@ def overflowing_encoders(facts: Facts) -> Iterator[CodeFinding]:
                 cast.call.node,
                 "VC110",
                 Severity.NOTE,
-                f"{build.code(cast.call.node)} can make the autoencoder float16, in which that of SDXL and SVD overflows",
+                f"{build.code(cast.call.node)} can make the autoencoder float16, in which "
+                "that of SDXL and SVD overflows",
                 evidence=("its configuration has force_upcast: diffusers' pipelines encode with it in float32",),
                 remedy="Keep it in float32: vae.to(device, dtype=torch.float32), or use weights made for float16.",
                 url=URL_OF_VAE,

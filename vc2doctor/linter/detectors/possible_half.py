@@ -13,7 +13,7 @@ from functools import cached_property, lru_cache
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.half_contexts import HalfContext
 from vc2doctor.linter.analyse.outside_regions import OutsideClasses
-from vc2doctor.linter.analyse.stage import is_inference_name, is_torch_module, is_without_gradients, words
+from vc2doctor.linter.analyse.stage import is_inference_name, is_torch_module, words
 from vc2doctor.linter.analyse.tensor_kinds import Kind, Mode, TensorContext
 from vc2doctor.linter.detectors.half_programs import half_contexts
 from vc2doctor.linter.detectors.possible_programs import CRITERION_WORDS, HalfProgram, half_programs
@@ -25,7 +25,18 @@ MAX_CONTEXTS = 4
 _OTHER_WORK = frozenset(
     {
         *("data", "dataset", "datasets", "dataloader", "dataloaders", "transform", "transforms", "augment", "vis"),
-        *("visualize", "visualization", "plot", "plots", "tokenizer", "tokenization", "logger", "logging", "env", "envs"),
+        *(
+            "visualize",
+            "visualization",
+            "plot",
+            "plots",
+            "tokenizer",
+            "tokenization",
+            "logger",
+            "logging",
+            "env",
+            "envs",
+        ),
         *("download", "scripts", "simulation", "metric", "collate"),
     }
 )
@@ -38,7 +49,19 @@ _TELLS_NOTHING = frozenset({"valid", "sample", "decode", "answer", "rank", "capt
 """Words of functions that evaluate, and also of parts of a forward pass: ``get_valid_mask``, ``decode``."""
 _ACTIVATIONS = frozenset(
     {
-        *("hidden", "feat", "feats", "feature", "features", "embed", "embeds", "embedding", "embeddings", "emb", "embs"),
+        *(
+            "hidden",
+            "feat",
+            "feats",
+            "feature",
+            "features",
+            "embed",
+            "embeds",
+            "embedding",
+            "embeddings",
+            "emb",
+            "embs",
+        ),
         *("logit", "logits", "logps", "query", "key", "value", "queries", "keys", "values", "attn"),
         *("score", "scores", "latent", "latents", "memory", "repr", "similarity", "sim"),
     }
@@ -133,7 +156,9 @@ class PossibleContexts:
         Whether a program uses the class of the function is asked later, with ``is_used``: it takes long.
         """
         contexts = self.known.of(function)
-        in_float32 = {name for each in contexts for name, kind in each.tensors.arguments.items() if kind is Kind.FLOAT32}
+        in_float32 = {
+            name for each in contexts for name, kind in each.tensors.arguments.items() if kind is Kind.FLOAT32
+        }
         proved = [_assuming(context, in_float32) for context in contexts]
         known = {context.tensors.mode for context in proved}
         found: dict[Mode, list[HalfProgram]] = {}
@@ -157,7 +182,7 @@ class PossibleContexts:
         return programs is None or cls is None or any(self._uses(program, cls) for program in programs)
 
     def _mode(self, function: Function, program: HalfProgram) -> Mode | None:
-        """Return what decides dtypes where a program runs a function; ``None``: it does not run it in half precision."""
+        """Return what decides dtypes where a program runs a function; ``None``: it is not run in half precision."""
         cls = function.cls
         if cls is None and not self.facts.code.callers(function):
             return None
@@ -217,9 +242,7 @@ def _assuming(context: HalfContext, in_float32: set[str]) -> HalfContext:
     known = {name: kind for name, kind in tensors.arguments.items() if kind is not Kind.UNKNOWN}
     may_be = {name: kind for name, kind in assumed(tensors.function, tensors.mode).items() if name not in in_float32}
     arguments = {**may_be, **known}
-    assuming = TensorContext(
-        tensors.function, tensors.mode, arguments, outputs=tensors.outputs, is_assumed=True
-    )
+    assuming = TensorContext(tensors.function, tensors.mode, arguments, outputs=tensors.outputs, is_assumed=True)
     return HalfContext(assuming, context.dtypes, context.why)
 
 
@@ -239,6 +262,8 @@ def assumed(function: Function, mode: Mode) -> Mapping[str, Kind]:
             kinds[name] = Kind.FLOAT32
         elif named & _COLLECTIONS and is_criterion:
             kinds[name] = Kind.CONTAINER if "outputs" in named else Kind.HALF
-        elif named & _ACTIVATIONS or name in attention or ((is_criterion or mode is Mode.HALF_MODEL) and named & _INPUTS):
+        elif (
+            named & _ACTIVATIONS or name in attention or ((is_criterion or mode is Mode.HALF_MODEL) and named & _INPUTS)
+        ):
             kinds[name] = Kind.HALF
     return kinds

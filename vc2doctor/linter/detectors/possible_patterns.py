@@ -34,7 +34,9 @@ _BINS = frozenset({"bins", "support", "supports", "atoms"})
 _OF_CAMERAS = _GEOMETRY | {"k", "p", "t"}
 _LABELS = frozenset({"target", "targets", "label", "labels", "gt"})
 _TEMPERATURES = frozenset({"temperature", "temp", "tau"})
-SCATTERS = frozenset({"scatter_mean", "scatter_sum", "scatter_add", "scatter_add_", "index_add", "index_add_", "scatter"})
+SCATTERS = frozenset(
+    {"scatter_mean", "scatter_sum", "scatter_add", "scatter_add_", "index_add", "index_add_", "scatter"}
+)
 _FREQUENCIES = frozenset({"omega", "freq", "freqs", "frequencies", "theta", "div", "timescale"})
 """Words of the frequencies of a position embedding."""
 _CASTS = frozenset({"float", "float32", "double"})
@@ -133,43 +135,44 @@ def _operands(node: ast.AST) -> list[ast.expr]:
 
 
 def _words_of(node: ast.expr) -> set[str]:
-    names = (inner.id if isinstance(inner, ast.Name) else inner.attr for inner in walk(node) if _has_name(inner))
-    return {word for name in names for word in words(name)}
-
-
-def _has_name(node: ast.AST) -> bool:
-    return isinstance(node, ast.Name | ast.Attribute)
+    named = (inner for inner in walk(node) if isinstance(inner, ast.Name | ast.Attribute))
+    return {word for inner in named for word in words(last_name(inner))}
 
 
 def enlarged_similarity(
     contexts: HalfContexts, context: HalfContext, node: ast.AST, place: Place
 ) -> CodeFinding | None:
     """Return the finding about bfloat16 similarities that a temperature enlarges: their steps grow with it."""
-    match node:
-        case ast.BinOp(left=ast.BinOp(left=left, op=ast.Mult(), right=right), op=ast.MatMult()):
-            scales = [each for each in (left, right) if _is_logit_scale(each)]
-            if not scales:
-                return None
-            similarity, scale = node, scales[0]
-        case ast.BinOp(left=left, op=ast.Div(), right=right) if _is_temperature(right):
-            similarity, scale = left, right
-        case ast.BinOp(left=left, op=ast.Mult(), right=right) if _is_logit_scale(right) or _is_logit_scale(left):
-            similarity, scale = (left, right) if _is_logit_scale(right) else (right, left)
-        case _:
-            return None
-    if BFLOAT16 not in context.dtypes or mentions_float32(similarity):
+    scaled = _scaled(node) if BFLOAT16 in context.dtypes else None
+    if scaled is None or mentions_float32(scaled[0]):
         return None
-    value, at = value_at(similarity, place)
+    value, at = value_at(scaled[0], place)
     is_similarity = bool(_operands(value)) or is_call_of(value, "einsum", "cosine_similarity", "CosineSimilarity")
     if not is_similarity or kind_of(contexts, context, value, at) is not Kind.HALF:
         return None
     return arithmetic_finding(
         node,
         place,
-        f"similarities in bfloat16 have steps of 0.004 near 1, and {ast.unparse(scale)} enlarges them before the loss",
+        f"similarities in bfloat16 have steps of 0.004 near 1, and {ast.unparse(scaled[1])} enlarges them before the "
+        "loss",
         (context.why, "bfloat16 keeps 8 bits"),
         "Compute the product in float32: turn autocast off around it, and give it .float() operands.",
     )
+
+
+def _scaled(node: ast.AST) -> tuple[ast.expr, ast.expr] | None:
+    """Return similarities, and what enlarges them: ``a @ b.T / temperature``, ``logit_scale * a @ b.T``."""
+    match node:
+        case ast.BinOp(left=ast.BinOp(left=left, op=ast.Mult(), right=right), op=ast.MatMult()):
+            scale = next((each for each in (left, right) if _is_logit_scale(each)), None)
+            return (node, scale) if scale is not None else None
+        case ast.BinOp(left=left, op=ast.Div(), right=right) if _is_temperature(right):
+            return left, right
+        case ast.BinOp(left=left, op=ast.Mult(), right=right) if _is_logit_scale(right):
+            return left, right
+        case ast.BinOp(left=left, op=ast.Mult(), right=right) if _is_logit_scale(left):
+            return right, left
+    return None
 
 
 def _is_temperature(node: ast.expr) -> bool:

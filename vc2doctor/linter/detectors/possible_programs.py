@@ -25,7 +25,9 @@ _FRAMEWORK_SWITCH = re.compile(
     r"AMPTrainer|AmpOptimWrapper|SOLVER\.AMP\b|^\s*fp16 = dict\(|(?<!\w)amp\.initialize\(", re.MULTILINE
 )
 """How detectron2, mmengine, mmcv and apex are told to train in half precision: the framework opens the regions."""
-_TRAINER_PRECISION = re.compile(r"trainer\.precision\s*=|\bTrainer\([^)]*?\bprecision\s*=\s*(?![\"']?32)(?![\"']?64)", re.DOTALL)
+_TRAINER_PRECISION = re.compile(
+    r"trainer\.precision\s*=|\bTrainer\([^)]*?\bprecision\s*=\s*(?![\"']?32)(?![\"']?64)", re.DOTALL
+)
 """An argument of Lightning's trainer that can be a half precision."""
 
 
@@ -44,7 +46,9 @@ class HalfProgram(NamedTuple):
     """Whether its losses are computed outside of the regions that give their inputs."""
 
 
-_ENGINE_SWITCH = re.compile(r"DeepSpeedStrategy|[\"'](fp16|bf16)[\"']\s*:\s*(\{\s*[\"']enabled[\"']\s*:\s*(?!False)|\w+\.\w)")
+_ENGINE_SWITCH = re.compile(
+    r"DeepSpeedStrategy|[\"'](fp16|bf16)[\"']\s*:\s*(\{\s*[\"']enabled[\"']\s*:\s*(?!False)|\w+\.\w)"
+)
 """How code configures DeepSpeed's half precision, also through an attribute that builds the block."""
 _OF_DEEPSPEED = re.compile(r"deepspeed|zero_optimization|train_micro_batch_size_per_gpu", re.IGNORECASE)
 _PRECISION_KEYS = ("precision", "mixed_precision", "fp16", "bf16", "amp", "use_amp", "use_fp16", "use_bf16")

@@ -47,11 +47,11 @@ def _at(contexts: PossibleContexts, node: ast.Call, place: Place) -> Iterator[Co
                 node,
                 "VC107",
                 Severity.NOTE,
-                f"{build.code(node.func)} hands half-precision values to {extension}, which raises if its kernel has no "
-                "half precision",
+                f"{build.code(node.func)} hands half-precision values to {extension}, which raises if its kernel has "
+                "no half precision",
                 evidence=(way.why, f"{cls.name if cls else ''} has no custom_fwd, and autocast does not know it"),
-                remedy="Decorate its forward with @torch.amp.custom_fwd(device_type='cuda', cast_inputs=torch.float32), "
-                "and its backward with custom_bwd.",
+                remedy="Decorate its forward with @torch.amp.custom_fwd(device_type='cuda', "
+                "cast_inputs=torch.float32), and its backward with custom_bwd.",
                 url=_URL,
             )
             return
@@ -88,4 +88,10 @@ def _is_compiled(facts: Facts, call: Call, dotted: str) -> bool:
     imported = {target.partition(".")[0] for target in call.place.module.imports.values()}
     is_known = root in LIBRARIES or any(word in dotted.lower() for word in _HALF_KERNELS)
     is_here = facts.code.resolve(call.place.module, dotted) is not None
-    return bool(package) and name.endswith(("forward", "_fwd", "cuda")) and root in imported and not is_known and not is_here
+    return (
+        bool(package)
+        and name.endswith(("forward", "_fwd", "cuda"))
+        and root in imported
+        and not is_known
+        and not is_here
+    )

@@ -1,7 +1,7 @@
 """Architectures whose activations leave the range of float16.
 
 T5 was trained in bfloat16, and its feed-forward layers give values above 65504:
-https://github.com/huggingface/transformers/issues/5651 (66246 from ``wo``), /issues/9295, /issues/14189 and /pull/10956.
+https://github.com/huggingface/transformers/issues/5651 (66246 from ``wo``), and the issues 9295 and 14189 there.
 """
 
 OVERFLOWING_CLASSES = ("T5For", "MT5For", "UMT5For", "LongT5For", "T5Model", "MT5Model")
