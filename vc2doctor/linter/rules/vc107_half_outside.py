@@ -4,7 +4,8 @@
 where the loop has turned autocast off around the criterion, losses on what half-precision weights give in a loop
 without a region, and casts to float16 in `forward` or of a trainer's batch that no condition guards. It also reports
 half values that reach what takes only float32: linear algebra, quantiles, layers with float32 weights outside of any
-region, and, for bfloat16, spectra and `numpy()`. Values are followed through functions, methods and files.
+region, and, for bfloat16, spectra and `numpy()`. Values are followed through functions, methods and files. Notes are
+about a fixed cast to bfloat16 in `forward`, and about compiled operations without `custom_fwd` that may get half values.
 
 **Why is this bad.** An autocast region returns float16 or bfloat16. A float32 layer outside of any region then raises
 "expected scalar type Float but found Half", unless an outer region happens to be on: the code works with `amp: True`
