@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from functools import cached_property, lru_cache
 
 from vc2doctor.linter.analyse.facts import Facts
+from vc2doctor.linter.analyse.float32_casts import is_of_float32
 from vc2doctor.linter.analyse.half_contexts import HalfContext
 from vc2doctor.linter.analyse.outside_regions import OutsideClasses
 from vc2doctor.linter.analyse.stage import is_inference_name, is_torch_module, words
@@ -18,7 +19,7 @@ from vc2doctor.linter.analyse.tensor_kinds import Kind, Mode, TensorContext
 from vc2doctor.linter.detectors.half_programs import half_contexts
 from vc2doctor.linter.detectors.possible_programs import CRITERION_WORDS, HalfProgram, half_programs
 from vc2doctor.linter.knowledge.autocast_ops import SETS_OWN_DTYPE
-from vc2doctor.linter.read.module import Class, Function, Module, last_name
+from vc2doctor.linter.read.module import Call, Class, Function, Module, last_name
 
 MAX_CONTEXTS = 4
 """Ways of running one function that are tried."""
@@ -137,7 +138,15 @@ class PossibleContexts:
 
     def _is_left_out(self, function: Function) -> bool:
         module = function.module
-        if self.facts.stages.infers_by_path(module) or words(module.name.removesuffix(".py")) & _OTHER_WORK:
+        is_of_data = "dataset" in module.name.lower()
+        if (
+            is_of_data
+            or self.facts.stages.infers_by_path(module)
+            or words(module.name.removesuffix(".py")) & _OTHER_WORK
+        ):
+            return True
+        calls = self.facts.code.callers(function)
+        if calls and not is_of_criterion(function) and all(is_without_gradients(call.place) for call in calls):
             return True
         decorated = any(
             last_name(getattr(each, "func", each)) in SETS_OWN_DTYPE
@@ -159,6 +168,7 @@ class PossibleContexts:
         in_float32 = {
             name for each in contexts for name, kind in each.tensors.arguments.items() if kind is Kind.FLOAT32
         }
+        in_float32 |= self._cast_by_callers(function)
         proved = [_assuming(context, in_float32) for context in contexts]
         known = {context.tensors.mode for context in proved}
         found: dict[Mode, list[HalfProgram]] = {}
@@ -168,12 +178,19 @@ class PossibleContexts:
                 found.setdefault(mode, []).append(program)
         ways = []
         for mode, programs in found.items():
-            tensors = TensorContext(function, mode, assumed(function, mode), is_assumed=True)
+            arguments = {**assumed(function, mode), **dict.fromkeys(in_float32, Kind.FLOAT32)}
+            tensors = TensorContext(function, mode, arguments, is_assumed=True)
             dtypes = frozenset(dtype for program in programs for dtype in program.dtypes)
             way = HalfContext(tensors, dtypes, programs[0].why)
             self._programs_of[way] = programs
             ways.append(way)
         return [*ways, *proved]
+
+    def _cast_by_callers(self, function: Function) -> set[str]:
+        """Return the parameters that every caller of a function takes to float32."""
+        calls = self.facts.code.callers(function)
+        names = function.parameters() if calls else []
+        return {name for name in names if all(_is_given_float32(call, function, name) for call in calls)}
 
     def is_used(self, way: HalfContext) -> bool:
         """Return whether a program runs a function in a way; those that are proved are used."""
@@ -219,6 +236,11 @@ class PossibleContexts:
         built = re.compile(rf"\b{cls.name}\(")
         around = {each.module for each in used if cls.module in self.facts.code.import_closure(each.module)}
         return any(built.search(module.source.text) for module in around - {cls.module})
+
+
+def _is_given_float32(call: Call, function: Function, name: str) -> bool:
+    argument = call.argument(name, function.position(name))
+    return argument is not None and is_of_float32(call, argument)
 
 
 def _is_part(function: Function) -> bool:

@@ -103,8 +103,10 @@ def half_spectrum(contexts: HalfContexts, context: HalfContext, node: ast.AST, p
 
 def camera_product(contexts: HalfContexts, context: HalfContext, node: ast.AST, place: Place) -> CodeFinding | None:
     """Return the finding about a matrix product of poses and points in a region, which takes them to half."""
-    operands = _operands(node)
-    if not operands or _mode(contexts, context, place) is not Mode.AUTOCAST:
+    operands, cls = _operands(node), place.function.cls
+    # Functions outside of classes often prepare the data, and do so outside of the region.
+    is_part = cls is not None and "forward" in cls.methods
+    if not operands or not is_part or _mode(contexts, context, place) is not Mode.AUTOCAST:
         return None
     named = [_words_of(each) for each in operands]
     is_of_bins = any(each & _BINS for each in named)

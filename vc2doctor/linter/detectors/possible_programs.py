@@ -190,7 +190,10 @@ def _of_frameworks(facts: Facts, unit: Unit) -> Iterator[HalfProgram]:
             return
     entry = next(_half_entries(unit), None)
     if entry is not None:
-        yield HalfProgram(starts, Mode.AUTOCAST, frozenset([FLOAT16, BFLOAT16]), f"{entry} asks for half precision")
+        why = f"{entry} asks for half precision"
+        is_of_accelerate = "mixed_precision" in entry
+        dtypes = frozenset([FLOAT16, BFLOAT16])
+        yield HalfProgram(starts, Mode.AUTOCAST, dtypes, why, returns_float32=is_of_accelerate)
 
 
 def _mentions(facts: Facts, unit: Unit, pattern: re.Pattern[str]) -> Iterator[tuple[Module, int]]:
