@@ -14,7 +14,7 @@ from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.float32_casts import is_of_float32
 from vc2doctor.linter.analyse.half_contexts import HalfContext
 from vc2doctor.linter.analyse.outside_regions import OutsideClasses
-from vc2doctor.linter.analyse.stage import is_inference_name, is_torch_module, words
+from vc2doctor.linter.analyse.stage import is_inference_name, is_torch_module, is_without_gradients, words
 from vc2doctor.linter.analyse.tensor_kinds import Kind, Mode, TensorContext
 from vc2doctor.linter.detectors.half_programs import half_contexts
 from vc2doctor.linter.detectors.possible_programs import CRITERION_WORDS, HalfProgram, half_programs
