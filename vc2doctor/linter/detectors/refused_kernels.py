@@ -41,7 +41,7 @@ def _at(contexts: PossibleContexts, node: ast.Call, place: Place) -> Iterator[Co
     for way in contexts.of(place.function):
         is_in_region = contexts.known.tensors.mode_at(place, way.tensors.mode) is Mode.AUTOCAST
         kinds = [contexts.known.tensors.of(argument, place, way.tensors) for argument in node.args]
-        if is_in_region and Kind.HALF in kinds:
+        if is_in_region and Kind.HALF in kinds and contexts.is_used(way):
             yield build.at_node(
                 place.module,
                 node,

@@ -128,6 +128,8 @@ def _is_unconditional(facts: Facts, cast: Cast, dtype: Dtype = FLOAT16) -> bool:
         return False
     if any(_asks_for_half(condition) for condition, wanted in place.conditions if wanted):
         return False
+    if dtype is BFLOAT16 and any("bf" in ast.unparse(condition) for condition, _ in place.conditions):
+        return False
     return not _is_chosen_by_expression(cast) and not _is_fallback(cast)
 
 
