@@ -63,7 +63,7 @@ class HalfContexts:
         ``others`` are models that are half for a reason that only their training shows, and ``calls`` run models with
         half weights outside of any region.
         """
-        self._facts = facts
+        self.facts = facts
         self.code = facts.code
         self.tensors = TensorFacts(facts.code, facts.values, facts.objects, facts.autocast, calls or {})
         self._contexts: dict[Function, list[HalfContext]] = {}
@@ -108,19 +108,19 @@ class HalfContexts:
         own = region.place.function
         self._add(own, Mode.PLAIN, region.dtypes, why)
         for caller in dict.fromkeys(call.place.function for call in self.code.callers(own)):
-            if caller.name and self._facts.stages.of(Place(caller)) is not Stage.INFERS:
+            if caller.name and self.facts.stages.of(Place(caller)) is not Stage.INFERS:
                 self._add(caller, Mode.PLAIN, region.dtypes, f"it gets what {own.name} gives, and {why}")
         inside = [call for call in module.calls_in(own) if region.call.node is not call.node and _is_in(call, region)]
         for call in inside:
-            callee = self._facts.code.callee(call)
+            callee = self.facts.code.callee(call)
             if callee is not None and callee.name != "__init__":
                 self._add_with_callees(callee, region.dtypes, why)
-            cls = self._facts.objects.class_of(call.node.func, call.place) if callee is None else None
+            cls = self.facts.objects.class_of(call.node.func, call.place) if callee is None else None
             if cls is not None:
                 self._add_class(cls, region.dtypes, why)
             elif callee is None:
                 self._add_criteria_of_registry(call, region, why)
-        for cls in self._models_of(self._facts.code.unit_of(module), frozenset([module])):
+        for cls in self._models_of(self.facts.code.unit_of(module), frozenset([module])):
             # The class that opens the region calls its own parts there, and the rest of it runs outside.
             if cls is not own.cls:
                 self._add_class(cls, region.dtypes, why)
@@ -143,7 +143,7 @@ class HalfContexts:
         for call in calls:
             if loop is None or _is_in(call, region) or call.node.lineno < (region.statement.end_lineno or 0):
                 continue
-            cls = self._facts.objects.class_of(call.node.func, call.place)
+            cls = self.facts.objects.class_of(call.node.func, call.place)
             methods = [cls.methods.get(name) for name in ("forward", "__call__")] if cls is not None else []
             for method in (method for method in methods if method is not None):
                 names = (method.parameters()[position + 1 : position + 2] for position in range(len(call.node.args)))
@@ -180,7 +180,7 @@ class HalfContexts:
 
     def _add_runs(self, unit: Unit) -> None:
         """Add what accelerate, transformers and Lightning run in a region of their own."""
-        for run in self._facts.runs.of(unit):
+        for run in self.facts.runs.of(unit):
             half = run.half
             is_engine = any(settings.engine is not None for settings in run.settings)
             if half is None or half.value not in HALF or is_engine or not run.modules:
@@ -189,7 +189,7 @@ class HalfContexts:
             programs = programs_of(run)
             for cls in self._models_of(unit, programs):
                 self._add_class(cls, dtypes, why)
-            for cls in self._facts.reach.classes_of(unit, programs) if run.is_of_trainer else ():
+            for cls in self.facts.reach.classes_of(unit, programs) if run.is_of_trainer else ():
                 self._add_trainer(cls, dtypes, why)
 
     def _add_trainer(self, cls: Class, dtypes: frozenset[Value], why: str) -> None:
@@ -200,15 +200,15 @@ class HalfContexts:
 
     def _models_of(self, unit: Unit, modules: frozenset[Module]) -> Iterator[Class]:
         """Yield the torch modules that programs use, without their losses: those can be called anywhere."""
-        used = self._facts.reach.classes_of(unit, modules)
+        used = self.facts.reach.classes_of(unit, modules)
         outside = OutsideClasses(self.code, self.tensors, frozenset(used))
         for cls in sorted(used, key=lambda each: (each.module.name, each.node.lineno)):
-            bases = list(self._facts.code.base_names(cls))
+            bases = list(self.facts.code.base_names(cls))
             is_module = any(base.endswith(("Module", "PreTrainedModel")) for base in bases)
             if (
                 is_module
                 and not outside.has(cls)
-                and not self._facts.stages.infers_by_path(cls.module)
+                and not self.facts.stages.infers_by_path(cls.module)
                 and not words(cls.name) & _LOSS_WORDS
             ):
                 yield cls
@@ -230,12 +230,12 @@ class HalfContexts:
 
         What runs a torch module may open a region, and is not known.
         """
-        for cast in self._facts.weights.casts:
+        for cast in self.facts.weights.casts:
             place, cls = cast.call.place, cast.call.place.function.cls
             is_tensor = not cast.is_of_module and cast.stage is Stage.TRAINS and cast.dtypes <= HALF_DTYPES
             is_of_module = cls is not None and is_torch_module(self.code, cls)
             is_known = not place.function.name or bool(self.of(place.function))
-            if is_tensor and not is_of_module and not is_known and self._facts.values.is_reached(place) is True:
+            if is_tensor and not is_of_module and not is_known and self.facts.values.is_reached(place) is True:
                 path, line = place.module.source.location_of(cast.call.node.lineno)
                 self._add(place.function, Mode.PLAIN, cast.dtypes, f"a value is made half precision at {path}:{line}")
 
@@ -293,7 +293,7 @@ class HalfContexts:
 
     def _add_context(self, context: TensorContext, dtypes: frozenset[Value], why: str, depth: int = 0) -> bool:
         function = context.function
-        is_excluded = self._facts.stages.infers_by_path(function.module) or is_inference_name(function.name)
+        is_excluded = self.facts.stages.infers_by_path(function.module) or is_inference_name(function.name)
         known = self._contexts.get(function, [])
         is_known = len(known) >= MAX_CONTEXTS or any(each.tensors.key == context.key for each in known)
         if is_known or is_excluded or _sets_own_dtype(function):

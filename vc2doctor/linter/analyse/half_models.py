@@ -99,19 +99,19 @@ def _is_under_deepspeed(facts: Facts, unit: Unit, loop: Loop) -> bool:
     if any(_IMPORTS_DEEPSPEED.search(each.source.text) for each in programs):
         return True
     runs = (run for run in facts.runs.of(unit) if module in run.modules)
-    return any(run.engine is not None or _names_engine(facts, run) is not None for run in runs)
+    return any(run.engine is not None or names_engine(facts, run) is not None for run in runs)
 
 
 def trainer_engines(facts: Facts, unit: Unit) -> Iterator[tuple[Run, HalfEngine]]:
     """Yield the runs of transformers' trainer with DeepSpeed in half precision: the trainer then opens no region."""
     for run in facts.runs.of(unit):
-        named = _names_engine(facts, run) if run.is_of_trainer and run.modules else None
+        named = names_engine(facts, run) if run.is_of_trainer and run.modules else None
         half = run.half
         if named is not None and half is not None and half.value in HALF:
             yield run, HalfEngine(frozenset([_DTYPES[half.value]]), f"{named}, {half.place}")
 
 
-def _names_engine(facts: Facts, run: Run) -> str | None:
+def names_engine(facts: Facts, run: Run) -> str | None:
     """Return where a run names DeepSpeed: its file, or accelerate's file with DeepSpeed as the kind of run."""
     for settings in run.settings:
         if settings.engine is not None:
@@ -193,7 +193,7 @@ def _engine_of_accelerate(facts: Facts, unit: Unit) -> HalfEngine | None:
     https://huggingface.co/docs/accelerate/usage_guides/deepspeed
     """
     for run in facts.runs.of(unit):
-        named, half = _names_engine(facts, run), run.half
+        named, half = names_engine(facts, run), run.half
         if named is not None and half is not None and run.of("accelerate"):
             location = f"{named}, {half.place}; without DeepSpeed accelerate opens a region instead"
             return HalfEngine(frozenset([_DTYPES[half.value]]), location)

@@ -264,6 +264,8 @@ class _Reading:
         if _LOSS.search(name) and Kind.OUTPUT in found:
             # A model that gets the labels returns its loss, which it may have computed in float32.
             return Kind.UNKNOWN
+        if self._context.is_assumed and set(found) == {Kind.HALF, Kind.UNKNOWN}:
+            return Kind.HALF
         return joined(found) if found else self._number(ast.Name(id=name, ctx=ast.Load()), place)
 
     def _element(self, value: ast.expr, position: int, place: Place, depth: int) -> Kind:
@@ -391,5 +393,5 @@ class _Reading:
             return Kind.UNKNOWN
         mode = self._facts.mode_of(call, self._context)
         arguments = self.arguments(callee, call, depth)
-        context = TensorContext(callee, mode, arguments, self._context.calls + 1)
+        context = TensorContext(callee, mode, arguments, self._context.calls + 1, is_assumed=self._context.is_assumed)
         return self._facts.returned(context, results, question)

@@ -55,11 +55,15 @@ class TensorContext:
     """Parameters that hold the outputs of a half-precision model by name: what is called logits comes from a matrix
     product, and is half. Others can have passed through operations that give float32."""
 
+    is_assumed: bool = False
+    """Whether its arguments are assumed and not known. A name that is half on one way, and not known on the others,
+    is half then."""
+
     @property
-    def key(self) -> tuple[Function, Mode, frozenset[tuple[str, Kind]], frozenset[str]]:
+    def key(self) -> tuple[Function, Mode, frozenset[tuple[str, Kind]], frozenset[str], bool]:
         """What two contexts have in common in which every tensor has the same dtype."""
         known = frozenset(pair for pair in self.arguments.items() if pair[1] is not Kind.UNKNOWN)
-        return self.function, self.mode, known, self.outputs
+        return self.function, self.mode, known, self.outputs, self.is_assumed
 
 
 def as_tensor(kind: Kind) -> Kind:

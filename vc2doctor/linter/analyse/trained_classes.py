@@ -23,7 +23,7 @@ def classes_of(facts: Facts, trained: Trained) -> list[Class]:
 def is_trained(facts: Facts, function: Function) -> bool:
     """Return whether a program that trains uses a function; ``True`` if no such program is known."""
     module, unit = function.module, facts.code.unit_of(function.module)
-    programs = _programs(facts, unit)
+    programs = training_modules(facts, unit)
     if not programs:
         return True
     users = _users(facts, function)
@@ -35,7 +35,7 @@ def is_trained(facts: Facts, function: Function) -> bool:
 def is_chosen_by_name(facts: Facts, function: Function) -> bool:
     """Return whether programs that train use a function only if a run names its model: ``if "mpt" in path:``."""
     unit = facts.code.unit_of(function.module)
-    programs = _programs(facts, unit)
+    programs = training_modules(facts, unit)
     used = _users(facts, function) & facts.reach.classes_of(unit, programs)
     return bool(used) and not used & facts.reach.classes_of(unit, programs, without_named=True)
 
@@ -48,7 +48,7 @@ def _users(facts: Facts, function: Function) -> frozenset[Class]:
     return frozenset(cls for cls in classes if cls is not None) if None not in classes else frozenset()
 
 
-def _programs(facts: Facts, unit: Unit) -> frozenset[Module]:
+def training_modules(facts: Facts, unit: Unit) -> frozenset[Module]:
     """Return the modules with a training loop of a unit, and those that give a model to a trainer or optimizer."""
     loops = {loop.function.module for loop in facts.loops.of(unit)}
     return frozenset(loops | {trained.consumer.place.module for trained in facts.lineages.trained})

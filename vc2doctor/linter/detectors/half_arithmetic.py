@@ -93,7 +93,7 @@ def _sums(guarded: ast.expr | None) -> Iterator[tuple[ast.expr, ast.expr]]:
 def log_of_sigmoid(contexts: HalfContexts, context: HalfContext, node: ast.AST, place: Place) -> CodeFinding | None:
     """Return the finding about ``log(sigmoid(x))`` of half values: the sigmoid is exactly 0 or 1 early."""
     inner = operand(node) if isinstance(node, ast.Call) and is_call_of(node, "log") else None
-    if isinstance(inner, ast.BinOp) and isinstance(inner.op, ast.Add | ast.Sub):
+    if isinstance(inner, ast.BinOp) and isinstance(inner.op, ast.Add | ast.Sub | ast.Mult):
         sides = [value_at(side, place)[0] for side in (inner.left, inner.right)]
         inner = next((side for side in sides if is_call_of(side, "sigmoid")), None)
     if inner is not None:

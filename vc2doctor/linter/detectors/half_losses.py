@@ -57,7 +57,7 @@ def half_losses(facts: Facts) -> Iterator[CodeFinding]:
     sources = (_in_models, _in_engine_loops, _in_float16_branches, _in_loops_of_half_weights, _in_half_contexts)
     for loss in (loss for source in sources for loss in source(facts)):
         call, _, why = loss
-        if call.node not in reported and _is_on_half(facts, call):
+        if call.node not in reported and is_on_half(facts, call):
             reported.add(call.node)
             groups[why].append(loss)
     for losses in groups.values():
@@ -111,7 +111,7 @@ def _in_loops_of_half_weights(facts: Facts) -> Iterator[LossCall]:
         for loop in loops_without_region(facts, unit):
             functions = functions_of(facts, loop)
             for call in (call for function in functions for call in function.module.calls_in(function)):
-                value = _logits(facts, call) if call.name in ("cross_entropy", "exp", *_LOG_NAMES) else None
+                value = logits_of(facts, call) if call.name in ("cross_entropy", "exp", *_LOG_NAMES) else None
                 cause = outputs.cause_of(value, call.place) if value is not None else None
                 if cause is not None and isinstance(cause.dtype, Dtype):
                     yield call, frozenset([cause.dtype]), why_half_weights(cause)
@@ -134,16 +134,16 @@ def _in_half_contexts(facts: Facts) -> Iterator[LossCall]:
     contexts = half_contexts(facts)
     for module in facts.code.files.modules.values():
         for call in module.calls if _MAY_HAVE_LOSS.search(module.source.text) else ():
-            value = _logits(facts, call) if call.name != "exp" else None
+            value = logits_of(facts, call) if call.name != "exp" else None
             for context in contexts.of(call.place.function) if value is not None else ():
                 is_cast = contexts.tensors.mode_at(call.place, context.tensors.mode) is Mode.AUTOCAST
                 if not is_cast and contexts.tensors.of(value or call.node, call.place, context.tensors) is Kind.HALF:
                     yield call, frozenset(each for each in context.dtypes if isinstance(each, Dtype)), context.why
 
 
-def _is_on_half(facts: Facts, call: Call) -> bool:
+def is_on_half(facts: Facts, call: Call) -> bool:
     """Return whether a call is a loss whose logits nothing takes to float32."""
-    value = _logits(facts, call)
+    value = logits_of(facts, call)
     if value is None or not _can_be_reached(facts, call.place):
         return False
     if any("autocast" in ast.unparse(context) for context in call.place.contexts):
@@ -156,9 +156,11 @@ def _is_of_float32_model(facts: Facts, call: Call, value: ast.expr) -> bool:
     if not _is_of_output(call.place.function, value):
         return False
     module = call.place.module
-    if older(facts.code.version(facts.code.unit_of(module), "transformers"), HALF_LOGITS_SINCE):
+    closure = facts.code.import_closure(module)
+    is_of_library = any(dotted.startswith("transformers") for each in closure for dotted in each.imports.values())
+    if is_of_library and older(facts.code.version(facts.code.unit_of(module), "transformers"), HALF_LOGITS_SINCE):
         return not has_half_heads(facts)
-    return any(_FLOAT32_HEAD.search(other.source.text) for other in facts.code.import_closure(module) - {module})
+    return any(_FLOAT32_HEAD.search(other.source.text) for other in closure - {module})
 
 
 def _is_of_output(function: Function, value: ast.expr, hops: int = 0) -> bool:
@@ -181,7 +183,7 @@ def _can_be_reached(facts: Facts, place: Place) -> bool:
     )
 
 
-def _logits(facts: Facts, call: Call) -> ast.expr | None:
+def logits_of(facts: Facts, call: Call) -> ast.expr | None:
     """Return what a loss is taken on: its first argument, or the tensor whose method it is; ``None``: it is no loss."""
     function = call.node.func
     first = call.node.args[0] if call.node.args else call.argument("input")

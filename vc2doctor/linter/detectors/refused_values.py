@@ -8,7 +8,7 @@ from vc2doctor.findings import Severity
 from vc2doctor.linter import build
 from vc2doctor.linter.analyse.autocast import HALF_DTYPES, dtype_names
 from vc2doctor.linter.analyse.dtypes import BFLOAT16
-from vc2doctor.linter.analyse.expressions import operand
+from vc2doctor.linter.analyse.expressions import is_call_of, operand
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.half_contexts import HalfContext, HalfContexts
 from vc2doctor.linter.analyse.tensor_kinds import Kind, Mode, is_torch_layer
@@ -69,7 +69,8 @@ def refused_by_numpy(contexts: HalfContexts, context: HalfContext, node: ast.AST
     """Return the finding about ``bfloat16.numpy()``: numpy has no such dtype."""
     match node:
         case ast.Call(func=ast.Attribute(value=value, attr="numpy"), args=[]) if context.dtypes == {BFLOAT16}:
-            if kind_of(contexts, context, value, place) is not Kind.HALF:
+            is_float16 = any(is_call_of(each, "half") for each in ast.walk(value))
+            if is_float16 or kind_of(contexts, context, value, place) is not Kind.HALF:
                 return None
         case _:
             return None

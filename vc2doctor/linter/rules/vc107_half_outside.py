@@ -4,7 +4,8 @@
 where the loop has turned autocast off around the criterion, losses on what half-precision weights give in a loop
 without a region, and casts to float16 in `forward` or of a trainer's batch that no condition guards. It also reports
 half values that reach what takes only float32: linear algebra, quantiles, layers with float32 weights outside of any
-region, and, for bfloat16, spectra and `numpy()`. Values are followed through functions, methods and files.
+region, and, for bfloat16, spectra and `numpy()`. Values are followed through functions, methods and files. Notes are
+about a fixed cast to bfloat16 in `forward`, and about compiled operations without `custom_fwd` that may get half values.
 
 **Why is this bad.** An autocast region returns float16 or bfloat16. A float32 layer outside of any region then raises
 "expected scalar type Float but found Half", unless an outer region happens to be on: the code works with `amp: True`
@@ -47,7 +48,7 @@ from vc2doctor.findings import Severity
 from vc2doctor.linter import build
 from vc2doctor.linter.analyse.autocast import HALF_DTYPES, Region, WithStatement, dtype_names
 from vc2doctor.linter.analyse.config_keys import config_key
-from vc2doctor.linter.analyse.dtypes import FLOAT16
+from vc2doctor.linter.analyse.dtypes import BFLOAT16, FLOAT16, Dtype
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.resolve import Unit
 from vc2doctor.linter.analyse.stage import (
@@ -62,6 +63,7 @@ from vc2doctor.linter.analyse.weights import Cast
 from vc2doctor.linter.detectors.half_losses import half_losses
 from vc2doctor.linter.detectors.half_outputs import half_outputs
 from vc2doctor.linter.detectors.half_spectra import half_spectra
+from vc2doctor.linter.detectors.refused_kernels import refused_kernels
 from vc2doctor.linter.detectors.refused_values import refused_values
 from vc2doctor.linter.model import CodeFinding, Edit
 from vc2doctor.linter.read.config import UNKNOWN
@@ -91,6 +93,9 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
         if _is_unconditional(facts, cast) and is_applied and statement not in reported:
             reported.add(statement)
             yield _unconditional_cast(cast)
+        elif is_applied and statement not in reported and _is_unconditional(facts, cast, BFLOAT16):
+            reported.add(statement)
+            yield _bfloat16_cast(cast)
     for region in facts.autocast.regions:
         is_in_method = region.place.function.cls is not None
         if region.stage is Stage.TRAINS and is_in_method and not region.autocast.is_disabled:
@@ -100,6 +105,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
         yield from half_outputs(facts, loop)
     yield from half_spectra(facts)
     yield from refused_values(facts)
+    yield from refused_kernels(facts)
     for cast in facts.weights.casts:
         statement = cast.call.place.statement
         if statement not in reported and _is_of_batch(facts, cast):
@@ -107,12 +113,12 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
             yield _half_batch(cast)
 
 
-def _is_unconditional(facts: Facts, cast: Cast) -> bool:
-    """Return whether ``forward`` casts a tensor to float16 whatever dtype the run has."""
+def _is_unconditional(facts: Facts, cast: Cast, dtype: Dtype = FLOAT16) -> bool:
+    """Return whether ``forward`` casts a tensor to a half precision whatever dtype the run has."""
     place = cast.call.place
     # A frozen encoder runs without gradients inside a forward pass that trains, so no_grad alone is no inference.
     infers = is_inference_path(place.module.name) or (cast.stage is Stage.INFERS and not is_without_gradients(place))
-    if infers or cast.dtypes != {FLOAT16} or UNKNOWN in cast.dtypes or cast.is_of_module:
+    if infers or cast.dtypes != {dtype} or UNKNOWN in cast.dtypes or cast.is_of_module:
         return False
     if cast.dtype_argument is not None and config_key(cast.dtype_argument) is not None:
         # A dtype of the model's configuration is that of its weights.
@@ -121,6 +127,8 @@ def _is_unconditional(facts: Facts, cast: Cast) -> bool:
     if not _is_in_forward(facts, place.function) or (place.function.cls is None and not is_attention_input):
         return False
     if any(_asks_for_half(condition) for condition, wanted in place.conditions if wanted):
+        return False
+    if dtype is BFLOAT16 and any("bf" in ast.unparse(condition) for condition, _ in place.conditions):
         return False
     return not _is_chosen_by_expression(cast) and not _is_fallback(cast)
 
@@ -183,6 +191,18 @@ def _unconditional_cast(cast: Cast) -> CodeFinding:
     if conditions and node.lineno - conditions[-1][0].lineno == 1:
         return finding.model_copy(update={"line": conditions[-1][0].lineno})
     return finding
+
+
+def _bfloat16_cast(cast: Cast) -> CodeFinding:
+    return build.at_node(
+        cast.call.place.module,
+        cast.call.node,
+        "VC107",
+        Severity.NOTE,
+        f"{build.code(cast.call.node)} inside forward makes this part bfloat16, whatever dtype the run has",
+        evidence=("float32 or float16 weights behind it raise for bfloat16 values outside of any region",),
+        remedy="Cast to the dtype of the weights that the tensor is multiplied with.",
+    )
 
 
 def _is_of_batch(facts: Facts, cast: Cast) -> bool:

@@ -9,6 +9,15 @@ command line), `masked_fill(scores, -1e9)` and `scores[mask] = -1e9` of float16 
 cross entropy of probabilities inside of a region, whatever its dtype. The dtype of a value is followed from the region
 or the model with half weights into the functions that get it, in other files, too.
 
+Where the dtype is not proved, a note says what may go wrong. A program that can train in half precision (by a region, a
+run, an engine, FSDP, half weights or a framework's switch) is read with assumptions: a parameter called `logits`,
+`pred`, `queries` or `hidden_states` is half, and one called `target`, `boxes` or `t` is float32. Notes are about the
+operations above, and about losses outside of any region, Fourier transforms, products of poses and points or of bins,
+mel spectrograms, similarities that a temperature enlarges, `std` and `var`, sums by `scatter`, angles of position
+embeddings in a half model, norms by hand, and dice losses. A function, or a file with many such places, has one note of
+a kind. Notes without an assumption are: `reduce_dtype` and `buffer_dtype` of FSDP in half precision, T5 in float16, and
+the autoencoder of SDXL or SVD in float16.
+
 **Why is this bad.** `x.pow(2)` overflows float16 above |x| = 255, and `1e-8` is zero in float16. Autocast computes
 `exp`, `pow`, `sum` and `log` in float32, but matrix products take their operands back to half, and `sigmoid`, `mean`
 and `sqrt` follow their input. A half sigmoid is exactly 1 above 8.3, so its logarithm has no gradient. The difference
@@ -29,8 +38,9 @@ accumulate in float32, also in half kernels, so `eps=1e-12` of `nn.LayerNorm` is
 **How to fix.** Take the input to float32 first, and the result back at the end. To keep a line, add `# vc2doctor:
 ignore[VC110]`.
 
-**Quiet.** No finding where the input is taken to float32 first, for torch's own norms, and where the code does not
-tell the dtype of a value. A note in a model that the run chooses by name (`if "mpt" in args.model:`).
+**Quiet.** No finding where the input is taken to float32 first, for torch's own norms, in code that no program which
+trains uses, and in evaluation. A note, and no warning, where the code does not tell the dtype of a value, and in a
+model that the run chooses by name (`if "mpt" in args.model:`). No note beside a finding that is proved.
 
 **References**
 
@@ -47,7 +57,11 @@ from vc2doctor.linter.analyse.stage import Stage, is_inference_path
 from vc2doctor.linter.analyse.trained_classes import is_chosen_by_name, is_trained
 from vc2doctor.linter.detectors.half_arithmetic import half_arithmetic
 from vc2doctor.linter.detectors.half_indices import half_indices
+from vc2doctor.linter.detectors.half_losses import half_losses
 from vc2doctor.linter.detectors.half_programs import BY_NAME
+from vc2doctor.linter.detectors.overflowing_models import overflowing_encoders, overflowing_models
+from vc2doctor.linter.detectors.possible_arithmetic import beside, possible_arithmetic
+from vc2doctor.linter.detectors.sharded_dtypes import sharded_dtypes
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.module import Function, last_name
 
@@ -55,7 +69,17 @@ _FLOAT32_NAMES = {"float", "float32", "double", "float64"}
 
 
 def find(facts: Facts) -> Iterator[CodeFinding]:
-    """Yield norms that square half-precision values, and other arithmetic that half precision breaks."""
+    """Yield arithmetic that half precision breaks, and notes about arithmetic that it may break."""
+    proved = list(_proved(facts))
+    yield from proved
+    yield from sharded_dtypes(facts)
+    yield from overflowing_models(facts)
+    yield from overflowing_encoders(facts)
+    yield from beside(possible_arithmetic(facts), (*proved, *half_losses(facts)))
+
+
+def _proved(facts: Facts) -> Iterator[CodeFinding]:
+    """Yield norms that square half-precision values, and other arithmetic on values that are known to be half."""
     yield from half_arithmetic(facts)
     yield from half_indices(facts)
     for module in facts.code.files.modules.values():
