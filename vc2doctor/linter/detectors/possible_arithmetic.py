@@ -10,8 +10,8 @@ from vc2doctor.linter.analyse.expressions import expressions_of
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.stage import is_without_gradients
 from vc2doctor.linter.detectors.half_pattern import Pattern
-from vc2doctor.linter.detectors.possible_dispatch import patterns_for
 from vc2doctor.linter.detectors.possible_contexts import PossibleContexts, is_of_criterion, possible_contexts
+from vc2doctor.linter.detectors.possible_dispatch import patterns_for
 from vc2doctor.linter.model import CodeFinding, CodePlace
 from vc2doctor.linter.read.module import Function, Module, Place
 
