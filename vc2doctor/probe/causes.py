@@ -138,6 +138,16 @@ def exploding_rate(case: Case) -> str | None:
     return f"{breaks}{at_rate}, and the loss falls at {lower}"
 
 
+@cause("Use a constant that fits the dtype: `torch.finfo(dtype).min` for a mask, or keep this buffer in float32.")
+def constant_beyond_range(case: Case) -> str | None:
+    """Find a weight or buffer that is finite in float32 and infinite in the dtype of this recipe."""
+    compared, broken = case.compared, case.broken
+    if compared is None or compared.constant is None or compared.value is None:
+        return None
+    place = f"; so {broken.place} returns NaN or infinity, as 0 * inf does" if broken is not None else ""
+    return f"{compared.constant} is {compared.value:.4g} in float32, and infinite in {case.recipe.base}{place}"
+
+
 @cause(
     "Drop rows without a token, or let every row attend to itself. sdpa of torch 2.5 and newer returns numbers for such"
     " rows."
@@ -201,6 +211,26 @@ def bfloat16_checkpoint_in_float16(case: Case) -> str | None:
     )
 
 
+@cause(
+    "Count and sum in float32 (`.float()`, `dtype=torch.float32`), or take the mean, whose divisor is no tensor in half"
+    " precision."
+)
+def divided_by_infinity(case: Case) -> str | None:
+    """Find a value that overflows on the way to a finite loss: what is divided by it becomes exactly 0."""
+    broken, overflow = case.broken, _any_overflow(case)
+    if broken is None or overflow is None or not case.run.has_no_gradient:
+        return None
+    loss = " the loss is exactly 0, and" if case.run.steps[0].loss == 0 else ""
+    node = case.run.silent.place if case.run.silent is not None else None
+    place = f" by {node}" if node is not None else ""
+    return f"{overflow}. What is divided by it{place} becomes 0:{loss} every gradient is 0"
+
+
+def _any_overflow(case: Case) -> str | None:
+    broken = case.broken
+    return _overflow(broken) if broken is not None and broken.phase == "forward" else None
+
+
 @cause("Train in bfloat16, which has the range of float32. Loss scaling does not help in the forward pass.")
 def forward_overflow(case: Case) -> str | None:
     """Find an operation of the forward pass whose result is too large for its half precision."""
@@ -225,7 +255,10 @@ def _overflow(broken: BrokenOperation) -> str | None:
 @cause("Train in bfloat16, or scale the loss down, as GradScaler does by itself.")
 def backward_overflow(case: Case) -> str | None:
     """Find gradients that are not finite although all losses are, and float32 trains."""
-    bad = next((step for step in case.run.steps if step.gradients.non_finite), None)
+    # A GradScaler that overflows finds its scale, and then takes steps.
+    trains = any(step.taken for step in case.run.steps)
+    overflows = (step for step in case.run.steps if step.gradients.non_finite)
+    bad = next((step for step in overflows if step.taken or not (step.scale and trains)), None)
     if bad is None or not case.control_is_good or any(step.loss is None for step in case.run.steps):
         return None
     scale = f" at a loss scale of {bad.scale:g}" if bad.scale else ""
@@ -266,13 +299,18 @@ def rate_not_finite(case: Case) -> str | None:
 )
 def rounds_to_zero(case: Case) -> str | None:
     """Find an operation that is undefined at 0, which a value reaches in half precision only."""
-    broken = case.broken
-    if broken is None or broken.exact is not None or broken.dtype not in _HALF:
+    broken, compared = case.broken, case.compared
+    if broken is None or broken.exact is not None or not case.control_is_good or not case.recipe.dtypes:
         return None
-    if not broken.zeros or not case.control_is_good:
+    rounded = compared.rounded if compared is not None else None
+    # A zero that float32 has as well is meant, such as that of a mask.
+    if not broken.zeros or rounded is False or (rounded is None and broken.dtype not in _HALF):
         return None
+    dtype = broken.dtype if broken.dtype in _HALF else " or ".join(sorted(case.recipe.dtypes))
+    if rounded:
+        return f"{broken.place} gets a 0 in {dtype} that is not 0 in float32, and returns NaN or infinity"
     return (
-        f"{broken.place} gets a 0 in {broken.dtype} and returns NaN or infinity; in float32 the training is finite, so"
+        f"{broken.place} gets a 0 in {dtype} and returns NaN or infinity; in float32 the training is finite, so"
         " the value is not 0 there"
     )
 
@@ -284,7 +322,14 @@ def undefined_operation(case: Case) -> str | None:
     if broken is None or broken.exact is not None:
         return None
     values = "the finite values that it gets" if not broken.zeros else "the values that it gets, among them 0,"
-    return f"{broken.place} returns NaN or infinity for {values} in every precision"
+    if broken.by_number_zero:
+        values = "what it divides by the number 0,"
+    where = f"under {case.recipe.name}; float32 trains" if _only_here(case) else "in every precision"
+    return f"{broken.place} returns NaN or infinity for {values} {where}"
+
+
+def _only_here(case: Case) -> bool:
+    return case.recipe.name != CONTROL and case.control_is_good
 
 
 @cause("Train in float16 with a GradScaler, or in float32: bfloat16 drops bits of these weights.")
@@ -305,6 +350,24 @@ def float16_checkpoint_in_bfloat16(case: Case) -> str | None:
 def _first_loss(run: RecipeRun) -> float | None:
     """Return the loss before the first update, or ``None`` if it is not finite."""
     return run.steps[0].loss if run.steps else None
+
+
+@cause(
+    "Look at what the named function computes: a norm over one value, a softmax over one class, a rounding or a factor"
+    " of 0 has the same result for all weights before it."
+)
+def body_without_signal(case: Case) -> str | None:
+    """Find a training in which most weights have no gradient but rounding, in float32 as well."""
+    control = case.control
+    silent = case.run.no_signal or (control.no_signal if control is not None else None)
+    if silent is None or case.run.is_broken or case.run.has_no_gradient:
+        return None
+    what = "exactly 0" if silent.exact else "0 or nothing but rounding, and other weights give the same loss"
+    place = f": {silent.place} passes no gradient on" if silent.place is not None else ""
+    return (
+        f"the loss does not depend on {silent.tensors} of {silent.of} trainable tensors (the first is {silent.first}):"
+        f" their gradients are {what}{place}"
+    )
 
 
 @cause("Use a GradScaler, or train in bfloat16.")

@@ -1,5 +1,6 @@
 """Reads the worker's events into facts. A malformed event is counted and changes nothing."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from packaging.utils import canonicalize_name
@@ -30,7 +31,16 @@ from vc2doctor.probe.facts import (
     StressRun,
     VariantRun,
 )
-from vc2doctor.probe.failed_step import BreakLocation, Graph
+from vc2doctor.probe.failed_step import (
+    BreakLocation,
+    Broadcast,
+    Graph,
+    NoSignal,
+    Recomputation,
+    SilentNode,
+    StepWarning,
+    Untouched,
+)
 from vc2doctor.probe.gradient_range import GradientRange
 from vc2doctor.probe.log_ratio import LogRatio, LogRatios
 from vc2doctor.probe.scaled_formats import ScaledWeights
@@ -43,6 +53,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from vc2doctor.core.child import ChildRun
+    from vc2doctor.core.data import Data
 
 _Event = dict[str, Any]
 MAX_STEPS, MAX_STRESS_RUNS, MAX_MEASURES, MAX_DISTRIBUTIONS, MAX_LOG_RATIOS = 1000, 20, 200, 2000, 20
@@ -51,6 +62,19 @@ MAX_NAME = 40
 """Characters of a reported name that a stage shows."""
 MAX_REASON = 500
 """Characters of a reason that are kept."""
+MAX_WARNINGS = 20
+"""Warnings of a recipe that are kept."""
+_FACTS_OF_A_RECIPE: "dict[str, Callable[..., Data]]" = {
+    "adapters": Adapters,
+    "plan-rate": PlanRate,
+    "located": BreakLocation,
+    "graph": Graph,
+    "untouched": Untouched,
+    "no-signal": NoSignal,
+    "silent": SilentNode,
+    "recomputation": Recomputation,
+}
+"""By event: the fact that a recipe keeps under this name."""
 _STRICT = TypeAdapter(int)
 
 
@@ -122,19 +146,18 @@ class EventReader:
         return {
             "recipe": self._recipe,
             "inspection": self._inspection,
-            "adapters": self._adapters,
             "step": self._step,
             "movement": self._movement,
-            "plan-rate": self._plan_rate,
             "recipe-unsupported": self._recipe_unsupported,
             "recipe-failed": self._recipe_failed,
             "recipe-end": self._recipe_end,
-            "located": self._located,
             # The outcome stands without its place.
             "locate-failed": lambda _: None,
             "experiment": self._experiment,
             "checkpointing": self._checkpointing,
-            "graph": self._graph,
+            **{kind: partial(self._fact, kind, read) for kind, read in _FACTS_OF_A_RECIPE.items()},
+            "warnings": self._warnings,
+            "broadcast": self._broadcast,
             "adapter": self._adapter,
         }
 
@@ -232,10 +255,6 @@ class EventReader:
         count = f" ({self._rounds_begun} of {self._rounds_planned})" if self._rounds_planned > 1 else ""
         self.stage = f"training under {name}{planted}{count}"
 
-    def _adapters(self, fields: _Event) -> None:
-        name = fields.pop("recipe")
-        self._recipes[name]["adapters"] = Adapters(**fields)
-
     def _step(self, fields: _Event) -> None:
         recipe = self._recipes[fields.pop("recipe")]
         step = Step(**fields)
@@ -246,10 +265,6 @@ class EventReader:
         # Validate the values before they are stored: an invalid one would make the whole recipe invalid.
         valid = RecipeRun(recipe=fields["recipe"], moved=fields["share"], vanished=fields.get("vanished"))
         self._recipes[fields["recipe"]].update(moved=valid.moved, vanished=valid.vanished)
-
-    def _plan_rate(self, fields: _Event) -> None:
-        name = fields.pop("recipe")
-        self._recipes[name]["plan_rate"] = PlanRate(**fields)
 
     def _recipe_unsupported(self, fields: _Event) -> None:
         self._recipes[fields["recipe"]]["unsupported"] = str(fields["reason"])
@@ -362,10 +377,6 @@ class EventReader:
     def _inspection(self, fields: _Event) -> None:
         self._facts["inspection"] = Inspection(**fields)
 
-    def _located(self, fields: _Event) -> None:
-        name = fields.pop("recipe")
-        self._recipes[name]["located"] = BreakLocation(**fields)
-
     def _experiment(self, fields: _Event) -> None:
         recipe = self._recipes[fields["recipe"]]
         valid = RecipeRun(recipe=fields["recipe"], experiments={fields["change"]: fields["helps"]})
@@ -375,9 +386,18 @@ class EventReader:
         valid = RecipeRun(recipe=fields["recipe"], checkpointed=fields["blocks"])
         self._recipes[fields["recipe"]]["checkpointed"] = valid.checkpointed
 
-    def _graph(self, fields: _Event) -> None:
+    def _fact(self, kind: str, read: "Callable[..., Data]", fields: _Event) -> None:
+        """Keep a fact on a recipe under the name of its event."""
         name = fields.pop("recipe")
-        self._recipes[name]["graph"] = Graph(**fields)
+        self._recipes[name][kind.replace("-", "_")] = read(**fields)
+
+    def _warnings(self, fields: _Event) -> None:
+        warnings = tuple(StepWarning(**each) for each in fields["warnings"][:MAX_WARNINGS])
+        self._recipes[fields["recipe"]]["warnings"] = warnings
+
+    def _broadcast(self, fields: _Event) -> None:
+        if self._recipes is self._plain_recipes:
+            self._facts["broadcast"] = Broadcast(**fields)
 
     def _end(self, _: _Event) -> None:
         self._ended = True

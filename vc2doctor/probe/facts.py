@@ -9,7 +9,16 @@ from vc2doctor.core.data import Data
 from vc2doctor.core.failure import Failure
 from vc2doctor.core.precision import bits_of
 from vc2doctor.core.versions import MAX_VERSION_LENGTH
-from vc2doctor.probe.failed_step import BreakLocation, Graph
+from vc2doctor.probe.failed_step import (
+    BreakLocation,
+    Broadcast,
+    Graph,
+    NoSignal,
+    Recomputation,
+    SilentNode,
+    StepWarning,
+    Untouched,
+)
 from vc2doctor.probe.gradient_range import Count, GradientRange
 from vc2doctor.probe.log_ratio import LogRatios
 from vc2doctor.probe.scaled_formats import ScaledWeights
@@ -50,6 +59,9 @@ class Step(Data):
     """Index of the batch; the batches take turns."""
     first_bad_parameter: str | None = None
     """Name of the first parameter that is not finite."""
+    lowest_rate: FiniteFloat | None = None
+    """The lowest learning rate of all groups of parameters; ``None``: NaN or infinite."""
+    highest_rate: FiniteFloat | None = None
 
 
 class Adapters(Data):
@@ -64,6 +76,11 @@ class Adapters(Data):
     learning_rate: FiniteFloat | None = None
     is_rate_finite: bool = True
     eps: FiniteFloat | None = None
+    outside: Count = 0
+    """Trainable tensors that the optimizer does not hold."""
+    first_outside: str | None = None
+    foreign: Count = 0
+    """Tensors of the optimizer that are no parameters of the model."""
 
 
 class PlanRate(Data):
@@ -134,6 +151,8 @@ class Inspection(Data):
     """The largest number of each tensor of integers in the batches, by name."""
     embeddings: dict[str, Count] = Field(default_factory=dict)
     """The number of rows of each embedding, by module."""
+    tied: tuple[tuple[str, ...], ...] = ()
+    """The names of each parameter that several modules share."""
 
 
 class RecipeFailure(Data):
@@ -143,6 +162,8 @@ class RecipeFailure(Data):
     """``build``, ``forward``, ``backward`` or ``optimizer``."""
     error: Failure
     memory: bool
+    backward_function: str | None = None
+    """The ``torch.autograd.Function`` whose own backward pass raised it."""
 
 
 class RecipeRun(Data):
@@ -164,6 +185,13 @@ class RecipeRun(Data):
     checkpointed: tuple[str, ...] = ()
     """Blocks whose reentrant checkpoint got no input with a gradient, although they hold trainable parameters."""
     graph: Graph | None = None
+    untouched: Untouched | None = None
+    """``None``: every trainable tensor has a gradient in the last step."""
+    no_signal: NoSignal | None = None
+    silent: SilentNode | None = None
+    """Where the gradient becomes 0, if every gradient of every step is."""
+    recomputation: Recomputation | None = None
+    warnings: tuple[StepWarning, ...] = ()
     experiments: dict[str, bool] = Field(default_factory=dict)
     """By change: whether it lets the training pass the bad step."""
 
@@ -171,6 +199,28 @@ class RecipeRun(Data):
     def is_broken(self) -> bool:
         """Whether a loss, or the parameters after a step, are not finite."""
         return any(step.loss is None or not step.parameters_finite for step in self.steps)
+
+    @property
+    def has_no_gradient(self) -> bool:
+        """Whether every gradient is 0 at every step."""
+        counts = [step.gradients for step in self.steps]
+        return bool(counts) and all(each.zero and each.zero + each.missing >= each.tensors for each in counts)
+
+    @property
+    def missing(self) -> Untouched | None:
+        """The trainable tensors that no step touches; ``None``: there is none, or chance explains them."""
+        untouched = self.untouched
+        if untouched is None and self.steps:
+            last = self.steps[-1].gradients
+            untouched = Untouched(
+                tensors=last.tensors,
+                missing=last.missing,
+                missing_adapters=last.missing_adapters,
+                first_missing=last.first_missing,
+                passes=0,
+                seldom=None,
+            )
+        return untouched if untouched is not None and untouched.missing and untouched.is_certain else None
 
     @property
     def exploded(self) -> bool:
@@ -377,6 +427,7 @@ class ProbeRun(Data):
     """What FP8 and smaller formats make of the weights of a checkpoint."""
     self_test: SelfTestRun | None = None
     inspection: Inspection | None = None
+    broadcast: Broadcast | None = None
     architecture: Architecture | None = None
     architecture_failure: ArchitectureFailure | None = None
     stress: tuple[StressRun, ...] = ()

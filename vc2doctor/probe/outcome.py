@@ -9,7 +9,8 @@ from vc2doctor.core.wording import counted
 from vc2doctor.probe.case import MIN_MOVED_SHARE, MIN_STEP_SHARE, Cause
 from vc2doctor.probe.diagnose import diagnose
 from vc2doctor.probe.facts import Headroom, PlanRate, ProbeRun, RecipeRun, Step, StressRun
-from vc2doctor.probe.failed_step import BrokenOperation
+from vc2doctor.probe.failed_step import BrokenOperation, NoSignal
+from vc2doctor.probe.step_warnings import rows_compared_with_all
 from vc2doctor.target.shared.recipes import CONTROL, RECIPES
 
 _NOT_IMPLEMENTED = re.compile(
@@ -198,7 +199,7 @@ def _judge(recipe: RecipeRun, control: RecipeRun | None, run: ProbeRun) -> _Judg
         return bad
     if not recipe.finished:
         return _judge_interrupted(recipe, run)
-    return _judge_finite(recipe, control)
+    return _judge_finite(recipe, control, run)
 
 
 def _judge_exception(recipe: RecipeRun, run: ProbeRun) -> _JudgedOutcome:
@@ -254,7 +255,7 @@ def _judge_interrupted(recipe: RecipeRun, run: ProbeRun) -> _JudgedOutcome:
     return _JudgedOutcome(outcome=None, description=f"not measured: the probe ended ({run.ending}) during this recipe")
 
 
-def _judge_finite(recipe: RecipeRun, control: RecipeRun | None) -> _JudgedOutcome:
+def _judge_finite(recipe: RecipeRun, control: RecipeRun | None, run: ProbeRun) -> _JudgedOutcome:
     if not recipe.steps:
         return _JudgedOutcome(outcome=None, description="not measured: the worker reported no step")
     if not _count_taken(recipe):
@@ -265,7 +266,8 @@ def _judge_finite(recipe: RecipeRun, control: RecipeRun | None) -> _JudgedOutcom
     last = recipe.steps[-1]
     return (
         _judge_underflow(recipe, control, last)
-        or _judge_weak(recipe, last)
+        or _judge_weak(recipe, control, last)
+        or _judge_comparison(recipe, run)
         or _JudgedOutcome(outcome="finite", description=_describe_finite(recipe))
     )
 
@@ -276,9 +278,14 @@ def _describe_finite(recipe: RecipeRun) -> str:
     skipped = len(recipe.steps) - _count_taken(recipe)
     if skipped:
         parts.append(f"GradScaler skipped {counted(skipped, 'step')}{_scale_course(recipe)}")
-    gradients = recipe.steps[-1].gradients
-    if gradients.missing:
-        parts.append(f"{gradients.missing} of {gradients.tensors} trainable tensors get no gradient")
+    if recipe.missing is not None:
+        parts.append(f"{recipe.missing.missing} of {recipe.missing.tensors} trainable tensors get no gradient")
+    elif recipe.untouched is not None and recipe.untouched.missing:
+        untouched = recipe.untouched
+        parts.append(
+            f"{counted(untouched.missing, 'trainable tensor')} got no gradient in {untouched.passes} passes"
+            " with other random draws, and chance can explain that"
+        )
     if recipe.vanished is not None and recipe.vanished >= MIN_MENTIONED_VANISHED:
         parts.append(f"{recipe.vanished:.0%} of the gradients underflow to 0")
     share = recipe.would_move
@@ -296,6 +303,9 @@ def _scale_course(recipe: RecipeRun) -> str:
 
 
 def _judge_underflow(recipe: RecipeRun, control: RecipeRun | None, last: Step) -> _JudgedOutcome | None:
+    if control is not None and control.no_signal is not None:
+        # Rounding that float32 computes instead of 0 is no loss of bits.
+        return None
     if recipe.exploded:
         # Zero gradients after an explosion come from saturated activations. Lost bits are not their reason.
         return None
@@ -313,14 +323,35 @@ def _judge_underflow(recipe: RecipeRun, control: RecipeRun | None, last: Step) -
     return _JudgedOutcome(outcome="underflow", description=description, step=last.step, phase="backward")
 
 
-def _judge_weak(recipe: RecipeRun, last: Step) -> _JudgedOutcome | None:
-    gradients = last.gradients
-    if gradients.missing_adapters or gradients.missing > MAX_MISSING_SHARE * gradients.tensors:
+def _judge_weak(recipe: RecipeRun, control: RecipeRun | None, last: Step) -> _JudgedOutcome | None:
+    # Only float32 shows what is rounding.
+    silent = recipe.no_signal or (control.no_signal if control is not None else None)
+    return _judge_gradients(recipe, silent, last) or _judge_movement(recipe)
+
+
+def _judge_gradients(recipe: RecipeRun, silent: NoSignal | None, last: Step) -> _JudgedOutcome | None:
+    missing = recipe.missing
+    description = None
+    if missing is not None and (
+        missing.missing_adapters or missing.missing > MAX_MISSING_SHARE * last.gradients.tensors
+    ):
         description = (
-            f"{gradients.missing} of {gradients.tensors} trainable tensors get no gradient"
-            f"{_first(gradients.first_missing)}"
+            f"{missing.missing} of {missing.tensors} trainable tensors get no gradient{_first(missing.first_missing)}"
         )
-        return _JudgedOutcome(outcome="weak", description=description, step=last.step, phase="backward")
+    elif recipe.has_no_gradient:
+        # Weight decay alone can make the loss fall a little.
+        description = "every gradient is 0 at every step"
+    elif silent is not None:
+        what = "0" if silent.exact else "0 or nothing but rounding"
+        description = (
+            f"the gradients of {silent.tensors} of {silent.of} trainable tensors are {what}{_first(silent.first)}"
+        )
+    if description is None:
+        return None
+    return _JudgedOutcome(outcome="weak", description=description, step=last.step, phase="backward")
+
+
+def _judge_movement(recipe: RecipeRun) -> _JudgedOutcome | None:
     share = recipe.would_move
     if share is not None and share < MIN_STEP_SHARE:
         description = f"at the project's learning rate, one step changes only {share:.0%} of the adapter weights"
@@ -338,6 +369,14 @@ def _judge_weak(recipe: RecipeRun, last: Step) -> _JudgedOutcome | None:
             outcome="weak", description=f"the loss did not fall: it went from {_number(first)} to {_number(later)}"
         )
     return None
+
+
+def _judge_comparison(recipe: RecipeRun, run: ProbeRun) -> _JudgedOutcome | None:
+    rows = rows_compared_with_all(recipe, run)
+    if rows is None:
+        return None
+    description = f"the loss falls, but it compares each of {rows} rows with the targets of all rows"
+    return _JudgedOutcome(outcome="weak", description=description, phase="forward")
 
 
 def _number(loss: float) -> str:
