@@ -83,8 +83,6 @@ INFINITE = broken(exact=None).model_copy(
 SILENT = NoSignal(
     node="NativeLayerNormBackward0", file="m.py", line=1, tensors=8, of=9, first="emb.weight", exact=False
 )
-    node="NativeLayerNormBackward0", file="m.py", line=1, tensors=8, of=9, first="emb.weight", exact=False
-)
 OUTSIDE_AUTOCAST = recipe(
     "bf16-amp",
     failure=RecipeFailure(
