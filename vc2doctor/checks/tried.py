@@ -20,7 +20,7 @@ class Tried(Data):
     """One way to train, as the verdict line names it: it has the fields of a door."""
 
     title: str
-    outcome: str = "passed"
+    outcome: str | None = "passed"
     description: str = ""
     matters: bool = True
 
@@ -29,6 +29,13 @@ def plain_loop(plan: Plan) -> Tried:
     """Return the loop of the probe, which trains the user's own model or the miniature."""
     subject = plan.entry or plan.checkpoint
     return Tried(title=f"a plain loop on {subject}" if subject else "a plain loop")
+
+
+def through_door(plan: Plan, door: DoorOutcome) -> Tried:
+    """Return a door as the verdict line names it: the doctor's small model goes through it, and not the user's."""
+    is_own = bool(plan.custom_subject) and door.outcome == "passed"
+    title = f"{door.title} (with a small model of the doctor's)" if is_own else door.title
+    return Tried(title=title, outcome=door.outcome, description=door.description, matters=door.matters)
 
 
 def unlikely(plan: Plan, doors: Iterable[DoorOutcome], installed: Collection[str], gpus: int) -> frozenset[str]:

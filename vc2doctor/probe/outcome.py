@@ -9,7 +9,7 @@ from vc2doctor.core.wording import counted
 from vc2doctor.probe.case import MIN_MOVED_SHARE, MIN_STEP_SHARE, Cause
 from vc2doctor.probe.diagnose import diagnose
 from vc2doctor.probe.facts import Headroom, PlanRate, ProbeRun, RecipeRun, Step, StressRun
-from vc2doctor.probe.failed_step import BrokenOperation, NoSignal
+from vc2doctor.probe.failed_step import BrokenOperation, NoSignal, StepWarning
 from vc2doctor.probe.step_warnings import rows_compared_with_all
 from vc2doctor.target.shared.recipes import CONTROL, RECIPES
 
@@ -89,6 +89,8 @@ class RecipeOutcome(Data):
     """The cause, if evidence decides."""
     where: BrokenOperation | None = None
     """The first operation that broke."""
+    warnings: tuple[StepWarning, ...] = ()
+    """What was warned of while the user's own model was built and trained."""
     seconds: float | None = None
 
     @property
@@ -179,6 +181,7 @@ def _outcome(recipe: RecipeRun, control: RecipeRun | None, run: ProbeRun) -> Rec
         step=judgement.step,
         phase=judgement.phase,
         adapters=recipe.adapters.dtypes if recipe.adapters else (),
+        warnings=recipe.warnings,
         seconds=recipe.seconds,
     )
 
@@ -206,13 +209,15 @@ def _judge_exception(recipe: RecipeRun, run: ProbeRun) -> _JudgedOutcome:
     failure = recipe.failure
     assert failure is not None  # noqa: S101 - the caller looked
     message = f"{failure.error.type}: {failure.error.message.rstrip('.')}"
+    # What follows a blank line are tips, which fill a screen.
+    shown = message.partition("\n\n")[0].rstrip(".")
     device = run.device.type if run.device else "cpu"
     if device in _LIMITED_DEVICES and _NOT_IMPLEMENTED.search(message):
         return _JudgedOutcome(outcome="unsupported", description=f"{message} (on {device})", phase=failure.phase)
     place = f", raised at {failure.error.file}:{failure.error.line}" if failure.error.file else ""
     prefix = "out of memory: " if failure.memory else ""
     return _JudgedOutcome(
-        outcome="error", description=f"{prefix}{message}{place}", step=len(recipe.steps), phase=failure.phase
+        outcome="error", description=f"{prefix}{shown}{place}", step=len(recipe.steps), phase=failure.phase
     )
 
 

@@ -21,6 +21,8 @@ class WrongTraining(Data):
     meaning: str
     """A clause."""
     remedy: str
+    changes_training: bool = True
+    """Whether the gradients or the weights are other ones than the code asks for."""
 
 
 WRONG_TRAINING = (
@@ -37,7 +39,8 @@ WRONG_TRAINING = (
     WrongTraining(
         pattern=r"lr_scheduler\.step\(\)` before `optimizer\.step\(\)",
         meaning="the scheduler steps before the optimizer, so the first learning rate of the schedule is skipped",
-        remedy="Call optimizer.step() before lr_scheduler.step().",
+        remedy="Call optimizer.step() before lr_scheduler.step(), unless you replay a schedule to resume a training.",
+        changes_training=False,
     ),
 )
 """Warnings that become findings. Others are listed in the report as JSON: most of them change nothing."""
