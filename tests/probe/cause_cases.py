@@ -5,16 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.facts import failed, failure, recipe, step
-from vc2doctor.probe.facts import (
-    Adapters,
-    Gradients,
-    ImportedPackage,
-    Inspection,
-    PlanRate,
-    RecipeFailure,
-    RecipeRun,
-    Step,
-)
+from vc2doctor.probe.facts import Adapters, Gradients, ImportedPackage, PlanRate, RecipeFailure, RecipeRun, Step
 from vc2doctor.probe.failed_step import (
     BreakLocation,
     Broadcast,
@@ -24,6 +15,7 @@ from vc2doctor.probe.failed_step import (
     ModuleGraph,
     NoSignal,
 )
+from vc2doctor.probe.subject_facts import Inspection
 
 CLEAN = Inspection(targets=(20, 14), masked_rows=0, bad_input=None, bad_weight=None, attention=None)
 HALF = Adapters(dtypes=("float16",), tensors=1, elements=1, optimizer="AdamW", learning_rate=2e-5, eps=1e-8)
@@ -104,6 +96,11 @@ CASES: dict[str, tuple[RecipeRun, Facts]] = {
     "half-parameters-under-adam": (recipe("fp16-unscaled", steps=POISONED, adapters=HALF), PEFT),
     "scale-driven-to-zero": (bad("fp16-amp", steps=(step(0, 4.5, scale=0.0), *NOT_FINITE)), {}),
     "scale-too-large": (recipe("fp16-amp", steps=FROZEN), {}),
+    "rate-is-negative": (recipe("fp32", steps=(step(0, 4.5, lowest_rate=-0.1), step(1, 4.6))), {}),
+    "rate-grows": (
+        recipe("fp32", steps=tuple(step(number, 4.5 + number, highest_rate=2.0 * 3**number) for number in range(3))),
+        {},
+    ),
     "exploding-rate": (
         bad("bf16", steps=(step(0, 4.0), step(1, 9e9), *NOT_FINITE), experiments={"clip-1.0": True}, adapters=HALF),
         {},
@@ -174,11 +171,6 @@ CASES: dict[str, tuple[RecipeRun, Facts]] = {
     "gradients-all-zero": (
         recipe("bf16", steps=DEAD, moved=0.0),
         {"recipes": (recipe("fp32", steps=DEAD), recipe("bf16", steps=DEAD, moved=0.0))},
-    ),
-    "rate-is-negative": (recipe("fp32", steps=(step(0, 4.5, lowest_rate=-0.1), step(1, 4.6))), {}),
-    "rate-grows": (
-        recipe("fp32", steps=tuple(step(number, 4.5 + number, highest_rate=2.0 * 3**number) for number in range(3))),
-        {},
     ),
     "rate-is-zero": (recipe("fp32", moved=0.0, adapters=HALF.model_copy(update={"learning_rate": 0.0})), {}),
     "rate-too-high": (

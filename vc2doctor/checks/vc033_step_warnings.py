@@ -18,7 +18,6 @@ from vc2doctor.probe.failed_step import StepWarning
 from vc2doctor.probe.step_warnings import meaning_of
 from vc2doctor.target.shared.recipes import CONTROL
 
-
 _URL = "https://docs.python.org/3/library/warnings.html"
 
 

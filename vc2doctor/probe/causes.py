@@ -23,54 +23,13 @@ _SMALLEST_FLOAT16 = 2.0**-24
 """Smallest positive number, subnormals included; float16 rounds half of it, and all that is smaller, to 0."""
 _HUGE_SCALE = 2.0**30
 """A start far above GradScaler's default of 2**16."""
+_MIN_GROWTH = 4.0
+"""Growth of the learning rate, within the steps of the probe, that explains a loss that rises or breaks."""
 _MIN_LOSS_CHANGE = 0.02
 """Relative change of the first loss that shows that rounding altered the weights."""
 _SDPA_NAN = (Version("2.0"), Version("2.5"))
 """torch versions whose sdpa returns NaN for rows that are masked entirely:
 matrices/known_issues/torch-sdpa-masked-rows.toml."""
-
-
-@cause("Find the code that builds the batch, and drop or correct the samples that hold NaN or infinity.")
-def data_not_finite(case: Case) -> str | None:
-    """Find an input that is not finite before any training."""
-    inspection = case.probe.inspection
-    if inspection is None or not inspection.bad_input or case.run.failure:
-        return None
-    return f"the input {inspection.bad_input} holds NaN or infinity before any training"
-
-
-@cause(
-    "Load the checkpoint again. If the weight is still not finite, an earlier training damaged it: use an earlier"
-    " checkpoint."
-)
-def weight_not_finite(case: Case) -> str | None:
-    """Find a weight that is not finite before any training."""
-    inspection = case.probe.inspection
-    if inspection is None or not inspection.bad_weight or case.run.failure:
-        return None
-    return f"the weight or buffer {inspection.bad_weight} holds NaN or infinity before any training"
-
-
-@cause("Drop samples without an answer before they are batched, or truncate the prompt instead of the answer.")
-def all_labels_ignored(case: Case) -> str | None:
-    """Find a batch whose labels are all ignored: by the labels, or by a cross entropy that counts none."""
-    inspection, broken = case.probe.inspection, case.broken
-    if case.run.failure:
-        return None
-    if inspection is not None and inspection.targets and min(inspection.targets) == 0:
-        return "all labels of a batch are -100, so the loss is a mean over nothing, which is NaN in every precision"
-    if broken is not None and broken.op.startswith("nll_loss") and broken.exact is None:
-        return f"{broken.place} counts no label of the batch, so the loss is a mean over nothing, which is NaN"
-    return None
-
-
-@cause("Skip a batch from which nothing is selected, or divide the sum by the count, but at least by 1.")
-def mean_over_nothing(case: Case) -> str | None:
-    """Find a reduction, such as a mean, over a tensor without elements."""
-    broken = case.broken
-    if broken is None or not broken.empty or broken.exact is not None:
-        return None
-    return f"{broken.place} gets a tensor without elements, and its result is NaN"
 
 
 @cause(
@@ -115,6 +74,27 @@ def scale_too_large(case: Case) -> str | None:
     if not scales or taken or not finite or scales[0] < _HUGE_SCALE:
         return None
     return f"GradScaler starts at a scale of {scales[0]:g}, so large that the gradients overflow at every attempt"
+
+
+@cause(
+    "Keep the schedule above 0: clamp its factor (`max(0.0, 1 - step / total)`), and check the step at which training"
+    " resumes."
+)
+def rate_is_negative(case: Case) -> str | None:
+    """Find a learning rate below 0, with which the optimizer climbs the loss."""
+    lowest = min((step.lowest_rate for step in case.run.steps if step.lowest_rate is not None), default=0.0)
+    if lowest >= 0:
+        return None
+    return f"the learning rate is negative ({lowest:g}), so that each step makes the loss larger"
+
+
+@cause("Check the schedule: it multiplies the learning rate again and again.")
+def rate_grows(case: Case) -> str | None:
+    """Find a learning rate that a schedule makes many times larger while the loss rises or breaks."""
+    rates = [step.highest_rate for step in case.run.steps if step.highest_rate is not None]
+    if len(rates) < 2 or rates[0] <= 0 or max(rates) < _MIN_GROWTH * rates[0]:  # noqa: PLR2004
+        return None
+    return f"the learning rate grows from {rates[0]:g} to {max(rates):g} in {len(rates)} steps"
 
 
 @cause("Lower the learning rate, or clip gradients: `torch.nn.utils.clip_grad_norm_(parameters, 1.0)`.")

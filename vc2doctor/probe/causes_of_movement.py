@@ -5,9 +5,6 @@ from vc2doctor.probe.case import MIN_MOVED_SHARE, MIN_STEP_SHARE, Case
 from vc2doctor.probe.named_cause import cause
 from vc2doctor.probe.step_warnings import place_of_broadcast
 
-MIN_GROWTH = 4.0
-"""Growth of the learning rate, within the steps of the probe, that explains a loss that rises or breaks."""
-
 
 @cause("Check that training calls these layers at all: adapters on modules that are not used learn nothing.")
 def untouched_parameters(case: Case) -> str | None:
@@ -35,27 +32,6 @@ def gradients_all_zero(case: Case) -> str | None:
     place = silent.place if silent is not None else None
     why = f"{place} passes no gradient on" if place is not None else "the loss does not change with the weights"
     return f"every gradient is exactly 0 at every step, in float32 as well: {why}"
-
-
-@cause(
-    "Keep the schedule above 0: clamp its factor (`max(0.0, 1 - step / total)`), and check the step at which training"
-    " resumes."
-)
-def rate_is_negative(case: Case) -> str | None:
-    """Find a learning rate below 0, with which the optimizer climbs the loss."""
-    lowest = min((step.lowest_rate for step in case.run.steps if step.lowest_rate is not None), default=0.0)
-    if lowest >= 0:
-        return None
-    return f"the learning rate is negative ({lowest:g}), so that each step makes the loss larger"
-
-
-@cause("Check the schedule: it multiplies the learning rate again and again.")
-def rate_grows(case: Case) -> str | None:
-    """Find a learning rate that a schedule makes many times larger while the loss rises or breaks."""
-    rates = [step.highest_rate for step in case.run.steps if step.highest_rate is not None]
-    if len(rates) < 2 or rates[0] <= 0 or max(rates) < MIN_GROWTH * rates[0]:  # noqa: PLR2004
-        return None
-    return f"the learning rate grows from {rates[0]:g} to {max(rates):g} in {len(rates)} steps"
 
 
 @cause("Set a learning rate above 0, and check what a warm-up schedule gives at its first steps.")

@@ -10,15 +10,11 @@ from vc2doctor.core.failure import Failure
 from vc2doctor.probe.facts import (
     AdapterRun,
     Adapters,
-    Architecture,
-    ArchitectureFailure,
     Device,
     DoorRun,
     Ending,
     Headroom,
     ImportedPackage,
-    Inspection,
-    LoadedModel,
     Measure,
     NamesRun,
     Operation,
@@ -44,6 +40,7 @@ from vc2doctor.probe.failed_step import (
 from vc2doctor.probe.gradient_range import GradientRange
 from vc2doctor.probe.log_ratio import LogRatio, LogRatios
 from vc2doctor.probe.scaled_formats import ScaledWeights
+from vc2doctor.probe.subject_facts import Architecture, ArchitectureFailure, Inspection, LoadedModel
 from vc2doctor.target.doors import DOORS
 from vc2doctor.target.shared.protocol import PROTOCOL
 from vc2doctor.target.shared.recipes import RECIPES
@@ -75,6 +72,17 @@ _FACTS_OF_A_RECIPE: "dict[str, Callable[..., Data]]" = {
     "recomputation": Recomputation,
 }
 """By event: the fact that a recipe keeps under this name."""
+_FACTS_OF_THE_RUN: "dict[str, tuple[str, Callable[..., Data]]]" = {
+    "device": ("device", Device),
+    "architecture": ("architecture", Architecture),
+    "architecture-failed": ("architecture_failure", ArchitectureFailure),
+    "inspection": ("inspection", Inspection),
+    "gradients": ("gradients", GradientRange),
+    "scaled": ("scaled", ScaledWeights),
+    "names": ("names", NamesRun),
+    "adapter": ("adapter", AdapterRun),
+}
+"""By event: the fact that a run keeps, and its name there."""
 _STRICT = TypeAdapter(int)
 
 
@@ -104,28 +112,24 @@ class EventReader:
         """Return the methods that read an event, by kind of event."""
         return {
             **self._handlers_of_recipes(),
+            **{kind: partial(self._fact_of_run, name, read) for kind, (name, read) in _FACTS_OF_THE_RUN.items()},
             "start": self._start,
             "importing": self._importing,
             "import": self._import,
             "import-failed": self._import_failed,
-            "device": self._device,
             "device-failed": self._device_failed,
             "warm": self._warm,
             "self-test": self._self_test,
-            "architecture": self._architecture,
-            "architecture-failed": self._architecture_failed,
             "loading": self._loading,
             "loaded": self._loaded,
             "load-failed": self._load_failed,
             "headroom": self._headroom,
             "range-broken": self._range_broken,
             "headroom-failed": self._headroom_failed,
-            "gradients": self._gradients,
             "gradients-unmeasured": self._gradients_unmeasured,
             "gradients-failed": self._gradients_failed,
             "log-ratio": self._log_ratio,
             "log-ratio-failed": self._log_ratio_failed,
-            "scaled": self._scaled,
             # The report then has no such figures.
             "scaled-failed": lambda _: None,
             "stress": self._stress_start,
@@ -136,7 +140,6 @@ class EventReader:
             "measure": self._measure,
             "door": self._door,
             "door-end": self._door_end,
-            "names": self._names,
             "distributions": self._distributions,
             "end": self._end,
         }
@@ -145,7 +148,6 @@ class EventReader:
         """Return the methods that read an event on one recipe."""
         return {
             "recipe": self._recipe,
-            "inspection": self._inspection,
             "step": self._step,
             "movement": self._movement,
             "recipe-unsupported": self._recipe_unsupported,
@@ -158,7 +160,6 @@ class EventReader:
             **{kind: partial(self._fact, kind, read) for kind, read in _FACTS_OF_A_RECIPE.items()},
             "warnings": self._warnings,
             "broadcast": self._broadcast,
-            "adapter": self._adapter,
         }
 
     def take(self, event: _Event) -> None:
@@ -221,17 +222,8 @@ class EventReader:
         self._facts["import_failure"] = Failure(**fields["error"])
         self._facts["import_package"] = str(fields["package"])
 
-    def _device(self, fields: _Event) -> None:
-        self._facts["device"] = Device(**fields)
-
     def _device_failed(self, fields: _Event) -> None:
         self._facts["device_failure"] = Failure(**fields["error"])
-
-    def _architecture(self, fields: _Event) -> None:
-        self._facts["architecture"] = Architecture(**fields)
-
-    def _architecture_failed(self, fields: _Event) -> None:
-        self._facts["architecture_failure"] = ArchitectureFailure(**fields)
 
     def _loading(self, _: _Event) -> None:
         self.stage = "loading your model"
@@ -279,9 +271,6 @@ class EventReader:
         if "adapter" not in self._facts:
             self.stage = "saving and reloading the adapter, and generating"
 
-    def _adapter(self, fields: _Event) -> None:
-        self._facts["adapter"] = AdapterRun(**fields)
-
     def _warm(self, fields: _Event) -> None:
         self._facts["warm_up"] = RecipeRun(recipe="warm-up", seconds=fields["seconds"]).seconds
 
@@ -301,9 +290,6 @@ class EventReader:
         if self._recipes is self._plain_recipes:
             self._facts["headroom_failure"] = failure
 
-    def _gradients(self, fields: _Event) -> None:
-        self._facts["gradients"] = GradientRange(**fields)
-
     def _gradients_unmeasured(self, fields: _Event) -> None:
         self._facts["gradients_unmeasured"] = str(fields["reason"])[:MAX_REASON]
 
@@ -321,9 +307,6 @@ class EventReader:
         failures = {**measured.failures, str(fields["dtype"])[:MAX_NAME]: Failure(**fields["error"])}
         if len(failures) <= MAX_LOG_RATIOS:
             self._facts["log_ratios"] = measured.model_copy(update={"failures": failures})
-
-    def _scaled(self, fields: _Event) -> None:
-        self._facts["scaled"] = ScaledWeights(**fields)
 
     def _self_test(self, fields: _Event) -> None:
         added = {"recipe": "self-test", "finished": True}
@@ -367,15 +350,9 @@ class EventReader:
         started = self._doors[fields["door"]]
         self._doors[started.door] = DoorRun(**{**fields, "trains": started.trains, "finished": True})
 
-    def _names(self, fields: _Event) -> None:
-        self._facts["names"] = NamesRun(**fields)
-
     def _distributions(self, fields: _Event) -> None:
         names = tuple(canonicalize_name(str(name)) for name in fields["names"][:MAX_DISTRIBUTIONS])
         self._facts["distributions"] = tuple(sorted(set(names)))
-
-    def _inspection(self, fields: _Event) -> None:
-        self._facts["inspection"] = Inspection(**fields)
 
     def _experiment(self, fields: _Event) -> None:
         recipe = self._recipes[fields["recipe"]]
@@ -390,6 +367,9 @@ class EventReader:
         """Keep a fact on a recipe under the name of its event."""
         name = fields.pop("recipe")
         self._recipes[name][kind.replace("-", "_")] = read(**fields)
+
+    def _fact_of_run(self, name: str, read: "Callable[..., Data]", fields: _Event) -> None:
+        self._facts[name] = read(**fields)
 
     def _warnings(self, fields: _Event) -> None:
         warnings = tuple(StepWarning(**each) for each in fields["warnings"][:MAX_WARNINGS])
