@@ -12,6 +12,7 @@ from vc2doctor.probe.failed_step import (
     BrokenOperation,
     Float32Values,
     Graph,
+    MadeInForward,
     ModuleGraph,
     NoSignal,
 )
@@ -138,6 +139,8 @@ CASES: dict[str, tuple[RecipeRun, Facts]] = {
     "gradients-underflow": (recipe("fp16-unscaled", vanished=0.9), {}),
     "unscale-half-parameters": (raised("Attempting to unscale FP16 gradients.", type="ValueError"), PEFT),
     "autocast-dtype-clash": (raised("Unexpected floating ScalarType in at::autocast::prioritize"), {}),
+    "labels-are-no-integers": (raised("expected target dtype to be Long or Byte, but got Float"), {}),
+    "inference-tensor": (raised("Inference tensors cannot be saved for backward."), {}),
     "backward-outside-autocast": (OUTSIDE_AUTOCAST, {}),
     "dtype-mismatch": (raised("mat1 and mat2 must have the same dtype, but got Float and Half"), {}),
     "reentrant-checkpointing": (no_graph(checkpointed=("LlamaDecoderLayer",)), {}),
@@ -164,6 +167,7 @@ CASES: dict[str, tuple[RecipeRun, Facts]] = {
     ),
     "one-value-per-channel": (raised("Expected more than 1 value per channel when training"), {}),
     "shapes-differ": (raised("mat1 and mat2 shapes cannot be multiplied (2x15 and 16x16)"), {}),
+    "parameters-made-in-forward": (recipe("fp32", made_in_forward=MadeInForward(tensors=2, first="mid.weight")), {}),
     "untouched-parameters": (
         recipe("bf16", steps=(step(0, 4.5, gradients=gradients(missing=2, first_missing="added.weight")),)),
         {},

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from tests.probe_truth.fault import Fault
 
-_MODULE = "silent_faults"
+_Row = tuple[str, str, str, str, str]
 
-_ROWS: tuple[tuple[str, str, str, str, str], ...] = (
+_SILENT: tuple[_Row, ...] = (
     (
         "dropped_and_unused",
         "fp32",
@@ -39,6 +39,10 @@ _ROWS: tuple[tuple[str, str, str, str, str], ...] = (
         "a difference of (n, 1) and (n,) (twin: that of all pairs of predictions)",
     ),
     ("resumed_past_the_end", "fp32", "weak", "rate-is-negative", "a schedule that goes below 0"),
+    ("made_late", "fp32", "weak", "parameters-made-in-forward", "a layer that the forward pass makes"),
+    ("hook_returns_zero", "fp32", "weak", "gradients-all-zero", "a hook that returns 0 for every gradient"),
+)
+_FAR: tuple[_Row, ...] = (
     ("count_in_float16", "fp16-amp", "underflow", "divided-by-infinity", "a count above 65504 as a divisor"),
     ("mask_beyond_float16", "fp16-scaled", "non-finite", "constant-beyond-range", "a buffer of -1e9 in float16"),
     ("variance_rounds_to_zero", "bf16", "non-finite", "rounds-to-zero", "1 - a that is 0 in bfloat16"),
@@ -51,17 +55,14 @@ _ROWS: tuple[tuple[str, str, str, str, str], ...] = (
         "backward-outside-autocast",
         "a backward function of its own under autocast",
     ),
-    (
-        "frozen_with_its_twin",
-        "fp32",
-        "error",
-        "nothing-trainable",
-        "an embedding frozen with its tied head",
-    ),
+    ("frozen_with_its_twin", "fp32", "error", "nothing-trainable", "an embedding frozen with its tied head"),
+    ("inference_backbone", "fp32", "error", "inference-tensor", "a backbone in inference_mode (twin: no_grad)"),
+    ("labels_in_float", "fp32", "error", "labels-are-no-integers", "classes as floating-point numbers"),
 )
 
 SILENT_FAULTS: tuple[Fault, ...] = (
-    *(Fault(*row, module=_MODULE) for row in _ROWS),
+    *(Fault(*row, module="silent_faults") for row in _SILENT),
+    *(Fault(*row, module="far_faults") for row in _FAR),
     Fault(
         "growing_rate",
         "fp32",
@@ -70,7 +71,7 @@ SILENT_FAULTS: tuple[Fault, ...] = (
         "a schedule that multiplies the learning rate by 8 (twin: a warm-up)",
         # register_step_post_hook came with 2.0.
         torch=">=2.0",
-        module=_MODULE,
+        module="silent_faults",
     ),
     Fault(
         "drawn_in_a_checkpoint",
@@ -80,6 +81,6 @@ SILENT_FAULTS: tuple[Fault, ...] = (
         "a layer that is dropped within a checkpoint (twin: before it)",
         # Older releases do not compare what they recompute.
         torch=">=2.1",
-        module=_MODULE,
+        module="far_faults",
     ),
 )

@@ -41,6 +41,22 @@ def autocast_dtype_clash(case: Case) -> str | None:
     return f"one operation gets both float16 and bfloat16 tensors{reason}"
 
 
+@cause("Convert the labels before the loss: `labels.long()` for classes; the loss of numbers is mse_loss or l1_loss.")
+def labels_are_no_integers(case: Case) -> str | None:
+    """Find the exception of a loss over classes that gets labels of another dtype than integers."""
+    if not re.search(r"expected target dtype to be Long|expected scalar type Long but found|target.*Long", case.error):
+        return None
+    return f"a loss over classes needs integers as labels, and gets another dtype: {case.error}"
+
+
+@cause("Run the frozen part under torch.no_grad instead of torch.inference_mode, or clone its output within the graph.")
+def inference_tensor(case: Case) -> str | None:
+    """Find the exception of a tensor of inference_mode that a trained layer gets."""
+    if "nference tensor" not in case.error:
+        return None
+    return "a layer that is trained gets a tensor that was computed in inference_mode, which keeps no graph through it"
+
+
 @cause(
     "Decorate forward and backward of the Function with `torch.amp.custom_fwd(device_type=...)` and"
     " `torch.amp.custom_bwd(device_type=...)`, or cast in backward to the dtype of the tensors that were saved."

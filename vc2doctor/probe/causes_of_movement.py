@@ -6,6 +6,18 @@ from vc2doctor.probe.named_cause import cause
 from vc2doctor.probe.step_warnings import place_of_broadcast
 
 
+@cause("Make all layers in __init__, and create the optimizer after them.")
+def parameters_made_in_forward(case: Case) -> str | None:
+    """Find layers that the forward pass makes: no optimizer holds them, and each step may begin with new ones."""
+    made = case.run.made_in_forward
+    if made is None:
+        return None
+    return (
+        f"the forward pass makes {counted(made.tensors, 'trainable tensor')} (the first is {made.first}), which the"
+        " optimizer does not hold"
+    )
+
+
 @cause("Check that training calls these layers at all: adapters on modules that are not used learn nothing.")
 def untouched_parameters(case: Case) -> str | None:
     """Find trainable tensors that get no gradient."""

@@ -31,6 +31,7 @@ from vc2doctor.probe.failed_step import (
     BreakLocation,
     Broadcast,
     Graph,
+    MadeInForward,
     NoSignal,
     Recomputation,
     SilentNode,
@@ -70,6 +71,7 @@ _FACTS_OF_A_RECIPE: "dict[str, Callable[..., Data]]" = {
     "no-signal": NoSignal,
     "silent": SilentNode,
     "recomputation": Recomputation,
+    "made-in-forward": MadeInForward,
 }
 """By event: the fact that a recipe keeps under this name."""
 _FACTS_OF_THE_RUN: "dict[str, tuple[str, Callable[..., Data]]]" = {

@@ -13,6 +13,7 @@ from vc2doctor.probe.failed_step import (
     BreakLocation,
     Broadcast,
     Graph,
+    MadeInForward,
     NoSignal,
     Recomputation,
     SilentNode,
@@ -169,6 +170,7 @@ class RecipeRun(Data):
     silent: SilentNode | None = None
     """Where the gradient becomes 0, if every gradient of every step is."""
     recomputation: Recomputation | None = None
+    made_in_forward: MadeInForward | None = None
     warnings: tuple[StepWarning, ...] = ()
     experiments: dict[str, bool] = Field(default_factory=dict)
     """By change: whether it lets the training pass the bad step."""

@@ -108,6 +108,13 @@ class NoSignal(SilentNode):
     """Whether all of these gradients are exactly 0."""
 
 
+class MadeInForward(Data):
+    """The trainable tensors that the forward pass makes anew."""
+
+    tensors: Count
+    first: str
+
+
 class Untouched(Data):
     """The trainable tensors without a gradient in any step, and under any other random draw that was tried."""
 

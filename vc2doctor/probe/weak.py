@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from vc2doctor.core.precision import Outcome
+from vc2doctor.core.wording import counted
 from vc2doctor.probe.case import MIN_MOVED_SHARE, MIN_STEP_SHARE
 from vc2doctor.probe.facts import ProbeRun, RecipeRun, Step
 from vc2doctor.probe.failed_step import NoSignal
@@ -39,6 +40,9 @@ def _judge_gradients(recipe: RecipeRun, silent: NoSignal | None, last: Step) -> 
     ):
         first = first_name(missing.first_missing)
         description = f"{missing.missing} of {missing.tensors} trainable tensors get no gradient{first}"
+    elif recipe.made_in_forward is not None:
+        made = recipe.made_in_forward
+        description = f"the forward pass makes {counted(made.tensors, 'trainable tensor')}{first_name(made.first)}"
     elif recipe.has_no_gradient:
         # Weight decay alone can make the loss fall a little.
         description = "every gradient is 0 at every step"

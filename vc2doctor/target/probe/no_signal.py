@@ -112,8 +112,21 @@ def first_silent_node(loop: Any) -> Dict[str, Any]:
             loss.backward()
     except Exception:  # noqa: BLE001, S110 - only the place stays unknown
         pass
-    place: Dict[str, Any] = of_node(drop.node) if drop.node is not None else {"node": None, "file": None, "line": None}
+    place: Dict[str, Any] = of_node(drop.node) if drop.node is not None else _first_hook(loop)
     return place
+
+
+def _first_hook(loop: Any) -> Dict[str, Any]:
+    """Return the place of the first hook on the gradient of a parameter: it comes after all nodes."""
+    from .exceptions import relative  # noqa: PLC0415 - only here
+
+    for name, parameter in loop.parameters.items():
+        for hook in (getattr(parameter, "_backward_hooks", None) or {}).values():
+            code = getattr(hook, "__code__", None)
+            file = relative(code.co_filename) if code is not None else None
+            line = code.co_firstlineno if code is not None else None
+            return {"node": "the gradient hook on %s" % name, "file": file, "line": line}
+    return {"node": None, "file": None, "line": None}
 
 
 def _nodes(root: Any) -> Iterator[Any]:

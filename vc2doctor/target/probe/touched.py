@@ -62,3 +62,9 @@ def _random_state(torch: Any, device: Any) -> List[Any]:
     on_gpu = torch.cuda.get_rng_state(device).tolist() if device.type == "cuda" else None
     by_numpy = str(numpy.random.get_state()) if numpy is not None else None
     return [torch.get_rng_state().tolist(), random.getstate(), by_numpy, on_gpu]
+
+
+def made_in_forward(loop: Any) -> List[str]:
+    """Return the names of the trainable parameters that are new since ``loop`` began: the forward pass makes them."""
+    now = loop.subject.trainable_parameters()
+    return [name for name, parameter in now.items() if loop.parameters.get(name) is not parameter]

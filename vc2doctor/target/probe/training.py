@@ -284,6 +284,9 @@ def _run(  # noqa: PLR0913, PLR0917 - what a run needs, and the watch
         last = train(events, loop, control)
         if loop.missing or last["gradients"]["missing"]:
             events.emit("untouched", recipe=recipe.name, **touched.search(loop))
+        made = touched.made_in_forward(loop)
+        if made:
+            events.emit("made-in-forward", recipe=recipe.name, tensors=len(made), first=made[0])
         events.without_gradient(loop.missing)
         is_trained = True
     except Unavailable as error:
