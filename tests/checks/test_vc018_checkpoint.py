@@ -13,7 +13,8 @@ from vc2doctor.checks import vc018_checkpoint as check
 from vc2doctor.checks import verdict
 from vc2doctor.core.failure import Failure, Missing
 from vc2doctor.findings import Severity
-from vc2doctor.probe.facts import LoadedModel, NonFiniteTensor, Operation
+from vc2doctor.probe.facts import Operation
+from vc2doctor.probe.subject_facts import LoadedModel, NonFiniteTensor
 from vc2doctor.target.probe import checkpoint_files
 
 PLANNED = {"checkpoint": "/models/mine", "trains": False}

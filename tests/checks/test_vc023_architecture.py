@@ -13,7 +13,7 @@ from vc2doctor.checks import vc023_architecture as check
 from vc2doctor.checks import verdict
 from vc2doctor.checks.plan import JudgedAs
 from vc2doctor.findings import Severity
-from vc2doctor.probe.facts import Architecture, ArchitectureFailure
+from vc2doctor.probe.subject_facts import Architecture, ArchitectureFailure
 
 
 def judged_as(model_type: str, **fields: Any) -> dict[str, Any]:  # noqa: ANN401

@@ -5,17 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from tests.facts import failed, failure, recipe, step
-from vc2doctor.probe.facts import (
-    Adapters,
-    Gradients,
-    ImportedPackage,
-    Inspection,
-    PlanRate,
-    RecipeFailure,
-    RecipeRun,
-    Step,
+from vc2doctor.probe.facts import Adapters, Gradients, ImportedPackage, PlanRate, RecipeFailure, RecipeRun, Step
+from vc2doctor.probe.failed_step import (
+    BreakLocation,
+    Broadcast,
+    BrokenOperation,
+    Float32Values,
+    Graph,
+    MadeInForward,
+    ModuleGraph,
+    NoSignal,
 )
-from vc2doctor.probe.failed_step import BreakLocation, BrokenOperation, Graph, ModuleGraph
+from vc2doctor.probe.subject_facts import Inspection
 
 CLEAN = Inspection(targets=(20, 14), masked_rows=0, bad_input=None, bad_weight=None, attention=None)
 HALF = Adapters(dtypes=("float16",), tensors=1, elements=1, optimizer="AdamW", learning_rate=2e-5, eps=1e-8)
@@ -69,6 +70,22 @@ OVERFLOWING = step(0, 4.5, gradients=gradients(non_finite=3))
 PEFT = {"imports": (ImportedPackage(package="peft", version="0.10.0", file=None, seconds=1.0),)}
 OLD_TORCH = {"imports": (ImportedPackage(package="torch", version="2.4.1+cu121", file=None, seconds=1.0),)}
 
+INFINITE = broken(exact=None).model_copy(
+    update={"compared": Float32Values(rounded=False, constant="masked_bias", value=-1e9)}
+)
+SILENT = NoSignal(
+    node="NativeLayerNormBackward0", file="m.py", line=1, tensors=8, of=9, first="emb.weight", exact=False
+)
+OUTSIDE_AUTOCAST = recipe(
+    "bf16-amp",
+    failure=RecipeFailure(
+        phase="backward",
+        error=failure("expected m1 and m2 to have the same dtype"),
+        memory=False,
+        backward_function="Gelu",
+    ),
+)
+
 CASES: dict[str, tuple[RecipeRun, Facts]] = {
     "data-not-finite": (bad("fp32"), {"inspection": inspected(bad_input="pixel_values")}),
     "weight-not-finite": (bad("fp32"), {"inspection": inspected(bad_weight="lm_head.weight")}),
@@ -80,10 +97,16 @@ CASES: dict[str, tuple[RecipeRun, Facts]] = {
     "half-parameters-under-adam": (recipe("fp16-unscaled", steps=POISONED, adapters=HALF), PEFT),
     "scale-driven-to-zero": (bad("fp16-amp", steps=(step(0, 4.5, scale=0.0), *NOT_FINITE)), {}),
     "scale-too-large": (recipe("fp16-amp", steps=FROZEN), {}),
+    "rate-is-negative": (recipe("fp32", steps=(step(0, 4.5, lowest_rate=-0.1), step(1, 4.6))), {}),
+    "rate-grows": (
+        recipe("fp32", steps=tuple(step(number, 4.5 + number, highest_rate=2.0 * 3**number) for number in range(3))),
+        {},
+    ),
     "exploding-rate": (
         bad("bf16", steps=(step(0, 4.0), step(1, 9e9), *NOT_FINITE), experiments={"clip-1.0": True}, adapters=HALF),
         {},
     ),
+    "constant-beyond-range": (bad("fp16-scaled", located=INFINITE), {}),
     "fully-masked-row": (
         bad("fp32", located=broken(op="_softmax", dtype="float32", exact=None)),
         {"inspection": inspected(masked_rows=1), **OLD_TORCH},
@@ -94,6 +117,7 @@ CASES: dict[str, tuple[RecipeRun, Facts]] = {
         bad("fp16-scaled", located=broken()),
         {"inspection": inspected(stored="bfloat16")},
     ),
+    "divided-by-infinity": (recipe("fp16-amp", steps=DEAD, located=broken(op="sum")), {}),
     "forward-overflow": (bad("fp16-scaled", located=broken()), {"inspection": CLEAN}),
     "backward-overflow": (recipe("fp16-unscaled", steps=(OVERFLOWING,)), {}),
     "overflow-in-every-precision": (bad("fp32", located=broken(dtype="float32", exact=1e50, largest=(1e25,))), {}),
@@ -111,14 +135,22 @@ CASES: dict[str, tuple[RecipeRun, Facts]] = {
         recipe("bf16", steps=(step(0, 5.5), step(1, 5.6))),
         {"inspection": inspected(stored="float16")},
     ),
+    "body-without-signal": (recipe("fp32", no_signal=SILENT), {}),
     "gradients-underflow": (recipe("fp16-unscaled", vanished=0.9), {}),
     "unscale-half-parameters": (raised("Attempting to unscale FP16 gradients.", type="ValueError"), PEFT),
     "autocast-dtype-clash": (raised("Unexpected floating ScalarType in at::autocast::prioritize"), {}),
+    "labels-are-no-integers": (raised("expected target dtype to be Long or Byte, but got Float"), {}),
+    "inference-tensor": (raised("Inference tensors cannot be saved for backward."), {}),
+    "backward-outside-autocast": (OUTSIDE_AUTOCAST, {}),
     "dtype-mismatch": (raised("mat1 and mat2 must have the same dtype, but got Float and Half"), {}),
     "reentrant-checkpointing": (no_graph(checkpointed=("LlamaDecoderLayer",)), {}),
     "gradients-switched-off": (no_graph(graph=graph(enabled=False)), {}),
     "graph-cut": (no_graph(graph=graph(graph=True)), {}),
     "nothing-trainable": (raised("optimizer got an empty parameter list", type="ValueError"), {}),
+    "recomputation-differs": (
+        raised("A different number of tensors was saved during the original forward and recomputation.", "fp32"),
+        {},
+    ),
     "changed-in-place": (
         raised("one of the variables needed for gradient computation has been modified by an inplace operation"),
         {},
@@ -135,6 +167,7 @@ CASES: dict[str, tuple[RecipeRun, Facts]] = {
     ),
     "one-value-per-channel": (raised("Expected more than 1 value per channel when training"), {}),
     "shapes-differ": (raised("mat1 and mat2 shapes cannot be multiplied (2x15 and 16x16)"), {}),
+    "parameters-made-in-forward": (recipe("fp32", made_in_forward=MadeInForward(tensors=2, first="mid.weight")), {}),
     "untouched-parameters": (
         recipe("bf16", steps=(step(0, 4.5, gradients=gradients(missing=2, first_missing="added.weight")),)),
         {},
@@ -154,4 +187,5 @@ CASES: dict[str, tuple[RecipeRun, Facts]] = {
         {},
     ),
     "updates-too-small": (recipe("bf16", moved=0.02), {}),
+    "loss-broadcast": (recipe("fp32"), {"broadcast": Broadcast(rows=16, module="", file="model.py", line=3)}),
 }

@@ -16,6 +16,7 @@ _PAGE = """# How the probe reports planted faults
 Each fault is planted in real code (`tests/probe_truth/planted/`) or is a real environment, and has a twin without it.
 `right`: the probe reported outcome and cause as in this table, and called the twin finite without a cause.
 `unsupported`: that torch cannot run the recipe on a CPU, which the probe reports.
+`not run`: the fault is newer than the figures of that torch.
 `nox -s probe-truth -- --write` writes this page. The probe's worker trains the faults of one torch one after the other,
 in one process. Environments are checked as a user would, by `vc2doctor check`, and with `--as-user` each fault has a
 run of `vc2doctor probe` of its own. `tests/target/test_planted_faults.py` trains most of them on torch 2.13.0.

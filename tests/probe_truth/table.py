@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from tests.probe_truth.fault import Fault
 from tests.probe_truth.graph_table import GRAPH_FAULTS
+from tests.probe_truth.silent_table import SILENT_FAULTS
 
 
 class EnvironmentFault(NamedTuple):
@@ -157,4 +158,5 @@ FAULTS = (
     Fault("backward_overflow", "fp16-unscaled", "non-finite", "backward-overflow", "gradients above 65504"),
     Fault("wrong_index", "fp32", "error", "index-out-of-range", "a token id outside of the vocabulary"),
     *GRAPH_FAULTS,
+    *SILENT_FAULTS,
 )

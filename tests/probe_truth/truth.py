@@ -134,10 +134,16 @@ def markdown(verdicts: Verdicts) -> str:
     columns = sorted({torch for by_torch in verdicts.values() for torch in by_torch}, key=Version, reverse=True)
     head = ["fault", "recipe", "outcome", "cause", *(f"torch {column}" for column in columns)]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
-    for fault in (*FAULTS, *ENVIRONMENT_FAULTS):
+    faults: tuple[Fault | EnvironmentFault, ...] = (*FAULTS, *ENVIRONMENT_FAULTS)
+    for fault in faults:
         by_torch = verdicts.get((fault.name, fault.recipe))
         if by_torch:
-            cells = [by_torch.get(column, "does not apply") for column in columns]
+            cells = [by_torch.get(column, _without_row(fault, column)) for column in columns]
             cause = f"`{fault.cause}`" if fault.cause else "unknown"
             lines.append(f"| {' | '.join([fault.description, fault.recipe, fault.outcome, cause, *cells])} |")
     return "\n".join(lines) + "\n"
+
+
+def _without_row(fault: Fault | EnvironmentFault, torch: str) -> str:
+    """Return what the table says where a fault was not run: on purpose, or because it is newer than the figures."""
+    return "not run" if isinstance(fault, Fault) and fault.applies_to(torch) else "does not apply"

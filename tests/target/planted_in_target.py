@@ -25,7 +25,10 @@ def train(entry: str, recipe: str) -> List[Dict[str, Any]]:
     sink = EventList()
     names = list(dict.fromkeys(("fp32", recipe)))
     stack = runtime.Runtime(torch, transformers, peft, torch.device("cpu"))
-    rounds.run(sink, stack, specs.Spec(entry=entry), names)
+    spec = specs.Spec(entry=entry)
+    # As a user's run does it: the forward passes that measure ranges also see how a loss compares its operands.
+    rounds.measure_headroom(sink, stack, spec)
+    rounds.run(sink, stack, spec, names)
     events: List[Dict[str, Any]] = sink.events
     return events
 

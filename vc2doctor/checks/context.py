@@ -24,8 +24,9 @@ from vc2doctor.matrix.profile import Profile
 from vc2doctor.matrix.quantization import FormatReadiness, readiness
 from vc2doctor.matrix.quantized_formats import Capability
 from vc2doctor.probe.doors import DoorOutcome, door_outcomes
-from vc2doctor.probe.facts import ArchitectureFailure, ProbeRun
+from vc2doctor.probe.facts import ProbeRun
 from vc2doctor.probe.outcome import RecipeOutcome, outcomes
+from vc2doctor.probe.subject_facts import ArchitectureFailure
 from vc2doctor.probe.variants import VariantOutcome, variant_outcomes
 from vc2doctor.remedies import plan as remedies
 from vc2doctor.remedies import requirements

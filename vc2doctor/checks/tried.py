@@ -27,7 +27,7 @@ class Tried(Data):
     """One way to train, as the verdict line names it: it has the fields of a door."""
 
     title: str
-    outcome: str = "passed"
+    outcome: str | None = "passed"
     description: str = ""
     matters: bool = True
 
@@ -44,6 +44,13 @@ def not_as_planned(plan: Plan) -> Iterator[str]:
         yield NO_ADAPTERS
     if plan.entry is None and plan.learning_rate is not None and plan.learning_rate > MAX_RATE:
         yield f"your learning rate of {plan.learning_rate:g} (the probe steps at {Spec().probe_rate:g})"
+
+
+def through_door(plan: Plan, door: DoorOutcome) -> Tried:
+    """Return a door as the verdict line names it: the doctor's small model goes through it, and not the user's."""
+    is_own = bool(plan.custom_subject) and door.outcome == "passed"
+    title = f"{door.title} (with a small model of the doctor's)" if is_own else door.title
+    return Tried(title=title, outcome=door.outcome, description=door.description, matters=door.matters)
 
 
 def unlikely(plan: Plan, doors: Iterable[DoorOutcome], installed: Collection[str], gpus: int) -> frozenset[str]:

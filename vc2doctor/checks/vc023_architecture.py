@@ -20,7 +20,7 @@ from vc2doctor.checks.context import Examination
 from vc2doctor.checks.symptoms import describe
 from vc2doctor.findings import Finding, Severity
 from vc2doctor.matrix.judge import Verdict, judge
-from vc2doctor.probe.facts import ArchitectureFailure
+from vc2doctor.probe.subject_facts import ArchitectureFailure
 from vc2doctor.remedies import commands
 
 _URL = "https://huggingface.co/docs/transformers/model_doc/auto"

@@ -19,23 +19,12 @@ from vc2doctor.matrix.judge import Judgement
 from vc2doctor.matrix.quantization import FormatReadiness
 from vc2doctor.matrix.stack_map import StackMap
 from vc2doctor.probe.doors import DoorOutcome
-from vc2doctor.probe.facts import (
-    AdapterRun,
-    Architecture,
-    ArchitectureFailure,
-    Device,
-    Ending,
-    Headroom,
-    ImportedPackage,
-    Inspection,
-    LoadedModel,
-    Measure,
-    Operation,
-)
+from vc2doctor.probe.facts import AdapterRun, Device, Ending, Headroom, ImportedPackage, Measure, Operation
 from vc2doctor.probe.gradient_range import GradientRange
 from vc2doctor.probe.log_ratio import LogRatios
 from vc2doctor.probe.outcome import RecipeOutcome, SelfTest, Stress
 from vc2doctor.probe.scaled_formats import ScaledWeights
+from vc2doctor.probe.subject_facts import Architecture, ArchitectureFailure, Inspection, LoadedModel
 from vc2doctor.probe.variants import VariantOutcome
 from vc2doctor.remedies.plan import VersionPlan
 

@@ -4,7 +4,7 @@ from packaging.version import InvalidVersion, Version
 
 from vc2doctor.core.data import Data
 from vc2doctor.probe.facts import ProbeRun, RecipeRun
-from vc2doctor.probe.failed_step import BrokenOperation
+from vc2doctor.probe.failed_step import BrokenOperation, Float32Values
 from vc2doctor.target.shared.recipes import CONTROL, Recipe
 
 MIN_STEP_SHARE = 0.45
@@ -57,6 +57,16 @@ class Case(Data):
     def broken(self) -> BrokenOperation | None:
         """The first operation that broke, if it was found."""
         return self.run.located.broken if self.run.located else None
+
+    @property
+    def compared(self) -> Float32Values | None:
+        """What the inputs of the operation that broke are in float32, if that is known."""
+        return self.run.located.compared if self.run.located else None
+
+    @property
+    def control(self) -> RecipeRun | None:
+        """The training in float32."""
+        return self.probe.recipe(CONTROL)
 
     @property
     def rate(self) -> float | None:

@@ -23,54 +23,13 @@ _SMALLEST_FLOAT16 = 2.0**-24
 """Smallest positive number, subnormals included; float16 rounds half of it, and all that is smaller, to 0."""
 _HUGE_SCALE = 2.0**30
 """A start far above GradScaler's default of 2**16."""
+_MIN_GROWTH = 4.0
+"""Growth of the learning rate, within the steps of the probe, that explains a loss that rises or breaks."""
 _MIN_LOSS_CHANGE = 0.02
 """Relative change of the first loss that shows that rounding altered the weights."""
 _SDPA_NAN = (Version("2.0"), Version("2.5"))
 """torch versions whose sdpa returns NaN for rows that are masked entirely:
 matrices/known_issues/torch-sdpa-masked-rows.toml."""
-
-
-@cause("Find the code that builds the batch, and drop or correct the samples that hold NaN or infinity.")
-def data_not_finite(case: Case) -> str | None:
-    """Find an input that is not finite before any training."""
-    inspection = case.probe.inspection
-    if inspection is None or not inspection.bad_input or case.run.failure:
-        return None
-    return f"the input {inspection.bad_input} holds NaN or infinity before any training"
-
-
-@cause(
-    "Load the checkpoint again. If the weight is still not finite, an earlier training damaged it: use an earlier"
-    " checkpoint."
-)
-def weight_not_finite(case: Case) -> str | None:
-    """Find a weight that is not finite before any training."""
-    inspection = case.probe.inspection
-    if inspection is None or not inspection.bad_weight or case.run.failure:
-        return None
-    return f"the weight or buffer {inspection.bad_weight} holds NaN or infinity before any training"
-
-
-@cause("Drop samples without an answer before they are batched, or truncate the prompt instead of the answer.")
-def all_labels_ignored(case: Case) -> str | None:
-    """Find a batch whose labels are all ignored: by the labels, or by a cross entropy that counts none."""
-    inspection, broken = case.probe.inspection, case.broken
-    if case.run.failure:
-        return None
-    if inspection is not None and inspection.targets and min(inspection.targets) == 0:
-        return "all labels of a batch are -100, so the loss is a mean over nothing, which is NaN in every precision"
-    if broken is not None and broken.op.startswith("nll_loss") and broken.exact is None:
-        return f"{broken.place} counts no label of the batch, so the loss is a mean over nothing, which is NaN"
-    return None
-
-
-@cause("Skip a batch from which nothing is selected, or divide the sum by the count, but at least by 1.")
-def mean_over_nothing(case: Case) -> str | None:
-    """Find a reduction, such as a mean, over a tensor without elements."""
-    broken = case.broken
-    if broken is None or not broken.empty or broken.exact is not None:
-        return None
-    return f"{broken.place} gets a tensor without elements, and its result is NaN"
 
 
 @cause(
@@ -117,6 +76,27 @@ def scale_too_large(case: Case) -> str | None:
     return f"GradScaler starts at a scale of {scales[0]:g}, so large that the gradients overflow at every attempt"
 
 
+@cause(
+    "Keep the schedule above 0: clamp its factor (`max(0.0, 1 - step / total)`), and check the step at which training"
+    " resumes."
+)
+def rate_is_negative(case: Case) -> str | None:
+    """Find a learning rate below 0, with which the optimizer climbs the loss."""
+    lowest = min((step.lowest_rate for step in case.run.steps if step.lowest_rate is not None), default=0.0)
+    if lowest >= 0:
+        return None
+    return f"the learning rate is negative ({lowest:g}), so that each step makes the loss larger"
+
+
+@cause("Check the schedule: it multiplies the learning rate again and again.")
+def rate_grows(case: Case) -> str | None:
+    """Find a learning rate that a schedule makes many times larger while the loss rises or breaks."""
+    rates = [step.highest_rate for step in case.run.steps if step.highest_rate is not None]
+    if len(rates) < 2 or rates[0] <= 0 or max(rates) < _MIN_GROWTH * rates[0]:  # noqa: PLR2004
+        return None
+    return f"the learning rate grows from {rates[0]:g} to {max(rates):g} in {len(rates)} steps"
+
+
 @cause("Lower the learning rate, or clip gradients: `torch.nn.utils.clip_grad_norm_(parameters, 1.0)`.")
 def exploding_rate(case: Case) -> str | None:
     """Find a training that breaks unless gradients are clipped or the learning rate is lower.
@@ -136,6 +116,16 @@ def exploding_rate(case: Case) -> str | None:
         return None
     breaks = "the loss grows without limit" if grows else "training breaks in every precision, float32 included,"
     return f"{breaks}{at_rate}, and the loss falls at {lower}"
+
+
+@cause("Use a constant that fits the dtype: `torch.finfo(dtype).min` for a mask, or keep this buffer in float32.")
+def constant_beyond_range(case: Case) -> str | None:
+    """Find a weight or buffer that is finite in float32 and infinite in the dtype of this recipe."""
+    compared, broken = case.compared, case.broken
+    if compared is None or compared.constant is None or compared.value is None:
+        return None
+    place = f"; so {broken.place} returns NaN or infinity, as 0 * inf does" if broken is not None else ""
+    return f"{compared.constant} is {compared.value:.4g} in float32, and infinite in {case.recipe.base}{place}"
 
 
 @cause(
@@ -201,6 +191,26 @@ def bfloat16_checkpoint_in_float16(case: Case) -> str | None:
     )
 
 
+@cause(
+    "Count and sum in float32 (`.float()`, `dtype=torch.float32`), or take the mean, whose divisor is no tensor in half"
+    " precision."
+)
+def divided_by_infinity(case: Case) -> str | None:
+    """Find a value that overflows on the way to a finite loss: what is divided by it becomes exactly 0."""
+    broken, overflow = case.broken, _any_overflow(case)
+    if broken is None or overflow is None or not case.run.has_no_gradient:
+        return None
+    loss = " the loss is exactly 0, and" if case.run.steps[0].loss == 0 else ""
+    node = case.run.silent.place if case.run.silent is not None else None
+    place = f" by {node}" if node is not None else ""
+    return f"{overflow}. What is divided by it{place} becomes 0:{loss} every gradient is 0"
+
+
+def _any_overflow(case: Case) -> str | None:
+    broken = case.broken
+    return _overflow(broken) if broken is not None and broken.phase == "forward" else None
+
+
 @cause("Train in bfloat16, which has the range of float32. Loss scaling does not help in the forward pass.")
 def forward_overflow(case: Case) -> str | None:
     """Find an operation of the forward pass whose result is too large for its half precision."""
@@ -225,7 +235,10 @@ def _overflow(broken: BrokenOperation) -> str | None:
 @cause("Train in bfloat16, or scale the loss down, as GradScaler does by itself.")
 def backward_overflow(case: Case) -> str | None:
     """Find gradients that are not finite although all losses are, and float32 trains."""
-    bad = next((step for step in case.run.steps if step.gradients.non_finite), None)
+    # A GradScaler that overflows finds its scale, and then takes steps.
+    trains = any(step.taken for step in case.run.steps)
+    overflows = (step for step in case.run.steps if step.gradients.non_finite)
+    bad = next((step for step in overflows if step.taken or not (step.scale and trains)), None)
     if bad is None or not case.control_is_good or any(step.loss is None for step in case.run.steps):
         return None
     scale = f" at a loss scale of {bad.scale:g}" if bad.scale else ""
@@ -266,13 +279,18 @@ def rate_not_finite(case: Case) -> str | None:
 )
 def rounds_to_zero(case: Case) -> str | None:
     """Find an operation that is undefined at 0, which a value reaches in half precision only."""
-    broken = case.broken
-    if broken is None or broken.exact is not None or broken.dtype not in _HALF:
+    broken, compared = case.broken, case.compared
+    if broken is None or broken.exact is not None or not case.control_is_good or not case.recipe.dtypes:
         return None
-    if not broken.zeros or not case.control_is_good:
+    rounded = compared.rounded if compared is not None else None
+    # A zero that float32 has as well is meant, such as that of a mask.
+    if not broken.zeros or rounded is False or (rounded is None and broken.dtype not in _HALF):
         return None
+    dtype = broken.dtype if broken.dtype in _HALF else " or ".join(sorted(case.recipe.dtypes))
+    if rounded:
+        return f"{broken.place} gets a 0 in {dtype} that is not 0 in float32, and returns NaN or infinity"
     return (
-        f"{broken.place} gets a 0 in {broken.dtype} and returns NaN or infinity; in float32 the training is finite, so"
+        f"{broken.place} gets a 0 in {dtype} and returns NaN or infinity; in float32 the training is finite, so"
         " the value is not 0 there"
     )
 
@@ -284,7 +302,14 @@ def undefined_operation(case: Case) -> str | None:
     if broken is None or broken.exact is not None:
         return None
     values = "the finite values that it gets" if not broken.zeros else "the values that it gets, among them 0,"
-    return f"{broken.place} returns NaN or infinity for {values} in every precision"
+    if broken.by_number_zero:
+        values = "what it divides by the number 0,"
+    where = f"under {case.recipe.name}; float32 trains" if _only_here(case) else "in every precision"
+    return f"{broken.place} returns NaN or infinity for {values} {where}"
+
+
+def _only_here(case: Case) -> bool:
+    return case.recipe.name != CONTROL and case.control_is_good
 
 
 @cause("Train in float16 with a GradScaler, or in float32: bfloat16 drops bits of these weights.")
@@ -305,6 +330,24 @@ def float16_checkpoint_in_bfloat16(case: Case) -> str | None:
 def _first_loss(run: RecipeRun) -> float | None:
     """Return the loss before the first update, or ``None`` if it is not finite."""
     return run.steps[0].loss if run.steps else None
+
+
+@cause(
+    "Look at what the named function computes: a norm over one value, a softmax over one class, a rounding or a factor"
+    " of 0 has the same result for all weights before it."
+)
+def body_without_signal(case: Case) -> str | None:
+    """Find a training in which most weights have no gradient but rounding, in float32 as well."""
+    control = case.control
+    silent = case.run.no_signal or (control.no_signal if control is not None else None)
+    if silent is None or case.run.is_broken or case.run.has_no_gradient:
+        return None
+    what = "exactly 0" if silent.exact else "0 or nothing but rounding, and other weights give the same loss"
+    place = f": {silent.place} passes no gradient on" if silent.place is not None else ""
+    return (
+        f"the loss does not depend on {silent.tensors} of {silent.of} trainable tensors (the first is {silent.first}):"
+        f" their gradients are {what}{place}"
+    )
 
 
 @cause("Use a GradScaler, or train in bfloat16.")

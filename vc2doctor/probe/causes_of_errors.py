@@ -13,6 +13,9 @@ _SHAPES = re.compile(
     r"|Sizes of tensors must match|mat1 dim"
 )
 
+_DTYPES = re.compile(r"same dtype|expected scalar type|must match.*dtype|expected .*dtype")
+_CHECKPOINT = re.compile(r"during the original forward and recomputation|Recomputed values for the following tensors")
+
 
 @cause(
     "Cast the trainable parameters to float32 after get_peft_model: `for p in model.parameters(): p.data ="
@@ -38,10 +41,41 @@ def autocast_dtype_clash(case: Case) -> str | None:
     return f"one operation gets both float16 and bfloat16 tensors{reason}"
 
 
+@cause("Convert the labels before the loss: `labels.long()` for classes; the loss of numbers is mse_loss or l1_loss.")
+def labels_are_no_integers(case: Case) -> str | None:
+    """Find the exception of a loss over classes that gets labels of another dtype than integers."""
+    if not re.search(r"expected target dtype to be Long|expected scalar type Long but found|target.*Long", case.error):
+        return None
+    return f"a loss over classes needs integers as labels, and gets another dtype: {case.error}"
+
+
+@cause("Run the frozen part under torch.no_grad instead of torch.inference_mode, or clone its output within the graph.")
+def inference_tensor(case: Case) -> str | None:
+    """Find the exception of a tensor of inference_mode that a trained layer gets."""
+    if "nference tensor" not in case.error:
+        return None
+    return "a layer that is trained gets a tensor that was computed in inference_mode, which keeps no graph through it"
+
+
+@cause(
+    "Decorate forward and backward of the Function with `torch.amp.custom_fwd(device_type=...)` and"
+    " `torch.amp.custom_bwd(device_type=...)`, or cast in backward to the dtype of the tensors that were saved."
+)
+def backward_outside_autocast(case: Case) -> str | None:
+    """Find a dtype error of a custom autograd Function, whose backward pass runs outside of autocast."""
+    failure = case.run.failure
+    if failure is None or failure.backward_function is None or not case.recipe.outer or not _DTYPES.search(case.error):
+        return None
+    return (
+        f"the backward function of {failure.backward_function} runs outside of autocast, and combines the dtypes of"
+        f" autocast with those of the weights: {case.error}"
+    )
+
+
 @cause("Cast the input to the dtype of the weights, or run the call under autocast.")
 def dtype_mismatch(case: Case) -> str | None:
     """Find the exception of an operation whose input and weights differ in dtype."""
-    if not re.search(r"same dtype|expected scalar type|must match.*dtype|expected .*dtype", case.error):
+    if not _DTYPES.search(case.error):
         return None
     return f"a tensor and the weights differ in dtype, and no autocast converts them: {case.error}"
 
@@ -111,7 +145,41 @@ def nothing_trainable(case: Case) -> str | None:
     """Find the exception of a training without a trainable parameter."""
     if "empty parameter list" not in case.error and not _has_no_graph(case):
         return None
-    return "no parameter that the loss depends on requires a gradient"
+    return f"no parameter that the loss depends on requires a gradient{_tied_clause(case)}"
+
+
+def _tied_clause(case: Case) -> str:
+    """Return a clause on parameters that two modules share: to freeze one of them freezes both."""
+    tied = case.probe.inspection.tied if case.probe.inspection is not None else ()
+    if not tied:
+        return ""
+    first, *others = tied[0]
+    return f"; {first} is the same tensor as {others[0]}, so freezing one freezes both"
+
+
+@cause(
+    "Decide what the checkpointed function computes outside of it, and pass the decision as an argument: nothing in it"
+    " may depend on Python's or NumPy's random numbers, on a counter, or on the autocast of the caller."
+)
+def recomputation_differs(case: Case) -> str | None:
+    """Find the exception of a gradient checkpoint whose recomputation is not what the forward pass computed."""
+    if not _CHECKPOINT.search(case.error):
+        return None
+    found = case.run.recomputation
+    place = f" ({found.file}:{found.line})" if found is not None and found.file else ""
+    dtypes = [set(re.findall(r"torch\.(float\w+|bfloat16)", line)) for line in _metadata(case.error)]
+    if len(dtypes) == 2 and dtypes[0] != dtypes[1]:  # noqa: PLR2004 - the saved and the recomputed values
+        how = "in another dtype, so it runs under another autocast"
+    else:
+        how = "differently, so it takes another branch"
+    why = ""
+    if found is not None and found.generator is not None:
+        why = f"; the forward pass draws from {found.generator}, which torch does not restore for it"
+    return f"the backward pass recomputes a checkpointed function{place} {how}{why}"
+
+
+def _metadata(error: str) -> list[str]:
+    return re.findall(r"(?:saved|recomputed) metadata: (.*)", error)
 
 
 @cause(

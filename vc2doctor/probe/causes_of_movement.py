@@ -1,19 +1,33 @@
 """The named causes by which weights do not move although every loss is finite: asked after those in causes.py."""
 
+from vc2doctor.core.wording import counted
 from vc2doctor.probe.case import MIN_MOVED_SHARE, MIN_STEP_SHARE, Case
 from vc2doctor.probe.named_cause import cause
-from vc2doctor.target.shared.recipes import CONTROL
+from vc2doctor.probe.step_warnings import place_of_broadcast
+
+
+@cause("Make all layers in __init__, and create the optimizer after them.")
+def parameters_made_in_forward(case: Case) -> str | None:
+    """Find layers that the forward pass makes: no optimizer holds them, and each step may begin with new ones."""
+    made = case.run.made_in_forward
+    if made is None:
+        return None
+    return (
+        f"the forward pass makes {counted(made.tensors, 'trainable tensor')} (the first is {made.first}), which the"
+        " optimizer does not hold"
+    )
 
 
 @cause("Check that training calls these layers at all: adapters on modules that are not used learn nothing.")
 def untouched_parameters(case: Case) -> str | None:
     """Find trainable tensors that get no gradient."""
-    last = case.run.steps[-1].gradients if case.run.steps else None
-    if last is None or not last.missing:
+    missing = case.run.missing
+    if missing is None:
         return None
+    draws = f", in {missing.passes} passes with other random draws as well" if missing.passes else ""
     return (
-        f"the loss does not depend on {last.missing} of {last.tensors} trainable tensors (the first is"
-        f" {last.first_missing})"
+        f"the loss does not depend on {missing.missing} of {missing.tensors} trainable tensors (the first is"
+        f" {missing.first_missing}){draws}"
     )
 
 
@@ -23,19 +37,20 @@ def untouched_parameters(case: Case) -> str | None:
 )
 def gradients_all_zero(case: Case) -> str | None:
     """Find a training in which every gradient is 0 at every step, in float32 as well."""
-    steps = case.run.steps
-    if not steps or any(step.gradients.zero + step.gradients.missing < step.gradients.tensors for step in steps):
+    control = case.control
+    if not case.run.has_no_gradient or control is None or not control.has_no_gradient:
         return None
-    control = case.probe.recipe(CONTROL)
-    if control is None or any(step.gradients.zero < step.gradients.tensors for step in control.steps):
-        return None
-    return "every gradient is exactly 0 at every step, in float32 as well: the loss does not change with the weights"
+    silent = case.run.silent or control.silent
+    place = silent.place if silent is not None else None
+    why = f"{place} passes no gradient on" if place is not None else "the loss does not change with the weights"
+    return f"every gradient is exactly 0 at every step, in float32 as well: {why}"
 
 
 @cause("Set a learning rate above 0, and check what a warm-up schedule gives at its first steps.")
 def rate_is_zero(case: Case) -> str | None:
     """Find a learning rate of 0."""
-    if case.rate != 0.0 or case.run.moved != 0.0:
+    highest = [step.highest_rate for step in case.run.steps if step.highest_rate is not None]
+    if (any(highest) if highest else case.rate != 0.0) or case.run.moved != 0.0:
         return None
     return "the learning rate is 0"
 
@@ -57,11 +72,19 @@ def rate_too_high(case: Case) -> str | None:
 def parameters_not_in_optimizer(case: Case) -> str | None:
     """Find a training in which steps are taken and no parameter changes."""
     taken = any(step.taken for step in case.run.steps) and not case.run.is_broken
-    if not taken or case.run.moved != 0.0:
+    adapters, moved = case.run.adapters, case.run.moved
+    outside = adapters.outside if adapters is not None else 0
+    if not taken or moved is None or moved >= MIN_MOVED_SHARE or (moved and not outside):
         return None
+    if adapters is None or not outside:
+        return (
+            "the optimizer took steps, but no trainable parameter changed: it holds other tensors, or its learning rate"
+            " is 0"
+        )
+    foreign = f", and holds {counted(adapters.foreign, 'tensor')} that it does not have" if adapters.foreign else ""
     return (
-        "the optimizer took steps, but no trainable parameter changed: it holds other tensors, or its learning rate"
-        " is 0"
+        f"the optimizer does not hold {counted(outside, 'trainable tensor')} of the model (the first is"
+        f" {adapters.first_outside}){foreign}"
     )
 
 
@@ -88,3 +111,16 @@ def updates_too_small(case: Case) -> str | None:
     if share is None or share >= MIN_STEP_SHARE:
         return None
     return f"at the project's learning rate, one step changes only {share:.0%} of the adapter weights"
+
+
+@cause("Give the targets the shape of the predictions: `target[:, None]`, or `prediction.squeeze(-1)`.")
+def loss_broadcast(case: Case) -> str | None:
+    """Find a loss that compares each prediction of a batch with the targets of all rows."""
+    found = place_of_broadcast(case.run, case.probe)
+    if found is None or case.run.is_broken:
+        return None
+    line = f" ({found.file}:{found.line})" if found.file else ""
+    return (
+        f"predictions of shape ({found.rows}, 1) and targets of shape ({found.rows},), or the other way round, make a"
+        f" loss of shape ({found.rows}, {found.rows}){line}: the model learns the mean of all targets"
+    )

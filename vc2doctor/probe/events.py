@@ -1,5 +1,6 @@
 """Reads the worker's events into facts. A malformed event is counted and changes nothing."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from packaging.utils import canonicalize_name
@@ -9,15 +10,11 @@ from vc2doctor.core.failure import Failure
 from vc2doctor.probe.facts import (
     AdapterRun,
     Adapters,
-    Architecture,
-    ArchitectureFailure,
     Device,
     DoorRun,
     Ending,
     Headroom,
     ImportedPackage,
-    Inspection,
-    LoadedModel,
     Measure,
     NamesRun,
     Operation,
@@ -30,11 +27,22 @@ from vc2doctor.probe.facts import (
     StressRun,
     VariantRun,
 )
-from vc2doctor.probe.failed_step import BreakLocation, Graph
+from vc2doctor.probe.failed_step import (
+    BreakLocation,
+    Broadcast,
+    Graph,
+    MadeInForward,
+    NoSignal,
+    Recomputation,
+    SilentNode,
+    StepWarning,
+    Untouched,
+)
 from vc2doctor.probe.file_trials import FilesRun
 from vc2doctor.probe.gradient_range import GradientRange
 from vc2doctor.probe.log_ratio import LogRatio, LogRatios
 from vc2doctor.probe.scaled_formats import ScaledWeights
+from vc2doctor.probe.subject_facts import Architecture, ArchitectureFailure, Inspection, LoadedModel
 from vc2doctor.target.doors import DOORS
 from vc2doctor.target.shared.protocol import PROTOCOL
 from vc2doctor.target.shared.recipes import RECIPES
@@ -44,6 +52,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from vc2doctor.core.child import ChildRun
+    from vc2doctor.core.data import Data
 
 _Event = dict[str, Any]
 MAX_STEPS, MAX_STRESS_RUNS, MAX_MEASURES, MAX_DISTRIBUTIONS, MAX_LOG_RATIOS = 1000, 20, 200, 2000, 20
@@ -52,6 +61,32 @@ MAX_NAME = 40
 """Characters of a reported name that a stage shows."""
 MAX_REASON = 500
 """Characters of a reason that are kept."""
+MAX_WARNINGS = 20
+"""Warnings of a recipe that are kept."""
+_FACTS_OF_A_RECIPE: "dict[str, Callable[..., Data]]" = {
+    "adapters": Adapters,
+    "plan-rate": PlanRate,
+    "located": BreakLocation,
+    "graph": Graph,
+    "untouched": Untouched,
+    "no-signal": NoSignal,
+    "silent": SilentNode,
+    "recomputation": Recomputation,
+    "made-in-forward": MadeInForward,
+}
+"""By event: the fact that a recipe keeps under this name."""
+_FACTS_OF_THE_RUN: "dict[str, tuple[str, Callable[..., Data]]]" = {
+    "device": ("device", Device),
+    "architecture": ("architecture", Architecture),
+    "architecture-failed": ("architecture_failure", ArchitectureFailure),
+    "inspection": ("inspection", Inspection),
+    "gradients": ("gradients", GradientRange),
+    "scaled": ("scaled", ScaledWeights),
+    "names": ("names", NamesRun),
+    "files": ("files", FilesRun),
+    "adapter": ("adapter", AdapterRun),
+}
+"""By event: the fact that a run keeps, and its name there."""
 _STRICT = TypeAdapter(int)
 
 
@@ -81,28 +116,24 @@ class EventReader:
         """Return the methods that read an event, by kind of event."""
         return {
             **self._handlers_of_recipes(),
+            **{kind: partial(self._fact_of_run, name, read) for kind, (name, read) in _FACTS_OF_THE_RUN.items()},
             "start": self._start,
             "importing": self._importing,
             "import": self._import,
             "import-failed": self._import_failed,
-            "device": self._device,
             "device-failed": self._device_failed,
             "warm": self._warm,
             "self-test": self._self_test,
-            "architecture": self._architecture,
-            "architecture-failed": self._architecture_failed,
             "loading": self._loading,
             "loaded": self._loaded,
             "load-failed": self._load_failed,
             "headroom": self._headroom,
             "range-broken": self._range_broken,
             "headroom-failed": self._headroom_failed,
-            "gradients": self._gradients,
             "gradients-unmeasured": self._gradients_unmeasured,
             "gradients-failed": self._gradients_failed,
             "log-ratio": self._log_ratio,
             "log-ratio-failed": self._log_ratio_failed,
-            "scaled": self._scaled,
             # The report then has no such figures.
             "scaled-failed": lambda _: None,
             "stress": self._stress_start,
@@ -113,8 +144,6 @@ class EventReader:
             "measure": self._measure,
             "door": self._door,
             "door-end": self._door_end,
-            "names": self._names,
-            "files": self._files,
             "distributions": self._distributions,
             "end": self._end,
         }
@@ -123,21 +152,18 @@ class EventReader:
         """Return the methods that read an event on one recipe."""
         return {
             "recipe": self._recipe,
-            "inspection": self._inspection,
-            "adapters": self._adapters,
             "step": self._step,
             "movement": self._movement,
-            "plan-rate": self._plan_rate,
             "recipe-unsupported": self._recipe_unsupported,
             "recipe-failed": self._recipe_failed,
             "recipe-end": self._recipe_end,
-            "located": self._located,
             # The outcome stands without its place.
             "locate-failed": lambda _: None,
             "experiment": self._experiment,
             "checkpointing": self._checkpointing,
-            "graph": self._graph,
-            "adapter": self._adapter,
+            **{kind: partial(self._fact, kind, read) for kind, read in _FACTS_OF_A_RECIPE.items()},
+            "warnings": self._warnings,
+            "broadcast": self._broadcast,
         }
 
     def take(self, event: _Event) -> None:
@@ -200,17 +226,8 @@ class EventReader:
         self._facts["import_failure"] = Failure(**fields["error"])
         self._facts["import_package"] = str(fields["package"])
 
-    def _device(self, fields: _Event) -> None:
-        self._facts["device"] = Device(**fields)
-
     def _device_failed(self, fields: _Event) -> None:
         self._facts["device_failure"] = Failure(**fields["error"])
-
-    def _architecture(self, fields: _Event) -> None:
-        self._facts["architecture"] = Architecture(**fields)
-
-    def _architecture_failed(self, fields: _Event) -> None:
-        self._facts["architecture_failure"] = ArchitectureFailure(**fields)
 
     def _loading(self, _: _Event) -> None:
         self.stage = "loading your model"
@@ -234,10 +251,6 @@ class EventReader:
         count = f" ({self._rounds_begun} of {self._rounds_planned})" if self._rounds_planned > 1 else ""
         self.stage = f"training under {name}{planted}{count}"
 
-    def _adapters(self, fields: _Event) -> None:
-        name = fields.pop("recipe")
-        self._recipes[name]["adapters"] = Adapters(**fields)
-
     def _step(self, fields: _Event) -> None:
         recipe = self._recipes[fields.pop("recipe")]
         step = Step(**fields)
@@ -248,10 +261,6 @@ class EventReader:
         # Validate the values before they are stored: an invalid one would make the whole recipe invalid.
         valid = RecipeRun(recipe=fields["recipe"], moved=fields["share"], vanished=fields.get("vanished"))
         self._recipes[fields["recipe"]].update(moved=valid.moved, vanished=valid.vanished)
-
-    def _plan_rate(self, fields: _Event) -> None:
-        name = fields.pop("recipe")
-        self._recipes[name]["plan_rate"] = PlanRate(**fields)
 
     def _recipe_unsupported(self, fields: _Event) -> None:
         self._recipes[fields["recipe"]]["unsupported"] = str(fields["reason"])
@@ -265,9 +274,6 @@ class EventReader:
         self._recipes[fields["recipe"]].update(finished=True, seconds=seconds)
         if "adapter" not in self._facts:
             self.stage = "saving and reloading the adapter, and generating"
-
-    def _adapter(self, fields: _Event) -> None:
-        self._facts["adapter"] = AdapterRun(**fields)
 
     def _warm(self, fields: _Event) -> None:
         self._facts["warm_up"] = RecipeRun(recipe="warm-up", seconds=fields["seconds"]).seconds
@@ -288,9 +294,6 @@ class EventReader:
         if self._recipes is self._plain_recipes:
             self._facts["headroom_failure"] = failure
 
-    def _gradients(self, fields: _Event) -> None:
-        self._facts["gradients"] = GradientRange(**fields)
-
     def _gradients_unmeasured(self, fields: _Event) -> None:
         self._facts["gradients_unmeasured"] = str(fields["reason"])[:MAX_REASON]
 
@@ -308,9 +311,6 @@ class EventReader:
         failures = {**measured.failures, str(fields["dtype"])[:MAX_NAME]: Failure(**fields["error"])}
         if len(failures) <= MAX_LOG_RATIOS:
             self._facts["log_ratios"] = measured.model_copy(update={"failures": failures})
-
-    def _scaled(self, fields: _Event) -> None:
-        self._facts["scaled"] = ScaledWeights(**fields)
 
     def _self_test(self, fields: _Event) -> None:
         added = {"recipe": "self-test", "finished": True}
@@ -354,22 +354,9 @@ class EventReader:
         started = self._doors[fields["door"]]
         self._doors[started.door] = DoorRun(**{**fields, "trains": started.trains, "finished": True})
 
-    def _names(self, fields: _Event) -> None:
-        self._facts["names"] = NamesRun(**fields)
-
-    def _files(self, fields: _Event) -> None:
-        self._facts["files"] = FilesRun(**fields)
-
     def _distributions(self, fields: _Event) -> None:
         names = tuple(canonicalize_name(str(name)) for name in fields["names"][:MAX_DISTRIBUTIONS])
         self._facts["distributions"] = tuple(sorted(set(names)))
-
-    def _inspection(self, fields: _Event) -> None:
-        self._facts["inspection"] = Inspection(**fields)
-
-    def _located(self, fields: _Event) -> None:
-        name = fields.pop("recipe")
-        self._recipes[name]["located"] = BreakLocation(**fields)
 
     def _experiment(self, fields: _Event) -> None:
         recipe = self._recipes[fields["recipe"]]
@@ -380,9 +367,21 @@ class EventReader:
         valid = RecipeRun(recipe=fields["recipe"], checkpointed=fields["blocks"])
         self._recipes[fields["recipe"]]["checkpointed"] = valid.checkpointed
 
-    def _graph(self, fields: _Event) -> None:
+    def _fact(self, kind: str, read: "Callable[..., Data]", fields: _Event) -> None:
+        """Keep a fact on a recipe under the name of its event."""
         name = fields.pop("recipe")
-        self._recipes[name]["graph"] = Graph(**fields)
+        self._recipes[name][kind.replace("-", "_")] = read(**fields)
+
+    def _fact_of_run(self, name: str, read: "Callable[..., Data]", fields: _Event) -> None:
+        self._facts[name] = read(**fields)
+
+    def _warnings(self, fields: _Event) -> None:
+        warnings = tuple(StepWarning(**each) for each in fields["warnings"][:MAX_WARNINGS])
+        self._recipes[fields["recipe"]]["warnings"] = warnings
+
+    def _broadcast(self, fields: _Event) -> None:
+        if self._recipes is self._plain_recipes:
+            self._facts["broadcast"] = Broadcast(**fields)
 
     def _end(self, _: _Event) -> None:
         self._ended = True

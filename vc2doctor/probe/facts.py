@@ -9,11 +9,22 @@ from vc2doctor.core.data import Data
 from vc2doctor.core.failure import Failure
 from vc2doctor.core.precision import bits_of
 from vc2doctor.core.versions import MAX_VERSION_LENGTH
-from vc2doctor.probe.failed_step import BreakLocation, Graph
+from vc2doctor.probe.failed_step import (
+    BreakLocation,
+    Broadcast,
+    Graph,
+    MadeInForward,
+    NoSignal,
+    Recomputation,
+    SilentNode,
+    StepWarning,
+    Untouched,
+)
 from vc2doctor.probe.file_trials import FilesRun
 from vc2doctor.probe.gradient_range import Count, GradientRange
 from vc2doctor.probe.log_ratio import LogRatios
 from vc2doctor.probe.scaled_formats import ScaledWeights
+from vc2doctor.probe.subject_facts import Architecture, ArchitectureFailure, Inspection, LoadedModel
 
 Ending = Literal["finished", "timeout", "signal", "out-of-memory", "exit", "silent", "flood", "interrupted", "protocol"]
 """``exit``: the worker ended before its work was done; ``silent``: it ended, or was killed, before its first event."""
@@ -51,6 +62,9 @@ class Step(Data):
     """Index of the batch; the batches take turns."""
     first_bad_parameter: str | None = None
     """Name of the first parameter that is not finite."""
+    lowest_rate: FiniteFloat | None = None
+    """The lowest learning rate of all groups of parameters; ``None``: NaN or infinite."""
+    highest_rate: FiniteFloat | None = None
 
 
 class Adapters(Data):
@@ -65,6 +79,11 @@ class Adapters(Data):
     learning_rate: FiniteFloat | None = None
     is_rate_finite: bool = True
     eps: FiniteFloat | None = None
+    outside: Count = 0
+    """Trainable tensors that the optimizer does not hold."""
+    first_outside: str | None = None
+    foreign: Count = 0
+    """Tensors of the optimizer that are no parameters of the model."""
 
 
 class PlanRate(Data):
@@ -116,27 +135,6 @@ class Headroom(Data):
     """Largest absolute value by layer."""
 
 
-class Inspection(Data):
-    """Facts of data and weights before any training."""
-
-    targets: tuple[Count, ...]
-    """Number of positions that count in the loss, by batch."""
-    masked_rows: Count
-    """Number of rows whose tokens are all hidden by the attention mask."""
-    bad_input: str | None
-    """Name of the first input that holds NaN or infinity."""
-    bad_weight: str | None
-    """Name of the first weight that holds NaN or infinity."""
-    stored: str = "float32"
-    """Narrowest dtype that holds the frozen weights exactly: the one in which the checkpoint was saved."""
-    attention: str | None
-    """The attention code that transformers chose: ``sdpa``; ``None``: the model has no such choice."""
-    largest_ids: dict[str, Count] = Field(default_factory=dict)
-    """The largest number of each tensor of integers in the batches, by name."""
-    embeddings: dict[str, Count] = Field(default_factory=dict)
-    """The number of rows of each embedding, by module."""
-
-
 class RecipeFailure(Data):
     """An exception that ended the training under a recipe."""
 
@@ -144,6 +142,8 @@ class RecipeFailure(Data):
     """``build``, ``forward``, ``backward`` or ``optimizer``."""
     error: Failure
     memory: bool
+    backward_function: str | None = None
+    """The ``torch.autograd.Function`` whose own backward pass raised it."""
 
 
 class RecipeRun(Data):
@@ -165,6 +165,14 @@ class RecipeRun(Data):
     checkpointed: tuple[str, ...] = ()
     """Blocks whose reentrant checkpoint got no input with a gradient, although they hold trainable parameters."""
     graph: Graph | None = None
+    untouched: Untouched | None = None
+    """``None``: every trainable tensor has a gradient in the last step."""
+    no_signal: NoSignal | None = None
+    silent: SilentNode | None = None
+    """Where the gradient becomes 0, if every gradient of every step is."""
+    recomputation: Recomputation | None = None
+    made_in_forward: MadeInForward | None = None
+    warnings: tuple[StepWarning, ...] = ()
     experiments: dict[str, bool] = Field(default_factory=dict)
     """By change: whether it lets the training pass the bad step."""
 
@@ -172,6 +180,28 @@ class RecipeRun(Data):
     def is_broken(self) -> bool:
         """Whether a loss, or the parameters after a step, are not finite."""
         return any(step.loss is None or not step.parameters_finite for step in self.steps)
+
+    @property
+    def has_no_gradient(self) -> bool:
+        """Whether every gradient is 0 at every step."""
+        counts = [step.gradients for step in self.steps]
+        return bool(counts) and all(each.zero and each.zero + each.missing >= each.tensors for each in counts)
+
+    @property
+    def missing(self) -> Untouched | None:
+        """The trainable tensors that no step touches; ``None``: there is none, or chance explains them."""
+        untouched = self.untouched
+        if untouched is None and self.steps:
+            last = self.steps[-1].gradients
+            untouched = Untouched(
+                tensors=last.tensors,
+                missing=last.missing,
+                missing_adapters=last.missing_adapters,
+                first_missing=last.first_missing,
+                passes=0,
+                seldom=None,
+            )
+        return untouched if untouched is not None and untouched.missing and untouched.is_certain else None
 
     @property
     def exploded(self) -> bool:
@@ -215,48 +245,6 @@ class VariantRun(Data):
     recipes: tuple[RecipeRun, ...] = ()
     repeats: bool | None = None
     """Whether two trainings had the same losses and weights, bit for bit; ``None``: not compared."""
-
-
-class NonFiniteTensor(Data):
-    """A tensor of a checkpoint that holds NaN or infinity."""
-
-    tensor: str
-    values: Count
-    """Number of its values that are NaN or infinite."""
-    of: Count
-    """Number of all its values."""
-
-
-class LoadedModel(Data):
-    """A checkpoint that was loaded from disk."""
-
-    architecture: str
-    parameters: Count
-    dtype: str
-    """``bfloat16`` if float32 does not fit into memory."""
-    seconds: FiniteFloat
-    non_finite: tuple[NonFiniteTensor, ...] = ()
-    """The first tensors with values that are not finite."""
-    non_finite_tensors: Count = 0
-    """Number of all tensors with such values."""
-
-
-class Architecture(Data):
-    """The user's architecture, which the probe trained as a miniature."""
-
-    model: str
-    """The class: ``Qwen2ForCausalLM``."""
-    parameters: Count
-
-
-class ArchitectureFailure(Data):
-    """Why the user's architecture was not trained; the probe trained a plain language model instead."""
-
-    stage: Literal["unknown", "own-code", "import", "shrink", "forward"]
-    """``unknown``: the installed transformers lacks it; ``own-code``: only code beside the weights knows it;
-    ``import``: its class cannot be imported; ``shrink``: no small model can be built; ``forward``: the small model
-    raises."""
-    error: Failure
 
 
 class Measure(Data):
@@ -380,6 +368,7 @@ class ProbeRun(Data):
     """What FP8 and smaller formats make of the weights of a checkpoint."""
     self_test: SelfTestRun | None = None
     inspection: Inspection | None = None
+    broadcast: Broadcast | None = None
     architecture: Architecture | None = None
     architecture_failure: ArchitectureFailure | None = None
     stress: tuple[StressRun, ...] = ()

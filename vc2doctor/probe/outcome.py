@@ -1,16 +1,16 @@
 """Judges the outcome of each recipe, by pure functions over the facts of a probe run."""
 
 import re
-from typing import NamedTuple
 
 from vc2doctor.core.data import Data
 from vc2doctor.core.precision import Outcome
 from vc2doctor.core.wording import counted
-from vc2doctor.probe.case import MIN_MOVED_SHARE, MIN_STEP_SHARE, Cause
+from vc2doctor.probe.case import Cause
 from vc2doctor.probe.diagnose import diagnose
 from vc2doctor.probe.facts import Headroom, PlanRate, ProbeRun, RecipeRun, Step, StressRun
-from vc2doctor.probe.failed_step import BrokenOperation
-from vc2doctor.target.shared.recipes import CONTROL, RECIPES
+from vc2doctor.probe.failed_step import BrokenOperation, StepWarning
+from vc2doctor.probe.weak import JudgedOutcome, first_and_last_loss, first_name, judge_comparison, judge_weak
+from vc2doctor.target.shared.recipes import CONTROL
 
 _NOT_IMPLEMENTED = re.compile(
     r"not implemented for '(Half|BFloat16)'|does not support (bfloat16|float16|bf16|half)", re.IGNORECASE
@@ -23,15 +23,10 @@ MAX_ZERO_SHARE = 0.25
 documented size still train at 11 % (``vc2doctor probe --stress``, fp16-unscaled, seed 0)."""
 MAX_VANISHED_SHARE = 0.5
 """Share of the gradient elements that may be 0, although they are not in float32. The same miniatures train at 14 %."""
-MAX_MISSING_SHARE = 0.1
-"""Share of the trainable tensors that may get no gradient; none of the adapters may."""
 MIN_MENTIONED_VANISHED = 0.01
 """The description of a finite outcome mentions vanished gradients from this share on."""
 MAX_MENTIONED_STEP = 0.9
 """The description of a finite outcome mentions the share of weights that one step changes if it is below this."""
-_HUGE_LOSS = 1e6
-"""A loss from here on is shown without digits after the point."""
-
 _ONLY_ON_A_GPU = (
     "the GPU's float16 and bfloat16 kernels, and their speed",
     "CUDA autocast's list of operations that stay in float32",
@@ -88,6 +83,8 @@ class RecipeOutcome(Data):
     """The cause, if evidence decides."""
     where: BrokenOperation | None = None
     """The first operation that broke."""
+    warnings: tuple[StepWarning, ...] = ()
+    """What was warned of while the user's own model was built and trained."""
     seconds: float | None = None
 
     @property
@@ -110,15 +107,6 @@ class Stress(Data):
     plant: str
     headroom: Headroom | None
     recipes: tuple[RecipeOutcome, ...]
-
-
-class _JudgedOutcome(NamedTuple):
-    """An outcome, its description, and the step and phase that decide it."""
-
-    outcome: Outcome | None
-    description: str
-    step: int | None = None
-    phase: str | None = None
 
 
 def self_test(run: ProbeRun) -> SelfTest | None:
@@ -178,6 +166,7 @@ def _outcome(recipe: RecipeRun, control: RecipeRun | None, run: ProbeRun) -> Rec
         step=judgement.step,
         phase=judgement.phase,
         adapters=recipe.adapters.dtypes if recipe.adapters else (),
+        warnings=recipe.warnings,
         seconds=recipe.seconds,
     )
 
@@ -188,9 +177,9 @@ def _point(step: Step) -> StepPoint:
     )
 
 
-def _judge(recipe: RecipeRun, control: RecipeRun | None, run: ProbeRun) -> _JudgedOutcome:
+def _judge(recipe: RecipeRun, control: RecipeRun | None, run: ProbeRun) -> JudgedOutcome:
     if recipe.unsupported is not None:
-        return _JudgedOutcome(outcome="unsupported", description=recipe.unsupported)
+        return JudgedOutcome(outcome="unsupported", description=recipe.unsupported)
     if recipe.failure is not None:
         return _judge_exception(recipe, run)
     bad = _judge_first_bad_step(recipe)
@@ -198,39 +187,41 @@ def _judge(recipe: RecipeRun, control: RecipeRun | None, run: ProbeRun) -> _Judg
         return bad
     if not recipe.finished:
         return _judge_interrupted(recipe, run)
-    return _judge_finite(recipe, control)
+    return _judge_finite(recipe, control, run)
 
 
-def _judge_exception(recipe: RecipeRun, run: ProbeRun) -> _JudgedOutcome:
+def _judge_exception(recipe: RecipeRun, run: ProbeRun) -> JudgedOutcome:
     failure = recipe.failure
     assert failure is not None  # noqa: S101 - the caller looked
     message = f"{failure.error.type}: {failure.error.message.rstrip('.')}"
+    # What follows a blank line are tips, which fill a screen.
+    shown = message.partition("\n\n")[0].rstrip(".")
     device = run.device.type if run.device else "cpu"
     if device in _LIMITED_DEVICES and _NOT_IMPLEMENTED.search(message):
-        return _JudgedOutcome(outcome="unsupported", description=f"{message} (on {device})", phase=failure.phase)
+        return JudgedOutcome(outcome="unsupported", description=f"{message} (on {device})", phase=failure.phase)
     place = f", raised at {failure.error.file}:{failure.error.line}" if failure.error.file else ""
     prefix = "out of memory: " if failure.memory else ""
-    return _JudgedOutcome(
-        outcome="error", description=f"{prefix}{message}{place}", step=len(recipe.steps), phase=failure.phase
+    return JudgedOutcome(
+        outcome="error", description=f"{prefix}{shown}{place}", step=len(recipe.steps), phase=failure.phase
     )
 
 
-def _judge_first_bad_step(recipe: RecipeRun) -> _JudgedOutcome | None:
+def _judge_first_bad_step(recipe: RecipeRun) -> JudgedOutcome | None:
     scaled = any(step.scale is not None for step in recipe.steps)
     for step in recipe.steps:
         if step.loss is None:
             description = f"the loss of step {step.step} is not finite"
-            return _JudgedOutcome(outcome="non-finite", description=description, step=step.step, phase="forward")
+            return JudgedOutcome(outcome="non-finite", description=description, step=step.step, phase="forward")
         # A GradScaler skips a step with such gradients; that is how it finds its scale.
         if step.gradients.non_finite and not (scaled and not step.taken):
             description = (
                 f"the gradients of {step.gradients.non_finite} of {step.gradients.tensors} tensors are not finite"
-                f"{_first(step.gradients.first_non_finite)}"
+                f"{first_name(step.gradients.first_non_finite)}"
             )
-            return _JudgedOutcome(outcome="non-finite", description=description, step=step.step, phase="backward")
+            return JudgedOutcome(outcome="non-finite", description=description, step=step.step, phase="backward")
         if not step.parameters_finite:
             description = _describe_poisoned(recipe, step)
-            return _JudgedOutcome(outcome="poisoned", description=description, step=step.step, phase="optimizer")
+            return JudgedOutcome(outcome="poisoned", description=description, step=step.step, phase="optimizer")
     return None
 
 
@@ -238,47 +229,53 @@ def _describe_poisoned(recipe: RecipeRun, step: Step) -> str:
     dtypes = " and ".join(recipe.adapters.dtypes) if recipe.adapters else "an unknown dtype"
     return (
         f"the loss of step {step.step} is finite ({step.loss:.4f}), but the optimizer then set trainable parameters in"
-        f" {dtypes} to NaN or infinity{_first(step.first_bad_parameter)}"
+        f" {dtypes} to NaN or infinity{first_name(step.first_bad_parameter)}"
     )
 
 
-def _judge_interrupted(recipe: RecipeRun, run: ProbeRun) -> _JudgedOutcome:
+def _judge_interrupted(recipe: RecipeRun, run: ProbeRun) -> JudgedOutcome:
     step = len(recipe.steps)
     if run.ending == "signal":
-        return _JudgedOutcome(
+        return JudgedOutcome(
             outcome="error", description=f"{run.child.signal} killed the process at step {step}", step=step
         )
     if run.ending == "out-of-memory":
         description = f"the kernel killed the process at step {step}, because memory ran out"
-        return _JudgedOutcome(outcome="error", description=description, step=step)
-    return _JudgedOutcome(outcome=None, description=f"not measured: the probe ended ({run.ending}) during this recipe")
+        return JudgedOutcome(outcome="error", description=description, step=step)
+    return JudgedOutcome(outcome=None, description=f"not measured: the probe ended ({run.ending}) during this recipe")
 
 
-def _judge_finite(recipe: RecipeRun, control: RecipeRun | None) -> _JudgedOutcome:
+def _judge_finite(recipe: RecipeRun, control: RecipeRun | None, run: ProbeRun) -> JudgedOutcome:
     if not recipe.steps:
-        return _JudgedOutcome(outcome=None, description="not measured: the worker reported no step")
+        return JudgedOutcome(outcome=None, description="not measured: the worker reported no step")
     if not _count_taken(recipe):
         description = (
             f"the loss is finite, but none of the {len(recipe.steps)} optimizer steps was taken{_scale_course(recipe)}"
         )
-        return _JudgedOutcome(outcome="frozen", description=description, phase="optimizer")
+        return JudgedOutcome(outcome="frozen", description=description, phase="optimizer")
     last = recipe.steps[-1]
     return (
         _judge_underflow(recipe, control, last)
-        or _judge_weak(recipe, last)
-        or _JudgedOutcome(outcome="finite", description=_describe_finite(recipe))
+        or judge_weak(recipe, control, last)
+        or judge_comparison(recipe, run)
+        or JudgedOutcome(outcome="finite", description=_describe_finite(recipe))
     )
 
 
 def _describe_finite(recipe: RecipeRun) -> str:
-    first, last = _first_and_last_loss(recipe)
+    first, last = first_and_last_loss(recipe)
     parts = [f"the loss fell from {first:.4f} to {last:.4f} in {counted(_count_taken(recipe), 'step')}"]
     skipped = len(recipe.steps) - _count_taken(recipe)
     if skipped:
         parts.append(f"GradScaler skipped {counted(skipped, 'step')}{_scale_course(recipe)}")
-    gradients = recipe.steps[-1].gradients
-    if gradients.missing:
-        parts.append(f"{gradients.missing} of {gradients.tensors} trainable tensors get no gradient")
+    if recipe.missing is not None:
+        parts.append(f"{recipe.missing.missing} of {recipe.missing.tensors} trainable tensors get no gradient")
+    elif recipe.untouched is not None and recipe.untouched.missing:
+        untouched = recipe.untouched
+        parts.append(
+            f"{counted(untouched.missing, 'trainable tensor')} got no gradient in {untouched.passes} passes"
+            " with other random draws, and chance can explain that"
+        )
     if recipe.vanished is not None and recipe.vanished >= MIN_MENTIONED_VANISHED:
         parts.append(f"{recipe.vanished:.0%} of the gradients underflow to 0")
     share = recipe.would_move
@@ -295,7 +292,10 @@ def _scale_course(recipe: RecipeRun) -> str:
     return f" (loss scale {scales[0]:g} to {scales[-1]:g})" if scales else ""
 
 
-def _judge_underflow(recipe: RecipeRun, control: RecipeRun | None, last: Step) -> _JudgedOutcome | None:
+def _judge_underflow(recipe: RecipeRun, control: RecipeRun | None, last: Step) -> JudgedOutcome | None:
+    if control is not None and control.no_signal is not None:
+        # Rounding that float32 computes instead of 0 is no loss of bits.
+        return None
     if recipe.exploded:
         # Zero gradients after an explosion come from saturated activations. Lost bits are not their reason.
         return None
@@ -310,54 +310,7 @@ def _judge_underflow(recipe: RecipeRun, control: RecipeRun | None, last: Step) -
         description = f"{recipe.vanished:.0%} of the gradients that are not 0 under {CONTROL} are 0 here"
     else:
         return None
-    return _JudgedOutcome(outcome="underflow", description=description, step=last.step, phase="backward")
-
-
-def _judge_weak(recipe: RecipeRun, last: Step) -> _JudgedOutcome | None:
-    gradients = last.gradients
-    if gradients.missing_adapters or gradients.missing > MAX_MISSING_SHARE * gradients.tensors:
-        description = (
-            f"{gradients.missing} of {gradients.tensors} trainable tensors get no gradient"
-            f"{_first(gradients.first_missing)}"
-        )
-        return _JudgedOutcome(outcome="weak", description=description, step=last.step, phase="backward")
-    share = recipe.would_move
-    if share is not None and share < MIN_STEP_SHARE:
-        description = f"at the project's learning rate, one step changes only {share:.0%} of the adapter weights"
-        return _JudgedOutcome(outcome="weak", description=description, phase="optimizer")
-    rate = recipe.plan_rate
-    # Where steps are rounded at random, few weights move in a step, and their mean is right.
-    if rate is not None and RECIPES[recipe.recipe].rounding == "nearest" and rate.moved < MIN_STEP_SHARE:
-        return _JudgedOutcome(outcome="weak", description=rate.description, phase="optimizer")
-    if recipe.moved is not None and recipe.moved < MIN_MOVED_SHARE:
-        description = f"only {recipe.moved:.1%} of the trainable parameters changed"
-        return _JudgedOutcome(outcome="weak", description=description, phase="optimizer")
-    first, later = _first_and_last_loss(recipe)
-    if later >= first:
-        return _JudgedOutcome(
-            outcome="weak", description=f"the loss did not fall: it went from {_number(first)} to {_number(later)}"
-        )
-    return None
-
-
-def _number(loss: float) -> str:
-    """Return a loss with four digits after the point, or with four significant ones if it is huge."""
-    return f"{loss:.4f}" if abs(loss) < _HUGE_LOSS else f"{loss:.4g}"
-
-
-def _first(name: str | None) -> str:
-    return f" (the first is {name})" if name else ""
-
-
-def _first_and_last_loss(recipe: RecipeRun) -> tuple[float, float]:
-    """Return the mean loss over all batches, from the first and from the last step on each batch."""
-    firsts: dict[int, float] = {}
-    lasts: dict[int, float] = {}
-    for step in recipe.steps:
-        if step.loss is not None:
-            firsts.setdefault(step.batch, step.loss)
-            lasts[step.batch] = step.loss
-    return sum(firsts.values()) / len(firsts), sum(lasts.values()) / len(lasts)
+    return JudgedOutcome(outcome="underflow", description=description, step=last.step, phase="backward")
 
 
 def _count_taken(recipe: RecipeRun) -> int:

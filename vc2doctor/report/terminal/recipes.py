@@ -17,6 +17,8 @@ Kind = Literal["good", "bad", "warn", "none"]
 
 _KIND_OF_OUTCOME: dict[str | None, Kind] = {"finite": "good", "unsupported": "none", None: "none", "weak": "warn"}
 """All other outcomes are bad."""
+MAX_REPEATED = 100
+"""Characters of a reason that is printed again for another recipe."""
 _MIN_EQUAL = 3
 """From this number on, rows with the same outcome for the same reason become one row. Good ones are folded."""
 
@@ -35,9 +37,11 @@ def rows(outcomes: Sequence[RecipeOutcome], plan: Plan, marks: Marks, detail: De
         yield probe_row(_mark(first, marks, is_used=True), f"all {len(outcomes)} recipes", *result_of(first))
         return
     needed = _needed(outcomes, plan, detail)
+    shown: dict[tuple[str, str], str] = {}
     for outcome in outcomes:
         if outcome.recipe in needed:
-            yield _row(outcome, plan, marks, detail)
+            same = shown.setdefault(result_of(outcome), outcome.recipe)
+            yield _row(outcome, plan, marks, detail, same if same != outcome.recipe else None)
     others = [outcome for outcome in outcomes if outcome.recipe not in needed]
     if others:
         yield folded_line("other recipe", _names_by_outcome(others), unnamed=("finite",))
@@ -66,13 +70,16 @@ def _needed(outcomes: Sequence[RecipeOutcome], plan: Plan, detail: Detail) -> se
     return {plan.precision, *control, *plan.code_recipes.values(), *by_name.split(","), *failing}
 
 
-def _row(outcome: RecipeOutcome, plan: Plan, marks: Marks, detail: Detail) -> Line:
+def _row(outcome: RecipeOutcome, plan: Plan, marks: Marks, detail: Detail, same: str | None) -> Line:
+    """Return the row of a recipe; ``same`` is one above it with the same outcome for the same reason."""
     name = f"{outcome.recipe} (decides)" if outcome.recipe == plan.precision else outcome.recipe
     mark = _mark(outcome, marks, is_used=is_trained_in(outcome.recipe, plan))
     result, description = result_of(outcome)
     if detail == "brief":
         course = "" if marks.ascii_only else brief(outcome)
         return short_row(mark, name, result, outcome.cause.id if outcome.cause else course or description)
+    if same is not None and len(description) > MAX_REPEATED:
+        description = f"as under {same}"
     line = "" if marks.ascii_only else sparkline(outcome.steps)
     return probe_row(mark, name, result, f"{line} {description}".lstrip())
 

@@ -1,6 +1,6 @@
 """The first line of a report on an examination: the verdict."""
 
-from vc2doctor.checks.tried import plain_loop, unlikely
+from vc2doctor.checks.tried import plain_loop, through_door, unlikely
 from vc2doctor.commands.report import Report
 from vc2doctor.core.precision import FLOAT16
 from vc2doctor.core.wording import enumerated
@@ -8,9 +8,11 @@ from vc2doctor.findings import Severity, is_of_code
 from vc2doctor.matrix.judge import Verdict
 from vc2doctor.probe.facts import Headroom
 from vc2doctor.probe.gradient_range import DEFAULT_SCALE, GradientRange
+from vc2doctor.probe.outcome import RecipeOutcome
 from vc2doctor.report.terminal import coverage, doors
 from vc2doctor.report.terminal.lines import Line, Marks, counted_by_severity
 from vc2doctor.report.terminal.styled import Text
+from vc2doctor.target.shared.recipes import CONTROL
 from vc2doctor.target.shared.variants import VARIANTS
 
 _ON_PAPER = {Verdict.VERIFIED: "they were measured to train", Verdict.COMPATIBLE: "inferred from measured ones"}
@@ -52,8 +54,18 @@ def in_words(report: Report) -> tuple[str, str]:
 def _unproven(report: Report) -> str:
     if report.probe is None and _on_paper(report):
         return f"Not proven to train under {report.plan.precision}: {_by_versions_alone(report)} (--no-probe)."
+    weak = _weak(report)
+    if weak is not None:
+        return f"The steps run under {weak.recipe}, but they hardly train the model: {weak.description}."
     start = "No fault was found, but" if report.probe else "Nothing was tried, and"
     return f"{start} nothing shows that training under {report.plan.precision}{_untried(report)} works."
+
+
+def _weak(report: Report) -> RecipeOutcome | None:
+    """Return the recipe that decides, or the control, if its outcome is weak; ``None``: it is not."""
+    weak = [each for each in (report.probe.recipes if report.probe else ()) if each.outcome == "weak"]
+    decides = [each for each in weak if each.recipe == report.plan.precision]
+    return next((each for each in (*decides, *weak) if each.recipe in (report.plan.precision, CONTROL)), None)
 
 
 def _fit(report: Report) -> tuple[str, str]:
@@ -115,7 +127,8 @@ def _tried(report: Report) -> str:
     # What is not named is counted, and the JSON report names all.
     unnamed = unlikely(report.plan, probe.doors, environment.all_versions, len(environment.nvidia.gpus))
     why = "your code uses none of them" if report.plan.code is not None else ""
-    return doors.tried((plain_loop(report.plan), *probe.doors), probe.not_tried, unnamed, why)
+    tried = (plain_loop(report.plan), *(through_door(report.plan, door) for door in probe.doors))
+    return doors.tried(tried, probe.not_tried, unnamed, why)
 
 
 def _judged_as(report: Report) -> str:

@@ -35,6 +35,18 @@ def describe(error: BaseException) -> Dict[str, Any]:
     }
 
 
+def backward_function(error: BaseException) -> Optional[str]:
+    """Return the name of the ``torch.autograd.Function`` whose own backward pass raised ``error``, if one did."""
+    trace = error.__traceback__
+    name: Optional[str] = None
+    while trace is not None:
+        frame = trace.tb_frame
+        if os.path.join("torch", "autograd", "function.py") in frame.f_code.co_filename:
+            name = getattr(getattr(frame.f_locals.get("self"), "_forward_cls", None), "__name__", name)
+        trace = trace.tb_next
+    return name
+
+
 def is_of_users_code(error: BaseException) -> bool:
     """Return whether the code that raised ``error`` is the user's own: no package's, and not an import that fails.
 
@@ -47,7 +59,7 @@ def is_of_users_code(error: BaseException) -> bool:
     if isinstance(root, OSError):
         return True
     all_frames = traceback.extract_tb(root.__traceback__) or traceback.extract_tb(error.__traceback__)
-    frames = [frame for frame in all_frames if not _is_of_others(frame.filename)]
+    frames = [frame for frame in all_frames if not is_of_others(frame.filename)]
     if not frames:
         # The file of the user has a syntax error.
         return True
@@ -63,7 +75,8 @@ def _depends_on_versions(error: BaseException) -> bool:
     )
 
 
-def _is_of_others(filename: str) -> bool:
+def is_of_others(filename: str) -> bool:
+    """Return whether a frame belongs to the standard library, to the worker, or to Python's import system."""
     is_of_library = filename.startswith(_STANDARD_LIBRARY) and not _is_of_a_package(filename)
     return is_of_library or is_machinery(filename)
 

@@ -5,7 +5,7 @@ positions and losses do not. One in float32 shows how large their results are.
 """
 
 import math
-from typing import TYPE_CHECKING, Any, Dict, List
+from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 from ..runtime import EventSink, Runtime
 from ..shared.recipes import CONTROL
@@ -27,7 +27,7 @@ def run(events: EventSink, runtime: Runtime, spec: Spec) -> None:
     # A checkpoint that only fits into memory in bfloat16 is measured in it; its values are then rounded to 8 bits.
     only_half = runtime.checkpoint is not None and runtime.checkpoint.dtype != "float32"
     half = _outputs(runtime, spec, "bf16", sizes=only_half)
-    exact = half if only_half else _outputs(runtime, spec, CONTROL, sizes=True)
+    exact = half if only_half else _outputs(runtime, spec, CONTROL, sizes=True, events=events)
     peaks: List[Dict[str, Any]] = [
         {"module": call.module, "op": call.operation, "largest": output.largest}
         for call, output in exact.items()
@@ -47,8 +47,13 @@ def run(events: EventSink, runtime: Runtime, spec: Spec) -> None:
     events.emit("headroom", tightest=max(peaks, key=lambda peak: float(peak["largest"])), layers=layers)
 
 
-def _outputs(runtime: Runtime, spec: Spec, name: str, *, sizes: bool) -> "Dict[Call, Output]":
-    """Return the dtype of every operation's output under the recipe ``name``, and with ``sizes`` its largest value."""
+def _outputs(
+    runtime: Runtime, spec: Spec, name: str, *, sizes: bool, events: Optional[EventSink] = None
+) -> "Dict[Call, Output]":
+    """Return the dtype of every operation's output under the recipe ``name``, and with ``sizes`` its largest value.
+
+    Emit to ``events`` a ``broadcast`` event on a difference that compares each row of the batch with all rows.
+    """
     from .watch import Ranges  # noqa: PLC0415 - imports torch; run.py imports it first and reports a failure
 
     recipe = trained.recipe_named(spec, name)
@@ -62,6 +67,8 @@ def _outputs(runtime: Runtime, spec: Spec, name: str, *, sizes: bool) -> "Dict[C
     finally:
         watch.close()
     spares.keep(runtime, spec, recipe, subject.module, subject.first_values)
+    if events is not None and watch.broadcast is not None:
+        events.emit("broadcast", **watch.broadcast)
     return watch.outputs
 
 

@@ -25,6 +25,7 @@ def run(events: EventSink, runtime: Runtime, subject: Subject) -> None:
         attention=attention_of(subject.module),
         largest_ids=_largest_ids(torch, subject.batches),
         embeddings=_embeddings(torch, subject.module),
+        tied=_tied(subject.module),
     )
 
 
@@ -59,6 +60,16 @@ def _embeddings(torch: Any, module: Any) -> Dict[str, int]:
     """Return the number of rows of each embedding, by name."""
     found = [(name, part) for name, part in module.named_modules() if isinstance(part, torch.nn.Embedding)]
     return {name: int(part.num_embeddings) for name, part in found[:MAX_NAMES]}
+
+
+def _tied(module: Any) -> List[List[str]]:
+    """Return the names of each parameter that several modules share: ``[["emb.weight", "head.weight"]]``."""
+    names: Dict[int, List[str]] = {}
+    for path, part in module.named_modules():
+        for name, parameter in part._parameters.items():  # noqa: SLF001 - the public iterator skips the second name
+            if parameter is not None:
+                names.setdefault(id(parameter), []).append("%s.%s" % (path, name) if path else str(name))
+    return [each for each in names.values() if len(each) > 1][:MAX_NAMES]
 
 
 def _stored_dtype(torch: Any, module: Any) -> str:

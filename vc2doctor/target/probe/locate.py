@@ -7,7 +7,7 @@ from typing import Any, Dict, Iterator, Optional
 from ..runtime import EventSink, Runtime
 from ..shared.recipes import Recipe
 from ..shared.spec import Spec
-from . import training
+from . import float32_values, training
 from .subject import Subject, build
 
 EXPERIMENTS = ("float32-adapters", "clip-1.0")
@@ -25,6 +25,11 @@ def run(events: EventSink, runtime: Runtime, spec: Spec, recipe: Recipe, bad_ste
         helps = _helps(runtime, spec, recipe, bad_step, change)
         if helps is not None:
             events.emit("experiment", recipe=recipe.name, change=change, helps=helps)
+
+
+def find_first_break(events: EventSink, runtime: Runtime, spec: Spec, recipe: Recipe) -> None:
+    """Emit one ``located`` event for the first step of a training whose gradients are all 0."""
+    events.emit("located", recipe=recipe.name, step=0, **_locate(runtime, spec, recipe, 0))
 
 
 def try_rates(events: EventSink, runtime: Runtime, spec: Spec, recipe: Recipe, steps: int) -> None:
@@ -61,18 +66,22 @@ def _locate(runtime: Runtime, spec: Spec, recipe: Recipe, bad_step: int) -> Dict
     mask = batch.get("attention_mask") if isinstance(batch, dict) else getattr(batch, "mask", None)
     watch = FirstBreak(loop.subject.module, mask, lambda: loop.phase)
     try:
-        with _anomaly_mode(runtime.torch), watch:
+        with anomaly_mode(runtime.torch), watch:
             loop.step(bad_step)
     except Exception:  # noqa: BLE001, S110 - the first training reported it; only the place matters here
         pass
     finally:
         watch.close()
     phase = watch.broken["phase"] if watch.broken else loop.phase
-    return {"phase": phase, "broken": watch.broken, "parameter": loop.first_bad_parameter()}
+    facts = {"phase": phase, "broken": watch.broken, "parameter": loop.first_bad_parameter()}
+    if recipe.dtypes and (watch.broken is None or watch.broken["exact"] is None):
+        # What float32 has at the same place decides: its zeros are meant, and its constants are not infinite.
+        facts["compared"] = float32_values.compare(runtime, spec, loop, watch, bad_step)
+    return facts
 
 
 @contextlib.contextmanager
-def _anomaly_mode(torch: Any) -> Iterator[None]:
+def anomaly_mode(torch: Any) -> Iterator[None]:
     """Let torch keep the line of code of each node of the graph, without its own check, which would raise."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -5,7 +5,19 @@ from typing import Any, Dict, Iterable, List, Optional, Sequence
 from ..runtime import EventSink, Runtime
 from ..shared.recipes import RECIPES, Recipe
 from ..shared.spec import Spec
-from . import graph, headroom, inspect_data, locate, save_reload, spares, trained, training, user_function
+from . import (
+    graph,
+    headroom,
+    inspect_data,
+    locate,
+    no_signal,
+    recomputation,
+    save_reload,
+    spares,
+    trained,
+    training,
+    user_function,
+)
 from .exceptions import describe
 from .subject import Subject
 
@@ -40,6 +52,7 @@ def run(  # noqa: PLR0913 - what to train, and what to do besides
             controls[recipe.kind] = loop.nonzero_gradients
         if examines:
             _examine(events, runtime, spec, recipe, sink)
+            _examine_signal(events, recipe, sink, loop)
         peft_model = loop.subject.peft_model if loop is not None and sink.bad_step is None else None
         if peft_model is not None and not adapter_checked:
             save_reload.run(events, runtime, spec, recipe, peft_model)
@@ -81,9 +94,25 @@ def _examine(events: EventSink, runtime: Runtime, spec: Spec, recipe: Recipe, si
         if sink.rises or (sink.bad_step is not None and sink.taken):
             # A loss that is not finite before any step was taken does not depend on the learning rate.
             locate.try_rates(events, runtime, spec, recipe, len(sink.steps))
+        if sink.recomputes:
+            recomputation.run(events, runtime, spec, recipe)
         if sink.lacks_graph:
             graph.run(events, runtime, spec, recipe, sink.missing)
     except Exception as error:  # noqa: BLE001 - the outcome is known; only the place is not
+        events.emit("locate-failed", recipe=recipe.name, error=describe(error))
+
+
+def _examine_signal(events: EventSink, recipe: Recipe, sink: "_RecipeSink", loop: Optional[training.Loop]) -> None:
+    """Find out whether gradients that are finite carry any signal."""
+    if loop is None or sink.bad_step is not None:
+        return
+    try:
+        if sink.has_no_gradient:
+            locate.find_first_break(events, loop.runtime, loop.spec, recipe)
+            events.emit("silent", recipe=recipe.name, **no_signal.first_silent_node(loop))
+        elif not recipe.dtypes:
+            no_signal.run(events, loop)
+    except Exception as error:  # noqa: BLE001 - the outcome is known; only the reason is not
         events.emit("locate-failed", recipe=recipe.name, error=describe(error))
 
 
@@ -96,7 +125,9 @@ class _RecipeSink:
         self.lacks_graph = False
         """Whether the loss, or some trainable parameters, have no graph."""
         self.missing: Sequence[str] = ()
-        """Parameters without a gradient at the last step."""
+        """Parameters without a gradient at every step."""
+        self.recomputes = False
+        """Whether the recomputation of a checkpoint differed from its forward pass."""
         self.steps: List[Dict[str, Any]] = []
         self._events = events
         self._runtime = runtime
@@ -105,6 +136,14 @@ class _RecipeSink:
     def taken(self) -> bool:
         """Whether any step was taken."""
         return any(step["taken"] for step in self.steps)
+
+    @property
+    def has_no_gradient(self) -> bool:
+        """Whether every gradient of every step is 0."""
+        counts = [step["gradients"] for step in self.steps]
+        return bool(counts) and all(
+            each["zero"] and each["zero"] + each["missing"] >= each["tensors"] for each in counts
+        )
 
     @property
     def rises(self) -> bool:
@@ -133,6 +172,7 @@ class _RecipeSink:
             self._note_step(fields)
         elif event == "recipe-failed":
             self.lacks_graph = _NO_GRAPH in fields["error"]["message"]
+            self.recomputes = fields["error"]["type"] == recomputation.ERROR
         elif event == "movement" and self.bad_step is None and not self.taken:
             # Every step was skipped, so the first one shows the reason.
             self.bad_step = 0

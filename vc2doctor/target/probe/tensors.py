@@ -1,7 +1,7 @@
 """Small helpers for tensors and numbers that several modules of the probe use. They need no import of torch."""
 
 import math
-from typing import Any, Iterable, Optional
+from typing import Any, Iterable, List, Optional
 
 IGNORED_LABEL = -100
 """Label that the loss ignores: the default ``ignore_index`` of torch's cross-entropy."""
@@ -17,17 +17,21 @@ def finite_or_none(number: float) -> Optional[float]:
     return number if abs(number) < float("inf") else None
 
 
-def gradient_norm(torch: Any, gradients: Iterable[Any], scale: float) -> Optional[float]:
-    """Return the norm of all gradients together, as it was before loss scaling; ``None``: NaN or infinite.
+def gradient_norms(torch: Any, gradients: Iterable[Any]) -> List[float]:
+    """Return the norm of each gradient.
 
     Half-precision gradients are summed in float32, because the squares of float16 numbers overflow above 255.
     """
     half = (torch.float16, torch.bfloat16)
-    norms = (
-        torch.linalg.vector_norm(gradient.detach(), dtype=torch.float32 if gradient.dtype in half else None)
+    return [
+        float(torch.linalg.vector_norm(gradient.detach(), dtype=torch.float32 if gradient.dtype in half else None))
         for gradient in gradients
-    )
-    return finite_or_none(math.sqrt(sum(float(norm) ** 2 for norm in norms)) / scale)
+    ]
+
+
+def joint_norm(norms: Iterable[float], scale: float) -> Optional[float]:
+    """Return the norm of all gradients together, as it was before loss scaling; ``None``: NaN or infinite."""
+    return finite_or_none(math.sqrt(sum(norm**2 for norm in norms)) / scale)
 
 
 def is_finite(torch: Any, tensor: Any) -> bool:

@@ -9,10 +9,10 @@ from ..doors import Unavailable
 from ..runtime import EventSink, Runtime
 from ..shared.recipes import Recipe
 from ..shared.spec import Spec
-from . import checkpointing, devices, optimizers, plan_rate, trained, updates
-from .exceptions import describe
+from . import checkpointing, devices, optimizers, plan_rate, step_warnings, touched, trained, updates
+from .exceptions import backward_function, describe
 from .subject import Subject, build
-from .tensors import finite_or_none, gradient_norm, is_finite
+from .tensors import finite_or_none, gradient_norms, is_finite, joint_norm
 
 STEPS = 6
 """Optimizer steps to take: enough for the loss to fall by far more than the rounding of bfloat16."""
@@ -27,17 +27,26 @@ MAX_NUMPY_SEED = 2**32
 """NumPy takes seeds of 32 bits."""
 
 
-def loss_of(runtime: Runtime, spec: Spec, recipe: Recipe, subject: Subject, batch: Any) -> Any:
-    """Return the loss of ``subject`` on ``batch`` under the recipe's outer autocast region, with its graph."""
+DRAW_STRIDE = 7919
+"""Distance of the seeds of two draws: a prime, so that a draw of one seed is no draw of a neighboring one."""
+
+
+def loss_of(  # noqa: PLR0913, PLR0917 - what a loss depends on
+    runtime: Runtime, spec: Spec, recipe: Recipe, subject: Subject, batch: Any, draw: int = 0
+) -> Any:
+    """Return the loss of ``subject`` on ``batch`` under the recipe's outer autocast region, with its graph.
+
+    ``draw`` numbers the random draws of the forward pass: the same for every step that is trained.
+    """
     # Use the same dropout mask and the same noise in every step: then the loss of a batch must fall, whatever the seed.
-    seed_all(runtime, spec)
+    seed_all(runtime, spec, draw)
     with devices.autocast_region(runtime.torch, runtime.device, recipe.outer):
         return subject.loss(batch)
 
 
-def seed_all(runtime: Runtime, spec: Spec) -> None:
+def seed_all(runtime: Runtime, spec: Spec, draw: int = 0) -> None:
     """Seed torch, Python and NumPy: diffusion models draw their noise and time steps from any of them."""
-    seed = spec.seed
+    seed = spec.seed + draw * DRAW_STRIDE
     if runtime.device.type == "cpu" and not spec.entry:
         # `torch.manual_seed` keeps the stack of its caller for each kind of GPU that is not in use yet, which takes
         # longer than all else here. The user's own function may use such a GPU.
@@ -68,8 +77,10 @@ class Loop:
         self.parameters = subject.trainable_parameters()
         self.nonzero_gradients: Dict[str, Any] = {}
         """Booleans by parameter: which elements had a gradient other than 0 at any step."""
-        self.missing: List[str] = []
-        """Trainable parameters that got no gradient in the last step."""
+        self.missing: List[str] = list(self.parameters)
+        """Trainable parameters that got no gradient in any step."""
+        self.signal: Dict[str, float] = {}
+        """By parameter: its gradient, relative to the largest of its step (root mean squares); the largest of all."""
         self._clip = clip
         self._optimizer = subject.optimizer or optimizers.make(
             runtime, spec, recipe, list(self.parameters.values()), spec.probe_rate if rate is None else rate
@@ -93,6 +104,17 @@ class Loop:
             "eps": finite_or_none(float(group["eps"])) if "eps" in group else None,
         }
 
+    def coverage(self) -> Dict[str, Any]:
+        """Return how many trainable parameters the optimizer lacks, and how many tensors of others it holds."""
+        held = {id(p) for group in self._optimizer.param_groups for p in group["params"]}
+        outside = [name for name, p in self.parameters.items() if id(p) not in held]
+        own = {id(p) for p in self.subject.module.parameters()}
+        return {
+            "outside": len(outside),
+            "first_outside": outside[0] if outside else None,
+            "foreign": len(held.difference(own)),
+        }
+
     def scale_rate(self, factor: float) -> None:
         """Multiply the learning rates of all groups of parameters."""
         for group in self._optimizer.param_groups:
@@ -107,13 +129,14 @@ class Loop:
         scaler, optimizer = self._scaler, self._optimizer
         optimizer.zero_grad()
         self.phase = "forward"
-        loss = loss_of(self.runtime, self.spec, self.recipe, self.subject, self.batch(number))
+        loss = self.loss(number)
         self.phase = "backward"
         (scaler.scale(loss) if scaler else loss).backward()
         scale = finite_or_none(scaler.get_scale()) if scaler else None
         # Before the optimizer: a GradScaler unscales the gradients in place.
         gradients = self._gradient_facts(scale)
         self.phase = "optimizer"
+        rates = [float(group["lr"]) for group in optimizer.param_groups]
         counter = _StepCounter(optimizer)
         self._update_parameters()
         counter.remove()
@@ -127,6 +150,8 @@ class Loop:
             "gradients": gradients,
             "parameters_finite": first_bad_parameter is None,
             "first_bad_parameter": first_bad_parameter,
+            "lowest_rate": finite_or_none(min(rates)),
+            "highest_rate": finite_or_none(max(rates)),
         }
 
     def first_bad_parameter(self) -> Optional[str]:
@@ -149,7 +174,10 @@ class Loop:
     def _gradient_facts(self, scale: Optional[float]) -> Dict[str, Any]:
         torch = self.runtime.torch
         gradients = {name: p.grad for name, p in self.parameters.items() if p.grad is not None}
-        self.missing = missing = [name for name in self.parameters if name not in gradients]
+        missing = [name for name in self.parameters if name not in gradients]
+        self.missing = [name for name in self.missing if name not in gradients]
+        norms = gradient_norms(torch, gradients.values())
+        self._note_signal(gradients, norms)
         non_finite = [name for name, gradient in gradients.items() if not is_finite(torch, gradient)]
         return {
             "tensors": len(self.parameters),
@@ -159,8 +187,27 @@ class Loop:
             "non_finite": len(non_finite),
             "first_non_finite": non_finite[0] if non_finite else None,
             "zero": updates.record_nonzero_gradients(self.nonzero_gradients, self.parameters),
-            "norm": gradient_norm(torch, gradients.values(), scale or 1.0),
+            "norm": joint_norm(norms, scale or 1.0),
         }
+
+    def _note_signal(self, gradients: Dict[str, Any], norms: Sequence[float]) -> None:
+        sizes = {name: norm / max(1, each.numel()) ** 0.5 for (name, each), norm in zip(gradients.items(), norms)}
+        top = max(sizes.values(), default=0.0)
+        for name, size in sizes.items():
+            self.signal[name] = max(self.signal.get(name, 0.0), size / top if top else 0.0)
+
+    def backward(self, number: int, draw: int) -> None:
+        """Compute the gradients of the batch ``number`` with the random draw ``draw``, and take no step."""
+        self._optimizer.zero_grad()
+        self.loss(number, draw).backward()
+
+    def seed(self, draw: int) -> None:
+        """Seed all generators for the random draw ``draw``."""
+        seed_all(self.runtime, self.spec, draw)
+
+    def loss(self, number: int, draw: int = 0) -> Any:
+        """Return the loss of the batch ``number`` with the random draw ``draw``, with its graph."""
+        return loss_of(self.runtime, self.spec, self.recipe, self.subject, self.batch(number), draw)
 
 
 class _StepCounter:
@@ -204,8 +251,14 @@ def run(
 
     ``control`` is the ``nonzero_gradients`` of the training in float32.
     """
-    with checkpointing.watched(runtime.torch) as watch:
-        return _run(events, runtime, spec, recipe, control or {}, watch)
+    from .source_lines import of_users_frame  # noqa: PLC0415 - imports torch; run.py imports it first
+
+    with checkpointing.watched(runtime.torch) as watch, step_warnings.recorded(of_users_frame) as log:
+        loop = _run(events, runtime, spec, recipe, control or {}, watch)
+    if spec.entry and log.records:
+        # Those of the miniature are not the user's.
+        events.emit("warnings", recipe=recipe.name, warnings=log.records)
+    return loop
 
 
 def _run(  # noqa: PLR0913, PLR0917 - what a run needs, and the watch
@@ -228,7 +281,12 @@ def _run(  # noqa: PLR0913, PLR0917 - what a run needs, and the watch
         subject = build(runtime, spec, recipe)
         events.built(subject)
         loop = Loop(runtime, spec, recipe, subject)
-        train(events, loop, control)
+        last = train(events, loop, control)
+        if loop.missing or last["gradients"]["missing"]:
+            events.emit("untouched", recipe=recipe.name, **touched.search(loop))
+        made = touched.made_in_forward(loop)
+        if made:
+            events.emit("made-in-forward", recipe=recipe.name, tensors=len(made), first=made[0])
         events.without_gradient(loop.missing)
         is_trained = True
     except Unavailable as error:
@@ -240,7 +298,15 @@ def _run(  # noqa: PLR0913, PLR0917 - what a run needs, and the watch
             return None
         phase = loop.phase if loop else phase
         memory = _is_out_of_memory(error)
-        events.emit("recipe-failed", recipe=recipe.name, phase=phase, error=describe(error), memory=memory)
+        function = backward_function(error) if phase == "backward" else None
+        events.emit(
+            "recipe-failed",
+            recipe=recipe.name,
+            phase=phase,
+            error=describe(error),
+            memory=memory,
+            backward_function=function,
+        )
     finally:
         if watch.blocks:
             events.emit("checkpointing", recipe=recipe.name, blocks=watch.blocks)
@@ -248,14 +314,15 @@ def _run(  # noqa: PLR0913, PLR0917 - what a run needs, and the watch
     return loop if is_trained else None
 
 
-def train(events: EventSink, loop: Loop, control: Dict[str, Any]) -> None:
-    """Take steps until enough were taken or more would be useless, and emit the facts of each.
+def train(events: EventSink, loop: Loop, control: Dict[str, Any]) -> Dict[str, Any]:
+    """Take steps until enough were taken or more would be useless, emit the facts of each, and return the last.
 
     ``control`` is the ``nonzero_gradients`` of the training in float32.
     """
     name = loop.recipe.name
     before = {name: p.detach().clone() for name, p in loop.parameters.items()}
     facts = updates.adapter_facts(loop.runtime.torch, loop.spec, loop.parameters)
+    facts.update(loop.coverage())
     if loop.recipe.trains == "all":
         # An estimate for fresh adapters. What weights do at the project's rate is measured below.
         facts["would_move"] = {}
@@ -277,6 +344,7 @@ def train(events: EventSink, loop: Loop, control: Dict[str, Any]) -> None:
     )
     if loop.recipe.trains == "all" and not bad_losses and step["parameters_finite"]:
         _train_at_plan_rate(events, loop, before)
+    return step
 
 
 def _train_at_plan_rate(events: EventSink, loop: Loop, before: Dict[str, Any]) -> None:

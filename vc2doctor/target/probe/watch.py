@@ -122,19 +122,68 @@ class Ranges(Watch):
         super().__init__(module)
         self._sizes = sizes
         self.outputs: Dict[Call, Output] = {}
-        self._counts: Dict[Tuple[str, str], int] = {}
+        self.broadcast: Optional[Dict[str, Any]] = None
+        """The fields of the first difference of a column and a row, which compares each row of a batch with all."""
+        self._counts = _Counts()
 
     def see(self, operation: Operation, output: Any) -> None:
         """Keep the facts of an output, unless the operation computes no value of its own."""
         if operation.name in _WITHOUT_RANGE or not output.numel():
             return
-        place = (self.path[-1], operation.name)
-        number = self._counts.get(place, 0)
-        self._counts[place] = number + 1
+        call = self._counts.call(self.path[-1], operation.name)
+        if operation.name == "sub" and self.broadcast is None:
+            self._note_broadcast(operation)
         size = float(output.abs().max()) if self._sizes else 0.0
         if size >= -MAX_MASK:
             size = _largest_unmasked(output, size, operation)
-        self.outputs[Call(*place, number)] = Output(dtype_name(output.dtype), size)
+        self.outputs[call] = Output(dtype_name(output.dtype), size)
+
+    def _note_broadcast(self, operation: Operation) -> None:
+        """Keep the operation if it subtracts (n, 1) and (n,), of different values: the result is (n, n).
+
+        Code that wants each pair writes both axes, ``x[:, None] - y[None]``.
+        """
+        tensors = [part for part in operation.args[:2] if _is_float(part)]
+        shapes = sorted((tuple(part.shape) for part in tensors), key=len)
+        if len(shapes) < 2 or len(shapes[0]) != 1 or shapes[0][0] < 2 or shapes[1] != (shapes[0][0], 1):  # noqa: PLR2004
+            return
+        first, second = (part.detach().reshape(-1) for part in tensors)
+        if not torch.equal(first, second.to(first.dtype)):
+            place = source_lines.of_operation("forward")
+            self.broadcast = {
+                "rows": shapes[0][0],
+                "module": self.path[-1],
+                "file": place["file"],
+                "line": place["line"],
+            }
+
+
+class _Counts:
+    """Numbers the calls of each operation in each module."""
+
+    def __init__(self) -> None:
+        self._counts: Dict[Tuple[str, str], int] = {}
+
+    def call(self, module: str, operation: str) -> Call:
+        """Return the next call."""
+        number = self._counts.get((module, operation), 0)
+        self._counts[module, operation] = number + 1
+        return Call(module, operation, number)
+
+
+class Inputs(Watch):
+    """Keeps the inputs of one call, to compare them with those under another recipe."""
+
+    def __init__(self, module: Any, wanted: Call) -> None:
+        super().__init__(module)
+        self.inputs: List[Any] = []
+        self._wanted, self._counts = wanted, _Counts()
+
+    def see(self, operation: Operation, output: Any) -> None:
+        """Keep the inputs if this is the call."""
+        del output
+        if self._counts.call(self.path[-1], operation.name) == self._wanted:
+            self.inputs = [part.clone() for part in operation.inputs()[:MAX_INPUTS]]
 
 
 class FirstBreak(Watch):
@@ -144,18 +193,27 @@ class FirstBreak(Watch):
         super().__init__(module)
         self.broken: Optional[Dict[str, Any]] = None
         """The fields of the broken operation, once there is one."""
+        self.call: Optional[Call] = None
+        """The call that broke."""
+        self.inputs: List[Any] = []
+        """Its inputs."""
+        self._counts = _Counts()
         self._mask = mask
         self._phase = phase
 
     def see(self, operation: Operation, output: Any) -> None:
         """Remember the operation if it is the first that breaks."""
-        if self.broken is not None or operation.name in _MASKING or not output.numel():
+        if self.broken is not None:
+            return
+        call = self._counts.call(self.path[-1], operation.name)
+        if operation.name in _MASKING or not output.numel():
             return
         if bool(torch.isfinite(output).all()):
             return
         inputs = operation.inputs()
         if any(is_broken(torch, part) for part in inputs) or _is_only_masked(output, inputs):
             return
+        self.call, self.inputs = call, [part.clone() for part in inputs[:MAX_INPUTS]]
         self.broken = {
             "phase": self._phase(),
             "module": self.path[-1],
@@ -165,6 +223,7 @@ class FirstBreak(Watch):
             "exact": operation.largest_in_wider_dtype(),
             "ignored_rows_only": self._is_in_ignored_rows(output),
             "zeros": any(bool((part == 0).any()) for part in inputs),
+            "by_number_zero": _divides_by_number_zero(operation),
             "empty": any(not part.numel() for part in inputs),
             "hidden_rows": _count_hidden_rows(inputs[0]) if "softmax" in operation.name and inputs else 0,
             **source_lines.of_operation(self._phase()),
@@ -183,6 +242,12 @@ class FirstBreak(Watch):
         bad = (~torch.isfinite(rows)).any(dim=1)
         kept = mask.reshape(-1).bool()
         return bool(bad[~kept].any()) and not bool(bad[kept].any())
+
+
+def _divides_by_number_zero(operation: Operation) -> bool:
+    """Return whether the operation divides by a number of Python that is 0."""
+    divisor = operation.args[1] if operation.name in ("div", "div_") and len(operation.args) > 1 else 1
+    return not isinstance(divisor, torch.Tensor) and bool(divisor == 0)
 
 
 def _count_hidden_rows(scores: Any) -> int:
