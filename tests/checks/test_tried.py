@@ -6,7 +6,7 @@ import pytest
 
 from tests.facts import examination
 from vc2doctor.checks.plan import Plan
-from vc2doctor.checks.tried import unlikely
+from vc2doctor.checks.tried import through_door, unlikely
 from vc2doctor.probe.doors import FLASH_ATTENTION, SEVERAL_GPUS, DoorOutcome
 from vc2doctor.target.doors import DOORS
 
@@ -57,3 +57,10 @@ def test_several_gpus_point_to_wrappers() -> None:
 def test_code_that_was_read_names_its_ways_itself() -> None:
     doors = (outcome("sft"), outcome("dpo", matters=True))
     assert named(plan("."), "trl", doors=doors) == {DOORS["dpo"].title}
+
+
+def test_a_door_is_named_as_what_went_through_it() -> None:
+    passed = outcome("trainer").model_copy(update={"outcome": "passed"})
+    own = examination(planned={"entry": "model.py:build"}).plan
+    assert through_door(own, passed).title == "transformers.Trainer (with a small model of the doctor's)"
+    assert through_door(own, outcome("trainer")).title == through_door(plan(), passed).title == "transformers.Trainer"
