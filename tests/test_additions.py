@@ -260,7 +260,11 @@ ADDITIONS = {
     ),
     "named cause": Addition(
         {},
-        ("vc2doctor/probe/causes.py", '\n\n@cause("Find the code', f'\n\n{CAUSE.lstrip()}@cause("Find the code'),
+        (
+            "vc2doctor/probe/causes_of_data.py",
+            '\n\n@cause("Find the code',
+            f'\n\n{CAUSE.lstrip()}@cause("Find the code',
+        ),
         command=("explain", "an-example"),
         answer="Use another example.",
     ),

@@ -6,7 +6,7 @@ import pytest
 
 from tests.facts import examination
 from vc2doctor.checks.plan import Plan
-from vc2doctor.checks.tried import NO_ADAPTERS, not_as_planned, unlikely
+from vc2doctor.checks.tried import NO_ADAPTERS, not_as_planned, through_door, unlikely
 from vc2doctor.probe.doors import FLASH_ATTENTION, SEVERAL_GPUS, DoorOutcome
 from vc2doctor.target.doors import DOORS
 
@@ -72,3 +72,10 @@ def test_code_that_was_read_names_its_ways_itself() -> None:
 )
 def test_what_the_probe_does_not_do_as_the_user_does_is_said(changes: dict[str, object], expected: list[str]) -> None:
     assert list(not_as_planned(plan().model_copy(update=changes))) == expected
+
+
+def test_a_door_is_named_as_what_went_through_it() -> None:
+    passed = outcome("trainer").model_copy(update={"outcome": "passed"})
+    own = examination(planned={"entry": "model.py:build"}).plan
+    assert through_door(own, passed).title == "transformers.Trainer (with a small model of the doctor's)"
+    assert through_door(own, outcome("trainer")).title == through_door(plan(), passed).title == "transformers.Trainer"

@@ -30,6 +30,7 @@ from vc2doctor.commands.report import Report
 from vc2doctor.environment.model import Nvidia
 from vc2doctor.matrix.coverage import NotJudged
 from vc2doctor.probe.facts import Headroom, Measure, PeakValue, StressRun, VariantRun
+from vc2doctor.probe.failed_step import NoSignal
 from vc2doctor.probe.gradient_range import GradientRange
 from vc2doctor.probe.log_ratio import LogRatio, LogRatios
 from vc2doctor.report import formats
@@ -65,6 +66,17 @@ class TestText:
         )
         assert text.splitlines()[0].endswith(" 1 warning. Judged as: plain language model (no code given).")
         assert "bf16 (decides)" in text
+
+    def test_a_weak_training_is_named_in_the_verdict_and_its_reason_is_printed_once(self) -> None:
+        reason = "the gradients of 8 of 9 trainable tensors are 0 or nothing but rounding (the first is emb.weight)"
+        silent = NoSignal(
+            node="SoftmaxBackward0", file="m.py", line=3, tensors=8, of=9, first="emb.weight", exact=False
+        )
+        runs = (recipe("fp32", no_signal=silent), recipe("bf16", no_signal=silent))
+        text = rendered(report(examination(probe=probe_run(recipes=runs), planned={"entry": "m.py:build"})))
+        assert text.startswith(f"! The steps run under bf16, but they hardly train the model: {reason}.")
+        assert "as under fp32" in text
+        assert text.count("SoftmaxBackward0 (m.py:3) passes no gradient on") == 2, "in the finding and in the first row"
 
     def test_what_the_verdict_does_not_cover_is_named_in_its_line_and_with_the_matrix(self) -> None:
         requires = ("tqdm", "numpy", 'xformers; extra == "all"')

@@ -86,10 +86,12 @@ def norms() -> Dict[str, Any]:
     many = [torch.tensor([180.0, 240.0], dtype=torch.float16), torch.tensor([400.0], dtype=torch.float64)]
     bad = [torch.tensor([1.0, float("nan")])]
     return {
-        "many": tensors.gradient_norm(torch, many, 1.0),
-        "scaled": tensors.gradient_norm(torch, [torch.tensor([3.0, 4.0], dtype=torch.bfloat16)], 4.0),
-        "bad": tensors.gradient_norm(torch, bad, 1.0),
-        "none": tensors.gradient_norm(torch, [], 1.0),
+        "many": tensors.joint_norm(tensors.gradient_norms(torch, many), 1.0),
+        "scaled": tensors.joint_norm(
+            tensors.gradient_norms(torch, [torch.tensor([3.0, 4.0], dtype=torch.bfloat16)]), 4.0
+        ),
+        "bad": tensors.joint_norm(tensors.gradient_norms(torch, bad), 1.0),
+        "none": tensors.joint_norm(tensors.gradient_norms(torch, []), 1.0),
     }
 
 

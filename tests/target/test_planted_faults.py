@@ -39,3 +39,35 @@ def test_the_line_that_breaks_is_named_also_in_the_backward_pass(results: Result
     where = results["planted.graph_faults:root_of_zero", "fp32"].where
     assert where is not None
     assert (where.phase, where.node, where.file) == ("backward", "SqrtBackward0", "planted/graph_faults.py")
+
+
+@pytest.mark.parametrize(
+    ("entry", "place"),
+    [
+        ("hook_divides_by_zero", "div in the gradient hook <lambda> (planted/far_faults.py:"),
+        ("first_step_is_zero", "div in the step of the optimizer (planted/far_faults.py:"),
+    ],
+)
+def test_the_python_code_of_a_hook_or_an_optimizer_is_named(entry: str, place: str, results: Results) -> None:
+    where = results[f"planted.far_faults:{entry}", "fp32"].where
+    assert where is not None
+    assert where.place.startswith(place)
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        ("silent_faults:rounded_weights", "RoundBackward0 (planted/silent_faults.py:"),
+        ("silent_faults:hook_returns_zero", "the gradient hook on layer.weight (planted/silent_faults.py:"),
+        ("silent_faults:norm_over_one", "NativeLayerNormBackward0 (planted/silent_faults.py:"),
+        ("silent_faults:dropped_by_torch", "in 24 passes with other random draws as well"),
+        ("silent_faults:targets_without_a_column", "a loss of shape (8, 8) (planted/silent_faults.py:"),
+        ("far_faults:drawn_in_a_checkpoint", "Python's random, which torch does not restore"),
+        ("far_faults:first_step_is_zero", "for what it divides by the number 0"),
+        ("far_faults:frozen_with_its_twin", "embedding.weight is the same tensor as head.weight"),
+    ],
+)
+def test_the_cause_names_what_is_at_fault(entry: str, words: str, results: Results) -> None:
+    cause = results[f"planted.{entry}", "fp32"].cause
+    assert cause is not None
+    assert words in cause.description

@@ -1,4 +1,4 @@
-"""The named causes of a bad outcome, one function each.
+"""The named causes of a bad outcome, one function each; those of data and weights are in causes_of_data.py.
 
 A function returns its evidence, as a sentence without a period, or ``None`` if the facts do not show this cause. The
 decorator ``cause`` adds it to ``CAUSES`` with its remedy, the advice that a report shows. Functions are called in the

@@ -156,7 +156,7 @@ class RecipeRun(Data):
     adapters: Adapters | None = None
     steps: tuple[Step, ...] = ()
     moved: FiniteFloat | None = None
-    """Share of the trainable elements that differ from their initial value."""
+    """Share of the trainable elements, of those with a gradient in any step, that differ from their initial value."""
     vanished: FiniteFloat | None = None
     """Of the elements with a nonzero gradient in float32: the share whose gradient is 0 at every step here."""
     plan_rate: PlanRate | None = None

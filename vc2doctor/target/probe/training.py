@@ -339,7 +339,7 @@ def train(events: EventSink, loop: Loop, control: Dict[str, Any]) -> Dict[str, A
     events.emit(
         "movement",
         recipe=name,
-        share=updates.moved_share(before, loop.parameters),
+        share=updates.moved_share({name: before[name] for name in loop.signal}, loop.parameters),
         vanished=updates.vanished_share(control, loop.nonzero_gradients),
     )
     if loop.recipe.trains == "all" and not bad_losses and step["parameters_finite"]:
