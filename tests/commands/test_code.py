@@ -17,6 +17,8 @@ PLAIN = "from transformers import Trainer\nTrainer(model=None).train()\n"
     ("files", "mentions"),
     [
         ({"train.py": PLAIN}, False),
+        ({"train.py": f"{PLAIN}DPOTrainer(peft_config=None)\n"}, False),
+        ({"train.py": f"{PLAIN}DPOTrainer(peft_config=config)\n"}, True),
         ({"train.py": f"{PLAIN}from peft import LoraConfig\n"}, True),
         ({"train.py": f"{PLAIN}model.load_adapter('a')\n"}, True),
         ({"train.py": PLAIN, "config.yaml": "bf16: true\nuse_peft: true\n"}, True),

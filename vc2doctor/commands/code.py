@@ -26,8 +26,8 @@ from vc2doctor.linter.read.user_config import default_path
 from vc2doctor.linter.run import LintResult, LintTask, apply_rules
 from vc2doctor.linter.scope import imports_by_unknown_names
 
-_ADAPTERS = re.compile(rb"peft|lora|adapter", re.IGNORECASE)
-"""Words of code and configurations that train adapters."""
+_ADAPTERS = re.compile(rb"(?!peft_config *= *None\b)peft|lora|adapter", re.IGNORECASE)
+"""Words of code and configurations that train adapters. ``peft_config=None`` asks a trainer of trl for none."""
 
 
 def read(

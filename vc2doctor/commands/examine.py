@@ -11,6 +11,7 @@ from vc2doctor.checks.context import Examination
 from vc2doctor.checks.plan import Plan, SavedFile
 from vc2doctor.checks.tried import not_as_planned
 from vc2doctor.commands import decisions, fingerprints, judged_as, recipes
+from vc2doctor.commands.chosen_doors import doors_that_matter
 from vc2doctor.commands.invocation import invocation_of
 from vc2doctor.commands.judged_as import Choice
 from vc2doctor.commands.manifests import asked_by, with_manifests
@@ -33,7 +34,6 @@ from vc2doctor.probe.facts import ProbeRun
 from vc2doctor.probe.outcome import not_measured, outcomes, self_test, stress
 from vc2doctor.probe.spec import Subject, spec_of
 from vc2doctor.probe.variants import variant_outcomes
-from vc2doctor.target.doors import DEFAULT_DOORS, DOORS, LOOP
 from vc2doctor.target.shared.recipes import DEFAULT_RECIPES, controls_of
 
 Decided = tuple[tuple[Finding, ...], tuple[WaivedFinding, ...]]
@@ -203,6 +203,11 @@ def _plan(
 ) -> Plan:
     subject = order.subject if order else Subject()
     adapters = code.mentions_adapters or ADAPTERS in environment.versions
+    doors: tuple[str, ...] = ()
+    if order is None or order.trains:
+        doors = doors_that_matter(
+            request.doors, code, environment.versions, knows_architecture=bool(choice.architecture)
+        )
     # The user's own choice comes first, then what the code does, then what the project recommends.
     named, code_recipes = request.precision or code.precision, code.recipes
     precision = named or choice.profile.precision.recommended
@@ -224,7 +229,7 @@ def _plan(
         checkpoint=str(subject.checkpoint) if subject.checkpoint else None,
         trains=order.trains if order else True,
         variants=subject.variants,
-        doors=_doors(request, order, code, choice),
+        doors=doors,
         formats=code.formats,
         code=code.path,
         code_recipes=code_recipes,
@@ -234,18 +239,6 @@ def _plan(
         code_settings=code.settings,
         invocation=request.invocation or invocation_of(request),
     )
-
-
-def _doors(request: ExaminationRequest, order: ProbeOrder | None, code: CodeReading, choice: Choice) -> tuple[str, ...]:
-    """Return the doors that matter: those that the user names, else those of the code, else the default ones.
-
-    Without a known architecture, nothing is said of the doors that need it.
-    """
-    if order is not None and not order.trains:
-        return ()
-    named = code.doors or DEFAULT_DOORS if request.doors is None else request.doors
-    known = bool(choice.architecture)
-    return tuple(door for door in named if door != LOOP and (known or not DOORS[door].needs_architecture))
 
 
 def report_on(examination: Examination, seconds: float, decide: Decide = lambda findings: (findings, ())) -> Report:
