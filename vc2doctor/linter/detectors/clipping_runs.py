@@ -26,8 +26,6 @@ DEFAULT_OF_TRAINER = 1.0
 """``TrainingArguments.max_grad_norm``: https://huggingface.co/docs/transformers/main_classes/trainer"""
 _LIMITS_OF_ENGINE = ("clip_grad", "gradient_clipping", "grad_clip")
 """Texts of code that limits gradients, or gives the engine a limit."""
-_COEFFICIENT = "clip_coef"
-"""The name of the factor in ``torch.nn.utils.clip_grad_norm_``, which clipping by hand copies."""
 MAX_EVIDENCE = 3
 """Runs that one finding names."""
 
@@ -180,13 +178,8 @@ def _of_engine(runs: list[Run], own_loops: frozenset[Module]) -> Iterator[CodeFi
 
 
 def _clips_itself(run: Run) -> bool:
-    """Return whether the program scales gradients by a limit itself, as a step within the backward pass has to.
-
-    Such code has an optimizer of its own that takes the limit, or the coefficient that torch has, too.
-    """
-    return any(
-        _COEFFICIENT in module.source.text or any(map(_takes_limit, module.classes.values())) for module in run.modules
-    )
+    """Return whether the program has an optimizer that takes the limit, as one that steps in the backward pass must."""
+    return any(_takes_limit(cls) for module in run.modules for cls in module.classes.values())
 
 
 def _takes_limit(cls: Class) -> bool:
