@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from vc2doctor.linter.read.module import Module
 
 _QUESTION = re.compile(
-    r"version|hasattr\(|getattr\(|_available|TYPE_CHECKING|find_spec|signature\(|sys\.modules|_installed|is_peft|has_\w+",
+    r"version|hasattr\(|getattr\(|_available|TYPE_CHECKING|find_spec|signature\(|sys\.modules|_installed|is_peft|has_\w+"
+    r"|(torch|transformers|peft|trl|accelerate)_?v?\d",
     re.IGNORECASE,
 )
 """Conditions that ask what is installed. What they guard is written for several releases."""
@@ -25,6 +26,8 @@ class Guards:
 
     guarded: set[int] = field(default_factory=set)
     conditional: set[int] = field(default_factory=set)
+    answers: frozenset[str] = frozenset()
+    """The names of the module that hold what a question found: ``NEW = Version(torch.__version__) >= Version("2")``."""
 
     def is_guarded(self, statement: ast.stmt) -> bool:
         """Return whether a statement runs only if what it names exists, or fails without harm."""
@@ -37,9 +40,18 @@ class Guards:
 
 def guards_of(module: Module) -> Guards:
     """Return the guards of a module's statements."""
-    guards = Guards()
+    answers = (
+        name
+        for name, values in module.level.names.items()
+        if any("version" in ast.unparse(value).lower() and _compares(value) for value, _ in values)
+    )
+    guards = Guards(answers=frozenset(answers))
     _read(module.source.tree.body, guards, guarded=False, conditional=False)
     return guards
+
+
+def _compares(value: ast.expr) -> bool:
+    return any(isinstance(node, ast.Compare) for node in ast.walk(value))
 
 
 def _read(body: Iterable[ast.stmt], guards: Guards, *, guarded: bool, conditional: bool) -> None:
@@ -55,7 +67,8 @@ def _read(body: Iterable[ast.stmt], guards: Guards, *, guarded: bool, conditiona
 def _read_nested(node: ast.stmt, guards: Guards, *, guarded: bool, conditional: bool) -> None:
     if isinstance(node, ast.If):
         text = ast.unparse(node.test)
-        asks = guarded or _QUESTION.search(text) is not None
+        names = {each.id for each in ast.walk(node.test) if isinstance(each, ast.Name)}
+        asks = guarded or _QUESTION.search(text) is not None or bool(names & guards.answers)
         # `if __name__ == "__main__"` holds whenever the program runs.
         is_condition = conditional or "__name__" not in text
         _read([*node.body, *node.orelse], guards, guarded=asks, conditional=is_condition)

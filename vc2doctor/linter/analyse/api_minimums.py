@@ -16,6 +16,9 @@ from vc2doctor.linter.read.module import Call
 _ASKING = ("check_min_version", "require_version", "require_version_core")
 """Functions of transformers that raise ImportError if a release is not there. diffusers has others by these names."""
 
+MAX_CONDITION = 80
+"""Characters of a condition that a message repeats."""
+
 
 def minimum_uses(context: ModuleContext) -> Iterator[Use]:
     """Yield the calls that raise below some release of a training package."""
@@ -31,7 +34,14 @@ def minimum_uses(context: ModuleContext) -> Iterator[Use]:
         label = f"{call.name}({ast.unparse(call.node.args[0])})"
         uses = context.use("call", label, existence, call.node, is_conditional=is_conditional)
         for use in uses if works else ():
-            yield use._replace(problems=((refused, f"asks for {package.name}{asked[1]} and raises"),))
+            problems = ((refused, f"asks for {package.name}{asked[1]} and raises"),)
+            yield use._replace(problems=problems, only_with=_condition(call))
+
+
+def _condition(call: Call) -> str:
+    """Return what has to hold for a call to run, in words; empty: nothing, or only that the check is not turned off."""
+    asked = [ast.unparse(condition) for condition, wanted in call.place.conditions if wanted]
+    return f"`{asked[-1]}`" if asked and len(asked[-1]) <= MAX_CONDITION else "its condition" if asked else ""
 
 
 def _asked(context: ModuleContext, call: Call) -> tuple[str, SpecifierSet] | None:

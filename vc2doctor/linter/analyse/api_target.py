@@ -104,6 +104,25 @@ def _exact_pins(code: CodeFacts, folder: str, package: str) -> dict[str, str]:
     return pins
 
 
+def judgement_of(code: CodeFacts, folder: str, package: PackageTable, existence: int) -> Judgement | None:
+    """Return what is missing in the unit ``folder``; ``None``: the release that an installer takes has it.
+
+    Pins of other packages hold back a package that nothing names only if one command installs them all: who adds the
+    missing package to an environment gets the newest release, and newer releases of what it requires.
+    """
+    target = target_of(code, folder, package)
+    judgement = judge(existence, target, package) if target else None
+    if judgement is not None or target is None or target.certainty != "unnamed" or target.bits == package.everything:
+        return judgement
+    newest = _unnamed(package, {}, len(package.releases) - 1)
+    doubt = f"only where {package.name}, which no requirement names, is installed after the pins: {_holding(target)}"
+    return judge(existence, newest._replace(doubt=doubt), package)
+
+
+def _holding(target: Target) -> str:
+    return target.reason.partition(", and ")[2]
+
+
 def companions(code: CodeFacts, folder: str, package: str) -> dict[str, str]:
     """Return the versions of the packages beside one that stay: what is installed, else what the unit pins."""
     installed = {name: code.files.installed[name] for name in PARTNERS if name in code.files.installed}

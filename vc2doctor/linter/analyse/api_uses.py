@@ -119,7 +119,9 @@ class _ModuleUses:
                 continue
             dotted = self._module.dotted(node)
             if dotted.partition(".")[0] in PACKAGES and self._is_import(node):
-                yield from self._dotted(dotted, node, statement)
+                # `Trainer.name(self)` in a method of this name: a release that lacks it does not call the method.
+                if place.function.cls is None or place.function.name != node.attr:
+                    yield from self._dotted(dotted, node, statement)
             elif node.attr in self._changed:
                 is_self = isinstance(node.value, ast.Name) and node.value.id == "self"
                 yield from self._of_self(node, place) if is_self else self._of_object(node, place)

@@ -1,14 +1,20 @@
 """Parts of a model that its own class freezes: ``self.tower.requires_grad_(False)``, or a loop over its parameters."""
 
 import ast
+import re
 from collections.abc import Iterator
+from typing import TypeGuard
 
 from vc2doctor.linter.analyse.facts import Facts
-from vc2doctor.linter.analyse.stage import words
-from vc2doctor.linter.analyse.weights import Load
+from vc2doctor.linter.analyse.stage import is_without_gradients, words
+from vc2doctor.linter.analyse.weights import Cast, Load
 from vc2doctor.linter.read.module import Class, Module
 from vc2doctor.linter.read.syntax import walk
 
+_HARMLESS = frozenset({"config", "eval", "to", "cuda", "device", "dtype", "requires_grad_", "half", "float"})
+_TRAINING = frozenset({"train", "parameters", "named_parameters"})
+_TAKES_MODEL = re.compile(r"prepare|train|peft|optim|DistributedDataParallel|initialize", re.IGNORECASE)
+"""Names of functions that a model is given to for training."""
 _ADAPTER_WORDS = {"lora", "adapter", "prompt"}
 
 
@@ -29,6 +35,49 @@ def is_frozen_by_its_class(facts: Facts, load: Load) -> bool:
     targets = statement.targets if isinstance(statement, ast.Assign) else []
     names = {name for target in targets if (name := _of_self(target)) is not None}
     return cls is not None and bool(names) and bool(names & frozen_attributes(facts, cls))
+
+
+def is_used_without_gradients(facts: Facts, load: Load) -> bool:
+    """Return whether weights go to an attribute that its class only calls under ``no_grad``, and gives to nothing else.
+
+    No gradient reaches such weights, whatever the optimizer holds.
+    """
+    statement, cls = load.place.statement, load.place.function.cls
+    targets = statement.targets if isinstance(statement, ast.Assign) else []
+    names = {name for target in targets if (name := _of_self(target)) is not None}
+    if cls is None or len(names) != 1:
+        return False
+    (name,) = names
+    methods = [method for related in facts.code.related_classes(cls) for method in related.methods.values()]
+    calls = [call for method in methods for call in method.module.calls_in(method)]
+    used = [call for call in calls if _of_self(call.node.func) == name]
+    read = {id(node) for method in methods for node in walk(method.node) if _reads(node, name)}
+    harmless = {id(call.node.func) for call in used} | {
+        id(node.value) for method in methods for node in walk(method.node) if _asks(node)
+    }
+    return bool(used) and all(is_without_gradients(call.place) for call in used) and read <= harmless
+
+
+def _reads(node: ast.AST, name: str) -> bool:
+    return isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load) and _of_self(node) == name
+
+
+def _asks(node: ast.AST) -> TypeGuard[ast.Attribute]:
+    """Return whether an attribute of a module is read that trains nothing: ``self.text_encoder.config``."""
+    return isinstance(node, ast.Attribute) and node.attr in _HARMLESS
+
+
+def is_only_evaluated(cast: Cast) -> bool:
+    """Return whether the function that casts a module puts it into ``eval`` mode, and nothing there can train it."""
+    if not isinstance(cast.receiver, ast.Name):
+        return False
+    name, place = cast.receiver.id, cast.call.place
+    calls = list(place.module.calls_in(place.function))
+    own = {call.name for call in calls if isinstance(call.receiver, ast.Name) and call.receiver.id == name}
+    given = {
+        call.name for call in calls if any(isinstance(each, ast.Name) and each.id == name for each in call.node.args)
+    }
+    return "eval" in own and not own & _TRAINING and not any(_TAKES_MODEL.search(each) for each in given)
 
 
 def _freezes(function: ast.AST) -> Iterator[tuple[str, ast.AST]]:

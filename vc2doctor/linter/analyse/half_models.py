@@ -59,7 +59,8 @@ def half_models(facts: Facts) -> Iterator[HalfModel]:
     for made in half_constructions(facts.code, facts.values, facts.stages):
         location = _location(made.setter.place.module, made.setter.node)
         why = f"the model is constructed with {made.dtype.name} as the default dtype at {location}"
-        yield HalfModel(made.cls, frozenset([made.dtype]), why)
+        if not _has_region_of_trainer(facts, made.setter.place.module):
+            yield HalfModel(made.cls, frozenset([made.dtype]), why)
     for loop in facts.loops.all:
         branches = (float16_branch(facts, call.place) for call in loop.backwards)
         branch = next((branch for branch in branches if branch is not None), None)
@@ -69,6 +70,16 @@ def half_models(facts: Facts) -> Iterator[HalfModel]:
     for unit in facts.code.units.values():
         yield from _under_own_engine(facts, unit)
         yield from _under_trainer(facts, unit)
+
+
+def _has_region_of_trainer(facts: Facts, module: Module) -> bool:
+    """Return whether transformers' trainer opens a region in the program of a module: it does so without DeepSpeed."""
+    runs = [
+        run
+        for run in facts.runs.of(facts.code.unit_of(module))
+        if run.is_of_trainer and (module in run.modules or any(each.path == module.name for each in run.settings))
+    ]
+    return bool(runs) and all(run.half is not None and names_engine(facts, run) is None for run in runs)
 
 
 def why_engine(engine: HalfEngine) -> str:

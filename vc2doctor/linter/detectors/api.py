@@ -12,15 +12,15 @@ from vc2doctor.linter.analyse.api_target import (
     Judgement,
     companions,
     described,
-    judge,
+    judgement_of,
     nearest_releases,
     ranges,
     since,
-    target_of,
 )
 from vc2doctor.linter.analyse.api_use import Kind, Use
 from vc2doctor.linter.analyse.api_uses import api_uses
 from vc2doctor.linter.analyse.facts import Facts
+from vc2doctor.linter.detectors.later_uses import later_uses
 from vc2doctor.linter.knowledge.api_table import DROPPED, ApiTable, PackageTable, load_table
 from vc2doctor.linter.knowledge.held_back import bits_in_known_issues, bits_with
 from vc2doctor.linter.knowledge.loader_keywords import LEFT_OUT
@@ -43,8 +43,7 @@ def missing_uses(facts: Facts, id_: str, kinds: Sequence[Kind]) -> Iterator[Code
     reached = files_of_programs(code) if grouped else frozenset()
     for (folder, _), uses in grouped.items():
         package = table.packages[uses[0].existence.package]
-        target = target_of(code, folder, package)
-        judgement = judge(uses[0].existence.bits, target, package) if target else None
+        judgement = judgement_of(code, folder, package, uses[0].existence.bits)
         if judgement is not None:
             is_reached = any(use.module is None or use.file in reached for use in uses)
             finding = _finding(id_, uses, judgement, table, is_reached=is_reached)
@@ -58,7 +57,8 @@ def _finding(id_: str, uses: Sequence[Use], judgement: Judgement, table: ApiTabl
     package = table.packages[use.existence.package]
     position = package.places[judgement.release]
     is_certain = judgement.is_certain and not all(other.is_conditional for other in uses)
-    places = tuple(dict.fromkeys(build.place_of_use(each.module, each.node, each.file, each.line) for each in uses))
+    nodes = (*uses, *(later for each in uses for later in later_uses(each)))
+    places = tuple(dict.fromkeys(build.place_of_use(each.module, each.node, each.file, each.line) for each in nodes))
     severity = Severity.ERROR if is_certain else Severity.WARNING
     doubt = _doubt(use, judgement, is_reached=is_reached)
     message = f"{package.name} {judgement.release} {_predicate(use, position, package)}"

@@ -15,7 +15,7 @@ from vc2doctor.linter.knowledge.deepspeed_releases import meant_top_key
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.config import Config
 from vc2doctor.linter.read.launchers.deepspeed import BLOCKS, line_of_half_block
-from vc2doctor.linter.read.module import Module
+from vc2doctor.linter.read.module import Class, Module, last_name
 from vc2doctor.linter.read.run_settings import Precision, Setting
 
 _ENGINE_URL = "https://www.deepspeed.ai/docs/config-json/#gradient-clipping"
@@ -152,7 +152,11 @@ def _of_engine(runs: list[Run], own_loops: frozenset[Module]) -> Iterator[CodeFi
         return
     config = first.config
     entry = config.find("gradient_clipping")
-    of_library = [run for run in runs if run.is_of_trainer or run.of("accelerate") or run.modules & own_loops]
+    of_library = [
+        run
+        for run in runs
+        if (run.is_of_trainer or run.of("accelerate") or run.modules & own_loops) and not _clips_itself(run)
+    ]
     in_half = [run for run in of_library if _is_in_half(run)]
     unlimited = [run for run in in_half if not _is_off_on_purpose(run)]
     is_misspelled = any(meant_top_key(each.key) == "gradient_clipping" for each in config.entries)
@@ -171,6 +175,17 @@ def _of_engine(runs: list[Run], own_loops: frozenset[Module]) -> Iterator[CodeFi
         )
     elif entry is not None:
         yield from (_another_limit(config, entry.line, run, limit) for run, limit in _with_another_limit(runs))
+
+
+def _clips_itself(run: Run) -> bool:
+    """Return whether the program has an optimizer that takes the limit, as one that steps in the backward pass must."""
+    return any(_takes_limit(cls) for module in run.modules for cls in module.classes.values())
+
+
+def _takes_limit(cls: Class) -> bool:
+    initializer = cls.methods.get("__init__")
+    is_optimizer = any(last_name(base) == "Optimizer" for base in cls.node.bases)
+    return is_optimizer and initializer is not None and any("clip" in name for name in initializer.parameters())
 
 
 def _is_off_on_purpose(run: Run) -> bool:

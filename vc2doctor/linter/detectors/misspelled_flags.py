@@ -9,6 +9,7 @@ from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.resolve import Unit
 from vc2doctor.linter.knowledge.trainer_keys import TRAINER_KEYS
 from vc2doctor.linter.model import CodeFinding
+from vc2doctor.linter.read.config import Launch
 
 MIN_LIKENESS = 0.85
 """``difflib``'s likeness from which a name counts as a misspelling: "leraning_rate" has 0.92."""
@@ -43,6 +44,12 @@ def misspelled_flags(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
                 url=_URL,
                 role="launch",
             )
+
+
+def is_misspelled(launch: Launch, flag: str) -> bool:
+    """Return whether a flag of a command is a misspelled field of the trainer, which has its own finding."""
+    meant = _meant(flag.lstrip("-"))
+    return meant is not None and f"--{meant}" not in launch.flags
 
 
 def _meant(name: str) -> str | None:

@@ -112,6 +112,8 @@ class Launch:
     """Whether a document shows the command: people run it with changes, so its flags are some of several."""
     cut_line: int | None = None
     """The line of a comment that ends the command, although lines with flags follow; ``None``: there is none."""
+    flags_written_at: Mapping[str, int] = field(default_factory=dict)
+    """The first line of its script that has the flag, for flags that a variable brings to the command."""
     unresolved: tuple[str, ...] = ()
     """Its words with variables that only a run knows."""
 

@@ -4,7 +4,7 @@ import ast
 import configparser
 import fnmatch
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,6 +33,15 @@ _OTHER_PURPOSE = re.compile(
 _GIT = re.compile(r"github\.com/[\w.-]+/([\w-]+)|#egg=([\w.-]+)")
 _NEWEST_CODE = re.compile(r"github\.com/[\w.-]+/[\w.-]+?(\.git)?(@main|@master)?\s*$")
 """A repository without a commit or a tag: its newest code."""
+_CLONE = re.compile(
+    r"\bgit\s+clone\s+(?:https?://|git@)github\.com[/:]huggingface/"
+    r"(?P<name>transformers|peft|trl|accelerate)(?:\.git)?/?[`\"']*\s*$"
+)
+"""A command that brings the newest code of a package; a copy of it by somebody else can be of any age."""
+_INSTALLS = r"\bpip3?\s+install\b.*(-e\b|\s\.|\bNAME\b)|\bsetup\.py\s+install"
+_LINES_OF_INSTALLATION = 8
+"""Lines after such a command in which the package is installed, or another state of it is taken."""
+_OTHER_STATE = re.compile(r"\bgit\s+(checkout|reset|switch)\b")
 _FULL_DOTS = 2
 """Dots of a full version: ``4.28.1``."""
 _NAMES_OF_CONDA = {"pytorch": "torch"}
@@ -136,7 +145,9 @@ def _from_readme(path: Path, root: Path) -> Iterator[tuple[str, RequiredVersion]
     ``PyTorch: 1.8+`` allows newer releases, and ``pip install git+https://…/peft`` is the newest code.
     """
     newest: list[tuple[str, RequiredVersion]] = []
-    for number, line in enumerate(_text(path).splitlines(), 1):
+    lines = _text(path).splitlines()
+    for number, line in enumerate(lines, 1):
+        newest.extend(_cloned(path, root, number, lines))
         for word in (word for command in _PIP.findall(line) for word in command.split()):
             newest.extend(found for found in _entry(word.strip("`\"'"), path, root, number) if found[1].is_newest)
         for match in _NAMED_VERSION.finditer(line):
@@ -148,6 +159,21 @@ def _from_readme(path: Path, root: Path) -> Iterator[tuple[str, RequiredVersion]
             yield _NAMES_OF_CONDA.get(name, name), RequiredVersion(specifier, file, number)
     # A version that the text names counts more than a way to install the newest code.
     yield from newest
+
+
+def _cloned(path: Path, root: Path, number: int, lines: Sequence[str]) -> Iterator[tuple[str, RequiredVersion]]:
+    """Yield the package that a line clones and the next ones install: ``pip install -e ./transformers``.
+
+    With a command that takes another state of it the version is not known.
+    """
+    clone = _CLONE.search(lines[number - 1])
+    following = "\n".join(lines[number : number + _LINES_OF_INSTALLATION])
+    if clone is not None and re.search(
+        rf"\bpip3?\s+install\b.*(-e\b|\s\.|\b{clone['name']}\b)|\bsetup\.py\s+install", following
+    ):
+        is_newest = _OTHER_STATE.search(following) is None
+        file = path.relative_to(root).as_posix()
+        yield clone["name"], RequiredVersion("" if is_newest else None, file, number, is_newest)
 
 
 def _from_commands(path: Path, root: Path) -> Iterator[tuple[str, RequiredVersion]]:

@@ -42,7 +42,7 @@ from vc2doctor.linter.analyse.default_dtype import HalfConstruction, half_constr
 from vc2doctor.linter.analyse.dtypes import BFLOAT16, FLOAT16, torch_dtype
 from vc2doctor.linter.analyse.expressions import value_at
 from vc2doctor.linter.analyse.facts import Facts
-from vc2doctor.linter.analyse.frozen import is_frozen_by_its_class
+from vc2doctor.linter.analyse.frozen import is_frozen_by_its_class, is_only_evaluated, is_used_without_gradients
 from vc2doctor.linter.analyse.stage import Stage, words
 from vc2doctor.linter.analyse.weights import Cast, Load
 from vc2doctor.linter.detectors.trained_dtype import half_bases
@@ -132,7 +132,7 @@ def _float16_load(facts: Facts, load: Load) -> CodeFinding:
     severity = Severity.ERROR if fails else Severity.WARNING
     subject = f"{load.family.name}, trained in bfloat16, is" if load.family else "weights are"
     is_coherent = not _is_of_bf16_family(load) and _is_coherent_base(facts, load)
-    is_frozen = load.is_of_copy or is_frozen_by_its_class(facts, load)
+    is_frozen = load.is_of_copy or is_frozen_by_its_class(facts, load) or is_used_without_gradients(facts, load)
     return build.at_node(
         module,
         load.node,
@@ -225,7 +225,9 @@ def _float16_cast(cast: Cast) -> CodeFinding:
         cast.call.node,
         "VC101",
         # A tower is frozen as a rule, and its features are cast back.
-        Severity.NOTE if words(cast.name) & {"tower", "vision", "encoder"} else Severity.WARNING,
+        Severity.NOTE
+        if words(cast.name) & {"tower", "vision", "encoder"} or is_only_evaluated(cast)
+        else Severity.WARNING,
         f"{build.code(cast.receiver)} is cast to float16, and the run's own flag is ignored here",
         evidence=(f"{build.code(cast.call.node)}; elsewhere the same code asks for bfloat16",),
         remedy="Give it the dtype that the run computes in.",

@@ -4,7 +4,8 @@
 in bfloat16, keys that their reader ignores or refuses, options that do not do what their name says (`type=bool`,
 `store_false` under `not`, a text as default, a spelling that only some functions know, texts for which the scaler is
 off), launchers and programs that get different precisions, keys that `BitsAndBytesConfig` does not have, and optimizers
-that DeepSpeed's file replaces (a note), and a reference model that a loop runs outside of its policy's region (a note).
+that DeepSpeed's file replaces (a note), flags of a script's command that the program's parser refuses (if all of its
+flags are known), and a reference model that a loop runs outside of its policy's region (a note).
 
 **Why is this bad.** In transformers' `TrainingArguments` `fp16` and `bf16` are dtypes and exclude each other. In
 projects like VideoChat2 `fp16 = True` only switches mixed precision on. Where no `bf16` key is read, the dtype is then
@@ -53,6 +54,7 @@ from collections.abc import Iterator
 
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.detectors.accelerator_key import accelerator_keys
+from vc2doctor.linter.detectors.asked_against_weights import asked_against_weights, launcher_beside_calls
 from vc2doctor.linter.detectors.cast_overrides import cast_overrides
 from vc2doctor.linter.detectors.cut_commands import cut_commands
 from vc2doctor.linter.detectors.engine_amp import engine_amp
@@ -72,6 +74,7 @@ from vc2doctor.linter.detectors.quantized_compute import quantized_compute
 from vc2doctor.linter.detectors.reference_outside import references_outside
 from vc2doctor.linter.detectors.trainer_flags import float16_flags
 from vc2doctor.linter.detectors.unknown_choices import unknown_choices
+from vc2doctor.linter.detectors.unknown_flags import unknown_flags
 from vc2doctor.linter.detectors.unread_options import unread_options
 from vc2doctor.linter.detectors.unscaled_choices import texts_without_scaler
 from vc2doctor.linter.detectors.unused_dtypes import unused_dtypes
@@ -90,6 +93,8 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
         yield from unread_switches(facts, unit)
         yield from accelerator_keys(unit)
         yield from launcher_flags(facts, unit)
+        yield from asked_against_weights(facts, unit)
+        yield from launcher_beside_calls(facts, unit)
         yield from text_as_switch(facts, unit)
         yield from engine_keys(facts, unit)
         yield from engine_paths(facts, unit)
@@ -111,3 +116,4 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
             yield from references_outside(facts, loop)
     yield from cast_overrides(facts)
     yield from quantized_compute(facts)
+    yield from unknown_flags(facts)

@@ -7,7 +7,8 @@ optimizers that a release dropped (`optim="adamw_hf"`), and a model that is repl
 `set_peft_model_state_dict` returns, are reported too, and so are model types that `AutoConfig.register` adds and
 transformers has itself (`llava` since 4.36), and keys of YAML and JSON files that
 `HfArgumentParser` or `TrlParser` refuses. The signatures were read in the released wheels, with the fields of data classes and old names that a release still translates. It
-reads transformers 4.18, peft 0.1, trl 0.2, accelerate 0.12, bitsandbytes 0.35 and newer, two calls of torch, and what Lightning 2.0 took from its `Trainer`.
+reads transformers 4.18, peft 0.1, trl 0.2, accelerate 0.12, bitsandbytes 0.35 and newer, two calls of torch, the constructors of torch's optimizers, and what Lightning 2.0 took from its `Trainer`. Requirements
+whose newest releases are known not to work together are reported at their line.
 
 **Why is this bad.** Arguments are renamed and removed: `evaluation_strategy` became `eval_strategy` in transformers
 4.41, and releases that no longer translate the old name raise a TypeError. A parser of command lines refuses the flag,
@@ -43,7 +44,9 @@ from collections.abc import Iterator
 
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.detectors.api import missing_uses
+from vc2doctor.linter.detectors.fresh_pairs import fresh_pairs
 from vc2doctor.linter.detectors.lightning_arguments import refused_lightning_arguments
+from vc2doctor.linter.detectors.optimizer_calls import refused_optimizer_calls
 from vc2doctor.linter.detectors.torch_calls import refused_torch_calls
 from vc2doctor.linter.model import CodeFinding
 
@@ -53,3 +56,5 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
     yield from missing_uses(facts, "VC118", ("argument", "call", "override", "result"))
     yield from refused_lightning_arguments(facts)
     yield from refused_torch_calls(facts)
+    yield from fresh_pairs(facts)
+    yield from refused_optimizer_calls(facts)

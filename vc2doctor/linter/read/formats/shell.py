@@ -37,6 +37,8 @@ _OVERRIDE = re.compile(r"\+{0,2}([A-Za-z]\w*(?:[./]\w+)*)=(.*)", re.DOTALL)
 _KEY = re.compile(r"[a-z]\w*(\.\w+)*")
 """The name of one whose value is the next word: ``optimizer.max_grad_norm 5``."""
 
+_WRITTEN_FLAG = re.compile(r"(?<![\w-])--[A-Za-z][\w-]*")
+
 
 class Caller(NamedTuple):
     """What starts a script."""
@@ -57,7 +59,24 @@ def read_launches(script: str, text: str, caller: Caller | None = None) -> tuple
     for words in commands_of(text):
         shell.run(words)
     lines = text.splitlines()
-    return tuple(replace(launch, cut_line=_cut_line(lines, launch.line)) for launch in shell.launches)
+    written_at = _written_at(lines)
+    return tuple(
+        replace(
+            launch,
+            cut_line=_cut_line(lines, launch.line),
+            flags_written_at={name: written_at[name] for name in launch.flags if name in written_at},
+        )
+        for launch in shell.launches
+    )
+
+
+def _written_at(lines: Sequence[str]) -> dict[str, int]:
+    """Return the first line of a script that has each flag outside of a comment."""
+    places: dict[str, int] = {}
+    for number, line in enumerate(lines, 1):
+        for match in () if line.lstrip().startswith("#") else _WRITTEN_FLAG.finditer(line):
+            places.setdefault(match[0].replace("-", "_").replace("__", "--", 1), number)
+    return places
 
 
 def launch_of(name: str, words: Sequence[str]) -> Launch | None:
