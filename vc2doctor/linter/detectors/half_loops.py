@@ -7,6 +7,7 @@ from vc2doctor.linter import build
 from vc2doctor.linter.analyse.autocast import HALF_DTYPES, Region
 from vc2doctor.linter.analyse.dtypes import as_dtype
 from vc2doctor.linter.analyse.facts import Facts
+from vc2doctor.linter.analyse.lightning_files import precisions_in_files
 from vc2doctor.linter.analyse.loops import Loop
 from vc2doctor.linter.analyse.loss_scaling import scale_calls, scalers_of
 from vc2doctor.linter.analyse.precision_branches import float16_branch
@@ -101,6 +102,9 @@ def _lightning(facts: Facts, loop: Loop) -> Iterator[str]:
     for run in facts.runs.of(facts.code.unit_of(module)) if is_run_by_it else ():
         for settings in run.of("lightning") if module in run.modules else ():
             yield from (f"Lightning computes in it: {each.place}" for each in settings.precisions if each.value in HALF)
+    # Manual optimization clips nothing by itself, whatever limit the trainer has.
+    for each in precisions_in_files(facts, module) if is_run_by_it else ():
+        yield f"Lightning computes in it: {each.place}"
 
 
 def _regions(facts: Facts, loop: Loop) -> Iterator[str]:

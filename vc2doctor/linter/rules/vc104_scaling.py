@@ -4,7 +4,7 @@
 are trained as a whole, float16 without a scaler (also where only the base under adapters is float16), and calls of the
 scaler that are missing, too frequent, for another optimizer or in the wrong order. An option that can choose float16,
 for a region or for FSDP, needs a scaler, too. Losses that the loop and the engine both divide by the steps of
-accumulation are reported, a scaler of torch beside DeepSpeed's engine, a scaler that each epoch makes anew (a note),
+accumulation are reported, `loss.backward()` in a module that Lightning runs in float16, a scaler of torch beside DeepSpeed's engine, a scaler that each epoch makes anew (a note),
 and fp16 for adapters on a quantized base, which trl casts to bfloat16 from 0.26 on. It judges the places where the scaler is used, not its construction.
 
 **Why is this bad.** float16 loses small gradients (7 % become zero without scaling, 0 % with it, measured), so it needs
@@ -71,6 +71,7 @@ from vc2doctor.linter.analyse.scalers import Scaler
 from vc2doctor.linter.analyse.stage import is_inference_path
 from vc2doctor.linter.detectors.divided_twice import divided_twice
 from vc2doctor.linter.detectors.engine_scaler import scaler_beside_engine
+from vc2doctor.linter.detectors.lightning_backward import unscaled_lightning_backward
 from vc2doctor.linter.detectors.prepared_wrappers import prepared_wrappers
 from vc2doctor.linter.detectors.quantized_adapters import quantized_adapters
 from vc2doctor.linter.detectors.scaler_protocol import (
@@ -116,6 +117,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
             yield from float16_wrapper(config)
             yield from wrapped_scaler(facts, config)
     yield from scaled_bfloat16(facts)
+    yield from unscaled_lightning_backward(facts)
     yield from unscaled_bases(facts)
     yield from quantized_adapters(facts)
 

@@ -10,7 +10,9 @@ training to float16. What an option turns on (`if args.fp16: model.half()`) is r
 that says no family it is a note. Where the code does not show that an optimizer gets half weights, and the program
 trains with a plain one and keeps no float32 copies, it is a note as well: weights of some runs, adapters that
 `add_adapter` makes on a base whose dtype follows accelerate, adapter layers that a loop casts, and models of libraries
-that are constructed under a half default dtype.
+that are constructed under a half default dtype, and a half dtype that a function's default or a key of a configuration gives
+to the construction of a model. Weights that follow the Trainer's own `--fp16`, and are trained as a whole or in part, are
+a note, and a warning where a command gives that flag without an engine.
 
 **Why is this bad.** In pure bfloat16 an update smaller than 1/256 of the weight is rounded away: after 10 AdamW steps
 at a learning rate of 1e-5, 85 % of the weights had not moved (float32: 0.001 %, measured). In pure float16 AdamW's eps
@@ -58,10 +60,12 @@ from vc2doctor.linter.detectors.cast_adapter_layers import cast_adapter_layers
 from vc2doctor.linter.detectors.cast_adapters import cast_adapters
 from vc2doctor.linter.detectors.checkpoint_dtypes import checkpoint_dtypes
 from vc2doctor.linter.detectors.default_dtype_models import default_dtype_models
+from vc2doctor.linter.detectors.half_by_argument import half_by_argument
 from vc2doctor.linter.detectors.half_constructed import half_constructed
 from vc2doctor.linter.detectors.half_evaluation import half_evaluations
 from vc2doctor.linter.detectors.half_layers import half_layers
 from vc2doctor.linter.detectors.marked_parts import marked_parts
+from vc2doctor.linter.detectors.optional_float16 import optional_float16
 from vc2doctor.linter.detectors.possible_half import possible_half
 from vc2doctor.linter.detectors.pure_framework_runs import pure_framework_runs
 from vc2doctor.linter.detectors.pure_runs import pure_runs
@@ -87,7 +91,10 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
     shown = list(_shown(facts))
     yield from shown
     places = (place for finding in shown for place in finding.places)
-    yield from possible_half(facts, frozenset((place.path, place.line) for place in places))
+    known = frozenset((place.path, place.line) for place in places)
+    further = (*possible_half(facts, known), *optional_float16(facts, known))
+    yield from further
+    yield from half_by_argument(facts, known | {(each.path, each.line) for found in further for each in found.places})
 
 
 def _shown(facts: Facts) -> Iterator[CodeFinding]:
