@@ -6,7 +6,8 @@ The dtype comes from the default of a function, from an option, or from a key of
 
 import ast
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 from vc2doctor.findings import Severity
@@ -56,6 +57,18 @@ def half_by_argument(facts: Facts, known: Collection[tuple[str | None, int | Non
         given = next(_given(facts, trained), None) if _may_train_half(facts, trained) else None
         if given is not None and build.span(given.call.place.module, given.call.node)[:2] not in known:
             yield _finding(trained, given)
+
+
+@lru_cache(maxsize=2)
+def half_by_argument_programs(facts: Facts) -> Mapping[Module, str]:
+    """Return the modules whose optimizers may get weights that an argument makes half, each with the place of it."""
+    found: dict[Module, str] = {}
+    for trained in facts.lineages.trained:
+        if not trained.is_by_trainer and _may_train_half(facts, trained):
+            for given in _given(facts, trained):
+                found.setdefault(trained.consumer.place.module, _at(given.call.place.module, given.call))
+                break
+    return found
 
 
 def _may_train_half(facts: Facts, trained: Trained) -> bool:

@@ -54,6 +54,7 @@ from vc2doctor.linter.detectors.clipping_iterators import clipping_of_used_itera
 from vc2doctor.linter.detectors.clipping_keys import limits_that_are_off
 from vc2doctor.linter.detectors.clipping_loops import clipping_of_loop
 from vc2doctor.linter.detectors.clipping_missing import clipping_never_asked
+from vc2doctor.linter.detectors.clipping_parts import clipping_of_parts
 from vc2doctor.linter.detectors.clipping_runs import clipping_of_runs
 from vc2doctor.linter.detectors.clipping_unset import clipping_key_is_unset
 from vc2doctor.linter.detectors.clipping_wrappers import wrapper_without_limit
@@ -78,6 +79,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
         for loop in loops:
             yield from clipping_of_loop(facts, loop)
             yield from wrapper_without_limit(facts, loop)
+            yield from clipping_of_parts(facts, loop)
             yield from clipping_before_backward(loop)
             yield from clipping_key_is_unset(facts, unit, loop)
         if loops:
