@@ -22,6 +22,7 @@ from vc2doctor.linter.read.module import root_name
 from vc2doctor.linter.read.syntax import walk
 
 _ADAPTERS = re.compile(r"lora|adapter|peft|\bIA3|prompt_encoder", re.IGNORECASE)
+_ENGINE = re.compile(r"^[^#\n]*(import|from) .*(deepspeed|megatron|colossalai)", re.MULTILINE | re.IGNORECASE)
 _WHOLE = ("modules()", "parameters()")
 
 
@@ -30,11 +31,12 @@ def cast_adapter_layers(facts: Facts) -> Iterator[CodeFinding]:
     for cast in facts.weights.casts:
         place = cast.call.place
         is_half = bool(cast.dtypes) and cast.dtypes <= HALF_DTYPES and cast.stage is not Stage.INFERS
-        if not is_half or not place.loop_depth or not _is_of_adapters(cast) or always_has_engine(facts, place.module):
+        if not is_half or not place.loop_depth or not _is_of_adapters(cast) or _ENGINE.search(place.module.source.text):
             continue
+        has_engine = always_has_engine(facts, place.module)
         effect = "a scaler raises an error for them" if cast.dtypes == {FLOAT16} else BFLOAT16_EFFECT
         # What an option turns on, and a setting that no run is known for, can both be off.
-        is_certain = facts.values.is_reached(place) is True
+        is_certain = facts.values.is_reached(place) is True and not has_engine
         yield build.at_node(
             place.module,
             cast.call.node,
@@ -42,7 +44,10 @@ def cast_adapter_layers(facts: Facts) -> Iterator[CodeFinding]:
             Severity.NOTE,
             f"the adapters {'are' if is_certain else 'may be'} {dtype_names(cast.dtypes)}, and are trained without "
             f"float32 copies: {effect}",
-            evidence=tuple(f"under {build.code(condition)}" for condition, _ in place.conditions),
+            evidence=(
+                *(f"under {build.code(condition)}" for condition, _ in place.conditions),
+                *(("the commands here train with an engine, which keeps float32 copies",) if has_engine else ()),
+            ),
             remedy="Leave the adapters in float32: autocast computes in half precision all the same.",
             url="https://github.com/artidoro/qlora/blob/main/qlora.py",
             role="cast",

@@ -84,6 +84,7 @@ from vc2doctor.linter.detectors.scaler_protocol import (
 )
 from vc2doctor.linter.detectors.scaler_rhythm import scaler_made_anew, scaler_of_each_epoch
 from vc2doctor.linter.detectors.scaler_updates import updated_for_each_optimizer
+from vc2doctor.linter.detectors.self_cast_models import scaled_self_casts
 from vc2doctor.linter.detectors.trained_dtype import scaled_bfloat16
 from vc2doctor.linter.detectors.unprepared import unprepared_optimizers
 from vc2doctor.linter.detectors.unscaled_bases import unscaled_bases
@@ -124,6 +125,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
     yield from scaled_bfloat16(facts)
     yield from unscaled_lightning_backward(facts)
     yield from scalers_beside_choices(facts)
+    yield from scaled_self_casts(facts)
     yield from updated_for_each_optimizer(facts)
     yield from unscaled_bases(facts)
     yield from quantized_adapters(facts)

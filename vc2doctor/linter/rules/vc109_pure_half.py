@@ -9,7 +9,8 @@ training to float16. What an option turns on (`if args.fp16: model.half()`) is r
 `torch_dtype="auto"`, and no dtype under transformers 5, is the dtype in which the named model is published; for a name
 that says no family it is a note. Where the code does not show that an optimizer gets half weights, and the program
 trains with a plain one and keeps no float32 copies, it is a note as well: weights of some runs, adapters that
-`add_adapter` makes on a base whose dtype follows accelerate, adapter layers that a loop casts, and models of libraries
+`add_adapter` makes on a base whose dtype follows accelerate, adapter layers that a loop casts, moving averages of a
+half model, updates that are written back into half weights, models that cast themselves, and models of libraries
 that are constructed under a half default dtype, and a half dtype that a function's default or a key of a configuration gives
 to the construction of a model. Weights that follow the Trainer's own `--fp16`, and are trained as a whole or in part, are
 a note, and a warning where a command gives that flag without an engine.
@@ -62,6 +63,7 @@ from vc2doctor.linter.detectors.checkpoint_dtypes import checkpoint_dtypes
 from vc2doctor.linter.detectors.default_dtype_models import default_dtype_models
 from vc2doctor.linter.detectors.half_by_argument import half_by_argument
 from vc2doctor.linter.detectors.half_constructed import half_constructed
+from vc2doctor.linter.detectors.half_copies import half_averages, rounded_updates
 from vc2doctor.linter.detectors.half_evaluation import half_evaluations
 from vc2doctor.linter.detectors.half_layers import half_layers
 from vc2doctor.linter.detectors.marked_parts import marked_parts
@@ -71,6 +73,7 @@ from vc2doctor.linter.detectors.pure_framework_runs import pure_framework_runs
 from vc2doctor.linter.detectors.pure_runs import pure_runs
 from vc2doctor.linter.detectors.pure_trainer_runs import pure_trainer_runs
 from vc2doctor.linter.detectors.rounded_weights import rounded_weights, rounding_calls
+from vc2doctor.linter.detectors.self_cast_models import self_cast_models
 from vc2doctor.linter.detectors.trained_dtype import BFLOAT16_EFFECT, large_rate, pure_half_models
 from vc2doctor.linter.detectors.trained_heads import trained_heads
 from vc2doctor.linter.knowledge.optimizers import PLAIN_OPTIMIZERS
@@ -109,6 +112,9 @@ def _shown(facts: Facts) -> Iterator[CodeFinding]:
     yield from half_layers(facts)
     yield from half_constructed(facts)
     yield from half_evaluations(facts)
+    yield from half_averages(facts)
+    yield from rounded_updates(facts)
+    yield from self_cast_models(facts)
     yield from trained_heads(facts)
     yield from marked_parts(facts)
     yield from pure_runs(facts)
