@@ -118,14 +118,18 @@ def _half(facts: Facts, call: Call, argument: ast.expr) -> Iterator[_Given]:
     dtypes = facts.values.dtypes(argument, call.place) & HALF_DTYPES
     if dtypes:
         yield _Given(call, argument, dtypes, _said_at(argument, call.place))
-        return
+    else:
+        yield from (_Given(call, argument, frozenset({dtype}), at) for dtype, at in keyed_dtypes(facts, argument, call))
+
+
+def keyed_dtypes(facts: Facts, argument: ast.expr, call: Call) -> Iterator[tuple[Value, CodePlace]]:
+    """Yield the half dtypes that the configurations give to the key which an argument reads, each with its line."""
     key = _key_of(argument, call.place)
     for config in facts.code.unit_of(call.place.module).configs if key else ():
         for entry in config.entries:
             dtype = as_dtype(entry.value) if isinstance(entry.value, str) and entry.last_key == key else None
-            if dtype in HALF_DTYPES and dtype is not None:
-                at = CodePlace(path=config.name, line=entry.line, end_line=entry.line)
-                yield _Given(call, argument, frozenset({dtype}), at)
+            if dtype is not None and dtype in HALF_DTYPES:
+                yield dtype, CodePlace(path=config.name, line=entry.line, end_line=entry.line)
 
 
 def _said_at(argument: ast.expr, place: Place) -> CodePlace:

@@ -57,7 +57,7 @@ from vc2doctor.linter.analyse.on_cuda import is_off_cuda
 from vc2doctor.linter.analyse.stage import Stage, is_inference_path, words
 from vc2doctor.linter.analyse.weights import Cast, Load
 from vc2doctor.linter.detectors.adapters_in_place import adapters_in_place
-from vc2doctor.linter.detectors.cast_adapter_layers import cast_adapter_layers
+from vc2doctor.linter.detectors.cast_adapter_layers import cast_adapter_layers, keyed_adapter_layers
 from vc2doctor.linter.detectors.cast_adapters import cast_adapters
 from vc2doctor.linter.detectors.checkpoint_dtypes import checkpoint_dtypes
 from vc2doctor.linter.detectors.default_dtype_models import default_dtype_models
@@ -107,6 +107,7 @@ def _shown(facts: Facts) -> Iterator[CodeFinding]:
     yield from checkpoint_dtypes(facts)
     yield from cast_adapters(facts)
     yield from cast_adapter_layers(facts)
+    yield from keyed_adapter_layers(facts)
     yield from adapters_in_place(facts)
     yield from default_dtype_models(facts)
     yield from half_layers(facts)
