@@ -137,7 +137,11 @@ def _is_backward_and_step(call: Call) -> bool:
 
 def _is_backward_pass(call: Call) -> bool:
     """Return whether a call of ``backward`` is ``loss.backward()``, and not part of a custom autograd function."""
-    if not isinstance(call.node.func, ast.Attribute) or call.place.function.name == "backward":
+    function = call.place.function
+    if not isinstance(call.node.func, ast.Attribute):
+        return False
+    # A method of a trainer can have the name, too: it steps the optimizer as well.
+    if function.name == "backward" and not any(each.name == "step" for each in function.module.calls_in(function)):
         return False
     return "autograd" not in call.place.module.dotted(call.node.func)
 

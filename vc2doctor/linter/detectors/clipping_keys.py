@@ -62,11 +62,17 @@ def limits_that_are_off(facts: Facts, unit: Unit) -> Iterator[CodeFinding]:
                 is_null = entry.value is None and not is_unset_by_null and (config.read_by == "code" or is_own)
                 is_taken_away = entry.value is None and _has_limit(bases, entry.key)
                 is_switched_off = is_off(entry.value) or is_null or is_taken_away
-                is_limit = entry.last_key.lower() in CLIPPING_KEYS and is_switched_off
+                is_limit = (entry.last_key.lower() in CLIPPING_KEYS and is_switched_off) or _is_switch_off(entry)
                 if is_limit and not _is_overridden(unit, config, entry) and not _is_foreign(facts, unit, config, entry):
                     copies[entry.key, repr(entry.value)].append((config, entry))
     for (key, value), entries in copies.items():
         yield _finding(key, value, entries)
+
+
+def _is_switch_off(entry: ConfigEntry) -> bool:
+    """Return whether an entry is the switch of a block for clipping, and is off: ``grad_clip.enable = False``."""
+    block, _, name = entry.key.rpartition(".")
+    return name in ("enable", "enabled") and block.rpartition(".")[2].lower() in CLIPPING_KEYS and entry.value is False
 
 
 def _finding(key: str, value: str, entries: list[tuple[Config, ConfigEntry]]) -> CodeFinding:

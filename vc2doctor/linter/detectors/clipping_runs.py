@@ -12,7 +12,7 @@ from vc2doctor.linter.analyse.runs import Run
 from vc2doctor.linter.analyse.stage import is_inference_config
 from vc2doctor.linter.detectors.clipping_keys import CLIPPING_URL, NEGATIVE_LIMIT, is_off
 from vc2doctor.linter.knowledge.deepspeed_releases import meant_top_key
-from vc2doctor.linter.model import CodeFinding
+from vc2doctor.linter.model import CodeFinding, CodePlace
 from vc2doctor.linter.read.config import Config
 from vc2doctor.linter.read.launchers.deepspeed import BLOCKS, line_of_half_block
 from vc2doctor.linter.read.module import Class, Module, last_name
@@ -24,6 +24,7 @@ _ENGINE_DEFAULT = (
 )
 DEFAULT_OF_TRAINER = 1.0
 """``TrainingArguments.max_grad_norm``: https://huggingface.co/docs/transformers/main_classes/trainer"""
+_BATCH_KEYS = ("gradient_accumulation_steps", "train_batch_size", "train_micro_batch_size_per_gpu")
 _LIMITS_OF_ENGINE = ("clip_grad", "gradient_clipping", "grad_clip")
 """Texts of code that limits gradients, or gives the engine a limit."""
 MAX_EVIDENCE = 3
@@ -94,7 +95,20 @@ def _no_limit_if_used(config: Config, named_in: Module | None) -> CodeFinding:
         remedy='Add "gradient_clipping": "auto".',
         url=_ENGINE_URL,
         role="config",
+        also=_beside(config),
     )
+
+
+def _beside(config: Config) -> tuple[CodePlace, ...]:
+    """Return the line of the first key of the batch at the top of an engine's file: the missing key belongs there."""
+    lines = [entry.line for entry in config.entries if entry.key in _BATCH_KEYS]
+    return (CodePlace(path=config.name, line=min(lines), end_line=max(lines)),) if lines else ()
+
+
+def _ignored_limits(runs: list[Run]) -> tuple[CodePlace, ...]:
+    """Return the flags and keys with a limit that does not reach the engine."""
+    limits = dict.fromkeys(limit for run in runs if (limit := limit_of(run)) is not None)
+    return tuple(CodePlace(path=limit.path, line=limit.line, end_line=limit.line) for limit in limits)
 
 
 def limit_of(run: Run) -> Setting[float] | None:
@@ -224,6 +238,7 @@ def _no_limit(config: Config, runs: list[Run]) -> CodeFinding:
         remedy='Add "gradient_clipping": "auto".',
         url=_ENGINE_URL,
         role="config",
+        also=(*_beside(config), *_ignored_limits(runs)),
     )
 
 

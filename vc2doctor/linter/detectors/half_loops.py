@@ -7,10 +7,12 @@ from vc2doctor.linter import build
 from vc2doctor.linter.analyse.autocast import HALF_DTYPES, Region
 from vc2doctor.linter.analyse.dtypes import as_dtype
 from vc2doctor.linter.analyse.facts import Facts
+from vc2doctor.linter.analyse.lightning_files import precisions_in_files
 from vc2doctor.linter.analyse.loops import Loop
 from vc2doctor.linter.analyse.loss_scaling import scale_calls, scalers_of
 from vc2doctor.linter.analyse.precision_branches import float16_branch
 from vc2doctor.linter.analyse.stage import Stage, words
+from vc2doctor.linter.detectors.half_by_argument import half_by_argument_programs
 from vc2doctor.linter.detectors.trained_dtype import half_models
 from vc2doctor.linter.read.module import Call, Module, last_name
 from vc2doctor.linter.read.run_settings import HALF
@@ -24,7 +26,8 @@ _NAMED_HALF = {"amp", "fp16", "bf16", "mixed"}
 
 def why_may_be_half(facts: Facts, loop: Loop) -> str | None:
     """Return why a loop computes in half precision in every run, or in those with an option; ``None``: in none."""
-    return why_half(facts, loop) or next(_optional_regions(facts, loop), None)
+    reasons = (_optional_regions, _arguments)
+    return why_half(facts, loop) or next((why for reason in reasons for why in reason(facts, loop)), None)
 
 
 def why_half(facts: Facts, loop: Loop) -> str | None:
@@ -101,6 +104,9 @@ def _lightning(facts: Facts, loop: Loop) -> Iterator[str]:
     for run in facts.runs.of(facts.code.unit_of(module)) if is_run_by_it else ():
         for settings in run.of("lightning") if module in run.modules else ():
             yield from (f"Lightning computes in it: {each.place}" for each in settings.precisions if each.value in HALF)
+    # Manual optimization clips nothing by itself, whatever limit the trainer has.
+    for each in precisions_in_files(facts, module) if is_run_by_it else ():
+        yield f"Lightning computes in it: {each.place}"
 
 
 def _regions(facts: Facts, loop: Loop) -> Iterator[str]:
@@ -123,6 +129,16 @@ def _optional_regions(facts: Facts, loop: Loop) -> Iterator[str]:
         if option is not None and is_off and region.dtypes & HALF_DTYPES and not region.autocast.is_disabled:
             place = build.place_of(region.place.module, region.call.node)
             yield f"the autocast region at {place.location}, in runs with --{option}"
+
+
+def _arguments(facts: Facts, loop: Loop) -> Iterator[str]:
+    """Yield the constructions that an argument makes half in programs which use the class or function of a loop."""
+    cls = loop.function.cls
+    names = {each.name for each in facts.code.related_classes(cls)} if cls is not None else {loop.function.name}
+    for program, place in half_by_argument_programs(facts).items():
+        uses = program is loop.function.module or any(call.name in names for call in program.calls)
+        if uses and loop.function.module in facts.code.import_closure(program):
+            yield f"its weights may be half: {place}"
 
 
 def _is_half(facts: Facts, region: Region) -> bool:

@@ -31,17 +31,17 @@ from vc2doctor.linter.detectors.weight_causes import is_only_offered
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.module import Call, Module, Place, last_name
 
-_ADAPTERS = frozenset(
+ADAPTERS = frozenset(
     {"get_peft_model", "PeftModel", "FastLanguageModel", "FastModel", "add_adapter", "inject_adapter_in_model"}
 )
 """Calls of a program that may train adapters alone."""
-_COPIES = re.compile(
-    r"FP16_?Optimizer|BF16_?Optimizer|master|cast_training_params|prep_param_lists|MixedPrecisionTrainer|[Kk]ahan"
+COPIES = re.compile(
+    r"FP16_?Optimizer|BF16_?Optimizer|master_?(p\b|param|weight|cop|grad|model|flat|dtype)|cast_training_params|prep_param_lists|MixedPrecisionTrainer|[Kk]ahan"
     r"|stochastic_round|\b(Ada)?L[Oo][Mm][Oo]\b"
 )
 """What a program has in its text that keeps float32 copies, or makes up for what rounding to bfloat16 loses."""
-_ENGINES = re.compile(r"^[^#\n]*(deepspeed|megatron|colossalai)", re.MULTILINE | re.IGNORECASE)
-_NOT_TRAINED = frozenset(
+ENGINES = re.compile(r"^[^#\n]*(deepspeed|megatron|colossalai)", re.MULTILINE | re.IGNORECASE)
+NOT_TRAINED = frozenset(
     {"ref", "reference", "teacher", "reward", "vae", "ema", "frozen", "judge", "old", "draft", "guide"}
 )
 _PLAIN = re.compile(
@@ -142,12 +142,13 @@ def _consumers(facts: Facts, module: Module) -> list[Trained]:
     found = [
         trained
         for trained in facts.lineages.trained
-        if trained.consumer.place.module in program and (trained.is_by_trainer or _is_plain(trained.consumer))
+        if trained.consumer.place.module in program and (trained.is_by_trainer or is_plain_optimizer(trained.consumer))
     ]
     return sorted(found, key=lambda trained: trained.consumer.place.module is not module)
 
 
-def _is_plain(optimizer: Call) -> bool:
+def is_plain_optimizer(optimizer: Call) -> bool:
+    """Return whether a call makes an optimizer of torch that keeps no float32 copies."""
     return (_PLAIN.match(optimizer.name) is not None or not optimizer.name) and not keeps_small_updates(optimizer)
 
 
@@ -159,11 +160,11 @@ def _why_trained(facts: Facts, half: _HalfPlace, trained: Trained) -> str | None
     if not is_own and (lineage.makers or _names_frozen(half) or trained.is_by_trainer):
         return None
     program = frozenset({half.place.module, consumer.place.module})
-    if any(_COPIES.search(each.source.text) for each in program) or gets_adapters_in_place(trained):
+    if any(COPIES.search(each.source.text) for each in program) or gets_adapters_in_place(trained):
         return None
     if consumer.argument("peft_config") is not None or facts.stages.of(half.place) is Stage.INFERS:
         return None
-    if large_rate(facts, [consumer]) is not None or _is_upcast(program) or _is_switched_off(half):
+    if large_rate(facts, [consumer]) is not None or is_upcast(program) or _is_switched_off(half):
         return None
     condition = _engine_condition(facts, trained, program)
     if condition is None:
@@ -175,7 +176,7 @@ def _without_adapters(trained: Trained, program: frozenset[Module], condition: s
     """Return a condition and that a run has no adapters; ``None``: adapters alone are trained, or may be."""
     adapter = trained.lineage.adapter
     if adapter is None:
-        adds = any(call.name in _ADAPTERS for each in program for call in each.calls)
+        adds = any(call.name in ADAPTERS for each in program for call in each.calls)
         return condition if is_own or not adds else None
     if not adapter.place.conditions or not is_own:
         return None
@@ -188,7 +189,7 @@ def _engine_condition(facts: Facts, trained: Trained, program: frozenset[Module]
     asked: Asked = asked_of(facts, trained)
     if trained.is_by_trainer and asked.scales_float16:
         return None
-    if not asked.has_engine and not any(_ENGINES.search(each.source.text) for each in program):
+    if not asked.has_engine and not any(ENGINES.search(each.source.text) for each in program):
         return ""
     return "without DeepSpeed" if has_optional_engine(facts, trained) else None
 
@@ -199,10 +200,10 @@ def _names_frozen(half: _HalfPlace) -> bool:
     targets = statement.targets if isinstance(statement, ast.Assign) else []
     names = [half.place.function.name, *(last_name(target) for target in targets)]
     cls = half.place.function.cls
-    return any(words(name) & _NOT_TRAINED for name in (*names, *([cls.name] if cls is not None else [])))
+    return any(words(name) & NOT_TRAINED for name in (*names, *([cls.name] if cls is not None else [])))
 
 
-def _is_upcast(program: frozenset[Module]) -> bool:
+def is_upcast(program: frozenset[Module]) -> bool:
     """Return whether code around a model takes parameters to float32, or clones them to float32."""
     for module in program:
         for call in module.calls:

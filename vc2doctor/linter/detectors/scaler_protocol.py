@@ -40,14 +40,21 @@ def scaler_protocol(facts: Facts, loop: Loop) -> Iterator[CodeFinding]:
         yield from _plain_step(loop, known)
         yield from _unscaled_twice(known)
         yield from unscaled_too_often(known)
+        # What the configurations switch off now is there for other runs.
+        yield from map(_as_note, unscaled_too_often(_unreached(uses, known)))
         yield from updated_too_often(known)
         yield from unscaled_other(known)
 
 
 def _as_note(finding: CodeFinding) -> CodeFinding:
     """Return a finding about a scaler that no command and no default switches on."""
-    message = f"{finding.message} (no command here switches the scaler on)"
+    message = f"{finding.message} (no run that is known reaches this)"
     return finding.model_copy(update={"severity": Severity.NOTE, "message": message})
+
+
+def _unreached(uses: Uses, known: Uses) -> Uses:
+    """Return the uses of a scaler with those calls of ``unscale_`` only that no known run reaches."""
+    return {**uses, "unscale_": [call for call in uses["unscale_"] if call not in known["unscale_"]]}
 
 
 def _uses(facts: Facts, loop: Loop) -> dict[str, Uses]:

@@ -4,7 +4,8 @@
 are trained as a whole, float16 without a scaler (also where only the base under adapters is float16), and calls of the
 scaler that are missing, too frequent, for another optimizer or in the wrong order. An option that can choose float16,
 for a region or for FSDP, needs a scaler, too. Losses that the loop and the engine both divide by the steps of
-accumulation are reported, a scaler of torch beside DeepSpeed's engine, a scaler that each epoch makes anew (a note),
+accumulation are reported, `loss.backward()` in a module that Lightning runs in float16, a scaler that is enabled for bfloat16 only, or made whatever the
+dtype is, updates between the steps of several optimizers, a scaler of torch beside DeepSpeed's engine, a scaler that each epoch makes anew (a note),
 and fp16 for adapters on a quantized base, which trl casts to bfloat16 from 0.26 on. It judges the places where the scaler is used, not its construction.
 
 **Why is this bad.** float16 loses small gradients (7 % become zero without scaling, 0 % with it, measured), so it needs
@@ -69,16 +70,21 @@ from vc2doctor.linter.analyse.precision_branches import float16_branch
 from vc2doctor.linter.analyse.resolve import Unit
 from vc2doctor.linter.analyse.scalers import Scaler
 from vc2doctor.linter.analyse.stage import is_inference_path
+from vc2doctor.linter.detectors.accelerate_optimizers import unscaled_with_others
 from vc2doctor.linter.detectors.divided_twice import divided_twice
 from vc2doctor.linter.detectors.engine_scaler import scaler_beside_engine
+from vc2doctor.linter.detectors.lightning_backward import unscaled_lightning_backward
 from vc2doctor.linter.detectors.prepared_wrappers import prepared_wrappers
 from vc2doctor.linter.detectors.quantized_adapters import quantized_adapters
+from vc2doctor.linter.detectors.scaler_choices import scalers_beside_choices
 from vc2doctor.linter.detectors.scaler_protocol import (
     apex_clipped_while_scaled,
     apex_without_initialize,
     scaler_protocol,
 )
 from vc2doctor.linter.detectors.scaler_rhythm import scaler_made_anew, scaler_of_each_epoch
+from vc2doctor.linter.detectors.scaler_updates import updated_for_each_optimizer
+from vc2doctor.linter.detectors.self_cast_models import scaled_self_casts
 from vc2doctor.linter.detectors.trained_dtype import scaled_bfloat16
 from vc2doctor.linter.detectors.unprepared import unprepared_optimizers
 from vc2doctor.linter.detectors.unscaled_bases import unscaled_bases
@@ -108,6 +114,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
             yield from unscaled_choice(facts, loop)
             yield from divided_twice(facts, unit, loop)
             yield from scaler_beside_engine(facts, loop)
+            yield from unscaled_with_others(facts, loop)
         for module in unit.modules:
             if "scale_loss" in module.source.text and not is_inference_path(module.name):
                 yield from apex_without_initialize(facts, module, unit.calls.get("initialize", []))
@@ -116,6 +123,10 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
             yield from float16_wrapper(config)
             yield from wrapped_scaler(facts, config)
     yield from scaled_bfloat16(facts)
+    yield from unscaled_lightning_backward(facts)
+    yield from scalers_beside_choices(facts)
+    yield from scaled_self_casts(facts)
+    yield from updated_for_each_optimizer(facts)
     yield from unscaled_bases(facts)
     yield from quantized_adapters(facts)
 

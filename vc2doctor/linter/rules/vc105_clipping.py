@@ -1,7 +1,7 @@
 """Gradient clipping that is off, in the wrong place, or without effect.
 
 **What it does.** Reports limits that turn clipping off in files, commands and the defaults of arguments, clipping
-before `unscale_` or before the backward pass itself (also in Lightning's `training_step`), limits that never reach the engine that trains, clipping that waits for a key which nothing sets, clipping of an iterator that
+before `unscale_` or before the backward pass itself (also in Lightning's `training_step` and, in float16, `on_after_backward`), limits that never reach the engine that trains, clipping that waits for a key which nothing sets, clipping of an iterator that
 the optimizer has used up, calls of a scaler's wrapper without a limit, limits that are off beside a half-precision choice of Hydra's trainer, and
 loops that train in half precision and clip nothing. A loop is in half precision by a region, by accelerate (in code, on
 the command, or in its file), by apex, by a scaler, by an option that is off by default, or because the weights of its model are half.
@@ -54,14 +54,17 @@ from vc2doctor.linter.detectors.clipping_iterators import clipping_of_used_itera
 from vc2doctor.linter.detectors.clipping_keys import limits_that_are_off
 from vc2doctor.linter.detectors.clipping_loops import clipping_of_loop
 from vc2doctor.linter.detectors.clipping_missing import clipping_never_asked
+from vc2doctor.linter.detectors.clipping_parts import clipping_of_parts
 from vc2doctor.linter.detectors.clipping_runs import clipping_of_runs
 from vc2doctor.linter.detectors.clipping_unset import clipping_key_is_unset
 from vc2doctor.linter.detectors.clipping_wrappers import wrapper_without_limit
+from vc2doctor.linter.detectors.lightning_backward import clipping_of_scaled_lightning
 from vc2doctor.linter.model import CodeFinding
 
 
 def find(facts: Facts) -> Iterator[CodeFinding]:
     """Yield gradient clipping that is off, in the wrong place, or without effect."""
+    yield from clipping_of_scaled_lightning(facts)
     for unit in facts.code.units.values():
         yield from limits_that_are_off(facts, unit)
         yield from limits_off_by_choice(facts, unit)
@@ -76,6 +79,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
         for loop in loops:
             yield from clipping_of_loop(facts, loop)
             yield from wrapper_without_limit(facts, loop)
+            yield from clipping_of_parts(facts, loop)
             yield from clipping_before_backward(loop)
             yield from clipping_key_is_unset(facts, unit, loop)
         if loops:

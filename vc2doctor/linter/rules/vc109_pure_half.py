@@ -9,8 +9,11 @@ training to float16. What an option turns on (`if args.fp16: model.half()`) is r
 `torch_dtype="auto"`, and no dtype under transformers 5, is the dtype in which the named model is published; for a name
 that says no family it is a note. Where the code does not show that an optimizer gets half weights, and the program
 trains with a plain one and keeps no float32 copies, it is a note as well: weights of some runs, adapters that
-`add_adapter` makes on a base whose dtype follows accelerate, adapter layers that a loop casts, and models of libraries
-that are constructed under a half default dtype.
+`add_adapter` makes on a base whose dtype follows accelerate, adapter layers that a loop casts, moving averages of a
+half model, updates that are written back into half weights, models that cast themselves, and models of libraries
+that are constructed under a half default dtype, and a half dtype that a function's default or a key of a configuration gives
+to the construction of a model. Weights that follow the Trainer's own `--fp16`, and are trained as a whole or in part, are
+a note, and a warning where a command gives that flag without an engine.
 
 **Why is this bad.** In pure bfloat16 an update smaller than 1/256 of the weight is rounded away: after 10 AdamW steps
 at a learning rate of 1e-5, 85 % of the weights had not moved (float32: 0.001 %, measured). In pure float16 AdamW's eps
@@ -54,19 +57,23 @@ from vc2doctor.linter.analyse.on_cuda import is_off_cuda
 from vc2doctor.linter.analyse.stage import Stage, is_inference_path, words
 from vc2doctor.linter.analyse.weights import Cast, Load
 from vc2doctor.linter.detectors.adapters_in_place import adapters_in_place
-from vc2doctor.linter.detectors.cast_adapter_layers import cast_adapter_layers
+from vc2doctor.linter.detectors.cast_adapter_layers import cast_adapter_layers, keyed_adapter_layers
 from vc2doctor.linter.detectors.cast_adapters import cast_adapters
 from vc2doctor.linter.detectors.checkpoint_dtypes import checkpoint_dtypes
 from vc2doctor.linter.detectors.default_dtype_models import default_dtype_models
+from vc2doctor.linter.detectors.half_by_argument import half_by_argument
 from vc2doctor.linter.detectors.half_constructed import half_constructed
+from vc2doctor.linter.detectors.half_copies import half_averages, rounded_updates
 from vc2doctor.linter.detectors.half_evaluation import half_evaluations
 from vc2doctor.linter.detectors.half_layers import half_layers
 from vc2doctor.linter.detectors.marked_parts import marked_parts
+from vc2doctor.linter.detectors.optional_float16 import optional_float16
 from vc2doctor.linter.detectors.possible_half import possible_half
 from vc2doctor.linter.detectors.pure_framework_runs import pure_framework_runs
 from vc2doctor.linter.detectors.pure_runs import pure_runs
 from vc2doctor.linter.detectors.pure_trainer_runs import pure_trainer_runs
 from vc2doctor.linter.detectors.rounded_weights import rounded_weights, rounding_calls
+from vc2doctor.linter.detectors.self_cast_models import self_cast_models
 from vc2doctor.linter.detectors.trained_dtype import BFLOAT16_EFFECT, large_rate, pure_half_models
 from vc2doctor.linter.detectors.trained_heads import trained_heads
 from vc2doctor.linter.knowledge.optimizers import PLAIN_OPTIMIZERS
@@ -87,7 +94,10 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
     shown = list(_shown(facts))
     yield from shown
     places = (place for finding in shown for place in finding.places)
-    yield from possible_half(facts, frozenset((place.path, place.line) for place in places))
+    known = frozenset((place.path, place.line) for place in places)
+    further = (*possible_half(facts, known), *optional_float16(facts, known))
+    yield from further
+    yield from half_by_argument(facts, known | {(each.path, each.line) for found in further for each in found.places})
 
 
 def _shown(facts: Facts) -> Iterator[CodeFinding]:
@@ -97,11 +107,15 @@ def _shown(facts: Facts) -> Iterator[CodeFinding]:
     yield from checkpoint_dtypes(facts)
     yield from cast_adapters(facts)
     yield from cast_adapter_layers(facts)
+    yield from keyed_adapter_layers(facts)
     yield from adapters_in_place(facts)
     yield from default_dtype_models(facts)
     yield from half_layers(facts)
     yield from half_constructed(facts)
     yield from half_evaluations(facts)
+    yield from half_averages(facts)
+    yield from rounded_updates(facts)
+    yield from self_cast_models(facts)
     yield from trained_heads(facts)
     yield from marked_parts(facts)
     yield from pure_runs(facts)

@@ -1,7 +1,7 @@
 """A training loop that does not test whether the loss is finite.
 
-**What it does.** Reports hand-written loops without a test of the loss, also those of classes that extend a trainer, and calls or settings that hide a loss that is
-NaN.
+**What it does.** Reports hand-written loops without a test of the loss, also those of classes that extend a trainer, and code or settings that hide a loss that is
+NaN: it is replaced by a constant, or only its backward pass is skipped.
 
 **Why is this bad.** A GradScaler skips every step whose gradients overflow, and says nothing: the loss is logged as
 NaN, and training goes on while the weights stand still (the scale fell from 65536 to 8192 in three steps, measured).
@@ -38,6 +38,7 @@ from vc2doctor.linter import build
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.finite_tests import tests_loss
 from vc2doctor.linter.analyse.loops import Loop
+from vc2doctor.linter.detectors.hidden_losses import hidden_losses
 from vc2doctor.linter.model import CodeFinding, CodePlace
 from vc2doctor.linter.read.module import Call, last_name
 
@@ -60,6 +61,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
         if _is_repeated(facts, loop) and not tests_loss(facts, loop.function):
             yield _untested_loop(facts, loop)
     yield from _own_trainer_loops(facts)
+    yield from hidden_losses(facts)
     for module in facts.code.files.modules.values():
         for call in module.calls:
             yield from _filtered_log(facts, call)
