@@ -160,7 +160,8 @@ def _is_of_float32_model(facts: Facts, call: Call, value: ast.expr) -> bool:
     is_of_library = any(dotted.startswith("transformers") for each in closure for dotted in each.imports.values())
     if is_of_library and older(facts.code.version(facts.code.unit_of(module), "transformers"), HALF_LOGITS_SINCE):
         return not has_half_heads(facts)
-    return any(_FLOAT32_HEAD.search(other.source.text) for other in closure - {module})
+    heads = (other.source.text for other in closure - {module} if "head" in other.source.text)
+    return any(_FLOAT32_HEAD.search(text) for text in heads)
 
 
 def _is_of_output(function: Function, value: ast.expr, hops: int = 0) -> bool:

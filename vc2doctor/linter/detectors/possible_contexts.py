@@ -231,11 +231,24 @@ class PossibleContexts:
             return False
         if any(_BY_NAME.search(module.source.text) for module in program.starts):
             return True
+        if cls.module in program.starts and "training_step" in cls.methods:
+            return True
         if cls in used or any(cls in self.facts.code.mro(each) for each in used if each.module is cls.module):
             return True
         built = re.compile(rf"\b{cls.name}\(")
         around = {each.module for each in used if cls.module in self.facts.code.import_closure(each.module)}
-        return any(built.search(module.source.text) for module in around - {cls.module})
+        around |= {each for each in self._around(program) if not each.classes}
+        return any(built.search(module.source.text) for module in around - {cls.module}) or _has_sibling(cls, used)
+
+
+def _has_sibling(cls: Class, used: frozenset[Class]) -> bool:
+    """Return whether a program uses a class beside another one that extends the same class of the project.
+
+    A file of trainers has one for each loss, and a program picks one of them.
+    """
+    bases = {last_name(base) for base in cls.node.bases} - {"Module", "object", "ABC"}
+    siblings = (each for each in used if each.module is cls.module)
+    return "forward" in cls.methods and any(bases & {last_name(base) for base in each.node.bases} for each in siblings)
 
 
 def _is_given_float32(call: Call, function: Function, name: str) -> bool:

@@ -14,7 +14,7 @@ from vc2doctor.linter.detectors.half_losses import is_on_half, logits_of
 from vc2doctor.linter.detectors.half_pattern import arithmetic_finding, kind_of
 from vc2doctor.linter.knowledge.autocast_ops import MATRIX_PRODUCTS
 from vc2doctor.linter.model import CodeFinding
-from vc2doctor.linter.read.module import Call, Class, Place, last_name
+from vc2doctor.linter.read.module import Call, Class, Function, Place, last_name
 from vc2doctor.linter.read.syntax import walk
 
 SPECTRA = ("rfft", "irfft", "fft", "ifft", "rfft2", "irfft2", "fft2", "ifft2", "rfftn", "irfftn", "fftn", "stft")
@@ -25,13 +25,13 @@ _RESULTS = frozenset({"logits", "logit", "output", "outputs", "out", "pred", "pr
 _GEOMETRY = frozenset(
     {
         *("inv", "pose", "poses", "intrinsic", "intrinsics", "extrinsic", "extrinsics", "world", "cam", "camera"),
-        *("points", "pts", "coords", "rotation", "rotations", "homography", "projection", "rays", "xyz"),
+        *("points", "pts", "coords", "rotation", "rotations", "homography", "homo", "projection", "rays", "xyz"),
     }
 )
 """Words of matrices and points of cameras, whose products need more than 11 bits."""
 _BINS = frozenset({"bins", "support", "supports", "atoms"})
 """Words of the values that a distribution over bins stands for."""
-_OF_CAMERAS = _GEOMETRY | {"k", "p", "t"}
+_OF_CAMERAS = _GEOMETRY | {"k", "p", "t", "r", "x", "xy"}
 _LABELS = frozenset({"target", "targets", "label", "labels", "gt"})
 _TEMPERATURES = frozenset({"temperature", "temp", "tau"})
 SCATTERS = frozenset(
@@ -71,8 +71,16 @@ def _may_be_half(contexts: HalfContexts, context: HalfContext, value: ast.expr, 
     if kind is not Kind.UNKNOWN or context.tensors.mode is not Mode.HALF_MODEL:
         return kind is Kind.HALF
     cls, named = place.function.cls, _words_of(value)
-    is_of_model = (cls is not None and "forward" in cls.methods) or bool(named & _RESULTS)
+    is_of_model = (cls is not None and "forward" in cls.methods) or bool(named & _RESULTS) or _is_made_by_model(value, place)
     return is_of_model and not named & _LABELS and not _casts_in(place)
+
+
+def _is_made_by_model(value: ast.expr, place: Place) -> bool:
+    """Return whether all names of a value hold what a model gave: ``model(**inputs)[0]``."""
+    names = {node.id for node in walk(value) if isinstance(node, ast.Name)}
+    assigned = [place.function.names.get(name, []) for name in names]
+    made = (each.value if isinstance(each, ast.Subscript) else each for found in assigned for each, _ in found)
+    return all(assigned) and all(isinstance(each, ast.Call) and last_name(each.func) == "model" for each in made)
 
 
 def _logits(contexts: HalfContexts, call: Call) -> ast.expr | None:
@@ -106,6 +114,8 @@ def camera_product(contexts: HalfContexts, context: HalfContext, node: ast.AST, 
     operands, cls = _operands(node), place.function.cls
     # Functions outside of classes often prepare the data, and do so outside of the region.
     is_part = cls is not None and "forward" in cls.methods
+    if cls is None and operands and _mode(contexts, context, place) is Mode.AUTOCAST:
+        is_part = _is_called_in_modules(contexts, place.function)
     if not operands or not is_part or _mode(contexts, context, place) is not Mode.AUTOCAST:
         return None
     named = [_words_of(each) for each in operands]
@@ -123,6 +133,13 @@ def camera_product(contexts: HalfContexts, context: HalfContext, node: ast.AST, 
         (context.why, "autocast takes the operands of matrix products to half precision"),
         "Turn autocast off around it (enabled=False).",
     )
+
+
+def _is_called_in_modules(contexts: HalfContexts, function: Function) -> bool:
+    """Return whether methods of torch modules alone call a function, so that it runs where their region is."""
+    callers = contexts.code.callers(function)
+    classes = [call.place.function.cls for call in callers]
+    return bool(classes) and all(cls is not None and "forward" in cls.methods for cls in classes)
 
 
 def _operands(node: ast.AST) -> list[ast.expr]:

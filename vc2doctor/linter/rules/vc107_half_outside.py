@@ -60,6 +60,7 @@ from vc2doctor.linter.analyse.stage import (
 )
 from vc2doctor.linter.analyse.uncalled import is_never_applied
 from vc2doctor.linter.analyse.weights import Cast
+from vc2doctor.linter.detectors.dropped_casts import dropped_casts, fixed_casts
 from vc2doctor.linter.detectors.half_losses import half_losses
 from vc2doctor.linter.detectors.half_outputs import half_outputs
 from vc2doctor.linter.detectors.half_spectra import half_spectra
@@ -104,6 +105,8 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
     for loop in facts.loops.all:
         yield from half_outputs(facts, loop)
     yield from half_spectra(facts)
+    yield from dropped_casts(facts)
+    yield from (finding for finding in fixed_casts(facts) if finding.line not in {each.lineno for each in reported if each})
     yield from refused_values(facts)
     yield from refused_kernels(facts)
     for cast in facts.weights.casts:

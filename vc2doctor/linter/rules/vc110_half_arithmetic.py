@@ -62,6 +62,7 @@ from vc2doctor.linter.detectors.half_programs import BY_NAME
 from vc2doctor.linter.detectors.overflowing_models import overflowing_encoders, overflowing_models
 from vc2doctor.linter.detectors.possible_arithmetic import beside, possible_arithmetic
 from vc2doctor.linter.detectors.sharded_dtypes import sharded_dtypes
+from vc2doctor.linter.detectors.unlifted_inputs import unlifted_losses
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.module import Function, last_name
 
@@ -75,7 +76,9 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
     yield from sharded_dtypes(facts)
     yield from overflowing_models(facts)
     yield from overflowing_encoders(facts)
-    yield from beside(possible_arithmetic(facts), (*proved, *half_losses(facts)))
+    unlifted = tuple(unlifted_losses(facts))
+    yield from unlifted
+    yield from beside(possible_arithmetic(facts), (*proved, *half_losses(facts), *unlifted))
 
 
 def _proved(facts: Facts) -> Iterator[CodeFinding]:
