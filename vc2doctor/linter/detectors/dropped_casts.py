@@ -43,11 +43,15 @@ def dropped_casts(facts: Facts) -> Iterator[CodeFinding]:
         for place in module.statements:
             call = place.statement.value if isinstance(place.statement, ast.Expr) else None
             receiver = _receiver_of_cast(call) if isinstance(call, ast.Call) else None
-            if not isinstance(call, ast.Call) or receiver is None or facts.stages.of(place) is Stage.INFERS:
+            if not isinstance(call, ast.Call) or receiver is None or _infers(place):
                 continue
             is_shown = _is_tensor(facts, receiver, place)
             if is_shown or (is_shown is None and words(last_name(receiver)) & _TENSORS):
                 yield _finding(place, call, receiver, is_shown=bool(is_shown))
+
+
+def _infers(place: Place) -> bool:
+    return any(is_inference_name(scope.name) for scope in place.function.scopes())
 
 
 def _receiver_of_cast(call: ast.Call) -> ast.expr | None:

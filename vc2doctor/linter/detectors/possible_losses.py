@@ -121,11 +121,15 @@ def _is_half_logarithm(contexts: HalfContexts, context: HalfContext, value: ast.
     for call in (each for each in walk(source) if isinstance(each, ast.Call)):
         callee = contexts.tensors.callees.of(Call(call, at))
         searched: ast.AST = callee.node if callee is not None else call
-        is_made = any(isinstance(each, ast.Call) and last_name(each.func) in LOSSES for each in walk(searched))
+        is_made = any(isinstance(each, ast.Call) and _is_logarithm(each) for each in walk(searched))
         if is_made:
             is_cast = is_of_float32(Call(call, at), source)
             return not is_cast and not any(_is_float32(each) for each in walk(searched))
     return False
+
+
+def _is_logarithm(call: ast.Call) -> bool:
+    return last_name(call.func) in LOSSES or "log_softmax" in last_name(call.func)
 
 
 def _is_float32(node: ast.AST) -> bool:

@@ -15,7 +15,7 @@ from vc2doctor.linter.analyse.runs import Run
 from vc2doctor.linter.analyse.stage import Stage, words
 from vc2doctor.linter.analyse.tensor_kinds import Mode
 from vc2doctor.linter.analyse.trained_classes import training_modules
-from vc2doctor.linter.detectors.possible_settings import dtypes_in_configs, engines_in_scripts
+from vc2doctor.linter.detectors.possible_settings import dtypes_in_configs, engines_in_commands
 from vc2doctor.linter.read.launchers.deepspeed import BLOCKS
 from vc2doctor.linter.read.module import Call, Module
 from vc2doctor.linter.read.run_settings import HALF
@@ -180,8 +180,8 @@ def _of_loads(facts: Facts, unit: Unit) -> Iterator[HalfProgram]:
 
 
 def _of_settings(facts: Facts, unit: Unit) -> Iterator[HalfProgram]:
-    """Yield the programs that shell scripts and configurations make half as a whole."""
-    for setting in (*engines_in_scripts(facts, unit), *dtypes_in_configs(facts, unit)):
+    """Yield the programs that commands and configurations make half as a whole."""
+    for setting in (*engines_in_commands(unit), *dtypes_in_configs(facts, unit)):
         yield HalfProgram(setting.starts, Mode.HALF_MODEL, frozenset(setting.dtypes), setting.why)
 
 

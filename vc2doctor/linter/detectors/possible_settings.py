@@ -1,4 +1,4 @@
-"""Settings outside of the code that may train a program in half precision: shell scripts, and dtypes in configurations.
+"""Settings outside of the code that may train a program in half precision: commands, and dtypes in configurations.
 
 A script can write DeepSpeed's file itself, and a configuration can name the dtype that the code loads weights in.
 """
@@ -11,14 +11,12 @@ from vc2doctor.linter.analyse.dtypes import BFLOAT16, FLOAT16, Dtype
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.resolve import Unit
 from vc2doctor.linter.analyse.trained_classes import training_modules
+from vc2doctor.linter.read.config import ConfigEntry
 from vc2doctor.linter.read.module import Module
 
-_BLOCK = re.compile(r"\"(fp16|bf16)\"\s*:\s*\{\s*\"enabled\"\s*:\s*(true|\$)")
-"""DeepSpeed's block in a file that a shell script writes: ``"bf16": {"enabled": ${DS_BF16}}``."""
-_IS_OF_ENGINE = re.compile(r"zero_optimization|deepspeed", re.IGNORECASE)
-_PROGRAM = re.compile(r"[\w./-]+\.py\b")
-_REGIONS = re.compile(r"mixed_precision\s*=|autocast\(|MixedPrecision\w*\(")
+_REGIONS = re.compile(r"mixed_precision\s*=|(?<!accelerator\.)autocast\(|MixedPrecision\w*\(")
 """What takes losses to float32, or casts parameters itself."""
+_FLAGS = {"--fp16": FLOAT16, "--bf16": BFLOAT16}
 _DTYPES = {"fp16": FLOAT16, "bf16": BFLOAT16, "float16": FLOAT16, "bfloat16": BFLOAT16}
 
 
@@ -30,26 +28,30 @@ class HalfSetting(NamedTuple):
     why: str
 
 
-def engines_in_scripts(facts: Facts, unit: Unit) -> Iterator[HalfSetting]:
-    """Yield the programs of shell scripts that write a file for DeepSpeed with half precision on, or left open."""
-    for name, data in facts.code.files.texts.items():
-        if not name.endswith((".sh", ".slurm", ".sbatch")) or not name.startswith(unit.folder):
+def engines_in_commands(unit: Unit) -> Iterator[HalfSetting]:
+    """Yield the programs of commands that ask for half precision, and name a file for DeepSpeed that is not at hand.
+
+    Scripts write that file themselves. A command beside them whose words are variables may ask for the same.
+    """
+    for launch in unit.launches:
+        flag = launch.flags.get("--deepspeed")
+        dtypes = frozenset(dtype for name, dtype in _FLAGS.items() if launch.turns_on(name))
+        if flag is None or not dtypes or launch.is_documented:
             continue
-        text = data.decode("utf-8", errors="replace")
-        blocks = list(_BLOCK.finditer(text))
-        if not blocks or _IS_OF_ENGINE.search(text) is None:
-            continue
-        named = {path.rpartition("/")[2] for path in _PROGRAM.findall(text)}
-        programs = frozenset(each for each in unit.modules if each.name.rpartition("/")[2] in named)
-        line = text.count("\n", 0, blocks[0].start()) + 1
-        why = f"{name}:{line} writes a file for DeepSpeed that can turn half precision on"
-        yield HalfSetting(programs, frozenset(_DTYPES[each.group(1)] for each in blocks), why)
+        folder = launch.script.rpartition("/")[0]
+        beside = (each for each in unit.launches if each.script.rpartition("/")[0] == folder and each.unresolved)
+        programs = {each.program.rpartition("/")[2] for each in (launch, *beside) if not each.is_documented}
+        starts = frozenset(each for each in unit.modules if each.name.rpartition("/")[2] in programs)
+        why = f"a command of {launch.script} gives the model to DeepSpeed: --deepspeed {flag.value}"
+        yield HalfSetting(starts, dtypes, why)
+        return
 
 
 def dtypes_in_configs(facts: Facts, unit: Unit) -> Iterator[HalfSetting]:
     """Yield the programs that load their weights in a half precision that a configuration names, without a region."""
     texts = [module.source.text for module in unit.modules]
-    if any(_REGIONS.search(text) for text in texts):
+    in_files = any(entry.key.endswith("mixed_precision") and entry.value in _DTYPES for entry in _entries(unit))
+    if in_files or any(_REGIONS.search(text) for text in texts):
         return
     for config in unit.configs:
         for entry in config.entries:
@@ -61,3 +63,7 @@ def dtypes_in_configs(facts: Facts, unit: Unit) -> Iterator[HalfSetting]:
             starts = frozenset(readers) & training_modules(facts, unit) or frozenset(readers)
             why = f"{config.name}:{entry.line} {entry.key}: {entry.value} is the dtype of the weights"
             yield HalfSetting(starts, frozenset([_DTYPES[str(entry.value)]]), why)
+
+
+def _entries(unit: Unit) -> Iterator[ConfigEntry]:
+    yield from (entry for config in unit.configs for entry in config.entries)
