@@ -23,7 +23,9 @@ _METHODS = frozenset({"float", "half", "bfloat16", "double", "to"})
 _DTYPE = re.compile(r"float(16|32)|bfloat16|\bhalf\b|dtype")
 _MAKERS = frozenset({"tensor", "zeros", "ones", "randn", "rand", "arange", "full", "empty", "as_tensor", "from_numpy"})
 _OPERATIONS = FLOAT32_OPS | HALF_OPS | WIDENING_OPS | FOLLOWING_OPS | _MAKERS
-_OF_OTHERS = frozenset({"to", "cuda", "cpu", "repeat", "split", "norm", "linear", "pad", "view", "dropout", "normalize"})
+_OF_OTHERS = frozenset(
+    {"to", "cuda", "cpu", "repeat", "split", "norm", "linear", "pad", "view", "dropout", "normalize"}
+)
 """Names of operations that modules and other objects have, too."""
 _TENSORS = frozenset(
     {

@@ -232,7 +232,7 @@ class PossibleContexts:
             return False
         if any(_BY_NAME.search(module.source.text) for module in program.starts):
             return True
-        if cls.module in program.starts and "training_step" in cls.methods:
+        if cls.module in program.starts and self.facts.code.method(cls, "training_step") is not None:
             return True
         if cls in used or any(cls in self.facts.code.mro(each) for each in used if each.module is cls.module):
             return True

@@ -23,6 +23,9 @@ from vc2doctor.linter.read.syntax import walk
 LOSSES = ("log_softmax", "cross_entropy", "logsigmoid")
 _LOG_PROBABILITIES = re.compile(r"log_?ratio|log_?prob|logps?\b|log_pt?\b")
 _FLOAT16_TEST = re.compile(r"dtype\b.*(float16|half)")
+_FLOAT32_LOGARITHM = re.compile(
+    r"log_softmax\([^\n]*(float\(\)|float32)|logits\.(float\(\)|to\(torch\.float32\))|\.float\(\)\.log_"
+)
 _OPTION = re.compile(r"fp32|float32|float")
 """What an option is called that takes a loss to float32."""
 _MASKS = frozenset({"mask", "masks"})
@@ -99,6 +102,8 @@ def half_ratio(contexts: HalfContexts, context: HalfContext, node: ast.AST, plac
     sides = (difference.left, difference.right)
     if not all(_LOG_PROBABILITIES.search(ast.unparse(side)) for side in sides) or any(map(mentions_float32, sides)):
         return None
+    if any(kind_of(contexts, context, side, at) is Kind.FLOAT32 for side in sides):
+        return None
     if not any(_is_half_logarithm(contexts, context, side, at) for side in sides):
         return None
     bits = 8 if context.dtypes == {BFLOAT16} else 11
@@ -115,6 +120,9 @@ def half_ratio(contexts: HalfContexts, context: HalfContext, node: ast.AST, plac
 def _is_half_logarithm(contexts: HalfContexts, context: HalfContext, value: ast.expr, place: Place) -> bool:
     """Return whether log-probabilities are half: known so, or made here by a logarithm without a cast."""
     kind = kind_of(contexts, context, value, place)
+    if isinstance(value, ast.Name) and value.id in place.function.parameters():
+        # Only its name says so, and the code around may compute it in float32.
+        return kind is Kind.HALF and _FLOAT32_LOGARITHM.search(place.module.source.text) is None
     if kind is not Kind.UNKNOWN:
         return kind is Kind.HALF
     source, at = value_at(value, place)
@@ -169,7 +177,7 @@ def rounded_count(contexts: HalfContexts, context: HalfContext, node: ast.AST, p
         return None
     if not _counts(receiver, place):
         return None
-    limit = 256 if context.dtypes == {BFLOAT16} else 2048
+    limit = 256 if BFLOAT16 in context.dtypes else 2048
     return arithmetic_finding(
         node,
         place,
@@ -183,9 +191,7 @@ def _is_half_dtype(contexts: HalfContexts, context: HalfContext, dtype: ast.expr
     """Return whether a dtype is that of a half value, or of the model: ``logps.dtype``, ``self.policy_dtype``."""
     if isinstance(dtype, ast.Attribute) and dtype.attr == "dtype":
         kind = kind_of(contexts, context, dtype.value, place)
-        return kind is Kind.HALF or (
-            kind is Kind.UNKNOWN and _is_half_logarithm(contexts, context, dtype.value, place)
-        )
+        return kind is Kind.HALF or (kind is Kind.UNKNOWN and _is_half_logarithm(contexts, context, dtype.value, place))
     is_named = isinstance(dtype, ast.Attribute) and _DTYPE_OF_MODEL.search(dtype.attr) is not None
     return is_named and context.tensors.mode is Mode.HALF_MODEL
 
@@ -194,10 +200,9 @@ def _counts(receiver: ast.expr, place: Place) -> bool:
     """Return whether a value is a sum over a mask, or a mask whose sum the function takes."""
     value, _ = value_at(receiver, place)
     statement = place.statement
-    is_sum = any(isinstance(each, ast.Call) and last_name(each.func) == "sum" and _names_mask(each) for each in walk(value))
     names = {each.id for each in walk(receiver) if isinstance(each, ast.Name)}
-    summed = (assigned for name in names for assigned, _ in place.function.names.get(name, []))
-    if is_sum or any(isinstance(each, ast.Call) and last_name(each.func) == "sum" and _names_mask(each) for each in summed):
+    assigned = (each for name in names for each, _ in place.function.names.get(name, []))
+    if any(map(_is_sum_of_mask, (*walk(value), *assigned))):
         return True
     targets = statement.targets if isinstance(statement, ast.Assign) else []
     masks = {target.id for target in targets if isinstance(target, ast.Name) and words(target.id) & _MASKS}
@@ -206,8 +211,9 @@ def _counts(receiver: ast.expr, place: Place) -> bool:
     return any(isinstance(each, ast.Name) and each.id in masks for each in receivers)
 
 
-def _names_mask(node: ast.AST) -> bool:
-    return any(isinstance(each, ast.Name) and bool(words(each.id) & _MASKS) for each in walk(node))
+def _is_sum_of_mask(node: ast.AST) -> bool:
+    is_sum = isinstance(node, ast.Call) and last_name(node.func) == "sum"
+    return is_sum and any(isinstance(each, ast.Name) and bool(words(each.id) & _MASKS) for each in walk(node))
 
 
 def _is_without_region(contexts: HalfContexts, context: HalfContext, place: Place) -> bool:

@@ -1,6 +1,7 @@
 """Patterns of arithmetic that half precision may break, beside those that a proved dtype is needed for."""
 
 import ast
+import re
 from collections.abc import Iterator
 
 from vc2doctor.linter.analyse.autocast import dtype_names
@@ -31,6 +32,9 @@ _GEOMETRY = frozenset(
 """Words of matrices and points of cameras, whose products need more than 11 bits."""
 _BINS = frozenset({"bins", "support", "supports", "atoms"})
 """Words of the values that a distribution over bins stands for."""
+_POINTS = re.compile(r"\b(x_?[23]d|xyz|pts|points|coords|pix)")
+MAX_CALLERS = 2
+"""Functions between a method of a module and a function that multiplies poses and points."""
 _OF_CAMERAS = _GEOMETRY | {"k", "p", "t", "r", "x", "xy"}
 _LABELS = frozenset({"target", "targets", "label", "labels", "gt"})
 _TEMPERATURES = frozenset({"temperature", "temp", "tau"})
@@ -71,7 +75,9 @@ def _may_be_half(contexts: HalfContexts, context: HalfContext, value: ast.expr, 
     if kind is not Kind.UNKNOWN or context.tensors.mode is not Mode.HALF_MODEL:
         return kind is Kind.HALF
     cls, named = place.function.cls, _words_of(value)
-    is_of_model = (cls is not None and "forward" in cls.methods) or bool(named & _RESULTS) or _is_made_by_model(value, place)
+    is_of_model = (
+        (cls is not None and "forward" in cls.methods) or bool(named & _RESULTS) or _is_made_by_model(value, place)
+    )
     return is_of_model and not named & _LABELS and not _casts_in(place)
 
 
@@ -121,6 +127,7 @@ def camera_product(contexts: HalfContexts, context: HalfContext, node: ast.AST, 
     named = [_words_of(each) for each in operands]
     is_of_bins = any(each & _BINS for each in named)
     is_of_camera = any(each & _GEOMETRY for each in named) and all(each & _OF_CAMERAS for each in named)
+    is_of_camera = is_of_camera or _is_intrinsic(operands[0], operands[1])
     if not is_of_bins and not is_of_camera:
         return None
     subject = "bin values" if is_of_bins else "coordinates"
@@ -135,11 +142,21 @@ def camera_product(contexts: HalfContexts, context: HalfContext, node: ast.AST, 
     )
 
 
-def _is_called_in_modules(contexts: HalfContexts, function: Function) -> bool:
-    """Return whether methods of torch modules alone call a function, so that it runs where their region is."""
-    callers = contexts.code.callers(function)
-    classes = [call.place.function.cls for call in callers]
-    return bool(classes) and all(cls is not None and "forward" in cls.methods for cls in classes)
+def _is_intrinsic(left: ast.expr, right: ast.expr) -> bool:
+    """Return whether a product is of the intrinsics of a camera and points: ``K[:, :3, :3] @ x3d``."""
+    matrix = left.value if isinstance(left, ast.Subscript) else left
+    return last_name(matrix) in ("K", "intrinsics") and _POINTS.search(ast.unparse(right)) is not None
+
+
+def _is_called_in_modules(contexts: HalfContexts, function: Function, hops: int = 0) -> bool:
+    """Return whether methods of torch modules alone lead to a function, so that it runs where their region is."""
+    callers = {call.place.function for call in contexts.code.callers(function)} - {function}
+    return bool(callers) and all(
+        "forward" in caller.cls.methods
+        if caller.cls is not None
+        else hops < MAX_CALLERS and _is_called_in_modules(contexts, caller, hops + 1)
+        for caller in callers
+    )
 
 
 def _operands(node: ast.AST) -> list[ast.expr]:

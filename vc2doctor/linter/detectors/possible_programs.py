@@ -27,7 +27,9 @@ _FRAMEWORK_SWITCH = re.compile(
 )
 """How detectron2, mmengine, mmcv and apex are told to train in half precision: the framework opens the regions."""
 _TRAINER_PRECISION = re.compile(
-    r"Trainer\.(?:add_argparse_args|from_argparse_args)\(|trainer\.precision\s*=|\bTrainer\([^)]*?\bprecision\s*=\s*(?![\"']?32)(?![\"']?64)", re.DOTALL
+    r"Trainer\.(?:add_argparse_args|from_argparse_args)\(|trainer\.precision\s*="
+    r"|\bTrainer\([^)]*?\bprecision\s*=\s*(?![\"']?32)(?![\"']?64)",
+    re.DOTALL,
 )
 """An argument of Lightning's trainer that can be a half precision."""
 

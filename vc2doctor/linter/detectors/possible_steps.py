@@ -56,7 +56,8 @@ def _text_of(function: Function) -> str:
 
 def half_average(contexts: HalfContexts, context: HalfContext, node: ast.AST, place: Place) -> CodeFinding | None:
     """Return the finding about a moving average of half weights: each step is below the spacing of the average."""
-    if not isinstance(node, ast.Call) or context.tensors.mode is not Mode.HALF_MODEL:
+    mode = contexts.tensors.mode_at(place, context.tensors.mode)
+    if not isinstance(node, ast.Call) or mode is not Mode.HALF_MODEL:
         return None
     function = place.function
     named = words(f"{function.name} {function.cls.name if function.cls is not None else ''}")
@@ -96,7 +97,8 @@ def rounded_schedule(contexts: HalfContexts, context: HalfContext, node: ast.AST
     if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
         return None
     receiver, dtype = node.func.value, _dtype_argument(node)
-    if dtype is None or not _SCHEDULE.search(ast.unparse(receiver)) or re.search(r"sqrt|\*\*|1 -", ast.unparse(receiver)):
+    text = ast.unparse(receiver)
+    if dtype is None or not _SCHEDULE.search(text) or re.search(r"sqrt|\*\*|1 -", text):
         return None
     is_of_values = isinstance(dtype, ast.Attribute) and dtype.attr == "dtype"
     given = kind_of(contexts, context, dtype.value, place) if isinstance(dtype, ast.Attribute) else Kind.UNKNOWN

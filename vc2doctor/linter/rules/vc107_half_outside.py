@@ -106,7 +106,9 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
         yield from half_outputs(facts, loop)
     yield from half_spectra(facts)
     yield from dropped_casts(facts)
-    yield from (finding for finding in fixed_casts(facts) if finding.line not in {each.lineno for each in reported if each})
+    yield from (
+        finding for finding in fixed_casts(facts) if finding.line not in {each.lineno for each in reported if each}
+    )
     yield from refused_values(facts)
     yield from refused_kernels(facts)
     for cast in facts.weights.casts:
