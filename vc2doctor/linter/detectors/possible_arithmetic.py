@@ -20,7 +20,7 @@ _MAY_BREAK = re.compile(
     r"1e-|exp\(|sigmoid|\bvar\(|\bstd\(|\bsum\(|pow\(2\)|\*\* ?2|fill|full_like|-\s*\d+e|-\d{6}|BCELoss|binary_cross"
     r"|cross_entropy|CrossEntropy|log_softmax|logsigmoid|nll_loss|kl_div|mse_loss|fft\b|stft|linalg|invers|\bsvd"
     r"|cholesky|quantile|matmul|bmm\(|mm\(| @ |scatter|index_add|\bsin\(|\bcos\(|dice|numpy\("
-    r"|autograd|lerp|\.add_\(|1\.?0? - |mask"
+    r"|autograd\.grad|lerp|mul_\([^\n]*\.add_\(|1(\.0)? - p|mask[^\n]*\.to\(|alphas?_?(cum)?prod"
 )
 """What all patterns have in the text. A module without it is not searched."""
 NEAR = 2

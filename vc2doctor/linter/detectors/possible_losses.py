@@ -106,7 +106,7 @@ def half_ratio(contexts: HalfContexts, context: HalfContext, node: ast.AST, plac
         return None
     if not any(_is_half_logarithm(contexts, context, side, at) for side in sides):
         return None
-    bits = 8 if context.dtypes == {BFLOAT16} else 11
+    bits = 8 if BFLOAT16 in context.dtypes else 11
     return arithmetic_finding(
         node,
         place,
@@ -169,13 +169,13 @@ def focal_remainder(contexts: HalfContexts, context: HalfContext, node: ast.AST,
 
 def rounded_count(contexts: HalfContexts, context: HalfContext, node: ast.AST, place: Place) -> CodeFinding | None:
     """Return the finding about a number of tokens in half precision, by which a loss is divided."""
-    if not isinstance(node, ast.Call) or not _is_without_region(contexts, context, place):
+    if not isinstance(node, ast.Call) or not node.args or not _is_without_region(contexts, context, place):
         return None
-    argument = node.args[0] if node.args else None
+    argument = node.args[0]
     receiver = operand(node)
-    if argument is None or receiver is None or not _is_half_dtype(contexts, context, argument, place):
+    if not isinstance(argument, ast.Attribute) or receiver is None or not argument.attr.endswith("dtype"):
         return None
-    if not _counts(receiver, place):
+    if not _counts(receiver, place) or not _is_half_dtype(contexts, context, argument, place):
         return None
     limit = 256 if BFLOAT16 in context.dtypes else 2048
     return arithmetic_finding(
@@ -187,13 +187,12 @@ def rounded_count(contexts: HalfContexts, context: HalfContext, node: ast.AST, p
     )
 
 
-def _is_half_dtype(contexts: HalfContexts, context: HalfContext, dtype: ast.expr, place: Place) -> bool:
+def _is_half_dtype(contexts: HalfContexts, context: HalfContext, dtype: ast.Attribute, place: Place) -> bool:
     """Return whether a dtype is that of a half value, or of the model: ``logps.dtype``, ``self.policy_dtype``."""
-    if isinstance(dtype, ast.Attribute) and dtype.attr == "dtype":
+    if dtype.attr == "dtype":
         kind = kind_of(contexts, context, dtype.value, place)
         return kind is Kind.HALF or (kind is Kind.UNKNOWN and _is_half_logarithm(contexts, context, dtype.value, place))
-    is_named = isinstance(dtype, ast.Attribute) and _DTYPE_OF_MODEL.search(dtype.attr) is not None
-    return is_named and context.tensors.mode is Mode.HALF_MODEL
+    return _DTYPE_OF_MODEL.search(dtype.attr) is not None and context.tensors.mode is Mode.HALF_MODEL
 
 
 def _counts(receiver: ast.expr, place: Place) -> bool:

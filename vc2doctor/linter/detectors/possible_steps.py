@@ -96,6 +96,9 @@ def rounded_schedule(contexts: HalfContexts, context: HalfContext, node: ast.AST
     """
     if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
         return None
+    # Most casts are of other values, so the text of the module is asked first.
+    if _SCHEDULE.search(place.module.source.text) is None:
+        return None
     receiver, dtype = node.func.value, _dtype_argument(node)
     text = ast.unparse(receiver)
     if dtype is None or not _SCHEDULE.search(text) or re.search(r"sqrt|\*\*|1 -", text):

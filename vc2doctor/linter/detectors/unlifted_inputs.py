@@ -6,6 +6,7 @@ rules about regions that the code opens itself are in VC107.
 
 import ast
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from vc2doctor.findings import Severity
@@ -81,18 +82,20 @@ def unlifted_losses(facts: Facts) -> Iterator[CodeFinding]:
         yield finding.model_copy(update={"severity": Severity.NOTE, "role": "other"})
 
 
-def _found(facts: Facts) -> list[Unlifted]:
-    contexts = possible_contexts(facts)
+@lru_cache(maxsize=2)
+def _found(facts: Facts) -> tuple[Unlifted, ...]:
+    disabled = [region for region in facts.autocast.regions if region.autocast.is_disabled]
     found: list[Unlifted] = []
-    for region in facts.autocast.regions:
+    contexts = possible_contexts(facts) if disabled else None
+    for region in disabled:
         function = region.place.function
-        if not region.autocast.is_disabled or not function.name or facts.stages.infers_by_path(function.module):
+        if contexts is None or not function.name or facts.stages.infers_by_path(function.module):
             continue
         ways = (way for way in contexts.of(function) if way.tensors.mode is Mode.AUTOCAST)
         way = next((way for way in ways if contexts.is_used(way)), None)
         if way is not None:
             found.extend(_calls_in(facts, region, way))
-    return found
+    return tuple(found)
 
 
 def _calls_in(facts: Facts, region: Region, way: HalfContext) -> Iterator[Unlifted]:
