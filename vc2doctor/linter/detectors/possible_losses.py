@@ -205,9 +205,11 @@ def _counts(receiver: ast.expr, place: Place) -> bool:
         return True
     targets = statement.targets if isinstance(statement, ast.Assign) else []
     masks = {target.id for target in targets if isinstance(target, ast.Name) and words(target.id) & _MASKS}
-    calls = (call.node for call in place.module.calls_in(place.function) if call.name == "sum")
-    receivers = (operand(call) for call in calls)
-    return any(isinstance(each, ast.Name) and each.id in masks for each in receivers)
+    calls = [call.node for call in place.module.calls_in(place.function)]
+    receivers = (operand(call) for call in calls if last_name(call.func) == "sum")
+    # `masked_mean(losses, mask)` divides by the sum, too.
+    given = (each for call in calls if "masked_mean" in last_name(call.func) for each in call.args)
+    return any(isinstance(each, ast.Name) and each.id in masks for each in (*receivers, *given))
 
 
 def _is_sum_of_mask(node: ast.AST) -> bool:
