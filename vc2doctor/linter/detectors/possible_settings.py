@@ -16,6 +16,8 @@ from vc2doctor.linter.read.module import Module
 
 _REGIONS = re.compile(r"mixed_precision\s*=|(?<!accelerator\.)autocast\(|MixedPrecision\w*\(")
 """What takes losses to float32, or casts parameters itself."""
+_TRAINERS = re.compile(r"TrainingArguments|HfArgumentParser|TrlParser|\b(SFT|DPO|GRPO|KTO|Reward)Config\b|\bTrainer\(")
+"""Trainers that open a region where a flag beside the dtype asks for it."""
 _FLAGS = {"--fp16": FLOAT16, "--bf16": BFLOAT16}
 _DTYPES = {"fp16": FLOAT16, "bf16": BFLOAT16, "float16": FLOAT16, "bfloat16": BFLOAT16}
 
@@ -51,7 +53,7 @@ def dtypes_in_configs(facts: Facts, unit: Unit) -> Iterator[HalfSetting]:
     """Yield the programs that load their weights in a half precision that a configuration names, without a region."""
     texts = [module.source.text for module in unit.modules]
     in_files = any(entry.key.endswith("mixed_precision") and entry.value in _DTYPES for entry in _entries(unit))
-    if in_files or any(_REGIONS.search(text) for text in texts):
+    if in_files or any(_REGIONS.search(text) or _TRAINERS.search(text) for text in texts):
         return
     for config in unit.configs:
         for entry in config.entries:
