@@ -24,8 +24,10 @@ LOSSES = ("log_softmax", "cross_entropy", "logsigmoid")
 _LOG_PROBABILITIES = re.compile(r"log_?ratio|log_?prob|logps?\b|log_pt?\b")
 _FLOAT16_TEST = re.compile(r"dtype\b.*(float16|half)")
 _FLOAT32_LOGARITHM = re.compile(
-    r"log_softmax\([^\n]*(float\(\)|float32)|logits\.(float\(\)|to\(torch\.float32\))|\.float\(\)\.log_"
+    r"log_softmax\([^\n]*(float\(\)|float32)|logits[^\n]{0,40}\.(float\(\)|to\((dtype=)?torch\.float32\))"
+    r"|\.float\(\)\.log_"
 )
+"""How programs compute log-probabilities in float32, whatever they then do with them."""
 _OPTION = re.compile(r"fp32|float32|float")
 """What an option is called that takes a loss to float32."""
 _MASKS = frozenset({"mask", "masks"})
@@ -121,8 +123,9 @@ def _is_half_logarithm(contexts: HalfContexts, context: HalfContext, value: ast.
     """Return whether log-probabilities are half: known so, or made here by a logarithm without a cast."""
     kind = kind_of(contexts, context, value, place)
     if isinstance(value, ast.Name) and value.id in place.function.parameters():
-        # Only its name says so, and the code around may compute it in float32.
-        return kind is Kind.HALF and _FLOAT32_LOGARITHM.search(place.module.source.text) is None
+        # Only its name says so, and the program may compute it in float32.
+        modules = contexts.code.unit_of(place.module).modules
+        return kind is Kind.HALF and not any(_FLOAT32_LOGARITHM.search(each.source.text) for each in modules)
     if kind is not Kind.UNKNOWN:
         return kind is Kind.HALF
     source, at = value_at(value, place)

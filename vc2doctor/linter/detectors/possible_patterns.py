@@ -35,7 +35,7 @@ _BINS = frozenset({"bins", "support", "supports", "atoms"})
 _POINTS = re.compile(r"\b(x_?[23]d|xyz|pts|points|coords|pix)")
 MAX_CALLERS = 2
 """Functions between a method of a module and a function that multiplies poses and points."""
-_OF_CAMERAS = _GEOMETRY | {"k", "p", "t", "r", "x", "xy"}
+_OF_CAMERAS = _GEOMETRY | {"k", "p", "t", "xy"}
 _LABELS = frozenset({"target", "targets", "label", "labels", "gt"})
 _TEMPERATURES = frozenset({"temperature", "temp", "tau"})
 SCATTERS = frozenset(
