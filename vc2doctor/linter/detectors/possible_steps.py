@@ -15,7 +15,6 @@ from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.module import Call, Function, Place, last_name
 from vc2doctor.linter.read.syntax import walk
 
-_AVERAGES = frozenset({"ema", "average", "averaging", "momentum"})
 _SCHEDULE = re.compile(r"alphas?_?(cum)?prod|alphas?_bar")
 _SCALES = re.compile(r"scaler|loss_scale|\.scale\(|inv_scale")
 
@@ -59,9 +58,9 @@ def half_average(contexts: HalfContexts, context: HalfContext, node: ast.AST, pl
     mode = contexts.tensors.mode_at(place, context.tensors.mode)
     if not isinstance(node, ast.Call) or mode is not Mode.HALF_MODEL:
         return None
-    function = place.function
-    named = words(f"{function.name} {function.cls.name if function.cls is not None else ''}")
-    is_average = bool(named & {"ema"}) or len(named & {"moving", "average", "averaged"}) > 1
+    # A class of averages copies the model when it is made, which is before an engine casts it.
+    function, named = place.function, words(place.function.name)
+    is_average = function.cls is None and ("ema" in named or len(named & {"moving", "average", "averaged"}) > 1)
     if not is_average or not _updates(node) or any(_is_float32(each) for each in walk(function.node)):
         return None
     if not re.search(r"param|weight|\bp\b", ast.unparse(node)):
