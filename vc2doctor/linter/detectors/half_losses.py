@@ -41,6 +41,8 @@ _FLOAT32_LOGITS = re.compile(r"\.logits\.(float\(\)|to\(torch\.float32\))")
 """What a trainer has that takes the logits of its model to float32 where it gets them, and hands them on."""
 _FLOAT32_HEAD = re.compile(r"logits = logits\.float\(\)|head\([^\n]*\)\.float\(\)")
 """What the module of a language model has that returns its logits in float32."""
+_HAS_MODEL = re.compile(r"^class \w+\([^)]*(Module|Model|LM|Generation)\w*\b", re.MULTILINE)
+"""What such a module has, and one of samplers has not: the class of a model."""
 MAX_HOPS = 4
 """Assignments between the output of a model and its loss."""
 _CRITERIA = ("criterion", "loss_fct", "loss_fn", "loss_func", "ce_loss", "criterion_ce")
@@ -160,7 +162,8 @@ def _is_of_float32_model(facts: Facts, call: Call, value: ast.expr) -> bool:
     is_of_library = any(dotted.startswith("transformers") for each in closure for dotted in each.imports.values())
     if is_of_library and older(facts.code.version(facts.code.unit_of(module), "transformers"), HALF_LOGITS_SINCE):
         return not has_half_heads(facts)
-    return any(_FLOAT32_HEAD.search(other.source.text) for other in closure - {module})
+    texts = (other.source.text for other in closure - {module})
+    return any(_FLOAT32_HEAD.search(text) is not None and _HAS_MODEL.search(text) is not None for text in texts)
 
 
 def _is_of_output(function: Function, value: ast.expr, hops: int = 0) -> bool:

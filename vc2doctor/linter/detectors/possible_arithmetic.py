@@ -12,6 +12,7 @@ from vc2doctor.linter.analyse.stage import is_without_gradients
 from vc2doctor.linter.detectors.half_pattern import Pattern
 from vc2doctor.linter.detectors.possible_contexts import PossibleContexts, is_of_criterion, possible_contexts
 from vc2doctor.linter.detectors.possible_dispatch import patterns_for
+from vc2doctor.linter.detectors.possible_steps import half_average, rounded_schedule
 from vc2doctor.linter.model import CodeFinding, CodePlace
 from vc2doctor.linter.read.module import Function, Module, Place
 
@@ -19,6 +20,7 @@ _MAY_BREAK = re.compile(
     r"1e-|exp\(|sigmoid|\bvar\(|\bstd\(|\bsum\(|pow\(2\)|\*\* ?2|fill|full_like|-\s*\d+e|-\d{6}|BCELoss|binary_cross"
     r"|cross_entropy|CrossEntropy|log_softmax|logsigmoid|nll_loss|kl_div|mse_loss|fft\b|stft|linalg|invers|\bsvd"
     r"|cholesky|quantile|matmul|bmm\(|mm\(| @ |scatter|index_add|\bsin\(|\bcos\(|dice|numpy\("
+    r"|autograd\.grad|lerp|mul_\([^\n]*\.add_\(|1(\.0)? - p|mask[^\n]*\.to\(|alphas?_?(cum)?prod"
 )
 """What all patterns have in the text. A module without it is not searched."""
 NEAR = 2
@@ -65,14 +67,18 @@ def _at(contexts: PossibleContexts, place: Place) -> Iterator[tuple[Pattern, Cod
         tried = ((way, pattern) for pattern in patterns_for(node) for way in ways)
         found = ((way, pattern, pattern(contexts.known, way, node, place)) for way, pattern in tried)
         for way, pattern, finding in found:
-            if finding is not None and contexts.is_used(way) and _is_trained(contexts, place):
+            if finding is not None and contexts.is_used(way) and _is_trained(contexts, place, pattern):
                 yield pattern, finding
                 break
 
 
-def _is_trained(contexts: PossibleContexts, place: Place) -> bool:
-    """Return whether a place can be reached, and not only without gradients; a matcher runs without them."""
-    is_measured = is_without_gradients(place) and not is_of_criterion(place.function)
+def _is_trained(contexts: PossibleContexts, place: Place, pattern: Pattern) -> bool:
+    """Return whether a place can be reached, and not only without gradients; a matcher runs without them.
+
+    So do averages of weights, and what a teacher gives from its noise schedule.
+    """
+    runs_without = is_of_criterion(place.function) or pattern in (half_average, rounded_schedule)
+    is_measured = is_without_gradients(place) and not runs_without
     return not is_measured and contexts.facts.values.is_reached(place) is not False
 
 

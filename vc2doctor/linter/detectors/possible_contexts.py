@@ -101,6 +101,7 @@ class PossibleContexts:
         self._programs_of: dict[HalfContext, list[HalfProgram]] = {}
         self._outside: dict[frozenset[Class], OutsideClasses] = {}
         self._closures: dict[frozenset[Module], frozenset[Module]] = {}
+        self._builders: dict[Class, frozenset[Module]] = {}
 
     @cached_property
     def _programs(self) -> tuple[HalfProgram, ...]:
@@ -231,11 +232,32 @@ class PossibleContexts:
             return False
         if any(_BY_NAME.search(module.source.text) for module in program.starts):
             return True
+        if cls.module in program.starts and self.facts.code.method(cls, "training_step") is not None:
+            return True
         if cls in used or any(cls in self.facts.code.mro(each) for each in used if each.module is cls.module):
             return True
-        built = re.compile(rf"\b{cls.name}\(")
-        around = {each.module for each in used if cls.module in self.facts.code.import_closure(each.module)}
-        return any(built.search(module.source.text) for module in around - {cls.module})
+        builders = self._builders_of(cls)
+        around = {each.module for each in used if each.module in builders}
+        around = {each for each in around if cls.module in self.facts.code.import_closure(each)}
+        around |= {each for each in builders & self._around(program) if not each.classes}
+        return bool(around) or _has_sibling(cls, used)
+
+    def _builders_of(self, cls: Class) -> frozenset[Module]:
+        """Return the other modules of a unit that call a class by its name."""
+        if cls not in self._builders:
+            calls = self.facts.code.unit_of(cls.module).calls.get(cls.name, [])
+            self._builders[cls] = frozenset(call.place.module for call in calls) - {cls.module}
+        return self._builders[cls]
+
+
+def _has_sibling(cls: Class, used: frozenset[Class]) -> bool:
+    """Return whether a program uses a class beside another one that extends the same class of the project.
+
+    A file of trainers has one for each loss, and a program picks one of them.
+    """
+    bases = {last_name(base) for base in cls.node.bases} - {"Module", "object", "ABC"}
+    siblings = (each for each in used if each.module is cls.module)
+    return "forward" in cls.methods and any(bases & {last_name(base) for base in each.node.bases} for each in siblings)
 
 
 def _is_given_float32(call: Call, function: Function, name: str) -> bool:

@@ -5,7 +5,9 @@ from collections.abc import Mapping
 
 from vc2doctor.linter.detectors import half_arithmetic as known
 from vc2doctor.linter.detectors import half_limits as limits
+from vc2doctor.linter.detectors import possible_losses as losses
 from vc2doctor.linter.detectors import possible_patterns as possible
+from vc2doctor.linter.detectors import possible_steps as steps
 from vc2doctor.linter.detectors.half_pattern import Pattern
 from vc2doctor.linter.detectors.refused_values import refused_by_numpy, refused_operation
 from vc2doctor.linter.knowledge.autocast_ops import FLOAT32_ONLY, MATRIX_PRODUCTS
@@ -33,6 +35,12 @@ _NAMES: Mapping[Pattern, tuple[str, ...]] = {
     possible.half_dice: ("sum",),
     possible.deviation: ("std", "var"),
     possible.square_in_norm: ("pow", "square"),
+    losses.conditional_cast: losses.LOSSES,
+    losses.half_ratio: ("exp", "expm1"),
+    losses.rounded_count: ("to",),
+    steps.gradient_penalty: ("grad",),
+    steps.half_average: ("lerp", "lerp_", "add_"),
+    steps.rounded_schedule: ("to",),
 }
 """The calls that a pattern can match, by name."""
 _PARTS: Mapping[str, tuple[Pattern, ...]] = {
@@ -50,7 +58,7 @@ _OPERATORS: Mapping[type[ast.operator], tuple[Pattern, ...]] = {
     ast.Pow: (possible.square_in_norm,),
     ast.MatMult: (known.squeezed_product, possible.camera_product, possible.enlarged_similarity),
     ast.Add: (limits.expanded_distance,),
-    ast.Sub: (known.cancelling_variance, limits.expanded_distance),
+    ast.Sub: (known.cancelling_variance, limits.expanded_distance, losses.focal_remainder),
 }
 _BY_NAME: dict[str, tuple[Pattern, ...]] = {}
 for _pattern, _names in _NAMES.items():

@@ -1,6 +1,7 @@
 """Patterns of arithmetic that half precision may break, beside those that a proved dtype is needed for."""
 
 import ast
+import re
 from collections.abc import Iterator
 
 from vc2doctor.linter.analyse.autocast import dtype_names
@@ -14,7 +15,7 @@ from vc2doctor.linter.detectors.half_losses import is_on_half, logits_of
 from vc2doctor.linter.detectors.half_pattern import arithmetic_finding, kind_of
 from vc2doctor.linter.knowledge.autocast_ops import MATRIX_PRODUCTS
 from vc2doctor.linter.model import CodeFinding
-from vc2doctor.linter.read.module import Call, Class, Place, last_name
+from vc2doctor.linter.read.module import Call, Class, Function, Place, last_name
 from vc2doctor.linter.read.syntax import walk
 
 SPECTRA = ("rfft", "irfft", "fft", "ifft", "rfft2", "irfft2", "fft2", "ifft2", "rfftn", "irfftn", "fftn", "stft")
@@ -25,13 +26,16 @@ _RESULTS = frozenset({"logits", "logit", "output", "outputs", "out", "pred", "pr
 _GEOMETRY = frozenset(
     {
         *("inv", "pose", "poses", "intrinsic", "intrinsics", "extrinsic", "extrinsics", "world", "cam", "camera"),
-        *("points", "pts", "coords", "rotation", "rotations", "homography", "projection", "rays", "xyz"),
+        *("points", "pts", "coords", "rotation", "rotations", "homography", "homo", "projection", "rays", "xyz"),
     }
 )
 """Words of matrices and points of cameras, whose products need more than 11 bits."""
 _BINS = frozenset({"bins", "support", "supports", "atoms"})
 """Words of the values that a distribution over bins stands for."""
-_OF_CAMERAS = _GEOMETRY | {"k", "p", "t"}
+_POINTS = re.compile(r"\b(x_?[23]d|xyz|pts|points|coords|pix)")
+MAX_CALLERS = 2
+"""Functions between a method of a module and a function that multiplies poses and points."""
+_OF_CAMERAS = _GEOMETRY | {"k", "p", "t", "xy"}
 _LABELS = frozenset({"target", "targets", "label", "labels", "gt"})
 _TEMPERATURES = frozenset({"temperature", "temp", "tau"})
 SCATTERS = frozenset(
@@ -71,8 +75,18 @@ def _may_be_half(contexts: HalfContexts, context: HalfContext, value: ast.expr, 
     if kind is not Kind.UNKNOWN or context.tensors.mode is not Mode.HALF_MODEL:
         return kind is Kind.HALF
     cls, named = place.function.cls, _words_of(value)
-    is_of_model = (cls is not None and "forward" in cls.methods) or bool(named & _RESULTS)
+    is_of_model = (
+        (cls is not None and "forward" in cls.methods) or bool(named & _RESULTS) or _is_made_by_model(value, place)
+    )
     return is_of_model and not named & _LABELS and not _casts_in(place)
+
+
+def _is_made_by_model(value: ast.expr, place: Place) -> bool:
+    """Return whether all names of a value hold what a model gave: ``model(**inputs)[0]``."""
+    names = {node.id for node in walk(value) if isinstance(node, ast.Name)}
+    assigned = [place.function.names.get(name, []) for name in names]
+    made = (each.value if isinstance(each, ast.Subscript) else each for found in assigned for each, _ in found)
+    return all(assigned) and all(isinstance(each, ast.Call) and last_name(each.func) == "model" for each in made)
 
 
 def _logits(contexts: HalfContexts, call: Call) -> ast.expr | None:
@@ -106,11 +120,14 @@ def camera_product(contexts: HalfContexts, context: HalfContext, node: ast.AST, 
     operands, cls = _operands(node), place.function.cls
     # Functions outside of classes often prepare the data, and do so outside of the region.
     is_part = cls is not None and "forward" in cls.methods
+    if cls is None and operands and _mode(contexts, context, place) is Mode.AUTOCAST:
+        is_part = _is_called_in_modules(contexts, place.function)
     if not operands or not is_part or _mode(contexts, context, place) is not Mode.AUTOCAST:
         return None
     named = [_words_of(each) for each in operands]
     is_of_bins = any(each & _BINS for each in named)
     is_of_camera = any(each & _GEOMETRY for each in named) and all(each & _OF_CAMERAS for each in named)
+    is_of_camera = is_of_camera or _is_intrinsic(operands[0], operands[1])
     if not is_of_bins and not is_of_camera:
         return None
     subject = "bin values" if is_of_bins else "coordinates"
@@ -122,6 +139,23 @@ def camera_product(contexts: HalfContexts, context: HalfContext, node: ast.AST, 
         "although its operands are float32",
         (context.why, "autocast takes the operands of matrix products to half precision"),
         "Turn autocast off around it (enabled=False).",
+    )
+
+
+def _is_intrinsic(left: ast.expr, right: ast.expr) -> bool:
+    """Return whether a product is of the intrinsics of a camera and points: ``K[:, :3, :3] @ x3d``."""
+    matrix = left.value if isinstance(left, ast.Subscript) else left
+    return last_name(matrix) in ("K", "intrinsics") and _POINTS.search(ast.unparse(right)) is not None
+
+
+def _is_called_in_modules(contexts: HalfContexts, function: Function, hops: int = 0) -> bool:
+    """Return whether methods of torch modules alone lead to a function, so that it runs where their region is."""
+    callers = {call.place.function for call in contexts.code.callers(function)} - {function}
+    return bool(callers) and all(
+        "forward" in caller.cls.methods
+        if caller.cls is not None
+        else hops < MAX_CALLERS and _is_called_in_modules(contexts, caller, hops + 1)
+        for caller in callers
     )
 
 

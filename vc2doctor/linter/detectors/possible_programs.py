@@ -15,6 +15,7 @@ from vc2doctor.linter.analyse.runs import Run
 from vc2doctor.linter.analyse.stage import Stage, words
 from vc2doctor.linter.analyse.tensor_kinds import Mode
 from vc2doctor.linter.analyse.trained_classes import training_modules
+from vc2doctor.linter.detectors.possible_settings import dtypes_in_configs, engines_in_commands
 from vc2doctor.linter.read.launchers.deepspeed import BLOCKS
 from vc2doctor.linter.read.module import Call, Module
 from vc2doctor.linter.read.run_settings import HALF
@@ -26,7 +27,9 @@ _FRAMEWORK_SWITCH = re.compile(
 )
 """How detectron2, mmengine, mmcv and apex are told to train in half precision: the framework opens the regions."""
 _TRAINER_PRECISION = re.compile(
-    r"trainer\.precision\s*=|\bTrainer\([^)]*?\bprecision\s*=\s*(?![\"']?32)(?![\"']?64)", re.DOTALL
+    r"Trainer\.(?:add_argparse_args|from_argparse_args)\(|trainer\.precision\s*="
+    r"|\bTrainer\([^)]*?\bprecision\s*=\s*(?![\"']?32)(?![\"']?64)",
+    re.DOTALL,
 )
 """An argument of Lightning's trainer that can be a half precision."""
 
@@ -47,7 +50,8 @@ class HalfProgram(NamedTuple):
 
 
 _ENGINE_SWITCH = re.compile(
-    r"DeepSpeedStrategy|[\"'](fp16|bf16)[\"']\s*:\s*(\{\s*[\"']enabled[\"']\s*:\s*(?!False)|\w+\.\w)"
+    r"[\"'](fp16|bf16|bfloat16)[\"']\s*\n\s*\w+\s*=\s*\{\s*[\"']enabled[\"']\s*:\s*True"
+    r"|DeepSpeedStrategy|[\"'](fp16|bf16)[\"']\s*:\s*(\{\s*[\"']enabled[\"']\s*:\s*(?!False)|\w+\.\w)"
 )
 """How code configures DeepSpeed's half precision, also through an attribute that builds the block."""
 _OF_DEEPSPEED = re.compile(r"deepspeed|zero_optimization|train_micro_batch_size_per_gpu", re.IGNORECASE)
@@ -58,7 +62,7 @@ _HALF_VALUES = frozenset({"16", "fp16", "bf16", "float16", "bfloat16", "16-mixed
 @lru_cache(maxsize=16)
 def half_programs(facts: Facts, unit: Unit) -> tuple[HalfProgram, ...]:
     """Return the programs of a unit that may train in half precision."""
-    sources = (_of_regions, _of_runs, _of_flags, _of_engine, _of_sharding, _of_loads, _of_frameworks)
+    sources = (_of_regions, _of_runs, _of_flags, _of_engine, _of_sharding, _of_loads, _of_settings, _of_frameworks)
     return tuple(dict.fromkeys(program for source in sources for program in source(facts, unit) if program.starts))
 
 
@@ -175,6 +179,12 @@ def _of_loads(facts: Facts, unit: Unit) -> Iterator[HalfProgram]:
         if dtypes & HALF_DTYPES and not has_region and is_trained:
             why = f"weights are made half precision at {build.place_of(module, node).location}"
             yield HalfProgram(frozenset([module]), Mode.HALF_MODEL, dtypes & HALF_DTYPES, why)
+
+
+def _of_settings(facts: Facts, unit: Unit) -> Iterator[HalfProgram]:
+    """Yield the programs that commands and configurations make half as a whole."""
+    for setting in (*engines_in_commands(unit), *dtypes_in_configs(facts, unit)):
+        yield HalfProgram(setting.starts, Mode.HALF_MODEL, frozenset(setting.dtypes), setting.why)
 
 
 def _of_frameworks(facts: Facts, unit: Unit) -> Iterator[HalfProgram]:

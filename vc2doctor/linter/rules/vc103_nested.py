@@ -1,7 +1,8 @@
 """A nested autocast region that contradicts the region around it or the weights.
 
 **What it does.** Reports regions of models whose dtype is not that of the training step around them or of the weights,
-helpers with a float16 default that open such regions, and autocasts that a `with` never opens.
+helpers with a float16 default that open such regions, and autocasts that a `with` never opens. A note is about a block
+with `enabled=False` in a step that a framework runs in a region: what a network gave there stays half without `.float()`.
 
 **Why is this bad.** The innermost region decides: an outer bfloat16 region has no effect on code inside a float16
 helper. autocast also casts the weights, so bfloat16 weights inside a float16 region compute in float16 and overflow at
@@ -51,6 +52,7 @@ from vc2doctor.linter.analyse.resolve import Unit
 from vc2doctor.linter.analyse.stage import Stage, words
 from vc2doctor.linter.analyse.tensor_dtypes import TensorFacts
 from vc2doctor.linter.analyse.tensor_kinds import Kind, Mode, TensorContext
+from vc2doctor.linter.detectors.unlifted_inputs import unlifted_regions
 from vc2doctor.linter.detectors.unopened_regions import unopened_regions
 from vc2doctor.linter.model import CodeFinding, Edit
 from vc2doctor.linter.read.module import last_name
@@ -81,6 +83,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
         is_shown = is_off and _multiplies_half(tensors, region)
         if is_shown or (is_off and _stays_half(region)):
             yield _disabled_without_cast(region, is_shown=is_shown)
+    yield from unlifted_regions(facts)
     yield from unopened_regions(facts)
     for region in inner_regions:
         finding = _contradiction(facts, region)

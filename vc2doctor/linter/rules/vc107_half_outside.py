@@ -4,8 +4,10 @@
 where the loop has turned autocast off around the criterion, losses on what half-precision weights give in a loop
 without a region, and casts to float16 in `forward` or of a trainer's batch that no condition guards. It also reports
 half values that reach what takes only float32: linear algebra, quantiles, layers with float32 weights outside of any
-region, and, for bfloat16, spectra and `numpy()`. Values are followed through functions, methods and files. Notes are
-about a fixed cast to bfloat16 in `forward`, and about compiled operations without `custom_fwd` that may get half values.
+region, and, for bfloat16, spectra and `numpy()`. Values are followed through functions, methods and files. It
+reports casts of tensors whose result is dropped (`x.float()` as a statement). Notes are about a fixed cast to bfloat16
+in `forward`, casts to float16 in a class of Lightning whatever precision its trainer has, and compiled operations
+without `custom_fwd` that may get half values.
 
 **Why is this bad.** An autocast region returns float16 or bfloat16. A float32 layer outside of any region then raises
 "expected scalar type Float but found Half", unless an outer region happens to be on: the code works with `amp: True`
@@ -60,6 +62,7 @@ from vc2doctor.linter.analyse.stage import (
 )
 from vc2doctor.linter.analyse.uncalled import is_never_applied
 from vc2doctor.linter.analyse.weights import Cast
+from vc2doctor.linter.detectors.dropped_casts import dropped_casts, fixed_casts
 from vc2doctor.linter.detectors.half_losses import half_losses
 from vc2doctor.linter.detectors.half_outputs import half_outputs
 from vc2doctor.linter.detectors.half_spectra import half_spectra
@@ -104,6 +107,10 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
     for loop in facts.loops.all:
         yield from half_outputs(facts, loop)
     yield from half_spectra(facts)
+    yield from dropped_casts(facts)
+    yield from (
+        finding for finding in fixed_casts(facts) if finding.line not in {each.lineno for each in reported if each}
+    )
     yield from refused_values(facts)
     yield from refused_kernels(facts)
     for cast in facts.weights.casts:

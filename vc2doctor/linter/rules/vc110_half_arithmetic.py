@@ -14,7 +14,11 @@ run, an engine, FSDP, half weights or a framework's switch) is read with assumpt
 `pred`, `queries` or `hidden_states` is half, and one called `target`, `boxes` or `t` is float32. Notes are about the
 operations above, and about losses outside of any region, Fourier transforms, products of poses and points or of bins,
 mel spectrograms, similarities that a temperature enlarges, `std` and `var`, sums by `scatter`, angles of position
-embeddings in a half model, norms by hand, and dice losses. A function, or a file with many such places, has one note of
+embeddings in a half model, norms by hand, and dice losses. They are also about ratios `exp(a - b)` of log-probabilities,
+`1 - pt` of focal losses, numbers of tokens in half precision, casts of logits to float32 that an option or a test for
+float16 guards, gradient penalties (`autograd.grad` with `create_graph=True`) in a float16 region, moving averages of
+half weights, noise schedules that are cast to the dtype of latents before `1 - alpha`, and functions that get half
+values where autocast is off. A function, or a file with many such places, has one note of
 a kind. Notes without an assumption are: `reduce_dtype` and `buffer_dtype` of FSDP in half precision, T5 in float16, and
 the autoencoder of SDXL or SVD in float16.
 
@@ -62,6 +66,7 @@ from vc2doctor.linter.detectors.half_programs import BY_NAME
 from vc2doctor.linter.detectors.overflowing_models import overflowing_encoders, overflowing_models
 from vc2doctor.linter.detectors.possible_arithmetic import beside, possible_arithmetic
 from vc2doctor.linter.detectors.sharded_dtypes import sharded_dtypes
+from vc2doctor.linter.detectors.unlifted_inputs import unlifted_losses
 from vc2doctor.linter.model import CodeFinding
 from vc2doctor.linter.read.module import Function, last_name
 
@@ -75,7 +80,9 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
     yield from sharded_dtypes(facts)
     yield from overflowing_models(facts)
     yield from overflowing_encoders(facts)
-    yield from beside(possible_arithmetic(facts), (*proved, *half_losses(facts)))
+    unlifted = tuple(unlifted_losses(facts))
+    yield from unlifted
+    yield from beside(possible_arithmetic(facts), (*proved, *half_losses(facts), *unlifted))
 
 
 def _proved(facts: Facts) -> Iterator[CodeFinding]:
