@@ -118,8 +118,7 @@ def _clips_by_itself(facts: Facts, run: Run, settings: RunSettings) -> bool:
 def _default_that_is_off(facts: Facts, cls: Class) -> Iterator[CodeFinding]:
     """Yield the default of a class of arguments that turns the trainer's clipping off."""
     for argument in arguments_of(cls.module):
-        is_own = cls.node.lineno <= argument.default.lineno <= (cls.node.end_lineno or 0)
-        if argument.name != "max_grad_norm" or not is_own:
+        if argument.name != "max_grad_norm" or argument.cls is not cls:
             continue
         values = facts.values.of(argument.default, Place(argument.function))
         if values and all(value is None or is_off(value) for value in values):

@@ -63,7 +63,9 @@ def _of_argparse(call: Call) -> Iterator[Argument]:
     action = call.argument("action")
     kind = action.value if isinstance(action, ast.Constant) else None
     by_action = {"store_true": ast.Constant(value=False), "store_false": ast.Constant(value=True)}
-    default = call.argument("default") or by_action.get(str(kind), ast.Constant(value=None))
+    # A default that argparse gives stands nowhere: it has the place of the call.
+    implied = ast.copy_location(by_action.get(str(kind), ast.Constant(value=None)), call.node)
+    default = call.argument("default") or implied
     for name in names[:1]:
         yield Argument(name.replace("-", "_"), default, call.place.function, call.node)
 
