@@ -98,3 +98,21 @@ def test_releases_without_the_class_are_none_that_take_its_argument(tmp_path: Pa
     (finding,) = (each for each in apply_rules(LintTask(paths=(tmp_path,))).findings if each.id == "VC118")
     assert "trl 0.17.0 to 0.27.2" in finding.remedy
     assert not any("and older" in evidence for evidence in finding.evidence)
+
+
+@pytest.mark.parametrize(
+    ("name", "keyword", "place"),
+    [
+        ("trl.DPOTrainer", "beta", "args=DPOConfig(beta=...)"),
+        ("trl.SFTTrainer", "packing", "args=SFTConfig(packing=...)"),
+        # trl 0.20 renamed it in the configuration.
+        ("trl.SFTTrainer", "max_seq_length", ""),
+        ("trl.DPOTrainer", "model", ""),
+        ("trl.DPOTrainer", "tokenizer", ""),
+        ("transformers.TrainingArguments", "fp16", ""),
+    ],
+)
+def test_what_trainers_of_trl_lost_is_found_in_their_configuration(
+    table: ApiTable, name: str, keyword: str, place: str
+) -> None:
+    assert table.in_configuration(name, keyword) == place

@@ -76,7 +76,7 @@ class CallUses:
             return
         bits = reduce(or_, (each.bits for each in found))
         new_name = self._table.new_name(bases[0], keyword.name)
-        hint = f"{new_name}=" if new_name else ""
+        hint = f"{new_name}=" if new_name else self._table.in_configuration(bases[0], keyword.name)
         label = f"{bases[0].rpartition('.')[2]}({keyword.name}=)"
         existence = Existence(packages.pop(), bits, reduce(and_, (each.absent for each in found)))
         yield from self._context.use(

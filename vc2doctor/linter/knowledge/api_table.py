@@ -215,6 +215,22 @@ class ApiTable:
             package.renamed.get(f"{key}:{keyword}") if package else None
         )
 
+    def in_configuration(self, dotted: str, keyword: str) -> str:
+        """Return how the configuration of a trainer takes a keyword that the trainer lost; empty: it does not.
+
+        trl moved the arguments of its trainers to classes beside them: those of ``DPOTrainer`` to ``DPOConfig``.
+        """
+        package = self.packages.get(dotted.partition(".")[0])
+        trainer = self.keyword(dotted, keyword)
+        if package is None or trainer is None or not dotted.endswith("Trainer"):
+            return ""
+        module, _, name = dotted.removesuffix("Trainer").rpartition(".")
+        configuration = self.keyword(f"{module}.{name}Config", keyword)
+        # A later release may have renamed it there, too.
+        lost = package.everything >> trainer.takes.bit_length() << trainer.takes.bit_length()
+        keeps = configuration is not None and not lost & ~configuration.takes
+        return f"args={name}Config({keyword}=...)" if keeps else ""
+
     def replacement(self, module: str, name: str) -> str:
         """Return what the newest release has in place of a name that is gone; empty: nothing is known."""
         package = self.packages.get(module.partition(".")[0])
