@@ -1,4 +1,4 @@
-"""Code that hides a loss which is not finite: a constant takes its place, or only its backward pass is left out."""
+"""Code that hides losses or gradients which are not finite: a constant takes their place, or backward is left out."""
 
 import ast
 import re
@@ -31,6 +31,7 @@ def hidden_losses(facts: Facts) -> Iterator[CodeFinding]:
                 yield from _replaced(module, place, place.statement)
                 yield from _masked(module, place.statement)
         yield from _cleaned(module)
+        yield from _cleaned_gradients(module)
         yield from _only_not_propagated(module)
 
 
@@ -87,6 +88,20 @@ def _cleaned(module: Module) -> Iterator[CodeFinding]:
             names = [call.place.function.name]
         if value is not None and _outer_call(value) is call.node and any(map(_LOSS.search, names)):
             yield _finding(module, call.node, f"{build.code(call.node)} hides a loss that is NaN")
+
+
+def _cleaned_gradients(module: Module) -> Iterator[CodeFinding]:
+    """Yield ``nan_to_num`` of gradients: the step is taken as if nothing had overflowed."""
+    for call in module.calls:
+        subject = call.node.args[0] if call.node.args else None
+        if isinstance(call.node.func, ast.Attribute) and call.name == "nan_to_num_":
+            subject = call.node.func.value
+        if call.name in _HIDING and isinstance(subject, ast.Attribute) and subject.attr == "grad":
+            yield _finding(
+                module,
+                call.node,
+                f"{build.code(call.node)} hides gradients that are not finite: the optimizer steps on the rest",
+            )
 
 
 def _outer_call(value: ast.expr) -> ast.expr:

@@ -1,7 +1,7 @@
 """A training loop that does not test whether the loss is finite.
 
 **What it does.** Reports hand-written loops without a test of the loss, also those of classes that extend a trainer, and code or settings that hide a loss that is
-NaN: it is replaced by a constant, or only its backward pass is skipped.
+NaN: it is replaced by a constant, only its backward pass is skipped, or the gradients are cleaned.
 
 **Why is this bad.** A GradScaler skips every step whose gradients overflow, and says nothing: the loss is logged as
 NaN, and training goes on while the weights stand still (the scale fell from 65536 to 8192 in three steps, measured).
