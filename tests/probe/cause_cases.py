@@ -142,6 +142,12 @@ CASES: dict[str, tuple[RecipeRun, Facts]] = {
     "labels-are-no-integers": (raised("expected target dtype to be Long or Byte, but got Float"), {}),
     "inference-tensor": (raised("Inference tensors cannot be saved for backward."), {}),
     "backward-outside-autocast": (OUTSIDE_AUTOCAST, {}),
+    "numpy-without-bfloat16": (raised("Got unsupported ScalarType BFloat16", type="TypeError"), {}),
+    "sparse-gradients": (raised("AdamW does not support sparse gradients"), {}),
+    "no-second-derivative": (
+        raised("derivative for aten::_scaled_dot_product_flash_attention_for_cpu_backward is not implemented", "fp32"),
+        {},
+    ),
     "dtype-mismatch": (raised("mat1 and mat2 must have the same dtype, but got Float and Half"), {}),
     "reentrant-checkpointing": (no_graph(checkpointed=("LlamaDecoderLayer",)), {}),
     "gradients-switched-off": (no_graph(graph=graph(enabled=False)), {}),

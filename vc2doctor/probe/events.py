@@ -71,6 +71,7 @@ _FACTS_OF_A_RECIPE: "dict[str, Callable[..., Data]]" = {
     "untouched": Untouched,
     "no-signal": NoSignal,
     "silent": SilentNode,
+    "once-only": SilentNode,
     "recomputation": Recomputation,
     "made-in-forward": MadeInForward,
 }

@@ -12,7 +12,7 @@ from ..shared.spec import Spec
 from . import checkpointing, devices, optimizers, plan_rate, step_warnings, touched, trained, updates
 from .exceptions import backward_function, describe
 from .subject import Subject, build
-from .tensors import finite_or_none, gradient_norms, is_finite, joint_norm
+from .tensors import clip, finite_or_none, gradient_norms, is_finite, joint_norm
 
 STEPS = 6
 """Optimizer steps to take: enough for the loss to fall by far more than the rounding of bfloat16."""
@@ -164,7 +164,7 @@ class Loop:
         if scaler and self._clip:
             scaler.unscale_(optimizer)
         if self._clip:
-            self.runtime.torch.nn.utils.clip_grad_norm_(list(self.parameters.values()), self._clip)
+            clip(self.runtime.torch, list(self.parameters.values()), self._clip)
         if scaler:
             scaler.step(optimizer)
             scaler.update()
@@ -339,7 +339,9 @@ def train(events: EventSink, loop: Loop, control: Dict[str, Any]) -> Dict[str, A
     events.emit(
         "movement",
         recipe=name,
-        share=updates.moved_share({name: before[name] for name in loop.signal}, loop.parameters),
+        share=updates.moved_share(
+            {name: before[name] for name in loop.signal}, loop.parameters, loop.nonzero_gradients
+        ),
         vanished=updates.vanished_share(control, loop.nonzero_gradients),
     )
     if loop.recipe.trains == "all" and not bad_losses and step["parameters_finite"]:

@@ -1,0 +1,29 @@
+"""The planted faults of sparse gradients, plain lists of layers and rounding: a part of the table."""
+
+from __future__ import annotations
+
+from tests.probe_truth.fault import Fault
+
+_ROWS: tuple[tuple[str, ...], ...] = (
+    ("sparse_under_adamw", "fp32", "error", "sparse-gradients", "a sparse embedding under AdamW (twin: SparseAdam)"),
+    (
+        "dense_under_sparse_adam",
+        "fp32",
+        "error",
+        "sparse-gradients",
+        "a dense embedding under SparseAdam (twin: Adam, of which few rows move)",
+    ),
+    ("inserted_in_bfloat16", "bf16-amp", "error", "dtype-mismatch", "`x[mask] = y` with an y of another dtype"),
+    ("matched_in_numpy", "bf16-amp", "error", "numpy-without-bfloat16", ".numpy() of a bfloat16 tensor"),
+    (
+        "penalty_of_fused_attention",
+        "fp32",
+        "error",
+        "no-second-derivative",
+        "a gradient penalty through a fused attention (twin: plain products)",
+        # Older releases of a CPU compute it by plain products.
+        ">=2.2",
+    ),
+)
+
+PLAIN_FAULTS: tuple[Fault, ...] = tuple(Fault(*row, module="plain_faults") for row in _ROWS)
