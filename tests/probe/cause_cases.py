@@ -15,6 +15,7 @@ from vc2doctor.probe.failed_step import (
     MadeInForward,
     ModuleGraph,
     NoSignal,
+    Unregistered,
 )
 from vc2doctor.probe.subject_facts import Inspection
 
@@ -174,6 +175,10 @@ CASES: dict[str, tuple[RecipeRun, Facts]] = {
     "one-value-per-channel": (raised("Expected more than 1 value per channel when training"), {}),
     "shapes-differ": (raised("mat1 and mat2 shapes cannot be multiplied (2x15 and 16x16)"), {}),
     "parameters-made-in-forward": (recipe("fp32", made_in_forward=MadeInForward(tensors=2, first="mid.weight")), {}),
+    "parameters-not-registered": (
+        recipe("fp32", unregistered=Unregistered(tensors=2, first="a[0].weight", shape=(2, 3), file="m.py", line=3)),
+        {},
+    ),
     "untouched-parameters": (
         recipe("bf16", steps=(step(0, 4.5, gradients=gradients(missing=2, first_missing="added.weight")),)),
         {},

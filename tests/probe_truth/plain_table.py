@@ -24,6 +24,27 @@ _ROWS: tuple[tuple[str, ...], ...] = (
         # Older releases of a CPU compute it by plain products.
         ">=2.2",
     ),
+    (
+        "layers_in_a_list",
+        "fp32",
+        "weak",
+        "parameters-not-registered",
+        "layers in a plain list (twin: nn.ModuleList, and a leaf that the forward pass keeps)",
+    ),
+    (
+        "scale_in_a_dict",
+        "fp32",
+        "weak",
+        "parameters-not-registered",
+        "a tensor that requires a gradient, in a plain dict (twin: a parameter, there as well)",
+    ),
+    (
+        "teacher_in_training_mode",
+        "fp32",
+        "weak",
+        "parameters-not-registered",
+        "a network in a list, in training mode (twin: in evaluation mode, as one that is not to be trained)",
+    ),
 )
 
 PLAIN_FAULTS: tuple[Fault, ...] = tuple(Fault(*row, module="plain_faults") for row in _ROWS)

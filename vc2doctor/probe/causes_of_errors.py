@@ -93,7 +93,7 @@ def _at(case: Case) -> str:
     " leave `sparse` at False. Leave sparse gradients out of what clips or measures gradients."
 )
 def sparse_gradients(case: Case) -> str | None:
-    """Find the exception of an optimizer, or of another function, that does not take sparse gradients, or only those."""
+    """Find the exception of an optimizer, or of a norm, that does not take sparse gradients, or only those."""
     if not _SPARSE.search(case.error):
         return None
     return (

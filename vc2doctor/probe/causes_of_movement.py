@@ -18,6 +18,23 @@ def parameters_made_in_forward(case: Case) -> str | None:
     )
 
 
+@cause(
+    "Keep layers in nn.ModuleList or nn.ModuleDict, and single tensors in nn.Parameter, nn.ParameterList or"
+    " nn.ParameterDict. A network that must not be trained is frozen: `requires_grad_(False)` and `eval()`."
+)
+def parameters_not_registered(case: Case) -> str | None:
+    """Find layers or tensors in a plain list, dict or attribute, which no module and no optimizer knows of."""
+    kept = case.run.unregistered
+    if kept is None:
+        return None
+    line = f" ({kept.file}:{kept.line})" if kept.file else ""
+    return (
+        f"the model keeps {counted(kept.tensors, 'tensor')} outside of its parameters, in a plain list, dict or"
+        f" attribute: the first is {kept.first}, of shape {kept.shape}{line}. The loss depends on them, and the"
+        " optimizer does not hold them"
+    )
+
+
 @cause("Check that training calls these layers at all: adapters on modules that are not used learn nothing.")
 def untouched_parameters(case: Case) -> str | None:
     """Find trainable tensors that get no gradient."""

@@ -18,6 +18,7 @@ from vc2doctor.probe.failed_step import (
     Recomputation,
     SilentNode,
     StepWarning,
+    Unregistered,
     Untouched,
 )
 from vc2doctor.probe.file_trials import FilesRun
@@ -174,6 +175,7 @@ class RecipeRun(Data):
     """The function of the graph that cannot be differentiated once more, if the training ended at it."""
     recomputation: Recomputation | None = None
     made_in_forward: MadeInForward | None = None
+    unregistered: Unregistered | None = None
     warnings: tuple[StepWarning, ...] = ()
     experiments: dict[str, bool] = Field(default_factory=dict)
     """By change: whether it lets the training pass the bad step."""

@@ -43,6 +43,12 @@ def _judge_gradients(recipe: RecipeRun, silent: NoSignal | None, last: Step) -> 
     elif recipe.made_in_forward is not None:
         made = recipe.made_in_forward
         description = f"the forward pass makes {counted(made.tensors, 'trainable tensor')}{first_name(made.first)}"
+    elif recipe.unregistered is not None:
+        kept = recipe.unregistered
+        description = (
+            f"the loss depends on {counted(kept.tensors, 'tensor')} that the model does not count among its parameters"
+            f"{first_name(kept.first)}"
+        )
     elif recipe.has_no_gradient:
         # Weight decay alone can make the loss fall a little.
         description = "every gradient is 0 at every step"

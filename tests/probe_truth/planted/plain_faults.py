@@ -125,3 +125,64 @@ def penalty_of_fused_attention() -> Subject:
 
 def penalty_of_fused_attention_twin() -> Subject:
     return Critic(fused=False), sequence()
+
+
+class Listed(nn.Module):
+    """Keeps layers and a frozen network in containers that ``parameters`` does not look into."""
+
+    def __init__(self, make: Any, *, keeps_inputs: bool = False) -> None:
+        super().__init__()
+        self.first, self.last, self.layers = nn.Linear(12, 12), nn.Linear(12, 2), make()
+        self._keeps = keeps_inputs
+        self.seen: Any = None
+
+    def forward(self, states: Any) -> Any:
+        if self._keeps:
+            # As a gradient penalty or a saliency map does it.
+            states = states.detach().requires_grad_(requires_grad=True)
+            self.seen = [states]
+        states = self.first(states)
+        for layer in self.layers:
+            states = states + torch.tanh(layer(states))
+        return ((self.last(states) - 1.0) ** 2).mean()
+
+
+def _two_layers() -> Any:
+    return [nn.Linear(12, 12) for _ in range(2)]
+
+
+def layers_in_a_list() -> Subject:
+    return Listed(_two_layers), sequence()
+
+
+def layers_in_a_list_twin() -> Subject:
+    return Listed(lambda: nn.ModuleList(_two_layers()), keeps_inputs=True), sequence()
+
+
+class Scaled(nn.Module):
+    """Multiplies by a tensor that requires a gradient."""
+
+    def __init__(self, scale: Any) -> None:
+        super().__init__()
+        self.layer, self.options = nn.Linear(12, 2), {"scale": scale}
+        # Parameters may stand in a list as well.
+        self.scale = scale if isinstance(scale, nn.Parameter) else None
+
+    def forward(self, states: Any) -> Any:
+        return ((self.layer(states) * self.options["scale"] - 1.0) ** 2).mean()
+
+
+def scale_in_a_dict() -> Subject:
+    return Scaled(torch.ones(2, requires_grad=True)), sequence()
+
+
+def scale_in_a_dict_twin() -> Subject:
+    return Scaled(nn.Parameter(torch.ones(2))), sequence()
+
+
+def teacher_in_training_mode() -> Subject:
+    return Listed(lambda: [nn.Sequential(nn.Linear(12, 12), nn.Dropout(0.1))]), sequence()
+
+
+def teacher_in_training_mode_twin() -> Subject:
+    return Listed(lambda: [nn.Linear(12, 12).eval()]), sequence()

@@ -108,7 +108,7 @@ def first_silent_node(loop: Any) -> Dict[str, Any]:
     try:
         with anomaly_mode(loop.runtime.torch):
             loss = loop.loss(0)
-            for node in _nodes(loss.grad_fn):
+            for node in nodes_of(loss.grad_fn):
                 node.register_hook(drop.hook(node))
             loss.backward()
     except Exception:  # noqa: BLE001, S110 - only the place stays unknown
@@ -124,7 +124,7 @@ def first_once_only_node(loop: Any) -> Dict[str, Any]:
 
     with anomaly_mode(loop.runtime.torch):
         loss = loop.loss(0)
-    node = next((each for each in _nodes(loss.grad_fn) if "NotImplemented" in str(each.name())), None)
+    node = next((each for each in nodes_of(loss.grad_fn) if "NotImplemented" in str(each.name())), None)
     unknown: Dict[str, Any] = {"node": None, "file": None, "line": None}
     return unknown if node is None else of_node(node)
 
@@ -142,7 +142,8 @@ def _first_hook(loop: Any) -> Dict[str, Any]:
     return {"node": None, "file": None, "line": None}
 
 
-def _nodes(root: Any) -> Iterator[Any]:
+def nodes_of(root: Any) -> Iterator[Any]:
+    """Yield the nodes of a graph, ``root`` first, and no more than ``MAX_NODES``."""
     seen, queue = {root}, [root]
     while queue and len(seen) < MAX_NODES:
         node = queue.pop()

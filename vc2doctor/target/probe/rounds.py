@@ -16,6 +16,7 @@ from . import (
     spares,
     trained,
     training,
+    unregistered,
     user_function,
 )
 from .exceptions import describe
@@ -113,6 +114,8 @@ def _examine_signal(events: EventSink, recipe: Recipe, sink: "_RecipeSink", loop
     if loop is None or sink.bad_step is not None:
         return
     try:
+        if loop.spec.entry:
+            unregistered.run(events, loop)
         if sink.has_no_gradient:
             locate.find_first_break(events, loop.runtime, loop.spec, recipe)
             events.emit("silent", recipe=recipe.name, **no_signal.first_silent_node(loop))

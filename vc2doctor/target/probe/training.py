@@ -104,9 +104,13 @@ class Loop:
             "eps": finite_or_none(float(group["eps"])) if "eps" in group else None,
         }
 
+    def held(self) -> List[Any]:
+        """Return the tensors that the optimizer holds."""
+        return [p for group in self._optimizer.param_groups for p in group["params"]]
+
     def coverage(self) -> Dict[str, Any]:
         """Return how many trainable parameters the optimizer lacks, and how many tensors of others it holds."""
-        held = {id(p) for group in self._optimizer.param_groups for p in group["params"]}
+        held = {id(p) for p in self.held()}
         outside = [name for name, p in self.parameters.items() if id(p) not in held]
         own = {id(p) for p in self.subject.module.parameters()}
         return {
