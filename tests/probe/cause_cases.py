@@ -198,5 +198,6 @@ CASES: dict[str, tuple[RecipeRun, Facts]] = {
         {},
     ),
     "updates-too-small": (recipe("bf16", moved=0.02), {}),
+    "slower-than-float32": (recipe("bf16", steps=(step(0, 4.5), step(1, 4.49), *(step(2, 4.48),) * 4)), {}),
     "loss-broadcast": (recipe("fp32"), {"broadcast": Broadcast(rows=16, module="", file="model.py", line=3)}),
 }

@@ -45,6 +45,20 @@ _ROWS: tuple[tuple[str, ...], ...] = (
         "parameters-not-registered",
         "a network in a list, in training mode (twin: in evaluation mode, as one that is not to be trained)",
     ),
+    (
+        "positions_in_bfloat16",
+        "bf16",
+        "weak",
+        "slower-than-float32",
+        "positions that are counted in bfloat16 (twin: in float32)",
+    ),
+    (
+        "clipped_before_unscaling",
+        "fp16-amp",
+        "weak",
+        "slower-than-float32",
+        "a hook that clips gradients with the loss scale",
+    ),
 )
 
 PLAIN_FAULTS: tuple[Fault, ...] = tuple(Fault(*row, module="plain_faults") for row in _ROWS)

@@ -1,4 +1,4 @@
-"""Faults of sparse gradients, of values in another dtype, of plain lists of layers and of rounding, with clean twins."""
+"""Faults of sparse gradients, other dtypes, plain lists of layers, and of what half precision rounds, with twins."""
 
 from typing import Any
 
@@ -186,3 +186,49 @@ def teacher_in_training_mode() -> Subject:
 
 def teacher_in_training_mode_twin() -> Subject:
     return Listed(lambda: [nn.Linear(12, 12).eval()]), sequence()
+
+
+class Clocked(nn.Module):
+    """Tells tokens apart by their positions, which are far from 0."""
+
+    def __init__(self, dtype: Any) -> None:
+        super().__init__()
+        self.table, self._dtype = nn.Linear(12, 12).requires_grad_(requires_grad=False), dtype
+        self.head = nn.Linear(12, 5)
+        # Without the positions, only the shares of the classes can be learned.
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, states: Any) -> Any:
+        positions = torch.arange(8000, 8000 + states.shape[-2]).to(self._dtype or self.table.weight.dtype).float()
+        phases = torch.cos((positions[:, None] - 8000.0) * torch.arange(1.0, 13.0)).to(states.dtype)
+        return functional.cross_entropy(self.head(phases).float(), torch.arange(len(phases)) % 5)
+
+
+def positions_in_bfloat16() -> Subject:
+    return _clocked(None)
+
+
+def positions_in_bfloat16_twin() -> Subject:
+    return _clocked(torch.float32)
+
+
+def _clocked(dtype: Any) -> Subject:
+    model = Clocked(dtype)
+    return model, sequence(length=16), torch.optim.SGD(model.head.parameters(), lr=0.1)
+
+
+def _clamped(*, early: bool) -> Subject:
+    model = Listed(nn.ModuleList)
+    for parameter in model.parameters():
+        if early:
+            parameter.register_hook(lambda gradient: gradient.clamp(-1.0, 1.0))
+    return model, sequence(), torch.optim.SGD(model.parameters(), lr=0.1)
+
+
+def clipped_before_unscaling() -> Subject:
+    return _clamped(early=True)
+
+
+def clipped_before_unscaling_twin() -> Subject:
+    return _clamped(early=False)
