@@ -15,6 +15,7 @@ from vc2doctor.probe.failed_step import (
     MadeInForward,
     ModuleGraph,
     NoSignal,
+    Unregistered,
 )
 from vc2doctor.probe.subject_facts import Inspection
 
@@ -142,6 +143,12 @@ CASES: dict[str, tuple[RecipeRun, Facts]] = {
     "labels-are-no-integers": (raised("expected target dtype to be Long or Byte, but got Float"), {}),
     "inference-tensor": (raised("Inference tensors cannot be saved for backward."), {}),
     "backward-outside-autocast": (OUTSIDE_AUTOCAST, {}),
+    "numpy-without-bfloat16": (raised("Got unsupported ScalarType BFloat16", type="TypeError"), {}),
+    "sparse-gradients": (raised("AdamW does not support sparse gradients"), {}),
+    "no-second-derivative": (
+        raised("derivative for aten::_scaled_dot_product_flash_attention_for_cpu_backward is not implemented", "fp32"),
+        {},
+    ),
     "dtype-mismatch": (raised("mat1 and mat2 must have the same dtype, but got Float and Half"), {}),
     "reentrant-checkpointing": (no_graph(checkpointed=("LlamaDecoderLayer",)), {}),
     "gradients-switched-off": (no_graph(graph=graph(enabled=False)), {}),
@@ -168,6 +175,10 @@ CASES: dict[str, tuple[RecipeRun, Facts]] = {
     "one-value-per-channel": (raised("Expected more than 1 value per channel when training"), {}),
     "shapes-differ": (raised("mat1 and mat2 shapes cannot be multiplied (2x15 and 16x16)"), {}),
     "parameters-made-in-forward": (recipe("fp32", made_in_forward=MadeInForward(tensors=2, first="mid.weight")), {}),
+    "parameters-not-registered": (
+        recipe("fp32", unregistered=Unregistered(tensors=2, first="a[0].weight", shape=(2, 3), file="m.py", line=3)),
+        {},
+    ),
     "untouched-parameters": (
         recipe("bf16", steps=(step(0, 4.5, gradients=gradients(missing=2, first_missing="added.weight")),)),
         {},
@@ -187,5 +198,6 @@ CASES: dict[str, tuple[RecipeRun, Facts]] = {
         {},
     ),
     "updates-too-small": (recipe("bf16", moved=0.02), {}),
+    "slower-than-float32": (recipe("bf16", steps=(step(0, 4.5), step(1, 4.49), *(step(2, 4.48),) * 4)), {}),
     "loss-broadcast": (recipe("fp32"), {"broadcast": Broadcast(rows=16, module="", file="model.py", line=3)}),
 }

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from tests.probe_truth.fault import Fault
 from tests.probe_truth.graph_table import GRAPH_FAULTS
+from tests.probe_truth.plain_table import PLAIN_FAULTS
 from tests.probe_truth.silent_table import SILENT_FAULTS
 
 
@@ -159,4 +160,5 @@ FAULTS = (
     Fault("wrong_index", "fp32", "error", "index-out-of-range", "a token id outside of the vocabulary"),
     *GRAPH_FAULTS,
     *SILENT_FAULTS,
+    *PLAIN_FAULTS,
 )

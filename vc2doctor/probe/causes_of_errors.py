@@ -14,6 +14,9 @@ _SHAPES = re.compile(
 )
 
 _DTYPES = re.compile(r"same dtype|expected scalar type|must match.*dtype|expected .*dtype")
+_WRITTEN = re.compile(r"destination dtypes match|self and source.*same dtype|dtype to be equal to src|same scalar type")
+"""Messages of ``x[i] = y``, ``masked_scatter``, ``scatter`` and ``index_add`` with an y of another dtype than x."""
+_SPARSE = re.compile(r"(sparse|dense) gradients|from the 'Sparse(CPU|CUDA)' backend")
 _CHECKPOINT = re.compile(r"during the original forward and recomputation|Recomputed values for the following tensors")
 
 
@@ -72,9 +75,57 @@ def backward_outside_autocast(case: Case) -> str | None:
     )
 
 
-@cause("Cast the input to the dtype of the weights, or run the call under autocast.")
+@cause("Convert the tensor before NumPy gets it: `x.detach().float().cpu().numpy()`.")
+def numpy_without_bfloat16(case: Case) -> str | None:
+    """Find the exception of a bfloat16 tensor that is given to NumPy."""
+    if not re.search(r"unsupported ScalarType BFloat16", case.error):
+        return None
+    return f".numpy() gets a bfloat16 tensor{_at(case)}, and NumPy has no bfloat16"
+
+
+def _at(case: Case) -> str:
+    error = case.run.failure.error if case.run.failure is not None else None
+    return f" at {error.file}:{error.line}" if error is not None and error.file else ""
+
+
+@cause(
+    "Use SparseAdam (or SGD) for the embeddings with `sparse=True`, and another optimizer for the other parameters; or"
+    " leave `sparse` at False. Leave sparse gradients out of what clips or measures gradients."
+)
+def sparse_gradients(case: Case) -> str | None:
+    """Find the exception of an optimizer, or of a norm, that does not take sparse gradients, or only those."""
+    if not _SPARSE.search(case.error):
+        return None
+    return (
+        "an embedding with sparse=True has sparse gradients, all other layers have dense ones, and not every optimizer"
+        f" takes both: {case.error.partition('. ')[0].rstrip('.')}"
+    )
+
+
+@cause(
+    "Compute the attention that the penalty differentiates twice without a fused kernel: under"
+    " `torch.nn.attention.sdpa_kernel(SDPBackend.MATH)`, or with `attn_implementation='eager'`. Replace other functions"
+    " by the plain operations that they stand for."
+)
+def no_second_derivative(case: Case) -> str | None:
+    """Find the exception of a function that can be differentiated once only, such as a fused attention."""
+    found = re.search(r"derivative for (?:aten::)?(\w+) is not implemented", case.error)
+    if found is None:
+        return None
+    what = f"{found[1].strip('_').removesuffix('_backward')} has no second derivative"
+    node = case.run.once_only
+    line = f" (the gradient is computed at {node.file}:{node.line})" if node is not None and node.file else ""
+    return f"{what}, and a loss that holds a gradient, such as a gradient penalty, needs one{line}"
+
+
+@cause(
+    "Cast the input to the dtype of the weights, or run the call under autocast. Cast what is written into another"
+    " tensor to the dtype of that tensor: `x[mask] = y.to(x.dtype)`."
+)
 def dtype_mismatch(case: Case) -> str | None:
     """Find the exception of an operation whose input and weights differ in dtype."""
+    if _WRITTEN.search(case.error):
+        return f"a value is written into a tensor of another dtype{_at(case)}: {case.error.rstrip('.')}"
     if not _DTYPES.search(case.error):
         return None
     return f"a tensor and the weights differ in dtype, and no autocast converts them: {case.error}"

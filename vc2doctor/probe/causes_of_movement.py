@@ -4,6 +4,7 @@ from vc2doctor.core.wording import counted
 from vc2doctor.probe.case import MIN_MOVED_SHARE, MIN_STEP_SHARE, Case
 from vc2doctor.probe.named_cause import cause
 from vc2doctor.probe.step_warnings import place_of_broadcast
+from vc2doctor.probe.weak import falls_beside_float32
 
 
 @cause("Make all layers in __init__, and create the optimizer after them.")
@@ -15,6 +16,23 @@ def parameters_made_in_forward(case: Case) -> str | None:
     return (
         f"the forward pass makes {counted(made.tensors, 'trainable tensor')} (the first is {made.first}), which the"
         " optimizer does not hold"
+    )
+
+
+@cause(
+    "Keep layers in nn.ModuleList or nn.ModuleDict, and single tensors in nn.Parameter, nn.ParameterList or"
+    " nn.ParameterDict. A network that must not be trained is frozen: `requires_grad_(False)` and `eval()`."
+)
+def parameters_not_registered(case: Case) -> str | None:
+    """Find layers or tensors in a plain list, dict or attribute, which no module and no optimizer knows of."""
+    kept = case.run.unregistered
+    if kept is None:
+        return None
+    line = f" ({kept.file}:{kept.line})" if kept.file else ""
+    return (
+        f"the model keeps {counted(kept.tensors, 'tensor')} outside of its parameters, in a plain list, dict or"
+        f" attribute: the first is {kept.first}, of shape {kept.shape}{line}. The loss depends on them, and the"
+        " optimizer does not hold them"
     )
 
 
@@ -111,6 +129,22 @@ def updates_too_small(case: Case) -> str | None:
     if share is None or share >= MIN_STEP_SHARE:
         return None
     return f"at the project's learning rate, one step changes only {share:.0%} of the adapter weights"
+
+
+@cause(
+    "Look for what this precision computes otherwise: positions, counts or times in a half dtype (compute them in"
+    " float32), gradients that are clipped before `scaler.unscale_`, and weights in bfloat16 that round small updates"
+    " away."
+)
+def slower_than_float32(case: Case) -> str | None:
+    """Find a loss that hardly falls here although it falls in float32, from the same weights and batches."""
+    falls = falls_beside_float32(case.run, case.control)
+    if falls is None:
+        return None
+    return (
+        f"with the same weights, batches and random numbers the loss falls by {falls[1]:.1%} in float32 and by"
+        f" {falls[0]:.1%} here, so {case.recipe.name} loses what the model learns from"
+    )
 
 
 @cause("Give the targets the shape of the predictions: `target[:, None]`, or `prediction.squeeze(-1)`.")

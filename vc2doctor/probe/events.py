@@ -36,6 +36,7 @@ from vc2doctor.probe.failed_step import (
     Recomputation,
     SilentNode,
     StepWarning,
+    Unregistered,
     Untouched,
 )
 from vc2doctor.probe.file_trials import FilesRun
@@ -71,8 +72,10 @@ _FACTS_OF_A_RECIPE: "dict[str, Callable[..., Data]]" = {
     "untouched": Untouched,
     "no-signal": NoSignal,
     "silent": SilentNode,
+    "once-only": SilentNode,
     "recomputation": Recomputation,
     "made-in-forward": MadeInForward,
+    "unregistered": Unregistered,
 }
 """By event: the fact that a recipe keeps under this name."""
 _FACTS_OF_THE_RUN: "dict[str, tuple[str, Callable[..., Data]]]" = {

@@ -18,6 +18,7 @@ from vc2doctor.probe.failed_step import (
     Recomputation,
     SilentNode,
     StepWarning,
+    Unregistered,
     Untouched,
 )
 from vc2doctor.probe.file_trials import FilesRun
@@ -156,7 +157,7 @@ class RecipeRun(Data):
     adapters: Adapters | None = None
     steps: tuple[Step, ...] = ()
     moved: FiniteFloat | None = None
-    """Share of the trainable elements, of those with a gradient in any step, that differ from their initial value."""
+    """Share of the trainable elements, of those with a gradient in any step, that differ from their first value."""
     vanished: FiniteFloat | None = None
     """Of the elements with a nonzero gradient in float32: the share whose gradient is 0 at every step here."""
     plan_rate: PlanRate | None = None
@@ -170,8 +171,11 @@ class RecipeRun(Data):
     no_signal: NoSignal | None = None
     silent: SilentNode | None = None
     """Where the gradient becomes 0, if every gradient of every step is."""
+    once_only: SilentNode | None = None
+    """The function of the graph that cannot be differentiated once more, if the training ended at it."""
     recomputation: Recomputation | None = None
     made_in_forward: MadeInForward | None = None
+    unregistered: Unregistered | None = None
     warnings: tuple[StepWarning, ...] = ()
     experiments: dict[str, bool] = Field(default_factory=dict)
     """By change: whether it lets the training pass the bad step."""

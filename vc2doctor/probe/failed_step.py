@@ -115,6 +115,18 @@ class MadeInForward(Data):
     first: str
 
 
+class Unregistered(Data):
+    """The tensors that a model keeps in plain containers: the loss depends on them, and nothing trains them."""
+
+    tensors: Count
+    first: str
+    shape: tuple[Count, ...]
+    """Of the first one."""
+    file: str | None
+    """The code that uses the first one."""
+    line: int | None
+
+
 class Untouched(Data):
     """The trainable tensors without a gradient in any step, and under any other random draw that was tried."""
 

@@ -9,7 +9,14 @@ from vc2doctor.probe.case import Cause
 from vc2doctor.probe.diagnose import diagnose
 from vc2doctor.probe.facts import Headroom, PlanRate, ProbeRun, RecipeRun, Step, StressRun
 from vc2doctor.probe.failed_step import BrokenOperation, StepWarning
-from vc2doctor.probe.weak import JudgedOutcome, first_and_last_loss, first_name, judge_comparison, judge_weak
+from vc2doctor.probe.weak import (
+    JudgedOutcome,
+    first_and_last_loss,
+    first_name,
+    judge_comparison,
+    judge_slower,
+    judge_weak,
+)
 from vc2doctor.target.shared.recipes import CONTROL
 
 _NOT_IMPLEMENTED = re.compile(
@@ -258,6 +265,7 @@ def _judge_finite(recipe: RecipeRun, control: RecipeRun | None, run: ProbeRun) -
         _judge_underflow(recipe, control, last)
         or judge_weak(recipe, control, last)
         or judge_comparison(recipe, run)
+        or judge_slower(recipe, control)
         or JudgedOutcome(outcome="finite", description=_describe_finite(recipe))
     )
 

@@ -7,6 +7,7 @@ import re
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 from ..runtime import EventSink
+from .tensors import values
 
 NOISE = 1e-5
 """Gradients below this share of the largest one are suspicious (root mean squares); float32 rounds at 6e-8."""
@@ -107,13 +108,25 @@ def first_silent_node(loop: Any) -> Dict[str, Any]:
     try:
         with anomaly_mode(loop.runtime.torch):
             loss = loop.loss(0)
-            for node in _nodes(loss.grad_fn):
+            for node in nodes_of(loss.grad_fn):
                 node.register_hook(drop.hook(node))
             loss.backward()
     except Exception:  # noqa: BLE001, S110 - only the place stays unknown
         pass
     place: Dict[str, Any] = of_node(drop.node) if drop.node is not None else _first_hook(loop)
     return place
+
+
+def first_once_only_node(loop: Any) -> Dict[str, Any]:
+    """Return ``node``, ``file`` and ``line`` of a function that cannot be differentiated again (``None``: unknown)."""
+    from .locate import anomaly_mode  # noqa: PLC0415 - imports this package's training
+    from .source_lines import of_node  # noqa: PLC0415 - imports torch; run.py imports it first
+
+    with anomaly_mode(loop.runtime.torch):
+        loss = loop.loss(0)
+    node = next((each for each in nodes_of(loss.grad_fn) if "NotImplemented" in str(each.name())), None)
+    unknown: Dict[str, Any] = {"node": None, "file": None, "line": None}
+    return unknown if node is None else of_node(node)
 
 
 def _first_hook(loop: Any) -> Dict[str, Any]:
@@ -129,7 +142,8 @@ def _first_hook(loop: Any) -> Dict[str, Any]:
     return {"node": None, "file": None, "line": None}
 
 
-def _nodes(root: Any) -> Iterator[Any]:
+def nodes_of(root: Any) -> Iterator[Any]:
+    """Yield the nodes of a graph, ``root`` first, and no more than ``MAX_NODES``."""
     seen, queue = {root}, [root]
     while queue and len(seen) < MAX_NODES:
         node = queue.pop()
@@ -168,5 +182,5 @@ class _Drop:
 
 def _largest_norm(tensors: Any) -> Optional[float]:
     """Return the largest norm of some gradients; ``None``: one of them is not finite."""
-    norms = [float(each.detach().float().norm()) for each in tensors if each is not None]
+    norms = [float(values(each).float().norm()) for each in tensors if each is not None]
     return max(norms, default=0.0) if all(norm < float("inf") for norm in norms) else None

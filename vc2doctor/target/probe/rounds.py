@@ -16,13 +16,17 @@ from . import (
     spares,
     trained,
     training,
+    unregistered,
     user_function,
 )
 from .exceptions import describe
-from .subject import Subject
+from .subject import Subject, build
 
 _NO_GRAPH = "does not require grad"
 """Part of the message by which torch refuses the backward pass of a loss without a graph."""
+
+_NO_DERIVATIVE = "derivative for "
+"""The beginning of torch's message on a function that has no second derivative."""
 
 
 def run(  # noqa: PLR0913 - what to train, and what to do besides
@@ -96,6 +100,9 @@ def _examine(events: EventSink, runtime: Runtime, spec: Spec, recipe: Recipe, si
             locate.try_rates(events, runtime, spec, recipe, len(sink.steps))
         if sink.recomputes:
             recomputation.run(events, runtime, spec, recipe)
+        if sink.differentiates_twice:
+            loop = training.Loop(runtime, spec, recipe, build(runtime, spec, recipe))
+            events.emit("once-only", recipe=recipe.name, **no_signal.first_once_only_node(loop))
         if sink.lacks_graph:
             graph.run(events, runtime, spec, recipe, sink.missing)
     except Exception as error:  # noqa: BLE001 - the outcome is known; only the place is not
@@ -107,6 +114,8 @@ def _examine_signal(events: EventSink, recipe: Recipe, sink: "_RecipeSink", loop
     if loop is None or sink.bad_step is not None:
         return
     try:
+        if loop.spec.entry:
+            unregistered.run(events, loop)
         if sink.has_no_gradient:
             locate.find_first_break(events, loop.runtime, loop.spec, recipe)
             events.emit("silent", recipe=recipe.name, **no_signal.first_silent_node(loop))
@@ -122,6 +131,8 @@ class _RecipeSink:
     def __init__(self, events: EventSink, runtime: Runtime, *, inspected: bool) -> None:
         self.bad_step: Optional[int] = None
         self.inspected = inspected
+        self.differentiates_twice = False
+        """Whether a function was to be differentiated twice that cannot be."""
         self.lacks_graph = False
         """Whether the loss, or some trainable parameters, have no graph."""
         self.missing: Sequence[str] = ()
@@ -172,6 +183,7 @@ class _RecipeSink:
             self._note_step(fields)
         elif event == "recipe-failed":
             self.lacks_graph = _NO_GRAPH in fields["error"]["message"]
+            self.differentiates_twice = fields["error"]["message"].startswith(_NO_DERIVATIVE)
             self.recomputes = fields["error"]["type"] == recomputation.ERROR
         elif event == "movement" and self.bad_step is None and not self.taken:
             # Every step was skipped, so the first one shows the reason.

@@ -1,8 +1,10 @@
 """Small helpers for tensors and numbers that several modules of the probe use. They need no import of torch."""
 
 import math
-from typing import Any, Iterable, List, Optional
+from typing import Any, Iterable, List, Optional, Sequence
 
+CLIP_EPSILON = 1e-6
+"""What torch's own clipping adds to the norm."""
 IGNORED_LABEL = -100
 """Label that the loss ignores: the default ``ignore_index`` of torch's cross-entropy."""
 
@@ -24,9 +26,29 @@ def gradient_norms(torch: Any, gradients: Iterable[Any]) -> List[float]:
     """
     half = (torch.float16, torch.bfloat16)
     return [
-        float(torch.linalg.vector_norm(gradient.detach(), dtype=torch.float32 if gradient.dtype in half else None))
+        float(torch.linalg.vector_norm(values(gradient), dtype=torch.float32 if gradient.dtype in half else None))
         for gradient in gradients
     ]
+
+
+def values(tensor: Any) -> Any:
+    """Return ``tensor`` without its graph, and of a sparse one its values: few operations know sparse tensors.
+
+    An embedding with ``sparse=True`` has a gradient that holds the rows of the batch only.
+    """
+    detached = tensor.detach()
+    return detached.coalesce().values() if detached.is_sparse else detached
+
+
+def clip(torch: Any, parameters: Sequence[Any], largest: float) -> None:
+    """Scale the gradients of ``parameters`` down to a joint norm of ``largest``, sparse ones included."""
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    if not any(gradient.is_sparse for gradient in gradients):
+        torch.nn.utils.clip_grad_norm_(parameters, largest)
+        return
+    factor = largest / (math.sqrt(sum(norm**2 for norm in gradient_norms(torch, gradients))) + CLIP_EPSILON)
+    for gradient in gradients:
+        gradient.mul_(min(1.0, factor))
 
 
 def joint_norm(norms: Iterable[float], scale: float) -> Optional[float]:
@@ -36,7 +58,7 @@ def joint_norm(norms: Iterable[float], scale: float) -> Optional[float]:
 
 def is_finite(torch: Any, tensor: Any) -> bool:
     """Return whether a tensor holds neither NaN nor infinity."""
-    return bool(torch.isfinite(tensor.detach()).all())
+    return bool(torch.isfinite(values(tensor)).all())
 
 
 def is_broken(torch: Any, tensor: Any) -> bool:

@@ -12,7 +12,7 @@ from ..shared.spec import Spec
 from . import checkpointing, devices, optimizers, plan_rate, step_warnings, touched, trained, updates
 from .exceptions import backward_function, describe
 from .subject import Subject, build
-from .tensors import finite_or_none, gradient_norms, is_finite, joint_norm
+from .tensors import clip, finite_or_none, gradient_norms, is_finite, joint_norm
 
 STEPS = 6
 """Optimizer steps to take: enough for the loss to fall by far more than the rounding of bfloat16."""
@@ -104,9 +104,13 @@ class Loop:
             "eps": finite_or_none(float(group["eps"])) if "eps" in group else None,
         }
 
+    def held(self) -> List[Any]:
+        """Return the tensors that the optimizer holds."""
+        return [p for group in self._optimizer.param_groups for p in group["params"]]
+
     def coverage(self) -> Dict[str, Any]:
         """Return how many trainable parameters the optimizer lacks, and how many tensors of others it holds."""
-        held = {id(p) for group in self._optimizer.param_groups for p in group["params"]}
+        held = {id(p) for p in self.held()}
         outside = [name for name, p in self.parameters.items() if id(p) not in held]
         own = {id(p) for p in self.subject.module.parameters()}
         return {
@@ -164,7 +168,7 @@ class Loop:
         if scaler and self._clip:
             scaler.unscale_(optimizer)
         if self._clip:
-            self.runtime.torch.nn.utils.clip_grad_norm_(list(self.parameters.values()), self._clip)
+            clip(self.runtime.torch, list(self.parameters.values()), self._clip)
         if scaler:
             scaler.step(optimizer)
             scaler.update()
@@ -339,7 +343,9 @@ def train(events: EventSink, loop: Loop, control: Dict[str, Any]) -> Dict[str, A
     events.emit(
         "movement",
         recipe=name,
-        share=updates.moved_share({name: before[name] for name in loop.signal}, loop.parameters),
+        share=updates.moved_share(
+            {name: before[name] for name in loop.signal}, loop.parameters, loop.nonzero_gradients
+        ),
         vanished=updates.vanished_share(control, loop.nonzero_gradients),
     )
     if loop.recipe.trains == "all" and not bad_losses and step["parameters_finite"]:

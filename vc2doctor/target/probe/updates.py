@@ -3,7 +3,7 @@
 from typing import Any, Dict, List, Optional
 
 from ..shared.spec import Spec
-from .tensors import dtype_name
+from .tensors import dtype_name, values
 
 SAMPLE_SIZE = 20000
 """Weights that are drawn to estimate how many of them one step changes."""
@@ -38,10 +38,20 @@ def frozen_parameters(module: Any) -> List[Any]:
     return [p for p in parameters if not p.requires_grad] or parameters
 
 
-def moved_share(before: Dict[str, Any], after: Dict[str, Any]) -> float:
-    """Return the share of all elements that differ between ``before`` and ``after``, two dicts of tensors by name."""
-    changed = sum(int((after[name].detach() != tensor).sum()) for name, tensor in before.items())
-    return float(round(changed / max(1, sum(tensor.numel() for tensor in before.values())), 6))
+def moved_share(before: Dict[str, Any], after: Dict[str, Any], nonzero: Optional[Dict[str, Any]] = None) -> float:
+    """Return the share of all elements that differ between ``before`` and ``after``, two dicts of tensors by name.
+
+    Of a tensor with marks in ``nonzero`` only the marked elements count: of an embedding, the rows of the batch.
+    """
+    changed = total = 0
+    for name, tensor in before.items():
+        differs = after[name].detach() != tensor
+        marks = (nonzero or {}).get(name)
+        if marks is not None and bool(marks.any()):
+            differs = differs[marks]
+        changed += int(differs.sum())
+        total += differs.numel()
+    return float(round(changed / max(1, total), 6))
 
 
 def record_nonzero_gradients(nonzero: Dict[str, Any], parameters: Dict[str, Any]) -> int:
@@ -54,9 +64,10 @@ def record_nonzero_gradients(nonzero: Dict[str, Any], parameters: Dict[str, Any]
     for name, parameter in parameters.items():
         if parameter.grad is None:
             continue
-        marks = parameter.grad.detach() != 0
-        zero_tensors += not bool(marks.any())
+        zero_tensors += not bool((values(parameter.grad) != 0).any())
         if remembers:
+            gradient = parameter.grad.detach()
+            marks = (gradient.to_dense() if gradient.is_sparse else gradient) != 0
             nonzero[name] = nonzero[name] | marks if name in nonzero else marks
     return zero_tensors
 

@@ -296,7 +296,8 @@ def _widened(leaf: Any) -> Any:
 
 
 def _is_float(value: Any) -> bool:
-    return isinstance(value, torch.Tensor) and value.is_floating_point()
+    # Few operations know sparse tensors; their values are watched where they are computed.
+    return isinstance(value, torch.Tensor) and value.is_floating_point() and not value.is_sparse
 
 
 def _largest_finite(tensor: Any) -> Optional[float]:
