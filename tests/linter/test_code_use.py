@@ -89,6 +89,24 @@ def test_what_the_code_does_there(parts: dict[str, str], expected: dict[str, Any
     assert parsed({**use._asdict(), "targets": list(use.targets)}) == use
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("", ""),
+        ("resume_from_checkpoint=None", ""),
+        ("resume_from_checkpoint=False", ""),
+        ("resume_from_checkpoint=True", "does"),
+        ("'out/checkpoint-2'", "does"),
+        ("resume_from_checkpoint=args.checkpoint", "may"),
+    ],
+)
+def test_a_trainer_that_goes_on_from_a_checkpoint(given: str, expected: str, tmp_path: Path) -> None:
+    source = PROGRAM.format(**PARTS).replace(".train()", f".train({given})")
+    use, doors = use_and_doors(tmp_path, source)
+    assert use.resumes == expected
+    assert ("resume" in doors) is bool(expected)
+
+
 def test_trainer_with_steps_of_its_own_averages_as_it_likes(tmp_path: Path) -> None:
     own = "class Mine(Trainer):\n    def compute_loss(self, model, inputs, **more):\n        return 0\n"
     source = PROGRAM.format(**{**PARTS, "arguments": ", gradient_accumulation_steps=8"}) + own

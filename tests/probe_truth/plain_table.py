@@ -61,4 +61,4 @@ _ROWS: tuple[tuple[str, ...], ...] = (
     ),
 )
 
-PLAIN_FAULTS: tuple[Fault, ...] = tuple(Fault(*row, module="plain_faults") for row in _ROWS)
+PLAIN_FAULTS: tuple[Fault, ...] = tuple(Fault(*row)._replace(module="plain_faults") for row in _ROWS)

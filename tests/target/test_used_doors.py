@@ -22,6 +22,8 @@ TRAINS_PREFIXES = (TORCH, "transformers==4.49.0", "peft==0.14.0", "accelerate==1
 """Its Trainer sums the gradients of LLaVA, and its checkpointing gets no input with a gradient."""
 BREAKS_PREFIXES = (TORCH, "transformers==4.57.1", "peft==0.12.0", "accelerate==1.10.0")
 """This peft hands prefixes over as tuples, and this transformers takes objects."""
+LOSES_RANDOM_STATES = (TORCH, "transformers==4.46.2", "peft==0.13.2", "accelerate==1.1.1", "numpy==1.26.4")
+"""This transformers loads NumPy's random state in a way that torch refuses from 2.6 on."""
 CHECKPOINTED = {"adapts_model": True, "uses_trainer": True, "checkpointing": "arguments"}
 MISTRAL = json.dumps({"model_type": "mistral"})
 LLAVA = json.dumps({"model_type": "llava"})
@@ -50,6 +52,17 @@ def test_prefixes_that_this_transformers_does_not_take_are_found(stack_of: Stack
     outcome = opened(str(stack_of(*BREAKS_PREFIXES) / "bin" / "python"), "prefix")
     assert outcome.outcome == "failed"
     assert "'tuple' object has no attribute" in outcome.description
+
+
+def test_a_run_that_cannot_be_resumed_is_found(target: str, stack_of: StackOf) -> None:
+    older = str(stack_of(*LOSES_RANDOM_STATES) / "bin" / "python")
+    assert opened(target, "resume", {"uses_trainer": True, "resumes": "does"}).outcome == "passed"
+    does = opened(older, "resume", {"uses_trainer": True, "resumes": "does"})
+    assert (does.outcome, "UnpicklingError" in does.description) == ("failed", True), does.description
+    may = opened(older, "resume", {"uses_trainer": True, "resumes": "may"})
+    assert may.outcome == "passed"
+    assert may.doubt is not None
+    assert may.doubt.startswith("a run cannot go on from its own checkpoint: UnpicklingError")
 
 
 def test_prefix_under_checkpointing_gets_no_gradient(target: str) -> None:

@@ -6,7 +6,7 @@ that matter: those of ``--door``, else those that the code uses, else ``transfor
 fails is an error. A door that cannot even be imported, and that nothing shows to matter, is a warning.
 
 Some doors are tried only if the code uses them: prefix tuning, prompt tuning and p-tuning, gradient checkpointing under
-adapters, accumulated gradients, and the ``target_modules`` that the code names.
+adapters, accumulated gradients, the ``target_modules`` that the code names, and a trainer that resumes.
 
 Why it matters: the plain loop can train in an environment in which ``from transformers import Trainer`` raises.
 

@@ -62,6 +62,7 @@ def _use_of_program(facts: Facts, calls: Sequence[Call]) -> CodeUse:
         reentrant=not re.search(r"use_reentrant[\"']?\s*[=:]\s*False", text),
         passes_gradients=_PASSES_GRADIENTS.search(text) is not None or any(call.name in _PROMPTS for call in calls),
         accumulation=_accumulation(facts, arguments) if uses_trainer and not has_own_steps else 1,
+        resumes=_resumes(calls) if uses_trainer else "",
         targets=targets,
         is_pattern=is_pattern,
     )
@@ -100,6 +101,16 @@ def _accumulation(facts: Facts, arguments: Sequence[Call]) -> int:
         numbers |= set(facts.values.of(value, call.place)) if value is not None else set()
     number = numbers.pop() if len(numbers) == 1 else 1
     return number if isinstance(number, int) and not isinstance(number, bool) and number > 1 else 1
+
+
+def _resumes(calls: Sequence[Call]) -> str:
+    """Return whether a trainer ``does`` go on from a checkpoint, or ``may``; empty: it never does."""
+    given = [call.argument("resume_from_checkpoint", 0) for call in calls if call.name == "train"]
+    written = [value for value in given if value is not None]
+    constants = [value.value for value in written if isinstance(value, ast.Constant)]
+    if any(isinstance(value, str) or value is True for value in constants):
+        return "does"
+    return "may" if len(written) > len(constants) else ""
 
 
 def _targets(calls: Sequence[Call]) -> tuple[tuple[str, ...], bool]:

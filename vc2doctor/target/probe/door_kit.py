@@ -255,10 +255,10 @@ class Kit:
         """Return a loss as a number, ``None`` if it is NaN or infinite."""
         return finite_or_none(float(loss.detach()))
 
-    def run_trainer(self, trainer: Any) -> List[Optional[float]]:
+    def run_trainer(self, trainer: Any, checkpoint: Optional[str] = None) -> List[Optional[float]]:
         """Train with a ``transformers.Trainer``, or a subclass, and return the logged losses."""
         self.watch(trainer.model)
-        trainer.train()
+        trainer.train(resume_from_checkpoint=checkpoint)
         return [finite_or_none(float(entry["loss"])) for entry in trainer.state.log_history if "loss" in entry]
 
 

@@ -12,7 +12,8 @@ class CodeUse(NamedTuple):
     ``arguments`` of the trainer, by the model ``before`` it gets adapters, or ``after``. ``reentrant`` is ``False`` if
     the code asks for the other form. ``passes_gradients``: something lets gradients reach the first block although the
     base model is frozen, such as ``enable_input_require_grads``. ``accumulation`` is the number of batches to a step of
-    ``transformers.Trainer``. ``targets`` are the ``target_modules`` of adapters; with ``is_pattern`` it is one regular
+    ``transformers.Trainer``. ``resumes``: it ``does`` go on from a checkpoint, or it
+    ``may``, as a run decides. ``targets`` are the ``target_modules`` of adapters; with ``is_pattern`` it is one regular
     expression.
     """
 
@@ -23,6 +24,7 @@ class CodeUse(NamedTuple):
     reentrant: bool = True
     passes_gradients: bool = False
     accumulation: int = 1
+    resumes: str = ""
     targets: Tuple[str, ...] = ()
     is_pattern: bool = False
 
