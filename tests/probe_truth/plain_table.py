@@ -13,6 +13,7 @@ _ROWS: tuple[tuple[str, ...], ...] = (
         "sparse-gradients",
         "a dense embedding under SparseAdam (twin: Adam, of which few rows move)",
     ),
+    ("sparse_and_exploding", "fp32", "non-finite", "exploding-rate", "sparse gradients at a rate that is too high"),
     ("inserted_in_bfloat16", "bf16-amp", "error", "dtype-mismatch", "`x[mask] = y` with an y of another dtype"),
     ("matched_in_numpy", "bf16-amp", "error", "numpy-without-bfloat16", ".numpy() of a bfloat16 tensor"),
     (

@@ -232,3 +232,23 @@ def clipped_before_unscaling() -> Subject:
 
 def clipped_before_unscaling_twin() -> Subject:
     return _clamped(early=False)
+
+
+class Rated(Recommended):
+    """Predicts the rating 1 for each pair, from embeddings that start far too large."""
+
+    def forward(self, users: Any, items: Any) -> Any:
+        return (((self.users(users) * self.items(items)).sum(-1) * 900.0 - 1.0) ** 2).mean()
+
+
+def _rated(rate: float) -> Subject:
+    model = Rated()
+    return model, _pairs(), torch.optim.SGD(model.parameters(), lr=rate)
+
+
+def sparse_and_exploding() -> Subject:
+    return _rated(0.1)
+
+
+def sparse_and_exploding_twin() -> Subject:
+    return _rated(1e-8)
