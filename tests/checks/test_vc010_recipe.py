@@ -75,6 +75,15 @@ def test_remedy_offers_a_precision_that_works_here() -> None:
     assert finding.commands == ("vc2doctor check --precision bf16-scaled",)
 
 
+def test_named_line_of_the_users_own_function_comes_before_another_precision() -> None:
+    error = failure("Got unsupported ScalarType BFloat16", file="mymodel.py", line=61)
+    probed = examination(probe=probe_run(failed("bf16", error)), planned={"entry": "mymodel:build"})
+    (finding,) = findings_of(check, probed)
+    assert finding.remedy.startswith("Convert the tensor before NumPy gets it")
+    assert "Or train in a precision that works here: " in finding.remedy
+    assert finding.commands == ()
+
+
 def test_outcome_that_a_known_issue_explains_is_left_to_vc005() -> None:
     assert findings(recipe("fp16-unscaled", steps=POISONED), "fp16-unscaled", peft="0.10.0") == []
 

@@ -136,6 +136,9 @@ def _remedy(examination: Examination, outcome: RecipeOutcome) -> tuple[str, tupl
     if outcome.recipe != CONTROL and good and control_is_good:
         verb = "Or train" if cause_remedy else "Train"
         remedy = f"{cause_remedy}{verb} in a precision that works here: {', '.join(good)}."
+        if outcome.outcome == "error" and cause_remedy and examination.plan.custom_subject is not None:
+            # A line of the user's own code raises: to change it comes before another precision.
+            return remedy, ()
         return remedy, (examination.plan.invocation.again(("--precision", good[0])),)
     control_failed = "" if control_is_good else "float32 fails as well, so precision is not the cause. "
     if examination.plan.custom_subject is not None:
