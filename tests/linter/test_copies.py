@@ -33,11 +33,18 @@ def test_three_copies_are_one_finding(tmp_path: Path) -> None:
 
 
 def test_two_files_of_one_name_are_two(tmp_path: Path) -> None:
-    assert _findings(tmp_path, ("7B/model.py", "12B/model.py")) == [1, 1]
+    path = tmp_path / "30B" / "model.py"
+    path.parent.mkdir()
+    path.write_text(f"{_MODEL}\n\nSIZE = 30\n", encoding="utf-8")
+    assert _findings(tmp_path, ("7B/model.py",)) == [1, 1]
+
+
+def test_two_files_with_the_same_text_are_copies(tmp_path: Path) -> None:
+    assert _findings(tmp_path, ("train/model.py", "utils/model.py")) == [2]
 
 
 def test_other_names_are_not_copies(tmp_path: Path) -> None:
-    assert _findings(tmp_path, ("7B/model.py", "12B/model.py", "30B/other.py")) == [1, 1, 1]
+    assert _findings(tmp_path, ("7B/model.py", "12B/other.py", "30B/third.py")) == [1, 1, 1]
 
 
 def test_copies_in_units_of_their_own_stay_apart(tmp_path: Path) -> None:

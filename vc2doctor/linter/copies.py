@@ -1,13 +1,13 @@
 """Makes one finding of the same fault in copies of one file: ``models/7B/modeling.py``, ``models/12B/modeling.py``."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from vc2doctor.linter.analyse.resolve import CodeFacts
 from vc2doctor.linter.model import CodeFinding
 
 MIN_COPIES = 3
-"""Two files of one name can be alike by chance; with more of them the file was copied."""
+"""Two files of one name can have a line alike by chance; with more of them the file was copied."""
 
 _Key = tuple[str, str, str, str, int]
 
@@ -20,9 +20,16 @@ def with_copies_as_one(code: CodeFacts, findings: Iterable[CodeFinding]) -> tupl
     merged: list[CodeFinding] = []
     for group in groups.values():
         different_files = {finding.file for finding in group}
-        is_copied = len(group) >= MIN_COPIES and len(different_files) == len(group)
+        is_many = len(group) >= MIN_COPIES or _are_the_same(code, different_files)
+        is_copied = is_many and 1 < len(group) == len(different_files)
         merged.extend([_merged(group)] if is_copied else group)
     return tuple(merged)
+
+
+def _are_the_same(code: CodeFacts, paths: Collection[str]) -> bool:
+    """Return whether files have the same text, as far as they are Python."""
+    modules = [code.files.modules.get(path) for path in paths]
+    return all(modules) and len({module.source.text for module in modules if module is not None}) == 1
 
 
 def _key(code: CodeFacts, finding: CodeFinding) -> _Key:

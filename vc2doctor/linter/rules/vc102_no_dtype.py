@@ -62,7 +62,7 @@ def find(facts: Facts) -> Iterator[CodeFinding]:
         ):
             yield _of_samples(autocast)
         elif stage is Stage.TRAINS:
-            is_right = autocast.call.node in coherent or _has_own_scaler(autocast)
+            is_right = autocast.call.node in coherent or _has_own_scaler(autocast) or _scales_beside(autocast)
             if autocast.inherits_dtype:
                 yield _inherited_dtype(autocast)
             elif not is_right and _is_of_lightning(facts, autocast):
@@ -109,6 +109,16 @@ def _has_own_scaler(autocast: Autocast) -> bool:
     cls = autocast.call.place.function.cls
     assigned = (value for pairs in cls.attributes.values() for value, _ in pairs) if cls is not None else ()
     return any(isinstance(value, ast.Call) and last_name(value.func) == "GradScaler" for value in assigned)
+
+
+def _scales_beside(autocast: Autocast) -> bool:
+    """Return whether the function of a region scales its loss: float16 was meant there. VC104 judges the scaler."""
+    module = autocast.call.place.module
+    calls = module.calls_in(autocast.call.place.function)
+    return "GradScaler" in module.source.text and any(
+        call.name == "backward" and isinstance(call.receiver, ast.Call) and last_name(call.receiver.func) == "scale"
+        for call in calls
+    )
 
 
 def _is_of_lightning(facts: Facts, autocast: Autocast) -> bool:
