@@ -51,7 +51,9 @@ DOOR = Door(
     parent="trainer",
     only_if_used=True,
     is_used=_is_used,
+    advice="Take transformers 4.49 or newer, or start the training anew: do not count on its checkpoints.",
 )
 """transformers loads the random state of a checkpoint by torch.load. torch 2.6 allows no NumPy state there by default:
-https://github.com/huggingface/transformers/issues/34631
+https://github.com/huggingface/transformers/issues/34631. 4.46.2 fails with torch 2.13.0, and 4.47.1, 4.48.3 and 4.49.0
+go on (measured).
 """
