@@ -62,7 +62,8 @@ CASES: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
 def use_and_doors(folder: Path, source: str) -> tuple[CodeUse, set[str]]:
     (folder / "train.py").write_text(source, encoding="utf-8")
     facts = Facts(CodeFacts(read_project((folder,))))
-    return use_of(facts), set(doors_of(facts))
+    use = use_of(facts)
+    return use, set(doors_of(facts, use))
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from vc2doctor.linter.analyse.code_use import use_of
 from vc2doctor.linter.analyse.doors import doors_of
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.analyse.resolve import CodeFacts
@@ -33,4 +34,5 @@ CASES = {
 def test_doors(name: str, tmp_path: Path) -> None:
     source, expected = CASES[name]
     (tmp_path / "train.py").write_text(source, encoding="utf-8")
-    assert doors_of(Facts(CodeFacts(read_project((tmp_path,))))) == expected
+    facts = Facts(CodeFacts(read_project((tmp_path,))))
+    assert doors_of(facts, use_of(facts)) == expected

@@ -53,6 +53,6 @@ def test_what_a_door_sets_is_gone_before_the_next_door(monkeypatch: pytest.Monke
         assert Path.cwd() == Path(kit.folder).resolve()
         return [1.0]
 
-    door = Door("x", "x", (), (), load=lambda: None, train=train, fault="")
+    door = Door("x", "x", load=lambda: None, train=train)
     assert try_doors._train(Runtime(None, None, None, None), Spec(seed=0), door)["losses"] == [1.0]
     assert (os.environ.get("RANK"), os.environ["KEPT"], Path.cwd()) == (None, "1", folder)

@@ -16,5 +16,5 @@ def doors_that_matter(
     """
     named = (code.doors or DEFAULT_DOORS) if asked is None else asked
     if asked is None and code.path is not None and not code.doors and not code.unread:
-        named = tuple(door for door in named if all(name in installed for name in DOORS[door].modules))
+        named = tuple(door for door in named if DOORS[door].is_there(installed.__contains__))
     return tuple(door for door in named if door != LOOP and (knows_architecture or not DOORS[door].needs_architecture))

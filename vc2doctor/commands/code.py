@@ -52,6 +52,7 @@ def read(
         paths=(code,), settings=loaded.lint, installed=installed, launches=launches, user_config=user_config
     )
     result = apply_rules(task)
+    use = use_of(result.facts)
     recipes = recipes_of(result.facts) or (recipes_of_launches(result.facts) if launches is not None else {})
     return CodeReading(
         path=str(code),
@@ -59,8 +60,8 @@ def read(
         recipes=recipes,
         precision=riskiest_recipe(recipes),
         learning_rate=learning_rate_of(result.facts),
-        doors=doors_of(result.facts),
-        use=use_of(result.facts)._asdict(),
+        doors=doors_of(result.facts, use),
+        use=use._asdict(),
         formats=formats_of(result.facts),
         silenced=result.silenced + result.switched_off,
         unread=tuple(_unread(result, scoped=launches is not None)),

@@ -91,7 +91,7 @@ def find(name: str, folders: Iterable[Path], types_of_classes: dict[str, str]) -
         candidates += _cached(name)
         return next(filter(None, (read(candidate, types_of_classes) for candidate in candidates)), None)
     except (OSError, ValueError, RuntimeError):
-        # A text that is no path: too long, with a null byte, or of a user that does not exist (``~nobody``).
+        # A text that is no path: too long, with a null byte, or of a user that does not exist (``~missing``).
         return None
 
 

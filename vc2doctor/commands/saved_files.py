@@ -62,7 +62,7 @@ def _targets(loaded: CodeFile, code: CodeReading, folder: Path) -> Iterator[_Tar
                 yield from targets
                 return
     except (OSError, ValueError, RuntimeError):
-        # A text that is no path: too long, with a null byte, or of a user that does not exist (``~nobody``).
+        # A text that is no path: too long, with a null byte, or of a user that does not exist (``~missing``).
         return
 
 
@@ -98,10 +98,10 @@ def _checkpoint(base: Path, name: str, loaded: CodeFile) -> Iterator[_Target]:
     yield from _in_folder(folder, "adapter", "adapter_config.json")
 
 
-def _data(base: Path, name: str, _: CodeFile) -> Iterator[_Target]:
+def _data(base: Path, name: str, loaded: CodeFile) -> Iterator[_Target]:
     path = base / name
     if path.is_dir():
-        yield from _data_folder(base, name, _)
+        yield from _data_folder(base, name, loaded)
         paths = sorted(path.rglob("*.parquet"))
     elif any(sign in name for sign in "*?["):
         paths = sorted(base.glob(name)) if not Path(name).is_absolute() else sorted(Path("/").glob(name[1:]))

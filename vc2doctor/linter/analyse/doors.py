@@ -3,16 +3,15 @@
 import ast
 from collections.abc import Iterable, Iterator, Mapping
 
-from vc2doctor.linter.analyse.code_use import use_of
 from vc2doctor.linter.analyse.facts import Facts
 from vc2doctor.linter.read.module import Module
 from vc2doctor.target.doors import DOORS
+from vc2doctor.target.shared.code_use import CodeUse
 
 
-def doors_of(facts: Facts) -> tuple[str, ...]:
-    """Return the names of the doors whose signs the code shows, in the order of the table."""
+def doors_of(facts: Facts, use: CodeUse) -> tuple[str, ...]:
+    """Return the names of the doors that the code shows by their signs or by its ``use``, in the order of the table."""
     by_name = doors_in(facts.code.files.modules.values())
-    use = use_of(facts)
     return tuple(
         door.name for door in DOORS.values() if door.name in by_name or (door.is_used is not None and door.is_used(use))
     )

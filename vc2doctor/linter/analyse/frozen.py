@@ -31,9 +31,8 @@ def frozen_attributes(facts: Facts, cls: Class) -> frozenset[str]:
 
 def is_frozen_by_its_class(facts: Facts, load: Load) -> bool:
     """Return whether weights go to an attribute that its class freezes, in a branch that can be reached."""
-    statement, cls = load.place.statement, load.place.function.cls
-    targets = statement.targets if isinstance(statement, ast.Assign) else []
-    names = {name for target in targets if (name := _of_self(target)) is not None}
+    cls = load.place.function.cls
+    names = {name for target in load.place.targets if (name := _of_self(target)) is not None}
     return cls is not None and bool(names) and bool(names & frozen_attributes(facts, cls))
 
 
@@ -42,9 +41,8 @@ def is_used_without_gradients(facts: Facts, load: Load) -> bool:
 
     No gradient reaches such weights, whatever the optimizer holds.
     """
-    statement, cls = load.place.statement, load.place.function.cls
-    targets = statement.targets if isinstance(statement, ast.Assign) else []
-    names = {name for target in targets if (name := _of_self(target)) is not None}
+    cls = load.place.function.cls
+    names = {name for target in load.place.targets if (name := _of_self(target)) is not None}
     if cls is None or len(names) != 1:
         return False
     (name,) = names

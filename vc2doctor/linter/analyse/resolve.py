@@ -265,6 +265,10 @@ class CodeFacts:
         """Return whether a class extends a trainer, by the names of its bases."""
         return any(base.endswith("Trainer") for base in self.base_names(cls))
 
+    def is_lightning_module(self, cls: Class) -> bool:
+        """Return whether a class extends Lightning's own module, by the names of its bases."""
+        return any(base.rpartition(".")[2] == "LightningModule" for base in self.base_names(cls))
+
     @cached_property
     def _subclasses(self) -> Mapping[Class, list[Class]]:
         subclasses: dict[Class, list[Class]] = defaultdict(list)

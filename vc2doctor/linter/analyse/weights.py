@@ -65,9 +65,7 @@ class Load:
     @property
     def is_of_copy(self) -> bool:
         """Whether the name that gets the weights is that of a copy which no optimizer trains (``ema_unet``)."""
-        statement = self.place.statement
-        targets = statement.targets if isinstance(statement, ast.Assign) else []
-        return any(words(last_name(target)) & _COPY_WORDS for target in targets)
+        return any(words(last_name(target)) & _COPY_WORDS for target in self.place.targets)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -238,9 +236,8 @@ def _may_get_quantization(call: Call) -> bool:
 
 def _family_of_load(call: Call) -> Family | None:
     """Return the family named by a load: in its arguments, in the variable that it is assigned to, or in its class."""
-    statement, cls = call.place.statement, call.place.function.cls
-    targets = [ast.unparse(target) for target in statement.targets] if isinstance(statement, ast.Assign) else []
-    texts = (ast.unparse(call.node), *targets, cls.name if cls is not None else "")
+    cls = call.place.function.cls
+    texts = (ast.unparse(call.node), *map(ast.unparse, call.place.targets), cls.name if cls is not None else "")
     return next((family for family in map(family_of, texts) if family is not None), None)
 
 

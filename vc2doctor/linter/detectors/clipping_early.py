@@ -45,8 +45,9 @@ def _clippings_in_step(cls: Class) -> list[Call]:
 
 def _is_automatic(facts: Facts, cls: Class) -> bool:
     """Return whether Lightning's trainer runs the backward passes of a module."""
-    is_of_lightning = any(base.rpartition(".")[2] == "LightningModule" for base in facts.code.base_names(cls))
-    return is_of_lightning and not any(_MANUAL.search(owner.module.source.text) for owner in facts.code.mro(cls))
+    return facts.code.is_lightning_module(cls) and not any(
+        _MANUAL.search(owner.module.source.text) for owner in facts.code.mro(cls)
+    )
 
 
 def clipping_before_backward(loop: Loop) -> Iterator[CodeFinding]:

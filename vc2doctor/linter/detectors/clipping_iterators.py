@@ -63,8 +63,8 @@ def _used_before(clipping: Call, name: str, made: ast.expr) -> Call | None:
 
 
 def _target(call: Call) -> str:
-    statement = call.place.statement
-    return ast.unparse(statement.targets[0]) if isinstance(statement, ast.Assign) else ""
+    targets = call.place.targets
+    return ast.unparse(targets[0]) if targets else ""
 
 
 def _finding(clipping: Call, made: ast.expr, used: Call) -> CodeFinding:

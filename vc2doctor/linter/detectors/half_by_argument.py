@@ -109,9 +109,7 @@ def _given(facts: Facts, trained: Trained) -> Iterator[_Given]:
 
 
 def _names_other(call: Call) -> bool:
-    statement = call.place.statement
-    targets = statement.targets if isinstance(statement, ast.Assign) else []
-    return any(words(last_name(target)) & NOT_TRAINED for target in targets)
+    return any(words(last_name(target)) & NOT_TRAINED for target in call.place.targets)
 
 
 def _half(facts: Facts, call: Call, argument: ast.expr) -> Iterator[_Given]:

@@ -55,8 +55,7 @@ def _is_of(average: Call, cast: Cast) -> bool:
 def _is_upcast(average: Call, cast: Cast) -> bool:
     """Return whether the model, or the average, is made float32 between the cast and the use of the average."""
     name = ast.unparse(cast.receiver)
-    statement = average.place.statement
-    targets = [ast.unparse(each) for each in statement.targets] if isinstance(statement, ast.Assign) else []
+    targets = [ast.unparse(each) for each in average.place.targets]
     later = (
         call
         for call in average.place.module.calls_in(average.place.function)

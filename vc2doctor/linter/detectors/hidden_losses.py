@@ -82,8 +82,7 @@ def _cleaned(module: Module) -> Iterator[CodeFinding]:
         if call.name not in _HIDING or any("loss" in ast.unparse(argument).lower() for argument in call.node.args):
             continue
         value = getattr(statement, "value", None)
-        targets = statement.targets if isinstance(statement, ast.Assign) else []
-        names = [ast.unparse(target) for target in targets]
+        names = [ast.unparse(target) for target in call.place.targets]
         if isinstance(statement, ast.Return):
             names = [call.place.function.name]
         if value is not None and _outer_call(value) is call.node and any(map(_LOSS.search, names)):

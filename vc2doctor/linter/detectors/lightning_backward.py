@@ -48,17 +48,13 @@ def clipping_of_scaled_lightning(facts: Facts) -> Iterator[CodeFinding]:
 def _modules_in_float16(facts: Facts) -> Iterator[tuple[Class, str, bool]]:
     """Yield the modules of Lightning that a trainer runs in float16, a place that says so, and whether all runs do."""
     for module in facts.code.files.modules.values():
-        classes = [cls for cls in module.classes.values() if _is_lightning_module(facts, cls)]
+        classes = [cls for cls in module.classes.values() if facts.code.is_lightning_module(cls)]
         if classes:
             own, beside = _precisions(facts, module)
             found = own or beside
             places = [place for place, value in found if value == "fp16"]
             for cls in classes if places else ():
                 yield cls, f"Lightning computes in it: {places[0]}", bool(own) and len(places) == len(found)
-
-
-def _is_lightning_module(facts: Facts, cls: Class) -> bool:
-    return any(base.rpartition(".")[2] == "LightningModule" for base in facts.code.base_names(cls))
 
 
 def _precisions(facts: Facts, module: Module) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
@@ -108,7 +104,7 @@ def _unscaled(call: Call, why: str, *, is_certain: bool) -> CodeFinding:
         call.node,
         "VC104",
         Severity.ERROR if is_certain else Severity.NOTE,
-        f"{build.code(call.node)} by-passes the loss scaling of Lightning's trainer in float16: small gradients become "
+        f"{build.code(call.node)} bypasses the loss scaling of Lightning's trainer in float16: small gradients become "
         "zero",
         evidence=(why,),
         remedy="Write self.manual_backward(loss) with automatic_optimization off, or train in bf16-mixed.",

@@ -69,9 +69,7 @@ def _is_quantized(call: Call) -> bool:
 
 
 def _names_other(load: Load) -> bool:
-    statement = load.place.statement
-    targets = statement.targets if isinstance(statement, ast.Assign) else []
-    return any(words(name) & _NOT_TRAINED for name in (load.place.function.name, *map(last_name, targets)))
+    return any(words(name) & _NOT_TRAINED for name in (load.place.function.name, *map(last_name, load.place.targets)))
 
 
 def _follows_fp16(dtype: ast.expr, place: Place) -> bool:

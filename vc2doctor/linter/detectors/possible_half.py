@@ -196,9 +196,7 @@ def _engine_condition(facts: Facts, trained: Trained, program: frozenset[Module]
 
 def _names_frozen(half: _HalfPlace) -> bool:
     """Return whether the names around a place say that no optimizer gets what it makes."""
-    statement = half.place.statement
-    targets = statement.targets if isinstance(statement, ast.Assign) else []
-    names = [half.place.function.name, *(last_name(target) for target in targets)]
+    names = [half.place.function.name, *map(last_name, half.place.targets)]
     cls = half.place.function.cls
     return any(words(name) & NOT_TRAINED for name in (*names, *([cls.name] if cls is not None else [])))
 
@@ -217,11 +215,9 @@ def is_upcast(program: frozenset[Module]) -> bool:
 
 def _is_switched_off(half: _HalfPlace) -> bool:
     """Return whether the function of a place freezes the model that it makes, or only evaluates it."""
-    statement = half.place.statement
     if isinstance(half.node, ast.Call) and last_name(half.node.func) == "eval":
         return True
-    targets = statement.targets if isinstance(statement, ast.Assign) else []
-    names = {ast.unparse(target) for target in targets}
+    names = {ast.unparse(target) for target in half.place.targets}
     if half.load is None and isinstance(half.node, ast.Call) and isinstance(half.node.func, ast.Attribute):
         names.add(ast.unparse(half.node.func.value))
     for call in half.place.module.calls_in(half.place.function):

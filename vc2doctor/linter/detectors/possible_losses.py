@@ -201,13 +201,11 @@ def _is_half_dtype(contexts: HalfContexts, context: HalfContext, dtype: ast.Attr
 def _counts(receiver: ast.expr, place: Place) -> bool:
     """Return whether a value is a sum over a mask, or a mask whose sum the function takes."""
     value, _ = value_at(receiver, place)
-    statement = place.statement
     names = {each.id for each in walk(receiver) if isinstance(each, ast.Name)}
     assigned = (each for name in names for each, _ in place.function.names.get(name, []))
     if any(map(_is_sum_of_mask, (*walk(value), *assigned))):
         return True
-    targets = statement.targets if isinstance(statement, ast.Assign) else []
-    masks = {target.id for target in targets if isinstance(target, ast.Name) and words(target.id) & _MASKS}
+    masks = {target.id for target in place.targets if isinstance(target, ast.Name) and words(target.id) & _MASKS}
     calls = [call.node for call in place.module.calls_in(place.function)]
     receivers = (operand(call) for call in calls if last_name(call.func) == "sum")
     # `masked_mean(losses, mask)` divides by the sum, too.

@@ -25,7 +25,7 @@ CRITERION_WORDS = frozenset({"loss", "losses", "criterion", "matcher", "criteria
 _FRAMEWORK_SWITCH = re.compile(
     r"AMPTrainer|AmpOptimWrapper|SOLVER\.AMP\b|^\s*fp16 = dict\(|(?<!\w)amp\.initialize\(", re.MULTILINE
 )
-"""How detectron2, mmengine, mmcv and apex are told to train in half precision: the framework opens the regions."""
+"""How detectron2, mmengine, mmcv and apex are set to half precision: the framework opens the regions."""
 _TRAINER_PRECISION = re.compile(
     r"Trainer\.(?:add_argparse_args|from_argparse_args)\(|trainer\.precision\s*="
     r"|\bTrainer\([^)]*?\bprecision\s*=\s*(?![\"']?32)(?![\"']?64)",

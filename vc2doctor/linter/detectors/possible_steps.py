@@ -129,9 +129,8 @@ def _dtype_argument(node: ast.Call) -> ast.expr | None:
 
 
 def _is_subtracted_from_one(node: ast.Call, place: Place) -> bool:
-    """Return whether the name that a cast is assigned to, or the same expression, is subtracted from 1 behind it."""
-    statement = place.statement
-    targets = [ast.unparse(each) for each in statement.targets] if isinstance(statement, ast.Assign) else []
+    """Return whether the name that a cast is assigned to, or an element of it, is subtracted from 1 behind it."""
+    targets = [ast.unparse(each) for each in place.targets]
     for each in walk(place.function.node):
         if not isinstance(each, ast.BinOp) or not isinstance(each.op, ast.Sub) or each.lineno < node.lineno:
             continue

@@ -94,8 +94,8 @@ def scaler_made_anew(facts: Facts, loop: Loop) -> Iterator[CodeFinding]:
     calls = loop.function.module.calls_in(loop.function)
     scaling = [call for call in calls if call.name == "scale" and call.place.loop_depth]
     for scaler in facts.scalers.all:
-        place, statement = scaler.call.place, scaler.call.place.statement
-        names = [last_name(target) for target in statement.targets] if isinstance(statement, ast.Assign) else []
+        place = scaler.call.place
+        names = [last_name(target) for target in place.targets]
         is_repeated = any(
             call.place.loop_depth == place.loop_depth and last_name(call.receiver) in names for call in scaling
         )

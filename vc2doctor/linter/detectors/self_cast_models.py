@@ -99,9 +99,7 @@ def _constructions(unit: Unit, found: _SelfCast) -> Iterator[tuple[Module, Call]
 
 
 def _names_reference(call: Call) -> bool:
-    statement = call.place.statement
-    targets = statement.targets if isinstance(statement, ast.Assign) else []
-    return any("ref" in last_name(target).split("_") for target in targets)
+    return any("ref" in last_name(target).split("_") for target in call.place.targets)
 
 
 def _scaled(module: Module, fp16: ast.expr, found: _SelfCast) -> CodeFinding:

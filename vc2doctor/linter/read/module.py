@@ -106,6 +106,11 @@ class Place:
         """The module of the place."""
         return self.function.module
 
+    @property
+    def targets(self) -> list[ast.expr]:
+        """What the statement assigns its value to; nothing: it is no plain assignment."""
+        return self.statement.targets if isinstance(self.statement, ast.Assign) else []
+
 
 Assigned = tuple[ast.expr, Place]
 """An expression that is assigned to a name, and where."""

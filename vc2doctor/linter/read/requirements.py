@@ -38,7 +38,6 @@ _CLONE = re.compile(
     r"(?P<name>transformers|peft|trl|accelerate)(?:\.git)?/?[`\"']*\s*$"
 )
 """A command that brings the newest code of a package; a copy of it by somebody else can be of any age."""
-_INSTALLS = r"\bpip3?\s+install\b.*(-e\b|\s\.|\bNAME\b)|\bsetup\.py\s+install"
 _LINES_OF_INSTALLATION = 8
 """Lines after such a command in which the package is installed, or another state of it is taken."""
 _OTHER_STATE = re.compile(r"\bgit\s+(checkout|reset|switch)\b")

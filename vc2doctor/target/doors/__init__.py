@@ -46,11 +46,11 @@ class Door(NamedTuple):
 
     name: str
     title: str
-    modules: Tuple[str, ...]
-    signs: Tuple[str, ...]
     load: Callable[[], Any]
     train: Callable[[Any], List[Optional[float]]]
-    fault: str
+    modules: Tuple[str, ...] = ()
+    signs: Tuple[str, ...] = ()
+    fault: str = ""
     parent: str = LOOP
     default: bool = False
     needs_adapters: bool = False

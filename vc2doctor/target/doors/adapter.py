@@ -32,7 +32,6 @@ def _train(kit: Any) -> List[Optional[float]]:
 DOOR = Door(
     name="adapter",
     title="load_adapter and PeftModel.from_pretrained",
-    modules=(),
     signs=("peft.PeftModel.from_pretrained", "peft.PeftModelForCausalLM.from_pretrained", "*.load_adapter"),
     load=_load,
     train=_train,

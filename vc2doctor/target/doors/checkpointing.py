@@ -24,11 +24,8 @@ def _is_used(use: CodeUse) -> bool:
 DOOR = Door(
     name="checkpointing",
     title="gradient checkpointing under get_peft_model",
-    modules=(),
-    signs=(),
     load=_load,
     train=_train,
-    fault="",
     needs_adapters=True,
     only_if_used=True,
     is_used=_is_used,

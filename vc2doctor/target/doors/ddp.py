@@ -96,7 +96,6 @@ def loopback() -> str:
 DOOR = Door(
     name="ddp",
     title="DDP with two processes",
-    modules=(),
     signs=("torch.nn.parallel.DistributedDataParallel", "torch.nn.parallel.distributed.DistributedDataParallel"),
     load=_load,
     train=_train,

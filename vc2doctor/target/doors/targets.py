@@ -46,11 +46,8 @@ def _is_used(use: CodeUse) -> bool:
 DOOR = Door(
     name="targets",
     title="get_peft_model with the target_modules of your code",
-    modules=(),
-    signs=(),
     load=_load,
     train=_train,
-    fault="",
     needs_adapters=True,
     only_if_used=True,
     is_used=_is_used,
